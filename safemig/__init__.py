@@ -1,0 +1,75 @@
+"""safemig takes a PostgreSQL schema change from staging to a production that holds data, and proves each step.
+
+    import safemig
+    project = safemig.Project.open(".")
+    project.generate("add user preferences table")
+    project.review()
+
+In Jupyter, `%load_ext safemig` gives the magics; `%deploy_help` lists them.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from safemig.result import Renderer, use_renderer
+
+if TYPE_CHECKING:
+    from IPython.core.interactiveshell import InteractiveShell
+
+    from safemig.errors import SafemigError
+    from safemig.project import Project, diff, review_sql
+    from safemig.review import Review, Verdict
+    from safemig.schema import SchemaDiff
+
+__version__ = "0.1.0"
+
+# Names are loaded at their first use: `import safemig` and `%load_ext safemig` stay instant.
+_HOMES = {
+    "Project": "safemig.project",
+    "Review": "safemig.review",
+    "SafemigError": "safemig.errors",
+    "SchemaDiff": "safemig.schema",
+    "Verdict": "safemig.review",
+    "diff": "safemig.project",
+    "review_sql": "safemig.project",
+}
+
+__all__ = [
+    "Project",
+    "Review",
+    "SafemigError",
+    "SchemaDiff",
+    "Verdict",
+    "__version__",
+    "diff",
+    "load_ipython_extension",
+    "review_sql",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        return getattr(importlib.import_module(_HOMES[name]), name)
+    raise AttributeError(f"module 'safemig' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return __all__
+
+
+def load_ipython_extension(shell: InteractiveShell) -> None:
+    """Give the shell safemig's magics (`%load_ext safemig`)."""
+    from safemig.notebook import register
+
+    register(shell)
+
+
+def _views() -> Renderer:
+    import safemig.views as views
+
+    return views
+
+
+use_renderer(_views)

@@ -1,0 +1,112 @@
+"""Every error that safemig raises on purpose, each with the exit code that the command line returns.
+
+    SafemigError
+    ├── SettingsError          2  settings, arguments or environment are wrong; nothing was tried
+    ├── RefusedError           1  a check said no; nothing was changed
+    │   ├── MigrationError         a migration file or folder is not as it must be
+    │   ├── ReviewRefusedError     the review does not say SAFE TO DEPLOY
+    │   ├── UnreachableError       a database cannot be reached, or not as who or what it must be
+    │   ├── ToolError              a program (pg_dump, psql, a server) is missing, too old, or failed
+    │   ├── BackupError            a backup could not be made, read or verified
+    │   ├── RehearsalError         the rehearsal on the copy failed
+    │   └── UnsupportedError       asked for something that safemig cannot do (yet)
+    ├── DeploymentFailedError  3  the deployment failed and was rolled back; nothing was changed
+    ├── DeploymentStoppedError 4  it stopped part-way; the message names what is applied and how to go on
+    └── OutcomeUnknownError    5  the outcome could not be learnt; the message says how to learn it
+
+A message is *what*, *where* and *next*, one line each. In a notebook only those lines are shown; an exception
+that is not in this tree keeps its traceback.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class SafemigError(Exception):
+    """The root: *what* happened, *where*, and what to do *next*.
+
+    Guarantee: the text holds no secret; whoever raises it passes text that was redacted.
+    """
+
+    exit_code: ClassVar[int] = 1
+
+    def __init__(self, what: str, *, where: str | None = None, next: str | None = None) -> None:  # noqa: A002
+        super().__init__(what)
+        self.what = what
+        self.where = where
+        self.next = next
+
+    @property
+    def lines(self) -> list[str]:
+        """The message as it is shown: one to three lines, the first led by the error's name."""
+        name = type(self).__name__.removesuffix("Error")
+        lines = [f"{name}: {self.what}"]
+        if self.where:
+            lines.append(f"where: {self.where}")
+        if self.next:
+            lines.append(f"next: {self.next}")
+        return lines
+
+    def __str__(self) -> str:
+        return "\n".join(self.lines)
+
+    def _render_traceback_(self) -> list[str]:
+        """Give IPython just the message (IPython's hook for custom tracebacks)."""
+        return self.lines
+
+
+class SettingsError(SafemigError):
+    """Settings, arguments or environment are wrong; nothing was tried."""
+
+    exit_code = 2
+
+
+class RefusedError(SafemigError):
+    """A check said no; nothing was changed."""
+
+
+class MigrationError(RefusedError):
+    """A migration file or the migrations folder is not as it must be."""
+
+
+class ReviewRefusedError(RefusedError):
+    """The review does not say SAFE TO DEPLOY."""
+
+
+class UnreachableError(RefusedError):
+    """A database cannot be reached, or is not what it must be (a standby, read-only, behind a pooler)."""
+
+
+class ToolError(RefusedError):
+    """A program (pg_dump, psql, a PostgreSQL server) is missing, too old, or failed."""
+
+
+class BackupError(RefusedError):
+    """A backup could not be made, read or verified."""
+
+
+class RehearsalError(RefusedError):
+    """The rehearsal on the copy failed; production was not touched."""
+
+
+class UnsupportedError(RefusedError):
+    """Something was asked for that safemig cannot do (yet); the message says what instead."""
+
+
+class DeploymentFailedError(SafemigError):
+    """The deployment failed and was rolled back; nothing was changed."""
+
+    exit_code = 3
+
+
+class DeploymentStoppedError(SafemigError):
+    """The deployment stopped part-way; the message names what is applied and the one command that goes on."""
+
+    exit_code = 4
+
+
+class OutcomeUnknownError(SafemigError):
+    """The outcome could not be learnt (the server is gone); the message says how to learn it."""
+
+    exit_code = 5

@@ -1,0 +1,1 @@
+"""IPython: the magics, the approval gate, progress."""

@@ -1,0 +1,60 @@
+"""What every verb's result has in common: a text, an HTML and a JSON form, drawn by `safemig.views`.
+
+Results are plain facts and sit at the bottom of the house; the views sit above them. So this module knows no
+view: `safemig/__init__.py`, at the top, hangs the renderer in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, ClassVar, Literal, Protocol
+
+
+class Renderer(Protocol):
+    """The three forms of a result; `safemig.views` is one."""
+
+    def text(self, result: Result) -> str: ...
+    def html(self, result: Result) -> str: ...
+    def data(self, result: Result) -> dict[str, Any]: ...
+
+
+_renderer: Callable[[], Renderer] | None = None
+
+
+def use_renderer(load: Callable[[], Renderer]) -> None:
+    """Set where the renderer comes from; `load` is called at the first rendering, so that importing stays cheap."""
+    global _renderer
+    _renderer = load
+
+
+class Result:
+    """Base of all results, which are frozen dataclasses: `repr` is the report, a notebook shows the HTML.
+
+    `kind` names the result in its MIME type, `application/vnd.safemig.<kind>+json`, and in the record.
+    A subclass is declared with `@dataclass(frozen=True, repr=False)`.
+    """
+
+    kind: ClassVar[str] = "result"
+    __slots__ = ()
+
+    def render(self, form: Literal["text", "html"] = "text") -> str:
+        """Return the report as text (for a terminal, a log) or as HTML (for a notebook). Changes nothing."""
+        if _renderer is None:
+            raise RuntimeError("no renderer: import safemig, not one of its modules by file")
+        return _renderer().text(self) if form == "text" else _renderer().html(self)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the facts as JSON-ready values."""
+        if _renderer is None:
+            raise RuntimeError("no renderer: import safemig, not one of its modules by file")
+        return _renderer().data(self)
+
+    def __repr__(self) -> str:
+        return self.render("text")
+
+    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, Any]:
+        return {
+            "text/plain": self.render("text"),
+            "text/html": self.render("html"),
+            f"application/vnd.safemig.{self.kind}+json": self.to_dict(),
+        }

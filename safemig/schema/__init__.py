@@ -1,0 +1,1 @@
+"""The schema as facts: model, comparison, order, rendering. Pure."""

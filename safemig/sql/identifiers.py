@@ -1,0 +1,30 @@
+"""Quoting as PostgreSQL does it: identifiers only where needed, literals always."""
+
+from __future__ import annotations
+
+import re
+
+from pglast.keywords import COL_NAME_KEYWORDS, RESERVED_KEYWORDS, TYPE_FUNC_NAME_KEYWORDS
+
+_PLAIN = re.compile(r"[a-z_][a-z0-9_]*\Z")
+_KEYWORDS = frozenset(COL_NAME_KEYWORDS) | frozenset(RESERVED_KEYWORDS) | frozenset(TYPE_FUNC_NAME_KEYWORDS)
+
+
+def quote_identifier(name: str) -> str:
+    """Return `name` as SQL, quoted unless it is plain lower case and no keyword (as `quote_ident()` does)."""
+    if _PLAIN.match(name) and name not in _KEYWORDS:
+        return name
+    return '"' + name.replace('"', '""') + '"'
+
+
+def quote_name(*parts: str | None) -> str:
+    """Return a dotted name such as `app."Order"`; empty parts are left out."""
+    return ".".join(quote_identifier(part) for part in parts if part)
+
+
+def quote_literal(text: str) -> str:
+    """Return `text` as a string literal, in `E''` form only when it holds a backslash (as `quote_literal()` does)."""
+    escaped = text.replace("'", "''")
+    if "\\" in escaped:
+        return " E'" + escaped.replace("\\", "\\\\") + "'"
+    return "'" + escaped + "'"

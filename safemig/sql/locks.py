@@ -1,0 +1,49 @@
+"""PostgreSQL's table-level lock modes and what each blocks (manual, section 13.3.1, "Table-Level Locks")."""
+
+from __future__ import annotations
+
+from enum import Enum
+
+
+class LockMode(Enum):
+    """A table-level lock mode, weakest first; the value is PostgreSQL's own spelling."""
+
+    ACCESS_SHARE = "ACCESS SHARE"
+    ROW_SHARE = "ROW SHARE"
+    ROW_EXCLUSIVE = "ROW EXCLUSIVE"
+    SHARE_UPDATE_EXCLUSIVE = "SHARE UPDATE EXCLUSIVE"
+    SHARE = "SHARE"
+    SHARE_ROW_EXCLUSIVE = "SHARE ROW EXCLUSIVE"
+    EXCLUSIVE = "EXCLUSIVE"
+    ACCESS_EXCLUSIVE = "ACCESS EXCLUSIVE"
+
+    @classmethod
+    def from_pg_locks(cls, mode: str) -> LockMode:
+        """Return the mode that `pg_locks.mode` spells as `AccessExclusiveLock`."""
+        return _BY_CATALOG_NAME[mode]
+
+    @property
+    def strength(self) -> int:
+        """0 for the weakest to 7 for the strongest."""
+        return _ORDER.index(self)
+
+    @property
+    def blocks_reads(self) -> bool:
+        """True where a SELECT has to wait."""
+        return self is LockMode.ACCESS_EXCLUSIVE
+
+    @property
+    def blocks_writes(self) -> bool:
+        """True where INSERT, UPDATE, DELETE or MERGE has to wait."""
+        return self.strength >= LockMode.SHARE.strength
+
+    @property
+    def blocks(self) -> str:
+        """What waits, in words."""
+        if self.blocks_reads:
+            return "reads and writes"
+        return "writes" if self.blocks_writes else "nothing but other schema changes"
+
+
+_ORDER = tuple(LockMode)
+_BY_CATALOG_NAME = {"".join(word.title() for word in mode.value.split()) + "Lock": mode for mode in LockMode}

@@ -1,0 +1,1 @@
+"""A result as text, HTML, SVG or JSON. Pure."""
