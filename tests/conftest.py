@@ -1,0 +1,48 @@
+"""What all tests share: a real PostgreSQL of their own, and databases in it."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from safemig.postgres.programs import find_programs
+from safemig.postgres.server import ThrowawayServer
+
+MAJORS = sorted({programs.major for programs in find_programs() if programs.has_server and programs.has_clients})
+_numbers = itertools.count(1)
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[ThrowawayServer]:
+    """The newest PostgreSQL on this machine, for all tests of this process."""
+    with ThrowawayServer.start() as started:
+        yield started
+
+
+@pytest.fixture(scope="session", params=MAJORS, ids=lambda major: f"pg{major}")
+def every_server(request: pytest.FixtureRequest) -> Iterator[ThrowawayServer]:
+    """Each major version on this machine in turn."""
+    with ThrowawayServer.start(major=request.param) as started:
+        yield started
+
+
+@pytest.fixture
+def new_database(server: ThrowawayServer) -> Iterator[Callable[[], str]]:
+    """A maker of empty databases on `server`, dropped at the end of the test."""
+    names: list[str] = []
+
+    def make() -> str:
+        names.append(f"test_{next(_numbers)}")
+        return server.create_database(names[-1])
+
+    yield make
+    for name in names:
+        server.drop_database(name)
+
+
+@pytest.fixture
+def database(new_database: Callable[[], str]) -> str:
+    """The URL of an empty database."""
+    return new_database()
