@@ -1,0 +1,364 @@
+"""What the verbs answer: frozen facts, drawn by `safemig.views`, kept in the record.
+
+Times are UTC `datetime`s, durations seconds, sizes bytes, paths as they were given (relative ones to the project).
+`Review` is in `safemig.review` and `SchemaDiff` in `safemig.schema`, beside the engines that make them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import ClassVar, Literal
+
+from safemig.result import Result
+from safemig.schema import SchemaDiff
+from safemig.sql.locks import LockMode
+
+CheckState = Literal["ok", "warning", "failed", "not done"]
+StepState = Literal["planned", "ran", "failed", "rolled back", "not run"]
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Which database an act is about; enough to tell it from every other one. Holds no secret."""
+
+    environment: str
+    host: str
+    database: str
+    user: str
+    server_version_num: int
+    system_identifier: str
+
+    @property
+    def server_version(self) -> str:
+        """The server's version as people write it, such as `17.10`."""
+        return f"{self.server_version_num // 10000}.{self.server_version_num % 10000}"
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One question that was asked and its answer; `fix` says what to do where the answer is no."""
+
+    name: str
+    state: CheckState
+    found: str
+    needed: str = ""
+    fix: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class HeldLock:
+    """A table-level lock that a statement took and held to the end of its transaction."""
+
+    object: str
+    mode: LockMode
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One statement of a plan, planned or run. `rows` is None where the server reports none."""
+
+    number: int
+    file: str
+    line: int
+    kind: str
+    sql: str
+    transactional: bool = True
+    state: StepState = "planned"
+    ran_s: float | None = None
+    lock_wait_s: float | None = None
+    attempts: int = 0
+    rows: int | None = None
+    locks: tuple[HeldLock, ...] = ()
+    rewrites: tuple[str, ...] = ()
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedMigration:
+    """A pending migration as the plan binds it: its bytes, by their hash."""
+
+    version: str
+    name: str
+    file: str
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class TableContent:
+    """A table's content at one snapshot: its rows and the sha256 of its COPY data (in physical order)."""
+
+    name: str
+    rows: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class RowChange:
+    """A table's rows before and after; None where the table did not exist."""
+
+    table: str
+    before: int | None
+    after: int | None
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Initialised(Result):
+    """What `init` wrote, and what it found and left alone."""
+
+    kind: ClassVar[str] = "init"
+    folder: Path
+    created: tuple[str, ...]
+    kept: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Generated(Result):
+    """A new migration file, or the clear answer that there is nothing to do (`path` is None)."""
+
+    kind: ClassVar[str] = "generate"
+    description: str
+    path: Path | None
+    diff: SchemaDiff
+    text: str
+    commented: tuple[tuple[str, str], ...] = ()  # (statement, why it is commented out)
+    checklist: tuple[Check, ...] = ()
+    proof: str = ""  # "proven equal", or what still differs
+    remaining: tuple[str, ...] = ()
+    further_paths: tuple[Path, ...] = ()  # files for what cannot share a transaction, such as CREATE INDEX CONCURRENTLY
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Preflight(Result):
+    """The table of checks before anything is touched; always all rows."""
+
+    kind: ClassVar[str] = "preflight"
+    target: str
+    checks: tuple[Check, ...]
+
+    @property
+    def is_ready(self) -> bool:
+        """True where no check failed; warnings do not stop a deployment."""
+        return all(check.state != "failed" for check in self.checks)
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Plan(Result):
+    """What would be done, to which database, in which state; `id` is a hash of all of it."""
+
+    kind: ClassVar[str] = "plan"
+    id: str
+    target: Target
+    schema_fingerprint: str
+    migrations: tuple[PlannedMigration, ...]
+    steps: tuple[Step, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class BackupFile:
+    """One file of a backup."""
+
+    path: Path
+    size_bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Backup(Result):
+    """A full and a schema backup of one snapshot, and its manifest."""
+
+    kind: ClassVar[str] = "backup"
+    target: Target
+    timestamp: str
+    full: BackupFile
+    schema: BackupFile
+    manifest: Path
+    tables: tuple[TableContent, ...]
+    snapshot_lsn: str
+    client_version: str
+    seconds: float
+    verified: Literal["restored", "read", "no"] = "no"
+
+    @property
+    def rows(self) -> int:
+        """All rows of all tables."""
+        return sum(table.rows for table in self.tables)
+
+
+@dataclass(frozen=True, slots=True)
+class RollbackProof:
+    """A rollback script and what running it on the copy showed."""
+
+    path: Path
+    is_proven: bool
+    remaining: tuple[str, ...]  # differences to the start that it left
+    cannot_bring_back: tuple[str, ...]  # data and things that no script can
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Rehearsal(Result):
+    """The pending migrations run on a copy of production, with their locks, rewrites and times."""
+
+    kind: ClassVar[str] = "rehearsal"
+    plan_id: str
+    mode: Literal["data", "schema"]
+    server_version: str
+    steps: tuple[Step, ...]
+    diff: SchemaDiff
+    schema_fingerprint: str  # the schema reached: production's must equal it before COMMIT
+    rows: tuple[RowChange, ...]
+    rollback: RollbackProof | None
+    backup_verified: Literal["restored", "read", "no"]
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Approval(Result):
+    """Who approved which plan for which database, when and how."""
+
+    kind: ClassVar[str] = "approval"
+    plan_id: str
+    target: Target
+    by: str
+    at: datetime
+    how: Literal["typed", "parameter"]
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Deployment(Result):
+    """One act on a database that came to an end: a deployment, a rollback, a sync.
+
+    `verdict` is a word for people and file names; `exit_code` the command's. `run_id` names it everywhere.
+    """
+
+    kind: ClassVar[str] = "deployment"
+    act: Literal["migrate_prod", "migrate_staging", "rollback_prod", "sync_prod"]
+    verdict: Literal["DEPLOYED", "NOTHING TO DEPLOY", "ROLLED BACK", "SYNCED", "NOTHING TO SYNC", "FAILED"]
+    run_id: str
+    target: Target
+    plan_id: str
+    by: str
+    started_at: datetime
+    finished_at: datetime
+    migrations: tuple[str, ...]
+    steps: tuple[Step, ...]
+    diff: SchemaDiff | None = None
+    rows: tuple[RowChange, ...] = ()
+    validation: tuple[Check, ...] = ()
+    backup: Path | None = None
+    rollback: Path | None = None
+    rollback_is_proven: bool = False
+    recorded_only: tuple[str, ...] = ()  # migrations recorded as applied without running: their result was there
+    transaction_id: str = ""
+    commit_lsn: str = ""
+    notes: tuple[str, ...] = ()
+
+    @property
+    def seconds(self) -> float:
+        """How long it took."""
+        return (self.finished_at - self.started_at).total_seconds()
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Validation(Result):
+    """What was checked after the act, against what was promised before it."""
+
+    kind: ClassVar[str] = "validation"
+    target: Target
+    checks: tuple[Check, ...]
+    rows: tuple[RowChange, ...] = ()
+
+    @property
+    def is_valid(self) -> bool:
+        """True where no check failed."""
+        return all(check.state != "failed" for check in self.checks)
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Restored(Result):
+    """A backup restored beside production, verified, and swapped in."""
+
+    kind: ClassVar[str] = "restore"
+    target: Target
+    backup: Path
+    database: str  # the name under which it now stands
+    kept_as: str  # the name under which the former database was kept, "" where nothing was swapped
+    tables: tuple[TableContent, ...]
+    checks: tuple[Check, ...]
+    seconds: float
+    swapped: bool
+
+
+@dataclass(frozen=True, slots=True)
+class MigrationState:
+    """One migration as the files and the two databases know it."""
+
+    version: str
+    name: str
+    file: str  # "" where only a database knows it
+    states: dict[str, Literal["applied", "pending", "edited", "missing", "unknown"]]  # by environment
+
+
+@dataclass(frozen=True, slots=True)
+class EnvironmentStatus:
+    """One database; where it cannot be reached, `problem` says why and the rest is empty."""
+
+    name: str
+    target: Target | None
+    size_bytes: int | None = None
+    tables: int | None = None
+    rows_estimate: int | None = None
+    drift: str = ""  # "none", or how its schema differs from what the applied migrations make
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Status(Result):
+    """Both databases and every migration, side by side."""
+
+    kind: ClassVar[str] = "status"
+    environments: tuple[EnvironmentStatus, ...]
+    migrations: tuple[MigrationState, ...]
+    problems: tuple[str, ...] = ()
+
+    @property
+    def pending(self) -> tuple[MigrationState, ...]:
+        """The migrations that production has not yet."""
+        return tuple(each for each in self.migrations if each.states.get("production") == "pending")
+
+
+@dataclass(frozen=True, slots=True)
+class RecordEntry:
+    """One executed notebook of the archive."""
+
+    path: Path
+    environment: str
+    act: str
+    verdict: str
+    at: datetime
+    by: str
+    plan_id: str
+    migrations: tuple[str, ...]
+    seconds: float | None
+    integrity: Literal["sealed", "edited", "missing", "unsealed"]
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Archive(Result):
+    """The archive of records, newest first, each held against the ledger."""
+
+    kind: ClassVar[str] = "archive"
+    folder: Path
+    records: tuple[RecordEntry, ...]
+    problems: tuple[str, ...] = ()  # what the ledger says is edited, missing or out of its chain
+    verified: bool = False
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Help(Result):
+    """The commands, the workflow, the checklist, the emergency procedures."""
+
+    kind: ClassVar[str] = "help"
+    topic: str
+    sections: tuple[tuple[str, str], ...] = field(default=())  # (title, Markdown)
