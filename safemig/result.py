@@ -52,7 +52,7 @@ class Result:
     def __repr__(self) -> str:
         return self.render("text")
 
-    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, Any]:
+    def _repr_mimebundle_(self, **_: object) -> dict[str, Any]:
         return {
             "text/plain": self.render("text"),
             "text/html": self.render("html"),

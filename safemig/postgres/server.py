@@ -103,7 +103,9 @@ class ThrowawayServer:
 
     def url(self, database: str = "postgres") -> str:
         """Return the connection URL of `database` for the superuser; it holds no password."""
-        return f"postgresql://{SUPERUSER}@/{quote(database, safe='')}?host={quote(str(self.folder), safe='')}&port={PORT}"
+        return (
+            f"postgresql://{SUPERUSER}@/{quote(database, safe='')}?host={quote(str(self.folder), safe='')}&port={PORT}"
+        )
 
     def create_database(self, name: str, *, template: str | None = None, owner: str | None = None) -> str:
         """Create a database, by default from `template0`, and return its URL."""
@@ -128,7 +130,9 @@ class ThrowawayServer:
     def __enter__(self) -> ThrowawayServer:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.stop()
 
     def _administer(self, statement: sql.Composable) -> None:
@@ -220,7 +224,7 @@ def _folder_for(user: pwd.struct_passwd | None, wanted: Path | None) -> Path:
         home = Path(tempfile.mkdtemp(prefix="safemig-"))
         if len(str(home)) > _LONGEST_FOLDER:
             home.rmdir()
-            home = Path(tempfile.mkdtemp(prefix="safemig-", dir="/tmp"))  # noqa: S108 - made exclusively, mode 0700
+            home = Path(tempfile.mkdtemp(prefix="safemig-", dir="/tmp"))
     if len(str(home)) > _LONGEST_FOLDER:
         raise ToolError(
             f"the server's folder has a path of {len(str(home))} characters; a Unix socket allows {_LONGEST_FOLDER}",

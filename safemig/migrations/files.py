@@ -1,0 +1,147 @@
+"""The migrations folder: `[14-digit UTC timestamp]_name.sql`, read in order, written never over another file."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import unicodedata
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from safemig.errors import MigrationError
+
+_NAME = re.compile(r"(?P<version>\d{14})_(?P<name>.+)\.sql\Z")
+_VERSION_FORMAT = "%Y%m%d%H%M%S"
+_LONGEST_SLUG = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Migration:
+    """One migration file as it was read: its bytes' sha256 and its text."""
+
+    version: str
+    name: str
+    path: Path
+    sql: str
+    sha256: str
+
+    @property
+    def file(self) -> str:
+        """The file's name, such as `20231201120000_add_user_preferences_table.sql`."""
+        return self.path.name
+
+
+def read_migrations(folder: Path) -> tuple[Migration, ...]:
+    """Return all migrations of `folder`, oldest first. Files that do not end in `.sql`, and subfolders, are left out.
+
+    Raises:
+        MigrationError: the folder is missing or unreadable, a file has no timestamp, two have the same one, or a
+            file is not UTF-8.
+    """
+    if not folder.is_dir():
+        raise MigrationError(
+            "the migrations folder does not exist",
+            where=str(folder),
+            next='run "safemig init" to make it, or name the right one: migrations = "..." in safemig.toml',
+        )
+    try:
+        paths = sorted(path for path in folder.iterdir() if path.suffix == ".sql" and path.is_file())
+    except OSError as error:
+        raise MigrationError(
+            f"the migrations folder cannot be read: {error.strerror}", where=str(folder), next="correct its permissions"
+        ) from None
+    found: dict[str, Migration] = {}
+    for path in paths:
+        migration = read_migration(path)
+        if earlier := found.get(migration.version):
+            raise MigrationError(
+                f"two migrations have the timestamp {migration.version}",
+                where=f"{earlier.path} and {path.name}",
+                next="rename the one that is not applied yet; the order of the two is not known otherwise",
+            )
+        found[migration.version] = migration
+    return tuple(found.values())
+
+
+def read_migration(path: Path) -> Migration:
+    """Read one migration file.
+
+    Raises:
+        MigrationError: its name has no 14-digit timestamp, it cannot be read, or it is not UTF-8.
+    """
+    match = _NAME.match(path.name)
+    if not match:
+        raise MigrationError(
+            "a migration's file name does not begin with a 14-digit timestamp",
+            where=str(path),
+            next="rename it to [YYYYMMDDHHMMSS]_name.sql (UTC), or move it out of the folder",
+        )
+    try:
+        content = path.read_bytes()
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise MigrationError(
+            f"not UTF-8 at byte {error.start}", where=str(path), next="save the file as UTF-8"
+        ) from None
+    except OSError as error:
+        raise MigrationError(
+            f"cannot be read: {error.strerror}", where=str(path), next="correct its permissions"
+        ) from None
+    return Migration(match["version"], match["name"], path, text, hashlib.sha256(content).hexdigest())
+
+
+def slug(description: str) -> str:
+    """Return a description as the name part of a file: `Add user's preferences` -> `add_users_preferences`.
+
+    Raises:
+        MigrationError: nothing of it is left.
+    """
+    plain = unicodedata.normalize("NFKD", description).encode("ascii", "ignore").decode().lower()
+    words = re.sub(r"[^a-z0-9]+", "_", plain.replace("'", "")).strip("_")[:_LONGEST_SLUG].rstrip("_")
+    if not words:
+        raise MigrationError(
+            "the description has no letter or digit to make a file name of",
+            where=repr(description),
+            next='describe the change in a few words, such as "add user preferences table"',
+        )
+    return words
+
+
+def new_version(now: datetime, existing: Iterable[str]) -> str:
+    """Return a 14-digit UTC version: `now`, or one second after the latest existing one where that is later."""
+    version = now.astimezone(UTC).strftime(_VERSION_FORMAT)
+    latest = max(existing, default="")
+    if version > latest:
+        return version
+    try:
+        after = datetime.strptime(latest, _VERSION_FORMAT).replace(tzinfo=UTC) + timedelta(seconds=1)
+        return after.strftime(_VERSION_FORMAT)
+    except ValueError:  # 14 digits that are no time, such as 00000000000001
+        return f"{int(latest) + 1:014d}"
+
+
+def write_new(path: Path, text: str, *, mode: int = 0o644) -> None:
+    """Write a file that must not exist yet, and make sure that it is on disk.
+
+    Raises:
+        MigrationError: it exists already, or cannot be written.
+    """
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+        with os.fdopen(descriptor, "w", encoding="utf-8", newline="\n") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+    except FileExistsError:
+        raise MigrationError(
+            "the file exists already; nothing was written", where=str(path), next="try again"
+        ) from None
+    except OSError as error:
+        raise MigrationError(
+            f"the file cannot be written: {error.strerror}",
+            where=str(path),
+            next="correct the folder's permissions, or free disk space",
+        ) from None

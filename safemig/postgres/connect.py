@@ -1,0 +1,144 @@
+"""Connections to the databases, opened with clear errors that hold no secret."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import psycopg
+from psycopg import sql
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+
+from safemig.errors import UnreachableError
+from safemig.results import Target
+
+Connection = psycopg.Connection[Any]
+
+# PostgreSQL's oldest version that safemig knows; 13 went out of support in November 2025.
+OLDEST_SERVER = 130000
+
+WHO_AM_I = """
+SELECT current_database(), current_user, current_setting('server_version_num')::int,
+       CASE WHEN has_function_privilege('pg_control_system()', 'EXECUTE')
+            THEN (SELECT system_identifier::text FROM pg_control_system()) ELSE '' END,
+       coalesce(host(inet_server_addr()), current_setting('unix_socket_directories'))
+"""
+IS_STANDBY = "SELECT pg_is_in_recovery()"
+
+
+def secrets_of(conninfo: str) -> tuple[str, ...]:
+    """Return the passwords in a connection string; what is no connection string is one secret as a whole."""
+    try:
+        parts = conninfo_to_dict(conninfo)
+    except psycopg.ProgrammingError:
+        return (conninfo,)
+    return tuple(str(parts[key]) for key in ("password", "sslpassword") if parts.get(key))
+
+
+def redacted(text: str, *conninfos: str) -> str:
+    """Return `text` with every password of `conninfos`, and every `user:password@` and `password=`, blotted out."""
+    for conninfo in conninfos:
+        for secret in secrets_of(conninfo):
+            text = text.replace(secret, "***")
+    text = re.sub(r"(\w+://[^\s:/@]*):[^\s@]*@", r"\1:***@", text)
+    return re.sub(r"(?i)(password\s*=\s*)('(?:[^'\\]|\\.)*'|\S+)", r"\1***", text)
+
+
+def connect(conninfo: str, name: str, *, autocommit: bool = True, application_name: str = "safemig") -> Connection:
+    """Open a connection to the database that people call `name`.
+
+    Raises:
+        UnreachableError: it cannot be reached, or refuses us, or is older than PostgreSQL 13. No secret is shown.
+    """
+    try:
+        conninfo_to_dict(conninfo)
+    except psycopg.ProgrammingError:
+        # libpq's own message quotes pieces of the string, and a password may be one of them.
+        raise UnreachableError(
+            f"the connection string of {name} is not valid",
+            where=f"{name} (not shown: it may hold a password)",
+            next="postgresql://user@host:5432/database?sslmode=require; special characters percent-encoded",
+        ) from None
+    try:
+        connection = psycopg.connect(
+            make_conninfo(conninfo, application_name=application_name), autocommit=autocommit, connect_timeout=10
+        )
+    except psycopg.Error as error:
+        raise _explained(error, conninfo, name) from None
+    if connection.info.server_version < OLDEST_SERVER:
+        version = connection.info.server_version // 10000
+        connection.close()
+        raise UnreachableError(
+            f"{name} is PostgreSQL {version}; safemig needs 13 or later", where=name, next="upgrade the server"
+        )
+    # Catalog texts must come in one form whatever the role's settings are; and no row may be hidden silently.
+    connection.execute("SELECT set_config('row_security', 'off', false), set_config('TimeZone', 'UTC', false)")
+    if not autocommit:
+        connection.commit()
+    return connection
+
+
+@contextmanager
+def connected(conninfo: str, name: str, *, read_only: bool = True) -> Iterator[Connection]:
+    """Open a connection in autocommit, by default one that cannot write, and close it at the end."""
+    connection = connect(conninfo, name)
+    try:
+        if read_only:
+            connection.execute("SET default_transaction_read_only = on")
+        yield connection
+    finally:
+        connection.close()
+
+
+def read_target(connection: Connection, environment: str) -> Target:
+    """Return which database this is. Reads only."""
+    row = connection.execute(WHO_AM_I).fetchone()
+    assert row is not None  # noqa: S101 - a SELECT of functions gives one row
+    database, user, version_num, system_identifier, host = row
+    return Target(environment, host, database, user, version_num, system_identifier)
+
+
+def require_primary(connection: Connection, name: str) -> None:
+    """Refuse a standby: it cannot be written to, and advisory locks there guard nothing (they are per server).
+
+    Raises:
+        UnreachableError: the server is in recovery.
+    """
+    row = connection.execute(IS_STANDBY).fetchone()
+    if row and row[0]:
+        raise UnreachableError(
+            f"{name} is a standby (in recovery), not the primary",
+            where=f"{name}, {connection.info.host}:{connection.info.port}",
+            next="connect to the primary; with several hosts, add target_session_attrs=read-write to the URL",
+        )
+
+
+def set_session(connection: Connection, **settings: str | int) -> None:
+    """Set parameters for the session, each as `SET name = value`."""
+    for name, value in settings.items():
+        connection.execute(sql.SQL("SET {} = {}").format(sql.Identifier(name), sql.Literal(str(value))))
+
+
+def _explained(error: psycopg.Error, conninfo: str, name: str) -> UnreachableError:
+    words = " ".join(redacted(str(error), conninfo).split()).removeprefix("connection failed: ")
+    lowered = words.lower()
+    if "password authentication failed" in lowered or "no password supplied" in lowered:
+        what, next_step = (
+            f"{name} does not accept the password",
+            "correct the password in the variable, service file or .pgpass",
+        )
+    elif "does not exist" in lowered and "database" in lowered:
+        what, next_step = f"the database of {name} does not exist", "correct the database's name in the URL"
+    elif "definition of service" in lowered:
+        what, next_step = (
+            f"the service of {name} is not defined",
+            "write it into ~/.pg_service.conf, or set PGSERVICEFILE",
+        )
+    else:
+        what, next_step = (
+            f"{name} cannot be reached",
+            "check host and port, that the server runs, and that a firewall lets us through",
+        )
+    return UnreachableError(what, where=words, next=next_step)

@@ -1,0 +1,216 @@
+"""Settings: `safemig.toml`, `[tool.safemig]` in pyproject.toml, the environment; typed, and free of secrets.
+
+Order, strongest first: argument > `SAFEMIG_*` variable > file > default. The defaults work with
+`STAGING_DATABASE_URL` and `PRODUCTION_DATABASE_URL` alone.
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from safemig.errors import SettingsError
+
+FILE_NAME = "safemig.toml"
+PRODUCTION = "production"
+STAGING = "staging"
+
+
+def _without_password(value: object) -> object:
+    if isinstance(value, str) and not value.startswith("env:") and holds_password(value):
+        raise ValueError(
+            "holds a password; put the URL into an environment variable and write env:NAME, or use a service"
+        )
+    return value
+
+
+def holds_password(conninfo: str) -> bool:
+    """True where a connection string carries a password, in either of libpq's two forms."""
+    from psycopg import ProgrammingError
+    from psycopg.conninfo import conninfo_to_dict
+
+    try:
+        parts = conninfo_to_dict(conninfo)
+    except ProgrammingError:
+        return "password" in conninfo.lower() or ("://" in conninfo and "@" in conninfo)
+    return bool(parts.get("password") or parts.get("sslpassword"))
+
+
+class Environment(BaseModel):
+    """Where one database is: `url = "env:NAME"`, a URL without a password, or a libpq `service`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    url: Annotated[str | None, BeforeValidator(_without_password)] = None
+    service: str | None = None
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> Environment:
+        if (self.url is None) == (self.service is None):
+            raise ValueError('needs either url = "env:NAME" or service = "name"')
+        return self
+
+    def conninfo(self, name: str) -> str:
+        """Return the connection string; it may hold a password, so it goes to libpq and nowhere else.
+
+        Raises:
+            SettingsError: the environment variable is not set.
+        """
+        if self.service is not None:
+            return f"service={self.service}"
+        url = self.url or ""
+        if not url.startswith("env:"):
+            return url
+        variable = url.removeprefix("env:")
+        if value := os.environ.get(variable):
+            return value
+        raise SettingsError(
+            f"the {name} database is not set: the environment variable {variable} is missing or empty",
+            where=f'environment "{name}", url = "{url}"',
+            next=f"export {variable}=postgresql://user@host/database, or write [environments.{name}] into {FILE_NAME}",
+        )
+
+
+class Settings(BaseSettings):
+    """All settings of a project; paths are relative to `folder`, the project's own."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="SAFEMIG_",
+        env_nested_delimiter="__",
+        extra="forbid",
+        frozen=True,
+        nested_model_default_partial_update=True,
+    )
+
+    folder: Path = Field(Path(), description="The project's folder; every other path is relative to it.")
+    migrations: Path = Field(Path("supabase/migrations"), description="Where the migration files are.")
+    backups: Path = Field(
+        Path("backups"), description="Where backups and rollback scripts go, a folder an environment."
+    )
+    records: Path = Field(Path("records"), description="Where executed notebooks go, a folder an environment.")
+    checks: Path = Field(Path("checks"), description="The project's own checks: *.sql, each must return no rows.")
+    environments: dict[str, Environment] = Field(
+        default_factory=dict, description="The databases by name; staging and production always exist."
+    )
+    schemas: tuple[str, ...] = Field(
+        (), description="Schemas to manage; empty: all but PostgreSQL's and the platform's."
+    )
+    accept: tuple[str, ...] = Field((), description='Findings accepted: "rule:object: reason".')
+    rehearsal: Literal["data", "schema"] = Field("data", description="What the rehearsal's copy holds.")
+    lock_timeout_ms: int = Field(100, ge=1, le=60_000, description="How long one attempt waits for a lock.")
+    lock_attempts: int = Field(30, ge=1, le=10_000, description="How often a transaction is tried before giving up.")
+    statement_timeout_s: int = Field(3600, ge=0, description="The longest that one statement may run; 0 for no limit.")
+
+    @model_validator(mode="after")
+    def _known_environments(self) -> Settings:
+        for name in (STAGING, PRODUCTION):
+            self.environments.setdefault(name, Environment(url=f"env:{name.upper()}_DATABASE_URL"))
+        return self
+
+    @classmethod
+    def settings_customise_sources(
+        cls, settings_cls: type[BaseSettings], init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource, dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:  # fmt: skip
+        """Put the file below the environment; pydantic-settings' hook for the order of sources."""
+        del dotenv_settings, file_secret_settings
+        return (init_settings, env_settings, _FileSource(settings_cls))
+
+    def path(self, name: Literal["migrations", "backups", "records", "checks"]) -> Path:
+        """Return one of the project's folders as an absolute path; it need not exist."""
+        relative: Path = getattr(self, name)
+        return (self.folder / relative).resolve()
+
+    def environment(self, name: str) -> Environment:
+        """Return the environment `name`.
+
+        Raises:
+            SettingsError: there is none of that name; the message lists those that are.
+        """
+        if name in self.environments:
+            return self.environments[name]
+        raise SettingsError(
+            f'there is no environment "{name}"',
+            where=f"known: {', '.join(sorted(self.environments))}",
+            next=f"use one of those, or write [environments.{name}] into {FILE_NAME}",
+        )
+
+    def conninfo(self, name: str) -> str:
+        """Return the connection string of the environment `name` (see `Environment.conninfo`)."""
+        return self.environment(name).conninfo(name)
+
+
+class _FileSource(PydanticBaseSettingsSource):
+    """The settings file that `load_settings` found."""
+
+    content: dict[str, Any] = {}  # noqa: RUF012 - set for the length of one load
+
+    def get_field_value(self, _: Any, field_name: str) -> tuple[Any, str, bool]:
+        return self.content.get(field_name), field_name, False
+
+    def __call__(self) -> dict[str, Any]:
+        return dict(self.content)
+
+
+def load_settings(folder: str | Path = ".", **arguments: Any) -> Settings:
+    """Read the settings of the project at or above `folder`; without a file, the defaults with `folder` itself.
+
+    Raises:
+        SettingsError: a file that is no TOML, an unknown key, a value that is not allowed, a password in the file.
+    """
+    start = Path(folder).resolve()
+    if not start.is_dir():
+        raise SettingsError("the project's folder does not exist", where=str(start), next="name an existing folder")
+    file, content = _find_file(start)
+    given = {name: value for name, value in arguments.items() if value is not None}
+    _FileSource.content = content
+    try:
+        return Settings(folder=file.parent if file else start, **given)
+    except ValidationError as error:
+        raise _explained(error, file) from None
+    finally:
+        _FileSource.content = {}
+
+
+def _find_file(start: Path) -> tuple[Path | None, dict[str, Any]]:
+    for folder in (start, *start.parents):
+        if (file := folder / FILE_NAME).is_file():
+            return file, _read_toml(file)
+        if (file := folder / "pyproject.toml").is_file():
+            content = _read_toml(file).get("tool", {}).get("safemig")
+            if content is not None:
+                return file, content
+    return None, {}
+
+
+def _read_toml(file: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(file.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SettingsError(f"not valid TOML: {error}", where=str(file), next="correct that line") from None
+    except OSError as error:
+        raise SettingsError(
+            f"cannot be read: {error.strerror}", where=str(file), next="correct its permissions"
+        ) from None
+
+
+def _explained(error: ValidationError, file: Path | None) -> SettingsError:
+    first = error.errors(include_url=False)[0]
+    key = ".".join(str(part) for part in first["loc"]) or "settings"
+    source = str(file) if file else "arguments or SAFEMIG_* variables"
+    if first["type"] == "extra_forbidden":
+        known = sorted(Environment.model_fields if key.startswith("environments.") else Settings.model_fields)
+        return SettingsError(f'unknown setting "{key}"', where=source, next=f"allowed are: {', '.join(known)}")
+    reason = first["msg"].removeprefix("Value error, ")
+    # The value of a URL may be the secret itself; the message then names only the key.
+    shown = "" if "url" in key or key == "environments" or first["type"] == "value_error" else f" = {first['input']!r}"
+    allowed = (first.get("ctx") or {}).get("expected")
+    return SettingsError(
+        f"{key}{shown}: {reason}", where=source, next=f"allowed: {allowed}" if allowed else "correct the value"
+    )
