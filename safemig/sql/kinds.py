@@ -1,0 +1,216 @@
+"""What a statement is, in words; which tables it touches; whether PostgreSQL runs it inside a transaction block."""
+
+from __future__ import annotations
+
+import re
+
+from safemig.sql.names import Name, of_object, of_range, of_strings
+from safemig.sql.tree import Tree, constant, node, options, walk
+
+_PLAIN = {
+    "SelectStmt": "SELECT", "InsertStmt": "INSERT", "UpdateStmt": "UPDATE", "DeleteStmt": "DELETE",
+    "MergeStmt": "MERGE", "TruncateStmt": "TRUNCATE", "CopyStmt": "COPY", "CallStmt": "CALL", "DoStmt": "DO",
+    "CreateStmt": "CREATE TABLE", "CreateEnumStmt": "CREATE TYPE", "CompositeTypeStmt": "CREATE TYPE",
+    "CreateRangeStmt": "CREATE TYPE", "CreateDomainStmt": "CREATE DOMAIN", "AlterDomainStmt": "ALTER DOMAIN",
+    "IndexStmt": "CREATE INDEX", "CreateTrigStmt": "CREATE TRIGGER", "CreatePolicyStmt": "CREATE POLICY",
+    "AlterPolicyStmt": "ALTER POLICY", "CreateSchemaStmt": "CREATE SCHEMA", "CreateSeqStmt": "CREATE SEQUENCE",
+    "AlterSeqStmt": "ALTER SEQUENCE", "CreateExtensionStmt": "CREATE EXTENSION", "ViewStmt": "CREATE VIEW",
+    "AlterExtensionStmt": "ALTER EXTENSION", "RuleStmt": "CREATE RULE", "CommentStmt": "COMMENT",
+    "VariableSetStmt": "SET", "VariableShowStmt": "SHOW", "LockStmt": "LOCK TABLE", "ReindexStmt": "REINDEX",
+    "ClusterStmt": "CLUSTER", "DropOwnedStmt": "DROP OWNED", "ReassignOwnedStmt": "REASSIGN OWNED",
+    "CreateRoleStmt": "CREATE ROLE", "AlterRoleStmt": "ALTER ROLE", "AlterRoleSetStmt": "ALTER ROLE … SET",
+    "DropRoleStmt": "DROP ROLE", "GrantRoleStmt": "GRANT ROLE",
+    "AlterDefaultPrivilegesStmt": "ALTER DEFAULT PRIVILEGES",
+    "CreatedbStmt": "CREATE DATABASE", "DropdbStmt": "DROP DATABASE", "AlterDatabaseStmt": "ALTER DATABASE",
+    "AlterDatabaseSetStmt": "ALTER DATABASE … SET", "AlterSystemStmt": "ALTER SYSTEM",
+    "CreateTableSpaceStmt": "CREATE TABLESPACE", "DropTableSpaceStmt": "DROP TABLESPACE",
+    "CreatePublicationStmt": "CREATE PUBLICATION", "AlterPublicationStmt": "ALTER PUBLICATION",
+    "CreateSubscriptionStmt": "CREATE SUBSCRIPTION", "AlterSubscriptionStmt": "ALTER SUBSCRIPTION",
+    "DropSubscriptionStmt": "DROP SUBSCRIPTION", "CreateEventTrigStmt": "CREATE EVENT TRIGGER",
+    "AlterEventTrigStmt": "ALTER EVENT TRIGGER", "PrepareStmt": "PREPARE", "ExecuteStmt": "EXECUTE",
+    "DeallocateStmt": "DEALLOCATE", "ExplainStmt": "EXPLAIN", "DeclareCursorStmt": "DECLARE CURSOR",
+    "ClosePortalStmt": "CLOSE", "FetchStmt": "FETCH", "NotifyStmt": "NOTIFY", "ListenStmt": "LISTEN",
+    "UnlistenStmt": "UNLISTEN", "CheckPointStmt": "CHECKPOINT", "DiscardStmt": "DISCARD", "LoadStmt": "LOAD",
+    "RefreshMatViewStmt": "REFRESH MATERIALIZED VIEW", "AlterFunctionStmt": "ALTER FUNCTION",
+    "CreateCastStmt": "CREATE CAST", "CreateOpClassStmt": "CREATE OPERATOR CLASS", "CreatePLangStmt": "CREATE LANGUAGE",
+    "CreateOpFamilyStmt": "CREATE OPERATOR FAMILY", "CreateConversionStmt": "CREATE CONVERSION",
+    "CreateStatsStmt": "CREATE STATISTICS", "AlterStatsStmt": "ALTER STATISTICS",
+    "CreateAmStmt": "CREATE ACCESS METHOD",
+    "CreateFdwStmt": "CREATE FOREIGN DATA WRAPPER", "CreateForeignServerStmt": "CREATE SERVER",
+    "CreateForeignTableStmt": "CREATE FOREIGN TABLE", "CreateUserMappingStmt": "CREATE USER MAPPING",
+    "ImportForeignSchemaStmt": "IMPORT FOREIGN SCHEMA", "SecLabelStmt": "SECURITY LABEL",
+    "ConstraintsSetStmt": "SET CONSTRAINTS", "CreateTransformStmt": "CREATE TRANSFORM",
+    "AlterTableMoveAllStmt": "ALTER TABLE ALL IN TABLESPACE … SET TABLESPACE",
+}  # fmt: skip
+_DEFINED = {"OBJECT_AGGREGATE": "AGGREGATE", "OBJECT_OPERATOR": "OPERATOR", "OBJECT_TYPE": "TYPE",
+            "OBJECT_COLLATION": "COLLATION", "OBJECT_TSPARSER": "TEXT SEARCH PARSER",
+            "OBJECT_TSDICTIONARY": "TEXT SEARCH DICTIONARY", "OBJECT_TSTEMPLATE": "TEXT SEARCH TEMPLATE",
+            "OBJECT_TSCONFIGURATION": "TEXT SEARCH CONFIGURATION"}  # fmt: skip
+_CONSTRAINTS = {"CONSTR_FOREIGN": "FOREIGN KEY", "CONSTR_CHECK": "CHECK", "CONSTR_UNIQUE": "UNIQUE",
+                "CONSTR_PRIMARY": "PRIMARY KEY", "CONSTR_EXCLUSION": "EXCLUDE",
+                "CONSTR_NOTNULL": "NOT NULL"}  # fmt: skip
+_OBJECT_WORDS = {"MATVIEW": "MATERIALIZED VIEW", "TABCONSTRAINT": "CONSTRAINT", "DOMCONSTRAINT": "CONSTRAINT",
+                 "FOREIGN_SERVER": "SERVER", "FDW": "FOREIGN DATA WRAPPER", "STATISTIC_EXT": "STATISTICS",
+                 "OPCLASS": "OPERATOR CLASS", "OPFAMILY": "OPERATOR FAMILY"}  # fmt: skip
+_TRANSACTION = {"BEGIN": "BEGIN", "START": "START TRANSACTION", "COMMIT": "COMMIT", "ROLLBACK": "ROLLBACK",
+                "SAVEPOINT": "SAVEPOINT", "RELEASE": "RELEASE SAVEPOINT", "ROLLBACK_TO": "ROLLBACK TO SAVEPOINT",
+                "PREPARE": "PREPARE TRANSACTION", "COMMIT_PREPARED": "COMMIT PREPARED",
+                "ROLLBACK_PREPARED": "ROLLBACK PREPARED"}  # fmt: skip
+
+
+def object_words(object_type: str) -> str:
+    """Return `OBJECT_FOREIGN_TABLE` as `FOREIGN TABLE`."""
+    bare = object_type.removeprefix("OBJECT_")
+    return _OBJECT_WORDS.get(bare, bare.replace("_", " "))
+
+
+def command_words(command: Tree) -> str:
+    """Return what one command of ALTER TABLE does: `ADD COLUMN`, `ALTER COLUMN TYPE`, `ADD FOREIGN KEY`."""
+    subtype = command.get("subtype", "")
+    if subtype == "AT_AddConstraint":
+        return "ADD " + _CONSTRAINTS.get(command["def"]["Constraint"].get("contype", ""), "CONSTRAINT")
+    if subtype in ("AT_ColumnDefault", "AT_CookedColumnDefault"):
+        return "ALTER COLUMN SET DEFAULT" if command.get("def") else "ALTER COLUMN DROP DEFAULT"
+    if subtype == "AT_AlterColumnType":
+        return "ALTER COLUMN TYPE"
+    if subtype in ("AT_SetNotNull", "AT_DropNotNull", "AT_DropExpression", "AT_SetExpression"):
+        return "ALTER COLUMN " + " ".join(re.findall("[A-Z][a-z]+", subtype.removeprefix("AT_"))).upper()
+    return " ".join(re.findall("[A-Z][a-z]+", subtype.removeprefix("AT_"))).upper()
+
+
+def kind(tree: Tree) -> str:
+    """Return what the statement is, in PostgreSQL's own words; a statement of several commands names each once."""
+    name, body = node(tree)
+    if name == "AlterTableStmt":
+        of = object_words(body.get("objtype", "OBJECT_TABLE"))
+        commands = dict.fromkeys(command_words(item["AlterTableCmd"]) for item in body.get("cmds", ()))
+        return f"ALTER {of} … {', '.join(commands)}"
+    if name == "DropStmt":
+        words = f"DROP {object_words(body.get('removeType', ''))}"
+        return f"{words} CONCURRENTLY" if body.get("concurrent") else words
+    if name == "IndexStmt":
+        unique = "UNIQUE " if body.get("unique") else ""
+        return f"CREATE {unique}INDEX{' CONCURRENTLY' if body.get('concurrent') else ''}"
+    if name == "RenameStmt":
+        of = body.get("renameType", "")
+        if of in ("OBJECT_COLUMN", "OBJECT_TABCONSTRAINT", "OBJECT_ATTRIBUTE", "OBJECT_DOMCONSTRAINT"):
+            parent = object_words(body.get("relationType", "OBJECT_TABLE"))
+            return f"ALTER {parent} … RENAME {object_words(of)}"
+        return f"ALTER {object_words(of)} … RENAME"
+    if name == "CreateFunctionStmt":
+        replace = "OR REPLACE " if body.get("replace") else ""
+        return f"CREATE {replace}{'PROCEDURE' if body.get('is_procedure') else 'FUNCTION'}"
+    if name == "CreateTableAsStmt":
+        if body.get("objtype") == "OBJECT_MATVIEW":
+            return "CREATE MATERIALIZED VIEW"
+        return "CREATE TABLE AS"
+    if name == "SelectStmt" and body.get("intoClause"):
+        return "SELECT INTO"
+    if name == "AlterEnumStmt":
+        return "ALTER TYPE … RENAME VALUE" if body.get("oldVal") else "ALTER TYPE … ADD VALUE"
+    if name == "GrantStmt":
+        return "GRANT" if body.get("is_grant") else "REVOKE"
+    if name == "GrantRoleStmt":
+        return "GRANT ROLE" if body.get("is_grant") else "REVOKE ROLE"
+    if name == "TransactionStmt":
+        return _TRANSACTION.get(body.get("kind", "").removeprefix("TRANS_STMT_"), "TRANSACTION")
+    if name == "VacuumStmt":
+        return "VACUUM" if body.get("is_vacuumcmd") else "ANALYZE"
+    if name == "AlterObjectSchemaStmt":
+        return f"ALTER {object_words(body.get('objectType', ''))} … SET SCHEMA"
+    if name == "AlterOwnerStmt":
+        return f"ALTER {object_words(body.get('objectType', ''))} … OWNER TO"
+    if name == "DefineStmt":
+        return f"CREATE {_DEFINED.get(body.get('kind', ''), object_words(body.get('kind', '')))}"
+    if name == "ViewStmt" and body.get("replace"):
+        return "CREATE OR REPLACE VIEW"
+    if name == "VariableSetStmt" and str(body.get("kind", "")).startswith("VAR_RESET"):
+        return "RESET"
+    if known := _PLAIN.get(name):
+        return known
+    return " ".join(re.findall("[A-Z][a-z]*", name.removesuffix("Stmt"))).upper()
+
+
+def flag(params: list[Tree] | None, wanted: str) -> bool:
+    """Tell whether a list of options switches `wanted` on (`concurrently`, `full`, `analyze`)."""
+    found = options(params)
+    if wanted not in found:
+        return False
+    value = constant(found[wanted])
+    return value is None or str(value).lower() in ("true", "on", "1", "yes")
+
+
+def refuses_transaction(tree: Tree) -> bool:
+    """Tell whether PostgreSQL refuses the statement inside a transaction block (error 25001).
+
+    Source: `PreventInTransactionBlock` in PostgreSQL's source, as of version 18.
+    """
+    name, body = node(tree)
+    if name in ("IndexStmt", "DropStmt"):
+        return bool(body.get("concurrent"))
+    if name == "ReindexStmt":
+        whole = body.get("kind") in ("REINDEX_OBJECT_SCHEMA", "REINDEX_OBJECT_SYSTEM", "REINDEX_OBJECT_DATABASE")
+        return whole or flag(body.get("params"), "concurrently")
+    if name == "VacuumStmt":
+        return bool(body.get("is_vacuumcmd"))
+    if name == "ClusterStmt":
+        return not body.get("relation")
+    if name == "AlterTableStmt":
+        return any(
+            item["AlterTableCmd"].get("subtype") == "AT_DetachPartition"
+            and item["AlterTableCmd"].get("def", {}).get("PartitionCmd", {}).get("concurrent")
+            for item in body.get("cmds", ())
+        )
+    if name == "AlterDatabaseStmt":
+        return "tablespace" in options(body.get("options"))
+    if name == "DiscardStmt":
+        return str(body.get("target", "DISCARD_ALL")) == "DISCARD_ALL"
+    if name == "CreateSubscriptionStmt":
+        found = options(body.get("options"))
+        values = [str(constant(found.get(key))).lower() for key in ("connect", "create_slot")]
+        return not any(value in ("false", "off", "0") for value in values)
+    if name == "AlterSubscriptionStmt":
+        publications = ("SET_PUBLICATION", "ADD_PUBLICATION", "DROP_PUBLICATION")
+        return str(body.get("kind")).removeprefix("ALTER_SUBSCRIPTION_") in ("REFRESH", *publications)
+    if name == "TransactionStmt":
+        return body.get("kind") in ("TRANS_STMT_COMMIT_PREPARED", "TRANS_STMT_ROLLBACK_PREPARED")
+    return name in ("CreatedbStmt", "DropdbStmt", "CreateTableSpaceStmt", "DropTableSpaceStmt", "AlterSystemStmt",
+                    "DropSubscriptionStmt")  # fmt: skip
+
+
+def tables(tree: Tree) -> tuple[str, ...]:
+    """Return the dotted names of the relations that the statement itself names; a CTE's name is none."""
+    name, body = node(tree)
+    found: dict[str, None] = {}
+
+    def add(one: Name) -> None:
+        if one.name:
+            found.setdefault(str(one))
+
+    if name == "DropStmt":
+        kind_of = body.get("removeType")
+        for item in body.get("objects", ()):
+            if kind_of in ("OBJECT_TABLE", "OBJECT_VIEW", "OBJECT_MATVIEW", "OBJECT_FOREIGN_TABLE"):
+                add(of_object(item))
+            elif kind_of in ("OBJECT_TRIGGER", "OBJECT_POLICY", "OBJECT_RULE"):
+                parts = item.get("List", {}).get("items", ())
+                add(of_strings(list(parts[:-1])))
+        return tuple(found)
+    for field in ("relation", "view", "table", "sequence", "into", "pktable"):
+        if isinstance(body.get(field), dict):
+            add(of_range(body[field].get("rel", body[field]) if field == "into" else body[field]))
+    common = {inner.get("ctename") for kind_of, inner in walk(tree) if kind_of == "CommonTableExpr"}
+    for kind_of, inner in walk(tree):
+        if kind_of == "RangeVar":
+            if inner.get("schemaname") or inner.get("relname") not in common:
+                add(of_range(inner))
+        elif kind_of == "Constraint":
+            add(of_range(inner.get("pktable")))
+        elif kind_of in ("DeleteStmt", "UpdateStmt", "InsertStmt", "MergeStmt"):
+            add(of_range(inner.get("relation")))
+        elif kind_of in ("PartitionCmd", "IntoClause"):
+            add(of_range(inner.get("name") or inner.get("rel")))
+        elif kind_of == "CommentStmt" and inner.get("objtype") in ("OBJECT_TABLE", "OBJECT_VIEW", "OBJECT_COLUMN"):
+            parts = inner.get("object", {}).get("List", {}).get("items", ())
+            add(of_strings(list(parts[:-1] if inner["objtype"] == "OBJECT_COLUMN" else parts)))
+    return tuple(found)

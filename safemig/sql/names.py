@@ -1,0 +1,60 @@
+"""Names of objects as the review compares them: schema and name, `public` being the schema that is not written."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from safemig.sql.identifiers import quote_name
+from safemig.sql.tree import Tree, node, strings
+
+TEMPORARY = "pg_temp"
+
+
+class Name(NamedTuple):
+    """An object's name; `schema` is empty where the text does not write one."""
+
+    schema: str
+    name: str
+
+    def __str__(self) -> str:
+        """The dotted name without quotes, as findings and acceptances spell it: `users`, `app.users`."""
+        return f"{self.schema}.{self.name}" if self.schema and self.schema != "public" else self.name
+
+    @property
+    def sql(self) -> str:
+        """The name as SQL, quoted where needed, with its schema only where the text wrote it."""
+        return quote_name(self.schema, self.name)
+
+
+def of_parts(parts: list[str]) -> Name:
+    """Return a name from its dotted parts (a database's name in front is dropped)."""
+    if len(parts) > 1:
+        return Name(parts[-2], parts[-1])
+    return Name("", parts[0] if parts else "")
+
+
+def of_range(relation: Tree | None) -> Name:
+    """Return a RangeVar's name."""
+    relation = relation or {}
+    return Name(relation.get("schemaname", ""), relation.get("relname", ""))
+
+
+def of_strings(items: list[Tree] | None) -> Name:
+    """Return the name spelled by a list of String nodes."""
+    return of_parts(strings(items))
+
+
+def of_object(wrapped: Tree) -> Name:
+    """Return the name of an object as DROP, COMMENT and their like carry it."""
+    kind, body = node(wrapped)
+    if kind == "List":
+        return of_strings(body.get("items"))
+    if kind == "ObjectWithArgs":
+        return of_strings(body.get("objname"))
+    if kind == "TypeName":
+        return of_strings(body.get("names"))
+    if kind == "RangeVar":
+        return of_range(body)
+    if kind == "String":
+        return Name("", body.get("sval", ""))
+    return Name("", "")

@@ -1,0 +1,132 @@
+"""Text to statements by PostgreSQL's own parser (libpg_query 18, through pglast), with exact positions."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from typing import Any
+
+from pglast.parser import ParseError, parse_sql_json
+
+from safemig.errors import MigrationError
+from safemig.sql import kinds
+from safemig.sql.clauses import code_end, tokens
+from safemig.sql.foreign import why_unreadable
+from safemig.sql.positions import Positions
+from safemig.sql.tree import Tree, node
+
+
+@dataclass(frozen=True, slots=True)
+class SourceFile:
+    """One text to read: the path that is shown, and its SQL."""
+
+    name: str
+    sql: str = field(repr=False)
+
+
+class SqlSyntaxError(MigrationError):
+    """The text is not SQL that PostgreSQL can run: `reason`, at `line` and `column`."""
+
+    def __init__(self, reason: str, line: int, column: int) -> None:
+        super().__init__(
+            f"the SQL cannot be read: {reason}",
+            where=f"line {line}, column {column}",
+            next="correct the text; what cannot be read is never called safe",
+        )
+        self.reason = reason
+        self.line = line
+        self.column = column
+
+
+@dataclass(frozen=True, slots=True)
+class ParsedStatement:
+    """One statement: its exact text without comments around it or a semicolon, and where it stands (from 1)."""
+
+    sql: str
+    line: int
+    column: int
+    end_line: int
+    start: int = field(repr=False)  # the character offset in the file
+    tree: Tree = field(repr=False, compare=False)  # libpg_query's JSON; offsets in it count the file's bytes
+    origin_bytes: int = field(repr=False, compare=False, default=0)  # where the statement begins, in the file's bytes
+
+    @property
+    def node(self) -> Any:
+        """The statement as a pglast node; its positions count from the statement's own first character."""
+        from pglast import parse_sql
+
+        return parse_sql(self.sql)[0].stmt
+
+    @property
+    def kind(self) -> str:
+        """What it is, in words: `CREATE TABLE`, `ALTER TABLE … ADD COLUMN`, `DELETE`."""
+        return kinds.kind(self.tree)
+
+    @property
+    def transactional(self) -> bool:
+        """False for what PostgreSQL refuses inside a transaction block."""
+        return not kinds.refuses_transaction(self.tree)
+
+    @property
+    def is_transaction_control(self) -> bool:
+        """True for BEGIN, COMMIT, ROLLBACK, SAVEPOINT and their like."""
+        return node(self.tree)[0] == "TransactionStmt"
+
+    @property
+    def tables(self) -> tuple[str, ...]:
+        """The dotted names of the tables that the statement itself touches, in order, each once."""
+        return kinds.tables(self.tree)
+
+
+def parse(sql: str) -> list[ParsedStatement]:
+    """Return the statements of a text; comments and empty statements are left out.
+
+    Guarantee: either the whole text is read or nothing is returned.
+
+    Raises:
+        SqlSyntaxError: with the line, the column and the reason: PostgreSQL's own words, or, where the text is
+            not for the server alone (psql commands, COPY data, a template), that.
+    """
+    if sql.startswith("\ufeff"):  # a byte order mark: psql skips it too
+        sql = " " + sql[1:]
+    positions = Positions(sql)
+    if "\0" in sql:
+        raise SqlSyntaxError("the text holds a zero byte", *positions.line_and_column(sql.index("\0")))
+    try:
+        raw = json.loads(parse_sql_json(sql))["stmts"]
+    except ParseError as problem:
+        offset = min(int(problem.args[1]) if len(problem.args) > 1 else 0, len(sql))
+        message = str(problem.args[0]).split(", at index")[0]
+        reason, offset = why_unreadable(sql, max(offset, 0), message)
+        raise SqlSyntaxError(reason, *positions.line_and_column(offset)) from None
+    except UnicodeEncodeError as problem:
+        raise SqlSyntaxError("the text is not valid Unicode", *positions.line_and_column(problem.start)) from None
+    except RecursionError:
+        raise SqlSyntaxError("an expression is nested too deeply to be read", 1, 1) from None
+    return [_statement(sql, positions, item) for item in raw]
+
+
+def _statement(sql: str, positions: Positions, item: Tree) -> ParsedStatement:
+    first_byte = item.get("stmt_location", 0)
+    length = item.get("stmt_len", 0)
+    start = positions.character(first_byte)
+    text = sql[start : positions.character(first_byte + length)] if length else sql[start:]
+    # libpg_query begins a text's first statement at offset 0, with what stands before it
+    lead = _lead(text)
+    text = text[lead:].rstrip()
+    if "--" in text or "*/" in text:
+        text = text[: code_end(text)]
+    text = text.rstrip("; \t\r\n\f\v") if not length else text
+    line, column = positions.line_and_column(start + lead)
+    origin = first_byte + len(sql[start : start + lead].encode())
+    return ParsedStatement(text, line, column, line + text.count("\n"), start + lead, item["stmt"], origin)
+
+
+def _lead(text: str) -> int:
+    """Return how much of `text` is blanks, comments and empty statements."""
+    if text[:1].isalpha() or text[:1] == "(":
+        return 0
+    for token in tokens(text):
+        if token.kind != "comment" and text[token.start] != ";":
+            return token.start
+    return 0
