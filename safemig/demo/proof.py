@@ -1,0 +1,106 @@
+"""The demo's own look at production, apart from the verbs: no row lost, the schema what it should be."""
+
+from __future__ import annotations
+
+import difflib
+import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from psycopg import sql
+
+from safemig.postgres.connect import connect
+from safemig.postgres.dump import BOOKKEEPING_SCHEMAS
+from safemig.postgres.programs import client_programs
+
+# The column that staging dropped: no row may be lost, so production keeps it until a person decides.
+KEPT_IN_PRODUCTION = (
+    "-    fax_number text,",
+    "-COMMENT ON COLUMN public.users.fax_number IS 'From the old shop; nothing writes it any more.';",
+)
+
+TABLES_AND_COLUMNS = """
+SELECT relation.relnamespace::regnamespace::text, relation.relname, array_agg(attname::text ORDER BY attnum)
+  FROM pg_class AS relation
+  JOIN pg_attribute ON attrelid = relation.oid AND attnum > 0 AND NOT attisdropped
+ WHERE relation.relkind = 'r'
+   AND relation.relnamespace::regnamespace::text <> ALL (%s)
+   AND relation.relnamespace::regnamespace::text NOT IN ('pg_catalog', 'information_schema')
+ GROUP BY 1, 2
+ ORDER BY 1, 2
+"""
+# The sum does not depend on the order of the rows; xor would lose two equal ones.
+ROWS_AND_CONTENT = """
+SELECT count(*), coalesce(sum(hashtextextended(ROW({columns})::text, 0)::numeric), 0)::text FROM {table}
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """One table's rows, and a number that stands for everything in `columns` of them."""
+
+    columns: tuple[str, ...]
+    rows: int
+    hash: str
+
+
+def read_content(conninfo: str, columns_of: Mapping[str, Content] | None = None) -> dict[str, Content]:
+    """Return every table's content, by `schema.table`; of the columns in `columns_of` where that has the table.
+
+    Reads only. Raises psycopg.errors.UndefinedColumn where such a column is gone.
+    """
+    found = {}
+    with connect(conninfo, "the demo's database") as connection:
+        for schema, table, columns in connection.execute(
+            TABLES_AND_COLUMNS, (list(BOOKKEEPING_SCHEMAS),)
+        ).fetchall():
+            name = f"{schema}.{table}"
+            wanted = columns_of[name].columns if columns_of and name in columns_of else tuple(columns)
+            query = sql.SQL(ROWS_AND_CONTENT).format(
+                columns=sql.SQL(", ").join(map(sql.Identifier, wanted)), table=sql.Identifier(schema, table)
+            )
+            rows, content = connection.execute(query).fetchall()[0]
+            found[name] = Content(wanted, rows, content)
+    return found
+
+
+def lost_rows(before: Mapping[str, Content], conninfo: str) -> list[str]:
+    """Return what is missing or different of the content that was there `before`, a sentence each; none is good.
+
+    Columns that came since do not count: what is compared is what was there.
+    """
+    after = read_content(conninfo, before)
+    problems = [f"table {name} is gone" for name in before if name not in after]
+    problems += [
+        f"{name}: {was.rows:,} rows before, {after[name].rows:,} now"
+        if was.rows != after[name].rows
+        else f"{name}: its {was.rows:,} rows hold something else now"
+        for name, was in before.items()
+        if name in after and after[name] != was
+    ]
+    return problems
+
+
+def schema_differences(staging: str, production: str, major: int) -> list[str]:
+    """Return the lines in which the two databases' schema dumps differ: `-` only in production, `+` only in staging.
+
+    pg_dump writes them, so that no engine of ours has a say in it. Of the column that staging dropped, and whose
+    DROP was commented out, production still has two lines: they are expected, and missing ones are a difference.
+    """
+    differences = [
+        line
+        for line in difflib.unified_diff(_dump(production, major), _dump(staging, major), lineterm="", n=0)
+        if not line.startswith(("---", "+++", "@@"))
+    ]
+    missing = [f"kept column: {line}" for line in KEPT_IN_PRODUCTION if line not in differences]
+    return missing + [line for line in differences if line not in KEPT_IN_PRODUCTION]
+
+
+def _dump(conninfo: str, major: int) -> list[str]:
+    command = [
+        client_programs(major * 10000).path("pg_dump"), "--schema-only", f"--dbname={conninfo}",
+        *(f"--exclude-schema={schema}" for schema in BOOKKEEPING_SCHEMAS),
+    ]  # fmt: skip
+    answer = subprocess.run(command, capture_output=True, text=True, check=True)
+    # Headers are no schema, and the key of \restrict is another one in each dump.
+    return [line for line in answer.stdout.splitlines() if line and not line.startswith(("--", "\\restrict", "\\unrestrict"))]
