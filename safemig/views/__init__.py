@@ -1,1 +1,66 @@
-"""A result as text, HTML, SVG or JSON. Pure."""
+"""Draw results: as text for logs, as HTML for notebooks, as JSON for machines. Pure; nothing here prints.
+
+Three functions are the whole surface: `text(result)`, `html(result)`, `data(result)`.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+from safemig.result import Result
+from safemig.views.document import Document
+
+# Which module draws which result. Loaded at the first use of each: a review needs nothing of the archive's strip.
+_BUILDERS = {
+    "Approval": "approval",
+    "Archive": "archive",
+    "Backup": "backup",
+    "Deployment": "deployment",
+    "Generated": "generate",
+    "Help": "help",
+    "Initialised": "init",
+    "Plan": "plan",
+    "Preflight": "preflight",
+    "Rehearsal": "rehearsal",
+    "Restored": "restore",
+    "Review": "review",
+    "SchemaDiff": "schema_diff",
+    "Status": "status",
+    "Validation": "validation",
+}
+
+
+def text(result: Result) -> str:
+    """Return the report as plain text, the verdict first."""
+    from safemig.views.in_text import draw_text
+
+    return draw_text(document(result))
+
+
+def html(result: Result) -> str:
+    """Return the report as HTML that stays legible in any theme, untrusted, and stripped of its styles."""
+    from safemig.views.in_html import draw_html
+
+    return draw_html(document(result))
+
+
+def data(result: Result) -> dict[str, Any]:
+    """Return the facts as JSON-ready values, with the result's kind."""
+    from safemig.views.in_data import as_data
+
+    return {"kind": result.kind, **as_data(result)}
+
+
+def document(result: Result) -> Document:
+    """Return the view of `result` as a document.
+
+    Raises:
+        TypeError: a result that no view was written for.
+    """
+    for each in type(result).__mro__:
+        if name := _BUILDERS.get(each.__name__):
+            module = importlib.import_module(f"safemig.views.of_{name}")
+            built: Document = module.build(result)
+            return built
+    raise TypeError(f"no view draws a {type(result).__name__}")

@@ -1,0 +1,137 @@
+"""What a view is made of: a verdict first, then blocks. One document, drawn as text and as HTML.
+
+A view is written once, as a document; so the CI log and the notebook cannot say different things.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+Tone = Literal["ok", "error", "warning", "info", "waiting"]
+
+
+@dataclass(frozen=True, slots=True)
+class Badge:
+    """A word that stands out: a verdict, a severity, a state. The word alone carries the meaning."""
+
+    word: str
+    tone: Tone
+
+
+@dataclass(frozen=True, slots=True)
+class Mono:
+    """A name, a path, a piece of SQL within a line."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Strong:
+    """What a reader looks for first within a line."""
+
+    text: str
+
+
+Inline = str | Badge | Mono | Strong
+
+
+@dataclass(frozen=True, slots=True)
+class Paragraph:
+    """One line or paragraph of prose."""
+
+    parts: tuple[Inline, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Rows under a title; columns named in `numeric` are set flush right."""
+
+    title: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[Inline, ...], ...]
+    numeric: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Bullets:
+    """A list under a title."""
+
+    title: str
+    items: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A line of a listing. `sign` stands in the gutter, so that the tint is never the only mark."""
+
+    text: str
+    number: int | None = None
+    sign: str = " "
+    tone: Tone | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """SQL or another text, line by line, with numbers and gutter signs."""
+
+    title: str
+    lines: tuple[Line, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Callout:
+    """A finding or a failure: what, why, and what to do instead."""
+
+    badge: Badge
+    title: str
+    paragraphs: tuple[str, ...] = ()
+    code_title: str = ""
+    code: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """An SVG on a light panel of its own; `finding` says in one sentence what it shows."""
+
+    svg: str
+    finding: str
+
+
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """Two texts side by side, line against line; a pair's sign says what became of the line."""
+
+    title: str
+    left_title: str
+    right_title: str
+    pairs: tuple[tuple[str | None, str, str | None], ...]  # (left, sign, right)
+
+
+@dataclass(frozen=True, slots=True)
+class Prose:
+    """Markdown under a title."""
+
+    title: str
+    markdown: str
+
+
+@dataclass(frozen=True, slots=True)
+class Details:
+    """Blocks that are folded in HTML; the text report leaves them out unless `in_text`."""
+
+    summary: str
+    blocks: tuple[Block, ...]
+    in_text: bool = False
+
+
+Block = Paragraph | Table | Bullets | Listing | Callout | Picture | Beside | Prose | Details
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A view: the verdict, the rest of the first line, and the body."""
+
+    verdict: Badge
+    headline: tuple[Inline, ...]
+    blocks: tuple[Block, ...] = ()

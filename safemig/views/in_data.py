@@ -1,0 +1,51 @@
+"""Turn a result's facts into JSON-ready values: enums by value, times in ISO with Z, paths as text."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping, Set
+from datetime import date, datetime
+from enum import Enum
+from pathlib import PurePath
+from typing import Any
+
+from safemig.views import numbers
+
+# What a reader of the JSON should not have to compute: these properties go in beside the fields.
+_DERIVED = ("verdict", "is_ready", "is_valid", "seconds", "is_empty", "server_version", "fixed_sql")
+
+
+def as_data(value: Any) -> Any:
+    """Return `value` as JSON knows it.
+
+    Raises:
+        TypeError: something that has no JSON form.
+    """
+    if value is None or (isinstance(value, bool | int | str) and not isinstance(value, Enum)):
+        return value
+    if isinstance(value, Enum):
+        return as_data(value.value)
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, datetime):
+        return numbers.time(value)
+    if isinstance(value, date):
+        return value.isoformat()
+    if isinstance(value, PurePath):
+        return str(value)
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return _fields(value)
+    if isinstance(value, Mapping):
+        return {str(as_data(key)): as_data(each) for key, each in value.items()}
+    if isinstance(value, Set):
+        return sorted((as_data(each) for each in value), key=repr)
+    if isinstance(value, list | tuple):
+        return [as_data(each) for each in value]
+    raise TypeError(f"{type(value).__name__} has no JSON form")
+
+
+def _fields(value: Any) -> dict[str, Any]:
+    names = [each.name for each in dataclasses.fields(value) if not each.name.startswith("_")]
+    names += [name for name in _DERIVED if name not in names and isinstance(getattr(type(value), name, None), property)]
+    return {name: as_data(getattr(value, name)) for name in names}

@@ -1,0 +1,137 @@
+"""Draw a document as plain text: the report of a terminal and of a CI log. No colour, no control characters."""
+
+from __future__ import annotations
+
+import textwrap
+import unicodedata
+
+from safemig.views.document import (
+    Badge,
+    Beside,
+    Block,
+    Bullets,
+    Callout,
+    Details,
+    Document,
+    Inline,
+    Line,
+    Listing,
+    Paragraph,
+    Picture,
+    Prose,
+    Table,
+)
+
+_WIDTH = 110
+_CELL = 60
+
+
+def draw_text(document: Document) -> str:
+    """Return the report, without a newline at the end."""
+    headline = " · ".join([document.verdict.word, *(_inline(part) for part in document.headline)])
+    parts = [headline, *(drawn for block in document.blocks if (drawn := _block(block)))]
+    return printable("\n\n".join(parts))
+
+
+def printable(text: str) -> str:
+    """Return `text` with control and direction-changing characters made visible, newlines kept.
+
+    A table may be named with an escape sequence that would repaint a terminal, or with one that turns the reading
+    direction so that SQL looks like other SQL.
+    """
+    return "".join(
+        character
+        if character == "\n" or unicodedata.category(character) not in {"Cc", "Cf", "Cs", "Zl", "Zp"}
+        else f"\\u{ord(character):04x}"
+        for character in text.replace("\r\n", "\n").expandtabs(4)
+    )
+
+
+def _block(block: Block) -> str:
+    match block:
+        case Paragraph():
+            return "".join(_inline(part) for part in block.parts)
+        case Table():
+            return _titled(block.title, _table(block))
+        case Bullets():
+            return _titled(block.title, "\n".join(_wrapped(item, "- ", "  ") for item in block.items))
+        case Listing():
+            return _titled(block.title, "\n".join(_line(line) for line in block.lines))
+        case Callout():
+            return _callout(block)
+        case Picture():
+            return ""  # the tables say it already
+        case Beside():
+            return _titled(block.title, _beside(block))
+        case Prose():
+            return _titled(block.title, block.markdown)
+        case Details():
+            if not block.in_text:
+                return ""
+            inner = [drawn for each in block.blocks if (drawn := _block(each))]
+            return _titled(block.summary, "\n\n".join(inner))
+
+
+def _titled(title: str, body: str) -> str:
+    if not body:
+        return ""
+    return f"{title}\n{body}" if title else body
+
+
+def _inline(part: Inline) -> str:
+    return part.word if isinstance(part, Badge) else part if isinstance(part, str) else part.text
+
+
+def _table(table: Table) -> str:
+    rows = [[_clipped(" ".join(_inline(cell).split())) for cell in row] for row in table.rows]
+    if not rows:
+        return ""
+    last = len(table.columns) - 1
+    widths = [max(len(text) for text in column) for column in zip(table.columns, *rows, strict=True)]
+
+    def drawn(cells: list[str]) -> str:
+        fields = [
+            cell.rjust(widths[i]) if table.columns[i] in table.numeric else cell if i == last else cell.ljust(widths[i])
+            for i, cell in enumerate(cells)
+        ]
+        return ("  " + "  ".join(fields)).rstrip()
+
+    rule = "  " + "  ".join("-" * width for width in widths)
+    return "\n".join([drawn(list(table.columns)), rule, *map(drawn, rows)])
+
+
+def _clipped(text: str) -> str:
+    return text if len(text) <= _CELL else text[: _CELL - 1] + "…"
+
+
+def _line(line: Line) -> str:
+    number = "" if line.number is None else str(line.number)
+    return f"{line.sign:1} {number:>4} | {line.text}".rstrip()
+
+
+def _callout(callout: Callout) -> str:
+    lines = [f"[{callout.badge.word}] {callout.title}"]
+    for paragraph in callout.paragraphs:
+        lines += [_wrapped(line, "  ", "  ") for line in paragraph.splitlines()]
+    if callout.code:
+        lines.append(f"  {callout.code_title}:" if callout.code_title else "")
+        lines.append(textwrap.indent(callout.code.strip("\n"), "    | ", lambda _: True))
+    return "\n".join(lines)
+
+
+def _wrapped(text: str, first: str, following: str) -> str:
+    return textwrap.fill(
+        text, _WIDTH, initial_indent=first, subsequent_indent=following, break_long_words=False, break_on_hyphens=False
+    )
+
+
+def _beside(beside: Beside) -> str:
+    """Draw a unified listing: two columns would not fit a log."""
+    lines = []
+    for left, sign, right in beside.pairs:
+        if sign in " ~":
+            lines.append(f"  {sign} {right}")
+            continue
+        lines += [f"  - {left}"] if left is not None else []
+        lines += [f"  + {right}"] if right is not None else []
+    return "\n".join(lines)

@@ -1,0 +1,70 @@
+"""The view of the archive of records."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from safemig.results import Archive, RecordEntry
+from safemig.views import numbers
+from safemig.views.document import Badge, Block, Bullets, Document, Inline, Mono, Strong, Table, Tone
+from safemig.views.pictures import archive_strip
+
+BAD = frozenset({"FAILED", "STOPPED", "UNKNOWN", "INCOMPLETE", "RUNNING"})
+_INTEGRITY: dict[str, Tone] = {"sealed": "ok", "edited": "error", "missing": "error", "unsealed": "warning"}
+_MOST = 200
+
+
+def build(result: Archive) -> Document:
+    """List the records, newest first, each with its verdict and how it stands to the ledger."""
+    if not result.records and not result.problems:
+        return Document(Badge("NO RECORDS", "info"), (Mono(str(result.folder)),))
+    failed = sum(each.verdict in BAD for each in result.records)
+    verdict = (
+        Badge(f"{numbers.counted(len(result.problems), 'PROBLEM')} WITH THE ARCHIVE", "error")
+        if result.problems
+        else Badge("VERIFIED" if result.verified else "RECORDS", "ok" if result.verified else "info")
+    )
+    headline: list[Inline] = [Strong(numbers.counted(len(result.records), "record")), f"{failed:,} failed"]
+    if result.records:
+        headline.append(_span(result.records))
+    if not result.verified:
+        headline.append("hashes not checked: safemig records --verify")
+    picture = archive_strip(result.records)
+    blocks: list[Block] = []
+    if result.problems:
+        blocks.append(Bullets("Problems", result.problems))
+    if picture:
+        blocks.append(picture)
+    if result.records:
+        blocks.append(_table(result))
+    if len(result.records) > _MOST:
+        blocks.append(Bullets("", (f"{len(result.records) - _MOST:,} older records are not listed here",)))
+    return Document(verdict, tuple(headline), tuple(blocks))
+
+
+def _span(records: tuple[RecordEntry, ...]) -> str:
+    length = max(each.at for each in records) - min(each.at for each in records)
+    days = max(1, round(length / timedelta(days=1)))
+    return f"within {numbers.counted(days, 'day')}"
+
+
+def _table(result: Archive) -> Table:
+    def drawn(each: RecordEntry) -> tuple[Inline, ...]:
+        return (
+            numbers.time(each.at),
+            Badge(each.verdict, "error" if each.verdict in BAD else "ok"),
+            each.act,
+            each.environment,
+            ", ".join(each.migrations) or numbers.NOTHING,
+            numbers.seconds(each.seconds),
+            each.by or numbers.NOTHING,
+            Badge(each.integrity, _INTEGRITY[each.integrity]),
+            Mono(each.path.name),
+        )
+
+    return Table(
+        "Records, newest first",
+        ("Time", "Verdict", "Act", "Environment", "Migrations", "Took", "By", "Integrity", "Record"),
+        tuple(drawn(each) for each in result.records[:_MOST]),
+        frozenset({"Took"}),
+    )

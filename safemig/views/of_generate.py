@@ -1,0 +1,40 @@
+"""The view of a generated migration."""
+
+from __future__ import annotations
+
+from safemig.results import Generated
+from safemig.views.document import Badge, Block, Bullets, Callout, Document, Inline, Mono, Strong
+from safemig.views.shared_parts import change_counts, change_list, check_table, sql_listing
+
+
+def build(result: Generated) -> Document:
+    """Show what changed on staging, the file that says so, and what was commented out and why."""
+    if result.path is None:
+        return Document(
+            Badge("NOTHING TO DO", "ok"), ("staging is exactly what the migrations make; no file was written",)
+        )
+    equal = not result.remaining
+    headline: list[Inline] = [
+        Strong(change_counts(result.diff)),
+        Mono(str(result.path)),
+        *(Mono(str(each)) for each in result.further_paths),
+        Badge(result.proof or ("proven" if equal else "not proven"), "ok" if equal else "warning"),
+    ]
+    blocks: list[Block] = list(change_list(result.diff))
+    blocks += [
+        Callout(Badge("COMMENTED OUT", "warning"), "not in force until you enable it", (why,), "Statement", statement)
+        for statement, why in result.commented
+    ]
+    if result.remaining:
+        blocks.append(Bullets("What the file does not bring about", result.remaining))
+    blocks.append(sql_listing("The file", result.text))
+    if result.checklist:
+        blocks.append(check_table("Safety checklist", result.checklist))
+    blocks.append(Bullets("Next", (f"read {result.path}, then: safemig review",)))
+    return Document(
+        Badge(
+            "GENERATED" if not result.commented else "GENERATED, READ THE COMMENTED PART", "ok" if equal else "warning"
+        ),
+        tuple(headline),
+        tuple(blocks),
+    )

@@ -1,0 +1,39 @@
+"""The view of a plan: what would be done, to which database."""
+
+from __future__ import annotations
+
+from safemig.results import Plan
+from safemig.views import numbers
+from safemig.views.document import Badge, Document, Mono, Paragraph, Strong, Table
+from safemig.views.shared_parts import on, planned_steps, statements
+
+
+def build(result: Plan) -> Document:
+    """Show the plan's id, the migrations that it binds by their hash, and the steps."""
+    if not result.migrations:
+        return Document(Badge("NOTHING TO DEPLOY", "ok"), (Strong(on(result.target)),))
+    migrations = Table(
+        "Migrations, bound by their bytes",
+        ("Version", "File", "sha256"),
+        tuple((each.version, Mono(each.file), Mono(each.sha256[:16])) for each in result.migrations),
+    )
+    return Document(
+        Badge(f"PLAN {result.id}", "info"),
+        (
+            Strong(on(result.target)),
+            numbers.counted(len(result.migrations), "migration"),
+            numbers.counted(len(result.steps), "step"),
+        ),
+        (
+            migrations,
+            planned_steps(result.steps),
+            statements(result.steps),
+            Paragraph(
+                (
+                    "The plan binds these bytes to schema ",
+                    Mono(result.schema_fingerprint[:16]),
+                    "; any change to either makes another plan, which needs another approval.",
+                )
+            ),
+        ),
+    )

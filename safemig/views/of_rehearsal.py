@@ -1,0 +1,52 @@
+"""The view of a rehearsal on the copy."""
+
+from __future__ import annotations
+
+from safemig.results import Rehearsal, RollbackProof
+from safemig.views import numbers
+from safemig.views.document import Badge, Block, Bullets, Document, Inline, Mono, Strong
+from safemig.views.of_backup import VERIFIED
+from safemig.views.pictures import blocking_bars, blocking_of_steps
+from safemig.views.shared_parts import change_counts, change_list, row_table, run_steps, statements, step_errors
+
+
+def build(result: Rehearsal) -> Document:
+    """Show what the migrations did to the copy: locks, rewrites, times, rows, and whether the way back is proven."""
+    failed = any(step.state == "failed" for step in result.steps)
+    proven = result.rollback is not None and result.rollback.is_proven
+    if failed:
+        verdict = Badge("REHEARSAL FAILED", "error")
+    elif result.rollback is None or proven:
+        verdict = Badge("REHEARSED", "ok")
+    else:
+        verdict = Badge("REHEARSED, ROLLBACK NOT PROVEN", "warning")
+    headline: list[Inline] = [
+        Mono(f"plan {result.plan_id}"),
+        Strong("on a copy with its data" if result.mode == "data" else "on a copy without data"),
+        f"PostgreSQL {result.server_version}",
+        change_counts(result.diff),
+        numbers.seconds(result.seconds),
+    ]
+    picture = blocking_bars(blocking_of_steps(result.steps), estimated=False)
+    blocks: list[Block] = [
+        run_steps(result.steps, "Steps on the copy"),
+        *step_errors(result.steps),
+        *([picture] if picture else []),
+        *_rollback(result.rollback),
+        *change_list(result.diff),
+        *row_table(result.rows, "Rows on the copy, before and after"),
+        Bullets("", (f"backup: {VERIFIED[result.backup_verified][0]}",)),
+        statements(result.steps),
+    ]
+    return Document(verdict, tuple(headline), tuple(blocks))
+
+
+def _rollback(rollback: RollbackProof | None) -> tuple[Block, ...]:
+    if rollback is None:
+        return ()
+    items = [f"script: {rollback.path}"]
+    if rollback.is_proven:
+        items.append("proven: run on the copy, it brought the schema back as it was")
+    items += [f"NOT PROVEN, it left: {each}" for each in rollback.remaining]
+    items += [f"no script brings back: {each}" for each in rollback.cannot_bring_back]
+    return (Bullets("The way back", tuple(items)),)

@@ -1,0 +1,163 @@
+"""The view of a review."""
+
+from __future__ import annotations
+
+from safemig.review import Finding, Review
+from safemig.sql.locks import LockMode
+from safemig.views import numbers
+from safemig.views.document import (
+    Badge,
+    Block,
+    Bullets,
+    Callout,
+    Details,
+    Document,
+    Inline,
+    Line,
+    Listing,
+    Mono,
+    Strong,
+    Table,
+    Tone,
+)
+
+_TONES: dict[str, Tone] = {"dangerous": "error", "caution": "warning", "recommendation": "info"}
+_SIGNS = {"dangerous": "✖", "caution": "▲", "recommendation": "i"}
+_VERDICTS: dict[str, Tone] = {"SAFE TO DEPLOY": "ok", "NEEDS ATTENTION": "warning", "DO NOT DEPLOY": "error"}
+_WEIGHT = {"dangerous": 0, "caution": 1, "recommendation": 2}
+
+
+def build(result: Review) -> Document:
+    """Show the verdict, what each statement locks, the SQL with marks, and each finding with its safer form."""
+    verdict = str(result.verdict)
+    headline: list[Inline] = [Strong(_subject(result)), _counts(result)]
+    blocks: list[Block] = []
+    if table := _locks(result):
+        blocks.append(table)
+    standing = sorted(result.standing, key=lambda each: (_WEIGHT[each.severity.value], each.file, each.line))
+    blocks += [_callout(each) for each in standing]
+    blocks += [_accepted(each) for each in result.findings if each.accepted is not None]
+    blocks += [_callout(each) for each in result.recommendations if each.accepted is None]
+    for file in result.files:
+        if listing := _listing(result, file):
+            blocks.append(Details(f"{file.name}, marked", (listing,)))
+        if file.recommendations:
+            blocks.append(Bullets(f"When you deploy {file.name}", file.recommendations))
+    if result.unused_acceptances:
+        blocks.append(
+            Bullets(
+                "Acceptances that nothing needed (remove them)",
+                tuple(f"{each.rule}:{each.object}: {each.reason}" for each in result.unused_acceptances),
+            )
+        )
+    if result.assumptions:
+        blocks.append(Bullets("What this review took for granted", result.assumptions))
+    return Document(Badge(verdict, _VERDICTS[verdict]), tuple(headline), tuple(blocks))
+
+
+def _subject(result: Review) -> str:
+    names = [file.name for file in result.files]
+    files = names[0] if len(names) == 1 else numbers.counted(len(names), "file")
+    return f"{files} -> {result.target}" if result.target else files
+
+
+def _counts(result: Review) -> str:
+    severities = [each.severity.value for each in result.standing]
+    statements = sum(len(file.statements) for file in result.files)
+    parts = [numbers.counted(statements, "statement")]
+    for severity, word in (("dangerous", "danger"), ("caution", "caution")):
+        if number := severities.count(severity):
+            parts.append(numbers.counted(number, word))
+    if accepted := sum(each.accepted is not None for each in result.findings):
+        parts.append(f"{accepted:,} accepted")
+    if number := len(result.recommendations):
+        parts.append(numbers.counted(number, "recommendation"))
+    return " · ".join(parts)
+
+
+def _locks(result: Review) -> Table | None:
+    rows: list[tuple[Inline, ...]] = []
+    number = 0
+    for file in result.files:
+        for statement in file.statements:
+            number += 1
+            if statement.lock is None and not statement.rules:
+                continue
+            rows.append(
+                (
+                    str(number),
+                    Mono(statement.kind),
+                    statement.lock.value if statement.lock else numbers.NOTHING,
+                    Mono(", ".join(statement.tables)) if statement.tables else numbers.NOTHING,
+                    numbers.estimate(numbers.count(statement.rows_estimate)),
+                    numbers.size(statement.size_bytes),
+                    _waits(statement.lock),
+                    _rules(result, statement.rules),
+                )
+            )
+    if not rows:
+        return None
+    return Table(
+        "What each statement locks",
+        ("#", "Statement", "Lock", "Table", "Rows", "Size", "Waits meanwhile", "Finding"),
+        tuple(rows),
+        frozenset({"#", "Rows", "Size"}),
+    )
+
+
+def _waits(lock: LockMode | None) -> str:
+    return lock.blocks if lock else numbers.NOTHING
+
+
+def _rules(result: Review, rules: tuple[str, ...]) -> Inline:
+    if not rules:
+        return numbers.NOTHING
+    severities = {each.rule: each.severity.value for each in result.findings}
+    worst = min((severities.get(rule, "recommendation") for rule in rules), key=_WEIGHT.__getitem__)
+    return Badge(", ".join(rules), _TONES[worst])
+
+
+def _callout(finding: Finding) -> Callout:
+    severity = finding.severity.value
+    place = f"line {finding.line}" if finding.line else ""
+    title = " · ".join(part for part in (finding.rule, finding.file, place, finding.title) if part)
+    paragraphs = [finding.message]
+    notes = []
+    if finding.lock:
+        notes.append(f"lock: {finding.lock.value} (waits meanwhile: {finding.lock.blocks})")
+    if finding.data_loss:
+        notes.append("DATA LOSS: what this removes does not come back without a backup")
+    paragraphs += notes
+    if finding.stands and finding.object:
+        paragraphs.append(f'accept it by name: accept = ["{finding.rule}:{finding.object}: your reason"]')
+    return Callout(
+        Badge(severity.upper(), _TONES[severity]),
+        title,
+        tuple(paragraphs),
+        "Safer" if finding.safer else "",
+        finding.safer,
+    )
+
+
+def _accepted(finding: Finding) -> Callout:
+    return Callout(
+        Badge(f"{finding.severity.value.upper()}, ACCEPTED", "waiting"),
+        f"{finding.rule} · {finding.file} · line {finding.line} · {finding.title}",
+        (finding.message, f"accepted: {finding.accepted}"),
+    )
+
+
+def _listing(result: Review, file: object) -> Listing | None:
+    lines: list[Line] = []
+    name = getattr(file, "name", "")
+    for statement in getattr(file, "statements", ()):
+        found = [
+            each.severity.value
+            for each in result.findings
+            if each.file == name and each.line == statement.line and each.accepted is None
+        ]
+        worst = min(found, key=_WEIGHT.__getitem__, default=None)
+        sign, tone = (_SIGNS[worst], _TONES[worst]) if worst else (" ", None)
+        for i, text in enumerate(statement.sql.strip().splitlines()):
+            lines.append(Line(text, statement.line + i, sign, tone))
+    return Listing("✖ dangerous, ▲ caution, i recommendation", tuple(lines)) if lines else None

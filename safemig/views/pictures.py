@@ -1,0 +1,180 @@
+"""The three pictures: bars of blocking per table, the deployment's timeline, the archive strip.
+
+Each is SVG on a light panel of its own, so that it reads the same in a dark and a light notebook; nothing in one is
+said by colour alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from html import escape
+
+from safemig.results import RecordEntry, Step
+from safemig.sql.locks import LockMode
+from safemig.views import numbers
+from safemig.views.document import Picture
+from safemig.views.in_text import printable
+
+_WIDTH = 720
+_LABEL = 208
+_ROW = 24
+_INK, _FAINT, _PANEL = "#202124", "#5f6368", "#f8f9fb"
+_RED, _AMBER, _GREEN, _GREY = "#b3261e", "#8a5300", "#2e6b34", "#5f6368"
+_MOST_BARS = 12
+_MOST_STEPS = 24
+_MOST_RECORDS = 120
+_BAD = frozenset({"FAILED", "STOPPED", "UNKNOWN", "INCOMPLETE", "RUNNING"})
+
+
+@dataclass(frozen=True, slots=True)
+class Blocking:
+    """How long a table is kept from its users, and from what."""
+
+    table: str
+    mode: LockMode
+    seconds: float
+
+
+def blocking_of_steps(steps: Sequence[Step]) -> tuple[Blocking, ...]:
+    """Return, longest first, how long each table was blocked: from the lock to the end of its transaction.
+
+    PostgreSQL releases a table-level lock at the end of the transaction, not of the statement (manual, 13.3.1); so a
+    lock that an early step takes is held through all later steps of the same transaction.
+    """
+    worst: dict[str, Blocking] = {}
+    for i, step in enumerate(steps):
+        # A step that runs alone is a transaction of its own; those that share one run one after another.
+        held_s = step.ran_s or 0.0
+        if step.transactional:
+            for later in steps[i + 1 :]:
+                if not later.transactional:
+                    break
+                held_s += later.ran_s or 0.0
+        for lock in step.locks:
+            if not lock.mode.blocks_writes:
+                continue
+            found = worst.get(lock.object)
+            if found is None or (lock.mode.blocks_reads, held_s) > (found.mode.blocks_reads, found.seconds):
+                worst[lock.object] = Blocking(lock.object, lock.mode, held_s)
+    return tuple(sorted(worst.values(), key=lambda each: -each.seconds))
+
+
+def blocking_bars(blockings: Sequence[Blocking], *, estimated: bool) -> Picture | None:
+    """Draw a bar a table: how long its readers or writers wait. None where nothing waits."""
+    if not blockings:
+        return None
+    shown = blockings[:_MOST_BARS]
+    longest = max(each.seconds for each in shown) or 1.0
+    room = _WIDTH - _LABEL - 210
+    parts = []
+    for i, each in enumerate(shown):
+        y = 12 + i * _ROW
+        width = max(2.0, each.seconds / longest * room)
+        colour = _RED if each.mode.blocks_reads else _AMBER
+        time = numbers.seconds(each.seconds)
+        parts += [
+            _text(8, y + 13, each.table, longest=30),
+            f'<rect x="{_LABEL}" y="{y + 2}" width="{width:.1f}" height="14" fill="{colour}"/>',
+            _text(
+                _LABEL + width + 8, y + 13, f"{numbers.estimate(time) if estimated else time}: {each.mode.blocks} wait"
+            ),
+        ]
+    worst = shown[0]
+    time = numbers.seconds(worst.seconds)
+    finding = (
+        f"Blocking per table: {worst.table} longest, {worst.mode.blocks} wait "
+        f"{numbers.estimate(time) if estimated else time} ({worst.mode.value})."
+    )
+    return Picture(_panel(20 + len(shown) * _ROW, parts), printable(finding))
+
+
+def timeline(steps: Sequence[Step]) -> Picture | None:
+    """Draw when each step waited for a lock (dashed) and ran (solid), one after another. None where none ran."""
+    ran = [step for step in steps if step.ran_s is not None]
+    total = sum((step.ran_s or 0.0) + (step.lock_wait_s or 0.0) for step in ran)
+    if not ran or total <= 0:
+        return None
+    shown = ran[:_MOST_STEPS]
+    room = _WIDTH - _LABEL - 84
+    height = 34 + len(shown) * _ROW
+    parts = []
+    for i in range(5):
+        x = _LABEL + room * i / 4
+        parts += [
+            f'<line x1="{x:.1f}" y1="24" x2="{x:.1f}" y2="{height - 6}" stroke="#dadce0"/>',
+            _text(x, 16, numbers.seconds(total * i / 4) if i else "0 s", colour=_FAINT, anchor="middle"),
+        ]
+    at = 0.0
+    for i, step in enumerate(shown):
+        y = 30 + i * _ROW
+        wait, run = step.lock_wait_s or 0.0, step.ran_s or 0.0
+        x = _LABEL + at / total * room
+        waited = wait / total * room
+        width = max(1.5, run / total * room)
+        colour = _RED if step.state == "failed" else _GREEN
+        parts.append(_text(8, y + 13, f"{step.number} {numbers.shortened(step.sql, 60)}", longest=30))
+        if waited >= 1:
+            parts.append(
+                f'<rect x="{x:.1f}" y="{y + 2}" width="{waited:.1f}" height="13" fill="none" stroke="{_AMBER}" '
+                'stroke-dasharray="3 2"/>'
+            )
+        parts.append(f'<rect x="{x + waited:.1f}" y="{y + 2}" width="{width:.1f}" height="13" fill="{colour}"/>')
+        words = f"{numbers.seconds(run)} {'FAILED' if step.state == 'failed' else ''}".strip()
+        end = x + waited + width
+        # Beyond the middle of the panel there may be no room to the right of a bar, but there is to its left.
+        beside_right = end + 6 + 7 * len(words) < _WIDTH
+        parts.append(
+            _text(end + 6 if beside_right else x - 6, y + 13, words, anchor="start" if beside_right else "end")
+        )
+        at += wait + run
+    waited_s = sum(step.lock_wait_s or 0.0 for step in ran)
+    slowest = max(ran, key=lambda step: step.ran_s or 0.0)
+    finding = (
+        f"Timeline: {numbers.counted(len(ran), 'step')} in {numbers.seconds(total)}, of which "
+        f"{numbers.seconds(waited_s)} waiting for locks; step {slowest.number} took longest."
+    )
+    return Picture(_panel(height, parts), finding)
+
+
+def archive_strip(records: Sequence[RecordEntry]) -> Picture | None:
+    """Draw the records as a strip, oldest on the left: full height for a good one, a low crossed one for a bad one."""
+    if len(records) < 2:
+        return None
+    shown = sorted(records, key=lambda each: each.at)[-_MOST_RECORDS:]
+    step = min(26.0, (_WIDTH - 24) / len(shown))
+    parts = []
+    for i, each in enumerate(shown):
+        x, width = 12 + i * step, max(2.0, step - 2)
+        title = f"<title>{escape(printable(f'{numbers.time(each.at)} {each.act} {each.verdict}'))}</title>"
+        if each.verdict in _BAD:
+            parts.append(
+                f'<g>{title}<rect x="{x:.1f}" y="34" width="{width:.1f}" height="22" fill="{_RED}"/>'
+                f'<path d="M{x:.1f} 34l{width:.1f} 22M{x:.1f} 56l{width:.1f} -22" stroke="#fff"/></g>'
+            )
+        else:
+            colour = _GREY if each.verdict.startswith("NOTHING") else _GREEN
+            parts.append(f'<g>{title}<rect x="{x:.1f}" y="16" width="{width:.1f}" height="40" fill="{colour}"/></g>')
+    failed = sum(each.verdict in _BAD for each in shown)
+    first, last = numbers.time(shown[0].at)[:10], numbers.time(shown[-1].at)[:10]
+    parts += [
+        _text(12, 74, first, colour=_FAINT),
+        _text(_WIDTH - 12, 74, f"{last} · low and crossed: failed", colour=_FAINT, anchor="end"),
+    ]
+    finding = f"Archive: {numbers.counted(len(shown), 'record')} from {first} to {last}, {failed:,} of them failed."
+    return Picture(_panel(84, parts), finding)
+
+
+def _text(x: float, y: float, words: str, *, colour: str = _INK, anchor: str = "start", longest: int = 90) -> str:
+    shown = escape(numbers.shortened(printable(words), longest))
+    place = f' text-anchor="{anchor}"' if anchor != "start" else ""
+    return f'<text x="{x:.1f}" y="{y:.1f}" fill="{colour}"{place}>{shown}</text>'
+
+
+def _panel(height: float, parts: Sequence[str]) -> str:
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{_WIDTH}" height="{height:.0f}" '
+        f'viewBox="0 0 {_WIDTH} {height:.0f}" font-family="DejaVu Sans,Verdana,sans-serif" font-size="12">'
+        f'<rect width="{_WIDTH}" height="{height:.0f}" rx="5" fill="{_PANEL}" stroke="#dadce0"/>'
+        f"{''.join(parts)}</svg>"
+    )

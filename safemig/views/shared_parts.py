@@ -1,0 +1,236 @@
+"""Parts that several views are made of: checks, steps, rows before and after, schema changes."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+from safemig.results import Check, RowChange, Step, TableContent, Target
+from safemig.views import numbers
+from safemig.views.document import (
+    Badge,
+    Beside,
+    Block,
+    Bullets,
+    Callout,
+    Details,
+    Inline,
+    Line,
+    Listing,
+    Mono,
+    Table,
+    Tone,
+)
+
+_CHECK_TONES: dict[str, Tone] = {"ok": "ok", "warning": "warning", "failed": "error", "not done": "waiting"}
+_STEP_TONES: dict[str, Tone] = {
+    "planned": "waiting",
+    "ran": "ok",
+    "failed": "error",
+    "rolled back": "warning",
+    "not run": "waiting",
+}
+_SIGNS = {"add": "+", "change": "~", "remove": "-"}
+_MOST_UNCHANGED_ROWS = 12
+
+
+def on(target: Target) -> str:
+    """Return `production (app on db.example.org, PostgreSQL 17.10)`."""
+    return f"{target.environment} ({target.database} on {target.host}, PostgreSQL {target.server_version})"
+
+
+def check_table(title: str, checks: Sequence[Check]) -> Table:
+    """Return every check, what was found, what was needed, and how to mend it. All rows, always."""
+    return Table(
+        title,
+        ("Result", "Check", "Found", "Needed", "How to fix"),
+        tuple(
+            (
+                Badge(check.state.upper(), _CHECK_TONES[check.state]),
+                check.name,
+                check.found or numbers.NOTHING,
+                check.needed or numbers.NOTHING,
+                check.fix if check.state != "ok" else "",
+            )
+            for check in checks
+        ),
+    )
+
+
+def failed_checks(checks: Sequence[Check]) -> tuple[Block, ...]:
+    """Return a callout for every check that failed, so that nothing of its text is cut to a column's width."""
+    return tuple(
+        Callout(
+            Badge("FAILED", "error"),
+            check.name,
+            tuple(
+                line
+                for line in (
+                    f"found: {check.found}" if check.found else "",
+                    f"needed: {check.needed}" if check.needed else "",
+                    f"fix: {check.fix}" if check.fix else "",
+                )
+                if line
+            ),
+        )
+        for check in checks
+        if check.state == "failed"
+    )
+
+
+def planned_steps(steps: Sequence[Step]) -> Table:
+    """Return the statements that would run."""
+    return Table(
+        "Steps",
+        ("#", "Statement", "Migration", "Line", "Transaction"),
+        tuple(
+            (
+                str(step.number),
+                Mono(numbers.shortened(step.sql, 56)),
+                step.file,
+                str(step.line),
+                "the one" if step.transactional else "none: runs alone",
+            )
+            for step in steps
+        ),
+        frozenset({"#", "Line"}),
+    )
+
+
+def run_steps(steps: Sequence[Step], title: str = "Steps") -> Table:
+    """Return the statements that ran, with their times, locks and rows."""
+    return Table(
+        title,
+        ("#", "Statement", "Result", "Lock wait", "Ran", "Tries", "Rows", "Strongest lock", "Rewrote"),
+        tuple(
+            (
+                str(step.number),
+                Mono(numbers.shortened(step.sql, 44)),
+                Badge(step.state.upper(), _STEP_TONES[step.state]),
+                numbers.seconds(step.lock_wait_s),
+                numbers.seconds(step.ran_s),
+                str(step.attempts) if step.attempts else numbers.NOTHING,
+                numbers.count(step.rows),
+                _strongest_lock(step),
+                ", ".join(step.rewrites) or numbers.NOTHING,
+            )
+            for step in steps
+        ),
+        frozenset({"#", "Lock wait", "Ran", "Tries", "Rows"}),
+    )
+
+
+def step_errors(steps: Sequence[Step]) -> tuple[Block, ...]:
+    """Return a callout with the server's words for every step that failed."""
+    return tuple(
+        Callout(
+            Badge("FAILED", "error"),
+            f"step {step.number} · {step.file} line {step.line} · {step.kind}",
+            (step.error or "the server gave no reason",),
+            "Statement",
+            step.sql,
+        )
+        for step in steps
+        if step.state == "failed"
+    )
+
+
+def statements(steps: Sequence[Step]) -> Details:
+    """Return the complete SQL of all steps, folded."""
+    lines: list[Line] = []
+    for step in steps:
+        for i, text in enumerate(step.sql.strip().splitlines()):
+            lines.append(Line(text, step.line + i, "✖" if step.state == "failed" else " ",
+                              "error" if step.state == "failed" else None))  # fmt: skip
+    return Details(f"The SQL of {numbers.counted(len(steps), 'step')}", (Listing("", tuple(lines)),))
+
+
+def row_table(rows: Sequence[RowChange], title: str = "Rows before and after") -> tuple[Block, ...]:
+    """Return the tables whose rows changed, and how many did not; every table where they are few."""
+    if not rows:
+        return ()
+    changed = [row for row in rows if row.before != row.after]
+    shown = list(rows) if len(rows) <= _MOST_UNCHANGED_ROWS else changed
+    hidden = len(rows) - len(shown)
+    blocks: list[Block] = []
+    if shown:
+        blocks.append(_rows(title, shown))
+    if hidden:
+        blocks.append(
+            Details(
+                f"{numbers.counted(hidden, 'table')} with as many rows as before",
+                (_rows("", [row for row in rows if row.before == row.after]),),
+            )
+        )
+        if not shown:
+            blocks.insert(0, Bullets(title, (f"no table lost or gained a row ({numbers.counted(hidden, 'table')})",)))
+    return tuple(blocks)
+
+
+def content_table(tables: Sequence[TableContent], title: str) -> Details:
+    """Return each table's rows and hash, folded."""
+    return Details(
+        title,
+        (
+            Table(
+                "",
+                ("Table", "Rows", "sha256 of its rows"),
+                tuple((Mono(each.name), numbers.count(each.rows), Mono(each.sha256[:16] or "–")) for each in tables),
+                frozenset({"Rows"}),
+            ),
+        ),
+    )
+
+
+def change_counts(diff: Any) -> str:
+    """Return `3 changes: +1 column, ~1 type, -1 index`."""
+    if not diff.changes:
+        return "no change"
+    counts = Counter((_SIGNS[each.action], each.kind) for each in diff.changes)
+    parts = ", ".join(f"{sign}{number} {kind}" for (sign, kind), number in counts.items())
+    return f"{numbers.counted(len(diff.changes), 'change')}: {parts}"
+
+
+def change_list(diff: Any, title: str = "Schema changes") -> tuple[Block, ...]:
+    """Return each change with its sign: before on the left, after on the right."""
+    if not diff.changes:
+        return ()
+    pairs: list[tuple[str | None, str, str | None]] = []
+    for each in diff.changes:
+        name = f"{each.kind} {each.name}"
+        detail = f": {each.detail}" if each.detail else ""
+        if each.action == "add":
+            pairs.append((None, "+", name + detail))
+        elif each.action == "remove":
+            pairs.append((name + detail, "-", None))
+        else:
+            pairs.append((name, "~", name + detail))
+    return (Beside(title, "before", "after", tuple(pairs)),)
+
+
+def sql_listing(title: str, sql: str) -> Listing:
+    """Return SQL with line numbers."""
+    return Listing(title, tuple(Line(text, i) for i, text in enumerate(sql.rstrip().splitlines(), 1)))
+
+
+def _rows(title: str, rows: Sequence[RowChange]) -> Table:
+    def drawn(row: RowChange) -> tuple[Inline, ...]:
+        return (
+            Mono(row.table),
+            "not there" if row.before is None else numbers.count(row.before),
+            "not there" if row.after is None else numbers.count(row.after),
+            numbers.change(row.before, row.after),
+        )
+
+    return Table(
+        title, ("Table", "Before", "After", "Change"), tuple(map(drawn, rows)), frozenset({"Before", "After", "Change"})
+    )
+
+
+def _strongest_lock(step: Step) -> str:
+    if not step.locks:
+        return numbers.NOTHING
+    held = max(step.locks, key=lambda each: each.mode.strength)
+    more = f" +{len(step.locks) - 1}" if len(step.locks) > 1 else ""
+    return f"{held.mode.value} on {held.object}{more}"
