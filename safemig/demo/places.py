@@ -31,12 +31,10 @@ def server_folder(project: Path) -> Path:
     socket's path must be short.
     """
     wanted = project / "server"
-    closed = os.geteuid() == 0 and any(
-        not each.stat().st_mode & stat.S_IXOTH for each in (project, *project.parents)
-    )
+    closed = os.geteuid() == 0 and any(not each.stat().st_mode & stat.S_IXOTH for each in (project, *project.parents))
     if closed or len(os.fsencode(wanted)) > _LONGEST_PATH:
         # Made exclusively and with a name that nobody can foresee: /var/tmp is everybody's.
-        return Path(tempfile.mkdtemp(prefix="safemig-demo-", dir="/var/tmp"))  # noqa: S108
+        return Path(tempfile.mkdtemp(prefix="safemig-demo-", dir="/var/tmp"))
     wanted.mkdir(mode=0o700)
     return wanted
 

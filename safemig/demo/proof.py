@@ -51,9 +51,7 @@ def read_content(conninfo: str, columns_of: Mapping[str, Content] | None = None)
     """
     found = {}
     with connect(conninfo, "the demo's database") as connection:
-        for schema, table, columns in connection.execute(
-            TABLES_AND_COLUMNS, (list(BOOKKEEPING_SCHEMAS),)
-        ).fetchall():
+        for schema, table, columns in connection.execute(TABLES_AND_COLUMNS, (list(BOOKKEEPING_SCHEMAS),)).fetchall():
             name = f"{schema}.{table}"
             wanted = columns_of[name].columns if columns_of and name in columns_of else tuple(columns)
             query = sql.SQL(ROWS_AND_CONTENT).format(
@@ -103,4 +101,8 @@ def _dump(conninfo: str, major: int) -> list[str]:
     ]  # fmt: skip
     answer = subprocess.run(command, capture_output=True, text=True, check=True)
     # Headers are no schema, and the key of \restrict is another one in each dump.
-    return [line for line in answer.stdout.splitlines() if line and not line.startswith(("--", "\\restrict", "\\unrestrict"))]
+    return [
+        line
+        for line in answer.stdout.splitlines()
+        if line and not line.startswith(("--", "\\restrict", "\\unrestrict"))
+    ]

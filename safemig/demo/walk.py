@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import shutil
 import time
-from collections.abc import Callable
-from importlib.resources import as_file, files
+from collections.abc import Callable, Mapping
+from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
-from safemig.demo.proof import lost_rows, read_content, schema_differences
-from safemig.demo.shop import Shop, exported
+from safemig.demo.proof import Content, lost_rows, read_content, schema_differences
+from safemig.demo.shop import PRODUCTION_SIZES, Shop, Sizes, exported
 from safemig.project import Project
-from safemig.records import run_runbook
+from safemig.records import Progress, RecordRun, run_runbook
 
 Echo = Callable[[str], None]
 DESCRIPTION = "add user preferences table"
+PLAY_NOTEBOOK = "play.ipynb"
 
 
 class Story:
@@ -28,40 +29,92 @@ class Story:
         """Say one line."""
         self._echo(f"{time.monotonic() - self._start:5.1f} s  {line}")
 
-    def add(self, line: str = "") -> None:
+    def add(self, line: str) -> None:
         """Say a line that belongs to the one before."""
-        self._echo(f"         {line}".rstrip())
+        self._echo(f"         {line}")
 
 
-def walk(folder: Path, echo: Echo, *, keep: bool) -> int:
-    """Go the whole way in a new project at `folder`; return 0 where the result was proven, else 1."""
+def walk(folder: Path, echo: Echo, *, keep: bool, production: Sizes = PRODUCTION_SIZES) -> int:
+    """Go the whole way in a new project at `folder`; return 0 where the result was proven, else what went wrong.
+
+    A verb's refusal ends the walk with that verb's exit code; a result that is not what it should be gives 1.
+    """
     story = Story(echo)
-    story.say("making a shop: a PostgreSQL server of its own, staging and production, a project")
-    with Shop.start(folder, keep=keep) as shop, exported(shop.variables):
-        _put_play_notebook(shop.folder)
-        before = read_content(shop.production)
-        rows = sum(content.rows for content in before.values())
-        story.say(f"PostgreSQL {shop.server.programs.version}; production has {len(before)} tables with {rows:,} rows")
-        story.add(f"project: {shop.folder}")
-        shop.change_staging_by_hand()
-        story.say("staging was changed by hand: a table, a column, an index, an enum value, a function, a view,")
-        story.add("and a column was dropped")
+    story.say("making a shop: a PostgreSQL server of its own, a staging and a production database, a project")
+    with Shop.start(folder, keep=keep, production=production) as shop, exported(shop.variables):
+        (shop.folder / PLAY_NOTEBOOK).write_bytes((files("safemig.demo") / PLAY_NOTEBOOK).read_bytes())
         project = Project.open(shop.folder)
-        _run(story, project, "generate", description=DESCRIPTION)
-        _run(story, project, "review")
-        _run(story, project, "migrate_prod", approve=project.plan().id)
-        _run(story, project, "db_status")
-        problems = lost_rows(before, shop.production)
-        story.say(
-            f"own check: {rows:,} rows of {len(before)} tables compared by content with what they held before: "
-            + ("none lost, none changed" if not problems else "NOT EQUAL")
-        )
-        differences = schema_differences(shop.staging, shop.production, shop.server.major)
-        story.say(
-            "own check: pg_dump of production's schema against staging's: "
-            + ("equal, but for users.fax_number, which was kept" if not differences else "NOT EQUAL")
-        )
-        for line in (*problems, *differences):
-            story.add(f"  {line}")
-    _tell_where_to_look(echo, project)
-    return 1 if problems or differences else 0
+        before = read_content(shop.production)
+        story.say(f"PostgreSQL {shop.server.programs.version}, production with {_amount(before)}, in {shop.folder}")
+        shop.change_staging_by_hand()
+        story.say("staging was changed by hand: a table, a column, an index, an enum value, a function and a view;")
+        story.add("and the column users.fax_number was dropped there")
+        runs = []
+        for verb, parameters in _verbs(project):
+            runs.append(_run(story, project, verb, parameters))
+            if runs[-1].exit_code != 0:
+                _tell_where_to_look(echo, project, runs)
+                return runs[-1].exit_code
+        is_proven = _prove(story, shop, before)
+    _tell_where_to_look(echo, project, runs)
+    return 0 if is_proven else 1
+
+
+def _verbs(project: Project) -> Any:
+    """Yield the verbs of the walk with their parameters, each when the one before is done."""
+    yield "generate", {"description": DESCRIPTION}
+    yield "review", {}
+    # What a person does after reading the review and the plan: approve exactly this one.
+    yield "migrate_prod", {"approve": project.plan().id}
+    yield "db_status", {}
+
+
+def _run(story: Story, project: Project, verb: str, parameters: Mapping[str, Any]) -> RecordRun:
+    given = "".join(f" {name}={value!r}" for name, value in parameters.items())
+    story.say(f"{verb}{given}")
+
+    def listen(progress: Progress) -> None:
+        if progress.description:
+            story.say(f"  · {progress.description}")
+
+    run = run_runbook(verb, project.settings, parameters, listen=listen)
+    story.say(f"  {run.verdict}")
+    for line in run.error.lines if run.error else ():
+        story.add(f"  {line}")
+    return run
+
+
+def _prove(story: Story, shop: Shop, before: Mapping[str, Content]) -> bool:
+    lost = lost_rows(before, shop.production)
+    answer = "NOT EQUAL" if lost else "none lost, none changed"
+    story.say(f"own check: the content of {_amount(before)}, before and after: {answer}")
+    differences = schema_differences(shop.staging, shop.production, shop.server.major)
+    answer = "NOT EQUAL" if differences else "equal, but for users.fax_number, which production keeps"
+    story.say(f"own check: pg_dump of production's schema and of staging's: {answer}")
+    for line in (*lost, *differences):
+        story.add(f"  {line}")
+    return not lost and not differences
+
+
+def _amount(content: Mapping[str, Content]) -> str:
+    return f"{sum(each.rows for each in content.values()):,} rows in {len(content)} tables"
+
+
+def _tell_where_to_look(echo: Echo, project: Project, runs: list[RecordRun]) -> None:
+    folder = project.folder.resolve()
+    migrations, backups = project.settings.path("migrations"), project.settings.path("backups")
+    what = {
+        "the records, executed notebooks": [run.path for run in runs],
+        "the same to read in a browser": [run.html for run in runs],
+        "the migrations": sorted(migrations.glob("*.sql")),
+        "the backups and their manifest": sorted(
+            path for path in backups.rglob("*_*") if path.is_file() and not path.name.startswith("rollback_")
+        ),
+        "the rollback script, proven before the deployment": sorted(backups.rglob("rollback_*.sql")),
+    }
+    echo("")
+    echo(f"Where to look, in {folder}:")
+    for title, paths in what.items():
+        echo(f"  {title}")
+        for path in paths:
+            echo(f"    {path.resolve().relative_to(folder)}")
