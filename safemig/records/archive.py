@@ -1,0 +1,100 @@
+"""Read the archive: every record of every environment, newest first, held against its ledger."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal
+
+from safemig.records import ledger
+from safemig.records.names import RUNNING, RecordName, parse_name
+from safemig.records.outcome import INCOMPLETE
+from safemig.results import Archive, RecordEntry
+
+Integrity = Literal["sealed", "edited", "missing", "unsealed"]
+
+
+def read_archive(folder: Path, *, verify: bool = False) -> Archive:
+    """Return all records below `folder` (a folder an environment). Reads only.
+
+    Without `verify` only names and the ledgers' lines are read, which is fast; with it, every file is hashed.
+    """
+    records: list[RecordEntry] = []
+    problems: list[str] = []
+    homes = sorted(each for each in folder.iterdir() if each.is_dir()) if folder.is_dir() else []
+    for home in homes:
+        problems += ledger.verify(home) if verify else ledger.read(home)[1]
+        records += _records(home, verify=verify)
+    records.sort(key=lambda each: (each.at, each.path.name), reverse=True)
+    return Archive(folder, tuple(records), tuple(problems), verified=verify)
+
+
+def _records(home: Path, *, verify: bool) -> list[RecordEntry]:
+    entries = {entry.record: entry for entry in ledger.read(home)[0]}
+    present = {path.stem: path for path in home.glob("*.ipynb")}
+    found = []
+    for stem in entries.keys() | present.keys():
+        name = parse_name(stem)
+        if name is None:
+            continue
+        entry = entries.get(stem)
+        path = present.get(stem, home / f"{stem}.ipynb")
+        integrity: Integrity = "missing" if stem not in present else "unsealed" if entry is None else "sealed"
+        if verify and entry is not None and integrity == "sealed" and _is_edited(path, entry):
+            integrity = "edited"
+        found.append(_entry(name, path, entry.facts if entry else {}, integrity))
+    return found
+
+
+def _is_edited(path: Path, entry: ledger.Entry) -> bool:
+    page = path.with_suffix(".html")
+    expected = entry.facts.get("html_sha256")
+    return (
+        not entry.is_intact
+        or ledger.sha256_of(path) != entry.facts.get("ipynb_sha256")
+        or (bool(expected) and (not page.exists() or ledger.sha256_of(page) != expected))
+    )
+
+
+def _entry(name: RecordName, path: Path, facts: Mapping[str, Any], integrity: Integrity) -> RecordEntry:
+    verdict = name.verdict
+    if verdict == RUNNING and not _still_runs(path):
+        verdict = INCOMPLETE
+    return RecordEntry(
+        path=path,
+        environment=name.environment,
+        act=name.act,
+        verdict=verdict,
+        at=name.at,
+        by=str(facts.get("by", "")),
+        plan_id=str(facts.get("plan_id", "")),
+        migrations=tuple(map(str, facts.get("migrations", ()))),
+        seconds=_seconds(facts),
+        integrity=integrity,
+    )
+
+
+def _seconds(facts: Mapping[str, Any]) -> float | None:
+    try:
+        started, finished = (datetime.fromisoformat(str(facts[key])).astimezone(UTC) for key in ("started", "finished"))
+    except (KeyError, ValueError):
+        return None
+    return (finished - started).total_seconds()
+
+
+def _still_runs(path: Path) -> bool:
+    """Tell whether the process that writes this record is alive; on another machine nobody can know, so yes."""
+    try:
+        facts = json.loads(path.read_bytes())["metadata"]["safemig"]
+        if facts["machine"] != socket.gethostname():
+            return True
+        os.kill(int(facts["pid"]), 0)
+    except PermissionError:
+        return True  # alive, and another user's
+    except (OSError, ValueError, KeyError):
+        return False
+    return True

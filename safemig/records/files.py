@@ -1,0 +1,66 @@
+"""Write files so that a reader, and a crash at any moment, meets the old content or the new one, never a part."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from safemig.errors import SettingsError
+
+_LOCK = ".lock"
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Write `content` beside `path`, flush it to the disk, and rename it over `path`.
+
+    Raises:
+        OSError: the folder cannot be written, or the disk is full; `path` is then as it was.
+    """
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        with partial.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+    flush_folder(path.parent)
+
+
+def flush_folder(folder: Path) -> None:
+    """Make a rename in `folder` survive a power cut."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def make_folder(folder: Path) -> None:
+    """Make `folder` where it is missing.
+
+    Raises:
+        SettingsError: it cannot be made or written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with (folder / _LOCK).open("a"):
+            pass
+    except OSError as error:
+        raise SettingsError(
+            f"records cannot be written: {error.strerror}",
+            where=str(folder),
+            next='correct its permissions, or set another folder: records = "..." in safemig.toml',
+        ) from None
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Keep every other safemig process out of `folder`'s ledger and names meanwhile. Released when a process dies."""
+    with (folder / _LOCK).open("a") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield

@@ -1,0 +1,34 @@
+"""The record as one HTML page: no script, no network, light, printable. A policy in its head holds the browser to it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+_COLOURS = {0: "#2e6b34", 1: "#8a5300", 2: "#8a5300", 3: "#b3261e", 4: "#b3261e", 5: "#b3261e"}
+
+
+def draw_page(notebook: Any, facts: Mapping[str, Any]) -> str:
+    """Return the executed notebook as a complete page; `facts` is what the record says of itself."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+    from markupsafe import Markup
+    from nbconvert import HTMLExporter
+
+    body, _ = HTMLExporter(template_name="basic").from_notebook_node(_shown(notebook))  # type: ignore[no-untyped-call]
+    environment = Environment(
+        loader=PackageLoader("safemig.records"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
+    )
+    page: str = environment.get_template("page.html.j2").render(
+        **facts,
+        title=f"{facts['word']} · {facts['verb']} · {facts['environment']} · {facts['started']}",
+        colour=_COLOURS.get(facts["exit_code"], "#b3261e"),
+        body=Markup(body),  # noqa: S704 - nbconvert escapes sources and streams, the views their own HTML
+    )
+    return page
+
+
+def _shown(notebook: Any) -> Any:
+    """Leave out papermill's error markers: the page has its own verdict at the top."""
+    shown = notebook.copy()
+    shown.cells = [cell for cell in notebook.cells if "papermill-error-cell-tag" not in cell.metadata.get("tags", [])]
+    return shown

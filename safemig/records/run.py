@@ -1,0 +1,234 @@
+"""Run a runbook and leave its executed notebook as the record, whatever happens."""
+
+from __future__ import annotations
+
+import getpass
+import json
+import os
+import socket
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from safemig.errors import SettingsError
+from safemig.records import ledger
+from safemig.records.files import locked, make_folder, write_atomically
+from safemig.records.names import RUNNING, RecordName
+from safemig.records.notebooks import notebook_bytes, read_notebook
+from safemig.records.outcome import Outcome, RecordedError, RecordedResult, read_outcome
+from safemig.records.papermill_io import runbooks_folder
+from safemig.records.parameters import check_parameters, parameters_of
+from safemig.records.redaction import redact_notebook, redactor
+from safemig.records.writing import SCHEME, RecordWriter
+from safemig.settings import PRODUCTION, STAGING, Settings
+
+# Where a runbook has no parameter `target`, this is the environment that its record belongs to.
+_HOMES = {"generate": STAGING, "migrate_staging": STAGING}
+
+
+@dataclass(frozen=True, slots=True)
+class RecordRun:
+    """What a run left: its files, its word and exit code, and the results as the notebook shows them."""
+
+    verb: str
+    environment: str
+    path: Path
+    html: Path
+    verdict: str
+    exit_code: int
+    error: RecordedError | None
+    results: tuple[RecordedResult, ...]
+
+    @property
+    def answer(self) -> RecordedResult | None:
+        """The result that the run ended with."""
+        return self.results[-1] if self.results else None
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """What a listener is told: a cell began (`description`), or answered (`result`)."""
+
+    description: str = ""
+    result: RecordedResult | None = None
+
+
+def run_runbook(
+    verb: str,
+    settings: Settings,
+    parameters: Mapping[str, Any] | None = None,
+    *,
+    listen: Callable[[Progress], None] | None = None,
+    folder: Path | None = None,
+) -> RecordRun:
+    """Run the runbook `verb` in the project's folder with this interpreter; leave the notebook and its HTML.
+
+    The record is there from the first moment, named RUNNING, and is renamed to its verdict at the end, also when the
+    run fails or is interrupted. `folder` is where the runbooks are, by default those that safemig ships.
+
+    Raises:
+        SettingsError: no such runbook, an unknown or secret parameter, a folder that cannot be written. Nothing ran.
+    """
+    given = dict(parameters or {})
+    source = (folder or runbooks_folder()) / f"{verb}.ipynb"
+    if not source.is_file():
+        known = ", ".join(sorted(each.stem for each in source.parent.glob("*.ipynb")))
+        raise SettingsError(f"there is no runbook {verb!r}", where=str(source.parent), next=f"known: {known}")
+    notebook = read_notebook(source)
+    known_parameters = parameters_of(notebook)
+    check_parameters(verb, given, known_parameters)
+    target = known_parameters.get("target")
+    environment = str(given.get("target") or (target.default if target else _HOMES.get(verb, PRODUCTION)))
+    settings.environment(environment)
+    home = settings.path("records") / environment
+    make_folder(home)
+
+    name, path = _claim(home, RecordName(datetime.now(UTC).replace(microsecond=0), environment, verb, RUNNING))
+    facts: dict[str, Any] = {"verb": verb, "environment": environment, "by": _person(), "started": _now(), **_process()}
+    notebook.metadata["safemig"] = {**facts, "word": RUNNING}
+    clean = redactor(settings)
+    writer = RecordWriter(path, clean)
+    writer.write(notebook_bytes(notebook).decode(), str(path))
+    executed, ended = _execute(notebook, writer, given, settings, listen)
+    outcome = read_outcome(verb, executed, ended=ended)
+    return _finish(home, name, path, executed, outcome, facts, clean)
+
+
+def _claim(home: Path, name: RecordName) -> tuple[RecordName, Path]:
+    """Take a name that no other record has; two runs of one second get two seconds."""
+    while True:
+        with locked(home):
+            if not any(home.glob(f"{name.prefix}*.ipynb")):
+                path = home / f"{name.stem}.ipynb"
+                path.touch(mode=0o644)
+                return name, path
+        time.sleep(0.2)
+        name = replace(name, at=datetime.now(UTC).replace(microsecond=0))
+
+
+def _execute(
+    notebook: Any, writer: RecordWriter, given: Mapping[str, Any], settings: Settings,
+    listen: Callable[[Progress], None] | None,
+) -> tuple[Any, bool]:  # fmt: skip
+    """Run the notebook; return it as it was last written, and whether it came to an end of its own."""
+    from nbclient.exceptions import DeadKernelError
+    from papermill.exceptions import PapermillExecutionError
+    from papermill.execute import execute_notebook
+    from papermill.iorw import papermill_io
+
+    from safemig.records.kernel import own_kernel
+
+    hooks = _hooks(listen) if listen else {}
+    papermill_io.register(SCHEME, writer)
+    ended = False
+    try:
+        with own_kernel() as manager:
+            execute_notebook(
+                notebook,
+                f"{SCHEME}record.ipynb",
+                parameters=dict(given) or None,
+                kernel_name="python3",
+                language="python",
+                progress_bar=False,
+                kernel_manager_class=manager,
+                resources={"metadata": {"path": str(settings.folder)}},
+                **hooks,
+            )
+        ended = True
+    except PapermillExecutionError:
+        ended = True  # by an error that is in the outputs; `read_outcome` reads it there
+    except (DeadKernelError, KeyboardInterrupt):
+        pass  # the outputs end early; `read_outcome` says what that means
+    finally:
+        papermill_io._handlers.remove((SCHEME, writer))
+    return read_notebook(writer.path), ended
+
+
+def _hooks(listen: Callable[[Progress], None]) -> dict[str, Any]:
+    def began(cell: Any, cell_index: int) -> None:  # noqa: ARG001  nbclient's signature
+        marker = "# papermill_description="
+        first = cell.source.splitlines()[0] if cell.source else ""
+        if first.startswith(marker):
+            listen(Progress(description=first.removeprefix(marker).strip()))
+
+    def answered(cell: Any, cell_index: int, execute_reply: Any) -> None:  # noqa: ARG001  nbclient's signature
+        from types import SimpleNamespace
+
+        for result in read_outcome("", SimpleNamespace(cells=[cell])).results:
+            listen(Progress(result=result))
+
+    return {"on_cell_start": began, "on_cell_executed": answered}
+
+
+def _finish(
+    home: Path, name: RecordName, path: Path, executed: Any, outcome: Outcome, facts: dict[str, Any],
+    clean: Callable[[str], str],
+) -> RecordRun:  # fmt: skip
+    from safemig import __version__
+    from safemig.records.page import draw_page
+
+    facts |= {
+        "word": outcome.word,
+        "exit_code": outcome.exit_code,
+        "finished": _now(),
+        "version": __version__,
+        "error": list(outcome.error.lines) if outcome.error else [],
+    }
+    executed.metadata["safemig"] = facts
+    papermill = executed.metadata.get("papermill", {})
+    papermill.pop("input_path", None)
+    papermill["output_path"] = f"{name.prefix}{outcome.word}.ipynb"
+    redact_notebook(executed, clean)
+    write_atomically(path, notebook_bytes(executed))
+    final = home / f"{name.prefix}{outcome.word}.ipynb"
+    page = final.with_suffix(".html")
+    write_atomically(page, draw_page(executed, facts).encode())
+    path.replace(final)
+    ledger.seal(home, final, page, _entry(facts, outcome))
+    return RecordRun(
+        facts["verb"], name.environment, final, page, outcome.word, outcome.exit_code, outcome.error, outcome.results
+    )
+
+
+def _entry(facts: Mapping[str, Any], outcome: Outcome) -> dict[str, Any]:
+    """Return what the ledger keeps of a record, so that the archive opens without opening a thousand notebooks."""
+    act = outcome.last("deployment")
+    plan = outcome.last("plan")
+    data = act.data if act else {}
+    migrations = data.get("migrations") or [
+        each.get("file", "") for each in (plan.data.get("migrations", []) if plan else [])
+    ]
+    return {
+        "act": facts["verb"],
+        "environment": facts["environment"],
+        "verdict": outcome.word,
+        "exit_code": outcome.exit_code,
+        "started": facts["started"],
+        "finished": facts["finished"],
+        "by": data.get("by") or facts["by"],
+        "plan_id": data.get("plan_id") or (plan.data.get("id", "") if plan else ""),
+        "run_id": data.get("run_id", ""),
+        "migrations": json.loads(json.dumps(migrations)),
+    }
+
+
+def _now() -> str:
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _person() -> str:
+    """Return who runs this: the CI's actor where there is one, else the login name."""
+    for variable in ("GITHUB_ACTOR", "GITLAB_USER_LOGIN"):
+        if name := os.environ.get(variable):
+            return name
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # no entry for this uid, as in many containers
+        return f"uid {os.getuid()}"
+
+
+def _process() -> dict[str, Any]:
+    return {"pid": os.getpid(), "machine": socket.gethostname()}
