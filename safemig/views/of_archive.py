@@ -9,7 +9,7 @@ from safemig.views import numbers
 from safemig.views.document import Badge, Block, Bullets, Document, Inline, Mono, Strong, Table, Tone
 from safemig.views.pictures import archive_strip
 
-BAD = frozenset({"FAILED", "STOPPED", "UNKNOWN", "INCOMPLETE", "RUNNING"})
+BAD = frozenset({"ERROR", "FAILED", "INCOMPLETE", "NOT-VALID", "RUNNING", "STOPPED", "UNKNOWN"})
 _INTEGRITY: dict[str, Tone] = {"sealed": "ok", "edited": "error", "missing": "error", "unsealed": "warning"}
 _MOST = 200
 

@@ -24,7 +24,7 @@ _RED, _AMBER, _GREEN, _GREY = "#b3261e", "#8a5300", "#2e6b34", "#5f6368"
 _MOST_BARS = 12
 _MOST_STEPS = 24
 _MOST_RECORDS = 120
-_BAD = frozenset({"FAILED", "STOPPED", "UNKNOWN", "INCOMPLETE", "RUNNING"})
+_BAD = frozenset({"ERROR", "FAILED", "INCOMPLETE", "NOT-VALID", "RUNNING", "STOPPED", "UNKNOWN"})
 
 
 @dataclass(frozen=True, slots=True)
