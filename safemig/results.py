@@ -86,6 +86,16 @@ class PlannedMigration:
 
 
 @dataclass(frozen=True, slots=True)
+class AppliedMigration:
+    """A migration as a database's history knows it; `sha256` is "" where another tool wrote the row."""
+
+    version: str
+    name: str
+    statements: tuple[str, ...] = ()
+    sha256: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class TableContent:
     """A table's content at one snapshot: its rows and the sha256 of its COPY data (in physical order)."""
 

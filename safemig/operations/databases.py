@@ -1,0 +1,46 @@
+"""What every verb does first: open an environment's database, read its schema, its history, and the files."""
+
+from __future__ import annotations
+
+import getpass
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from safemig.migrations import Standing, read_migrations, stand
+from safemig.postgres.catalog import SchemaFilter, read_schema
+from safemig.postgres.connect import Connection, connected
+from safemig.postgres.history import read_history
+from safemig.schema import Schema
+from safemig.settings import Settings
+
+
+@contextmanager
+def open_environment(settings: Settings, environment: str, *, read_only: bool = True) -> Iterator[Connection]:
+    """Open the database of an environment, by default for reading only.
+
+    Raises:
+        SettingsError: there is no such environment, or its variable is not set.
+        UnreachableError: it cannot be reached.
+    """
+    with connected(settings.conninfo(environment), environment, read_only=read_only) as connection:
+        yield connection
+
+
+def schema_of(settings: Settings, connection: Connection) -> Schema:
+    """Read the schemas that the project manages, in whatever state the connection's transaction sees."""
+    return read_schema(connection, SchemaFilter(only=settings.schemas))
+
+
+def standing_of(settings: Settings, connection: Connection) -> Standing:
+    """Hold the project's migration files against a database's history.
+
+    Raises:
+        MigrationError: the folder or a file in it is not as it must be.
+    """
+    return stand(read_migrations(settings.path("migrations")), read_history(connection))
+
+
+def who() -> str:
+    """Return who acts: `SAFEMIG_BY` where a CI job says it, else the user of the operating system."""
+    return os.environ.get("SAFEMIG_BY") or getpass.getuser()

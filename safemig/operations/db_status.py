@@ -1,0 +1,92 @@
+"""db_status: both databases and every migration, side by side; what drifted, what comes next."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+from safemig.errors import MigrationError, SafemigError, SettingsError, UnreachableError
+from safemig.migrations import Migration, Standing, read_migrations, stand
+from safemig.operations.databases import open_environment, schema_of
+from safemig.operations.shadow import open_shadow
+from safemig.postgres.activity import sizes_of
+from safemig.postgres.connect import Connection, read_target
+from safemig.postgres.history import read_history
+from safemig.results import EnvironmentStatus, MigrationState, Status
+from safemig.schema import compare
+from safemig.settings import PRODUCTION, STAGING, Settings
+
+State = Literal["applied", "pending", "edited", "missing", "unknown"]
+_MOST_NAMED = 3
+
+
+def db_status(settings: Settings) -> Status:
+    """Describe staging and production against the local migrations. Reads only; an unreachable one is described as such.
+
+    Drift is measured: the applied migrations are replayed on a throwaway server of that database's version, and the
+    two schemas compared.
+    """
+    problems: list[str] = []
+    try:
+        files = read_migrations(settings.path("migrations"))
+    except MigrationError as error:
+        files = ()
+        problems.append(f"{error.what} ({error.where})")
+    environments: list[EnvironmentStatus] = []
+    standings: dict[str, Standing] = {}
+    for name in (STAGING, PRODUCTION, *sorted(set(settings.environments) - {STAGING, PRODUCTION})):
+        try:
+            with open_environment(settings, name) as connection:
+                standing = stand(files, read_history(connection))
+                standings[name] = standing
+                sizes = sizes_of(connection)
+                environments.append(
+                    EnvironmentStatus(
+                        name,
+                        read_target(connection, name),
+                        sizes.size_bytes,
+                        sizes.tables,
+                        sizes.rows_estimate,
+                        _drift(settings, connection, standing),
+                    )
+                )
+        except (UnreachableError, SettingsError) as error:
+            environments.append(EnvironmentStatus(name, None, problem=error.what + (f" ({error.where})" if error.where else "")))
+    for name, standing in standings.items():
+        problems += [f"{name}: {each.file} was edited since it was applied" for each in standing.edited]
+        problems += [f"{name}: {each.version} {each.name} is applied, and no such file is here" for each in standing.unknown]
+        problems += [f"{name}: {each.file} is pending, though older than what is applied" for each in standing.out_of_order]
+    return Status(tuple(environments), _migrations(files, standings), tuple(problems))
+
+
+def _drift(settings: Settings, connection: Connection, standing: Standing) -> str:
+    if standing.edited or standing.unknown:
+        return "not compared: files and history contradict each other"
+    try:
+        with open_shadow(settings, connection) as shadow:
+            expected = shadow.schema(shadow.make(standing.applied))
+    except SafemigError as error:
+        return f"not compared: {error.what}"
+    diff = compare(expected, schema_of(settings, connection))
+    if diff.is_empty:
+        return "none"
+    named = ", ".join(f"{each.action} {each.kind} {each.name}" for each in diff.changes[:_MOST_NAMED])
+    rest = f", and {len(diff.changes) - _MOST_NAMED} more" if len(diff.changes) > _MOST_NAMED else ""
+    return f"{diff.summary} beyond the applied migrations: {named}{rest}"
+
+
+def _migrations(files: Sequence[Migration], standings: dict[str, Standing]) -> tuple[MigrationState, ...]:
+    rows: dict[str, MigrationState] = {}
+    for file in files:
+        states: dict[str, State] = {}
+        for environment, standing in standings.items():
+            if file in standing.edited:
+                states[environment] = "edited"
+            else:
+                states[environment] = "applied" if file in standing.applied else "pending"
+        rows[file.version] = MigrationState(file.version, file.name, file.file, states)
+    for environment, standing in standings.items():
+        for each in standing.unknown:
+            known = rows.setdefault(each.version, MigrationState(each.version, each.name, "", {}))
+            known.states[environment] = "unknown"
+    return tuple(rows[version] for version in sorted(rows))

@@ -1,0 +1,194 @@
+"""Migrations as ordered steps, and the running of steps: in one transaction, or one by one where that must be."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import psycopg
+
+from safemig.errors import MigrationError
+from safemig.migrations import Migration
+from safemig.postgres.connect import Connection
+from safemig.results import HeldLock, Step
+from safemig.sql import ParsedStatement, SqlSyntaxError, parse
+from safemig.sql.locks import LockMode
+
+# Names come from the session that made them: another one does not see what is not committed yet.
+WHICH_LOCKS_HELD = """
+SELECT format('%I.%I', n.nspname, c.relname), l.mode
+FROM pg_locks l JOIN pg_class c ON c.oid = l.relation JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE l.pid = pg_backend_pid() AND l.locktype = 'relation' AND l.granted AND c.relkind IN ('r', 'p', 'm', 'v', 'f')
+  AND n.nspname <> 'information_schema' AND n.nspname !~ '^pg_'
+"""
+WHICH_FILE_NODES = """
+SELECT c.oid, format('%I.%I', n.nspname, c.relname), c.relfilenode
+FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE c.relkind IN ('r', 'm') AND n.nspname <> 'information_schema' AND n.nspname !~ '^pg_'
+"""
+
+Listener = Callable[[Step], None]
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedFile:
+    """A migration and its statements as steps."""
+
+    migration: Migration
+    steps: tuple[Step, ...]
+
+    @property
+    def transactional(self) -> bool:
+        """True where all of it runs inside a transaction."""
+        return all(step.transactional for step in self.steps)
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """What is committed together: migrations in one transaction, or one file of statements that refuse any."""
+
+    files: tuple[PlannedFile, ...]
+    transactional: bool
+
+    @property
+    def steps(self) -> tuple[Step, ...]:
+        """Its steps, in order."""
+        return tuple(step for file in self.files for step in file.steps)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Its files' names, in order."""
+        return tuple(file.migration.file for file in self.files)
+
+
+def plan_files(migrations: Sequence[Migration]) -> tuple[PlannedFile, ...]:
+    """Read migrations into numbered steps.
+
+    Raises:
+        MigrationError: one does not parse (file, line, column), controls transactions itself, or mixes statements
+            that refuse a transaction (CREATE INDEX CONCURRENTLY, ...) with others.
+    """
+    files: list[PlannedFile] = []
+    number = 0
+    for migration in migrations:
+        steps: list[Step] = []
+        for statement in parse_file(migration):
+            if statement.is_transaction_control:
+                raise MigrationError(
+                    f"{statement.kind} in a migration: the transaction is safemig's own",
+                    where=f"{migration.file}, line {statement.line}",
+                    next="take it out; all pending migrations run in one transaction, or none does",
+                )
+            number += 1
+            steps.append(
+                Step(number, migration.file, statement.line, statement.kind, statement.sql, statement.transactional)
+            )
+        file = PlannedFile(migration, tuple(steps))
+        if not file.transactional and any(step.transactional and step.kind != "SET" for step in steps):
+            apart = next(step for step in steps if not step.transactional)
+            raise MigrationError(
+                f"{apart.kind} cannot run in a transaction, and other statements of this file must",
+                where=f"{migration.file}, line {apart.line}",
+                next="put it into a migration file of its own, with a later timestamp",
+            )
+        files.append(file)
+    return tuple(files)
+
+
+def parse_file(migration: Migration) -> list[ParsedStatement]:
+    """Parse a migration; a syntax error says which file.
+
+    Raises:
+        MigrationError: it does not parse: file, line, column and PostgreSQL's own words.
+    """
+    try:
+        return parse(migration.sql)
+    except SqlSyntaxError as error:
+        raise MigrationError(
+            f"does not parse: {error.reason}",
+            where=f"{migration.path}, line {error.line}, column {error.column}",
+            next=error.next,
+        ) from None
+
+
+def segments(files: Sequence[PlannedFile]) -> tuple[Segment, ...]:
+    """Group files into what is committed together: neighbours that can share a transaction do."""
+    found: list[Segment] = []
+    for file in files:
+        if file.transactional and found and found[-1].transactional:
+            found[-1] = Segment((*found[-1].files, file), True)
+        else:
+            found.append(Segment((file,), file.transactional))
+    return tuple(found)
+
+
+def run_steps(connection: Connection, steps: Sequence[Step], *, listen: Listener | None = None) -> Iterator[Step]:
+    """Run steps on a connection, in the caller's transaction if there is one, and give each back with what it did.
+
+    Raises:
+        psycopg.Error: a statement failed; the steps before it were given, `failed_step` makes the failing one.
+    """
+    for step in steps:
+        started = time.monotonic()
+        cursor = connection.execute(step.sql.encode())
+        done = replace(
+            step,
+            state="ran",
+            ran_s=time.monotonic() - started,
+            attempts=step.attempts + 1,
+            rows=cursor.rowcount if cursor.rowcount >= 0 and _counts_rows(cursor.statusmessage) else None,
+        )
+        if listen:
+            listen(done)
+        yield done
+
+
+def observe_steps(connection: Connection, steps: Sequence[Step], *, listen: Listener | None = None) -> Iterator[Step]:
+    """Run steps as `run_steps` does, and note the locks that each took on tables that were there, and rewrites.
+
+    For a copy: the catalogs are read after every statement.
+    """
+    nodes = _file_nodes(connection)
+    existing = {name for name, _ in nodes.values()}
+    held: dict[str, LockMode] = {}
+    for done in run_steps(connection, steps):
+        locks = _held_locks(connection)
+        taken = tuple(
+            HeldLock(name, mode)
+            for name, mode in sorted(locks.items())
+            if name in existing and (name not in held or mode.strength > held[name].strength)
+        )
+        held = locks
+        now = _file_nodes(connection)
+        rewrites = tuple(nodes[oid][0] for oid in nodes if oid in now and now[oid][1] != nodes[oid][1])
+        nodes = now
+        observed = replace(done, locks=taken, rewrites=rewrites)
+        if listen:
+            listen(observed)
+        yield observed
+
+
+def words_of(error: psycopg.Error) -> str:
+    """Return an error as PostgreSQL says it: message, detail and hint in one line, with its SQLSTATE."""
+    diagnostic = error.diag
+    parts = (diagnostic.message_primary or str(error), diagnostic.message_detail, diagnostic.message_hint)
+    text = " · ".join(" ".join(part.split()) for part in parts if part)
+    return f"{text} ({error.sqlstate})" if error.sqlstate else text
+
+
+def _counts_rows(status: str | None) -> bool:
+    return bool(status) and status.split()[0] in ("INSERT", "UPDATE", "DELETE", "MERGE", "COPY")  # type: ignore[union-attr]
+
+
+def _held_locks(connection: Connection) -> dict[str, LockMode]:
+    locks: dict[str, LockMode] = {}
+    for name, mode in connection.execute(WHICH_LOCKS_HELD):
+        lock = LockMode.from_pg_locks(mode)
+        if name not in locks or lock.strength > locks[name].strength:
+            locks[name] = lock
+    return locks
+
+
+def _file_nodes(connection: Connection) -> dict[int, tuple[str, int]]:
+    return {oid: (name, node) for oid, name, node in connection.execute(WHICH_FILE_NODES)}

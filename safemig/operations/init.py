@@ -1,0 +1,78 @@
+"""init: a new project's settings file and folders; nothing that exists is written over."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+from safemig.errors import SettingsError
+from safemig.migrations import new_version, slug, write_new
+from safemig.results import Initialised
+from safemig.settings import FILE_NAME, load_settings
+
+_SETTINGS = """\
+# safemig's settings. Every key has a default; this file may as well be empty.
+# Passwords do not belong here: name an environment variable, or a libpq service.
+
+migrations = "supabase/migrations"
+backups = "backups"
+records = "records"
+checks = "checks"            # *.sql, each one query that must return no row after a deployment
+
+rehearsal = "data"           # the copy for the rehearsal: "data" (the whole backup) or "schema"
+lock_timeout_ms = 100        # how long one attempt waits for a lock; the application waits no longer than that
+lock_attempts = 30
+
+# Findings that you accept, by rule and object, with the reason:
+# accept = ["drop-column:users.legacy: moved to profiles on 2026-10-02"]
+
+[environments.staging]
+url = "env:STAGING_DATABASE_URL"
+
+[environments.production]
+url = "env:PRODUCTION_DATABASE_URL"
+"""
+# Backups hold data and records may name people: neither belongs into a repository by accident.
+_IGNORED = "*\n"
+
+
+def init(folder: str | Path = ".", *, first_migration: str = "") -> Initialised:
+    """Write `safemig.toml` and the folders of a project, and an empty first migration if its description is given.
+
+    Raises:
+        SettingsError: the folder cannot be written.
+        MigrationError: the description makes no file name.
+    """
+    home = Path(folder).resolve()
+    created: list[str] = []
+    kept: list[str] = []
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+        file = home / FILE_NAME
+        if file.exists():
+            kept.append(FILE_NAME)
+        else:
+            write_new(file, _SETTINGS)
+            created.append(FILE_NAME)
+        settings = load_settings(home)
+        for path in (settings.path("migrations"), settings.path("checks"), settings.path("backups"), settings.path("records")):
+            (kept if path.is_dir() else created).append(f"{_shown(path, home)}/")
+            path.mkdir(mode=0o700 if path == settings.path("backups") else 0o755, parents=True, exist_ok=True)
+        ignored = settings.path("backups") / ".gitignore"
+        if not ignored.exists():
+            write_new(ignored, _IGNORED)
+    except OSError as error:
+        raise SettingsError(
+            f"the project's folder cannot be written: {error.strerror}", where=str(home), next="correct its permissions"
+        ) from None
+    if first_migration:
+        migrations = settings.path("migrations")
+        version = new_version(datetime.now(UTC), (path.name[:14] for path in migrations.glob("*.sql")))
+        path = migrations / f"{version}_{slug(first_migration)}.sql"
+        write_new(path, f"-- {' '.join(first_migration.split())}\n")
+        created.append(_shown(path, home))
+    return Initialised(home, tuple(created), tuple(kept))
+
+
+def _shown(path: Path, home: Path) -> str:
+    return str(path.relative_to(home)) if path.is_relative_to(home) else str(path)

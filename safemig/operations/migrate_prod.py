@@ -1,0 +1,344 @@
+"""migrate_prod: the safe deployment, step by step. Each step refuses to go before its turn, and stops all at a no."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import TypeVar
+
+from safemig.errors import (
+    DeploymentStoppedError,
+    RefusedError,
+    RehearsalError,
+    ReviewRefusedError,
+    SafemigError,
+)
+from safemig.operations.approval import Ask, approve
+from safemig.operations.backup_prod import backup_prod
+from safemig.operations.bookkeeping import Run
+from safemig.operations.databases import open_environment, schema_of, who
+from safemig.operations.execution import Listener, Segment
+from safemig.operations.plan import Situation, assess
+from safemig.operations.preflight import preflight
+from safemig.operations.rehearse import Rehearsed, rehearse_on_copy
+from safemig.operations.review import review
+from safemig.operations.transaction import Committed, commit_steps, deploying_connection, only_deployment, run_apart
+from safemig.operations.validation import (
+    SchemaPromise,
+    check_left_behind,
+    check_rows,
+    check_schema,
+    check_sequences,
+    count_rows,
+    project_checks,
+    rows_changed,
+)
+from safemig.postgres.connect import Connection
+from safemig.postgres.history import make_history
+from safemig.results import Approval, Backup, Deployment, Plan, Preflight, Rehearsal, Step, Validation
+from safemig.review import Review, Verdict
+from safemig.schema import compare
+from safemig.settings import PRODUCTION, Settings
+
+T = TypeVar("T")
+
+
+class ProductionDeployment:
+    """One deployment of what is pending, a method a step, in this order: `preflight`, `review`, `plan`, `backup`,
+    `rehearse`, `approve`, `deploy`, `validate`.
+
+    Guarantee: until `deploy` nothing is changed; `deploy` runs exactly the plan that was reviewed, rehearsed and
+    approved, on the schema that they saw, or not at all.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        environment: str = PRODUCTION,
+        *,
+        approve: str = "",
+        accept: Sequence[str] = (),
+        ask: Ask | None = None,
+        listen: Listener | None = None,
+    ) -> None:
+        self.settings = settings.model_copy(update={"accept": (*settings.accept, *accept)})
+        self.environment = environment
+        self.run_id = secrets.token_hex(6)
+        self._given = approve
+        self._ask = ask
+        self._listen = listen
+        self._preflight: Preflight | None = None
+        self._review: Review | None = None
+        self._situation: Situation | None = None
+        self._backup: Backup | None = None
+        self._rehearsed: Rehearsed | None = None
+        self._approval: Approval | None = None
+        self._deployment: Deployment | None = None
+
+    def preflight(self) -> Preflight:
+        """Check everything that a deployment needs.
+
+        Raises:
+            RefusedError: a check said no; the message has all of them.
+        """
+        self._preflight = preflight(self.settings, self.environment)
+        if not self._preflight.is_ready:
+            failed = [check for check in self._preflight.checks if check.state == "failed"]
+            raise RefusedError(
+                f"NOT READY: {len(failed)} of {len(self._preflight.checks)} checks failed",
+                where="; ".join(f"{check.name}: {check.found}" for check in failed),
+                next=failed[0].fix or "correct it, then start again",
+            )
+        return self._preflight
+
+    def review(self) -> Review:
+        """Review what is pending; only SAFE TO DEPLOY lets it go on.
+
+        Raises:
+            ReviewRefusedError: findings stand; the message names them.
+        """
+        _needs(self._preflight, "preflight")
+        self._review = review(self.settings, environment=self.environment)
+        if self._review.verdict is not Verdict.SAFE:
+            standing = self._review.standing
+            raise ReviewRefusedError(
+                f"{self._review.verdict}: {len(standing)} findings stand",
+                where="; ".join(f"{each.file}:{each.line} {each.rule} {each.object}".strip() for each in standing[:5]),
+                next='correct the migration, or accept each by name with a reason: accept = ["rule:object: reason"]',
+            )
+        return self._review
+
+    def plan(self) -> Plan:
+        """Bind what was reviewed to the database as it is now, by the plan's id.
+
+        Raises:
+            RefusedError: another plan was approved.
+        """
+        _needs(self._review, "review")
+        with open_environment(self.settings, self.environment) as connection:
+            self._situation = assess(self.settings, connection, self.environment)
+        plan = self._situation.plan
+        if self._given and self._given != plan.id:
+            raise RefusedError(
+                f"approved was plan {self._given}; what is pending now is plan {plan.id}",
+                where=f"{self.environment}: migrations, schema or settings have changed since the approval",
+                next="look at the new plan (safemig plan), and approve that one if it is right",
+            )
+        return plan
+
+    def backup(self) -> Backup | None:
+        """Back up the database in full (see `backup_prod`). From here on: None where nothing is pending."""
+        if not _needs(self._situation, "plan").files:
+            return None
+        self._backup = backup_prod(self.settings, self.environment)
+        return self._backup
+
+    def rehearse(self) -> Rehearsal | None:
+        """Rehearse on a copy made from the backup, which proves that too; write the rollback script and run it there.
+
+        Raises:
+            RehearsalError: it failed on the copy, or the rollback script does not bring the schema back.
+        """
+        situation = _needs(self._situation, "plan")
+        if not situation.files:
+            return None
+        backup = _needs(self._backup, "backup")
+        script = backup.manifest.with_name(f"rollback_{backup.timestamp}.sql")
+        with open_environment(self.settings, self.environment) as connection:
+            self._rehearsed = rehearse_on_copy(self.settings, connection, situation, backup, script)
+        rollback = self._rehearsed.result.rollback
+        if rollback is None or not rollback.is_proven:
+            raise RehearsalError(
+                "the rollback script does not bring the schema back: " + "; ".join(rollback.remaining if rollback else ()),
+                where=str(script),
+                next="production was not touched; report this difference, or deploy in smaller migrations",
+            )
+        return self._rehearsed.result
+
+    def approve(self) -> Approval | None:
+        """Ask for the approval of the plan (see `approval.approve`).
+
+        Raises:
+            RefusedError: it was not given.
+        """
+        situation = _needs(self._situation, "plan")
+        if not situation.files:
+            return None
+        rehearsed = _needs(self._rehearsed, "rehearse")
+        gone = rehearsed.result.rollback.cannot_bring_back if rehearsed.result.rollback else ()
+        what = [f"{len(situation.plan.steps)} steps of {len(situation.plan.migrations)} migrations, rehearsed."]
+        what += [f"A rollback cannot bring back {each}." for each in gone]
+        self._approval = approve(
+            situation.plan.id, situation.target, self._given, "\n".join(what), verb="migrate-prod", ask=self._ask
+        )
+        return self._approval
+
+    def deploy(self) -> Deployment:
+        """Run the plan, validate the schema inside the transaction, record it, and commit.
+
+        Raises:
+            RefusedError: the database is no longer as it was rehearsed, or another deployment is under way.
+            DeploymentFailedError: it failed and was rolled back; nothing was changed.
+            DeploymentStoppedError: a part is applied; the message says which and how to go on.
+            OutcomeUnknownError: the server went away and its answer could not be learnt.
+        """
+        situation, started = _needs(self._situation, "plan"), datetime.now(UTC)
+        if not situation.files:
+            self._deployment = _nothing_to_deploy(situation, self.run_id, started)
+            return self._deployment
+        rehearsed, backup = _needs(self._rehearsed, "rehearse"), _needs(self._backup, "backup")
+        approval, conninfo = _needs(self._approval, "approve"), self.settings.conninfo(self.environment)
+        done: list[Step] = []
+        applied: list[str] = []
+        last: Committed | None = None
+        with only_deployment(conninfo, self.environment, self.run_id), self._connection(conninfo) as connection:
+            before = schema_of(self.settings, connection)
+            if before.fingerprint != situation.plan.schema_fingerprint:
+                changes = compare(situation.schema, before).changes
+                raise RefusedError(
+                    f"{self.environment} has changed since the plan was made",
+                    where=", ".join(f"{change.action} {change.kind} {change.name}" for change in changes[:5]),
+                    next="start again: the new plan must be rehearsed and approved",
+                )
+            promise = SchemaPromise(self.settings, rehearsed.start, before)
+            make_history(connection)
+            run = Run(self.settings, "migrate_prod", self.run_id, situation.plan.id, started, before.fingerprint)
+            for segment, reached in zip(situation.segments, rehearsed.reached, strict=True):
+                validate = promise.validator(reached)
+                try:
+                    last = self._run(connection, conninfo, segment, validate, run)
+                except SafemigError as error:
+                    if applied and not isinstance(error, DeploymentStoppedError):
+                        raise _stopped(applied, segment, error) from error
+                    raise
+                done += last.steps
+                applied += segment.names
+            after = schema_of(self.settings, connection)
+        script = rehearsed.result.rollback
+        self._deployment = Deployment(
+            act="migrate_prod",
+            verdict="DEPLOYED",
+            run_id=self.run_id,
+            target=situation.target,
+            plan_id=situation.plan.id,
+            by=approval.by,
+            started_at=started,
+            finished_at=datetime.now(UTC),
+            migrations=tuple(applied),
+            steps=tuple(done),
+            diff=compare(before, after),
+            backup=backup.manifest,
+            rollback=script.path if script else None,
+            rollback_is_proven=bool(script and script.is_proven),
+            transaction_id=last.transaction_id if last else "",
+            commit_lsn=last.commit_lsn if last else "",
+        )
+        return self._deployment
+
+    def validate(self) -> Validation | None:
+        """Check the result from a new connection: schema, indexes, constraints, rows, sequences, the project's checks.
+
+        Raises:
+            DeploymentStoppedError: it is deployed, and a check says no; the message says how to roll back.
+        """
+        situation, deployment = _needs(self._situation, "plan"), _needs(self._deployment, "deploy")
+        if not situation.files:
+            return None
+        rehearsed, backup = _needs(self._rehearsed, "rehearse"), _needs(self._backup, "backup")
+        with open_environment(self.settings, self.environment) as connection:
+            promise = SchemaPromise(self.settings, rehearsed.start, situation.schema)
+            rows = rows_changed(backup.tables, count_rows(connection))
+            result = Validation(
+                situation.target,
+                (
+                    check_schema(promise, rehearsed.reached[-1], schema_of(self.settings, connection)),
+                    *check_left_behind(connection),
+                    *check_rows(rows, {row.table: row for row in rehearsed.result.rows}),
+                    check_sequences(connection),
+                    *project_checks(self.settings, connection),
+                ),
+                rows,
+            )
+        self._deployment = replace(deployment, validation=result.checks, rows=rows)
+        if not result.is_valid:
+            failed = [check for check in result.checks if check.state == "failed"]
+            raise DeploymentStoppedError(
+                f"deployed, but {len(failed)} checks after it say no: "
+                + "; ".join(f"{check.name}: {check.found}" for check in failed),
+                where=f"applied: {', '.join(deployment.migrations)}",
+                next=f"safemig rollback-prod {deployment.rollback}",
+            )
+        return result
+
+    def result(self) -> Deployment:
+        """Return the deployment with its validation: what the record is about."""
+        return _needs(self._deployment, "deploy")
+
+    def _connection(self, conninfo: str) -> AbstractContextManager[Connection]:
+        return deploying_connection(self.settings, conninfo, self.environment, self.run_id)
+
+    def _run(
+        self, connection: Connection, conninfo: str, segment: Segment, validate: Callable[[Connection], None], run: Run
+    ) -> Committed:
+        part = "" if segment.steps[0].number == 1 else str(segment.steps[0].number)
+        apart = () if segment.transactional else run_apart(self.settings, connection, segment, self._listen)
+        committed = commit_steps(
+            self.settings,
+            connection,
+            conninfo,
+            segment.steps if segment.transactional else (),
+            run_id=f"{run.run_id}-{part}" if part else run.run_id,
+            validate=validate,
+            record=lambda connection: run.record_segment(connection, segment, part),
+            listen=self._listen,
+        )
+        return replace(committed, steps=(*apart, *committed.steps))
+
+
+def migrate_prod(
+    settings: Settings,
+    environment: str = PRODUCTION,
+    *,
+    approve: str = "",
+    accept: Sequence[str] = (),
+    ask: Ask | None = None,
+    listen: Listener | None = None,
+) -> Deployment:
+    """Deploy what is pending: every step of `ProductionDeployment`, in order. Stops at the first that says no."""
+    run = ProductionDeployment(settings, environment, approve=approve, accept=accept, ask=ask, listen=listen)
+    for step in (run.preflight, run.review, run.plan, run.backup, run.rehearse, run.approve, run.deploy, run.validate):
+        step()
+    return run.result()
+
+
+def _needs(fact: T | None, step: str) -> T:
+    if fact is None:
+        raise RefusedError(f"not before its turn: {step}() comes first", next=f"run {step}()")
+    return fact
+
+
+def _nothing_to_deploy(situation: Situation, run_id: str, started: datetime) -> Deployment:
+    return Deployment(
+        act="migrate_prod",
+        verdict="NOTHING TO DEPLOY",
+        run_id=run_id,
+        target=situation.target,
+        plan_id=situation.plan.id,
+        by=who(),
+        started_at=started,
+        finished_at=datetime.now(UTC),
+        migrations=(),
+        steps=(),
+    )
+
+
+def _stopped(applied: Sequence[str], segment: Segment, error: SafemigError) -> DeploymentStoppedError:
+    return DeploymentStoppedError(
+        f"stopped part-way at {', '.join(segment.names)}: {error.what}",
+        where=f"applied: {', '.join(applied)}; not applied: from {segment.names[0]} on"
+        + (f" ({error.where})" if error.where else ""),
+        next="correct the cause, then safemig migrate-prod: what is applied is not run again",
+    )

@@ -1,0 +1,148 @@
+"""migrate_staging: apply what is pending to staging; what staging has become by hand already is only recorded."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+
+from safemig.errors import DeploymentStoppedError, MigrationError, SafemigError
+from safemig.migrations import Migration
+from safemig.operations.bookkeeping import Run
+from safemig.operations.databases import open_environment, schema_of, who
+from safemig.operations.execution import Listener, Segment
+from safemig.operations.plan import Situation, assess
+from safemig.operations.shadow import open_shadow
+from safemig.operations.transaction import Committed, commit_steps, deploying_connection, only_deployment, run_apart
+from safemig.postgres.connect import Connection
+from safemig.postgres.history import make_history
+from safemig.results import Deployment, Step
+from safemig.schema import Schema, compare
+from safemig.settings import STAGING, Settings
+
+_WRITES_ROWS = ("INSERT", "UPDATE", "DELETE", "MERGE", "TRUNCATE")
+
+
+def migrate_staging(settings: Settings, environment: str = STAGING, *, listen: Listener | None = None) -> Deployment:
+    """Apply the pending migrations to staging, in one transaction where they allow it.
+
+    A migration whose result is there already (staging was changed by hand, and the file generated from it) is
+    recorded as applied without running.
+
+    Raises:
+        MigrationError: a migration's result is there in part; the message says what is missing.
+        DeploymentFailedError: a statement failed; it was rolled back, nothing was changed.
+    """
+    conninfo, run_id, started = settings.conninfo(environment), secrets.token_hex(6), datetime.now(UTC)
+    with open_environment(settings, environment) as connection:
+        situation = assess(settings, connection, environment)
+        there = _already_there(settings, connection, situation) if situation.files else ()
+    to_run = [segment for segment in map(lambda each: _without(each, there), situation.segments) if segment.files]  # noqa: C417
+    done: list[Step] = []
+    last: Committed | None = None
+    applied: list[str] = []
+    if situation.files:
+        with (
+            only_deployment(conninfo, environment, run_id),
+            deploying_connection(settings, conninfo, environment, run_id) as connection,
+        ):
+            make_history(connection)
+            act = Run(settings, "migrate_staging", run_id, situation.plan.id, started, situation.schema.fingerprint)
+            recorded = Segment(tuple(file for file in situation.files if file.migration.file in there), True)
+            for segment, run in ((recorded, False), *((segment, True) for segment in to_run)):
+                if not segment.files:
+                    continue
+                try:
+                    last = _commit(settings, connection, conninfo, segment, act, run, listen)
+                except SafemigError as error:
+                    if not applied:
+                        raise
+                    raise DeploymentStoppedError(
+                        f"stopped part-way at {', '.join(segment.names)}: {error.what}",
+                        where=f"applied or recorded: {', '.join(applied)} ({error.where or ''})",
+                        next="correct the cause, then safemig migrate-staging: what is applied is not run again",
+                    ) from error
+                done += last.steps
+                applied += segment.names
+            after = schema_of(settings, connection)
+    return Deployment(
+        act="migrate_staging",
+        verdict="DEPLOYED" if situation.files else "NOTHING TO DEPLOY",
+        run_id=run_id,
+        target=situation.target,
+        plan_id=situation.plan.id,
+        by=who(),
+        started_at=started,
+        finished_at=datetime.now(UTC),
+        migrations=tuple(name for segment in to_run for name in segment.names),
+        steps=tuple(done),
+        diff=compare(situation.schema, after) if situation.files else None,
+        recorded_only=there,
+        transaction_id=last.transaction_id if last else "",
+        commit_lsn=last.commit_lsn if last else "",
+        notes=_unverified(situation, there),
+    )
+
+
+def _already_there(settings: Settings, staging: Connection, situation: Situation) -> tuple[str, ...]:
+    """Return the files whose result staging has already, seen on a shadow that replays them one by one."""
+    there: list[str] = []
+    with open_shadow(settings, staging) as shadow:
+        name = shadow.make(situation.standing.applied)
+        before = shadow.schema(name)
+        for file in situation.files:
+            name = shadow.make([file.migration], template=name)
+            after = shadow.schema(name)
+            if _is_there(file.migration, before, after, situation.schema):
+                there.append(file.migration.file)
+            before = after
+    return tuple(there)
+
+
+def _is_there(migration: Migration, before: Schema, after: Schema, staging: Schema) -> bool:
+    made = {(change.kind, change.name) for change in compare(before, after).changes}
+    outstanding = {(change.kind, change.name) for change in compare(staging, after).changes}
+    missing = made & outstanding
+    if not made or missing == made:
+        return False
+    if not missing:
+        return True
+    raise MigrationError(
+        f"staging has a part of {migration.file} already; missing: "
+        + ", ".join(f"{kind} {name}" for kind, name in sorted(missing)),
+        where=str(migration.path),
+        next="make or drop the rest on staging by hand, then migrate_staging again; or put it into a migration of its own",
+    )
+
+
+def _without(segment: Segment, there: Sequence[str]) -> Segment:
+    return Segment(tuple(file for file in segment.files if file.migration.file not in there), segment.transactional)
+
+
+def _unverified(situation: Situation, there: Sequence[str]) -> tuple[str, ...]:
+    return tuple(
+        f"{file.migration.file} was recorded only: its {step.kind} in line {step.line} was not run"
+        for file in situation.files
+        if file.migration.file in there
+        for step in file.steps
+        if step.kind.split()[0] in _WRITES_ROWS
+    )
+
+
+def _commit(
+    settings: Settings, connection: Connection, conninfo: str, segment: Segment, act: Run, run: bool, listen: Listener | None
+) -> Committed:
+    part = f"{segment.steps[0].number if segment.steps else 0}{'' if run else '-recorded'}"
+    apart = run_apart(settings, connection, segment, listen) if run and not segment.transactional else ()
+    committed = commit_steps(
+        settings,
+        connection,
+        conninfo,
+        segment.steps if run and segment.transactional else (),
+        run_id=f"{act.run_id}-{part}",
+        validate=lambda _: None,
+        record=lambda connection: act.record_segment(connection, segment, part),
+        listen=listen,
+    )
+    return replace(committed, steps=(*apart, *committed.steps))

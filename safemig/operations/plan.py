@@ -1,0 +1,85 @@
+"""plan: what is pending for a database, as ordered steps, bound to its state by an id."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+
+from safemig.migrations import Standing
+from safemig.operations.databases import open_environment, schema_of, standing_of
+from safemig.operations.execution import PlannedFile, Segment, plan_files, segments
+from safemig.postgres.connect import Connection, read_target
+from safemig.results import Plan, PlannedMigration, Target
+from safemig.schema import Schema
+from safemig.settings import PRODUCTION, Settings
+
+ID_LENGTH = 12
+
+
+@dataclass(frozen=True, slots=True)
+class Situation:
+    """A database as it was found, what is pending for it, and the plan that binds the two."""
+
+    target: Target
+    schema: Schema
+    standing: Standing
+    files: tuple[PlannedFile, ...]
+    plan: Plan
+
+    @property
+    def segments(self) -> tuple[Segment, ...]:
+        """What is committed together, in order."""
+        return segments(self.files)
+
+
+def plan(settings: Settings, environment: str = PRODUCTION) -> Plan:
+    """Say what would be done to a database, statement by statement. Reads only.
+
+    Raises:
+        MigrationError: files and history contradict each other, or a file cannot be run.
+    """
+    with open_environment(settings, environment) as connection:
+        return assess(settings, connection, environment).plan
+
+
+def assess(settings: Settings, connection: Connection, environment: str) -> Situation:
+    """Read a database's identity, schema and history, and make the plan for what is pending. Reads only.
+
+    Raises:
+        MigrationError: as `plan`.
+    """
+    target = read_target(connection, environment)
+    standing = standing_of(settings, connection)
+    standing.require_consistent(environment)
+    files = plan_files(standing.pending)
+    schema = schema_of(settings, connection)
+    migrations = tuple(
+        PlannedMigration(file.migration.version, file.migration.name, file.migration.file, file.migration.sha256)
+        for file in files
+    )
+    binding = {
+        "target": {"system_identifier": target.system_identifier, "database": target.database},
+        "schema": schema.fingerprint,
+        "migrations": [(each.version, each.sha256) for each in migrations],
+        "settings": {"accept": settings.accept, "rehearsal": settings.rehearsal, "schemas": settings.schemas},
+    }
+    return Situation(
+        target=target,
+        schema=schema,
+        standing=standing,
+        files=files,
+        plan=Plan(
+            id=identify(binding),
+            target=target,
+            schema_fingerprint=schema.fingerprint,
+            migrations=migrations,
+            steps=tuple(step for file in files for step in file.steps),
+        ),
+    )
+
+
+def identify(binding: dict[str, object]) -> str:
+    """Return the id of what is approved: the first hex digits of a sha256 over all of it."""
+    canonical = json.dumps(binding, sort_keys=True, separators=(",", ":"), default=asdict)
+    return hashlib.sha256(canonical.encode()).hexdigest()[:ID_LENGTH]

@@ -1,0 +1,221 @@
+"""The checks before a deployment: one table, always all rows, nothing touched."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+from safemig.errors import SafemigError, UnreachableError
+from safemig.operations.databases import open_environment, standing_of
+from safemig.operations.execution import plan_files
+from safemig.postgres import activity
+from safemig.postgres.activity import ask
+from safemig.postgres.connect import Connection
+from safemig.postgres.programs import client_programs, server_programs
+from safemig.results import Check, CheckState, Preflight
+from safemig.settings import PRODUCTION, Settings
+
+LONG_TRANSACTION_S = 60
+_ROOM_FACTOR = 2.5  # a backup, its copy restored, and something to spare
+
+
+def preflight(settings: Settings, environment: str = PRODUCTION) -> Preflight:
+    """Check everything that a deployment needs. Reads only; raises nothing for a check that says no.
+
+    Raises:
+        SettingsError: there is no such environment.
+    """
+    try:
+        with open_environment(settings, environment) as connection:
+            version = connection.info.server_version
+            found = f"PostgreSQL {version // 10000}.{version % 10000} at {connection.info.host or 'local socket'}"
+            checks = [Check("reachable", "ok", found, "an answer")]
+            checks += [_answered(name, check, settings, connection) for name, check in _CHECKS]
+    except UnreachableError as error:
+        checks = [Check("reachable", "failed", error.where or error.what, "an answer", error.next or "")]
+        checks += [Check(name, "not done", "not reachable") for name, _ in _CHECKS]
+    return Preflight(environment, tuple(checks))
+
+
+_Question = Callable[[Settings, Connection], Check]
+
+
+def _answered(name: str, question: _Question, settings: Settings, connection: Connection) -> Check:
+    try:
+        return question(settings, connection)
+    except SafemigError as error:
+        where = f" ({error.where})" if error.where else ""
+        return Check(name, "failed", f"{error.what}{where}", fix=error.next or "")
+
+
+def _primary(_: Settings, connection: Connection) -> Check:
+    ((standby, read_only),) = ask(connection, activity.IS_STANDBY_OR_READ_ONLY)
+    del read_only  # our own reading connection sets it
+    if standby:
+        return Check("primary", "failed", "a standby (in recovery)", "the primary", "connect to the primary")
+    return Check("primary", "ok", "not in recovery", "the primary")
+
+
+def _writable(_: Settings, connection: Connection) -> Check:
+    ((source,),) = ask(
+        connection,
+        "SELECT coalesce((SELECT string_agg(unnest, ' ') FROM pg_db_role_setting s, unnest(setconfig) "
+        "WHERE unnest LIKE 'default_transaction_read_only=on' "
+        "AND (setdatabase = 0 OR setdatabase = (SELECT oid FROM pg_database WHERE datname = current_database())) "
+        "AND (setrole = 0 OR setrole = (SELECT oid FROM pg_roles WHERE rolname = current_user))), '')",
+    )
+    if source:
+        return Check("writable", "failed", "read-only by a setting of role or database", "read-write", f"RESET {source}")
+    return Check("writable", "ok", "read-write", "read-write")
+
+
+def _direct(_: Settings, connection: Connection) -> Check:
+    if activity.is_pooled(connection):
+        return Check(
+            "direct connection", "failed", "a transaction pooler stands between", "a direct connection",
+            "use the URL of the server itself, not of pgbouncer or Supavisor (usually port 5432)",
+        )  # fmt: skip
+    return Check("direct connection", "ok", "the server itself", "no transaction pooler")
+
+
+def _clients(_: Settings, connection: Connection) -> Check:
+    major = connection.info.server_version // 10000
+    programs = client_programs(connection.info.server_version)
+    state: CheckState = "ok" if programs.major == major else "warning"
+    fix = "" if state == "ok" else f"install postgresql-client-{major}: dumps of a newer one may need its own psql"
+    return Check("pg_dump and psql", state, f"{programs.version} in {programs.folder}", f"PostgreSQL {major}", fix)
+
+
+def _throwaway(_: Settings, connection: Connection) -> Check:
+    major = connection.info.server_version // 10000
+    programs = server_programs(major)
+    state: CheckState = "ok" if programs.major == major else "warning"
+    fix = "" if state == "ok" else f"install postgresql-{major}, so that the rehearsal runs on production's version"
+    return Check("server for the copy", state, f"{programs.version} in {programs.folder}", f"PostgreSQL {major}", fix)
+
+
+def _rights(_: Settings, connection: Connection) -> Check:
+    ((is_super, bypasses, role),) = ask(connection, activity.RIGHTS)
+    if is_super:
+        return Check("rights", "ok", f"{role} is superuser", "owner of what is there, able to read all of it")
+    problems = []
+    ((secured,),) = ask(connection, activity.TABLES_WITH_ROW_SECURITY)
+    if secured and not bypasses:
+        problems.append(f"row security on {secured} tables hides rows from {role}")
+    if others := [name for (name,) in ask(connection, activity.RELATIONS_OF_OTHERS)]:
+        problems.append(f"not owned: {_shortened(others)}")
+    if unreadable := [name for (name,) in ask(connection, activity.UNREADABLE_RELATIONS)]:
+        problems.append(f"not readable: {_shortened(unreadable)}")
+    if problems:
+        return Check(
+            "rights", "failed", "; ".join(problems), "owner of what is there, able to read all of it",
+            "deploy as the owner with BYPASSRLS, or as a superuser",
+        )  # fmt: skip
+    return Check("rights", "ok", f"{role} owns and reads everything", "owner of what is there, able to read all of it")
+
+
+def _transactions(_: Settings, connection: Connection) -> Check:
+    long = ask(connection, activity.LONG_TRANSACTIONS, LONG_TRANSACTION_S)
+    needed = f"none older than {LONG_TRANSACTION_S} s"
+    if long:
+        pid, user, state, age = long[0]
+        found = f"{len(long)}; the oldest: pid {pid}, {user}, {state}, {age:,} s"
+        return Check("long transactions", "warning", found, needed, f"SELECT pg_terminate_backend({pid}), if it may end")
+    return Check("long transactions", "ok", "none", needed)
+
+
+def _prepared(_: Settings, connection: Connection) -> Check:
+    rows = ask(connection, activity.PREPARED_TRANSACTIONS)
+    if rows:
+        gid = rows[0][0]
+        return Check("prepared transactions", "warning", f"{len(rows)}, such as {gid}", "none", f"ROLLBACK PREPARED '{gid}'")
+    return Check("prepared transactions", "ok", "none", "none")
+
+
+def _blocking(_: Settings, connection: Connection) -> Check:
+    rows = ask(connection, activity.WHO_WAITS_FOR_WHOM)
+    if rows:
+        pid, blockers, user = rows[0]
+        found = f"pid {pid} ({user}) waits for {', '.join(map(str, blockers))}" + (f" and {len(rows) - 1} more" if len(rows) > 1 else "")
+        return Check("sessions waiting for locks", "warning", found, "none", "wait, or end the blocking session")
+    return Check("sessions waiting for locks", "ok", "none", "none")
+
+
+def _replicas(_: Settings, connection: Connection) -> Check:
+    rows = ask(connection, activity.REPLICAS)
+    if any(lag is not None and lag > 30 for _, _, lag in rows):
+        found = ", ".join(f"{name} {lag or 0} s" for name, _, lag in rows)
+        return Check("replicas", "warning", f"lag: {found}", "lag under 30 s", "wait until they have caught up")
+    return Check("replicas", "ok", f"{len(rows)} connected" if rows else "none", "lag under 30 s")
+
+
+def _indexes(_: Settings, connection: Connection) -> Check:
+    names = [name for (name,) in ask(connection, activity.INVALID_INDEXES)]
+    if names:
+        return Check(
+            "invalid indexes", "warning", _shortened(names), "none",
+            f"DROP INDEX CONCURRENTLY {names[0]}; IF NOT EXISTS would take it for a good one",
+        )  # fmt: skip
+    return Check("invalid indexes", "ok", "none", "none")
+
+
+def _room(settings: Settings, connection: Connection) -> Check:
+    size = activity.sizes_of(connection).size_bytes
+    folder = _existing(settings.path("backups"))
+    free, needed = shutil.disk_usage(folder).free, int(size * _ROOM_FACTOR)
+    found, wanted = f"{free / 2**30:,.1f} GiB at {folder}", f"{needed / 2**30:,.1f} GiB for backup, records and copy"
+    if free < needed:
+        return Check("free disk here", "failed", found, wanted, "free disk space, or set backups to a larger disk")
+    return Check("free disk here", "ok", found, wanted)
+
+
+def _history(settings: Settings, connection: Connection) -> Check:
+    standing = standing_of(settings, connection)
+    standing.require_consistent("the database")
+    plan_files(standing.pending)
+    found = f"{len(standing.applied)} applied, {len(standing.pending)} pending"
+    if standing.out_of_order:
+        names = ", ".join(each.file for each in standing.out_of_order)
+        return Check(
+            "history", "warning", f"{found}; older than the latest applied: {names}", "files and history agree",
+            "right where branches were merged; else give it a new timestamp",
+        )  # fmt: skip
+    return Check("history", "ok", found, "files and history agree")
+
+
+def _alone(_: Settings, connection: Connection) -> Check:
+    rows = ask(connection, activity.WHO_HOLDS_DEPLOYMENT_LOCK, activity.DEPLOYMENT_LOCK)
+    if rows:
+        pid, application, user, since = rows[0]
+        found = f"pid {pid}, {user}, {application}, since {since:%Y-%m-%dT%H:%M:%SZ}"
+        return Check("another deployment", "failed", found, "none under way", "wait until it has ended")
+    return Check("another deployment", "ok", "none", "none under way")
+
+
+_CHECKS: tuple[tuple[str, _Question], ...] = (
+    ("primary", _primary),
+    ("writable", _writable),
+    ("direct connection", _direct),
+    ("pg_dump and psql", _clients),
+    ("server for the copy", _throwaway),
+    ("rights", _rights),
+    ("long transactions", _transactions),
+    ("prepared transactions", _prepared),
+    ("sessions waiting for locks", _blocking),
+    ("replicas", _replicas),
+    ("invalid indexes", _indexes),
+    ("free disk here", _room),
+    ("history", _history),
+    ("another deployment", _alone),
+)
+
+
+def _shortened(names: list[str], most: int = 3) -> str:
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
+
+
+def _existing(folder: Path) -> Path:
+    while not folder.exists():
+        folder = folder.parent
+    return folder

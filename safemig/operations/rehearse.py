@@ -1,0 +1,236 @@
+"""rehearse: the pending migrations on a copy of production, with their locks and times; then the rollback, run too."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import psycopg
+
+from safemig.errors import RehearsalError
+from safemig.migrations import write_new
+from safemig.operations import rollback_script
+from safemig.operations.backup_prod import backup_prod, mark_verified
+from safemig.operations.databases import open_environment, schema_of
+from safemig.operations.execution import Segment, observe_steps, words_of
+from safemig.operations.plan import Situation, assess
+from safemig.operations.validation import BOOKKEEPING
+from safemig.postgres.connect import Connection, connect
+from safemig.postgres.copies import restore_copy, start_server_like
+from safemig.postgres.dump import content_of
+from safemig.postgres.history import make_history
+from safemig.postgres.server import ThrowawayServer
+from safemig.postgres.tools import run_psql
+from safemig.results import Backup, Rehearsal, RollbackProof, RowChange, Step, TableContent
+from safemig.schema import Schema, SchemaDiff, compare
+from safemig.settings import PRODUCTION, Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Rehearsed:
+    """A rehearsal and what the deployment holds itself to: the schema after each segment."""
+
+    result: Rehearsal
+    start: Schema
+    reached: tuple[Schema, ...]  # one a segment
+
+
+def rehearse(settings: Settings, environment: str = PRODUCTION) -> Rehearsal:
+    """Rehearse what is pending on a copy made from a backup of its own, which is thrown away at the end.
+
+    The database is only read.
+
+    Raises:
+        RehearsalError: nothing is pending, the copy cannot be made, or a statement fails on it.
+    """
+    with open_environment(settings, environment) as connection, tempfile.TemporaryDirectory() as folder:
+        situation = assess(settings, connection, environment)
+        backup = backup_prod(settings, environment, folder=Path(folder))
+        script = Path(folder) / f"rollback_{backup.timestamp}.sql"
+        return rehearse_on_copy(settings, connection, situation, backup, script).result
+
+
+def rehearse_on_copy(
+    settings: Settings, source: Connection, situation: Situation, backup: Backup, script: Path
+) -> Rehearsed:
+    """Restore `backup` on a throwaway server, run the plan there, write `script` and run that too.
+
+    With `rehearsal = "data"` the copy is dumped again: equal rows and hashes prove the backup.
+
+    Raises:
+        RehearsalError: the copy cannot be made or differs from the backup, a statement fails, or the result is not
+            what a rollback could be made for.
+    """
+    if not situation.files:
+        raise RehearsalError(
+            "nothing is pending, so there is nothing to rehearse",
+            where=situation.target.environment,
+            next="safemig status shows what is applied",
+        )
+    started = time.monotonic()
+    with start_server_like(source) as server:
+        full = settings.rehearsal == "data"
+        url = restore_copy(server, "copy", (backup.full if full else backup.schema).path)
+        with_data = content_of(url, server.programs)
+        verified = backup.verified
+        if full:
+            _require_equal(backup, with_data)
+            verified = mark_verified(backup, "restored").verified
+        with connect(url, "the copy") as copy:
+            make_history(copy)
+            read = _reader(settings, copy)
+            start = read()
+            steps, reached = _run(copy, situation.segments, read)
+            diff = compare(start, reached[-1])
+            after = content_of(url, server.programs) if full else ()
+            unchanged = _require_untouched(with_data, after, steps, diff) if full else ()
+            rollback = _prove_rollback(server, url, situation, backup, script, read, start, reached[-1], with_data if full else ())
+    return Rehearsed(
+        Rehearsal(
+            plan_id=situation.plan.id,
+            mode=settings.rehearsal,
+            server_version=server.programs.version,
+            steps=steps,
+            diff=diff,
+            schema_fingerprint=reached[-1].fingerprint,
+            rows=unchanged,
+            rollback=rollback,
+            backup_verified=verified,
+            seconds=time.monotonic() - started,
+        ),
+        start,
+        reached,
+    )
+
+
+def _reader(settings: Settings, copy: Connection) -> Callable[[], Schema]:
+    return lambda: schema_of(settings, copy)
+
+
+def _require_equal(backup: Backup, copy: Sequence[TableContent]) -> None:
+    if sorted(backup.tables, key=_name) == sorted(copy, key=_name):
+        return
+    there = {table.name: table for table in copy}
+    different = [table.name for table in backup.tables if there.get(table.name) != table]
+    raise RehearsalError(
+        f"the restored backup does not hold what was backed up: {', '.join(different) or 'more tables than the backup'}",
+        where=str(backup.full.path),
+        next="take another backup; this one is not to be trusted",
+    )
+
+
+def _run(
+    copy: Connection, segments: Sequence[Segment], read: Callable[[], Schema]
+) -> tuple[tuple[Step, ...], tuple[Schema, ...]]:
+    done: list[Step] = []
+    reached: list[Schema] = []
+    for segment in segments:
+        first = len(done)
+        try:
+            # A segment without a transaction runs in autocommit: its statements refuse a transaction block.
+            with copy.transaction() if segment.transactional else nullcontext():
+                for step in observe_steps(copy, segment.steps):
+                    done.append(step)  # noqa: PERF402 - those that ran count when the next one fails
+        except psycopg.Error as error:
+            ran = len(done) - first
+            failed = segment.steps[ran] if ran < len(segment.steps) else None
+            raise RehearsalError(
+                words_of(error),
+                where=f"{failed.file}, line {failed.line}: {failed.kind}" if failed else "at the end of the transaction",
+                next="correct the migration; production was not touched",
+            ) from None
+        reached.append(read())
+    return tuple(done), tuple(reached)
+
+
+def _require_untouched(
+    before: Sequence[TableContent], after: Sequence[TableContent], steps: Sequence[Step], diff: SchemaDiff
+) -> tuple[RowChange, ...]:
+    """Return the rows of all tables before and after; a table that nothing was to touch must be the same."""
+    then, now = _by_name(before), _by_name(after)
+    if any(step.rows for step in steps):  # rows were written, and a statement may reach other tables by triggers
+        lost = []
+    else:
+        rewritten = {name for step in steps for name in step.rewrites}
+        shapes = [change.name for change in diff.changes]
+        lost = [
+            name
+            for name, table in then.items()
+            if name in now
+            and now[name] != table
+            and name not in rewritten
+            and not any(shape == name or shape.startswith(f"{name}.") for shape in shapes)
+        ]
+    if lost:
+        raise RehearsalError(
+            f"the migration changed the content of tables that it does not name: {', '.join(lost)}",
+            where="on the copy, where nobody else writes",
+            next="look for triggers, rules and functions that it runs",
+        )
+    names = sorted({*then, *now})
+    return tuple(
+        RowChange(name, then[name].rows if name in then else None, now[name].rows if name in now else None)
+        for name in names
+    )
+
+
+def _prove_rollback(
+    server: ThrowawayServer,
+    url: str,
+    situation: Situation,
+    backup: Backup,
+    script: Path,
+    read: Callable[[], Schema],
+    start: Schema,
+    reached: Schema,
+    content: Sequence[TableContent],
+) -> RollbackProof:
+    back = compare(reached, start)
+    facts = {
+        "files": [(each.version, each.file) for each in situation.plan.migrations],
+        "plan_id": situation.plan.id,
+        "database": situation.target.database,
+        "timestamp": backup.timestamp,
+    }
+    draft = rollback_script.compose(back, is_proven=False, remaining=(), cannot_bring_back=(), **facts)  # type: ignore[arg-type]
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "rollback.sql"
+        path.write_text(draft, encoding="utf-8")
+        run_psql(server.programs, url, path)
+    after = read()
+    remaining = tuple(f"{change.action} {change.kind} {change.name}" for change in compare(after, start).changes)
+    gone = _cannot_bring_back(back, content, content_of(url, server.programs) if content else ())
+    proof = RollbackProof(script, not remaining and after.fingerprint == start.fingerprint, remaining, gone)
+    text = rollback_script.compose(
+        back, is_proven=proof.is_proven, remaining=remaining, cannot_bring_back=gone, **facts  # type: ignore[arg-type]
+    )
+    write_new(script, text, mode=0o600)
+    return proof
+
+
+def _cannot_bring_back(
+    back: SchemaDiff, before: Sequence[TableContent], after: Sequence[TableContent]
+) -> tuple[str, ...]:
+    written_since = [
+        f"what is written after the deployment into {', '.join(statement.objects)}: {statement.why}"
+        for statement in back.statements
+        if statement.destructive
+    ]
+    then, now = _by_name(before), _by_name(after)
+    lost = [
+        f"the content of {name} as it was: the deployment itself changes it ({table.rows:,} rows; the backup has them)"
+        for name, table in then.items()
+        if now.get(name) != table
+    ]
+    return tuple(written_since + lost)
+
+
+def _by_name(tables: Sequence[TableContent]) -> dict[str, TableContent]:
+    return {table.name: table for table in tables if not table.name.startswith(BOOKKEEPING)}
+
+
+def _name(table: TableContent) -> str:
+    return table.name

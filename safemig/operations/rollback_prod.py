@@ -1,0 +1,184 @@
+"""rollback_prod: run a proven rollback script with the care of a deployment: backup, copy, approval, one transaction."""
+
+from __future__ import annotations
+
+import secrets
+from datetime import UTC, datetime
+from pathlib import Path
+
+from safemig.errors import BackupError, RefusedError, RehearsalError, ToolError
+from safemig.migrations import Migration
+from safemig.operations.approval import Ask, approve
+from safemig.operations.backup_prod import backup_prod
+from safemig.operations.bookkeeping import Run
+from safemig.operations.databases import open_environment, schema_of, who
+from safemig.operations.execution import Listener, plan_files
+from safemig.operations.plan import identify
+from safemig.operations.rollback_script import RollbackScript, read_script
+from safemig.operations.transaction import commit_steps, deploying_connection, only_deployment
+from safemig.operations.validation import SchemaPromise, check_rows, check_schema, count_rows, rows_changed
+from safemig.postgres.connect import Connection, connect, read_target
+from safemig.postgres.copies import restore_copy, start_server_like
+from safemig.postgres.history import read_history
+from safemig.postgres.tools import run_psql
+from safemig.results import Backup, Deployment
+from safemig.schema import Schema, compare
+from safemig.settings import PRODUCTION, Settings
+
+
+def rollback_prod(
+    settings: Settings,
+    script: str | Path = "",
+    *,
+    environment: str = PRODUCTION,
+    approve: str = "",
+    ask: Ask | None = None,
+    listen: Listener | None = None,
+) -> Deployment:
+    """Take back a deployment by its rollback script (the latest where none is named).
+
+    Guarantee: before anything is changed, a backup is taken, and the script is run on a copy made from it and must
+    lead to exactly the schema that it promises; then it runs in one transaction that is validated before COMMIT.
+
+    Raises:
+        BackupError: there is no such script.
+        RefusedError: it does not fit what is applied, or is not approved; the message has the id to approve.
+        RehearsalError: it does not keep its promise on the copy.
+        DeploymentFailedError: it failed and was rolled back; nothing was changed.
+    """
+    conninfo, run_id, started = settings.conninfo(environment), secrets.token_hex(6), datetime.now(UTC)
+    chosen = read_script(_find(settings, environment, script))
+    (file,) = plan_files([Migration("", "rollback", chosen.path, chosen.sql, chosen.sha256)])
+    with open_environment(settings, environment) as connection:
+        target = read_target(connection, environment)
+        before = schema_of(settings, connection)
+        _require_fitting(connection, chosen, environment)
+        plan_id = identify(
+            {
+                "rollback": chosen.sha256,
+                "target": {"system_identifier": target.system_identifier, "database": target.database},
+                "schema": before.fingerprint,
+            }
+        )
+        if approve and approve != plan_id:
+            raise RefusedError(
+                f"approved was {approve}; this rollback is {plan_id}",
+                where=f"{chosen.path.name} on {environment}",
+                next="look at what it takes back, and approve that id if it is right",
+            )
+        backup = backup_prod(settings, environment)
+        start, reached = _rehearse(settings, connection, chosen, backup)
+    _approve(chosen, plan_id, backup, approve, ask)
+    promise = SchemaPromise(settings, start, before)
+    run = Run(settings, "rollback_prod", run_id, plan_id, started, before.fingerprint)
+    with (
+        only_deployment(conninfo, environment, run_id),
+        deploying_connection(settings, conninfo, environment, run_id) as connection,
+    ):
+        done = commit_steps(
+            settings,
+            connection,
+            conninfo,
+            file.steps,
+            run_id=run_id,
+            validate=promise.validator(reached),
+            record=lambda connection: run.record(connection, chosen.files),
+            listen=listen,
+        )
+        after = schema_of(settings, connection)
+        rows = rows_changed(backup.tables, count_rows(connection))
+    foreseen = {row.table for row in rows if row.after is None}  # tables that the rollback itself drops
+    return Deployment(
+        act="rollback_prod",
+        verdict="ROLLED BACK",
+        run_id=run_id,
+        target=target,
+        plan_id=plan_id,
+        by=who(),
+        started_at=started,
+        finished_at=datetime.now(UTC),
+        migrations=chosen.files,
+        steps=done.steps,
+        diff=compare(before, after),
+        rows=rows,
+        validation=(
+            check_schema(promise, reached, after),
+            *check_rows([row for row in rows if row.table not in foreseen], {}),
+        ),
+        backup=backup.manifest,
+        rollback=chosen.path,
+        rollback_is_proven=True,
+        transaction_id=done.transaction_id,
+        commit_lsn=done.commit_lsn,
+        notes=tuple(f"not brought back: {each}" for each in chosen.cannot_bring_back),
+    )
+
+
+def _find(settings: Settings, environment: str, script: str | Path) -> Path:
+    if script:
+        path = Path(script)
+        return path if path.is_absolute() else settings.folder / path
+    folder = settings.path("backups") / environment
+    scripts = sorted(folder.glob("rollback_*.sql"))
+    if not scripts:
+        raise BackupError(
+            f"no rollback script of {environment}", where=str(folder), next="migrate_prod writes one before it deploys"
+        )
+    return scripts[-1]
+
+
+def _require_fitting(connection: Connection, script: RollbackScript, environment: str) -> None:
+    if not script.is_proven:
+        raise RefusedError(
+            "this rollback script is not proven", where=str(script.path), next="restore_prod is the road that is"
+        )
+    applied = {each.version for each in read_history(connection)}
+    if missing := [file for version, file in zip(script.versions, script.files, strict=True) if version not in applied]:
+        raise RefusedError(
+            f"nothing to roll back: {', '.join(missing)} is not applied to {environment}",
+            where=str(script.path),
+            next="name the script of the deployment that is to be taken back",
+        )
+    if later := sorted(version for version in applied if version > max(script.versions)):
+        raise RefusedError(
+            f"migrations were applied after those: {', '.join(later)}",
+            where=str(script.path),
+            next="roll back the later deployments first, each by its own script",
+        )
+
+
+def _rehearse(
+    settings: Settings, source: Connection, script: RollbackScript, backup: Backup
+) -> tuple[Schema, Schema]:
+    with start_server_like(source) as server:
+        url = restore_copy(server, "copy", backup.full.path)
+        with connect(url, "the copy") as copy:
+            start = schema_of(settings, copy)
+            if start.fingerprint != script.from_fingerprint:
+                raise RefusedError(
+                    "the database has changed since this script was made and proven",
+                    where=f"schema {start.fingerprint[:12]} now, {script.from_fingerprint[:12]} in {script.path.name}",
+                    next="generate a migration that takes the change back, or restore_prod",
+                )
+            try:
+                run_psql(server.programs, url, script.path)
+            except ToolError as error:
+                raise RehearsalError(
+                    f"the rollback script fails on a copy of the database as it is now: {error.what}",
+                    where=f"{script.path} · {error.where or ''}",
+                    next="the data written since stands against it; restore_prod brings the backup back",
+                ) from None
+            reached = schema_of(settings, copy)
+    if reached.fingerprint != script.to_fingerprint:
+        raise RehearsalError(
+            "the rollback script does not lead to the schema that it promises",
+            where=str(script.path),
+            next="production was not touched; restore_prod brings the backup back",
+        )
+    return start, reached
+
+
+def _approve(script: RollbackScript, plan_id: str, backup: Backup, given: str, ask: Ask | None) -> None:
+    what = [f"Rollback of {', '.join(script.files)}, run on a copy just now."]
+    what += [f"It does not bring back {each}." for each in script.cannot_bring_back]
+    approve(plan_id, backup.target, given, "\n".join(what), verb="rollback-prod", ask=ask)

@@ -1,0 +1,112 @@
+"""The rollback script: made from what the rehearsal changed, run on the copy, its promise written into its head."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from safemig.errors import BackupError
+from safemig.schema import SchemaDiff
+from safemig.sql.identifiers import quote_literal
+
+_MARK = "-- safemig rollback: "
+
+
+@dataclass(frozen=True, slots=True)
+class RollbackScript:
+    """A rollback script on disk: from which schema to which, and which migrations it takes back."""
+
+    path: Path
+    sql: str
+    sha256: str
+    from_fingerprint: str
+    to_fingerprint: str
+    versions: tuple[str, ...]
+    files: tuple[str, ...]
+    plan_id: str
+    is_proven: bool
+    cannot_bring_back: tuple[str, ...]
+
+
+def compose(
+    diff: SchemaDiff,
+    *,
+    files: Sequence[tuple[str, str]],
+    plan_id: str,
+    database: str,
+    timestamp: str,
+    is_proven: bool,
+    remaining: Sequence[str],
+    cannot_bring_back: Sequence[str],
+) -> str:
+    """Return the script's text. `diff` leads from the schema after the deployment back to the one before it."""
+    facts = {
+        "from": diff.base_fingerprint,
+        "to": diff.target_fingerprint,
+        "versions": [version for version, _ in files],
+        "files": [file for _, file in files],
+        "plan": plan_id,
+        "proven": is_proven,
+        "cannot_bring_back": list(cannot_bring_back),
+    }
+    head = [
+        f"-- Rollback of {', '.join(file for _, file in files)}",
+        f"-- on {database}, made {timestamp} (UTC), before the deployment of plan {plan_id}.",
+        "-- Proven: run on a copy after the deployment's rehearsal, it brought the schema back exactly."
+        if is_proven
+        else "-- NOT PROVEN: run on a copy, it left: " + "; ".join(_one_line(each) for each in remaining),
+        *(f"-- Cannot bring back: {_one_line(each)}" for each in cannot_bring_back),
+        "-- Run it with: safemig rollback-prod (which checks, backs up and validates),",
+        "-- or by hand: psql PRODUCTION_URL -1 -v ON_ERROR_STOP=1 -f THIS_FILE",
+        _MARK + json.dumps(facts, separators=(",", ":"), sort_keys=True),
+        "",
+    ]
+    versions = ", ".join(quote_literal(version).strip() for version, _ in files)
+    history = [
+        "-- The history, so that the migrations count as pending again",
+        f"DELETE FROM supabase_migrations.schema_migrations WHERE version IN ({versions});",
+        f"DELETE FROM safemig.migrations WHERE version IN ({versions});",
+        "",
+    ]
+    return "\n".join([*head, diff.sql.rstrip("\n"), "", *history])
+
+
+def read_script(path: Path) -> RollbackScript:
+    """Read a rollback script and the promise in its head.
+
+    Raises:
+        BackupError: it is missing, or was not made by safemig.
+    """
+    try:
+        sql = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise BackupError(
+            f"the rollback script cannot be read: {error.strerror}", where=str(path), next="name an existing one"
+        ) from None
+    for line in sql.splitlines():
+        if line.startswith(_MARK):
+            facts = json.loads(line.removeprefix(_MARK))
+            return RollbackScript(
+                path=path,
+                sql=sql,
+                sha256=hashlib.sha256(sql.encode()).hexdigest(),
+                from_fingerprint=facts["from"],
+                to_fingerprint=facts["to"],
+                versions=tuple(facts["versions"]),
+                files=tuple(facts["files"]),
+                plan_id=facts["plan"],
+                is_proven=facts["proven"],
+                cannot_bring_back=tuple(facts["cannot_bring_back"]),
+            )
+    raise BackupError(
+        "not a rollback script of safemig: the line that says what it leads from and to is missing",
+        where=str(path),
+        next="name a rollback_[timestamp].sql from the backups folder",
+    )
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())

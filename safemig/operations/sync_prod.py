@@ -1,0 +1,145 @@
+"""sync_prod: the emergency schema sync, only for a production without a single row of data."""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+from psycopg import sql
+
+from safemig.errors import RefusedError
+from safemig.migrations import Migration
+from safemig.operations.approval import Ask, approve
+from safemig.operations.backup_prod import backup_prod
+from safemig.operations.bookkeeping import Run
+from safemig.operations.databases import open_environment, schema_of, who
+from safemig.operations.execution import Listener, plan_files
+from safemig.operations.plan import identify
+from safemig.operations.transaction import commit_steps, deploying_connection, only_deployment
+from safemig.operations.validation import SchemaPromise, check_schema
+from safemig.postgres import activity
+from safemig.postgres.connect import Connection, read_target
+from safemig.postgres.history import make_history, read_history, record_applied
+from safemig.results import AppliedMigration, Deployment, Target
+from safemig.schema import SchemaDiff, compare
+from safemig.settings import PRODUCTION, STAGING, Settings
+
+
+def sync_prod(
+    settings: Settings,
+    *,
+    source: str = STAGING,
+    environment: str = PRODUCTION,
+    approve: str = "",
+    ask: Ask | None = None,
+    listen: Listener | None = None,
+) -> Deployment:
+    """Give production the schema of `source`, destructive statements included, where it holds no data.
+
+    Guarantee: refused when any user table of production holds a row, before anything and again inside the
+    transaction; a backup is taken first; the result must equal the source's schema before COMMIT.
+
+    Raises:
+        RefusedError: production holds data (the message names the tables), or the sync is not approved.
+        DeploymentFailedError: it failed and was rolled back; nothing was changed.
+    """
+    conninfo, run_id, started = settings.conninfo(environment), secrets.token_hex(6), datetime.now(UTC)
+    with open_environment(settings, source) as connection:
+        wanted, history = schema_of(settings, connection), read_history(connection)
+    with open_environment(settings, environment) as connection:
+        target = read_target(connection, environment)
+        _require_empty(connection, environment)
+        before = schema_of(settings, connection)
+    diff = compare(before, wanted)
+    if diff.is_empty:
+        return _result("NOTHING TO SYNC", run_id, target, "", started, diff)
+    plan_id = identify(
+        {
+            "sync": diff.sql,
+            "target": {"system_identifier": target.system_identifier, "database": target.database},
+            "schema": before.fingerprint,
+        }
+    )
+    what = f"{diff.summary}: {environment} gets the schema of {source}."
+    _approve(plan_id, target, approve, what, ask)
+    backup = backup_prod(settings, environment)
+    (file,) = plan_files([Migration("", "sync", Path(f"schema of {source}"), diff.sql, "")])
+    promise = SchemaPromise(settings, before, before)
+    run = Run(settings, "sync_prod", run_id, plan_id, started, before.fingerprint)
+
+    def validate(connection: Connection) -> None:
+        _require_empty(connection, environment)
+        promise.validator(wanted)(connection)
+
+    def record(connection: Connection) -> None:
+        _take_over(connection, history, run_id)
+        run.record(connection, ())
+
+    with (
+        only_deployment(conninfo, environment, run_id),
+        deploying_connection(settings, conninfo, environment, run_id) as connection,
+    ):
+        make_history(connection)
+        done = commit_steps(
+            settings, connection, conninfo, file.steps, run_id=run_id, validate=validate, record=record, listen=listen
+        )
+        after = schema_of(settings, connection)
+    result = _result("SYNCED", run_id, target, plan_id, started, compare(before, after))
+    return replace(
+        result,
+        steps=done.steps,
+        validation=(check_schema(promise, wanted, after),),
+        backup=backup.manifest,
+        transaction_id=done.transaction_id,
+        commit_lsn=done.commit_lsn,
+        recorded_only=tuple(f"{each.version}_{each.name}" for each in history),
+    )
+
+
+def tables_with_rows(connection: Connection) -> list[str]:
+    """Return the user tables that hold at least one row. Reads at most one row a table."""
+    found = []
+    for schema, table in activity.ask(connection, activity.WHICH_TABLES_HOLD_DATA):
+        name = sql.Identifier(schema, table)
+        row = connection.execute(sql.SQL("SELECT EXISTS (SELECT FROM {})").format(name)).fetchone()
+        if row and row[0]:
+            found.append(f"{schema}.{table}")
+    return found
+
+
+def _require_empty(connection: Connection, environment: str) -> None:
+    if filled := tables_with_rows(connection):
+        raise RefusedError(
+            f"{environment} holds data in {len(filled)} tables: {', '.join(filled)}",
+            where="sync_prod drops and makes anew, and is only for a production without a single row",
+            next="generate a migration, review it, and deploy it by migrate_prod",
+        )
+
+
+def _approve(plan_id: str, target: Target, given: str, what: str, ask: Ask | None) -> None:
+    approve(plan_id, target, given, what, verb="sync-prod", ask=ask)
+
+
+def _take_over(connection: Connection, history: tuple[AppliedMigration, ...], run_id: str) -> None:
+    have = {each.version for each in read_history(connection)}
+    for each in history:
+        if each.version not in have:
+            record_applied(connection, each.version, each.name, each.statements, each.sha256, run_id)
+
+
+def _result(verdict: str, run_id: str, target: Target, plan_id: str, started: datetime, diff: SchemaDiff) -> Deployment:
+    return Deployment(
+        act="sync_prod",
+        verdict=verdict,  # type: ignore[arg-type]
+        run_id=run_id,
+        target=target,
+        plan_id=plan_id,
+        by=who(),
+        started_at=started,
+        finished_at=datetime.now(UTC),
+        migrations=(),
+        steps=(),
+        diff=diff,
+    )

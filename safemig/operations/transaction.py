@@ -1,0 +1,328 @@
+"""The protocol of every change to a database: one deployer, bounded lock waits, validation before COMMIT, its outcome settled."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Any
+
+import psycopg
+from psycopg import errors as pg
+from tenacity import RetryError, Retrying, retry_if_exception_type, stop_after_attempt, stop_after_delay, wait_random
+
+from safemig.errors import DeploymentFailedError, OutcomeUnknownError, RefusedError, UnreachableError
+from safemig.operations.execution import Listener, Segment, run_steps, words_of
+from safemig.postgres import activity
+from safemig.postgres.connect import Connection, connect, require_primary, set_session
+from safemig.postgres.history import deployment_exists
+from safemig.results import Step
+from safemig.settings import Settings
+
+TRY_LOCK = "SELECT pg_try_advisory_lock(%s)"
+CURRENT_TRANSACTION = "SELECT pg_current_xact_id()::text"
+ASSIGNED_TRANSACTION = "SELECT pg_current_xact_id_if_assigned()::text"
+WHAT_BECAME_OF = "SELECT pg_xact_status(%s::text::xid8)"
+WHERE_IN_THE_LOG = "SELECT pg_current_wal_lsn()::text"
+END_BACKEND = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid = %s AND backend_start = %s"
+MY_BACKEND = "SELECT pid, backend_start FROM pg_stat_activity WHERE pid = pg_backend_pid()"
+WHO_BLOCKS = """
+SELECT a.pid, a.usename, a.state, coalesce(extract(epoch FROM clock_timestamp() - a.xact_start)::int, 0)
+FROM pg_locks l JOIN pg_class c ON c.oid = l.relation JOIN pg_stat_activity a ON a.pid = l.pid
+WHERE l.granted AND l.pid <> pg_backend_pid() AND format('%%I.%%I', c.relnamespace::regnamespace, c.relname) = ANY (%s)
+ORDER BY a.xact_start LIMIT 3
+"""
+_SETTLE_SECONDS = 60.0
+
+# What may be tried again as a whole: nothing of a failed transaction stays.
+_RETRIED = (pg.LockNotAvailable, pg.DeadlockDetected, pg.SerializationFailure)
+
+
+@dataclass(frozen=True, slots=True)
+class Committed:
+    """A transaction that was committed: its steps as they ran, its id, and where its commit stands in the WAL."""
+
+    steps: tuple[Step, ...]
+    transaction_id: str
+    commit_lsn: str
+
+
+@contextmanager
+def only_deployment(conninfo: str, environment: str, run_id: str) -> Iterator[None]:
+    """Be the only deployment on this database for the length of the block.
+
+    The lock is held by a connection of its own and tried, not waited for: a session waiting in pg_advisory_lock()
+    has a snapshot, and CREATE INDEX CONCURRENTLY would wait for it for ever.
+
+    Raises:
+        RefusedError: another one is under way; the message says who and since when.
+    """
+    connection = connect(conninfo, environment, application_name=f"safemig {run_id} lock")
+    try:
+        require_primary(connection, environment)
+        row = connection.execute(TRY_LOCK, (activity.DEPLOYMENT_LOCK,)).fetchone()
+        if not (row and row[0]):
+            holders = activity.ask(connection, activity.WHO_HOLDS_DEPLOYMENT_LOCK, activity.DEPLOYMENT_LOCK)
+            who = ", ".join(f"pid {pid} {name} ({user}) since {since:%Y-%m-%dT%H:%M:%SZ}" for pid, name, user, since in holders)
+            raise RefusedError(
+                f"another deployment is under way on {environment}", where=who or "it has just ended", next="try again when it has ended"
+            )
+        yield
+    finally:
+        connection.close()
+
+
+@contextmanager
+def deploying_connection(settings: Settings, conninfo: str, environment: str, run_id: str) -> Iterator[Connection]:
+    """Open a connection that may change the database, with every limit set by us.
+
+    Raises:
+        UnreachableError: not reachable, a standby, or behind a transaction pooler.
+    """
+    connection = connect(conninfo, environment, application_name=f"safemig {run_id}")
+    try:
+        require_primary(connection, environment)
+        if activity.is_pooled(connection):
+            raise UnreachableError(
+                f"{environment} is behind a transaction pooler, where session settings and locks get lost or leak",
+                where=environment,
+                next="use the server's own URL, not the pooler's",
+            )
+        limits: dict[str, str | int] = {
+            "lock_timeout": f"{settings.lock_timeout_ms}ms",
+            "statement_timeout": f"{settings.statement_timeout_s}s",
+            "idle_in_transaction_session_timeout": "10min",
+        }
+        if connection.info.server_version >= 140000:
+            # Without it a killed client's statement runs on, with its locks, until it ends by itself.
+            limits["client_connection_check_interval"] = "1s"
+        set_session(connection, **limits)
+        yield connection
+    finally:
+        connection.close()
+
+
+def commit_steps(
+    settings: Settings,
+    connection: Connection,
+    conninfo: str,
+    steps: Sequence[Step],
+    *,
+    run_id: str,
+    validate: Callable[[Connection], None],
+    record: Callable[[Connection], None],
+    listen: Listener | None = None,
+) -> Committed:
+    """Run steps in one transaction, validate, record, COMMIT. All of it, or nothing.
+
+    A lock that is not had within `lock_timeout_ms` ends the attempt, so that nobody queues behind us for longer;
+    the whole transaction is tried again after a pause, `lock_attempts` times.
+
+    Raises:
+        DeploymentFailedError: a statement or the validation failed; it was rolled back, nothing was changed.
+        OutcomeUnknownError: the server went away at COMMIT and did not come back in time.
+    """
+    waited: dict[int, float] = {}
+    attempts: dict[int, int] = {}
+    running: list[Step] = []
+
+    def attempt() -> tuple[tuple[Step, ...], str]:
+        running.clear()
+        position = 0
+        begun = time.monotonic()
+        connection.execute("BEGIN")
+        try:
+            row = connection.execute(CURRENT_TRANSACTION).fetchone()
+            transaction_id = str(row[0]) if row else ""
+            for step in steps:
+                begun = time.monotonic()
+                attempts[position] = attempts.get(position, 0) + 1
+                (done,) = run_steps(connection, [step])
+                done = replace(done, attempts=attempts[position], lock_wait_s=waited.get(position, 0.0))
+                running.append(done)
+                if listen:
+                    listen(done)
+                position += 1
+            _require_same_transaction(connection, transaction_id)
+            validate(connection)
+            record(connection)
+        except BaseException as error:
+            if isinstance(error, _RETRIED) and position < len(steps):
+                waited[position] = waited.get(position, 0.0) + time.monotonic() - begun
+            _rollback(connection)
+            raise
+        return tuple(running), transaction_id
+
+    try:
+        retrying = Retrying(
+            retry=retry_if_exception_type(_RETRIED),
+            stop=stop_after_attempt(settings.lock_attempts),
+            wait=wait_random(0.05, 0.05 + 10 * settings.lock_timeout_ms / 1000),
+        )
+        done, transaction_id = retrying(attempt)
+    except RetryError as error:
+        last = error.last_attempt.exception()
+        assert isinstance(last, psycopg.Error)  # noqa: S101 - only these are retried
+        raise _failed(connection, steps, running, last, settings.lock_attempts) from None
+    except psycopg.Error as error:
+        raise _failed(connection, steps, running, error, 1) from None
+    backend = connection.execute(MY_BACKEND).fetchone()
+    try:
+        connection.execute("COMMIT")
+    except psycopg.OperationalError as error:
+        settle(conninfo, run_id, transaction_id, backend, error)
+        return Committed(done, transaction_id, "")
+    except psycopg.Error as error:  # a deferred constraint, checked at COMMIT
+        raise _failed(connection, steps, running, error, 1) from None
+    row = connection.execute(WHERE_IN_THE_LOG).fetchone()
+    return Committed(done, transaction_id, str(row[0]) if row else "")
+
+
+def run_apart(
+    settings: Settings, connection: Connection, segment: Segment, listen: Listener | None = None
+) -> tuple[Step, ...]:
+    """Run statements that refuse a transaction, one by one. An index that a failure left invalid is removed.
+
+    Raises:
+        DeploymentFailedError: one failed; those before it stay, and running them again changes nothing where they
+            say IF NOT EXISTS.
+    """
+    done: list[Step] = []
+    # CREATE INDEX CONCURRENTLY waits for others' transactions without blocking them; a short limit would only
+    # leave an invalid index behind.
+    set_session(connection, lock_timeout=0)
+    try:
+        for step in run_steps(connection, segment.steps, listen=listen):
+            done.append(step)  # noqa: PERF402 - those that ran count when the next one fails
+            _require_valid_indexes(connection, step)
+    except psycopg.Error as error:
+        failing = segment.steps[len(done)]
+        removed = _remove_invalid_indexes(connection, failing)
+        raise DeploymentFailedError(
+            words_of(error),
+            where=f"step {failing.number}, {failing.file}, line {failing.line}: {failing.kind}"
+            + (f"; the invalid {', '.join(removed)} was removed" if removed else ""),
+            next="correct the cause, then deploy again",
+        ) from None
+    finally:
+        if not connection.closed:
+            set_session(connection, lock_timeout=f"{settings.lock_timeout_ms}ms")
+    return tuple(done)
+
+
+def _invalid_indexes_of(connection: Connection, step: Step) -> list[str]:
+    names = [name for (name,) in activity.ask(connection, activity.INVALID_INDEXES)]
+    return [name for name in names if name.rpartition(".")[2].strip('"') in step.sql]
+
+
+def _require_valid_indexes(connection: Connection, step: Step) -> None:
+    # CREATE INDEX CONCURRENTLY IF NOT EXISTS says yes to an invalid index of that name, which enforces nothing.
+    if invalid := _invalid_indexes_of(connection, step):
+        raise DeploymentFailedError(
+            f"an invalid index of that name was there already: {', '.join(invalid)}",
+            where=f"step {step.number}, {step.file}, line {step.line}: {step.kind}",
+            next=f"DROP INDEX CONCURRENTLY {invalid[0]}; then deploy again",
+        )
+
+
+def _remove_invalid_indexes(connection: Connection, step: Step) -> list[str]:
+    if connection.closed:
+        return []
+    invalid = _invalid_indexes_of(connection, step)
+    for name in invalid:  # as the server quoted it
+        connection.execute(f"DROP INDEX CONCURRENTLY IF EXISTS {name}".encode())
+    return invalid
+
+
+def settle(
+    conninfo: str, run_id: str, transaction_id: str, backend: tuple[Any, ...] | None, lost: psycopg.Error
+) -> None:
+    """Learn what became of a COMMIT whose answer was lost: return if it was committed.
+
+    The error of a commit that happened and of one that did not is the same, so the server is asked: the old
+    session is ended if it still lives, then `pg_xact_status` and our own row decide.
+
+    Raises:
+        DeploymentFailedError: it was not committed.
+        OutcomeUnknownError: the server could not be asked in time.
+    """
+    try:
+        for trial in Retrying(stop=stop_after_delay(_SETTLE_SECONDS), wait=wait_random(0.2, 1.0), reraise=True,
+                              retry=retry_if_exception_type((UnreachableError, psycopg.OperationalError))):  # fmt: skip
+            with trial:
+                status = _status_of(conninfo, run_id, transaction_id, backend)
+    except (UnreachableError, psycopg.OperationalError):
+        raise OutcomeUnknownError(
+            "the connection was lost at COMMIT, and the server cannot be asked whether it happened",
+            where=f"run {run_id}, transaction {transaction_id}",
+            next=f"when the server answers again: SELECT pg_xact_status('{transaction_id}'); or safemig status",
+        ) from None
+    if status == "committed":
+        return
+    raise DeploymentFailedError(
+        "the connection was lost at COMMIT, and the server did not commit: nothing was changed",
+        where=words_of(lost),
+        next="see that the server is well, then deploy again",
+    )
+
+
+def _status_of(conninfo: str, run_id: str, transaction_id: str, backend: tuple[Any, ...] | None) -> str:
+    connection = connect(conninfo, "the database")
+    try:
+        if backend:
+            connection.execute(END_BACKEND, backend)
+            time.sleep(0.2)
+        row = connection.execute(WHAT_BECAME_OF, (transaction_id,)).fetchone()
+        status = row[0] if row else None
+        if status in ("committed", "aborted"):
+            return str(status)
+        if status is None:  # too old to be known: our own row, of the same transaction, is
+            return "committed" if deployment_exists(connection, run_id) else "aborted"
+        raise UnreachableError("the old session has not ended yet")
+    finally:
+        connection.close()
+
+
+def _require_same_transaction(connection: Connection, transaction_id: str) -> None:
+    row = connection.execute(ASSIGNED_TRANSACTION).fetchone()
+    if not row or row[0] != transaction_id:
+        raise DeploymentFailedError(
+            "the migration ended safemig's transaction and began another one",
+            where=f"transaction {transaction_id} became {row[0] if row else 'none'}",
+            next="look for a COMMIT or ROLLBACK in a procedure that it calls; see safemig status for what is applied",
+        )
+
+
+def _rollback(connection: Connection) -> None:
+    if not connection.closed and connection.info.transaction_status is not psycopg.pq.TransactionStatus.IDLE:
+        try:
+            connection.execute("ROLLBACK")
+        except psycopg.OperationalError:
+            connection.close()  # the server rolls back by itself
+
+
+def _failed(
+    connection: Connection, steps: Sequence[Step], ran: Sequence[Step], error: psycopg.Error, attempts: int
+) -> DeploymentFailedError:
+    failing = steps[len(ran)] if len(ran) < len(steps) else None
+    what = words_of(error)
+    if isinstance(error, pg.LockNotAvailable):
+        what = f"a lock was not to be had in {attempts} attempts: {what}{_blockers(connection, failing)}"
+    place = f"step {failing.number}, {failing.file}, line {failing.line}: {failing.kind}" if failing else "at COMMIT"
+    return DeploymentFailedError(
+        what,
+        where=f"{place}; rolled back, nothing was changed",
+        next="end what blocks it, or deploy at a quieter hour" if attempts > 1 else "correct the migration, then deploy again",
+    )
+
+
+def _blockers(connection: Connection, step: Step | None) -> str:
+    if step is None or connection.closed:
+        return ""
+    from safemig.sql import parse
+
+    tables = [name if "." in name else f"public.{name}" for statement in parse(step.sql) for name in statement.tables]
+    rows = connection.execute(WHO_BLOCKS, (tables,)).fetchall()
+    return "".join(f"; pid {pid} {user}, {state} for {age:,} s, holds locks there" for pid, user, state, age in rows)
+

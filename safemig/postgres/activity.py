@@ -1,0 +1,95 @@
+"""What goes on in a database right now: questions for the pre-flight, each one query, reads only."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from safemig.postgres.connect import Connection
+
+# The advisory lock that one deployment holds at a time, on a connection of its own.
+DEPLOYMENT_LOCK = 0x73616665_6D6967  # "safemig"
+
+IS_STANDBY_OR_READ_ONLY = "SELECT pg_is_in_recovery(), current_setting('default_transaction_read_only') = 'on'"
+BACKEND_PID = "SELECT pg_backend_pid()"
+WHO_HOLDS_DEPLOYMENT_LOCK = """
+SELECT a.pid, a.application_name, a.usename, a.backend_start
+FROM pg_locks l JOIN pg_stat_activity a ON a.pid = l.pid
+WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1
+  AND (l.classid::bigint << 32 | l.objid::bigint) = %s AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+"""
+LONG_TRANSACTIONS = """
+SELECT pid, usename, state, extract(epoch FROM clock_timestamp() - xact_start)::int
+FROM pg_stat_activity
+WHERE datname = current_database() AND pid <> pg_backend_pid() AND xact_start < clock_timestamp() - make_interval(secs => %s)
+  AND backend_type = 'client backend'
+ORDER BY xact_start
+"""
+PREPARED_TRANSACTIONS = "SELECT gid, owner, prepared FROM pg_prepared_xacts WHERE database = current_database()"
+WHO_WAITS_FOR_WHOM = """
+SELECT pid, pg_blocking_pids(pid), usename FROM pg_stat_activity
+WHERE datname = current_database() AND wait_event_type = 'Lock' AND cardinality(pg_blocking_pids(pid)) > 0
+"""
+REPLICAS = """
+SELECT application_name, state, extract(epoch FROM replay_lag)::int FROM pg_stat_replication ORDER BY 1
+"""
+INVALID_INDEXES = """
+SELECT format('%I.%I', n.nspname, c.relname) FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
+JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE NOT (i.indisvalid AND i.indisready) AND c.relkind = 'i' AND n.nspname !~ '^pg_' ORDER BY 1
+"""
+RIGHTS = """
+SELECT r.rolsuper, r.rolbypassrls, r.rolname FROM pg_roles r WHERE r.rolname = current_user
+"""
+RELATIONS_OF_OTHERS = """
+SELECT format('%I.%I', n.nspname, c.relname) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE c.relkind IN ('r', 'p', 'v', 'm') AND n.nspname <> 'information_schema' AND n.nspname !~ '^pg_'
+  AND NOT pg_has_role(current_user, c.relowner, 'USAGE') ORDER BY 1
+"""
+UNREADABLE_RELATIONS = """
+SELECT format('%I.%I', n.nspname, c.relname) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE c.relkind IN ('r', 'p', 'S') AND n.nspname <> 'information_schema' AND n.nspname !~ '^pg_'
+  AND NOT (has_schema_privilege(n.oid, 'USAGE') AND CASE WHEN c.relkind = 'S'
+           THEN has_sequence_privilege(c.oid, 'SELECT') ELSE has_table_privilege(c.oid, 'SELECT') END) ORDER BY 1
+"""
+TABLES_WITH_ROW_SECURITY = """
+SELECT count(*) FROM pg_class WHERE relrowsecurity AND relkind IN ('r', 'p')
+"""
+SIZES = """
+SELECT pg_database_size(current_database()),
+       (SELECT count(*) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+        WHERE c.relkind IN ('r', 'p') AND NOT c.relispartition AND n.nspname <> 'information_schema' AND n.nspname !~ '^pg_'),
+       (SELECT coalesce(sum(greatest(c.reltuples, 0)), 0)::bigint FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+        WHERE c.relkind = 'r' AND n.nspname <> 'information_schema' AND n.nspname !~ '^pg_')
+"""
+WHICH_TABLES_HOLD_DATA = """
+SELECT n.nspname, c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE c.relkind = 'r' AND n.nspname !~ '^pg_' AND n.nspname NOT IN ('information_schema', 'safemig', 'supabase_migrations')
+ORDER BY 1, 2
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    """How large a database is; the rows are the planner's estimate."""
+
+    size_bytes: int
+    tables: int
+    rows_estimate: int
+
+
+def ask(connection: Connection, question: str, *values: object) -> list[tuple[Any, ...]]:
+    """Return the rows that answer one of this module's questions."""
+    return connection.execute(question.encode(), values or None).fetchall()
+
+
+def is_pooled(connection: Connection) -> bool:
+    """Tell whether a transaction pooler stands between: the server process is not the one that greeted us."""
+    ((pid,),) = ask(connection, BACKEND_PID)
+    return bool(pid != connection.info.backend_pid)
+
+
+def sizes_of(connection: Connection) -> Sizes:
+    """Return the size of the database that the connection is to."""
+    (row,) = ask(connection, SIZES)
+    return Sizes(*row)

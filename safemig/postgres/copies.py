@@ -1,0 +1,84 @@
+"""Copies on the throwaway server: the source's roles made, its extensions checked, a dump restored into them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import psycopg
+from psycopg import sql
+
+from safemig.errors import RehearsalError, ToolError
+from safemig.postgres.connect import Connection
+from safemig.postgres.server import ThrowawayServer
+from safemig.postgres.tools import run_psql
+
+WHICH_ROLES = "SELECT rolname FROM pg_roles WHERE rolname !~ '^pg_' ORDER BY 1"
+WHICH_EXTENSIONS = "SELECT extname FROM pg_extension ORDER BY 1"
+WHICH_EXTENSIONS_CAN_BE_MADE = "SELECT name FROM pg_available_extensions"
+WHICH_SEARCH_PATH = "SHOW search_path"
+
+
+def start_server_like(source: Connection) -> ThrowawayServer:
+    """Start a throwaway server for copies of `source`: of its major version, else the next newer one.
+
+    The source's roles exist on it, by name only: no password, no login.
+
+    Raises:
+        ToolError: no such server on this machine.
+        RehearsalError: it lacks an extension that the source uses; the message names it.
+    """
+    server = ThrowawayServer.start(at_least=source.info.server_version // 10000)
+    try:
+        with psycopg.connect(server.url(), autocommit=True) as connection:
+            _make_roles(source, connection)
+            _require_extensions(source, connection, server)
+            row = source.execute(WHICH_SEARCH_PATH).fetchone()
+            # Migrations that name no schema must find what they find on the source.
+            if row:
+                connection.execute(sql.SQL("ALTER SYSTEM SET search_path = {}").format(_setting(row[0])))
+                connection.execute("SELECT pg_reload_conf()")
+    except BaseException:
+        server.stop()
+        raise
+    return server
+
+
+def restore_copy(server: ThrowawayServer, database: str, dump: Path) -> str:
+    """Make a database on the throwaway server from a dump, and return its URL.
+
+    Raises:
+        RehearsalError: the dump does not restore; the message has psql's own words.
+    """
+    url = server.create_database(database)
+    try:
+        run_psql(server.programs, url, dump)
+    except ToolError as error:
+        raise RehearsalError(
+            f"the backup does not restore: {error.what}",
+            where=f"{dump}, into a throwaway PostgreSQL {server.programs.version}",
+            next=error.where or "look at the backup; a deployment without one that restores is refused",
+        ) from None
+    return url
+
+
+def _make_roles(source: Connection, copy: Connection) -> None:
+    have = {name for (name,) in copy.execute(WHICH_ROLES)}
+    for (name,) in source.execute(WHICH_ROLES).fetchall():
+        if name not in have:
+            copy.execute(sql.SQL("CREATE ROLE {} NOLOGIN").format(sql.Identifier(name)))
+
+
+def _require_extensions(source: Connection, copy: Connection, server: ThrowawayServer) -> None:
+    available = {name for (name,) in copy.execute(WHICH_EXTENSIONS_CAN_BE_MADE)}
+    missing = [name for (name,) in source.execute(WHICH_EXTENSIONS).fetchall() if name not in available]
+    if missing:
+        raise RehearsalError(
+            f"the throwaway PostgreSQL {server.programs.version} lacks the extensions: {', '.join(missing)}",
+            where=str(server.programs.folder),
+            next="install them for that server (such as postgresql-17-pgvector), or another PostgreSQL that has them",
+        )
+
+
+def _setting(search_path: str) -> sql.Composable:
+    # SHOW gives the list as it would be written after SET, identifiers quoted where needed.
+    return sql.SQL(search_path)  # type: ignore[arg-type]

@@ -1,0 +1,131 @@
+"""What is applied: Supabase's own history table, and beside it ours for what that one lacks.
+
+`supabase_migrations.schema_migrations (version, statements, name)` is the one that its CLI reads and writes, so that
+both tools agree. `safemig.migrations` adds each file's checksum and the run; `safemig.deployments` has a row a run.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from safemig.postgres.connect import Connection
+from safemig.results import AppliedMigration
+
+MAKE_HISTORY = """
+CREATE SCHEMA IF NOT EXISTS supabase_migrations;
+CREATE TABLE IF NOT EXISTS supabase_migrations.schema_migrations (version text NOT NULL PRIMARY KEY);
+ALTER TABLE supabase_migrations.schema_migrations ADD COLUMN IF NOT EXISTS statements text[];
+ALTER TABLE supabase_migrations.schema_migrations ADD COLUMN IF NOT EXISTS name text;
+CREATE SCHEMA IF NOT EXISTS safemig;
+CREATE TABLE IF NOT EXISTS safemig.migrations (
+    version text NOT NULL PRIMARY KEY,
+    sha256 text NOT NULL,
+    run_id text NOT NULL,
+    applied_by text NOT NULL DEFAULT session_user,
+    applied_at timestamptz NOT NULL DEFAULT now());
+CREATE TABLE IF NOT EXISTS safemig.deployments (
+    run_id text NOT NULL PRIMARY KEY,
+    act text NOT NULL,
+    plan_id text NOT NULL,
+    started_at timestamptz NOT NULL,
+    committed_at timestamptz NOT NULL DEFAULT now(),
+    transaction_id text,
+    by text NOT NULL,
+    migrations text[] NOT NULL,
+    schema_before text,
+    schema_after text,
+    facts jsonb NOT NULL DEFAULT '{}');
+"""
+WHICH_TABLES_EXIST = """
+SELECT to_regclass('supabase_migrations.schema_migrations') IS NOT NULL, to_regclass('safemig.migrations') IS NOT NULL,
+       to_regclass('safemig.deployments') IS NOT NULL
+"""
+WHICH_COLUMNS = """
+SELECT attname FROM pg_attribute
+WHERE attrelid = 'supabase_migrations.schema_migrations'::regclass AND attnum > 0 AND NOT attisdropped
+"""
+CHECKSUMS = "SELECT version, sha256 FROM safemig.migrations"
+ADD_APPLIED = """
+INSERT INTO supabase_migrations.schema_migrations (version, statements, name) VALUES (%s, %s, %s)
+"""
+ADD_CHECKSUM = "INSERT INTO safemig.migrations (version, sha256, run_id) VALUES (%s, %s, %s)"
+FORGET_APPLIED = "DELETE FROM supabase_migrations.schema_migrations WHERE version = ANY (%s)"
+FORGET_CHECKSUMS = "DELETE FROM safemig.migrations WHERE version = ANY (%s)"
+ADD_DEPLOYMENT = """
+INSERT INTO safemig.deployments
+    (run_id, act, plan_id, started_at, transaction_id, by, migrations, schema_before, schema_after, facts)
+VALUES (%(run_id)s, %(act)s, %(plan_id)s, %(started_at)s, pg_current_xact_id()::text, %(by)s, %(migrations)s,
+        %(schema_before)s, %(schema_after)s, %(facts)s::jsonb)
+"""
+DEPLOYMENT_EXISTS = "SELECT 1 FROM safemig.deployments WHERE run_id = %s"
+LATEST_DEPLOYMENT = """
+SELECT run_id, act, plan_id, migrations, schema_before, schema_after, facts FROM safemig.deployments
+ORDER BY committed_at DESC LIMIT 1
+"""
+
+
+def read_history(connection: Connection) -> tuple[AppliedMigration, ...]:
+    """Return what is applied, oldest first; nothing where there is no history table. Reads only."""
+    theirs, ours, _ = _existing(connection)
+    if not theirs:
+        return ()
+    columns = {name for (name,) in connection.execute(WHICH_COLUMNS)}
+    wanted = ", ".join(name if name in columns else f"NULL AS {name}" for name in ("name", "statements"))
+    rows = connection.execute(
+        f"SELECT version, {wanted} FROM supabase_migrations.schema_migrations ORDER BY version"  # noqa: S608
+    ).fetchall()
+    checksums = dict(connection.execute(CHECKSUMS).fetchall()) if ours else {}
+    return tuple(
+        AppliedMigration(version, name or "", tuple(statements or ()), checksums.get(version, ""))
+        for version, name, statements in rows
+    )
+
+
+def make_history(connection: Connection) -> None:
+    """Make the history tables where they are missing."""
+    if not all(_existing(connection)):
+        connection.execute(MAKE_HISTORY)
+
+
+def record_applied(
+    connection: Connection, version: str, name: str, statements: Sequence[str], sha256: str, run_id: str
+) -> None:
+    """Record one migration as applied, within the caller's transaction."""
+    connection.execute(ADD_APPLIED, (version, list(statements), name))
+    connection.execute(ADD_CHECKSUM, (version, sha256, run_id))
+
+
+def forget_applied(connection: Connection, versions: Iterable[str]) -> None:
+    """Take migrations out of the history, within the caller's transaction: they were rolled back."""
+    listed = list(versions)
+    connection.execute(FORGET_APPLIED, (listed,))
+    connection.execute(FORGET_CHECKSUMS, (listed,))
+
+
+def record_deployment(connection: Connection, *, facts: dict[str, Any] | None = None, **row: Any) -> None:
+    """Add a run's row, within its own transaction, so that the row is there exactly when its work is."""
+    connection.execute(ADD_DEPLOYMENT, {**row, "facts": json.dumps(facts or {})})
+
+
+def deployment_exists(connection: Connection, run_id: str) -> bool:
+    """Return whether a run's transaction was committed. Reads only."""
+    if not _existing(connection)[2]:
+        return False
+    return connection.execute(DEPLOYMENT_EXISTS, (run_id,)).fetchone() is not None
+
+
+def latest_deployment(connection: Connection) -> dict[str, Any] | None:
+    """Return the last run's row, or None. Reads only."""
+    if not _existing(connection)[2]:
+        return None
+    cursor = connection.execute(LATEST_DEPLOYMENT)
+    row = cursor.fetchone()
+    names = [column.name for column in cursor.description or ()]
+    return dict(zip(names, row, strict=True)) if row else None
+
+
+def _existing(connection: Connection) -> tuple[bool, bool, bool]:
+    row = connection.execute(WHICH_TABLES_EXIST).fetchone()
+    return row if row else (False, False, False)

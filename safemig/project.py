@@ -1,0 +1,191 @@
+"""A project: the folder with the settings, and every verb as a method. Where scripts, magics and runbooks begin."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from safemig.settings import PRODUCTION, STAGING, Settings, load_settings
+
+if TYPE_CHECKING:
+    from safemig.operations.approval import Ask
+    from safemig.operations.migrate_prod import ProductionDeployment
+    from safemig.results import (
+        Archive,
+        Backup,
+        Deployment,
+        Generated,
+        Help,
+        Initialised,
+        Plan,
+        Preflight,
+        Rehearsal,
+        Restored,
+        Status,
+    )
+    from safemig.review import Review
+    from safemig.schema import SchemaDiff
+
+
+class Project:
+    """A folder with migrations, backups and records, and the databases that its settings name.
+
+    Every method is a verb of safemig; each answers with a result that shows itself, or raises a `SafemigError`.
+    Operations are loaded when they are first used.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+
+    def __repr__(self) -> str:
+        return f"<Project {self.folder}, environments: {', '.join(sorted(self.settings.environments))}>"
+
+    @classmethod
+    def open(cls, folder: str | Path = ".", **settings: Any) -> Project:
+        """Open the project at or above `folder`; further arguments are settings that go before the file's.
+
+        Raises:
+            SettingsError: the settings are wrong.
+        """
+        return cls(load_settings(folder, **settings))
+
+    @classmethod
+    def init(cls, folder: str | Path = ".", *, first_migration: str = "") -> Initialised:
+        """Write a new project's settings and folders; nothing that exists is written over."""
+        from safemig.operations.init import init
+
+        return init(folder, first_migration=first_migration)
+
+    @property
+    def folder(self) -> Path:
+        """The project's folder, absolute."""
+        return self.settings.folder
+
+    def generate(self, description: str, *, renames: Mapping[str, str] | None = None) -> Generated:
+        """Write what staging has become, beyond the local migrations, as a new migration file. Reads staging only."""
+        from safemig.operations.generate import generate
+
+        return generate(self.settings, description, renames=renames)
+
+    def review(self, *files: str | Path, target: str = PRODUCTION, accept: Sequence[str] = ()) -> Review:
+        """Review every pending migration, or the files named. Reads only."""
+        from safemig.operations.review import review
+
+        return review(self.settings, files, environment=target, accept=accept)
+
+    def preflight(self, *, target: str = PRODUCTION) -> Preflight:
+        """Check everything that a deployment needs. Reads only."""
+        from safemig.operations.preflight import preflight
+
+        return preflight(self.settings, target)
+
+    def plan(self, *, target: str = PRODUCTION, accept: Sequence[str] = ()) -> Plan:
+        """Say what would be done, statement by statement, and the id to approve. Reads only."""
+        from safemig.operations.plan import plan
+
+        return plan(self.settings.model_copy(update={"accept": (*self.settings.accept, *accept)}), target)
+
+    def backup_prod(self, *, target: str = PRODUCTION) -> Backup:
+        """Back up production in full, and read the backup back. Changes nothing there."""
+        from safemig.operations.backup_prod import backup_prod
+
+        return backup_prod(self.settings, target)
+
+    def rehearse(self, *, target: str = PRODUCTION) -> Rehearsal:
+        """Run what is pending on a copy of production, and the rollback after it. Reads production only."""
+        from safemig.operations.rehearse import rehearse
+
+        return rehearse(self.settings, target)
+
+    def migrate_staging(self, *, target: str = STAGING) -> Deployment:
+        """Apply what is pending to staging; what is there already is only recorded."""
+        from safemig.operations.migrate_staging import migrate_staging
+
+        return migrate_staging(self.settings, target)
+
+    def deployment(
+        self, target: str = PRODUCTION, *, approve: str = "", accept: Sequence[str] = (), ask: Ask | None = None
+    ) -> ProductionDeployment:
+        """Begin a deployment to be gone through step by step, as the runbook does."""
+        from safemig.operations.migrate_prod import ProductionDeployment
+
+        return ProductionDeployment(self.settings, target, approve=approve, accept=accept, ask=ask)
+
+    def migrate_prod(
+        self, *, target: str = PRODUCTION, approve: str = "", accept: Sequence[str] = (), ask: Ask | None = None
+    ) -> Deployment:
+        """Deploy what is pending: every check, backup, rehearsal, approval, one transaction, validation."""
+        from safemig.operations.migrate_prod import migrate_prod
+
+        return migrate_prod(self.settings, target, approve=approve, accept=accept, ask=ask)
+
+    def rollback_prod(
+        self, script: str | Path = "", *, target: str = PRODUCTION, approve: str = "", ask: Ask | None = None
+    ) -> Deployment:
+        """Take a deployment back by its proven rollback script, the latest where none is named."""
+        from safemig.operations.rollback_prod import rollback_prod
+
+        return rollback_prod(self.settings, script, environment=target, approve=approve, ask=ask)
+
+    def restore_prod(
+        self,
+        backup: str = "",
+        *,
+        target: str = PRODUCTION,
+        swap: bool = False,
+        approve: str = "",
+        ask: Ask | None = None,
+    ) -> Restored:
+        """Restore a backup beside production and verify it; with `swap`, and approved, let it take production's place."""
+        from safemig.operations.restore_prod import restore_prod
+
+        return restore_prod(self.settings, backup, environment=target, swap=swap, approve=approve, ask=ask)
+
+    def sync_prod(
+        self, *, source: str = STAGING, target: str = PRODUCTION, approve: str = "", ask: Ask | None = None
+    ) -> Deployment:
+        """Give a production without a single row the schema of staging. Refused where there is data."""
+        from safemig.operations.sync_prod import sync_prod
+
+        return sync_prod(self.settings, source=source, environment=target, approve=approve, ask=ask)
+
+    def db_status(self) -> Status:
+        """Describe staging, production and every migration, side by side. Reads only."""
+        from safemig.operations.db_status import db_status
+
+        return db_status(self.settings)
+
+    def schema_diff(self, from_: str, to: str, *, renames: Mapping[str, str] | None = None) -> SchemaDiff:
+        """Return what turns the schema of `from_` into that of `to`: environments' names or URLs. Reads only."""
+        from safemig.operations.schema_diff import schema_diff
+
+        return schema_diff(self.settings, from_, to, renames=renames)
+
+    def deployments(self, *, verify: bool = False) -> Archive:
+        """List the records, newest first; with `verify`, hold each against the ledger. Reads only."""
+        from safemig.records.archive import read_archive
+
+        return read_archive(self.settings.path("records"), verify=verify)
+
+    def deploy_help(self, topic: str = "") -> Help:
+        """Return the commands, the workflow, the checklist and the emergency procedures."""
+        from safemig.operations.deploy_help import deploy_help
+
+        return deploy_help(topic)
+
+
+def review_sql(
+    sql: str, *, name: str = "<sql>", accept: Sequence[str] = (), server_version: int | None = None
+) -> Review:
+    """Review one text of SQL, without any database. `server_version` is a major version, such as 15."""
+    from safemig.review import Acceptance, SourceFile, review
+
+    return review([SourceFile(name, sql)], accept=[Acceptance.parse(each) for each in accept], server_version=server_version)
+
+
+def diff(from_url: str, to_url: str, *, renames: Mapping[str, str] | None = None) -> SchemaDiff:
+    """Return what turns the schema at one URL into that at the other. Reads only."""
+    from safemig.operations.schema_diff import schema_diff
+
+    return schema_diff(Settings(), from_url, to_url, renames=renames)
