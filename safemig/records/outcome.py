@@ -90,12 +90,7 @@ def read_outcome(verb: str, notebook: Any, *, ended: bool = True) -> Outcome:
                 results += _results(output)
     answer = next((each for each in reversed(results) if each.kind == _ANSWERS.get(verb)), None)
     if error is not None:
-        word = (
-            _word(answer.kind, answer.data)
-            if _review_refused(error, answer) and answer
-            else _EXIT_WORDS[error.exit_code]
-        )
-        return Outcome(word, error.exit_code, tuple(results), error)
+        return Outcome(_error_word(error, answer), error.exit_code, tuple(results), error)
     if answer is None or not all_ran:
         # The kernel died, a person interrupted, or a cell ended the notebook. Where a database may have been
         # changed, nobody knows.

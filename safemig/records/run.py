@@ -92,9 +92,14 @@ def run_runbook(
     clean = redactor(settings)
     writer = RecordWriter(path, clean)
     writer.write(notebook_bytes(notebook).decode(), str(path))
-    executed, ended = _execute(notebook, writer, given, settings, listen)
-    outcome = read_outcome(verb, executed, ended=ended)
-    return _finish(home, name, path, executed, outcome, facts, clean)
+    ended = False
+    try:
+        ended = _execute(notebook, writer, given, settings, listen)
+    finally:  # also when something of papermill's own went wrong: what was written is the record
+        executed = read_notebook(path)
+        outcome = read_outcome(verb, executed, ended=ended)
+        run = _finish(home, name, path, executed, outcome, facts, clean)
+    return run
 
 
 def _claim(home: Path, name: RecordName) -> tuple[RecordName, Path]:
@@ -112,8 +117,8 @@ def _claim(home: Path, name: RecordName) -> tuple[RecordName, Path]:
 def _execute(
     notebook: Any, writer: RecordWriter, given: Mapping[str, Any], settings: Settings,
     listen: Callable[[Progress], None] | None,
-) -> tuple[Any, bool]:  # fmt: skip
-    """Run the notebook; return it as it was last written, and whether it came to an end of its own."""
+) -> bool:  # fmt: skip
+    """Run the notebook; tell whether it came to an end of its own."""
     from nbclient.exceptions import DeadKernelError
     from papermill.exceptions import PapermillExecutionError
     from papermill.execute import execute_notebook
@@ -144,7 +149,7 @@ def _execute(
         pass  # the outputs end early; `read_outcome` says what that means
     finally:
         papermill_io._handlers.remove((SCHEME, writer))
-    return read_notebook(writer.path), ended
+    return ended
 
 
 def _hooks(listen: Callable[[Progress], None]) -> dict[str, Any]:
