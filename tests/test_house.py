@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import importlib
 import pkgutil
 import re
@@ -26,8 +27,8 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("results",),
     ("settings", "views", "postgres", "migrations"),
     ("operations",),
-    ("project",),
     ("records",),
+    ("project",),
     ("demo",),
     ("cli", "notebook", "__main__"),
     ("__init__",),
@@ -46,6 +47,11 @@ CALLS_NOT_IN_THE_CORE = {
 }  # fmt: skip
 
 
+def room_of(module: str) -> str:
+    """Return the room of a module's name: `sql` of `safemig.sql.parse`, `__init__` of `safemig` itself."""
+    return [*module.split("."), "__init__"][1]
+
+
 def imports_of(tree: ast.AST) -> Iterator[tuple[int, str]]:
     """Yield (line, absolute name) of every import, those inside functions too."""
     for node in ast.walk(tree):
@@ -60,12 +66,12 @@ def imports_of(tree: ast.AST) -> Iterator[tuple[int, str]]:
 
 def imports_upward(module: str, source: str) -> list[str]:
     """Return what `module` (such as `safemig.sql.parse`) imports that it must not, a sentence each."""
-    room = (module.split(".") + ["__init__"])[1]
+    room = room_of(module)
     problems = []
     for line, name in imports_of(ast.parse(source)):
         if name.split(".")[0] != "safemig" or name == "safemig.__version__":
             continue
-        other = (name.split(".") + ["__init__"])[1]
+        other = room_of(name)
         other = other if other in FLOOR_OF else "__init__"
         if other != room and FLOOR_OF[other] >= FLOOR_OF[room]:
             problems.append(f"{module}, line {line}: {room} must not import {name}")
@@ -98,7 +104,7 @@ def modules() -> dict[str, str]:
 
 
 def test_every_module_has_its_floor() -> None:
-    rooms = {(name.split(".") + ["__init__"])[1] for name in modules()}
+    rooms = {room_of(name) for name in modules()}
     assert rooms <= set(FLOOR_OF), "a new room needs its floor in FLOORS"
 
 
@@ -107,7 +113,7 @@ def test_no_module_imports_upward_or_from_a_neighbour() -> None:
 
 
 def test_the_core_does_no_input_and_output() -> None:
-    core = {name: source for name, source in modules().items() if (name.split(".") + [""])[1] in CORE}
+    core = {name: source for name, source in modules().items() if room_of(name) in CORE}
     assert len(core) > 10
     assert [problem for name, source in core.items() for problem in io_in_the_core(name, source)] == []
 
@@ -216,15 +222,21 @@ def texts() -> Iterator[tuple[Path, str]]:
 
 def test_nothing_names_a_folder_of_one_machine() -> None:
     # Put together here, so that this file does not name one itself.
-    homes = re.compile("|".join((r"(?<![\w.])/ho" + r"me/[a-z]", r"(?<![\w.])/Us" + r"ers/[a-z]", r"(?<![\w.])/wo" + r"rk/")))
-    found = [f"{path}: {line.strip()[:100]}" for path, text in texts() for line in text.splitlines() if homes.search(line)]
+    homes = re.compile(
+        "|".join((r"(?<![\w.])/ho" + r"me/[a-z]", r"(?<![\w.])/Us" + r"ers/[a-z]", r"(?<![\w.])/wo" + r"rk/"))
+    )
+    found = [
+        f"{path}: {line.strip()[:100]}" for path, text in texts() for line in text.splitlines() if homes.search(line)
+    ]
     assert found == []
 
 
 def test_notebooks_hold_no_outputs_and_have_named_cells() -> None:
     import nbformat
 
-    notebooks = [path for folder in ("notebooks", "runbooks", "safemig/demo") for path in (ROOT / folder).glob("*.ipynb")]
+    notebooks = [
+        path for folder in ("notebooks", "runbooks", "safemig/demo") for path in (ROOT / folder).glob("*.ipynb")
+    ]
     assert len(notebooks) >= 10
     for path in notebooks:
         notebook = nbformat.read(path, as_version=4)
@@ -239,8 +251,7 @@ def test_notebooks_hold_no_outputs_and_have_named_cells() -> None:
 # One verb, one name -------------------------------------------------------------------------------------------------
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-ROWS = re.findall(r"^\| `?(\w+)`? \| (.*?) \| (.*?) \| (.*?) \| (.*?) \|$", README, re.MULTILINE)
-VERBS = [row for row in ROWS if row[0] not in ("verb", "alias")]
+VERBS = re.findall(r"^\| `(\w+)` \| (.*?) \| (.*?) \| (.*?) \| (.*?) \|$", README, re.MULTILINE)
 
 
 def test_the_table_names_the_contract() -> None:
@@ -262,7 +273,9 @@ def command(words: str) -> tuple[click.Command, list[str]]:
 
 
 @pytest.mark.parametrize(("verb", "magic", "cli", "runbook", "does"), VERBS, ids=[row[0] for row in VERBS])
-def test_each_verb_has_its_method_magic_command_and_runbook(verb: str, magic: str, cli: str, runbook: str, does: str) -> None:
+def test_each_verb_has_its_method_magic_command_and_runbook(
+    verb: str, magic: str, cli: str, runbook: str, does: str
+) -> None:
     from safemig.records.papermill_io import runbooks_folder
 
     if verb != "demo":
@@ -294,17 +307,14 @@ def test_no_magic_command_or_runbook_is_missing_in_the_table() -> None:
     assert {path.name for path in runbooks_folder().glob("*.ipynb")} == {row[3].strip("`") for row in VERBS} - {"-"}
 
 
+@functools.cache
 def magics() -> tuple[set[str], set[str]]:
-    """Return the names of safemig's line and cell magics, from a real shell."""
+    """Return the names of safemig's line and cell magics, from a real shell of our own."""
     from IPython.core.interactiveshell import InteractiveShell
+    from traitlets.config import Config
 
-    before = InteractiveShell.instance()
-    plain = {kind: set(names) for kind, names in before.magics_manager.magics.items()}
-    before.run_line_magic("load_ext", "safemig")
-    loaded = {kind: set(names) for kind, names in before.magics_manager.magics.items()}
-    _LOADED.setdefault("line", set()).update(loaded["line"] - plain["line"])
-    _LOADED.setdefault("cell", set()).update(loaded["cell"] - plain["cell"])
-    return _LOADED["line"], _LOADED["cell"]
-
-
-_LOADED: dict[str, set[str]] = {}
+    shell = InteractiveShell(config=Config({"HistoryManager": {"enabled": False}}))
+    plain = {kind: set(names) for kind, names in shell.magics_manager.magics.items()}
+    shell.run_line_magic("load_ext", "safemig")
+    loaded = shell.magics_manager.magics
+    return set(loaded["line"]) - plain["line"], set(loaded["cell"]) - plain["cell"]
