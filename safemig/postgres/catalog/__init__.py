@@ -1,0 +1,143 @@
+"""Read one database's schema from its catalogs, in one snapshot and a fixed number of queries.
+
+The server deparses every expression itself (`pg_get_*def`), with an empty search path so that each name comes out
+qualified: two servers that hold the same schema say the same words.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import psycopg
+from psycopg import pq
+
+from safemig.errors import UnsupportedError
+from safemig.postgres.catalog.dependencies import read_comments, read_default_privileges, read_dependencies
+from safemig.postgres.catalog.others import read_others
+from safemig.postgres.catalog.relations import read_relations
+from safemig.postgres.catalog.routines import read_routines
+from safemig.postgres.catalog.snapshot import PG_NAMESPACE, Snapshot
+from safemig.postgres.catalog.types import EXTENSION_NAMESPACES, NAMESPACES, read_extensions, read_types
+from safemig.schema import facts
+from safemig.schema.model import Id, Schema
+
+BOOKKEEPING_SCHEMAS = ("safemig", "supabase_migrations")
+# Supabase's own schemas, left alone where the platform is recognised by its administrator role.
+PLATFORM_ROLE = "supabase_admin"
+PLATFORM_SCHEMAS = (
+    "auth", "storage", "realtime", "vault", "extensions", "graphql", "graphql_public", "cron", "net", "pgbouncer",
+    "pgtle", "_analytics", "_realtime", "_supavisor", "pgmq",
+)
+PLATFORM_PREFIXES = ("supabase_", "pgsodium", "graphql")
+
+SERVER_ROLES = "SELECT current_user::text, EXISTS (SELECT FROM pg_roles WHERE rolname = %(role)s)"
+
+OLDEST_SUPPORTED_VERSION = 130000
+
+
+@dataclass(frozen=True, slots=True)
+class SchemaFilter:
+    """Which schemas are managed. Default: all but PostgreSQL's own, the bookkeeping ones and a platform's own.
+
+    `only` names the managed ones outright; `exclude` names more that are left alone. `ownership` compares owners too.
+    """
+
+    only: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+    bookkeeping: tuple[str, ...] = BOOKKEEPING_SCHEMAS
+    ownership: bool = False
+
+    def manages(self, schema: str, *, platform: bool = False) -> bool:
+        """Tell whether `schema` is managed; `platform` is true on a server recognised as the platform's."""
+        if self.only:
+            return schema in self.only
+        if schema in self.exclude or schema in self.bookkeeping:
+            return False
+        return not (platform and (schema in PLATFORM_SCHEMAS or schema.startswith(PLATFORM_PREFIXES)))
+
+
+EVERYTHING = SchemaFilter()
+
+
+def read_schema(connection: psycopg.Connection[Any], schemas: SchemaFilter = EVERYTHING) -> Schema:
+    """Read the schema that `connection` sees. Reads only.
+
+    On an idle connection the reading is one repeatable-read, read-only transaction of its own; inside an open
+    transaction it sees that transaction's uncommitted changes, and leaves its settings as they were.
+
+    Raises UnsupportedError for a server older than 13, psycopg's errors where the server fails.
+    """
+    if connection.info.server_version < OLDEST_SUPPORTED_VERSION:
+        raise UnsupportedError(
+            f"PostgreSQL {connection.info.server_version // 10000} is too old to be read",
+            where=f"server version {connection.info.server_version}",
+            next="use PostgreSQL 13 or later",
+        )
+    with _one_moment(connection):
+        snapshot = Snapshot.on(connection)
+        snapshot.cursor.execute(
+            "SELECT set_config('search_path', '', true), set_config('jit', 'off', true), set_config('quote_all_identifiers', 'off', true)"
+        )
+        (current_user, platform), = snapshot.rows(SERVER_ROLES, role=PLATFORM_ROLE)
+        _read_namespaces(snapshot, schemas, platform)
+        read_extensions(snapshot)
+        read_types(snapshot)
+        read_relations(snapshot)
+        read_routines(snapshot)
+        read_others(snapshot)
+        read_comments(snapshot)
+        read_default_privileges(snapshot)
+        resolve = read_dependencies(snapshot)
+    return Schema(
+        server_version_num=snapshot.version, current_user=current_user, facts=snapshot.facts, comments=snapshot.comments,
+        grants=snapshot.grants, labels=snapshot.labels, owners=snapshot.owners, column_order=snapshot.column_order,
+        unmodelled=tuple(sorted(snapshot.unmodelled)), with_ownership=schemas.ownership, resolve=resolve,
+    )
+
+
+def database_fingerprint(connection: psycopg.Connection[Any], schemas: SchemaFilter = EVERYTHING) -> str:
+    """Return the fingerprint of the schema that `connection` sees. Reads only."""
+    return read_schema(connection, schemas).fingerprint
+
+
+@contextmanager
+def _one_moment(connection: psycopg.Connection[Any]) -> Iterator[None]:
+    """Hold one snapshot, and undo every setting made inside, without ending the caller's transaction."""
+    status = connection.info.transaction_status
+    if status == pq.TransactionStatus.INTRANS:
+        connection.execute("SAVEPOINT safemig_read_schema")
+        try:
+            yield
+        finally:
+            connection.execute("ROLLBACK TO SAVEPOINT safemig_read_schema")
+            connection.execute("RELEASE SAVEPOINT safemig_read_schema")
+        return
+    begin = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
+    if not connection.autocommit:
+        begin = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY"  # psycopg sends BEGIN itself
+    connection.execute(begin)
+    try:
+        yield
+    finally:
+        if connection.autocommit:
+            connection.execute("ROLLBACK")
+        else:
+            connection.rollback()
+
+
+def _read_namespaces(snapshot: Snapshot, schemas: SchemaFilter, platform: bool) -> None:
+    made_by_extensions = {row[0] for row in snapshot.rows(EXTENSION_NAMESPACES)}
+    managed = []
+    for oid, name, owner, acl in snapshot.rows(NAMESPACES):
+        if not schemas.manages(name, platform=platform):
+            continue
+        managed.append(oid)
+        if oid in made_by_extensions:
+            continue
+        item = Id("schema", "", name)
+        snapshot.add(PG_NAMESPACE, oid, item, facts.SchemaFact())
+        snapshot.privileges(item, acl, owner, "n")
+    snapshot.namespaces = "{" + ",".join(map(str, managed)) + "}"

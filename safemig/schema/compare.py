@@ -1,0 +1,146 @@
+"""Compare two schemas: the statements that turn the base into the target, in order, each with its reason."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Literal
+
+from safemig.schema.actions import Action, build_actions
+from safemig.schema.difference import Change, SchemaDiff, Statement
+from safemig.schema.kinds.base import Step
+from safemig.schema.model import Id, Schema
+from safemig.schema.order import blocked_by, ordered
+from safemig.schema.plan import Plan
+
+
+def compare(base: Schema, target: Schema, *, renames: Mapping[str, str] = {}) -> SchemaDiff:
+    """Return what turns `base` into `target`.
+
+    renames: old dotted name to new one, of tables (`app.users`) and columns (`app.users.name`); what is not named
+    here is taken for a drop and an addition, and a likely rename becomes a question in the result.
+    """
+    plan = Plan(base, target)
+    statements, warnings = _statements(plan)
+    online, _ = _statements(Plan(base, target, online=True))
+    return SchemaDiff(
+        base_fingerprint=base.fingerprint,
+        target_fingerprint=target.fingerprint,
+        changes=tuple(_changes(plan)),
+        statements=statements,
+        warnings=(*warnings, *_unmodelled(base, target), *_column_order(base, target)),
+        online_statements=online,
+    )
+
+
+def _statements(plan: Plan) -> tuple[tuple[Statement, ...], list[str]]:
+    actions, warnings = ordered(build_actions(plan))
+    blocked = blocked_by(actions)
+    found = []
+    for action in actions:
+        for step in action.steps:
+            for one in step.online if plan.online and step.online is not None else (step,):
+                found.append(_statement(action, one, step, blocked))
+    return tuple(found), warnings
+
+
+def _statement(action: Action, step: Step, whole: Step, blocked: Mapping[Action, str]) -> Statement:
+    objects = sorted(item.dotted for item in (action.creates | action.drops | action.alters | action.needs)
+                     if item.kind != "default")
+    reason = blocked.get(action)
+    return Statement(
+        sql=step.sql, reverse_sql=step.reverse, objects=tuple(dict.fromkeys((action.item.dotted, *objects))),
+        destructive=step.destructive, why=step.why or (whole.why if step is whole else ""),
+        rule=step.rule, transactional=step.transactional, lock=step.lock, rewrites=step.rewrites,
+        blocked=None if step.destructive else reason,
+    )
+
+
+_QUIET = frozenset({"identity sequence", "sequence owner"})
+
+
+def _changes(plan: Plan) -> Iterator[Change]:
+    for item in sorted(plan.added | plan.removed | plan.changed):
+        action: Literal["add", "change", "remove"]
+        action = "add" if item in plan.added else "remove" if item in plan.removed else "change"
+        schema = plan.base if action == "remove" else plan.target
+        if item.kind in _QUIET or _inside_a_change(plan, item, action):
+            continue
+        kind = plan.kinds[item.kind]
+        if item.kind == "enum" and action == "change":
+            yield from _enum_changes(plan, item)
+            continue
+        if action == "change":
+            detail = kind.detail(plan.base.facts[item], plan.target.facts[item])
+        else:
+            detail = "created" if action == "add" else "dropped"
+        yield Change(kind.words(item, schema.facts[item]), item.dotted, action, detail)
+    yield from _belonging_changes(plan)
+
+
+def _inside_a_change(plan: Plan, item: Id, action: str) -> bool:
+    """Tell whether `item` is part of a larger change that is listed already."""
+    facts = plan.base.facts if action == "remove" else plan.target.facts
+    whole = plan.removed if action == "remove" else plan.added
+    if item.kind in ("column", "default"):
+        for container in ("table", "view", "materialized view"):
+            outer = Id(container, item.schema, item.name)
+            if outer in whole or (container != "table" and outer in facts):
+                return True
+        return item.kind == "default" and Id("column", *item[1:]) in whole
+    outer = Id("domain" if item.kind == "domain constraint" else "table", item.schema, item.name)
+    return item.kind in ("constraint", "domain constraint", "partition", "inheritance", "replica identity", "cluster") and outer in whole
+
+
+def _enum_changes(plan: Plan, item: Id) -> Iterator[Change]:
+    old, new = plan.base.facts[item].labels, plan.target.facts[item].labels
+    fresh = [label for label in new if label not in old]
+    gone = [label for label in old if label not in new]
+    for label in fresh:
+        yield Change("enum value", item.dotted, "add", f"'{label}'")
+    for label in gone:
+        yield Change("enum value", item.dotted, "remove", f"'{label}'")
+    if not fresh and not gone:
+        yield Change("enum", item.dotted, "change", "values in another order")
+
+
+def _belonging_changes(plan: Plan) -> Iterator[Change]:
+    base, target = plan.base, plan.target
+    both = set(base.facts) & set(target.facts) if base.comments != target.comments or base.grants != target.grants or (
+        base.labels != target.labels or base.with_ownership) else set()
+    for what, before, after in (("comment", base.comments, target.comments), ("grant", base.grants, target.grants)):
+        for item in sorted(set(before) | set(after)):
+            if item not in both or before.get(item) == after.get(item):
+                continue
+            action: Literal["add", "change", "remove"] = (
+                "add" if item not in before else "remove" if item not in after else "change"
+            )
+            yield Change(what, item.dotted, action, f"on {item.kind} {item.dotted}")
+    if base.with_ownership and target.with_ownership:
+        for item in sorted(target.owners):
+            if item in both and item in base.owners and base.owners[item] != target.owners[item]:
+                yield Change("owner", item.dotted, "change", f"{base.owners[item]} -> {target.owners[item]}")
+
+
+def _unmodelled(base: Schema, target: Schema) -> list[str]:
+    found = []
+    for words in sorted({*base.unmodelled, *target.unmodelled}):
+        where = "in both" if words in base.unmodelled and words in target.unmodelled else (
+            "only in the base" if words in base.unmodelled else "only in the target")
+        found.append(f"not compared, for it is not modelled: {words} ({where})")
+    return found
+
+
+def _column_order(base: Schema, target: Schema) -> list[str]:
+    found = []
+    for item, columns in target.column_order.items():
+        if item.kind != "table" or item not in base.column_order or item not in target.facts:
+            continue
+        before = base.column_order[item]
+        if before == columns:
+            continue
+        kept = [name for name in before if name in set(columns)]
+        result = kept + [name for name in columns if name not in set(before)]
+        if tuple(result) != columns:
+            found.append(f"the columns of {item.dotted} will be in another order: {', '.join(result)}"
+                         f" instead of {', '.join(columns)}")
+    return found

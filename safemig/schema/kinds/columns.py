@@ -1,0 +1,339 @@
+"""Columns and their defaults."""
+
+# ruff: noqa: ARG002 - every kind answers the same questions, few need all that they are told
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from safemig.schema.casts import Conversion, conversion
+from safemig.schema.facts import ColumnFact, DefaultFact, SequenceOptions
+from safemig.schema.kinds.base import InsideRelation, Step, option_steps
+from safemig.schema.model import Id
+from safemig.sql.identifiers import quote_identifier, quote_literal, quote_name
+from safemig.sql.locks import LockMode
+
+if TYPE_CHECKING:
+    from safemig.schema.plan import Plan
+
+_EXCLUSIVE = LockMode.ACCESS_EXCLUSIVE
+_STORAGE = {"p": "PLAIN", "e": "EXTERNAL", "x": "EXTENDED", "m": "MAIN", "": "DEFAULT"}
+_COMPRESSION = {"p": "pglz", "l": "lz4", "": "default"}
+
+
+def column_definition(item: Id, fact: ColumnFact, plan: Plan, *, partition: bool = False) -> str:
+    """Return the column as it stands in CREATE TABLE and ADD COLUMN."""
+    parts = [quote_identifier(item.sub), fact.type]
+    if fact.foreign_options:
+        from safemig.schema.kinds.tables import generic_options
+
+        parts.append(f"OPTIONS ({generic_options(fact.foreign_options)})")
+    if fact.collation:
+        parts.append(f"COLLATE {fact.collation}")
+    default = Id("default", *item[1:])
+    if fact.generated:
+        expression = plan.target.facts[default].expression
+        parts.append(f"GENERATED ALWAYS AS ({expression}) {'VIRTUAL' if fact.generated == 'v' else 'STORED'}")
+    elif fact.identity and not (partition and fact.identity_sequence is None):
+        parts.append(identity_clause(item, fact))
+    elif default in plan.target.facts and plan.created_by(default) == plan.created_by(item):
+        parts.append(f"DEFAULT {plan.target.facts[default].expression}")
+    if fact.not_null:
+        if fact.not_null_name:
+            parts.append(f"CONSTRAINT {quote_identifier(fact.not_null_name)}")
+        parts.append("NOT NULL")
+        if fact.not_null_no_inherit:
+            parts.append("NO INHERIT")
+    return " ".join(parts)
+
+
+def identity_clause(item: Id, fact: ColumnFact) -> str:
+    """Return GENERATED ... AS IDENTITY, with the sequence's options where they are not the usual ones."""
+    words = f"GENERATED {'ALWAYS' if fact.identity == 'a' else 'BY DEFAULT'} AS IDENTITY"
+    if fact.identity_sequence is None:
+        return words
+    schema, name, options, _ = fact.identity_sequence
+    said = sequence_options(options, with_type=False)
+    if name != f"{item.name}_{item.sub}_seq" or schema != item.schema:
+        said.insert(0, f"SEQUENCE NAME {quote_name(schema, name)}")
+    return f"{words} ({' '.join(said)})" if said else words
+
+
+_LIMITS = {"smallint": 2**15, "integer": 2**31, "bigint": 2**63}
+
+
+def sequence_options(options: SequenceOptions, *, with_type: bool = True) -> list[str]:
+    """Return the options of CREATE SEQUENCE that are not the usual ones."""
+    limit = _LIMITS[options.type]
+    usual_minimum, usual_maximum = (1, limit - 1) if options.increment > 0 else (-limit, -1)
+    said = []
+    if with_type and options.type != "bigint":
+        said.append(f"AS {options.type}")
+    if options.increment != 1:
+        said.append(f"INCREMENT BY {options.increment}")
+    if options.minimum != usual_minimum:
+        said.append(f"MINVALUE {options.minimum}")
+    if options.maximum != usual_maximum:
+        said.append(f"MAXVALUE {options.maximum}")
+    if options.start != (options.minimum if options.increment > 0 else options.maximum):
+        said.append(f"START WITH {options.start}")
+    if options.cache != 1:
+        said.append(f"CACHE {options.cache}")
+    if options.cycle:
+        said.append("CYCLE")
+    return said
+
+
+def sequence_changes(old: SequenceOptions, new: SequenceOptions, *, identity: bool = False) -> list[str]:
+    """Return the options of ALTER SEQUENCE (or, with SET, of ALTER COLUMN) that turn `old` into `new`."""
+    said = []
+    if old.type != new.type and not identity:
+        said.append(f"AS {new.type}")
+    if old.increment != new.increment:
+        said.append(f"INCREMENT BY {new.increment}")
+    if old.minimum != new.minimum or old.type != new.type:
+        said.append(f"MINVALUE {new.minimum}")
+    if old.maximum != new.maximum or old.type != new.type:
+        said.append(f"MAXVALUE {new.maximum}")
+    if old.start != new.start:
+        said.append(f"START WITH {new.start}")
+    if old.cache != new.cache:
+        said.append(f"CACHE {new.cache}")
+    if old.cycle != new.cycle:
+        said.append("CYCLE" if new.cycle else "NO CYCLE")
+    return [f"SET {part}" for part in said] if identity else said
+
+
+def column_settings(item: Id, old: ColumnFact | None, new: ColumnFact, plan: Plan) -> list[Step]:
+    """Return the statements for what only ALTER COLUMN can say: storage, compression, statistics, options."""
+    table, name = quote_name(item.schema, item.name), quote_identifier(item.sub)
+    prefix = f"ALTER {plan.table_keyword(item)} {'ONLY ' if plan.has_children(item) else ''}{table} ALTER COLUMN {name}"
+    steps = []
+    if new.storage != (old.storage if old else ""):
+        word = _STORAGE[new.storage] if new.storage or plan.version >= 160000 else plan.usual_storage(item)
+        steps.append(Step(f"{prefix} SET STORAGE {word}", lock=_EXCLUSIVE))
+    if new.compression != (old.compression if old else ""):
+        steps.append(Step(f"{prefix} SET COMPRESSION {_COMPRESSION[new.compression]}", lock=_EXCLUSIVE))
+    if new.statistics != (old.statistics if old else -1):
+        steps.append(Step(f"{prefix} SET STATISTICS {new.statistics}", lock=LockMode.SHARE_UPDATE_EXCLUSIVE))
+    steps += option_steps(prefix, old.options if old else (), new.options, LockMode.SHARE_UPDATE_EXCLUSIVE)
+    return steps
+
+
+class Column(InsideRelation):
+    name = "column"
+    keyword = "COLUMN"
+    phase = 46
+    drop_phase = 80
+    grant_letter = "c"
+    rebuildable = False
+
+    def target(self, item: Id, fact: ColumnFact) -> str:
+        return f"COLUMN {quote_name(item.schema, item.name, item.sub)}"
+
+    def created_with(self, item: Id, fact: ColumnFact, plan: Plan) -> Id | None:
+        container = self.container(item, plan.target.facts)
+        if container in plan.created:
+            return container
+        if container is not None and container.kind != "table":
+            return container  # a view's new column: CREATE OR REPLACE VIEW adds it
+        for parent in plan.parent_columns(item, plan.target):
+            if parent in plan.created and plan.inherits_throughout(item, parent):
+                return parent
+        return None
+
+    def dropped_with(self, item: Id, fact: ColumnFact, plan: Plan) -> Id | None:
+        container = self.container(item, plan.base.facts)
+        if container in plan.dropped:
+            return container
+        if container is not None and container.kind != "table":
+            return container
+        for parent in plan.parent_columns(item, plan.base):
+            if parent in plan.dropped and plan.inherits_throughout(item, parent) and not fact.is_local:
+                return parent
+        return None
+
+    def create(self, item: Id, fact: ColumnFact, plan: Plan) -> list[Step]:
+        table = quote_name(item.schema, item.name)
+        definition = column_definition(item, fact, plan)
+        why, rule, rewrites = "", None, False
+        default = Id("default", *item[1:])
+        if item in plan.replaced:
+            why = "its values are computed again" if fact.generated else "it starts empty"
+        if fact.generated == "s":
+            rule, rewrites, why = "add-col-generated-stored", True, why or "the table is written anew to compute the column"
+        elif fact.identity:
+            rule, rewrites, why = "add-col-identity", True, "the table is written anew to number its rows"
+        elif default in plan.target.facts and plan.is_volatile(default):
+            rule, rewrites, why = "add-col-volatile-default", True, "the table is written anew, for the default differs row by row"
+        elif fact.not_null and default not in plan.target.facts:
+            rule, why = "add-col-not-null-no-default", "fails where the table has rows, for they would have no value"
+        word = plan.table_keyword(item)
+        steps = [Step(f"ALTER {word} {table} ADD COLUMN IF NOT EXISTS {definition}", why, rule=rule, rewrites=rewrites,
+                      lock=_EXCLUSIVE, reverse=f"ALTER {word} {table} DROP COLUMN {quote_identifier(item.sub)}")]
+        return steps + column_settings(item, None, fact, plan)
+
+    def drop(self, item: Id, fact: ColumnFact, plan: Plan) -> list[Step]:
+        table, name = quote_name(item.schema, item.name), quote_identifier(item.sub)
+        why = f"the values of {item.dotted} are lost"
+        if item in plan.replaced:
+            why += "; it is created again with its new definition" + (", and computed anew" if fact.generated else ", empty")
+        return [Step(f"ALTER {plan.table_keyword(item)} {table} DROP COLUMN IF EXISTS {name}", why, destructive=True,
+                     rule="drop-column", lock=_EXCLUSIVE)]
+
+    def alter(self, item: Id, old: ColumnFact, new: ColumnFact, plan: Plan) -> list[Step] | None:
+        if plan.table_of(item) is None:
+            return []  # a view's column: its view is replaced
+        if old.generated != new.generated and new.generated:
+            return None
+        if old.generated and new.generated and plan.version < 170000 and plan.expression_differs(item):
+            return None
+        if old.generated == "v" and not new.generated:
+            return None
+        table, name = quote_name(item.schema, item.name), quote_identifier(item.sub)
+        prefix = f"ALTER {plan.table_keyword(item)} {table} ALTER COLUMN {name}"
+        steps: list[Step] = []
+        if old.generated and not new.generated:
+            steps.append(Step(f"{prefix} DROP EXPRESSION", rule="drop-expression", lock=_EXCLUSIVE,
+                              why="the column keeps its values and is computed no more"))
+        if old.identity and not new.identity and not plan.parent_does(item, "identity"):
+            steps.append(Step(f"{prefix} DROP IDENTITY", rule="drop-expression", lock=_EXCLUSIVE,
+                              why="new rows get no number by themselves any more"))
+        if (old.type, old.collation) != (new.type, new.collation) and not plan.parent_does(item, "type", "collation"):
+            steps.append(self._type_step(item, prefix, old, new, plan))
+        if old.not_null != new.not_null and not plan.parent_does(item, "not_null"):
+            steps += self._not_null(item, table, prefix, new, plan)
+        elif new.not_null and old.not_null_name != new.not_null_name and plan.version >= 180000:
+            before = old.not_null_name or f"{item.name}_{item.sub}_not_null"
+            after = new.not_null_name or f"{item.name}_{item.sub}_not_null"
+            steps.append(Step(f"ALTER TABLE {table} RENAME CONSTRAINT {quote_identifier(before)} TO {quote_identifier(after)}",
+                              lock=_EXCLUSIVE))
+        if new.not_null and old.not_null and old.not_null_no_inherit != new.not_null_no_inherit:
+            constraint = quote_identifier(new.not_null_name or f"{item.name}_{item.sub}_not_null")
+            word = "NO INHERIT" if new.not_null_no_inherit else "INHERIT"
+            steps.append(Step(f"ALTER TABLE {table} ALTER CONSTRAINT {constraint} {word}", lock=_EXCLUSIVE))
+        if not plan.parent_does(item, "identity"):
+            steps += self._identity(item, prefix, old, new)
+        steps += column_settings(item, old, new, plan)
+        if old.foreign_options != new.foreign_options:
+            from safemig.schema.kinds.tables import generic_changes
+
+            steps.append(Step(f"{prefix} OPTIONS ({generic_changes(old.foreign_options, new.foreign_options)})", lock=_EXCLUSIVE))
+        return steps
+
+    def _type_step(self, item: Id, prefix: str, old: ColumnFact, new: ColumnFact, plan: Plan) -> Step:
+        found: Conversion = conversion(old.type, new.type)
+        sql = f"{prefix} TYPE {new.type}"
+        if new.collation:
+            sql += f" COLLATE {new.collation}"
+        elif old.collation and old.type == new.type:
+            sql += ' COLLATE pg_catalog."default"'
+        if found.using and not new.generated:
+            sql += f" USING {found.using.format(column=quote_identifier(item.sub), type=new.type)}"
+        if old.type == new.type:
+            return Step(sql, f"the indexes on {item.dotted} are built anew", rule="alter-type-reindex", lock=_EXCLUSIVE)
+        why = f"{item.dotted} goes from {old.type} to {new.type}: {found.why}"
+        back = f"{prefix} TYPE {old.type}"
+        if found.lossy:
+            return Step(sql, why, destructive=True, rule="alter-type-lossy", lock=_EXCLUSIVE, rewrites=found.rewrites, reverse=back)
+        rule = "alter-type-rewrite" if found.rewrites else "alter-type-free"
+        return Step(sql, why, rule=rule, lock=_EXCLUSIVE, rewrites=found.rewrites, reverse=back)
+
+    def _not_null(self, item: Id, table: str, prefix: str, new: ColumnFact, plan: Plan) -> list[Step]:
+        if not new.not_null:
+            return [Step(f"{prefix} DROP NOT NULL", lock=_EXCLUSIVE, reverse=f"{prefix} SET NOT NULL")]
+        if new.not_null_name or new.not_null_no_inherit:
+            name = quote_identifier(new.not_null_name or f"{item.name}_{item.sub}_not_null")
+            tail = " NO INHERIT" if new.not_null_no_inherit else ""
+            add = f"ALTER TABLE {table} ADD CONSTRAINT {name} NOT NULL {quote_identifier(item.sub)}{tail}"
+            online: tuple[Step, ...] = (
+                Step(f"{add} NOT VALID", lock=_EXCLUSIVE),
+                Step(f"ALTER TABLE {table} VALIDATE CONSTRAINT {name}", lock=LockMode.SHARE_UPDATE_EXCLUSIVE),
+            )
+            return [Step(add, "fails where a row has none; reads the whole table", rule="set-not-null", lock=_EXCLUSIVE,
+                         online=online)]
+        check = quote_identifier(f"{item.name[:20]}_{item.sub[:24]}_is_not_null")
+        online = (
+            Step(f"ALTER TABLE {table} ADD CONSTRAINT {check} CHECK ({quote_identifier(item.sub)} IS NOT NULL) NOT VALID",
+                 "so that SET NOT NULL need not read the table under its lock", lock=_EXCLUSIVE),
+            Step(f"ALTER TABLE {table} VALIDATE CONSTRAINT {check}", lock=LockMode.SHARE_UPDATE_EXCLUSIVE),
+            Step(f"{prefix} SET NOT NULL", lock=_EXCLUSIVE, reverse=f"{prefix} DROP NOT NULL"),
+            Step(f"ALTER TABLE {table} DROP CONSTRAINT {check}", lock=_EXCLUSIVE),
+        )
+        return [Step(f"{prefix} SET NOT NULL", "fails where a row has none; reads the whole table", rule="set-not-null",
+                     lock=_EXCLUSIVE, reverse=f"{prefix} DROP NOT NULL", online=online)]
+
+    def _identity(self, item: Id, prefix: str, old: ColumnFact, new: ColumnFact) -> list[Step]:
+        if not new.identity:
+            return []
+        if not old.identity:
+            return [Step(f"{prefix} ADD {identity_clause(item, new)}", lock=_EXCLUSIVE, reverse=f"{prefix} DROP IDENTITY")]
+        said = []
+        if old.identity != new.identity:
+            said.append(f"SET GENERATED {'ALWAYS' if new.identity == 'a' else 'BY DEFAULT'}")
+        steps = []
+        if old.identity_sequence and new.identity_sequence:
+            said += sequence_changes(old.identity_sequence[2], new.identity_sequence[2], identity=True)
+            before, after = old.identity_sequence, new.identity_sequence
+            if before[:2] != after[:2]:
+                steps.append(Step(f"ALTER SEQUENCE {quote_name(*before[:2])} RENAME TO {quote_identifier(after[1])}"))
+        if said:
+            steps.append(Step(f"{prefix} {' '.join(said)}", lock=_EXCLUSIVE))
+        return steps
+
+
+class Default(InsideRelation):
+    """A column's default, or the expression of a generated column."""
+
+    name = "default"
+    phase = 48
+    drop_phase = 17
+
+    def created_with(self, item: Id, fact: DefaultFact, plan: Plan) -> Id | None:
+        column = Id("column", *item[1:])
+        if column in plan.created:
+            return None if plan.stands_apart(item) else column
+        if plan.is_generated(column, plan.target):
+            return column
+        return plan.inherited_default(item)
+
+    def dropped_with(self, item: Id, fact: DefaultFact, plan: Plan) -> Id | None:
+        column = Id("column", *item[1:])
+        if column in plan.dropped:
+            return None if plan.must_go_first(item, column) and not plan.is_generated(column, plan.base) else column
+        return column if plan.is_generated(column, plan.base) else None
+
+    def _prefix(self, item: Id, plan: Plan) -> str:
+        only = "ONLY " if plan.has_children(item) else ""
+        return (f"ALTER {plan.table_keyword(item)} {only}{quote_name(item.schema, item.name)}"
+                f" ALTER COLUMN {quote_identifier(item.sub)}")
+
+    def create(self, item: Id, fact: DefaultFact, plan: Plan) -> list[Step]:
+        prefix = self._prefix(item, plan)
+        return [Step(f"{prefix} SET DEFAULT {fact.expression}", lock=_EXCLUSIVE, reverse=f"{prefix} DROP DEFAULT")]
+
+    def drop(self, item: Id, fact: DefaultFact, plan: Plan) -> list[Step]:
+        prefix = self._prefix(item, plan)
+        return [Step(f"{prefix} DROP DEFAULT", lock=_EXCLUSIVE, reverse=f"{prefix} SET DEFAULT {fact.expression}")]
+
+    def alter(self, item: Id, old: DefaultFact, new: DefaultFact, plan: Plan) -> list[Step] | None:
+        column = Id("column", *item[1:])
+        now, then = plan.is_generated(column, plan.base), plan.is_generated(column, plan.target)
+        if now or then:
+            if now and then and plan.version >= 170000:
+                prefix = self._prefix(item, plan)
+                return [Step(f"{prefix} SET EXPRESSION AS ({new.expression})", "the column is computed anew for every row",
+                             rule="add-col-generated-stored", lock=_EXCLUSIVE, rewrites=True)]
+            return None
+        steps = self.create(item, new, plan)
+        column_old, column_new = plan.base.facts[column], plan.target.facts[column]
+        if column_old.type != column_new.type:
+            return None  # the old default must be gone before the type changes
+        return [Step(steps[0].sql, lock=_EXCLUSIVE, reverse=f"{self._prefix(item, plan)} SET DEFAULT {old.expression}")]
+
+    def detail(self, old: DefaultFact, new: DefaultFact) -> str:
+        return f"default {old.expression} -> {new.expression}"
+
+
+def literal(text: str) -> str:
+    return quote_literal(text).strip()

@@ -1,0 +1,237 @@
+"""Enums, domains, composites, ranges and base types."""
+
+# ruff: noqa: ARG002 - every kind answers the same questions, few need all that they are told
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from safemig.schema.facts import BaseTypeFact, CompositeFact, DomainConstraintFact, DomainFact, EnumFact, RangeFact
+from safemig.schema.kinds.base import Kind, Step
+from safemig.schema.model import Id
+from safemig.sql.identifiers import quote_identifier, quote_literal, quote_name
+from safemig.sql.locks import LockMode
+
+if TYPE_CHECKING:
+    from safemig.schema.plan import Plan
+
+
+class Type(Kind):
+    """What all types share: they hold a type's name, and columns may be made of them."""
+
+    keyword = "TYPE"
+    phase = 35
+    drop_phase = 88
+    grant_letter = "T"
+    has_owner = True
+
+    def slots(self, item: Id, fact: Any) -> tuple[tuple[str, ...], ...]:
+        return (("type", item.schema, item.name),)
+
+    def drop(self, item: Id, fact: Any, plan: Plan) -> list[Step]:
+        word = self.keyword
+        return [Step(f"DROP {word} IF EXISTS {quote_name(item.schema, item.name)}",
+                     reverse="; ".join(step.sql for step in self.create(item, fact, plan)))]
+
+    def grant_target(self, item: Id, fact: Any) -> str:
+        return f"TYPE {quote_name(item.schema, item.name)}"
+
+
+class Enum(Type):
+    name = "enum"
+
+    def create(self, item: Id, fact: EnumFact, plan: Plan) -> list[Step]:
+        labels = ", ".join(_literal(label) for label in fact.labels)
+        name = quote_name(item.schema, item.name)
+        return [Step(f"CREATE TYPE {name} AS ENUM ({labels})", reverse=f"DROP TYPE {name}")]
+
+    def alter(self, item: Id, old: EnumFact, new: EnumFact, plan: Plan) -> list[Step] | None:
+        kept = tuple(label for label in new.labels if label in old.labels)
+        if kept != old.labels:
+            return None
+        fresh = [label for label in new.labels if label not in old.labels]
+        if not plan.online and plan.uses_labels(item, fresh):
+            return None  # a label cannot be used in the transaction that adds it
+        steps = []
+        for position, label in enumerate(new.labels):
+            if label in old.labels:
+                continue
+            where = ""
+            if position == 0:
+                where = f" BEFORE {_literal(old.labels[0])}" if old.labels else ""
+            elif any(later in old.labels for later in new.labels[position + 1 :]):
+                where = f" AFTER {_literal(new.labels[position - 1])}"
+            steps.append(Step(f"ALTER TYPE {quote_name(item.schema, item.name)} ADD VALUE IF NOT EXISTS {_literal(label)}{where}",
+                              "readers that do not know the value yet will meet it", rule="enum-add-value",
+                              transactional=not plan.online or not plan.uses_labels(item, fresh)))
+        return steps
+
+    def detail(self, old: EnumFact, new: EnumFact) -> str:
+        gone = [label for label in old.labels if label not in new.labels]
+        fresh = [label for label in new.labels if label not in old.labels]
+        parts = [f"value {_literal(label)} added" for label in fresh] + [f"value {_literal(label)} removed" for label in gone]
+        return "; ".join(parts) or "values in another order"
+
+
+class Domain(Type):
+    name = "domain"
+    keyword = "DOMAIN"
+
+    def grant_target(self, item: Id, fact: Any) -> str:
+        return f"DOMAIN {quote_name(item.schema, item.name)}"
+
+    def create(self, item: Id, fact: DomainFact, plan: Plan) -> list[Step]:
+        name = quote_name(item.schema, item.name)
+        sql = f"CREATE DOMAIN {name} AS {fact.base}"
+        if fact.collation:
+            sql += f" COLLATE {fact.collation}"
+        if fact.default is not None:
+            sql += f"\n    DEFAULT {fact.default}"
+        if fact.not_null:
+            sql += "\n    NOT NULL"
+        for inner in sorted(plan.target.children.get(item, ())):
+            if plan.created_by(inner) == item or inner not in plan.created:
+                sql += f"\n    CONSTRAINT {quote_identifier(inner.sub)} {plan.target.facts[inner].definition}"
+        return [Step(sql, reverse=f"DROP DOMAIN {name}")]
+
+    def alter(self, item: Id, old: DomainFact, new: DomainFact, plan: Plan) -> list[Step] | None:
+        if (old.base, old.collation) != (new.base, new.collation):
+            return None
+        prefix = f"ALTER DOMAIN {quote_name(item.schema, item.name)}"
+        steps = []
+        if old.default != new.default:
+            words = "DROP DEFAULT" if new.default is None else f"SET DEFAULT {new.default}"
+            steps.append(Step(f"{prefix} {words}"))
+        if old.not_null != new.not_null:
+            if new.not_null:
+                steps.append(Step(f"{prefix} SET NOT NULL", "reads every table that uses the domain; fails where one has no value",
+                                  rule="domain-constraint", lock=LockMode.SHARE, reverse=f"{prefix} DROP NOT NULL"))
+            else:
+                steps.append(Step(f"{prefix} DROP NOT NULL", reverse=f"{prefix} SET NOT NULL"))
+        return steps
+
+
+class DomainConstraint(Kind):
+    name = "domain constraint"
+    keyword = "CONSTRAINT"
+    phase = 44
+    drop_phase = 19
+
+    def target(self, item: Id, fact: Any) -> str:
+        return f"CONSTRAINT {quote_identifier(item.sub)} ON DOMAIN {quote_name(item.schema, item.name)}"
+
+    def slots(self, item: Id, fact: Any) -> tuple[tuple[str, ...], ...]:
+        return (("domain constraint", item.schema, item.name, item.sub),)
+
+    def created_with(self, item: Id, fact: DomainConstraintFact, plan: Plan) -> Id | None:
+        domain = Id("domain", item.schema, item.name)
+        if domain not in plan.created or fact.definition.endswith("NOT VALID") or plan.stands_apart(item, domain):
+            return None
+        return domain
+
+    def dropped_with(self, item: Id, fact: DomainConstraintFact, plan: Plan) -> Id | None:
+        domain = Id("domain", item.schema, item.name)
+        return domain if domain in plan.dropped and not plan.must_go_first(item, domain) else None
+
+    def create(self, item: Id, fact: DomainConstraintFact, plan: Plan) -> list[Step]:
+        prefix, name = f"ALTER DOMAIN {quote_name(item.schema, item.name)}", quote_identifier(item.sub)
+        online = None
+        if not fact.definition.endswith("NOT VALID"):
+            online = (Step(f"{prefix} ADD CONSTRAINT {name} {fact.definition} NOT VALID"),
+                      Step(f"{prefix} VALIDATE CONSTRAINT {name}", lock=LockMode.SHARE))
+        return [Step(f"{prefix} ADD CONSTRAINT {name} {fact.definition}", "reads every table that uses the domain",
+                     rule="domain-constraint", lock=LockMode.SHARE, online=online, reverse=f"{prefix} DROP CONSTRAINT {name}")]
+
+    def drop(self, item: Id, fact: DomainConstraintFact, plan: Plan) -> list[Step]:
+        prefix, name = f"ALTER DOMAIN {quote_name(item.schema, item.name)}", quote_identifier(item.sub)
+        return [Step(f"{prefix} DROP CONSTRAINT IF EXISTS {name}", reverse=f"{prefix} ADD CONSTRAINT {name} {fact.definition}")]
+
+    def alter(self, item: Id, old: DomainConstraintFact, new: DomainConstraintFact, plan: Plan) -> list[Step] | None:
+        if old.definition == f"{new.definition} NOT VALID":
+            return [Step(f"ALTER DOMAIN {quote_name(item.schema, item.name)} VALIDATE CONSTRAINT {quote_identifier(item.sub)}",
+                         lock=LockMode.SHARE)]
+        return None
+
+
+class Composite(Type):
+    name = "composite type"
+
+    def slots(self, item: Id, fact: Any) -> tuple[tuple[str, ...], ...]:
+        return ("type", item.schema, item.name), ("relation", item.schema, item.name)
+
+    def create(self, item: Id, fact: CompositeFact, plan: Plan) -> list[Step]:
+        name = quote_name(item.schema, item.name)
+        lines = [f"    {_attribute(attribute)}" for attribute in fact.attributes]
+        body = "(\n" + ",\n".join(lines) + "\n)" if lines else "()"
+        return [Step(f"CREATE TYPE {name} AS {body}", reverse=f"DROP TYPE {name}")]
+
+    def alter(self, item: Id, old: CompositeFact, new: CompositeFact, plan: Plan) -> list[Step] | None:
+        before = {attribute[0]: attribute for attribute in old.attributes}
+        after = {attribute[0]: attribute for attribute in new.attributes}
+        prefix = f"ALTER TYPE {quote_name(item.schema, item.name)}"
+        kept = [name for name in before if name in after]
+        if kept != [name for name in after if name in before] or [*kept, *(n for n in after if n not in before)] != list(after):
+            return None  # attributes can only be added at the end
+        cascade = " CASCADE" if plan.has_typed_tables(item) else ""
+        steps = []
+        for name in before:
+            if name not in after:
+                steps.append(Step(f"{prefix} DROP ATTRIBUTE {quote_identifier(name)}{cascade}", f"the values of {name} are lost wherever the type is stored",
+                                  destructive=True, rule="drop-attribute"))
+        for name in kept:
+            if before[name] != after[name]:
+                if plan.stored_in_columns(item):
+                    return None
+                type_name, collation = after[name][1:]
+                said = f" COLLATE {collation}" if collation else ""
+                steps.append(Step(f"{prefix} ALTER ATTRIBUTE {quote_identifier(name)} TYPE {type_name}{said}{cascade}"))
+        for name in after:
+            if name not in before:
+                steps.append(Step(f"{prefix} ADD ATTRIBUTE {_attribute(after[name])}{cascade}",
+                                  reverse=f"{prefix} DROP ATTRIBUTE {quote_identifier(name)}"))
+        return steps
+
+
+class Range(Type):
+    name = "range"
+
+    def create(self, item: Id, fact: RangeFact, plan: Plan) -> list[Step]:
+        said = []
+        for name, value in fact.options:
+            if name == "multirange_type_name":
+                if value != _usual_multirange(item.name):
+                    said.append(f"{name} = {quote_name(item.schema, value)}")
+            else:
+                said.append(f"{name} = {value}")
+        name = quote_name(item.schema, item.name)
+        inner = ",\n    ".join(said)
+        return [Step(f"CREATE TYPE {name} AS RANGE (\n    {inner}\n)", reverse=f"DROP TYPE {name}")]
+
+
+class BaseType(Type):
+    name = "base type"
+
+    def create(self, item: Id, fact: BaseTypeFact, plan: Plan) -> list[Step]:
+        name = quote_name(item.schema, item.name)
+        if not fact.options:
+            return [Step(f"CREATE TYPE {name}")]
+        inner = ",\n    ".join(f"{key} = {value}" if value else key for key, value in fact.options)
+        return [Step(f"CREATE TYPE {name} (\n    {inner}\n)")]
+
+    def drop(self, item: Id, fact: BaseTypeFact, plan: Plan) -> list[Step]:
+        # A base type and its input and output functions need each other: they can only go together.
+        word = " CASCADE" if fact.options else ""
+        return [Step(f"DROP TYPE IF EXISTS {quote_name(item.schema, item.name)}{word}")]
+
+
+def _usual_multirange(name: str) -> str:
+    return name.replace("range", "multirange", 1) if "range" in name else f"{name}_multirange"
+
+
+def _attribute(attribute: tuple[str, str, str]) -> str:
+    name, type_name, collation = attribute
+    return f"{quote_identifier(name)} {type_name}" + (f" COLLATE {collation}" if collation else "")
+
+
+def _literal(text: str) -> str:
+    return quote_literal(text).strip()

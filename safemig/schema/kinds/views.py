@@ -1,0 +1,127 @@
+"""Views and materialized views."""
+
+# ruff: noqa: ARG002 - every kind answers the same questions, few need all that they are told
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from safemig.schema.facts import MaterializedViewFact, Options, ViewFact
+from safemig.schema.kinds.base import Kind, Step, option_list, option_steps
+from safemig.schema.model import Id
+from safemig.sql.identifiers import quote_identifier, quote_name
+from safemig.sql.locks import LockMode
+
+if TYPE_CHECKING:
+    from safemig.schema.plan import Plan
+
+_EXCLUSIVE = LockMode.ACCESS_EXCLUSIVE
+
+
+class View(Kind):
+    name = "view"
+    keyword = "VIEW"
+    phase = 60
+    drop_phase = 12
+    grant_letter = "r"
+    has_owner = True
+    drop_lock = _EXCLUSIVE
+
+    def grant_target(self, item: Id, fact: ViewFact) -> str:
+        return f"TABLE {quote_name(item.schema, item.name)}"
+
+    def slots(self, item: Id, fact: ViewFact) -> tuple[tuple[str, ...], ...]:
+        return ("relation", item.schema, item.name), ("type", item.schema, item.name)
+
+    def _create(self, item: Id, definition: str, options: Options) -> str:
+        said = f" WITH ({option_list(options)})" if options else ""
+        return f"CREATE OR REPLACE VIEW {quote_name(item.schema, item.name)}{said} AS\n{definition}"
+
+    def create(self, item: Id, fact: ViewFact, plan: Plan) -> list[Step]:
+        steps = [Step(self._create(item, fact.definition, fact.options), reverse=f"DROP VIEW {quote_name(item.schema, item.name)}")]
+        return steps
+
+    def drop(self, item: Id, fact: ViewFact, plan: Plan) -> list[Step]:
+        again = item in plan.replaced
+        return [Step(f"DROP VIEW IF EXISTS {quote_name(item.schema, item.name)}",
+                     "" if again else "whoever reads it must stop first", rule=None if again else "drop-view",
+                     lock=_EXCLUSIVE, reverse=self._create(item, fact.definition, fact.options))]
+
+    def alter(self, item: Id, old: ViewFact, new: ViewFact, plan: Plan) -> list[Step] | None:
+        steps: list[Step] = []
+        if old.definition != new.definition or old.columns != new.columns:
+            if new.columns[: len(old.columns)] != old.columns:
+                return None
+            kept = tuple(pair for pair in new.options)
+            return [Step(self._create(item, new.definition, kept), lock=_EXCLUSIVE,
+                         reverse=self._create(item, old.definition, old.options) if old.columns == new.columns else None)]
+        steps += option_steps(f"ALTER VIEW {quote_name(item.schema, item.name)}", old.options, new.options, _EXCLUSIVE)
+        return steps
+
+    def detail(self, old: ViewFact, new: ViewFact) -> str:
+        return "; ".join(
+            word for word, differs in (
+                ("columns changed", old.columns != new.columns),
+                ("definition changed", old.definition != new.definition and old.columns == new.columns),
+                (f"options {dict(old.options)} -> {dict(new.options)}", old.options != new.options),
+            ) if differs
+        )
+
+
+class MaterializedView(Kind):
+    name = "materialized view"
+    keyword = "MATERIALIZED VIEW"
+    phase = 61
+    drop_phase = 12
+    grant_letter = "r"
+    has_owner = True
+
+    def grant_target(self, item: Id, fact: MaterializedViewFact) -> str:
+        return f"TABLE {quote_name(item.schema, item.name)}"
+
+    def slots(self, item: Id, fact: MaterializedViewFact) -> tuple[tuple[str, ...], ...]:
+        return ("relation", item.schema, item.name), ("type", item.schema, item.name)
+
+    def create(self, item: Id, fact: MaterializedViewFact, plan: Plan) -> list[Step]:
+        name = quote_name(item.schema, item.name)
+        head = f"CREATE MATERIALIZED VIEW IF NOT EXISTS {name}"
+        if fact.access_method:
+            head += f"\nUSING {quote_identifier(fact.access_method)}"
+        if fact.options:
+            head += f"\nWITH ({option_list(fact.options)})"
+        if fact.tablespace:
+            head += f"\nTABLESPACE {quote_identifier(fact.tablespace)}"
+        tail = "" if fact.populated else "\nWITH NO DATA"
+        why = "computed anew" if item in plan.replaced else ""
+        steps = [Step(f"{head} AS\n{fact.definition}{tail}", why, rule="refresh-matview" if why else None,
+                      reverse=f"DROP MATERIALIZED VIEW {name}")]
+        for column in plan.target.column_order.get(item, ()):
+            inner = Id("column", item.schema, item.name, column)
+            from safemig.schema.kinds.columns import column_settings
+
+            steps += column_settings(inner, None, plan.target.facts[inner], plan)
+        return steps
+
+    def drop(self, item: Id, fact: MaterializedViewFact, plan: Plan) -> list[Step]:
+        again = item in plan.replaced
+        return [Step(f"DROP MATERIALIZED VIEW IF EXISTS {quote_name(item.schema, item.name)}",
+                     "" if again else "whoever reads it must stop first", rule=None if again else "drop-view", lock=_EXCLUSIVE)]
+
+    def alter(self, item: Id, old: MaterializedViewFact, new: MaterializedViewFact, plan: Plan) -> list[Step] | None:
+        if old.definition != new.definition or old.columns != new.columns:
+            return None
+        if old.access_method != new.access_method and plan.version < 150000:
+            return None
+        prefix = f"ALTER MATERIALIZED VIEW {quote_name(item.schema, item.name)}"
+        steps = option_steps(prefix, old.options, new.options, LockMode.SHARE_UPDATE_EXCLUSIVE)
+        if old.access_method != new.access_method:
+            steps.append(Step(f"{prefix} SET ACCESS METHOD {quote_identifier(new.access_method or 'heap')}", "written anew",
+                              rule="set-access-method", lock=_EXCLUSIVE, rewrites=True))
+        if old.tablespace != new.tablespace:
+            steps.append(Step(f"{prefix} SET TABLESPACE {quote_identifier(new.tablespace or 'pg_default')}",
+                              "its file is copied", rule="set-tablespace", lock=_EXCLUSIVE, rewrites=True))
+        if old.populated != new.populated:
+            word = "WITH DATA" if new.populated else "WITH NO DATA"
+            steps.append(Step(f"REFRESH MATERIALIZED VIEW {quote_name(item.schema, item.name)} {word}",
+                              "reads wait while it is computed", rule="refresh-matview", lock=_EXCLUSIVE, rewrites=True))
+        return steps

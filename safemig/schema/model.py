@@ -1,0 +1,184 @@
+"""What a database's schema is made of: facts with names, and what each needs.
+
+A fact is as fine as a row of `pg_depend` can point at: a table, a column, a default, a constraint are four
+facts. Its identity is a name (`Id`), never an OID, and the names are not part of what is compared (`facts.py`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, NamedTuple
+
+from safemig.sql.identifiers import quote_name
+
+
+class Id(NamedTuple):
+    """The identity of a fact. `sub` is the part inside `name`: a column, a constraint, a routine's argument types."""
+
+    kind: str
+    schema: str
+    name: str
+    sub: str = ""
+
+    @property
+    def dotted(self) -> str:
+        """The name as a person writes it in SQL, such as `app."Order".id` or `app.total(integer)`."""
+        if self.kind in _SIGNATURE_KINDS:
+            name = self.name if self.kind == "operator" else quote_name(self.name)
+            return f"{quote_name(self.schema)}.{name}({self.sub})" if self.schema else f"{name}({self.sub})"
+        if self.kind in _VERBATIM_SUB:
+            return f"{quote_name(self.schema, self.name)}{': ' if self.name else ''}{self.sub}".strip()
+        return quote_name(self.schema, self.name, self.sub)
+
+
+_SIGNATURE_KINDS = frozenset({"routine", "operator"})
+_VERBATIM_SUB = frozenset({"cast", "publication table", "publication schema", "default privileges", "transform",
+                           "operator class", "operator family"})
+
+# One privilege: who (an empty text is PUBLIC, OWNER_LACKS is what the owner was stripped of), the letter of
+# aclitem's own notation, and whether it may be passed on.
+Grant = tuple[str, str, bool]
+OWNER_LACKS = "\x00owner"
+
+Facts = Mapping[Id, Any]
+
+
+class Dependency(NamedTuple):
+    """A row of pg_depend in names: `dependent` needs `referenced`; `type` is pg_depend's letter."""
+
+    dependent: Id
+    referenced: Id
+    type: str
+
+
+@dataclass(frozen=True, eq=False)
+class Graph:
+    """Who needs whom; both directions."""
+
+    needs: dict[Id, dict[Id, str]]
+    needed_by: dict[Id, dict[Id, str]]
+
+    @classmethod
+    def of(cls, dependencies: Iterable[tuple[Id, Id, str]]) -> Graph:
+        """Return the graph of `dependencies`; where two rows join the same two, the stronger letter (n) stays."""
+        needs: dict[Id, dict[Id, str]] = {}
+        needed_by: dict[Id, dict[Id, str]] = {}
+        for dependent, referenced, letter in dependencies:
+            if dependent == referenced:
+                continue
+            there = needs.setdefault(dependent, {})
+            if there.get(referenced) != "n":
+                there[referenced] = letter
+                needed_by.setdefault(referenced, {})[dependent] = letter
+        return cls(needs, needed_by)
+
+    def reaches(self, start: Iterable[Id], goal: Id, *, avoid: Iterable[Id] = ()) -> bool:
+        """Tell whether one of `start`, or anything that it needs at whatever depth, is `goal`."""
+        seen = set(avoid)
+        queue = [item for item in start if item not in seen]
+        while queue:
+            item = queue.pop()
+            if item == goal:
+                return True
+            if item in seen:
+                continue
+            seen.add(item)
+            queue.extend(self.needs.get(item, ()))
+        return False
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Schema:
+    """One database's schema as facts, read at one moment.
+
+    `dependencies` is kept unresolved until somebody asks, for two equal schemas never need it.
+    """
+
+    server_version_num: int
+    current_user: str
+    facts: Facts
+    comments: Mapping[Id, str]
+    grants: Mapping[Id, frozenset[Grant]]
+    labels: Mapping[tuple[Id, str], str]
+    owners: Mapping[Id, str]
+    column_order: Mapping[Id, tuple[str, ...]]
+    unmodelled: tuple[str, ...] = ()
+    with_ownership: bool = False
+    resolve: Any = field(default=None)
+
+    def __repr__(self) -> str:
+        return f"<Schema of {len(self.facts)} facts, {len(self.tables)} tables, PostgreSQL {self.server_version_num}>"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Schema) and self.fingerprint == other.fingerprint
+
+    def __hash__(self) -> int:
+        return hash(self.fingerprint)
+
+    @cached_property
+    def graph(self) -> Graph:
+        """Who needs whom in this database, from pg_depend."""
+        return Graph.of(self.resolve() if self.resolve is not None else ())
+
+    @cached_property
+    def tables(self) -> tuple[tuple[str, str], ...]:
+        """(schema, table) of every ordinary and partitioned table, sorted."""
+        return tuple(sorted(
+            (item.schema, item.name) for item, fact in self.facts.items() if item.kind == "table" and fact.relkind in "rp"
+        ))
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """SHA-256 over every fact, comment, grant and label; the order of columns is not part of it."""
+        digest = hashlib.sha256()
+        for line in self._lines():
+            digest.update(line.encode())
+            digest.update(b"\n")
+        return digest.hexdigest()
+
+    def _lines(self) -> Iterator[str]:
+        for item in sorted(self.facts):
+            yield f"{tuple(item)!r}={tuple(self.facts[item])!r}"
+        for item in sorted(self.comments):
+            yield f"comment {tuple(item)!r}={self.comments[item]!r}"
+        for item in sorted(self.grants):
+            yield f"grants {tuple(item)!r}={sorted(self.grants[item])!r}"
+        for labelled in sorted(self.labels):
+            yield f"label {labelled!r}={self.labels[labelled]!r}"
+        if self.with_ownership:
+            for item in sorted(self.owners):
+                yield f"owner {tuple(item)!r}={self.owners[item]!r}"
+
+    @cached_property
+    def children(self) -> Mapping[Id, tuple[Id, ...]]:
+        """The facts that live inside a table, view or type (columns, constraints, triggers, ...), by their container."""
+        found: dict[Id, list[Id]] = {}
+        for item in self.facts:
+            kind = item.kind
+            if kind in INSIDE_RELATION:
+                for container in RELATION_KINDS:
+                    owner = Id(container, item.schema, item.name)
+                    if owner in self.facts:
+                        found.setdefault(owner, []).append(item)
+                        break
+            elif kind == "domain constraint":
+                found.setdefault(Id("domain", item.schema, item.name), []).append(item)
+        return {container: tuple(items) for container, items in found.items()}
+
+    def relation(self, schema: str, name: str) -> Id | None:
+        """Return the table, view or materialized view of that name."""
+        for kind in RELATION_KINDS:
+            item = Id(kind, schema, name)
+            if item in self.facts:
+                return item
+        return None
+
+
+RELATION_KINDS = ("table", "view", "materialized view", "composite type")
+INSIDE_RELATION = frozenset({
+    "column", "default", "constraint", "trigger", "rule", "policy", "partition", "inheritance", "replica identity",
+    "cluster",
+})

@@ -1,0 +1,304 @@
+"""Find what differs, and what must be dropped and created again around it.
+
+The rules are the kinds' own (`kinds/`); here is only what needs both schemas, and the graph, to be answered.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from typing import Any
+
+from safemig.schema.kinds import KINDS
+from safemig.schema.kinds.base import Step
+from safemig.schema.model import Graph, Id, Schema
+
+# What PostgreSQL does not rebuild by itself around a column whose type changes.
+HINDERS_TYPE_CHANGE = frozenset({
+    "view", "materialized view", "rule", "policy", "trigger", "default", "routine", "publication table",
+})
+SWAPPABLE = frozenset({"enum", "domain", "range", "composite type"})
+
+
+class Plan:
+    """Two schemas, what differs between them, and which of it happens in place or by drop and create."""
+
+    def __init__(self, base: Schema, target: Schema, *, online: bool = False) -> None:
+        self.base, self.target, self.online = base, target, online
+        self.version = base.server_version_num
+        self.kinds = KINDS
+        self.added = {item for item in target.facts if item not in base.facts}
+        self.removed = {item for item in base.facts if item not in target.facts}
+        self.changed = {item for item, fact in target.facts.items() if item in base.facts and base.facts[item] != fact}
+        self.replaced: set[Id] = set()
+        self.swapped: set[Id] = set()
+        self.retyped: set[Id] = set()
+        self.alterations: dict[Id, list[Step]] = {}
+        self.created: set[Id] = set(self.added)
+        self.dropped: set[Id] = set(self.removed)
+        self._creators: dict[Id, Id] = {}
+        self._parents: dict[int, dict[Id, list[Id]]] = {}
+        self._with_children: set[Id] | None = None
+        if self.added or self.removed or self.changed:
+            self._decide()
+
+    # -- deciding ----------------------------------------------------------------------------------------------
+
+    def _decide(self) -> None:
+        """Repeat until nothing more is found: what cannot be altered is replaced, and so is what stands on it."""
+        for item in sorted(self.changed):
+            if not self._alters(item):
+                self._replace(item)
+        queue = deque(sorted(self.dropped | self.swapped | self.retyped))
+        seen: set[Id] = set()
+        while queue:
+            item = queue.popleft()
+            if item in seen:
+                continue
+            seen.add(item)
+            for dependent in sorted(self._to_rebuild(item)):
+                if dependent in self.replaced or dependent in self.removed:
+                    continue
+                self._replace(dependent)
+                queue.append(dependent)
+        # What was decided first may read differently now that more is replaced.
+        self.alterations = {}
+        for item in sorted(self.changed - self.replaced - self.swapped):
+            steps = self.kinds[item.kind].alter(item, self.base.facts[item], self.target.facts[item], self)
+            self.alterations[item] = steps or []
+
+    def _alters(self, item: Id) -> bool:
+        old, new = self.base.facts[item], self.target.facts[item]
+        steps = self.kinds[item.kind].alter(item, old, new, self)
+        if steps is None:
+            return False
+        self.alterations[item] = steps
+        if item.kind == "column" and old.type != new.type:
+            self.retyped.add(item)
+        return True
+
+    def _replace(self, item: Id) -> None:
+        if item.kind in SWAPPABLE and self.stored_in_columns(item):
+            self.swapped.add(item)
+            return
+        self.replaced.add(item)
+        self.created.add(item)
+        self.dropped.add(item)
+        self.alterations.pop(item, None)
+        for inner in self._inner(item):
+            if inner in self.base.facts and inner in self.target.facts and inner not in self.replaced:
+                self._replace(inner)
+
+    def _inner(self, item: Id) -> Sequence[Id]:
+        """What is lost with a drop, and so must be created again."""
+        if item.kind == "column":
+            default = Id("default", *item[1:])
+            return (default,) if default in self.base.facts else ()
+        return self.base.children.get(item, ())
+
+    def _to_rebuild(self, item: Id) -> list[Id]:
+        """Surviving facts that stand on `item`, which goes or changes its type, and hinder it."""
+        found = []
+        facts = self.target.facts
+        for dependent in self.base.graph.needed_by.get(item, ()):
+            if dependent not in facts or not self.kinds[dependent.kind].rebuildable:
+                continue
+            if item in self.retyped:
+                hinders = dependent.kind in HINDERS_TYPE_CHANGE
+                if dependent.kind == "default" and not self.is_generated(Id("column", *dependent[1:]), self.base):
+                    hinders = False
+                if dependent.kind == "routine" and self.base.facts[dependent].language != "sql":
+                    hinders = False
+                if hinders:
+                    found.append(dependent)
+            elif item in self.swapped:
+                found.append(dependent)
+            elif dependent in self.alterations and item not in self.target.graph.needs.get(dependent, ()):
+                continue  # altered in place, and needs it no more
+            else:
+                found.append(dependent)
+        if item in self.swapped:
+            for column in self.stored_in_columns(item):
+                found += [
+                    dependent for dependent in self.base.graph.needed_by.get(column, ())
+                    if dependent in facts and dependent.kind in HINDERS_TYPE_CHANGE and dependent.kind != "default"
+                ]
+        return found
+
+    # -- questions that the kinds ask -----------------------------------------------------------------------------
+
+    def created_by(self, item: Id) -> Id:
+        """Return the object whose CREATE makes `item`: itself, or what it comes with."""
+        if item not in self._creators:
+            self._creators[item] = item
+            fact = self.target.facts.get(item)
+            outer = None if fact is None else self.kinds[item.kind].created_with(item, fact, self)
+            if outer is not None:
+                self._creators[item] = self.created_by(outer)
+        return self._creators[item]
+
+    def dropped_by(self, item: Id) -> Id:
+        outer = self.kinds[item.kind].dropped_with(item, self.base.facts[item], self)
+        return item if outer is None else self.dropped_by(outer)
+
+    def stored_in_columns(self, item: Id) -> list[Id]:
+        """The surviving columns that are made of a type."""
+        return [
+            dependent for dependent in sorted(self.base.graph.needed_by.get(item, ()))
+            if dependent.kind == "column" and dependent in self.target.facts
+            and Id("table", dependent.schema, dependent.name) in self.target.facts
+            and item in self.target.graph.needs.get(dependent, ())
+        ]
+
+    def has_typed_tables(self, item: Id) -> bool:
+        return any(dependent.kind == "table" for dependent in self.base.graph.needed_by.get(item, ()))
+
+    def table_of(self, item: Id) -> Any:
+        return self.target.facts.get(Id("table", item.schema, item.name)) or self.base.facts.get(Id("table", item.schema, item.name))
+
+    def table_keyword(self, item: Id) -> str:
+        table = self.table_of(item)
+        if table is None:
+            return "MATERIALIZED VIEW" if self.is_materialized_view(item) else "VIEW"
+        return "FOREIGN TABLE" if table.relkind == "f" else "TABLE"
+
+    def is_materialized_view(self, item: Id) -> bool:
+        found = Id("materialized view", item.schema, item.name)
+        return found in self.target.facts or (found in self.base.facts and Id("table", item.schema, item.name) not in self.target.facts)
+
+    def is_partitioned(self, item: Id) -> bool:
+        table = self.table_of(item)
+        return table is not None and table.relkind == "p"
+
+    def is_partitioned_index(self, fact: Any, schema: Schema | None = None) -> bool:
+        table = (schema or self.target).facts.get(Id("table", fact.table_schema, fact.table))
+        return table is not None and table.relkind == "p"
+
+    def is_generated(self, column: Id, schema: Schema) -> bool:
+        fact = schema.facts.get(column)
+        return fact is not None and bool(fact.generated)
+
+    def expression_differs(self, column: Id) -> bool:
+        default = Id("default", *column[1:])
+        return self.base.facts.get(default) != self.target.facts.get(default)
+
+    def usual_storage(self, column: Id) -> str:
+        """What SET STORAGE DEFAULT would say, for servers before 16."""
+        type_name = self.target.facts[column].type
+        return "MAIN" if type_name.startswith(("numeric", "inet", "cidr")) else "EXTENDED"
+
+    def is_volatile(self, default: Id) -> bool:
+        text = self.target.facts[default].expression
+        return any(word in text for word in ("nextval(", "random(", "uuid", "clock_timestamp(", "timeofday("))
+
+    def uses_labels(self, enum: Id, labels: Sequence[str]) -> bool:
+        """Tell whether anything that this script writes says one of the new `labels` of `enum`."""
+        from safemig.sql.identifiers import quote_literal, quote_name
+
+        said = [f"{quote_literal(label).strip()}::{quote_name(enum.schema, enum.name)}" for label in labels]
+        return any(
+            word in repr(self.target.facts[item]).replace("\\'", "'")
+            for item in self.added | self.changed | self.replaced
+            for word in said
+            if item != enum
+        )
+
+    def stands_apart(self, item: Id, container: Id | None = None) -> bool:
+        """Tell whether `item` needs something that needs its own table: then it cannot be part of its CREATE."""
+        container = container or Id("table", item.schema, item.name)
+        return _comes_back(self.target.graph, item, container)
+
+    def must_go_first(self, item: Id, container: Id) -> bool:
+        """Tell whether `item` needs something that needs its own container: then it must be dropped before both."""
+        if container.kind == "column":
+            container = Id("table", container.schema, container.name)
+        return _comes_back(self.base.graph, item, container)
+
+    def references_dropped(self, item: Id, container: Id) -> bool:
+        return any(
+            (needed.kind == "table" and needed != container and needed in self.dropped)
+            or (needed.kind == "column" and Id("table", needed.schema, needed.name) in self.dropped
+            and Id("table", needed.schema, needed.name) != container)
+            for needed in self.base.graph.needs.get(item, ())
+        )
+
+    # -- parents and partitions -------------------------------------------------------------------------------------
+
+    def _parent_tables(self, schema: Schema) -> dict[Id, list[Id]]:
+        found = self._parents.get(id(schema))
+        if found is None:
+            found = {}
+            for item, fact in schema.facts.items():
+                if item.kind in ("partition", "inheritance"):
+                    found.setdefault(Id("table", item.schema, item.name), []).append(Id("table", fact.parent_schema, fact.parent))
+            self._parents[id(schema)] = found
+        return found
+
+    def parent_columns(self, column: Id, schema: Schema) -> list[Id]:
+        """The columns of the same name in the parents of `column`'s table."""
+        if column.kind != "column":
+            return []
+        parents = self._parent_tables(schema).get(Id("table", column.schema, column.name), ())
+        found = (Id("column", parent.schema, parent.name, column.sub) for parent in parents)
+        return [item for item in found if item in schema.facts]
+
+    def has_children(self, item: Id) -> bool:
+        """Tell whether the table of `item` has partitions or children, before or after."""
+        if self._with_children is None:
+            self._with_children = {
+                parent for schema in (self.base, self.target) for parents in self._parent_tables(schema).values() for parent in parents
+            }
+        return Id("table", item.schema, item.name) in self._with_children
+
+    def children_lack(self, item: Id) -> bool:
+        return False
+
+    def inherits_throughout(self, item: Id, parent: Id) -> bool:
+        """Tell whether the table of `item` is a child of `parent`'s before, during and after."""
+        for link in (Id("partition", item.schema, item.name),
+                     Id("inheritance", item.schema, item.name, f"{parent.schema}.{parent.name}")):
+            if link in self.base.facts and link in self.target.facts and link not in self.replaced:
+                fact = self.base.facts[link]
+                if (fact.parent_schema, fact.parent) == (parent.schema, parent.name):
+                    return True
+        return False
+
+    def parent_does(self, item: Id, *attributes: str) -> bool:
+        """Tell whether a parent's column changes in the same way, which PostgreSQL passes on to `item`."""
+        old, new = self.base.facts[item], self.target.facts[item]
+        for parent in self.parent_columns(item, self.target):
+            if parent not in self.base.facts or not self.inherits_throughout(item, parent):
+                continue
+            before, after = self.base.facts[parent], self.target.facts[parent]
+            if all(
+                getattr(before, name) == getattr(old, name) and getattr(after, name) == getattr(new, name) for name in attributes
+            ):
+                return True
+        return False
+
+    def inherited_default(self, item: Id) -> Id | None:
+        return None
+
+    def parent_constraint(self, item: Id, schema: Schema | None = None) -> Id | None:
+        schema = schema or self.target
+        name = schema.facts[item].parent or item.sub
+        for parent in self._parent_tables(schema).get(Id("table", item.schema, item.name), ()):
+            found = Id("constraint", parent.schema, parent.name, name)
+            if found in schema.facts:
+                return found
+        return None
+
+    def indexes_of(self, table: Id, schema: Schema) -> list[Id]:
+        return [item for item in schema.graph.needed_by.get(table, ()) if item.kind == "index"]
+
+    def attached_anew(self, item: Id) -> bool:
+        return Id("partition", item.schema, item.name) in self.created
+
+    def detached(self, item: Id) -> bool:
+        return Id("partition", item.schema, item.name) in self.dropped
+
+
+def _comes_back(graph: Graph, item: Id, container: Id) -> bool:
+    own = {needed for needed in graph.needs.get(item, ()) if needed[1:3] == container[1:3] and needed.kind in ("table", "column", "domain")}
+    start = [needed for needed in graph.needs.get(item, ()) if needed not in own and needed.kind not in ("sequence", "extension")]
+    return bool(start) and graph.reaches(start, container)

@@ -1,0 +1,48 @@
+"""Give a type in use a new definition that ALTER TYPE cannot: a new type, every column converted, the old one dropped."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from safemig.schema.kinds.base import Step
+from safemig.schema.model import Id
+from safemig.sql.identifiers import quote_identifier, quote_name
+from safemig.sql.locks import LockMode
+
+if TYPE_CHECKING:
+    from safemig.schema.plan import Plan
+
+
+def swap_steps(item: Id, plan: Plan) -> list[Step]:
+    """Return the statements, in order; dependents that hinder them are dropped before and created after."""
+    old, new = plan.base.facts[item], plan.target.facts[item]
+    kind = plan.kinds[item.kind]
+    word = kind.keyword
+    aside = f"{item.name[:54]}__old"
+    destructive, why = True, f"every column made of {item.dotted} is converted, and the conversion may fail or lose values"
+    if item.kind == "enum":
+        gone = [label for label in old.labels if label not in new.labels]
+        if gone:
+            words = ", ".join(repr(label) for label in gone)
+            why = f"the enum {item.dotted} loses {words}: fails where a row still holds it"
+        else:
+            destructive = False
+            why = f"the enum {item.dotted} is made anew, for its values cannot be put in that order in place"
+    rule = "enum-rebuild" if item.kind == "enum" else "alter-type-lossy"
+    steps = [Step(f"ALTER {word} {quote_name(item.schema, item.name)} RENAME TO {quote_identifier(aside)}", why,
+                  destructive=destructive, rule=rule)]
+    steps += [Step(step.sql, why, destructive=destructive, rule=rule) for step in kind.create(item, new, plan)]
+    for column in plan.stored_in_columns(item):
+        if any(parent in plan.base.facts for parent in plan.parent_columns(column, plan.base)):
+            continue  # converted with its parent's
+        fact = plan.target.facts[column]
+        if plan.base.facts[column].type != fact.type:
+            continue
+        name = quote_identifier(column.sub)
+        using = "" if fact.generated else f" USING {name}::text{'[]' if fact.type.endswith('[]') else ''}::{fact.type}"
+        steps.append(Step(
+            f"ALTER {plan.table_keyword(column)} {quote_name(column.schema, column.name)} ALTER COLUMN {name} TYPE {fact.type}{using}",
+            why, destructive=destructive, rule=rule, lock=LockMode.ACCESS_EXCLUSIVE, rewrites=True,
+        ))
+    steps.append(Step(f"DROP {word} {quote_name(item.schema, aside)}", why, destructive=destructive, rule=rule))
+    return steps

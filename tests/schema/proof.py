@@ -1,0 +1,139 @@
+"""The proof of one pair of schemas: there by our script, judged by pg_dump, and back again."""
+
+from __future__ import annotations
+
+import itertools
+import subprocess
+from dataclasses import dataclass
+
+import psycopg
+
+from safemig.postgres.catalog import SchemaFilter, read_schema
+from safemig.postgres.server import ThrowawayServer
+from safemig.schema import Schema, SchemaDiff, compare
+from safemig.schema.dumps import differences
+
+_numbers = itertools.count(1)
+OWNED = SchemaFilter(ownership=True)
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two schemas. `common` is loaded into both; `since` is the first PostgreSQL that knows what is in them."""
+
+    name: str
+    base: str
+    target: str
+    common: str = ""
+    since: int = 13
+    destructive: bool | None = None  # whether the way there must say that something is lost; None: not asked
+    ownership: bool = False
+
+
+def load(url: str, *scripts: str) -> None:
+    with psycopg.connect(url, autocommit=True) as connection:
+        for script in scripts:
+            if script.strip():
+                connection.execute(script.encode())
+
+
+def read(url: str, ownership: bool = False) -> Schema:
+    with psycopg.connect(url, autocommit=True) as connection:
+        return read_schema(connection, SchemaFilter(ownership=ownership))
+
+
+def dump(server: ThrowawayServer, url: str, *, owners: bool = False) -> str:
+    """Return what pg_dump says of a database's schema."""
+    command = [str(server.programs.path("pg_dump")), "--schema-only", *(() if owners else ("--no-owner",)), url]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+
+
+def identities(url: str) -> dict[str, object]:
+    """Which table is which, and which column: what a script must not change unsaid."""
+    with psycopg.connect(url, autocommit=True) as connection:
+        rows = connection.execute(
+            "SELECT n.nspname, c.relname, c.oid::int8, a.attname, a.attnum FROM pg_class c JOIN pg_namespace n"
+            " ON n.oid = c.relnamespace JOIN pg_attribute a ON a.attrelid = c.oid"
+            " WHERE c.relkind IN ('r', 'p') AND a.attnum > 0 AND NOT a.attisdropped"
+            " AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'"
+        ).fetchall()
+    return {f"{schema}.{table}.{column}": (oid, number) for schema, table, oid, column, number in rows}
+
+
+def prove(server: ThrowawayServer, pair: Pair, *, online: bool = False) -> list[str]:
+    """Return what is wrong with the way from base to target and back; nothing when it is right."""
+    number = next(_numbers)
+    names = [f"proof_{number}_base", f"proof_{number}_target"]
+    try:
+        base_url, target_url = (server.create_database(name) for name in names)
+        load(base_url, pair.common, pair.base)
+        load(target_url, pair.common, pair.target)
+        return _prove(server, pair, base_url, target_url, online)
+    finally:
+        for name in names:
+            server.drop_database(name)
+
+
+def _prove(server: ThrowawayServer, pair: Pair, base_url: str, target_url: str, online: bool) -> list[str]:
+    base, target = read(base_url, pair.ownership), read(target_url, pair.ownership)
+    there = compare(base, target)
+    if pair.destructive is not None:
+        losing = any(statement.destructive for statement in there.statements)
+        if losing != pair.destructive:
+            return [f"destructive is {losing}:\n{there.sql}"]
+    dump_base = dump(server, base_url, owners=pair.ownership)
+    dump_target = dump(server, target_url, owners=pair.ownership)
+    before = identities(base_url)
+    problems = _apply(base_url, there, online)
+    if problems:
+        return problems
+    after = identities(base_url)
+    problems += _silent(before, after, there)
+    problems += _compare(server, base_url, target, dump_target, pair, f"there:\n{_script(there, online)}")
+    if problems:
+        return problems
+    back = compare(read(base_url, pair.ownership), base)
+    problems = _apply(base_url, back, online)
+    if problems:
+        return [f"back: {problem}" for problem in problems]
+    return _compare(server, base_url, base, dump_base, pair, f"back:\n{_script(back, online)}")
+
+
+def _script(diff: SchemaDiff, online: bool) -> str:
+    return diff.render(destructive=True, online=online)
+
+
+def _apply(url: str, diff: SchemaDiff, online: bool) -> list[str]:
+    with psycopg.connect(url, autocommit=True) as connection:
+        try:
+            if online:
+                for _, statements in diff.segments:
+                    for statement in statements:
+                        connection.execute(statement.sql.encode())
+            elif not diff.is_empty:
+                connection.execute(diff.sql.encode())  # one simple query: one transaction
+        except psycopg.Error as error:
+            return [f"does not apply: {error}\n{_script(diff, online)}"]
+    return []
+
+
+def _silent(before: dict[str, object], after: dict[str, object], diff: SchemaDiff) -> list[str]:
+    losing = " ".join(" ".join(statement.objects) for statement in diff.statements if statement.destructive)
+    return [
+        f"recreated without saying so: {name}"
+        for name in before
+        if name in after and before[name] != after[name] and name.replace('"', "") not in losing.replace('"', "")
+    ]
+
+
+def _compare(server: ThrowawayServer, url: str, wanted: Schema, wanted_dump: str, pair: Pair, what: str) -> list[str]:
+    found = []
+    now = read(url, pair.ownership)
+    rest = compare(now, wanted)
+    if not rest.is_empty:
+        found.append(f"a second comparison is not empty ({what}):\n{rest.sql}\n{rest.changes}")
+    elif now.fingerprint != wanted.fingerprint:
+        found.append(f"the fingerprint differs ({what})")
+    left = [line for line in differences(dump(server, url, owners=pair.ownership), wanted_dump)
+            if not line.startswith("in another order")]
+    return found + ([f"pg_dump differs ({what}):\n" + "\n".join(left)] if left else [])
