@@ -6,42 +6,161 @@ another safemig, or none.
 
 from __future__ import annotations
 
+import asyncio
+import contextvars
+import os
+import signal
 import sys
 import tempfile
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
+from jupyter_client.asynchronous.client import AsyncKernelClient
 from jupyter_client.kernelspec import KernelSpec
 from jupyter_client.manager import AsyncKernelManager
 
+Ask = Callable[[str], str]
 
-class OwnKernelManager(AsyncKernelManager):
-    """Start a kernel from this interpreter; ask no registry of kernels."""
+
+class AnsweringClient(AsyncKernelClient):
+    """A client that passes the kernel's questions (`input()`) on to a person, where there is one."""
+
+    ask: Ask | None = None
+    _answering: asyncio.Task[None] | None = None
 
     @property
-    def kernel_spec(self) -> KernelSpec:
-        """The one kernel there is."""
-        return KernelSpec(
-            argv=[sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"],
-            display_name="Python 3 (safemig)",
-            language="python",
-        )
+    def allow_stdin(self) -> bool:
+        """Tell the kernel whether somebody can answer; nbclient would always say no."""
+        return self.ask is not None
+
+    @allow_stdin.setter
+    def allow_stdin(self, _: bool) -> None:
+        pass
+
+    def execute(self, code: str, **options: Any) -> Any:  # type: ignore[override]
+        """Send a cell, and answer what it asks meanwhile."""
+        self._stop_answering()
+        if self.ask is not None:
+            self._answering = asyncio.ensure_future(self._answer(self.ask))
+        return super().execute(code, **options)
+
+    def stop_channels(self) -> None:
+        """Close the connection to the kernel."""
+        self._stop_answering()
+        super().stop_channels()
+
+    async def _answer(self, ask: Ask) -> None:
+        while True:
+            message = await self.stdin_channel.get_msg()
+            self.input(await _asked(ask, message["content"]["prompt"]))
+
+    def _stop_answering(self) -> None:
+        if self._answering is not None and not self._answering.get_loop().is_closed():
+            self._answering.cancel()
+        self._answering = None
+
+
+async def _asked(ask: Ask, prompt: str) -> str:
+    """Ask in a thread that does not keep the process alive: an interrupted question must not wait for an answer."""
+    loop = asyncio.get_running_loop()
+    answer: asyncio.Future[str] = loop.create_future()
+    # In a notebook, `input()` finds the cell that asks through a context variable.
+    context = contextvars.copy_context()
+
+    def work() -> None:
+        try:
+            text = context.run(ask, prompt)
+        except BaseException:  # noqa: BLE001  Ctrl-D, or an interrupted cell: no answer, which approves nothing
+            text = ""
+        loop.call_soon_threadsafe(lambda: None if answer.done() else answer.set_result(text))
+
+    threading.Thread(target=work, daemon=True, name="safemig-gate").start()
+    return await answer
+
+
+class OwnKernel:
+    """One kernel of this interpreter, in a private folder; `manager_class` is what nbclient starts it by."""
+
+    def __init__(self, folder: Path, ask: Ask | None) -> None:
+        self._manager: AsyncKernelManager | None = None
+        kernel = self
+        # The outer notebook's context, for asking there; nbclient runs us in threads of its own.
+        context = contextvars.copy_context()
+        asked = (lambda prompt: context.copy().run(ask, prompt)) if ask else None
+
+        class Manager(AsyncKernelManager):
+            """Start the kernel from this interpreter; ask no registry of kernels."""
+
+            def __init__(self, **arguments: Any) -> None:
+                arguments |= {"transport": "ipc", "ip": str(folder / "k"), "connection_file": str(folder / "k.json")}
+                super().__init__(**arguments)
+                kernel._manager = self
+
+            @property
+            def kernel_spec(self) -> KernelSpec:
+                return KernelSpec(
+                    argv=[sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"],
+                    display_name="Python 3 (safemig)",
+                    language="python",
+                )
+
+            def client(self, **arguments: Any) -> AnsweringClient:  # type: ignore[override]
+                client = super().client(**arguments)
+                assert isinstance(client, AnsweringClient)  # noqa: S101 - by `client_factory` below
+                client.ask = asked
+                return client
+
+            def _client_factory_default(self) -> type[AnsweringClient]:
+                return AnsweringClient
+
+        self.manager_class = Manager
+
+    def interrupt(self) -> bool:
+        """Interrupt what the kernel does; False where there is none that could be."""
+        provisioner = getattr(self._manager, "provisioner", None)
+        pid = getattr(provisioner, "pid", None)
+        if not pid:
+            return False
+        try:
+            os.kill(pid, signal.SIGINT)
+        except ProcessLookupError:
+            return False
+        return True
 
 
 @contextmanager
-def own_kernel() -> Iterator[type[OwnKernelManager]]:
-    """Give a manager whose kernels talk through Unix sockets in a private folder: no port, nobody else can listen."""
+def own_kernel(ask: Ask | None = None) -> Iterator[OwnKernel]:
+    """Give a kernel that talks through Unix sockets in a private folder: no port, nobody else can listen.
+
+    Meanwhile Ctrl-C and SIGTERM interrupt the kernel, not the one who records it: the statement is cancelled on the
+    server, and what the cell says to that is in the record. A second Ctrl-C ends the recording too.
+    """
     # Jupyter's own runtime folder may be too long for a socket's path (108 bytes).
     with tempfile.TemporaryDirectory(prefix="safemig-") as folder:
+        kernel = OwnKernel(Path(folder), ask)
+        with _interrupts(kernel):
+            yield kernel
 
-        class PrivateKernelManager(OwnKernelManager):
-            def __init__(self, **arguments: object) -> None:
-                super().__init__(
-                    transport="ipc",
-                    ip=str(Path(folder) / "k"),
-                    connection_file=str(Path(folder) / "k.json"),
-                    **arguments,
-                )
 
-        yield PrivateKernelManager
+@contextmanager
+def _interrupts(kernel: OwnKernel) -> Iterator[None]:
+    if threading.current_thread() is not threading.main_thread():
+        yield  # only the main thread may set a handler
+        return
+    interrupted = False
+
+    def interrupt(_signal: int, _frame: object) -> None:
+        nonlocal interrupted
+        if interrupted or not kernel.interrupt():
+            raise KeyboardInterrupt
+        interrupted = True
+
+    former = {each: signal.signal(each, interrupt) for each in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for each, handler in former.items():
+            signal.signal(each, handler)

@@ -68,6 +68,11 @@ class Outcome:
         return next((each for each in reversed(self.results) if each.kind == kind), None)
 
 
+def answer_of(verb: str) -> str:
+    """Return the kind of result that answers `verb`, "" for a verb that has none."""
+    return _ANSWERS.get(verb, "")
+
+
 def read_outcome(verb: str, notebook: Any, *, ended: bool = True) -> Outcome:
     """Return what came of `verb`'s run; `ended` is False where the kernel or a person cut it short.
 

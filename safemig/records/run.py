@@ -18,7 +18,7 @@ from safemig.records import ledger
 from safemig.records.files import locked, make_folder, write_atomically
 from safemig.records.names import RUNNING, RecordName
 from safemig.records.notebooks import notebook_bytes, read_notebook
-from safemig.records.outcome import Outcome, RecordedError, RecordedResult, read_outcome
+from safemig.records.outcome import Outcome, RecordedError, RecordedResult, answer_of, read_outcome
 from safemig.records.papermill_io import runbooks_folder
 from safemig.records.parameters import check_parameters, parameters_of
 from safemig.records.redaction import redact_notebook, redactor
@@ -44,8 +44,9 @@ class RecordRun:
 
     @property
     def answer(self) -> RecordedResult | None:
-        """The result that the run ended with."""
-        return self.results[-1] if self.results else None
+        """The result that answers the verb; where it did not come to that, the last one there is."""
+        kind = answer_of(self.verb)
+        return next((each for each in reversed(self.results) if each.kind == kind), next(reversed(self.results), None))
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,12 +63,14 @@ def run_runbook(
     parameters: Mapping[str, Any] | None = None,
     *,
     listen: Callable[[Progress], None] | None = None,
+    ask: Callable[[str], str] | None = None,
     folder: Path | None = None,
 ) -> RecordRun:
     """Run the runbook `verb` in the project's folder with this interpreter; leave the notebook and its HTML.
 
     The record is there from the first moment, named RUNNING, and is renamed to its verdict at the end, also when the
-    run fails or is interrupted. `folder` is where the runbooks are, by default those that safemig ships.
+    run fails or is interrupted. `ask` puts the gate's question to a person and returns the answer; without it, what
+    was not approved by a parameter is refused. `folder` is where the runbooks are, by default those that safemig ships.
 
     Raises:
         SettingsError: no such runbook, an unknown or secret parameter, a folder that cannot be written. Nothing ran.
@@ -94,7 +97,7 @@ def run_runbook(
     writer.write(notebook_bytes(notebook).decode(), str(path))
     ended = False
     try:
-        ended = _execute(notebook, writer, given, settings, listen)
+        ended = _execute(notebook, writer, given, settings, listen, ask)
     finally:  # also when something of papermill's own went wrong: what was written is the record
         executed = read_notebook(path)
         outcome = read_outcome(verb, executed, ended=ended)
@@ -116,7 +119,7 @@ def _claim(home: Path, name: RecordName) -> tuple[RecordName, Path]:
 
 def _execute(
     notebook: Any, writer: RecordWriter, given: Mapping[str, Any], settings: Settings,
-    listen: Callable[[Progress], None] | None,
+    listen: Callable[[Progress], None] | None, ask: Callable[[str], str] | None,
 ) -> bool:  # fmt: skip
     """Run the notebook; tell whether it came to an end of its own."""
     from nbclient.exceptions import DeadKernelError
@@ -130,7 +133,7 @@ def _execute(
     papermill_io.register(SCHEME, writer)
     ended = False
     try:
-        with own_kernel() as manager:
+        with own_kernel(ask) as kernel:
             execute_notebook(
                 notebook,
                 f"{SCHEME}record.ipynb",
@@ -138,7 +141,7 @@ def _execute(
                 kernel_name="python3",
                 language="python",
                 progress_bar=False,
-                kernel_manager_class=manager,
+                kernel_manager_class=kernel.manager_class,
                 resources={"metadata": {"path": str(settings.folder)}},
                 **hooks,
             )

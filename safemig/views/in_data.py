@@ -13,7 +13,7 @@ from typing import Any
 from safemig.views import numbers
 
 # What a reader of the JSON should not have to compute: these properties go in beside the fields.
-_DERIVED = ("verdict", "is_ready", "is_valid", "seconds", "is_empty", "server_version", "fixed_sql")
+_DERIVED = ("verdict", "is_ready", "is_valid", "seconds", "is_empty", "summary", "server_version", "fixed_sql")
 
 
 def as_data(value: Any) -> Any:

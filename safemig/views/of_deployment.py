@@ -7,7 +7,6 @@ from safemig.views import numbers
 from safemig.views.document import Badge, Block, Bullets, Document, Inline, Mono, Strong, Table, Tone
 from safemig.views.pictures import timeline
 from safemig.views.shared_parts import (
-    change_counts,
     change_list,
     check_table,
     failed_checks,
@@ -42,7 +41,7 @@ def build(result: Deployment) -> Document:
         *([run_steps(result.steps)] if result.steps else []),
         *step_errors(result.steps),
         *failed_checks(result.validation),
-        *(change_list(result.diff, f"Schema: {change_counts(result.diff)}") if result.diff else ()),
+        *(change_list(result.diff, f"Schema: {result.diff.summary}") if result.diff else ()),
         *row_table(result.rows),
         *([check_table("Validation", result.validation)] if result.validation else []),
         *([Bullets("Notes", result.notes)] if result.notes else []),

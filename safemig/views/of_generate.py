@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from safemig.results import Generated
 from safemig.views.document import Badge, Block, Bullets, Callout, Document, Inline, Mono, Strong
-from safemig.views.shared_parts import change_counts, change_list, check_table, sql_listing
+from safemig.views.shared_parts import change_list, check_table, sql_listing
 
 
 def build(result: Generated) -> Document:
@@ -15,7 +15,7 @@ def build(result: Generated) -> Document:
         )
     equal = not result.remaining
     headline: list[Inline] = [
-        Strong(change_counts(result.diff)),
+        Strong(result.diff.summary),
         Mono(str(result.path)),
         *(Mono(str(each)) for each in result.further_paths),
         Badge(result.proof or ("proven" if equal else "not proven"), "ok" if equal else "warning"),

@@ -7,7 +7,7 @@ from safemig.views import numbers
 from safemig.views.document import Badge, Block, Bullets, Document, Inline, Mono, Strong
 from safemig.views.of_backup import VERIFIED
 from safemig.views.pictures import blocking_bars, blocking_of_steps
-from safemig.views.shared_parts import change_counts, change_list, row_table, run_steps, statements, step_errors
+from safemig.views.shared_parts import change_list, row_table, run_steps, statements, step_errors
 
 
 def build(result: Rehearsal) -> Document:
@@ -24,7 +24,7 @@ def build(result: Rehearsal) -> Document:
         Mono(f"plan {result.plan_id}"),
         Strong("on a copy with its data" if result.mode == "data" else "on a copy without data"),
         f"PostgreSQL {result.server_version}",
-        change_counts(result.diff),
+        result.diff.summary,
         numbers.seconds(result.seconds),
     ]
     picture = blocking_bars(blocking_of_steps(result.steps), estimated=False)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from safemig.schema import SchemaDiff
+from safemig.schema import SchemaDiff, Statement
 from safemig.views import numbers
-from safemig.views.document import Badge, Block, Bullets, Document, Inline, Line, Listing
-from safemig.views.shared_parts import change_counts, change_list
+from safemig.views.document import Badge, Block, Bullets, Document, Inline, Line, Listing, Tone
+from safemig.views.shared_parts import change_list
 
 
 def build(result: SchemaDiff) -> Document:
@@ -14,7 +14,7 @@ def build(result: SchemaDiff) -> Document:
         return Document(Badge("EQUAL", "ok"), ("the two schemas are the same",), _notes(result))
     destructive = sum(each.destructive for each in result.statements)
     headline: list[Inline] = [
-        change_counts(result),
+        result.summary,
         numbers.counted(len(result.statements), "statement"),
     ]
     if destructive:
@@ -38,11 +38,17 @@ def _notes(result: SchemaDiff) -> tuple[Block, ...]:
 def _statements(result: SchemaDiff) -> Listing:
     lines: list[Line] = []
     for statement in result.statements:
+        sign, tone = _mark(statement)
         if statement.destructive:
-            lines.append(Line(f"-- destructive: {statement.why}", sign="✖", tone="error"))
-        for text in statement.sql.strip().splitlines():
-            lines.append(
-                Line(text, None, "✖" if statement.destructive else " ", "error" if statement.destructive else None)
-            )
+            lines.append(Line(f"-- destroys: {statement.why}", None, sign, tone))
+        elif statement.blocked:
+            lines.append(Line(f"-- needs the destructive one: {statement.blocked}", None, sign, tone))
+        lines += [Line(text, None, sign, tone) for text in statement.sql.strip().splitlines()]
     numbered = tuple(Line(line.text, i, line.sign, line.tone) for i, line in enumerate(lines, 1))
-    return Listing("SQL, in order (✖ destroys)", numbered)
+    return Listing("SQL, in order (✖ destroys, ▲ only together with what destroys)", numbered)
+
+
+def _mark(statement: Statement) -> tuple[str, Tone | None]:
+    if statement.destructive:
+        return "✖", "error"
+    return ("▲", "warning") if statement.blocked else (" ", None)

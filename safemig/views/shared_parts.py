@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
-from typing import Any
 
 from safemig.results import Check, RowChange, Step, TableContent, Target
+from safemig.schema import SchemaDiff
 from safemig.views import numbers
 from safemig.views.document import (
     Badge,
@@ -31,7 +30,6 @@ _STEP_TONES: dict[str, Tone] = {
     "rolled back": "warning",
     "not run": "waiting",
 }
-_SIGNS = {"add": "+", "change": "~", "remove": "-"}
 _MOST_UNCHANGED_ROWS = 12
 
 
@@ -183,16 +181,7 @@ def content_table(tables: Sequence[TableContent], title: str) -> Details:
     )
 
 
-def change_counts(diff: Any) -> str:
-    """Return `3 changes: +1 column, ~1 type, -1 index`."""
-    if not diff.changes:
-        return "no change"
-    counts = Counter((_SIGNS[each.action], each.kind) for each in diff.changes)
-    parts = ", ".join(f"{sign}{number} {kind}" for (sign, kind), number in counts.items())
-    return f"{numbers.counted(len(diff.changes), 'change')}: {parts}"
-
-
-def change_list(diff: Any, title: str = "Schema changes") -> tuple[Block, ...]:
+def change_list(diff: SchemaDiff, title: str = "Schema changes") -> tuple[Block, ...]:
     """Return each change with its sign: before on the left, after on the right."""
     if not diff.changes:
         return ()

@@ -1,0 +1,5 @@
+"""`python -m safemig` is the command `safemig`."""
+
+from safemig.cli import main
+
+main()

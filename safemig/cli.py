@@ -1,0 +1,313 @@
+"""The command `safemig`: every verb, its exit code the contract's, results on standard output, the rest on error.
+
+A verb that acts runs its runbook, so that it leaves a record. Verbs that only answer a question (review, plan, status,
+diff, records, help) ask the Python API; review and status leave a record with `--record`.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import click
+
+from safemig import __version__
+
+if TYPE_CHECKING:
+    from safemig.project import Project
+    from safemig.records import Progress
+    from safemig.result import Result
+
+TARGET = click.option("--target", default="production", show_default=True, help="The environment that this is about.")
+ACCEPT = click.option(
+    "--accept", multiple=True, metavar="RULE:OBJECT:REASON", help="Accept a finding by name, with a reason. Repeatable."
+)
+APPROVE = click.option("--approve", default="", metavar="ID", help="The id that you approve; else it is asked for.")
+RENAMES = click.option(
+    "--rename",
+    "renames",
+    multiple=True,
+    metavar="OLD=NEW",
+    help="A rename, such as public.users.mail=email. Repeatable.",
+)
+
+
+class _Group(click.Group):
+    """Verbs in the order of the workflow, as the help shows them."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002  click's signature
+        return list(self.commands)
+
+
+@click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(__version__, prog_name="safemig")
+@click.option("--project", "folder", default=".", metavar="DIR", help="The project's folder, or one below it.")
+@click.pass_context
+def safemig(context: click.Context, folder: str) -> None:
+    """Take PostgreSQL schema changes from staging to a production that holds data, and prove each step.
+
+    Exit codes: 0 done or safe; 1 a check said no, nothing was changed; 2 usage or settings; 3 failed and rolled back;
+    4 stopped part-way, the message says how to go on; 5 the outcome could not be learnt, the message says how to.
+    """
+    context.obj = folder
+
+
+@safemig.command()
+@click.argument("folder", default=".")
+@click.option("--first-migration", default="", metavar="NAME", help="Also write an empty first migration.")
+def init(folder: str, first_migration: str) -> None:
+    """Write safemig.toml and the folders. Never overwrites."""
+    from safemig.project import Project
+
+    _show(Project.init(folder, first_migration=first_migration))
+
+
+@safemig.command()
+@click.option("--keep", type=click.Path(path_type=Path), help="Leave the project and its server's data in this folder.")
+@click.option("--serve", type=click.Path(path_type=Path), metavar="DIR", help="Start a kept demo's server again.")
+def demo(keep: Path | None, serve: Path | None) -> None:
+    """Run the whole workflow on a throwaway local PostgreSQL with data in it."""
+    from safemig.demo import run_demo
+
+    sys.exit(run_demo(serve or keep, serve=serve is not None))
+
+
+@safemig.command()
+@click.argument("description")
+@RENAMES
+@click.pass_obj
+def generate(folder: str, description: str, renames: tuple[str, ...]) -> None:
+    """Write what was changed on staging as a new migration file."""
+    _record(folder, "generate", description=description, renames=_pairs(renames))
+
+
+@safemig.command()
+@click.argument("files", nargs=-1)
+@TARGET
+@ACCEPT
+@click.option(
+    "--format", "form", type=click.Choice(["text", "json", "sarif", "github"]), default="text", show_default=True
+)
+@click.option("--record", is_flag=True, help="Run the runbook, so that the review leaves a record.")
+@click.pass_obj
+def review(folder: str, files: tuple[str, ...], target: str, accept: tuple[str, ...], form: str, record: bool) -> None:
+    """Review pending migrations, or FILES: findings and a verdict. Exit code 0 only for SAFE TO DEPLOY."""
+    if record:
+        if form != "text":
+            raise click.UsageError("--record prints text; leave out --format")
+        _record(
+            folder, "review", files=[str(Path(file).resolve()) for file in files], target=target, accept=list(accept)
+        )
+    # A file is named from where the caller stands, which need not be the project's folder.
+    result = _project(folder).review(*(Path(file).resolve() for file in files), target=target, accept=accept)
+    if form == "text":
+        click.echo(result.render("text"))
+    else:
+        from safemig.review import reports
+
+        draw: Callable[..., str] = getattr(reports, f"{form}_report")
+        if drawn := draw(result).rstrip("\n"):
+            click.echo(drawn)
+    sys.exit(0 if str(result.verdict) == "SAFE TO DEPLOY" else 1)
+
+
+@safemig.command()
+@TARGET
+@ACCEPT
+@click.pass_obj
+def plan(folder: str, target: str, accept: tuple[str, ...]) -> None:
+    """Show what would be deployed, and the id that approves it. Reads only."""
+    _show(_project(folder).plan(target=target, accept=accept))
+
+
+@safemig.command()
+@TARGET
+@click.pass_obj
+def rehearse(folder: str, target: str) -> None:
+    """Run pending migrations on a copy of production: locks, rewrites, times, a proven rollback."""
+    _record(folder, "rehearse", target=target)
+
+
+@safemig.command()
+@TARGET
+@click.pass_obj
+def backup_prod(folder: str, target: str) -> None:
+    """Take a full and a schema backup of one snapshot, verified."""
+    _record(folder, "backup_prod", target=target)
+
+
+@safemig.command()
+@click.option("--target", default="staging", show_default=True, help="The environment that this is about.")
+@click.pass_obj
+def migrate_staging(folder: str, target: str) -> None:
+    """Apply pending migrations to staging; what is there already is only recorded."""
+    _record(folder, "migrate_staging", target=target)
+
+
+@safemig.command()
+@TARGET
+@APPROVE
+@ACCEPT
+@click.pass_obj
+def migrate_prod(folder: str, target: str, approve: str, accept: tuple[str, ...]) -> None:
+    """Deploy to production: pre-flight, review, backup, rehearsal, approval, deployment, validation, record."""
+    _record(folder, "migrate_prod", target=target, approve=approve, accept=list(accept))
+
+
+@safemig.command()
+@click.argument("script", default="")
+@TARGET
+@APPROVE
+@click.pass_obj
+def rollback_prod(folder: str, script: str, target: str, approve: str) -> None:
+    """Run a proven rollback SCRIPT (default: the latest) with the care of a deployment."""
+    _record(folder, "rollback_prod", script=_from_here(script), target=target, approve=approve)
+
+
+@safemig.command()
+@click.argument("backup", default="")
+@TARGET
+@click.option("--swap", is_flag=True, help="Let the restored database take production's place.")
+@APPROVE
+@click.pass_obj
+def restore_prod(folder: str, backup: str, target: str, swap: bool, approve: str) -> None:
+    """Restore BACKUP (default: the latest) beside production and verify it."""
+    _record(folder, "restore_prod", backup=_from_here(backup), target=target, swap=swap, approve=approve)
+
+
+@safemig.command()
+@click.option("--source", default="staging", show_default=True, help="The environment whose schema is taken.")
+@TARGET
+@APPROVE
+@click.pass_obj
+def sync_prod(folder: str, source: str, target: str, approve: str) -> None:
+    """Give an EMPTY production the schema of staging. Refused where production holds a single row."""
+    _record(folder, "sync_prod", source=source, target=target, approve=approve)
+
+
+@safemig.command()
+@click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
+@click.option("--record", is_flag=True, help="Run the runbook, so that the status leaves a record.")
+@click.pass_obj
+def status(folder: str, form: str, record: bool) -> None:
+    """Show both databases and every migration side by side. Reads only."""
+    if record:
+        _record(folder, "db_status")
+    _show(_project(folder).db_status(), form)
+
+
+@safemig.command()
+@click.option("--from", "from_", required=True, metavar="URL", help="The schema to start from: a URL or environment.")
+@click.option("--to", required=True, metavar="URL", help="The schema to arrive at: a URL or environment.")
+@click.option("--allow-destructive", is_flag=True, help="Print destructive statements live, not commented out.")
+@RENAMES
+@click.pass_obj
+def diff(folder: str, from_: str, to: str, allow_destructive: bool, renames: tuple[str, ...]) -> None:
+    """Print the DDL that turns one schema into another: SQL alone, empty when the two are equal. Reads only."""
+    result = _project(folder).schema_diff(from_, to, renames=_pairs(renames))
+    sql = (result.sql if allow_destructive else result.safe_sql).rstrip("\n")
+    if sql:
+        click.echo(sql)
+    for warning in result.warnings:
+        click.echo(f"mind: {warning}", err=True)
+    for question in result.rename_questions:
+        click.echo(f"perhaps a rename: {question}", err=True)
+
+
+@safemig.command()
+@click.option("--verify", is_flag=True, help="Hash every record and hold it against the ledger.")
+@click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
+@click.pass_obj
+def records(folder: str, verify: bool, form: str) -> None:
+    """List the archive of records. With --verify, exit code 1 when one was edited, removed, swapped or added."""
+    archive = _project(folder).deployments(verify=verify)
+    _show(archive, form)
+    if archive.problems:
+        sys.exit(1)
+
+
+@safemig.command(name="help")
+@click.argument("topic", default="")
+def help_(topic: str) -> None:
+    """The commands, the workflow, the safety checklist, the emergency procedures (or one TOPIC of these)."""
+    from safemig.operations.deploy_help import deploy_help
+
+    _show(deploy_help(topic))
+
+
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
+    """Run the command and leave with its exit code; an error of ours is shown as its lines, without traceback."""
+    from safemig.errors import SafemigError
+
+    try:
+        safemig.main(args=list(arguments) if arguments is not None else None, prog_name="safemig")
+    except SafemigError as error:
+        for line in error.lines:
+            click.echo(line, err=True)
+        sys.exit(error.exit_code)
+    sys.exit(0)
+
+
+def _project(folder: str) -> Project:
+    from safemig.project import Project
+
+    return Project.open(folder)
+
+
+def _show(result: Result, form: str = "text") -> None:
+    if form == "json":
+        import json
+
+        click.echo(json.dumps(result.to_dict(), indent=2, ensure_ascii=False))
+    else:
+        click.echo(result.render("text"))
+
+
+def _record(folder: str, verb: str, **parameters: Any) -> NoReturn:
+    """Run the runbook, print its answer and where the record is, and leave with the run's exit code."""
+    from safemig.records import run_runbook
+
+    project = _project(folder)
+    # A person at a terminal is asked at the gate; a pipeline is refused there, and told the id to approve.
+    ask = _ask if sys.stdin is not None and sys.stdin.isatty() else None
+    run = run_runbook(verb, project.settings, parameters, listen=_tell, ask=ask)
+    if run.answer:
+        click.echo(run.answer.text)
+    for line in run.error.lines if run.error else ():
+        click.echo(line, err=True)
+    click.echo(f"{run.verdict} · record: {_relative(run.path)}", err=True)
+    sys.exit(run.exit_code)
+
+
+def _tell(progress: Progress) -> None:
+    if progress.description:
+        click.echo(f"· {progress.description}", err=True)
+    if progress.result:
+        click.echo(f"  {progress.result.text.splitlines()[0]}", err=True)
+
+
+def _ask(prompt: str) -> str:
+    click.echo(prompt, err=True, nl=False)
+    return sys.stdin.readline().rstrip("\n")
+
+
+def _relative(path: Path) -> Path:
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
+
+
+def _from_here(name: str) -> str:
+    """Return a path that the caller gave as it is seen from the project's folder; a timestamp stays as it is."""
+    path = Path(name)
+    return str(path.resolve()) if name and path.exists() else name
+
+
+def _pairs(renames: tuple[str, ...]) -> dict[str, str]:
+    pairs = {}
+    for each in renames:
+        old, sign, new = each.partition("=")
+        if not (old and sign and new):
+            raise click.BadParameter(f"{each!r} is not OLD=NEW", param_hint="--rename")
+        pairs[old.strip()] = new.strip()
+    return pairs

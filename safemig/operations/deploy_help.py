@@ -1,0 +1,204 @@
+"""deploy_help: the commands, the workflow, the safety checklist, the emergency procedures."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from safemig.errors import SettingsError
+from safemig.results import Help
+
+
+@dataclass(frozen=True, slots=True)
+class Verb:
+    """One verb by all of its names. `runbook` and `magic` are "" where it has none; `npm` is the script of old."""
+
+    method: str
+    magic: str
+    command: str
+    does: str
+    runbook: str = ""
+    npm: str = ""
+
+
+# The one table of verbs: the help prints it, and the tests of the CLI, the magics and the runbooks check against it.
+VERBS = (
+    Verb("init", "", "init", "write safemig.toml and the folders; never overwrites"),
+    Verb("", "", "demo", "the whole workflow on a throwaway local PostgreSQL"),
+    Verb(
+        "generate",
+        'migration_generate "add user preferences table"',
+        'generate "add user preferences table"',
+        "write what was changed on staging as a migration file",
+        "generate",
+        "migration:generate",
+    ),
+    Verb(
+        "review",
+        "migration_review",
+        "review [FILE...]",
+        "findings and a verdict on the pending migrations",
+        "review",
+        "migration:review",
+    ),
+    Verb("plan", "", "plan", "what would be deployed, and the id that approves it"),
+    Verb(
+        "rehearse",
+        "rehearse",
+        "rehearse",
+        "the pending migrations on a copy of production: locks, times, a proven rollback",
+        "rehearse",
+    ),
+    Verb(
+        "backup_prod", "backup_prod", "backup-prod", "full and schema backup of one snapshot, verified", "backup_prod"
+    ),
+    Verb(
+        "migrate_staging",
+        "migrate_staging",
+        "migrate-staging",
+        "apply the pending migrations to staging",
+        "migrate_staging",
+        "migrate:staging",
+    ),
+    Verb(
+        "migrate_prod",
+        "migrate_prod",
+        "migrate-prod",
+        "the safe deployment to production",
+        "migrate_prod",
+        "migrate:production:safe",
+    ),
+    Verb(
+        "rollback_prod",
+        "rollback_prod",
+        "rollback-prod [SCRIPT]",
+        "take a deployment back by its script",
+        "rollback_prod",
+    ),
+    Verb(
+        "restore_prod",
+        "restore_prod",
+        "restore-prod [BACKUP]",
+        "restore a backup beside production; --swap puts it in",
+        "restore_prod",
+    ),
+    Verb(
+        "sync_prod",
+        "sync_prod",
+        "sync-prod",
+        "give an EMPTY production the schema of staging",
+        "sync_prod",
+        "sync:staging-to-prod:enhanced",
+    ),
+    Verb(
+        "db_status", "db_status", "status", "both databases and every migration, side by side", "db_status", "db:status"
+    ),
+    Verb(
+        "schema_diff",
+        "schema_diff production staging",
+        "diff --from URL --to URL",
+        "the DDL that turns one schema into the other",
+        "schema_diff",
+    ),
+    Verb("deployments", "deployments", "records", "the archive of records; --verify checks its seals", "deployments"),
+    Verb("deploy_help", "deploy_help", "help [TOPIC]", "this help", npm="deploy:help"),
+)
+
+_WORKFLOW = """\
+1. Change **staging**, then write it down: `safemig generate "add user preferences table"`.
+2. Read the file; enable what was commented out only when you mean it. `safemig review` must say SAFE TO DEPLOY.
+3. `safemig rehearse`: the same on a copy of production, with its locks and times, and a proven way back.
+4. `safemig migrate-prod`: pre-flight, review, backup, rehearsal, **your approval**, one transaction, validation.
+5. `safemig status`, and commit the migration. The record is in `records/production/`."""
+
+_CHECKLIST = """\
+Before:
+- [ ] the migration is in version control, and somebody else has read it
+- [ ] `safemig review` says SAFE TO DEPLOY, and every accepted finding has a reason that you would sign
+- [ ] `safemig rehearse` ran on data, and its longest lock is one that your users can wait for
+- [ ] the application works with the schema before **and** after (add first, remove in a later deployment)
+- [ ] nobody else deploys, and no long transaction is open (pre-flight looks)
+
+Done for you, each time: a backup that was restored once and compared; a rollback script that ran on the copy;
+a lock timeout, so that nobody queues behind us; one transaction; the schema compared with the rehearsed one before COMMIT.
+
+After:
+- [ ] the validation is all OK, and the application's own errors are quiet
+- [ ] the rollback script's name is where the person on call finds it"""
+
+_EMERGENCY = """\
+**First: what is the state?** `safemig status` tells what is applied where. Exit codes of the last command:
+1 nothing was changed; 3 failed and rolled back, nothing was changed; 4 stopped part-way, its message names the one
+command that goes on; 5 the outcome is not known, and the message says how to learn it.
+
+**A. A deployment was interrupted** (connection lost, machine gone, job cancelled).
+Run `safemig status`. The transaction is committed as a whole or not at all. A record that is named RUNNING or
+INCOMPLETE is the crash report, not a sign that something was applied. If it is not applied, run `safemig migrate-prod`
+again; if it is, nothing more is to do.
+
+**B. The deployment is in, and the application fails.** Take the schema back; what was written since stays:
+```
+safemig rollback-prod
+```
+It runs the latest `backups/production/rollback_[timestamp].sql`, which ran on a copy before the deployment, and runs it
+on a fresh copy again first. A column that the deployment dropped comes back empty: for its data see C.
+
+**C. Data is lost or wrong.** Restore beside production, look, then swap; the former database is kept:
+```
+safemig restore-prod
+safemig restore-prod --swap
+```
+
+**D. safemig itself cannot run.** With `psql` alone, over the damaged database:
+```
+psql "$PRODUCTION_DATABASE_URL" -1 -v ON_ERROR_STOP=1 -f backups/production/backup_full_[timestamp].sql
+```
+WARNING: the full backup carries `--clean --if-exists`. It replaces everything that it holds, so **everything written
+since the backup is lost**; tables made since then stay. It is one transaction: an error leaves the database as it was.
+Stop the application first, and prefer C, which keeps the former database.
+
+**Never** run `backup_schema_[timestamp].sql` over a database with data. It is for reading and comparing: it has no
+`--clean`, so it fails on the first object that exists. To take a schema back, use B."""
+
+_TOPICS = ("commands", "workflow", "checklist", "emergency", "npm")
+
+
+def deploy_help(topic: str = "") -> Help:
+    """Return the help, all of it or one topic: commands, workflow, checklist, emergency, npm.
+
+    Raises:
+        SettingsError: there is no such topic.
+    """
+    sections = {
+        "workflow": ("The workflow", _WORKFLOW),
+        "commands": ("The commands", _commands()),
+        "checklist": ("The safety checklist", _CHECKLIST),
+        "emergency": ("Emergency procedures", _EMERGENCY),
+        "npm": ("For those who come from the npm scripts", _npm()),
+    }
+    wanted = topic.strip().lower()
+    if wanted and wanted not in sections:
+        raise SettingsError(f"there is no help on {topic!r}", next=f"topics: {', '.join(_TOPICS)}")
+    return Help(wanted, (sections[wanted],) if wanted else tuple(sections.values()))
+
+
+def _commands() -> str:
+    rows = [(f"safemig {verb.command}", f"%{verb.magic}" if verb.magic else "", verb.does) for verb in VERBS]
+    return _table(("command", "in a notebook", "does"), rows)
+
+
+def _npm() -> str:
+    rows = [(f"npm run {verb.npm}", f"safemig {verb.command}", f"%{verb.magic}") for verb in VERBS if verb.npm]
+    return _table(("npm script", "command", "in a notebook"), rows)
+
+
+def _table(columns: tuple[str, str, str], rows: list[tuple[str, str, str]]) -> str:
+    """Return a Markdown table whose columns also line up as plain text."""
+    cells = [columns, *((*(f"`{each}`" if each and i < 2 else each for i, each in enumerate(row)),) for row in rows)]
+    if columns[0] == "npm script":
+        cells = [columns, *(tuple(f"`{each}`" for each in row) for row in rows)]
+    widths = [max(len(row[i]) for row in cells) for i in range(3)]
+    lines = [
+        "| " + " | ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)) + " |" for row in cells
+    ]
+    lines.insert(1, "|" + "|".join("-" * (width + 2) for width in widths) + "|")
+    return "\n".join(lines)
