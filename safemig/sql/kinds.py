@@ -206,7 +206,7 @@ def tables(tree: Tree) -> tuple[str, ...]:
                 add(of_range(inner))
         elif kind_of == "Constraint":
             add(of_range(inner.get("pktable")))
-        elif kind_of in ("DeleteStmt", "UpdateStmt", "InsertStmt", "MergeStmt"):
+        elif kind_of in ("DeleteStmt", "UpdateStmt", "InsertStmt", "MergeStmt", "VacuumRelation"):
             add(of_range(inner.get("relation")))
         elif kind_of in ("PartitionCmd", "IntoClause"):
             add(of_range(inner.get("name") or inner.get("rel")))

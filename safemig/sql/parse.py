@@ -95,8 +95,9 @@ def parse(sql: str) -> list[ParsedStatement]:
     try:
         raw = json.loads(parse_sql_json(sql))["stmts"]
     except ParseError as problem:
-        offset = min(int(problem.args[1]) if len(problem.args) > 1 else 0, len(sql))
-        message = str(problem.args[0]).split(", at index")[0]
+        message, offset = str(problem.args[0]).split(", at index")[0], 0
+        if len(problem.args) > 1 and problem.args[1] is not None:  # a limit that was exceeded has no place
+            offset = min(int(problem.args[1]), len(sql))
         reason, offset = why_unreadable(sql, max(offset, 0), message)
         raise SqlSyntaxError(reason, *positions.line_and_column(offset)) from None
     except UnicodeEncodeError as problem:

@@ -1,0 +1,214 @@
+"""Review a sequence of migration files: read, examine, accept, judge. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+
+from safemig.errors import SettingsError
+from safemig.review import history
+from safemig.review.examine import Examination, Placed
+from safemig.review.facts import TargetFacts
+from safemig.review.locks import locks
+from safemig.review.model import Acceptance, Finding, Review, ReviewedFile, ReviewedStatement, Severity, TableLock
+from safemig.review.rule import rule_named
+from safemig.review.world import World
+from safemig.sql.clauses import tokens
+from safemig.sql.locks import LockMode
+from safemig.sql.parse import ParsedStatement, SourceFile, SqlSyntaxError, parse
+
+_IN_FILE = re.compile(r"--\s*safemig:\s*accept\s+(?P<text>.*)", re.IGNORECASE)
+_LONGEST_STATEMENT = 2000
+
+
+def review(
+    files: Sequence[SourceFile],
+    *,
+    applied: Sequence[SourceFile] = (),
+    target: TargetFacts | None = None,
+    accept: Sequence[Acceptance] = (),
+    server_version: int | None = None,
+) -> Review:
+    """Review `files` as one sequence that comes after `applied`.
+
+    Guarantee: a text that cannot be read is a finding, and the verdict then is DO NOT DEPLOY.
+    `server_version` is a `server_version_num` (150004); with `target` it is known from there.
+    """
+    world = World(target=target, server_version=server_version)
+    unread = _learn(world, applied)
+    world.pending = True
+    findings: list[Finding] = []
+    reviewed: list[ReviewedFile] = []
+    acceptances = list(accept)
+    for file in files:
+        inside, problems = acceptances_in(file)
+        acceptances.extend(inside)
+        found, statements = _read(world, file)
+        findings.extend([*found, *problems])
+        reviewed.append(ReviewedFile(file.name, statements))
+    return _judge(findings, files, reviewed, acceptances, target, _assumptions(world, unread))
+
+
+def _learn(world: World, applied: Sequence[SourceFile]) -> list[str]:
+    """Read the applied migrations for what they made; return the names of those that cannot be read."""
+    unread = []
+    for file in applied:
+        world.path, world.file = "public", file.name
+        try:
+            for statement in parse(file.sql):
+                history.apply(world, statement.tree, statement.sql)
+        except SqlSyntaxError:
+            unread.append(file.name)
+    return unread
+
+
+def _read(world: World, file: SourceFile) -> tuple[list[Finding], tuple[ReviewedStatement, ...]]:
+    world.file, world.path = file.name, "public"
+    world.settings.clear()
+    world.prepared.clear()
+    world.exclusive.clear()
+    world.labels_of_this_file.clear()
+    try:
+        statements = parse(file.sql)
+    except SqlSyntaxError as problem:
+        return [_unreadable(file, problem)], ()
+    findings: list[Finding] = []
+    reviewed: list[ReviewedStatement] = []
+    world.made_later = history.made_by([statement.tree for statement in statements], world)
+    for statement in statements:
+        made, one = _statement(world, file, statement)
+        findings.extend(made)
+        reviewed.append(one)
+    return findings, tuple(reviewed)
+
+
+def _statement(world: World, file: SourceFile, statement: ParsedStatement) -> tuple[list[Finding], ReviewedStatement]:
+    taken = {
+        name: mode for name, mode in locks(statement.tree, world).items() if not world.is_new(name)
+    }
+    strongest = max(taken.values(), key=lambda mode: mode.strength, default=None)
+    kind = statement.kind
+    facts = next((table.facts for name in taken if (table := world.tables.get(name)) and table.facts), None)
+    found: dict[tuple[str, str, int, str], Finding] = {}
+    for placed in Examination(world, statement).run():
+        finding = _finding(file, statement, kind, placed, strongest)
+        found.setdefault((finding.rule, finding.object, finding.line, finding.message), finding)
+    for name, mode in taken.items():
+        if mode is LockMode.ACCESS_EXCLUSIVE:
+            world.exclusive.add(name)
+    reviewed = ReviewedStatement(
+        statement.sql,
+        statement.line,
+        statement.column,
+        kind,
+        strongest,
+        statement.tables,
+        tuple(dict.fromkeys(finding.rule for finding in found.values())),
+        tuple(TableLock(str(name), mode) for name, mode in taken.items()),
+        statement.transactional,
+        facts.rows_estimate if facts else None,
+        facts.size_bytes if facts else None,
+    )
+    return list(found.values()), reviewed
+
+
+def _finding(
+    file: SourceFile, statement: ParsedStatement, kind: str, placed: Placed, strongest: LockMode | None
+) -> Finding:
+    rule, hit = placed.rule, placed.hit
+    loses = rule.data_loss if hit.data_loss is None else hit.data_loss
+    origin = f" ({placed.origin})" if placed.origin else ""
+    text = statement.sql
+    if len(text) > _LONGEST_STATEMENT:
+        text = text[:_LONGEST_STATEMENT] + " …"
+    return Finding(
+        rule=rule.name,
+        severity=hit.severity or rule.severity,
+        title=rule.title,
+        file=file.name,
+        line=placed.line,
+        column=placed.column,
+        statement=text,
+        message=f"{hit.message}{origin}",
+        safer=hit.safer,
+        lock=hit.lock or strongest,
+        data_loss=loses,
+        object=hit.object,
+        kind=kind,
+    )
+
+
+def _unreadable(file: SourceFile, problem: SqlSyntaxError) -> Finding:
+    rule = rule_named("cannot-be-read")
+    line = file.sql.split("\n")[problem.line - 1] if file.sql else ""
+    return Finding(
+        rule=rule.name,
+        severity=rule.severity,
+        title=rule.title,
+        file=file.name,
+        line=problem.line,
+        column=problem.column,
+        statement=line.strip()[:_LONGEST_STATEMENT],
+        message=problem.reason,
+        object=file.name,
+        kind="",
+    )
+
+
+def acceptances_in(file: SourceFile) -> tuple[list[Acceptance], list[Finding]]:
+    """Return what `-- safemig: accept rule object: reason` comments accept in this file, and those that are no good."""
+    if "safemig:" not in file.sql.lower():
+        return [], []
+    found: list[Acceptance] = []
+    problems: list[Finding] = []
+    for token in tokens(file.sql):
+        match = _IN_FILE.match(file.sql, token.start, token.end) if token.kind == "comment" else None
+        if not match:
+            continue
+        try:
+            found.append(replace(Acceptance.parse(match["text"]), file=file.name))
+        except SettingsError as problem:
+            rule = rule_named("acceptance-without-effect")
+            line = file.sql.count("\n", 0, token.start) + 1
+            problems.append(
+                Finding(rule.name, rule.severity, rule.title, file.name, line, 1, match[0].strip(), problem.what,
+                        object=match["text"].strip()[:80])
+            )  # fmt: skip
+    return found, problems
+
+
+def _judge(
+    findings: list[Finding],
+    files: Sequence[SourceFile],
+    reviewed: list[ReviewedFile],
+    acceptances: list[Acceptance],
+    target: TargetFacts | None,
+    assumptions: tuple[str, ...],
+) -> Review:
+    used: set[int] = set()
+    order = {file.name: index for index, file in enumerate(files)}
+    judged = []
+    for finding in findings:
+        covering = [index for index, one in enumerate(acceptances) if one.covers(finding)]
+        used.update(covering)
+        can_be = finding.rule != "cannot-be-read" and finding.severity is not Severity.RECOMMENDATION
+        judged.append(replace(finding, accepted=acceptances[covering[0]].reason) if covering and can_be else finding)
+    judged.sort(key=lambda one: (order.get(one.file, 0), one.line, one.column))
+    return Review(
+        findings=tuple(judged),
+        files=tuple(reviewed),
+        target=target.name if target else None,
+        unused_acceptances=tuple(one for index, one in enumerate(acceptances) if index not in used),
+        assumptions=assumptions,
+    )
+
+
+def _assumptions(world: World, unread: list[str]) -> tuple[str, ...]:
+    said = []
+    if world.target is None:
+        said.append("no target was read: each table that these migrations do not create is taken as large and in use")
+    if world.server_version is None:
+        said.append("the server's version is not known: PostgreSQL 15 or newer is assumed")
+    said.extend(f"{name} is applied already and cannot be read: what it made is not known" for name in unread)
+    return tuple(said)

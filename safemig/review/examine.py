@@ -1,0 +1,320 @@
+"""Look at one statement and at everything that runs because of it: CTEs, DO bodies, EXECUTE, functions, triggers."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+
+from pglast.parser import ParseError, parse_sql_json
+
+from safemig.review import history
+from safemig.review.rule import Hit, Rule, rules_for
+from safemig.review.rules.unknown import KNOWN
+from safemig.review.scene import NO_NAME, Scene
+from safemig.review.world import Function, World
+from safemig.sql import names
+from safemig.sql.clauses import alter_clauses
+from safemig.sql.fold import HOLE, Hole, Pieces, skeleton
+from safemig.sql.kinds import flag
+from safemig.sql.kinds import kind as statement_kind
+from safemig.sql.names import Name
+from safemig.sql.parse import ParsedStatement
+from safemig.sql.plpgsql import UnreadableBody, read_body
+from safemig.sql.tree import Tree, constant, node, options, walk
+
+DML = frozenset({"InsertStmt", "UpdateStmt", "DeleteStmt", "MergeStmt"})
+_EVENT = {"InsertStmt": ("insert",), "UpdateStmt": ("update",), "DeleteStmt": ("delete",),
+          "MergeStmt": ("insert", "update", "delete")}  # fmt: skip
+# What evaluates the expressions that it holds, rather than keeping them for later.
+_RUNS = DML | {"SelectStmt", "CallStmt", "CreateTableAsStmt", "CopyStmt", "DeclareCursorStmt", "RefreshMatViewStmt"}
+# What holds queries for later, or none at all.
+_KEEPS = frozenset({"ViewStmt", "CreateFunctionStmt", "RuleStmt", "PrepareStmt", "DoStmt", "ExplainStmt", "ExecuteStmt"})
+_DEEPEST = 12
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """A hit, and where it stands in the file."""
+
+    rule: Rule
+    hit: Hit
+    origin: str
+    line: int
+    column: int
+    text: str
+
+
+@dataclass(slots=True)
+class Examination:
+    """One statement of a file, under review. `placed` is what was found."""
+
+    world: World
+    statement: ParsedStatement
+    placed: list[Placed] = field(default_factory=list)
+    inside: list[str] = field(default_factory=list)  # the functions that are being read, outermost first
+    line: int = 0
+    column: int = 0
+
+    def run(self) -> list[Placed]:
+        """Look at the statement, and return what was found."""
+        self.line, self.column = self.statement.line, self.statement.column
+        self.look(self.statement.tree, self.statement.sql, "")
+        return self.placed
+
+    def look(self, tree: Tree, text: str, origin: str) -> None:
+        """Ask the rules about one statement, about what it runs, and note what it changes."""
+        kind, body = node(tree)
+        self.ask(kind, body, text, names.of_range(_main_relation(kind, body)), origin)
+        if kind not in KNOWN:
+            self.ask("UnknownStatement", {"kind": statement_kind(tree)}, text, NO_NAME, origin)
+        if kind == "AlterTableStmt":
+            self.commands(body, text, origin)
+        if kind == "CreateSchemaStmt":
+            for item in body.get("schemaElts", ()):
+                self.look(item, text, origin)
+        if len(self.inside) < _DEEPEST:
+            self.running(kind, body, text, origin)
+        history.apply(self.world, tree, text, conditional=bool(origin))
+
+    def ask(
+        self, kind: str, body: Tree, text: str, table: Name, origin: str, parent: Tree | None = None,
+        siblings: tuple[Tree, ...] = (), at: int = 0,
+    ) -> None:  # fmt: skip
+        """Call each rule that looks at `kind`, and place what it finds."""
+        asked = rules_for(kind)
+        if not asked:
+            return
+        scene = Scene(kind, body, self.world, self.statement, text, table, origin, parent or {}, siblings)
+        for rule in asked:
+            for hit in rule.check(scene) if rule.check else ():
+                self.place(rule, hit, origin, text, at)
+
+    def place(self, rule: Rule, hit: Hit, origin: str, text: str, at: int = 0) -> None:
+        line, column = self.line, self.column
+        if not origin and at:
+            before = self.statement.sql[:at]
+            line = self.statement.line + before.count("\n")
+            column = at - before.rfind("\n") if "\n" in before else self.statement.column + at
+        self.placed.append(Placed(rule, hit, origin, line, column, text))
+
+    def commands(self, body: Tree, text: str, origin: str) -> None:
+        """Ask about each command of an ALTER TABLE, with the command's own text and place."""
+        items = [item.get("AlterTableCmd", {}) for item in body.get("cmds", ())]
+        spans = alter_clauses(text)
+        if len(spans) != len(items):  # never seen; then the statement stands for each
+            spans = [(0, len(text))] * len(items)
+        table = names.of_range(body.get("relation"))
+        for item, (start, end) in zip(items, spans, strict=True):
+            at = start if len(items) > 1 else 0
+            siblings = tuple(other for other in items if other is not item)
+            self.ask(item.get("subtype", ""), item, text[start:end], table, origin, body, siblings, at)
+            self.ask("AlterTableCmd", item, text[start:end], table, origin, body, siblings, at)
+
+    def running(self, kind: str, body: Tree, text: str, origin: str) -> None:
+        """Look at what the statement runs."""
+        if kind == "DoStmt":
+            self.do(body, text, origin)
+        elif kind == "ExplainStmt":
+            inner = body.get("query", {})
+            if flag(body.get("options"), "analyze"):
+                self.look(inner, text, origin or "in EXPLAIN ANALYZE, which runs it")
+        elif kind == "ExecuteStmt":
+            prepared = self.world.prepared.get(body.get("name", ""))
+            if prepared:
+                self.look(prepared, text, f"in {body.get('name')}, which was prepared earlier and is run here")
+            else:
+                self.ask("UnknownPrepared", body, text, NO_NAME, origin)
+        elif kind in _RUNS:
+            if kind in DML:
+                self.fires(kind, body, text, origin)
+            for inner, part in walk(body):
+                if inner in DML and part is not body:
+                    self.ask(inner, part, text, names.of_range(part.get("relation")), origin or "in a CTE")
+                    self.fires(inner, part, text, origin)
+            if kind == "CallStmt":
+                self.call(body.get("funccall", {}), text, origin)
+            self.calls(body, text, origin)
+        elif kind == "CreateTableAsStmt" or kind not in _KEEPS:
+            self.defined(kind, body, text, origin)
+
+    def defined(self, kind: str, body: Tree, text: str, origin: str) -> None:
+        """Look at the expressions that a change of schema evaluates for rows that exist already."""
+        table = names.of_range(body.get("relation"))
+        if kind in ("AlterTableStmt", "IndexStmt") and not self.world.is_surely_new(table):
+            for inner in body.get("cmds", ()):
+                command = inner.get("AlterTableCmd", {})
+                if command.get("subtype") in ("AT_AddColumn", "AT_AlterColumnType", "AT_AddConstraint"):
+                    self.calls(command, text, origin)
+            if kind == "IndexStmt":
+                self.calls(body, text, origin)
+
+    def calls(self, tree: Tree, text: str, origin: str) -> None:
+        """Look at each function that the expressions below `tree` call, and at the views that they read."""
+        for kind, part in walk(tree):
+            if kind == "FuncCall":
+                self.call(part, text, origin)
+            elif kind == "RangeVar":
+                name = self.world.resolve(names.of_range(part))
+                view = self.world.views.get(name)
+                if view and f"view {name}" not in self.inside and len(self.inside) < _DEEPEST:
+                    self.inside.append(f"view {name}")
+                    self.calls(view, text, origin or f"in view {name}, which this reads")
+                    self.inside.pop()
+
+    def call(self, body: Tree, text: str, origin: str) -> None:
+        name = names.of_strings(body.get("funcname"))
+        self.ask("FuncCall", body, text, name, origin)
+        for function in self.world.functions_named(name) or ():
+            self.function(name, function, text, origin, "which this calls")
+
+    def function(self, name: Name, function: Function, text: str, origin: str, how: str) -> None:
+        """Look into a function's body."""
+        key = f"{self.world.resolve(name)}({function.signature})"
+        if key in self.inside or len(self.inside) >= _DEEPEST:
+            return
+        self.inside.append(key)
+        where = f"in function {name}(), {how}" if not origin else f"{origin}, through function {name}()"
+        try:
+            for inner, sql in self.body(function, text, where):
+                self.look(inner, sql, where)
+        finally:
+            self.inside.pop()
+
+    def body(self, function: Function, text: str, origin: str) -> Iterator[tuple[Tree, str]]:
+        """Yield the statements of a function's body; what cannot be read is asked about instead."""
+        if function.statements:
+            yield from ((statement, function.definition) for statement in function.statements)
+        elif function.language == "sql":
+            try:
+                for item in json.loads(parse_sql_json(function.source))["stmts"]:
+                    yield item["stmt"], function.source
+            except (ParseError, RecursionError) as problem:
+                self.ask("UnreadableBody", {"why": str(problem.args[0])}, text, NO_NAME, origin)
+        elif function.language == "plpgsql":
+            yield from self.embedded(function.definition, text, origin)
+        elif function.language != "internal":
+            self.ask("OtherLanguage", {"language": function.language}, text, NO_NAME, origin)
+
+    def do(self, body: Tree, text: str, origin: str) -> None:
+        found = options(body.get("args"))
+        language = str(constant(found.get("language")) or "plpgsql").lower()
+        where = origin or "in a DO block"
+        if language != "plpgsql":
+            self.ask("OtherLanguage", {"language": language}, text, NO_NAME, where)
+            return
+        start = _body_offset(text)
+        for inner, sql in self.embedded(text, text, where, body_line=text.count("\n", 0, start) if not origin else None):
+            self.look(inner, sql, where)
+
+    def embedded(self, definition: str, text: str, origin: str, body_line: int | None = None) -> Iterator[tuple[Tree, str]]:
+        """Yield the statements in a PL/pgSQL body; the finding's line is the statement's own for a DO block."""
+        try:
+            pieces = read_body(definition)
+        except UnreadableBody as problem:
+            self.ask("UnreadableBody", {"why": str(problem)}, text, NO_NAME, origin)
+            return
+        before = self.line, self.column
+        for piece in pieces:
+            if body_line is not None:
+                self.line, self.column = self.statement.line + body_line + piece.line - 1, 1
+            if piece.form == "dynamic":
+                yield from self.dynamic(piece.pieces, piece.text, origin)
+                continue
+            sql = piece.text if piece.form == "statement" else f"SELECT {piece.text}"
+            try:
+                for item in json.loads(parse_sql_json(sql))["stmts"]:
+                    yield item["stmt"], piece.text
+            except (ParseError, RecursionError) as problem:
+                self.ask("UnreadableBody", {"why": str(problem.args[0])}, piece.text, NO_NAME, origin)
+        self.line, self.column = before
+
+    def dynamic(self, pieces: Pieces, text: str, origin: str) -> Iterator[tuple[Tree, str]]:
+        """Yield the statements that an EXECUTE runs, as far as their text is known."""
+        holes = [piece for piece in pieces if isinstance(piece, Hole)]
+        sql = skeleton(pieces)
+        try:
+            found = [item["stmt"] for item in json.loads(parse_sql_json(sql))["stmts"]]
+        except (ParseError, RecursionError):
+            found = []
+        free = [hole for hole in holes if hole.kind == "text"]
+        if not found:
+            self.ask("DynamicSql", {"text": text, "known": "" if free else sql}, text, NO_NAME, origin)
+            return
+        if holes:
+            self.ask("PartlyDynamicSql", {"text": text, "free": bool(free), "tree": found}, text, NO_NAME, origin)
+        for one in found:
+            yield one, sql.replace(HOLE, "…") if holes else sql
+
+    def fires(self, kind: str, body: Tree, text: str, origin: str) -> None:
+        """Look at the triggers and rules that a change of rows fires, and at the defaults that it evaluates."""
+        name = names.of_range(body.get("relation"))
+        table = self.world.tables.get(self.world.resolve(name))
+        if table is None:
+            return
+        for event in _events(kind, body):
+            for trigger_name, trigger in list(self.world.triggers_on(name, event)):
+                if trigger.function is not None:
+                    for function in self.world.functions_named(trigger.function) or ():
+                        how = f"which trigger {trigger_name} on {name} runs"
+                        self.function(trigger.function, function, text, origin, how)
+                key = f"rule {trigger_name} {name}"
+                if trigger.actions and key not in self.inside:
+                    self.inside.append(key)
+                    for action in trigger.actions:
+                        self.look(action, text, origin or f"in rule {trigger_name} on {name}, which this fires")
+                    self.inside.pop()
+        if kind == "InsertStmt":
+            for column in table.columns.values():
+                for call in column.calls:
+                    self.call(call, text, origin)
+
+
+def _events(kind: str, body: Tree) -> Iterable[str]:
+    if kind == "InsertStmt" and body.get("onConflictClause", {}).get("action") == "ONCONFLICT_UPDATE":
+        return ("insert", "update")
+    return _EVENT[kind]
+
+
+def _main_relation(kind: str, body: Tree) -> Tree | None:
+    if kind in ("CreatePolicyStmt", "AlterPolicyStmt"):
+        return body.get("table")
+    if kind == "ViewStmt":
+        return body.get("view")
+    relation: Tree | None = body.get("relation")
+    return relation if isinstance(relation, dict) else None
+
+
+def _body_offset(text: str) -> int:
+    """Return where the body of a DO starts in its text."""
+    from safemig.sql.clauses import tokens
+
+    for token in tokens(text):
+        if token.kind in ("dollar", "string"):
+            return token.start
+    return 0
+
+
+def function_statements(function: Function) -> list[Tree]:
+    """Return the statements of a function's body that can be read, those of constant EXECUTEs too."""
+    found: list[Tree] = list(function.statements)
+    texts: list[str] = []
+    if function.language == "sql" and not found:
+        texts.append(function.source)
+    elif function.language == "plpgsql":
+        try:
+            for piece in read_body(function.definition):
+                if piece.form == "dynamic":
+                    texts.append(skeleton(piece.pieces))
+                elif piece.form == "statement":
+                    texts.append(piece.text)
+        except UnreadableBody:
+            return found
+    for text in texts:
+        try:
+            found.extend(item["stmt"] for item in json.loads(parse_sql_json(text))["stmts"])
+        except (ParseError, RecursionError):
+            continue
+    return found
+
+

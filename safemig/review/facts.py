@@ -1,0 +1,87 @@
+"""What is known of the database that the migrations will meet, as plain facts; `safemig.postgres.facts` reads them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+
+@dataclass(frozen=True, slots=True)
+class ColumnFacts:
+    """One column: its type as `format_type()` spells it."""
+
+    type: str
+    not_null: bool = False
+    has_default: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class IndexFacts:
+    """One index; `columns` is empty where it is over expressions. `is_valid` is False after a failed CONCURRENTLY."""
+
+    columns: tuple[str, ...]
+    is_unique: bool = False
+    is_valid: bool = True
+    is_partial: bool = False
+    scans: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ConstraintFacts:
+    """One constraint: `kind` is pg_constraint.contype (c, f, p, u, x, n); `definition` as the server prints it."""
+
+    kind: str
+    definition: str
+    is_validated: bool = True
+    references: str | None = None
+    on_delete_cascade: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class TriggerFacts:
+    """One trigger: the events that fire it (`insert`, `update`, `delete`, `truncate`) and its function."""
+
+    events: frozenset[str]
+    function: str
+    is_enabled: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class TableFacts:
+    """One table: the planner's estimate of its rows (None when it was never analysed), its size with indexes."""
+
+    rows_estimate: int | None
+    size_bytes: int
+    columns: Mapping[str, ColumnFacts] = field(default_factory=dict)
+    indexes: Mapping[str, IndexFacts] = field(default_factory=dict)
+    constraints: Mapping[str, ConstraintFacts] = field(default_factory=dict)
+    triggers: Mapping[str, TriggerFacts] = field(default_factory=dict)
+    not_null_checks: frozenset[str] = frozenset()  # columns with a validated CHECK (column IS NOT NULL)
+    is_partitioned: bool = False
+    parent: str | None = None
+    dependents: tuple[str, ...] = ()  # views, foreign keys and rules that need this table, in words
+    kind: str = "table"  # table, view, materialized view, foreign table, sequence
+
+
+@dataclass(frozen=True, slots=True)
+class FunctionFacts:
+    """One function that is no extension's and not PostgreSQL's own."""
+
+    language: str
+    source: str
+    definition: str = ""  # what pg_get_functiondef() says
+    volatility: str = "volatile"
+
+
+@dataclass(frozen=True, slots=True)
+class TargetFacts:
+    """What was read from the target, and when. Names are dotted; `public` is left out."""
+
+    server_version_num: int
+    name: str
+    tables: Mapping[str, TableFacts] = field(default_factory=dict)
+    functions: Mapping[str, tuple[FunctionFacts, ...]] = field(default_factory=dict)
+    enums: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    read_at: datetime | None = None
+    time_zone: str | None = None

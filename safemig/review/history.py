@@ -1,0 +1,422 @@
+"""How each statement changes what is known to exist: read once, in order, applied migrations first."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from safemig.review.types import type_text
+from safemig.review.world import Age, Column, Constraint, Function, Table, Trigger, World
+from safemig.sql import names
+from safemig.sql.names import TEMPORARY, Name
+from safemig.sql.tree import Tree, constant, node, options, strings, walk
+
+_EVENTS = ((4, "insert"), (8, "delete"), (16, "update"), (32, "truncate"))  # TRIGGER_TYPE_* in pg_trigger.h
+_RULE_EVENTS = {"CMD_INSERT": "insert", "CMD_UPDATE": "update", "CMD_DELETE": "delete", "CMD_SELECT": "select"}
+CONTYPES = {"CONSTR_FOREIGN": "f", "CONSTR_CHECK": "c", "CONSTR_UNIQUE": "u", "CONSTR_PRIMARY": "p",
+            "CONSTR_EXCLUSION": "x", "CONSTR_NOTNULL": "n"}  # fmt: skip
+
+
+def apply(world: World, tree: Tree, text: str, *, conditional: bool = False) -> None:
+    """Write into `world` what the statement does; `conditional` where it may not run (inside a DO block)."""
+    kind, body = node(tree)
+    if kind == "CreateFunctionStmt":
+        _function(world, body, text)
+    elif change := _CHANGES.get(kind):
+        change(world, body, conditional)
+
+
+def made_by(trees: list[Tree], world: World) -> set[tuple[str, Name]]:
+    """Return the views, functions, triggers, policies and rules that the statements make."""
+    found: set[tuple[str, Name]] = set()
+    for tree in trees:
+        kind, body = node(tree)
+        if kind == "ViewStmt":
+            found.add(("VIEW", world.resolve(names.of_range(body.get("view")))))
+        elif kind == "CreateTableAsStmt" and body.get("objtype") == "OBJECT_MATVIEW":
+            found.add(("MATERIALIZED VIEW", world.resolve(names.of_range(body.get("into", {}).get("rel")))))
+        elif kind == "CreateFunctionStmt":
+            found.add(("FUNCTION", world.resolve(names.of_strings(body.get("funcname")))))
+        elif kind in ("CreateTrigStmt", "RuleStmt", "CreatePolicyStmt"):
+            table = world.resolve(names.of_range(body.get("relation") or body.get("table")))
+            name = body.get("trigname") or body.get("rulename") or body.get("policy_name") or ""
+            words = {"CreateTrigStmt": "TRIGGER", "RuleStmt": "RULE", "CreatePolicyStmt": "POLICY"}[kind]
+            found.add((words, Name(str(table), name)))
+    return found
+
+
+def _create_table(world: World, body: Tree, conditional: bool) -> None:
+    relation = body.get("relation", {})
+    name = names.of_range(relation)
+    if relation.get("relpersistence") == "t":
+        name = Name(TEMPORARY, name.name)
+    full = world.resolve(name)
+    known = world.tables.get(full)
+    guarded = bool(body.get("if_not_exists")) or conditional
+    if guarded and known is not None and (known.facts is not None or known.age != "existing" or known.is_known):
+        return  # it is there: the statement does nothing
+    table = _new_table(world, full, guarded)
+    for item in body.get("tableElts", ()):
+        kind, element = node(item)
+        if kind == "ColumnDef":
+            add_column(world, table, element)
+        elif kind == "Constraint":
+            add_constraint(world, table, element)
+        elif kind == "TableLikeClause":
+            table.is_known = False
+    table.is_partitioned = bool(body.get("partspec"))
+    for parent in body.get("inhRelations", ()):
+        table.parent = world.resolve(names.of_range(parent.get("RangeVar")))
+        table.is_known = False
+
+
+def _new_table(world: World, full: Name, guarded: bool) -> Table:
+    temporary = full.schema == TEMPORARY
+    # a temporary table lives in this session only, so it was not there before
+    age: Age = "existing" if not world.pending else "maybe" if guarded and not temporary else "new"
+    if age == "maybe" and world.target is not None:
+        age = "new"  # the target was read, and it has no such table
+    table = Table(full, age, is_known=True)
+    world.tables[full] = table
+    return table
+
+
+def _create_table_as(world: World, body: Tree, conditional: bool) -> None:
+    into = body.get("into") or body.get("intoClause") or {}
+    relation = into.get("rel", {})
+    if body.get("objtype") == "OBJECT_MATVIEW":
+        world.add_object("MATERIALIZED VIEW", names.of_range(relation))
+    name = names.of_range(relation)
+    if relation.get("relpersistence") == "t":
+        name = Name(TEMPORARY, name.name)
+    full = world.resolve(name)
+    if (body.get("if_not_exists") or conditional) and world.knows(full):
+        return
+    table = _new_table(world, full, bool(body.get("if_not_exists")) or conditional)
+    table.is_known = False
+
+
+def _select(world: World, body: Tree, conditional: bool) -> None:
+    if body.get("intoClause"):
+        _create_table_as(world, body, conditional)
+        return
+    for item in body.get("targetList", ()):  # SELECT set_config('search_path', ...)
+        kind, call = node(item.get("ResTarget", {}).get("val", {}))
+        if kind == "FuncCall" and strings(call.get("funcname"))[-1:] == ["set_config"]:
+            values = [constant(argument) for argument in call.get("args", ())]
+            if len(values) > 1 and isinstance(values[0], str):
+                _set(world, values[0], [str(values[1])])
+
+
+def add_column(world: World, table: Table, definition: Tree, *, guarded: bool = False) -> None:
+    """Note a column and the constraints that are written with it."""
+    name = definition.get("colname", "")
+    age: Age = "existing" if not world.pending else "maybe" if guarded and table.facts is None else "new"
+    column = Column(type=type_text(definition.get("typeName")), age=age)
+    for item in definition.get("constraints", ()):
+        constraint = item.get("Constraint", {})
+        if constraint.get("contype") == "CONSTR_NOTNULL":
+            column.not_null = True
+        elif constraint.get("contype") == "CONSTR_DEFAULT":
+            column.calls = calls_in(constraint.get("raw_expr"))
+        else:
+            add_constraint(world, table, constraint, columns=(name,))
+    table.columns[name] = column
+
+
+def calls_in(expression: object) -> tuple[Tree, ...]:
+    """Return the function calls in an expression."""
+    return tuple(body for kind, body in walk(expression) if kind == "FuncCall")
+
+
+def add_constraint(world: World, table: Table, constraint: Tree, columns: tuple[str, ...] = ()) -> None:
+    """Note a constraint, and that what it refers to now has something hanging on it."""
+    kind = CONTYPES.get(constraint.get("contype", ""), "")
+    keys = tuple(strings(constraint.get("fk_attrs")) or strings(constraint.get("keys"))) or columns
+    validated = not constraint.get("skip_validation")
+    name = constraint.get("conname") or f"{table.name.name}_{'_'.join(keys)}_{constraint.get('contype', '')}"
+    not_null = keys[0] if kind == "n" and keys else not_null_check(constraint.get("raw_expr")) if kind == "c" else None
+    table.constraints[name] = Constraint(kind, validated, not_null, keys, world.file)
+    if kind in ("u", "p"):
+        table.indexes[constraint.get("indexname") or name] = keys
+    if kind == "f":
+        parent = world.table(names.of_range(constraint.get("pktable")))
+        if table.age == "existing" and parent.age != "existing":
+            parent.is_entangled = True
+
+
+def not_null_check(expression: Tree | None) -> str | None:
+    """Return the column of a `CHECK (column IS NOT NULL)`, also as one arm of an AND."""
+    kind, body = node(expression or {})
+    if kind == "NullTest" and body.get("nulltesttype") == "IS_NOT_NULL":
+        inner, reference = node(body.get("arg", {}))
+        if inner == "ColumnRef":
+            fields = strings(reference.get("fields"))
+            return fields[-1] if fields else None
+    if kind == "BoolExpr" and body.get("boolop") == "AND_EXPR":
+        for argument in body.get("args", ()):
+            if column := not_null_check(argument):
+                return column
+    return None
+
+
+def _alter_table(world: World, body: Tree, conditional: bool) -> None:
+    if body.get("objtype") not in (None, "OBJECT_TABLE", "OBJECT_FOREIGN_TABLE"):
+        return
+    table = world.table(names.of_range(body.get("relation")))
+    for item in body.get("cmds", ()):
+        command = item.get("AlterTableCmd", {})
+        subtype, name = command.get("subtype"), command.get("name", "")
+        kind, definition = node(command.get("def") or {})
+        if subtype == "AT_AddColumn":
+            if not (command.get("missing_ok") and definition.get("colname", "") in table.columns):
+                add_column(world, table, definition, guarded=bool(command.get("missing_ok")) or conditional)
+        elif subtype == "AT_DropColumn":
+            table.columns.pop(name, None)
+        elif subtype == "AT_AlterColumnType":
+            column = table.columns.setdefault(name, Column())
+            column.type = type_text(definition.get("typeName"))
+        elif subtype == "AT_SetNotNull":
+            table.columns.setdefault(name, Column()).not_null = True
+        elif subtype == "AT_DropNotNull":
+            table.columns.setdefault(name, Column()).not_null = False
+        elif subtype == "AT_ColumnDefault":
+            table.columns.setdefault(name, Column()).calls = calls_in(command.get("def"))
+        elif subtype == "AT_AddConstraint" and kind == "Constraint":
+            add_constraint(world, table, definition)
+        elif subtype == "AT_DropConstraint":
+            table.constraints.pop(name, None)
+            table.indexes.pop(name, None)
+        elif subtype == "AT_ValidateConstraint" and name in table.constraints and not conditional:
+            table.constraints[name].is_validated = True
+        elif subtype == "AT_AttachPartition":
+            child = world.table(names.of_range(definition.get("name")))
+            child.parent = table.name
+            table.is_partitioned = True
+            table.is_entangled = table.is_entangled or child.age != "new"
+        elif subtype == "AT_DetachPartition":
+            child = world.table(names.of_range(definition.get("name")))
+            child.parent = None
+        elif subtype == "AT_AddInherit":
+            parent = world.table(names.of_range(definition))
+            parent.is_entangled = parent.is_entangled or table.age != "new"
+
+
+def _drop(world: World, body: Tree, conditional: bool) -> None:
+    for item in body.get("objects", ()):
+        kind = body.get("removeType")
+        if kind in ("OBJECT_TRIGGER", "OBJECT_RULE"):
+            parts = strings(item.get("List", {}).get("items"))
+            found = world.tables.get(world.resolve(names.of_parts(parts[:-1])))
+            if found and not conditional:
+                found.triggers.pop(parts[-1], None)
+            continue
+        full = world.resolve(names.of_object(item))
+        if kind in ("OBJECT_TABLE", "OBJECT_FOREIGN_TABLE", "OBJECT_MATVIEW"):
+            world.tables.pop(full, None)
+        elif kind == "OBJECT_INDEX":
+            owner = world.indexes.pop(full, None)
+            if owner in world.tables:
+                world.tables[owner].indexes.pop(full.name, None)
+        elif kind == "OBJECT_TYPE":
+            world.enums.pop(full, None)
+        elif kind == "OBJECT_VIEW":
+            world.views.pop(full, None)
+        world.new_objects = {pair for pair in world.new_objects if pair[1] != full or pair[0] == "SCHEMA"}
+
+
+def _rename(world: World, body: Tree, conditional: bool) -> None:
+    new = body.get("newname", "")
+    kind = body.get("renameType")
+    if kind == "OBJECT_TABLE":
+        old = world.table(names.of_range(body.get("relation")))
+        world.tables.pop(old.name, None)
+        old.name = Name(old.name.schema, new)
+        world.tables[old.name] = old
+        if conditional and old.age == "new":
+            old.age = "maybe"
+    elif kind == "OBJECT_COLUMN":
+        table = world.table(names.of_range(body.get("relation")))
+        table.columns[new] = table.columns.pop(body.get("subname", ""), Column())
+    elif kind == "OBJECT_TYPE":
+        old_name = world.resolve(names.of_object(body.get("object", {})))
+        new_name = Name(old_name.schema, new)
+        world.renamed_types[old_name] = new_name
+        if old_name in world.enums:
+            world.enums[new_name] = world.enums.pop(old_name)
+    elif kind == "OBJECT_SCHEMA":
+        for name in [name for name in world.tables if name.schema == body.get("subname")]:
+            table = world.tables.pop(name)
+            table.name = Name(new, name.name)
+            world.tables[table.name] = table
+
+
+def _set_schema(world: World, body: Tree, _conditional: bool) -> None:
+    if body.get("objectType") != "OBJECT_TABLE":
+        return
+    table = world.table(names.of_range(body.get("relation")))
+    world.tables.pop(table.name, None)
+    table.name = Name(body.get("newschema", ""), table.name.name)
+    world.tables[table.name] = table
+    if table.age == "existing":  # the schema now holds something old
+        world.new_objects.discard(("SCHEMA", Name(world.path, table.name.schema)))
+
+
+def _index(world: World, body: Tree, _conditional: bool) -> None:
+    table = world.table(names.of_range(body.get("relation")))
+    columns = [item.get("IndexElem", {}).get("name", "") for item in body.get("indexParams", ())]
+    name = body.get("idxname") or f"{table.name.name}_{'_'.join(columns)}_idx"
+    if all(columns) and not body.get("whereClause"):
+        table.indexes[name] = tuple(columns)
+    world.indexes[Name(table.name.schema, name)] = table.name
+    world.add_object("INDEX", Name(table.name.schema, name))
+
+
+def _function(world: World, body: Tree, text: str) -> None:
+    name = world.resolve(names.of_strings(body.get("funcname")))
+    made = function_of(body, text)
+    others = [one for one in world.functions.get(name, ()) if one.signature != made.signature]
+    world.functions[name] = [*others, made]
+    world.add_object("FUNCTION", name)
+
+
+def function_of(body: Tree, text: str) -> Function:
+    """Return the function that a CREATE FUNCTION or CREATE PROCEDURE, whose text is `text`, defines."""
+    found = options(body.get("options"))
+    parts = found.get("as", {}).get("List", {}).get("items", ())
+    return Function(
+        language=str(constant(found.get("language")) or "sql").lower(),
+        source=(strings(list(parts)) or [""])[0],
+        definition=text,
+        statements=tuple(_atomic(body["sql_body"])) if "sql_body" in body else (),
+        volatility=str(constant(found.get("volatility")) or "volatile").lower(),
+        signature=", ".join(
+            type_text(item["FunctionParameter"].get("argType"))
+            for item in body.get("parameters", ())
+            if item["FunctionParameter"].get("mode") not in ("FUNC_PARAM_OUT", "FUNC_PARAM_TABLE")
+        ),
+    )
+
+
+def _atomic(wrapped: Tree) -> list[Tree]:
+    kind, body = node(wrapped)
+    if kind == "List":
+        return [statement for item in body.get("items", ()) for statement in _atomic(item)]
+    return [wrapped] if kind.endswith("Stmt") and kind != "ReturnStmt" else [{"SelectStmt": {"targetList": [wrapped]}}]
+
+
+def _trigger(world: World, body: Tree, _conditional: bool) -> None:
+    table = world.table(names.of_range(body.get("relation")))
+    bits = int(body.get("events", 0))
+    events = frozenset(name for bit, name in _EVENTS if bits & bit)
+    table.triggers[body.get("trigname", "")] = Trigger(events, names.of_strings(body.get("funcname")))
+
+
+def _rule(world: World, body: Tree, _conditional: bool) -> None:
+    table = world.table(names.of_range(body.get("relation")))
+    event = _RULE_EVENTS.get(body.get("event", ""), "")
+    actions = tuple(body.get("actions") or ())
+    table.triggers[body.get("rulename", "")] = Trigger(frozenset({event}), None, actions)
+
+
+def _view(world: World, body: Tree, _conditional: bool) -> None:
+    name = world.resolve(names.of_range(body.get("view")))
+    world.views[name] = body.get("query", {})
+    if not body.get("replace"):
+        world.add_object("VIEW", name)
+
+
+def _enum(world: World, body: Tree, _conditional: bool) -> None:
+    name = world.resolve(names.of_strings(body.get("typeName")))
+    world.enums[name] = strings(body.get("vals"))
+    world.add_object("TYPE", name)
+
+
+def _alter_enum(world: World, body: Tree, _conditional: bool) -> None:
+    name = world.resolve(names.of_strings(body.get("typeName")))
+    label, old = body.get("newVal", ""), body.get("oldVal")
+    labels = world.enums.get(name)
+    if labels is not None:
+        if old in labels:
+            labels[labels.index(old)] = label
+        elif label not in labels:
+            labels.append(label)
+    if not old:
+        world.labels_of_this_file.add((name, label))
+
+
+def _composite(world: World, body: Tree, _conditional: bool) -> None:
+    world.add_object("TYPE", names.of_range(body.get("typevar")))
+
+
+def _range_type(world: World, body: Tree, _conditional: bool) -> None:
+    world.add_object("TYPE", names.of_strings(body.get("typeName")))
+
+
+def _define(world: World, body: Tree, _conditional: bool) -> None:
+    if body.get("kind") == "OBJECT_TYPE":
+        world.add_object("TYPE", names.of_strings(body.get("defnames")))
+
+
+def _domain(world: World, body: Tree, _conditional: bool) -> None:
+    name = world.resolve(names.of_strings(body.get("domainname")))
+    kinds = {item.get("Constraint", {}).get("contype") for item in body.get("constraints", ())}
+    world.domains[name] = bool(kinds & {"CONSTR_CHECK", "CONSTR_NOTNULL"})
+    world.add_object("DOMAIN", name)
+
+
+def _schema(world: World, body: Tree, conditional: bool) -> None:
+    if not body.get("if_not_exists") and not conditional:
+        world.add_object("SCHEMA", Name("", body.get("schemaname", "")))
+    for item in body.get("schemaElts", ()):
+        apply(world, item, "", conditional=conditional)
+
+
+def _sequence(world: World, body: Tree, conditional: bool) -> None:
+    if not body.get("if_not_exists") and not conditional:
+        world.add_object("SEQUENCE", names.of_range(body.get("sequence")))
+
+
+def _set_variable(world: World, body: Tree, _conditional: bool) -> None:
+    values = [str(constant(item)) for item in body.get("args", ())]
+    kind = body.get("kind", "VAR_SET_VALUE")
+    if kind == "VAR_RESET_ALL":
+        world.settings.clear()
+        world.path = "public"
+    else:
+        _set(world, body.get("name", ""), values if kind == "VAR_SET_VALUE" else None)
+
+
+def _set(world: World, name: str, values: list[str] | None) -> None:
+    key = name.lower()
+    if values is None:
+        world.settings[key] = "default"
+    else:
+        world.settings[key] = ", ".join(values)
+    if key == "search_path":
+        path = [part.strip().strip('"') for part in (", ".join(values) if values else "public").split(",")]
+        path = [part for part in path if part not in ("", "$user", "pg_catalog", TEMPORARY)]
+        world.path = path[0] if path else "public"
+
+
+def _prepare(world: World, body: Tree, _conditional: bool) -> None:
+    world.prepared[body.get("name", "")] = body.get("query", {})
+
+
+def _transaction(world: World, body: Tree, _conditional: bool) -> None:
+    if body.get("kind", "").startswith("TRANS_STMT_ROLLBACK"):
+        # what this file made may be gone again: nothing of it is surely new
+        for table in world.tables.values():
+            if table.age == "new":
+                table.age = "maybe"
+        world.new_objects.clear()
+
+
+_CHANGES: dict[str, Callable[[World, Tree, bool], None]] = {
+    "CreateStmt": _create_table, "CreateTableAsStmt": _create_table_as, "SelectStmt": _select,
+    "AlterTableStmt": _alter_table, "DropStmt": _drop, "RenameStmt": _rename,
+    "AlterObjectSchemaStmt": _set_schema, "IndexStmt": _index,
+    "CreateTrigStmt": _trigger, "RuleStmt": _rule, "ViewStmt": _view, "CreateEnumStmt": _enum,
+    "AlterEnumStmt": _alter_enum, "CompositeTypeStmt": _composite, "CreateRangeStmt": _range_type,
+    "DefineStmt": _define, "CreateDomainStmt": _domain, "CreateSchemaStmt": _schema, "CreateSeqStmt": _sequence,
+    "VariableSetStmt": _set_variable, "PrepareStmt": _prepare, "TransactionStmt": _transaction,
+}  # fmt: skip

@@ -1,0 +1,173 @@
+"""Which lock each statement takes, on which tables: as measured on PostgreSQL 15 and 17 (tests/review/test_locks.py)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from safemig.review.world import World
+from safemig.sql import names
+from safemig.sql.kinds import flag
+from safemig.sql.locks import LockMode
+from safemig.sql.names import Name
+from safemig.sql.tree import Tree, node, strings, walk
+
+_TRIGGERS = {
+    f"AT_{switch}Trig{which}": LockMode.SHARE_ROW_EXCLUSIVE
+    for switch in ("Enable", "Disable")
+    for which in ("", "All", "User")
+}
+# What is not named here takes ACCESS EXCLUSIVE (AlterTableGetLockLevel).
+COMMAND_LOCKS: dict[str, LockMode] = {
+    **_TRIGGERS,
+    "AT_EnableAlwaysTrig": LockMode.SHARE_ROW_EXCLUSIVE,
+    "AT_EnableReplicaTrig": LockMode.SHARE_ROW_EXCLUSIVE,
+    "AT_ValidateConstraint": LockMode.SHARE_UPDATE_EXCLUSIVE,
+    "AT_SetStatistics": LockMode.SHARE_UPDATE_EXCLUSIVE,
+    "AT_SetOptions": LockMode.SHARE_UPDATE_EXCLUSIVE,
+    "AT_ResetOptions": LockMode.SHARE_UPDATE_EXCLUSIVE,
+    "AT_SetRelOptions": LockMode.SHARE_UPDATE_EXCLUSIVE,
+    "AT_ResetRelOptions": LockMode.SHARE_UPDATE_EXCLUSIVE,
+    "AT_ClusterOn": LockMode.SHARE_UPDATE_EXCLUSIVE,
+    "AT_DropCluster": LockMode.SHARE_UPDATE_EXCLUSIVE,
+    "AT_AttachPartition": LockMode.SHARE_UPDATE_EXCLUSIVE,
+    "AT_DetachPartitionFinalize": LockMode.SHARE_UPDATE_EXCLUSIVE,
+}
+_Take = Callable[[Name, LockMode], None]
+_LOCK_TABLE_MODES = (None, *LockMode)  # LockStmt.mode counts from 1 as PostgreSQL's LOCKMODE does
+
+
+def command_lock(command: Tree) -> LockMode:
+    """Return the lock that one command of ALTER TABLE takes on its table."""
+    subtype = command.get("subtype", "")
+    kind, definition = node(command.get("def") or {})
+    if subtype == "AT_AddConstraint" and kind == "Constraint" and definition.get("contype") == "CONSTR_FOREIGN":
+        return LockMode.SHARE_ROW_EXCLUSIVE
+    if subtype == "AT_DetachPartition" and definition.get("concurrent"):
+        return LockMode.SHARE_UPDATE_EXCLUSIVE
+    return COMMAND_LOCKS.get(subtype, LockMode.ACCESS_EXCLUSIVE)
+
+
+def locks(tree: Tree, world: World) -> dict[Name, LockMode]:
+    """Return the strongest lock on each table that the statement names or that is known to hang on it."""
+    found: dict[Name, LockMode] = {}
+
+    def take(name: Name, mode: LockMode) -> None:
+        if name.name:
+            full = world.resolve(name)
+            if full not in found or found[full].strength < mode.strength:
+                found[full] = mode
+
+    kind, body = node(tree)
+    target = names.of_range(body.get("relation"))
+    if kind == "AlterTableStmt":
+        if body.get("objtype") in (None, "OBJECT_TABLE", "OBJECT_MATVIEW", "OBJECT_FOREIGN_TABLE"):
+            for item in body.get("cmds", ()):
+                command = item.get("AlterTableCmd", {})
+                take(target, command_lock(command))
+                _of_command(command, world.resolve(target), world, take)
+    elif kind == "CreateStmt":
+        for parent in body.get("inhRelations", ()):
+            partition = bool(body.get("partbound"))
+            mode = LockMode.ACCESS_EXCLUSIVE if partition else LockMode.SHARE_UPDATE_EXCLUSIVE
+            take(names.of_range(parent.get("RangeVar")), mode)
+        for name in _references(body):
+            take(name, LockMode.SHARE_ROW_EXCLUSIVE)
+    elif kind == "IndexStmt":
+        take(target, LockMode.SHARE_UPDATE_EXCLUSIVE if body.get("concurrent") else LockMode.SHARE)
+    elif kind == "DropStmt":
+        _of_drop(body, world, take)
+    elif kind == "RenameStmt":
+        if body.get("renameType") in ("OBJECT_TABLE", "OBJECT_COLUMN", "OBJECT_TABCONSTRAINT", "OBJECT_POLICY",
+                                      "OBJECT_TRIGGER", "OBJECT_RULE", "OBJECT_MATVIEW"):  # fmt: skip
+            take(target, LockMode.ACCESS_EXCLUSIVE)
+    elif kind == "AlterObjectSchemaStmt":
+        take(target, LockMode.ACCESS_EXCLUSIVE)
+    elif kind == "CreateTrigStmt":
+        take(target, LockMode.SHARE_ROW_EXCLUSIVE)
+    elif kind == "RuleStmt":
+        take(target, LockMode.ACCESS_EXCLUSIVE)
+    elif kind in ("CreatePolicyStmt", "AlterPolicyStmt"):
+        take(names.of_range(body.get("table")), LockMode.ACCESS_EXCLUSIVE)
+    elif kind == "TruncateStmt":
+        for item in body.get("relations", ()):
+            take(names.of_range(item.get("RangeVar")), LockMode.ACCESS_EXCLUSIVE)
+    elif kind == "LockStmt":
+        mode_taken = _LOCK_TABLE_MODES[int(body.get("mode", 8))] or LockMode.ACCESS_EXCLUSIVE
+        for item in body.get("relations", ()):
+            take(names.of_range(item.get("RangeVar")), mode_taken)
+    elif kind == "ReindexStmt":
+        concurrently = flag(body.get("params"), "concurrently")
+        if body.get("kind") == "REINDEX_OBJECT_INDEX":
+            target = world.indexes.get(world.resolve(target), Name("", ""))
+        take(target, LockMode.SHARE_UPDATE_EXCLUSIVE if concurrently else LockMode.SHARE)
+    elif kind == "VacuumStmt":
+        full = flag(body.get("options"), "full") and body.get("is_vacuumcmd")
+        for item in body.get("rels", ()):
+            name = names.of_range(item.get("VacuumRelation", {}).get("relation"))
+            take(name, LockMode.ACCESS_EXCLUSIVE if full else LockMode.SHARE_UPDATE_EXCLUSIVE)
+    elif kind == "ClusterStmt":
+        take(target, LockMode.ACCESS_EXCLUSIVE)
+    elif kind == "RefreshMatViewStmt":
+        take(target, LockMode.EXCLUSIVE if body.get("concurrent") else LockMode.ACCESS_EXCLUSIVE)
+    elif kind == "CommentStmt" and body.get("objtype") in ("OBJECT_TABLE", "OBJECT_COLUMN", "OBJECT_VIEW"):
+        parts = strings(body.get("object", {}).get("List", {}).get("items"))
+        parts = parts[:-1] if body["objtype"] == "OBJECT_COLUMN" else parts
+        take(names.of_parts(parts), LockMode.SHARE_UPDATE_EXCLUSIVE)
+    elif kind == "CopyStmt":
+        take(target, LockMode.ROW_EXCLUSIVE if body.get("is_from") else LockMode.ACCESS_SHARE)
+    if kind in ("InsertStmt", "UpdateStmt", "DeleteStmt", "MergeStmt"):
+        take(target, LockMode.ROW_EXCLUSIVE)
+    for inner, part in walk(tree):
+        if inner in ("InsertStmt", "UpdateStmt", "DeleteStmt", "MergeStmt") and part is not body:
+            take(names.of_range(part.get("relation")), LockMode.ROW_EXCLUSIVE)
+    return found
+
+
+def _of_command(command: Tree, table: Name, world: World, take: _Take) -> None:
+    kind, definition = node(command.get("def") or {})
+    subtype = command.get("subtype")
+    for name in _references(definition):
+        take(name, LockMode.SHARE_ROW_EXCLUSIVE)
+    if subtype == "AT_AttachPartition":
+        take(names.of_range(definition.get("name")), LockMode.ACCESS_EXCLUSIVE)
+    elif subtype == "AT_DetachPartition":
+        concurrent = bool(definition.get("concurrent"))
+        take(table, LockMode.SHARE_UPDATE_EXCLUSIVE if concurrent else LockMode.ACCESS_EXCLUSIVE)
+        if not concurrent:
+            take(names.of_range(definition.get("name")), LockMode.ACCESS_EXCLUSIVE)
+    elif subtype == "AT_DropConstraint":
+        known = world.tables.get(table)
+        constraint = known.facts.constraints.get(command.get("name", "")) if known and known.facts else None
+        if constraint and constraint.references:
+            take(world.named(constraint.references), LockMode.ACCESS_EXCLUSIVE)
+    elif subtype == "AT_AddInherit" and kind == "RangeVar":
+        take(names.of_range(definition), LockMode.SHARE_UPDATE_EXCLUSIVE)
+
+
+def _of_drop(body: Tree, world: World, take: _Take) -> None:
+    kind = body.get("removeType")
+    for item in body.get("objects", ()):
+        name = names.of_object(item)
+        if kind in ("OBJECT_TABLE", "OBJECT_MATVIEW", "OBJECT_FOREIGN_TABLE"):
+            take(name, LockMode.ACCESS_EXCLUSIVE)
+            known = world.tables.get(world.resolve(name))
+            for constraint in known.facts.constraints.values() if known and known.facts else ():
+                if constraint.references:
+                    take(world.named(constraint.references), LockMode.ACCESS_EXCLUSIVE)
+            if known and known.parent:
+                take(known.parent, LockMode.ACCESS_EXCLUSIVE)
+        elif kind == "OBJECT_INDEX":
+            owner = world.indexes.get(world.resolve(name))
+            if owner:
+                mode = LockMode.SHARE_UPDATE_EXCLUSIVE if body.get("concurrent") else LockMode.ACCESS_EXCLUSIVE
+                take(owner, mode)
+        elif kind in ("OBJECT_TRIGGER", "OBJECT_POLICY", "OBJECT_RULE"):
+            parts = strings(item.get("List", {}).get("items"))
+            take(names.of_parts(parts[:-1]), LockMode.ACCESS_EXCLUSIVE)
+
+
+def _references(tree: Tree) -> list[Name]:
+    """Return the tables that foreign keys below `tree` refer to."""
+    own = [names.of_range(tree["pktable"])] if "pktable" in tree else []
+    inner = [part["pktable"] for kind, part in walk(tree) if kind == "Constraint" and "pktable" in part]
+    return own + [names.of_range(one) for one in inner]

@@ -1,0 +1,138 @@
+"""The review for machines: JSON, SARIF 2.1.0 and GitHub's annotations. Pure."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from safemig.review.model import Finding, Review, Severity
+from safemig.review.rule import rule_named
+
+_SARIF_LEVELS = {Severity.DANGEROUS: "error", Severity.CAUTION: "warning", Severity.RECOMMENDATION: "note"}
+_GITHUB_LEVELS = {Severity.DANGEROUS: "error", Severity.CAUTION: "warning", Severity.RECOMMENDATION: "notice"}
+_SARIF_SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
+
+
+def finding_data(finding: Finding) -> dict[str, Any]:
+    """Return one finding as JSON-ready values."""
+    return {
+        "rule": finding.rule,
+        "severity": finding.severity.value,
+        "file": finding.file,
+        "line": finding.line,
+        "column": finding.column,
+        "statement": finding.statement,
+        "message": finding.message,
+        "safer": finding.safer,
+        "lock": finding.lock.value if finding.lock else None,
+        "data_loss": finding.data_loss,
+        "title": finding.title,
+        "object": finding.object,
+        "accepted": finding.accepted,
+    }
+
+
+def review_data(review: Review) -> dict[str, Any]:
+    """Return the review as JSON-ready values: cautions and dangers in `findings`, the rest beside them."""
+    weighty = [finding for finding in review.findings if finding.severity is not Severity.RECOMMENDATION]
+    return {
+        "verdict": str(review.verdict),
+        "findings": [finding_data(finding) for finding in weighty],
+        "recommendations": [finding_data(finding) for finding in review.recommendations],
+        "files": [
+            {
+                "name": file.name,
+                "recommendations": list(file.recommendations),
+                "statements": [
+                    {
+                        "line": statement.line,
+                        "kind": statement.kind,
+                        "lock": statement.lock.value if statement.lock else None,
+                        "tables": list(statement.tables),
+                        "rules": list(statement.rules),
+                    }
+                    for statement in file.statements
+                ],
+            }
+            for file in review.files
+        ],
+        "target": review.target,
+        "unused_acceptances": [
+            {"rule": one.rule, "object": one.object, "reason": one.reason, "file": one.file}
+            for one in review.unused_acceptances
+        ],
+        "assumptions": list(review.assumptions),
+    }
+
+
+def json_report(review: Review) -> str:
+    """Return the review as JSON, in the shape that the command line promises."""
+    return json.dumps(review_data(review), ensure_ascii=False, indent=2)
+
+
+def sarif_report(review: Review) -> str:
+    """Return the review as SARIF 2.1.0; an accepted finding is a suppressed result with its reason."""
+    names = sorted({finding.rule for finding in review.findings})
+    index = {name: position for position, name in enumerate(names)}
+    rules = []
+    for name in names:
+        rule = rule_named(name)
+        rules.append(
+            {
+                "id": name,
+                "shortDescription": {"text": rule.title},
+                "fullDescription": {"text": rule.why},
+                "help": {"text": f"{rule.why}\n\nInstead:\n{rule.instead}"},
+                "defaultConfiguration": {"level": _SARIF_LEVELS[rule.severity]},
+            }
+        )
+    results = [_sarif_result(finding, index[finding.rule]) for finding in review.findings]
+    run = {"tool": {"driver": {"name": "safemig", "rules": rules}}, "results": results,
+           "properties": {"verdict": str(review.verdict)}}  # fmt: skip
+    return json.dumps({"$schema": _SARIF_SCHEMA, "version": "2.1.0", "runs": [run]}, ensure_ascii=False, indent=2)
+
+
+def _sarif_result(finding: Finding, rule_index: int) -> dict[str, Any]:
+    text = finding.message if not finding.safer else f"{finding.message}\n\nSafer:\n{finding.safer}"
+    result: dict[str, Any] = {
+        "ruleId": finding.rule,
+        "ruleIndex": rule_index,
+        "level": _SARIF_LEVELS[finding.severity],
+        "message": {"text": f"{finding.title}: {text}"},
+        "locations": [
+            {
+                "physicalLocation": {
+                    "artifactLocation": {"uri": finding.file.replace("\\", "/")},
+                    "region": {"startLine": finding.line, "startColumn": finding.column},
+                }
+            }
+        ],
+        "properties": {"object": finding.object, "data_loss": finding.data_loss},
+    }
+    if finding.accepted is not None:
+        result["suppressions"] = [{"kind": "external", "justification": finding.accepted}]
+    return result
+
+
+def github_report(review: Review) -> str:
+    """Return GitHub workflow commands that annotate each finding's line, and the verdict as a last notice."""
+    lines = []
+    for finding in review.findings:
+        level = "notice" if finding.accepted is not None else _GITHUB_LEVELS[finding.severity]
+        text = finding.message if finding.accepted is None else f"accepted ({finding.accepted}): {finding.message}"
+        if finding.safer and finding.accepted is None:
+            text += f"\nSafer:\n{finding.safer}"
+        where = f"file={_property(finding.file)},line={finding.line},col={finding.column}"
+        title = _property(f"{finding.rule}: {finding.title}")
+        lines.append(f"::{level} {where},title={title}::{_text(text)}")
+    level = {"SAFE TO DEPLOY": "notice", "NEEDS ATTENTION": "warning"}.get(str(review.verdict), "error")
+    lines.append(f"::{level} title=safemig review::{review.verdict}")
+    return "\n".join(lines) + "\n"
+
+
+def _text(value: str) -> str:
+    return value.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+
+
+def _property(value: str) -> str:
+    return _text(value).replace(":", "%3A").replace(",", "%2C")

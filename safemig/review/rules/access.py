@@ -1,0 +1,321 @@
+"""Who may do what, and what happens by itself: grants, row security, roles, triggers, rules, settings."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from safemig.review.model import Severity
+from safemig.review.rule import Hit, rule
+from safemig.review.scene import Scene
+from safemig.sql import names
+from safemig.sql.identifiers import quote_identifier
+from safemig.sql.locks import LockMode
+from safemig.sql.tree import constant, node, options, strings
+
+
+def _place(scene: Scene) -> str:
+    return scene.world.file.rsplit("/", 1)[-1] or "sql"
+
+
+@rule(
+    "row-security", Severity.CAUTION, "Row security of a table in use is changed",
+    on=("AT_EnableRowSecurity", "AT_DisableRowSecurity", "AT_ForceRowSecurity", "AT_NoForceRowSecurity"),
+    why="Enabled without policies, nobody but the owner sees a row; disabled, everybody with a grant sees every row.",
+    instead="CREATE POLICY own_rows ON users USING (id = auth.uid());\nALTER TABLE users ENABLE ROW LEVEL SECURITY;",
+    err=("ALTER TABLE users ENABLE ROW LEVEL SECURITY", "ALTER TABLE users DISABLE ROW LEVEL SECURITY"),
+    ok="CREATE TABLE fresh (a int); ALTER TABLE fresh ENABLE ROW LEVEL SECURITY",
+)  # fmt: skip
+def row_security(scene: Scene) -> Iterator[Hit]:
+    if scene.is_new:
+        return
+    said = {
+        "AT_EnableRowSecurity": "only rows that a policy allows are seen from then on",
+        "AT_DisableRowSecurity": "every row is seen by whoever has a grant from then on",
+        "AT_ForceRowSecurity": "the owner too sees only rows that a policy allows",
+        "AT_NoForceRowSecurity": "the owner sees every row again",
+    }[scene.node]
+    yield Hit(str(scene.table), f"{scene.table}: {said}")
+
+
+@rule(
+    "policy-on-existing-table", Severity.CAUTION, "A policy of a table in use is made or changed",
+    on=("CreatePolicyStmt", "AlterPolicyStmt"),
+    why="A permissive policy opens rows to more people, a restrictive one hides them; ACCESS EXCLUSIVE for a moment (measured).",
+    instead="CREATE POLICY own_rows ON users FOR SELECT TO app USING (id = current_setting('app.user')::int);",
+    err=("CREATE POLICY p ON users USING (true)", "ALTER POLICY p ON users USING (true)"),
+    ok="CREATE TABLE fresh (a int); CREATE POLICY p ON fresh USING (a > 0)",
+)  # fmt: skip
+def policy_on_existing_table(scene: Scene) -> Iterator[Hit]:
+    if not scene.is_new:
+        opens = constant(scene.tree.get("qual")) is True
+        what = "opens every row" if opens else "changes which rows are seen"
+        policy = scene.tree.get("policy_name", "")
+        yield Hit(f"{scene.table}.{policy}", f"policy {policy} {what} of {scene.table}")
+
+
+@rule(
+    "grant-to-public", Severity.CAUTION, "Everybody gets a right",
+    on=("GrantStmt", "AlterDefaultPrivilegesStmt"),
+    why="PUBLIC is every role of the cluster, also those that are made later.",
+    instead="GRANT SELECT ON users TO reader;",
+    err=("GRANT SELECT ON users TO PUBLIC", "ALTER DEFAULT PRIVILEGES GRANT SELECT ON TABLES TO PUBLIC"),
+    ok=("GRANT SELECT, DELETE ON users TO app", "REVOKE ALL ON users FROM PUBLIC"),
+)  # fmt: skip
+def grant_to_public(scene: Scene) -> Iterator[Hit]:
+    grant = scene.tree.get("action", {}) if scene.node == "AlterDefaultPrivilegesStmt" else scene.tree
+    grantees = [item.get("RoleSpec", {}) for item in grant.get("grantees", ())]
+    if not grant.get("is_grant") or not any(role.get("roletype") == "ROLESPEC_PUBLIC" for role in grantees):
+        return
+    objects = [str(names.of_object(item)) for item in grant.get("objects", ())] or ["default privileges"]
+    rights = ", ".join(item.get("AccessPriv", {}).get("priv_name", "") for item in grant.get("privileges", ())) or "ALL"
+    if rights.upper() in ("USAGE", "EXECUTE"):
+        return  # what PUBLIC has on new types, languages and functions anyway
+    for name in objects:
+        yield Hit(name, f"every role gets {rights.upper()} on {name}", f"GRANT {rights.upper()} ON {name} TO app;")
+
+
+@rule(
+    "revoke", Severity.CAUTION, "A right is taken away",
+    on=("GrantStmt", "GrantRoleStmt"),
+    why="An application that relies on the right fails at its next statement.",
+    instead="GRANT SELECT ON users TO app_v2;  -- let the new role work first",
+    err=("REVOKE SELECT ON users FROM app", "REVOKE admin FROM bob"),
+    ok=("REVOKE ALL ON FUNCTION f() FROM PUBLIC", "CREATE TABLE fresh (a int); REVOKE ALL ON fresh FROM app"),
+)  # fmt: skip
+def revoke(scene: Scene) -> Iterator[Hit]:
+    if scene.tree.get("is_grant"):
+        return
+    if scene.node == "GrantRoleStmt":
+        roles = [item.get("AccessPriv", {}).get("priv_name", "") for item in scene.tree.get("granted_roles", ())]
+        yield Hit(", ".join(roles), f"takes role {', '.join(roles)} away")
+        return
+    grantees = [item.get("RoleSpec", {}) for item in scene.tree.get("grantees", ())]
+    if all(role.get("roletype") == "ROLESPEC_PUBLIC" for role in grantees):
+        return  # the usual hardening
+    for item in scene.tree.get("objects", ()):
+        name = names.of_object(item)
+        kind = "FUNCTION" if "ObjectWithArgs" in item else "TABLE"
+        if not (scene.world.is_new(name) if kind == "TABLE" else scene.world.is_new_object(kind, name)):
+            yield Hit(str(name), f"rights on {name} are taken away")
+
+
+@rule(
+    "role-power", Severity.CAUTION, "A role gets far-reaching powers",
+    on=("CreateRoleStmt", "AlterRoleStmt", "GrantRoleStmt"),
+    why="SUPERUSER, BYPASSRLS, CREATEROLE, REPLICATION and the pg_* roles go past every other guard, in every database of the cluster.",
+    instead="CREATE ROLE app LOGIN NOSUPERUSER NOBYPASSRLS;",
+    err=("ALTER ROLE app SUPERUSER", "CREATE ROLE r BYPASSRLS", "GRANT pg_execute_server_program TO app"),
+    ok=("CREATE ROLE reader NOLOGIN", "GRANT reader TO app"),
+)  # fmt: skip
+def role_power(scene: Scene) -> Iterator[Hit]:
+    if scene.node == "GrantRoleStmt":
+        for item in scene.tree.get("granted_roles", ()):
+            role = item.get("AccessPriv", {}).get("priv_name", "")
+            if role.startswith("pg_") and scene.tree.get("is_grant"):
+                yield Hit(role, f"gives the powers of {role}")
+        return
+    role = scene.tree.get("role")
+    role = role if isinstance(role, str) else (role or {}).get("rolename", "")
+    given = options(scene.tree.get("options"))
+    powers = {"superuser": "SUPERUSER", "bypassrls": "BYPASSRLS", "createrole": "CREATEROLE", "isreplication": "REPLICATION"}
+    for key, words in powers.items():
+        if key in given and constant(given[key]) not in (False, 0):
+            yield Hit(str(role), f"{role} gets {words}")
+
+
+@rule(
+    "owner-change", Severity.CAUTION, "An object gets another owner",
+    on=("AT_ChangeOwner", "AlterOwnerStmt"),
+    why="The old owner loses every right that it had as owner; row security no longer spares it.",
+    instead="GRANT ALL ON users TO new_owner;",
+    err=("ALTER TABLE users OWNER TO app", "ALTER SCHEMA app OWNER TO bob"),
+    ok=("CREATE TABLE fresh (a int); ALTER TABLE fresh OWNER TO app",
+        "CREATE FUNCTION f() RETURNS int LANGUAGE sql AS 'SELECT 1'; ALTER FUNCTION f() OWNER TO app"),
+)  # fmt: skip
+def owner_change(scene: Scene) -> Iterator[Hit]:
+    if scene.node == "AT_ChangeOwner":
+        kind = scene.parent.get("objtype", "OBJECT_TABLE").removeprefix("OBJECT_")
+        if not scene.is_new and not scene.world.is_new_object(kind.replace("MATVIEW", "MATERIALIZED VIEW"), scene.table):
+            yield Hit(str(scene.table), f"{scene.table} gets another owner")
+        return
+    name = names.of_object(scene.tree.get("object", {}))
+    kind = str(scene.tree.get("objectType", "")).removeprefix("OBJECT_")
+    if not scene.world.is_new_object("FUNCTION" if kind == "PROCEDURE" else kind, name):
+        yield Hit(str(name), f"{name} gets another owner")
+
+
+@rule(
+    "trigger-on-existing-table", Severity.CAUTION, "A trigger is put on a table in use",
+    on="CreateTrigStmt",
+    why="CREATE TRIGGER takes SHARE ROW EXCLUSIVE on the table for a moment, and every write does more from then on.",
+    instead="CREATE TABLE IF NOT EXISTS audit (id bigint GENERATED ALWAYS AS IDENTITY, at timestamptz DEFAULT now());",
+    err="CREATE TRIGGER touch BEFORE UPDATE ON users FOR EACH ROW EXECUTE FUNCTION touch()",
+    ok="CREATE TABLE fresh (a int); CREATE TRIGGER t BEFORE UPDATE ON fresh FOR EACH ROW EXECUTE FUNCTION touch()",
+)  # fmt: skip
+def trigger_on_existing_table(scene: Scene) -> Iterator[Hit]:
+    if not scene.is_new and ("VIEW", scene.world.resolve(scene.table)) not in scene.world.new_objects:
+        name = scene.tree.get("trigname", "")
+        yield Hit(f"{scene.table}.{name}", f"every write to {scene.table} runs {names.of_strings(scene.tree.get('funcname'))}() from then on",
+                  lock=LockMode.SHARE_ROW_EXCLUSIVE)  # fmt: skip
+
+
+@rule(
+    "disable-trigger", Severity.CAUTION, "Triggers are switched off",
+    on=("AT_DisableTrig", "AT_DisableTrigAll", "AT_DisableTrigUser", "AT_DisableRule"),
+    why="What the triggers keep in order is not kept meanwhile; DISABLE TRIGGER ALL switches foreign keys off too.",
+    instead="ALTER TABLE users ENABLE TRIGGER ALL;  -- in the same file, right after",
+    err=("ALTER TABLE users DISABLE TRIGGER ALL", "ALTER TABLE users DISABLE TRIGGER touch"),
+    ok="CREATE TABLE fresh (a int); ALTER TABLE fresh DISABLE TRIGGER USER",
+)  # fmt: skip
+def disable_trigger(scene: Scene) -> Iterator[Hit]:
+    if not scene.is_new:
+        which = scene.tree.get("name") or ("all triggers, foreign keys too," if scene.node == "AT_DisableTrigAll" else "the triggers")
+        yield Hit(f"{scene.table}.{scene.tree.get('name') or 'all'}", f"{which} of {scene.table} no longer act",
+                  f"ALTER TABLE {scene.table.sql} ENABLE TRIGGER {quote_identifier(scene.tree['name']) if scene.tree.get('name') else 'ALL'};")  # fmt: skip
+
+
+@rule(
+    "create-rule", Severity.CAUTION, "A rewrite rule is put on a table",
+    on="RuleStmt",
+    why="A rule silently changes what INSERT, UPDATE and DELETE on the table do, under ACCESS EXCLUSIVE; DO INSTEAD can lose every write.",
+    instead="CREATE TRIGGER keep BEFORE DELETE ON users FOR EACH ROW EXECUTE FUNCTION keep();",
+    err="CREATE RULE r AS ON INSERT TO users DO INSTEAD DELETE FROM users", ok="CREATE VIEW v AS SELECT 1 AS a",
+)  # fmt: skip
+def create_rule(scene: Scene) -> Iterator[Hit]:
+    name = scene.tree.get("rulename", "")
+    yield Hit(f"{scene.table}.{name}", f"{scene.tree.get('event', '').removeprefix('CMD_')} on {scene.table} does something else from then on")
+
+
+@rule(
+    "replication-role", Severity.DANGEROUS, "Triggers and foreign keys are switched off for the session",
+    on="VariableSetStmt",
+    why="With session_replication_role = replica no foreign key is checked and no trigger fires: rows can be left that refer to nothing.",
+    instead="SET CONSTRAINTS ALL DEFERRED;",
+    err="SET session_replication_role = replica", ok=("SET lock_timeout = '2s'", "SET session_replication_role = DEFAULT"),
+)  # fmt: skip
+def replication_role(scene: Scene) -> Iterator[Hit]:
+    if scene.tree.get("name", "").lower() != "session_replication_role":
+        return
+    values = [str(constant(item)).lower() for item in scene.tree.get("args", ())]
+    if values and values != ["origin"]:
+        yield Hit("session_replication_role", "no foreign key is checked and no trigger fires from then on", "SET CONSTRAINTS ALL DEFERRED;")
+
+
+@rule(
+    "set-config-hides", Severity.CAUTION, "A setting that changes what the migration may do",
+    on=("VariableSetStmt", "FuncCall"),
+    why="row_security, zero_damaged_pages, allow_system_table_mods and their like switch guards off.",
+    instead="SET lock_timeout = '2s';",
+    err=("SET allow_system_table_mods = on", "SELECT set_config('session_replication_role', 'replica', false)"),
+    ok=("SET search_path = public", "SELECT set_config('search_path', '', false)"),
+)  # fmt: skip
+def set_config_hides(scene: Scene) -> Iterator[Hit]:
+    if scene.node == "FuncCall":
+        arguments = [str(constant(item) or "") for item in scene.tree.get("args", ())]
+        if scene.table.name != "set_config" or not arguments:
+            return
+        if arguments[0].lower() == "session_replication_role" and arguments[1:2] != ["origin"]:
+            yield Hit(arguments[0], "no foreign key is checked and no trigger fires from then on", severity=Severity.DANGEROUS)
+            return
+        name = arguments[0].lower()
+    else:
+        name = scene.tree.get("name", "").lower()
+    if name in ("allow_system_table_mods", "zero_damaged_pages", "ignore_checksum_failure", "ignore_invalid_pages", "fsync"):
+        yield Hit(name, f"{name} switches a guard of the server off", severity=Severity.DANGEROUS)
+
+
+@rule(
+    "server-settings", Severity.CAUTION, "Settings of the server, a database or a role are changed",
+    on=("AlterSystemStmt", "AlterDatabaseSetStmt", "AlterDatabaseStmt", "AlterRoleSetStmt"),
+    why="They hold for every later session, not for this migration, and belong to the server's configuration.",
+    instead="SET LOCAL work_mem = '64MB';",
+    err=("ALTER SYSTEM SET work_mem = '1GB'", "ALTER DATABASE shop SET search_path = app", "ALTER ROLE app SET statement_timeout = 0"),
+    ok="SET work_mem = '64MB'",
+)  # fmt: skip
+def server_settings(scene: Scene) -> Iterator[Hit]:
+    setting = (scene.tree.get("setstmt") or {}).get("name", "settings")
+    name = scene.tree.get("dbname") or (scene.tree.get("role") or {}).get("rolename") or "server"
+    yield Hit(f"{name}.{setting}", f"{setting} of {name} changes for every later session")
+
+
+@rule(
+    "security-definer-path", Severity.CAUTION, "SECURITY DEFINER without a fixed search_path",
+    on="CreateFunctionStmt",
+    why="The function runs with its owner's rights and finds tables by the caller's search_path: the caller can put his own in front.",
+    instead="CREATE OR REPLACE FUNCTION f() RETURNS int LANGUAGE sql SECURITY DEFINER SET search_path = '' AS 'SELECT 1';",
+    err="CREATE FUNCTION f() RETURNS int LANGUAGE sql SECURITY DEFINER AS 'SELECT 1'",
+    ok=("CREATE FUNCTION f() RETURNS int LANGUAGE sql SECURITY DEFINER SET search_path = '' AS 'SELECT 1'",
+        "CREATE FUNCTION f() RETURNS int LANGUAGE sql AS 'SELECT 1'"),
+)  # fmt: skip
+def security_definer_path(scene: Scene) -> Iterator[Hit]:
+    definer = fixed = False
+    for item in scene.tree.get("options", ()):
+        option = item.get("DefElem", {})
+        kind, argument = node(option.get("arg", {}))
+        definer = definer or (option.get("defname") == "security" and bool(argument.get("boolval")))
+        fixed = fixed or (option.get("defname") == "set" and kind == "VariableSetStmt" and argument.get("name") == "search_path")
+    if definer and not fixed:
+        name = names.of_strings(scene.tree.get("funcname"))
+        parameters = ", ".join(
+            ".".join(strings(item["FunctionParameter"].get("argType", {}).get("names")))
+            for item in scene.tree.get("parameters", ())
+            if item["FunctionParameter"].get("mode") not in ("FUNC_PARAM_OUT", "FUNC_PARAM_TABLE")
+        )
+        yield Hit(str(name), f"{name}() runs with its owner's rights and the caller's search_path",
+                  f"ALTER FUNCTION {name.sql}({parameters}) SET search_path = '';")  # fmt: skip
+
+
+@rule(
+    "event-trigger", Severity.CAUTION, "An event trigger acts on every later change of schema",
+    on=("CreateEventTrigStmt", "AlterEventTrigStmt"),
+    why="It runs for each DDL statement of each migration to come, and can make them fail.",
+    instead="CREATE TABLE IF NOT EXISTS schema_log (at timestamptz DEFAULT now(), command text);",
+    err="CREATE EVENT TRIGGER guard ON ddl_command_start EXECUTE FUNCTION refuse()", ok="SELECT evtname FROM pg_event_trigger",
+)  # fmt: skip
+def event_trigger(scene: Scene) -> Iterator[Hit]:
+    name = str(scene.tree.get("trigname", ""))
+    yield Hit(name, f"{name} runs at every later change of schema")
+
+
+@rule(
+    "replication-change", Severity.CAUTION, "Logical replication is changed",
+    on=("AlterPublicationStmt", "AlterSubscriptionStmt", "DropSubscriptionStmt", "CreateSubscriptionStmt", "AT_ReplicaIdentity", "DropStmt"),
+    why="Subscribers stop getting changes, or get them without the key that tells rows apart; then UPDATE and DELETE fail.",
+    instead="ALTER TABLE users REPLICA IDENTITY USING INDEX users_pkey;",
+    err=("DROP PUBLICATION p", "ALTER PUBLICATION p DROP TABLE users", "ALTER TABLE users REPLICA IDENTITY NOTHING",
+         "ALTER SUBSCRIPTION s DISABLE", "DROP SUBSCRIPTION s"),
+    ok=("CREATE PUBLICATION p FOR TABLE users", "ALTER PUBLICATION p ADD TABLE users",
+        "ALTER TABLE users REPLICA IDENTITY USING INDEX users_pkey"),
+)  # fmt: skip
+def replication_change(scene: Scene) -> Iterator[Hit]:
+    tree = scene.tree
+    if scene.node == "AT_ReplicaIdentity":
+        kind = (tree.get("def") or {}).get("ReplicaIdentityStmt", {}).get("identity_type")
+        if kind in ("n", "f") and not scene.is_new:
+            said = "UPDATE and DELETE of a published table fail" if kind == "n" else "every change carries the whole old row"
+            yield Hit(str(scene.table), f"{scene.table}: {said} from then on",
+                      f"ALTER TABLE {scene.table.sql} REPLICA IDENTITY DEFAULT;")  # fmt: skip
+    elif scene.node == "DropStmt":
+        if tree.get("removeType") == "OBJECT_PUBLICATION":
+            for item in tree.get("objects", ()):
+                yield Hit(str(names.of_object(item)), f"publication {names.of_object(item)} no longer sends changes")
+    elif scene.node == "AlterPublicationStmt":
+        if tree.get("action", "AP_AddObjects") != "AP_AddObjects" and not tree.get("options"):
+            yield Hit(str(tree.get("pubname", "")), f"publication {tree.get('pubname')} sends other tables from then on")
+    else:
+        yield Hit(str(tree.get("subname", "")), f"subscription {tree.get('subname')} is changed")
+
+
+@rule(
+    "session-role", Severity.RECOMMENDATION, "The migration changes its role",
+    on="VariableSetStmt",
+    why="Objects belong to the role that makes them; SET ROLE in a file changes it for all later statements of the transaction.",
+    instead="ALTER TABLE users OWNER TO app_owner;",
+    err=("SET ROLE app_owner", "SET SESSION AUTHORIZATION bob"), ok="SET search_path = public",
+)  # fmt: skip
+def session_role(scene: Scene) -> Iterator[Hit]:
+    name = scene.tree.get("name", "").lower()
+    if name in ("role", "session_authorization") and scene.tree.get("kind", "VAR_SET_VALUE") == "VAR_SET_VALUE":
+        yield Hit(name, "later statements run as another role")
+
+

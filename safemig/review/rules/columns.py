@@ -1,0 +1,408 @@
+"""What changes columns: added with a rewrite, retyped, made NOT NULL, renamed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from safemig.review.model import Severity
+from safemig.review.rule import Hit, rule
+from safemig.review.scene import Scene
+from safemig.review.types import SERIALS, cost_of_change, split_type, type_text
+from safemig.sql import names
+from safemig.sql.builtin_functions import BUILT_IN_FUNCTIONS, VOLATILE_FUNCTIONS
+from safemig.sql.clauses import tokens
+from safemig.sql.identifiers import quote_identifier
+from safemig.sql.names import Name
+from safemig.sql.tree import Tree, constant, is_null, node, strings, walk
+
+# Functions of common extensions that are volatile; others that are not PostgreSQL's own are looked up.
+_VOLATILE_OF_EXTENSIONS = frozenset(
+    ("uuid_generate_v1", "uuid_generate_v1mc", "uuid_generate_v4", "gen_salt", "gen_random_bytes", "uuidv4", "uuidv7", "nanoid", "ulid")
+)
+
+
+def volatile_call(scene: Scene, expression: Tree | None) -> str | None:
+    """Return the name of a volatile function in the expression, if there is one."""
+    for kind, body in walk(expression):
+        if kind != "FuncCall":
+            continue
+        name = names.of_strings(body.get("funcname"))
+        if name.name in VOLATILE_FUNCTIONS or name.name in _VOLATILE_OF_EXTENSIONS:
+            return name.name
+        if name.name in BUILT_IN_FUNCTIONS:
+            continue
+        if any(function.volatility == "volatile" for function in scene.world.functions_named(name) or ()):
+            return str(name)
+    return None
+
+
+def column_constraints(definition: Tree) -> dict[str, Tree]:
+    """Return a column definition's constraints by contype."""
+    found = {}
+    for item in definition.get("constraints", ()):
+        constraint = item.get("Constraint", {})
+        found[constraint.get("contype", "")] = constraint
+    return found
+
+
+def _definition(scene: Scene) -> Tree:
+    definition: Tree = (scene.tree.get("def") or {}).get("ColumnDef", {})
+    return definition
+
+
+def _already_there(scene: Scene, column: str) -> bool:
+    """Tell whether the target has the column, so that ADD COLUMN IF NOT EXISTS does nothing."""
+    facts = scene.facts
+    return bool(scene.tree.get("missing_ok") and facts and column in facts.columns)
+
+
+def _weight(scene: Scene) -> Severity | None:
+    """A table known to be small is rewritten or read in an instant: then it is a recommendation."""
+    return Severity.RECOMMENDATION if scene.is_small else None
+
+
+@rule(
+    "add-column-rewrites", Severity.CAUTION, "Adding the column rewrites the table",
+    on="AT_AddColumn",
+    why="A volatile default (random(), gen_random_uuid(), clock_timestamp()), an identity or serial column, a stored generated column "
+    "or a domain with a constraint gives each row a value of its own: the whole table and its indexes are written again under "
+    "ACCESS EXCLUSIVE. A constant default, now() too, is kept in the catalog and rewrites nothing (PostgreSQL 11 and newer).",
+    instead="ALTER TABLE users ADD COLUMN token uuid;\n"
+    "ALTER TABLE users ALTER COLUMN token SET DEFAULT gen_random_uuid();\n"
+    "-- then fill the old rows in batches, outside of the migration",
+    err=("ALTER TABLE users ADD COLUMN token uuid DEFAULT gen_random_uuid()", "ALTER TABLE users ADD COLUMN n bigserial",
+         "ALTER TABLE users ADD COLUMN n int GENERATED ALWAYS AS IDENTITY",
+         "ALTER TABLE users ADD COLUMN total int GENERATED ALWAYS AS (a + b) STORED"),
+    ok=("ALTER TABLE users ADD COLUMN IF NOT EXISTS seen timestamptz DEFAULT now()",
+        "ALTER TABLE users ADD COLUMN IF NOT EXISTS points int NOT NULL DEFAULT 0",
+        "CREATE TABLE fresh (a int); ALTER TABLE fresh ADD COLUMN id bigserial"),
+)  # fmt: skip
+def add_column_rewrites(scene: Scene) -> Iterator[Hit]:
+    definition = _definition(scene)
+    column = str(definition.get("colname", ""))
+    if scene.is_new or _already_there(scene, column) or scene.parent.get("objtype") not in (None, "OBJECT_TABLE"):
+        return
+    constraints = column_constraints(definition)
+    kind = type_text(definition.get("typeName"))
+    default = constraints.get("CONSTR_DEFAULT", {}).get("raw_expr")
+    reason, plain_type = "", kind
+    if kind in SERIALS:
+        reason = f"{kind} numbers every row"
+        plain_type = {"serial": "integer", "bigserial": "bigint", "smallserial": "smallint"}[kind]
+    elif "CONSTR_IDENTITY" in constraints:
+        reason = "an identity column numbers every row"
+    elif "CONSTR_GENERATED" in constraints and constraints["CONSTR_GENERATED"].get("generated_kind", "s") != "v":
+        reason = "a stored generated column is computed for every row"
+    elif call := volatile_call(scene, default):
+        reason = f"{call}() is volatile and gives each row its own value"
+    elif scene.world.domains.get(scene.world.resolve(names.of_strings((definition.get("typeName") or {}).get("names")))):
+        reason = f"domain {kind} has a constraint, which is checked by writing every row"
+    if not reason:
+        return
+    name = quote_identifier(column)
+    safer = [f"ALTER TABLE {scene.table.sql} ADD COLUMN IF NOT EXISTS {name} {plain_type};"]
+    if default and volatile_call(scene, default):
+        text = _default_text(scene.text)
+        safer.append(f"ALTER TABLE {scene.table.sql} ALTER COLUMN {name} SET DEFAULT {text};" if text else "")
+    safer.append("-- then fill the old rows in batches, each committed, outside of the migration")
+    yield Hit(
+        f"{scene.table}.{column}",
+        f"{reason}: {scene.table}{scene.size} is written again while reads and writes wait",
+        "\n".join(line for line in safer if line),
+        severity=_weight(scene),
+    )
+
+
+def _default_text(clause: str) -> str:
+    """Return the text of a clause's DEFAULT expression; empty where more follows it that cannot be told apart."""
+    found = [token for token in tokens(clause) if token.kind != "comment"]
+    depth, begin = 0, None
+    for token in found:
+        word = clause[token.start : token.end].lower()
+        if begin is not None and depth == 0 and token.kind == "word" and word in (
+            "not", "null", "check", "unique", "primary", "references", "constraint", "collate", "generated"
+        ):  # fmt: skip
+            return clause[begin : token.start].strip()
+        depth += {"(": 1, "[": 1, ")": -1, "]": -1}.get(word, 0)
+        if begin is None and token.kind == "word" and word == "default":
+            begin = token.end
+    return "" if begin is None else clause[begin:].strip()
+
+
+@rule(
+    "add-column-not-null", Severity.CAUTION, "A NOT NULL column is added without a default",
+    on="AT_AddColumn",
+    why="It fails on a table that holds rows; on an empty one, an application that does not know the column yet fails at its next INSERT.",
+    instead="ALTER TABLE users ADD COLUMN IF NOT EXISTS country text NOT NULL DEFAULT '';",
+    err="ALTER TABLE users ADD COLUMN country text NOT NULL",
+    ok=("ALTER TABLE users ADD COLUMN IF NOT EXISTS country text NOT NULL DEFAULT 'no'",
+        "ALTER TABLE users ADD COLUMN IF NOT EXISTS country text"),
+)  # fmt: skip
+def add_column_not_null(scene: Scene) -> Iterator[Hit]:
+    definition = _definition(scene)
+    column = str(definition.get("colname", ""))
+    constraints = column_constraints(definition)
+    fills = {"CONSTR_DEFAULT", "CONSTR_IDENTITY", "CONSTR_GENERATED"} & set(constraints)
+    default = constraints.get("CONSTR_DEFAULT", {}).get("raw_expr")
+    required = "CONSTR_NOTNULL" in constraints or "CONSTR_PRIMARY" in constraints
+    if not required or (fills and not is_null(default)) or scene.is_new or _already_there(scene, column):
+        return
+    if type_text(definition.get("typeName")) in SERIALS:
+        return
+    kind = type_text(definition.get("typeName"))
+    yield Hit(
+        f"{scene.table}.{column}",
+        f"fails when {scene.table}{scene.size} holds a row, and INSERTs that do not name {column} fail afterwards",
+        f"ALTER TABLE {scene.table.sql} ADD COLUMN IF NOT EXISTS {quote_identifier(column)} {kind};\n"
+        "-- fill it in batches; then a CHECK (... IS NOT NULL) NOT VALID, VALIDATE, and SET NOT NULL",
+    )
+
+
+@rule(
+    "add-column-constraint", Severity.CAUTION, "A column is added with a constraint that is checked at once",
+    on="AT_AddColumn",
+    why="CHECK reads the whole table, UNIQUE and PRIMARY KEY build an index, all under the ACCESS EXCLUSIVE lock of ADD COLUMN. "
+    "A foreign key on a new column without a default has nothing to check, but locks the other table too (SHARE ROW EXCLUSIVE).",
+    instead="ALTER TABLE users ADD COLUMN IF NOT EXISTS age int;\n"
+    "ALTER TABLE users ADD CONSTRAINT users_age_check CHECK (age > 0) NOT VALID;\n"
+    "-- in a migration of its own: ALTER TABLE users VALIDATE CONSTRAINT users_age_check;",
+    err=("ALTER TABLE users ADD COLUMN age int CHECK (age > 0)", "ALTER TABLE users ADD COLUMN code text UNIQUE",
+         "ALTER TABLE users ADD COLUMN team int REFERENCES teams"),
+    ok=("CREATE TABLE fresh (a int); ALTER TABLE fresh ADD COLUMN b int UNIQUE",
+        "ALTER TABLE users ADD COLUMN IF NOT EXISTS age int"),
+)  # fmt: skip
+def add_column_constraint(scene: Scene) -> Iterator[Hit]:
+    definition = _definition(scene)
+    column = str(definition.get("colname", ""))
+    if scene.is_new or _already_there(scene, column):
+        return
+    constraints = column_constraints(definition)
+    add = f"ALTER TABLE {scene.table.sql} ADD COLUMN IF NOT EXISTS {quote_identifier(column)} {type_text(definition.get('typeName'))};"
+    if "CONSTR_CHECK" in constraints:
+        name = constraints["CONSTR_CHECK"].get("conname") or f"{scene.table.name}_{column}_check"
+        yield Hit(
+            f"{scene.table}.{column}", f"the CHECK reads all of {scene.table}{scene.size} while reads and writes wait",
+            f"{add}\nALTER TABLE {scene.table.sql} ADD CONSTRAINT {quote_identifier(name)} CHECK (…) NOT VALID;\n"
+            f"-- in a migration of its own: ALTER TABLE {scene.table.sql} VALIDATE CONSTRAINT {quote_identifier(name)};",
+            severity=_weight(scene),
+        )  # fmt: skip
+    for contype, words in (("CONSTR_UNIQUE", "UNIQUE"), ("CONSTR_PRIMARY", "PRIMARY KEY")):
+        if contype in constraints:
+            index = f"{scene.table.name}_{column}_key"
+            yield Hit(
+                f"{scene.table}.{column}", f"{words} builds an index on {scene.table}{scene.size} while reads and writes wait",
+                f"{add}\n-- in a file of its own:\nCREATE UNIQUE INDEX CONCURRENTLY IF NOT EXISTS {quote_identifier(index)} "
+                f"ON {scene.table.sql} ({quote_identifier(column)});",
+                severity=_weight(scene),
+            )  # fmt: skip
+    if "CONSTR_FOREIGN" in constraints:
+        foreign = constraints["CONSTR_FOREIGN"]
+        parent = names.of_range(foreign.get("pktable"))
+        default = constraints.get("CONSTR_DEFAULT", {}).get("raw_expr")
+        checked = bool(default) and not is_null(default)
+        if scene.world.is_new(parent) and not checked:
+            return
+        keys = strings(foreign.get("pk_attrs"))
+        name = foreign.get("conname") or f"{scene.table.name}_{column}_fkey"
+        references = f"{parent.sql}{' (' + ', '.join(map(quote_identifier, keys)) + ')' if keys else ''}"
+        yield Hit(
+            f"{scene.table}.{column}",
+            f"the foreign key locks {parent} against writes (SHARE ROW EXCLUSIVE) while {scene.table} is locked"
+            f"{' and checks every row' if checked else ''}",
+            f"{add}\nALTER TABLE {scene.table.sql} ADD CONSTRAINT {quote_identifier(name)} FOREIGN KEY ({quote_identifier(column)}) "
+            f"REFERENCES {references} NOT VALID;\n"
+            f"-- in a migration of its own: ALTER TABLE {scene.table.sql} VALIDATE CONSTRAINT {quote_identifier(name)};",
+            severity=_weight(scene),
+        )
+
+
+@rule(
+    "alter-column-type", Severity.CAUTION, "A column's type is changed",
+    on="AT_AlterColumnType",
+    why="Most changes of type write the whole table and its indexes again under ACCESS EXCLUSIVE; only a few touch the catalog alone "
+    "(a wider varchar, varchar to text, a wider numeric of the same scale). Some change values silently: see alter-type-loses-data.",
+    instead="ALTER TABLE users ADD COLUMN IF NOT EXISTS id_new bigint;\n"
+    "-- write both columns, fill the old rows in batches, then swap the names",
+    err=("ALTER TABLE users ALTER COLUMN id TYPE bigint", "ALTER TABLE users ALTER COLUMN a TYPE int USING a::int"),
+    ok=("CREATE TABLE fresh (a int); ALTER TABLE fresh ALTER COLUMN a TYPE bigint",
+        "CREATE TABLE fresh (a int); ALTER TABLE fresh ALTER a SET DATA TYPE text"),
+)  # fmt: skip
+def alter_column_type(scene: Scene) -> Iterator[Hit]:
+    if scene.is_new or scene.parent.get("objtype") == "OBJECT_TYPE":
+        return
+    column, old, new, using = _change(scene)
+    if _lossy(scene):
+        return  # alter-type-loses-data says it
+    cost = "unknown" if using and not _is_cast(using, column, new) else cost_of_change(old, new, utc=None)
+    copy = f"{column}_new"[:63]
+    safer = (
+        f"ALTER TABLE {scene.table.sql} ADD COLUMN IF NOT EXISTS {quote_identifier(copy)} {new};\n"
+        "-- write both, fill the old rows in batches, then swap the names in one short transaction"
+    )
+    if cost == "free":
+        yield Hit(
+            f"{scene.table}.{column}", f"{old} to {new} touches the catalog only; ACCESS EXCLUSIVE for a moment",
+            severity=Severity.RECOMMENDATION,
+        )  # fmt: skip
+    else:
+        from_old = f"from {old} " if old else ""
+        what = "writes" if cost == "rewrite" else "may write"
+        risk = "" if old else "; whether values can change depends on the old type, which is not known"
+        yield Hit(
+            f"{scene.table}.{column}",
+            f"changing {scene.table}.{column} {from_old}to {new} {what} all of {scene.table}{scene.size} again "
+            f"while reads and writes wait{risk}",
+            safer,
+            severity=_weight(scene) if old and not using else None,
+        )
+
+
+def _change(scene: Scene) -> tuple[str, str, str, Tree | None]:
+    definition = _definition(scene)
+    column = str(scene.tree.get("name", ""))
+    return column, scene.column_type(column), type_text(definition.get("typeName")), definition.get("raw_default")
+
+
+def _is_cast(using: Tree, column: str, new: str) -> bool:
+    kind, body = node(using)
+    if kind == "ColumnRef":
+        return strings(body.get("fields"))[-1:] == [column]
+    return kind == "TypeCast" and type_text(body.get("typeName")) == new and _is_cast(body.get("arg", {}), column, new)
+
+
+_CUTTING = frozenset(
+    ("left", "right", "substr", "substring", "round", "trunc", "floor", "ceil", "ceiling", "date_trunc", "split_part", "md5",
+     "extract", "date_part", "trim", "btrim", "rtrim", "ltrim", "regexp_replace", "overlay", "abs", "sign", "length", "hashtext")
+)  # fmt: skip
+
+
+def _lossy(scene: Scene) -> str:
+    """Return how the change of type loses values, or nothing."""
+    column, old, new, using = _change(scene)
+    if using is None:
+        if cost_of_change(old, new) == "lossy":
+            return f"{old} to {new} rounds or cuts values silently"
+        return ""
+    if is_null(using) or constant(using) is not None:
+        return f"USING {_using_text(scene.text)} replaces every value by one"
+    if not any(kind == "ColumnRef" and strings(body.get("fields"))[-1:] == [column] for kind, body in walk(using)):
+        return f"USING {_using_text(scene.text)} does not read {column}"
+    for kind, body in walk({"using": using}):
+        if kind == "FuncCall" and strings(body.get("funcname"))[-1:] and strings(body.get("funcname"))[-1] in _CUTTING:
+            return f"USING {_using_text(scene.text)} keeps less than the value"
+    base_new, mods = split_type(new)
+    base_old, mods_old = split_type(old)
+    if _is_cast(using, column, new) and node(using)[0] == "TypeCast" and old:
+        if base_new in ("character varying", "character") and mods and base_old in ("text", "character varying", "character"):
+            if base_old == "text" or not mods_old or mods[0] < mods_old[0]:
+                return f"an explicit cast from {old} to {new} cuts longer values silently"
+        elif cost_of_change(old, new) == "lossy":
+            return f"{old} to {new} rounds or cuts values silently"
+    return ""
+
+
+def _using_text(clause: str) -> str:
+    at = clause.lower().rfind("using")
+    return clause[at + 5 :].strip()[:80] if at >= 0 else ""
+
+
+@rule(
+    "alter-type-loses-data", Severity.DANGEROUS, "A change of type loses values",
+    on="AT_AlterColumnType", data_loss=True,
+    why="USING left(c, 3), round(c) or NULL keeps less than the value; numeric to integer rounds, timestamp to date cuts, "
+    "text::varchar(10) truncates, each without an error. After the COMMIT the old values exist in a backup only.",
+    instead="ALTER TABLE users ADD COLUMN IF NOT EXISTS code_short varchar(3);\n-- fill it, and keep the old column until it is proven",
+    err=("ALTER TABLE users ALTER COLUMN code TYPE varchar(3) USING left(code, 3)",
+         "ALTER TABLE users ALTER COLUMN price TYPE int USING round(price)",
+         "ALTER TABLE users ALTER COLUMN note TYPE int USING NULL"),
+    ok=("CREATE TABLE fresh (a text); ALTER TABLE fresh ALTER COLUMN a TYPE varchar(3) USING left(a, 3)",
+        "ALTER TABLE users ADD COLUMN IF NOT EXISTS code_short varchar(3)"),
+)  # fmt: skip
+def alter_type_loses_data(scene: Scene) -> Iterator[Hit]:
+    if scene.is_surely_new or scene.parent.get("objtype") == "OBJECT_TYPE":
+        return
+    how = _lossy(scene)
+    if how:
+        column, _, new, _ = _change(scene)
+        kept = f"{column}_new"[:63]
+        yield Hit(
+            f"{scene.table}.{column}", f"{how}; {scene.table}{scene.size} is written again",
+            f"ALTER TABLE {scene.table.sql} ADD COLUMN IF NOT EXISTS {quote_identifier(kept)} {new};\n"
+            f"-- fill {kept}, and keep {column} until it is proven",
+        )  # fmt: skip
+
+
+@rule(
+    "set-not-null", Severity.CAUTION, "SET NOT NULL reads the whole table under a lock",
+    on="AT_SetNotNull",
+    why="It reads every row under ACCESS EXCLUSIVE, and fails on the first NULL. Behind a validated CHECK (column IS NOT NULL) "
+    "PostgreSQL 12 and newer skip the reading.",
+    instead="ALTER TABLE users ADD CONSTRAINT users_email_not_null CHECK (email IS NOT NULL) NOT VALID;\n"
+    "-- next migration:\nALTER TABLE users VALIDATE CONSTRAINT users_email_not_null;\n"
+    "-- next migration:\nALTER TABLE users ALTER COLUMN email SET NOT NULL;\n"
+    "ALTER TABLE users DROP CONSTRAINT users_email_not_null;",
+    err="ALTER TABLE users ALTER COLUMN email SET NOT NULL",
+    ok=("CREATE TABLE fresh (a int); ALTER TABLE fresh ALTER COLUMN a SET NOT NULL",
+        "ALTER TABLE users ALTER COLUMN email DROP NOT NULL"),
+)  # fmt: skip
+def set_not_null(scene: Scene) -> Iterator[Hit]:
+    column = str(scene.tree.get("name", ""))
+    if scene.is_new or scene.world.has_not_null_check(scene.table, column):
+        return
+    known = scene.facts.columns.get(column) if scene.facts else None
+    if known and known.not_null:
+        return
+    name = quote_identifier(f"{scene.table.name}_{column}_not_null"[:63])
+    table, quoted = scene.table.sql, quote_identifier(column)
+    yield Hit(
+        f"{scene.table}.{column}",
+        f"reads all of {scene.table}{scene.size} while reads and writes wait, and fails on a NULL",
+        f"ALTER TABLE {table} ADD CONSTRAINT {name} CHECK ({quoted} IS NOT NULL) NOT VALID;\n"
+        f"-- in a migration of its own:\nALTER TABLE {table} VALIDATE CONSTRAINT {name};\n"
+        f"-- in a migration of its own:\nALTER TABLE {table} ALTER COLUMN {quoted} SET NOT NULL;\n"
+        f"ALTER TABLE {table} DROP CONSTRAINT {name};",
+        severity=_weight(scene),
+    )
+
+
+@rule(
+    "rename-in-use", Severity.CAUTION, "What an application names is renamed or moved",
+    on=("RenameStmt", "AlterObjectSchemaStmt"),
+    why="From the COMMIT on, every statement that uses the old name fails, until each running copy of the application is replaced.",
+    instead="ALTER TABLE users ADD COLUMN IF NOT EXISTS full_name text;  -- write both, move the readers, drop the old one later",
+    err=("ALTER TABLE users RENAME COLUMN name TO full_name", "ALTER TABLE users RENAME TO people",
+         "ALTER TABLE users SET SCHEMA app", "ALTER FUNCTION f(int) RENAME TO g"),
+    ok=("CREATE TABLE fresh (a int); ALTER TABLE fresh RENAME a TO b", "ALTER INDEX users_idx RENAME TO users_email_idx",
+        "ALTER TABLE users RENAME CONSTRAINT a TO b"),
+)  # fmt: skip
+def rename_in_use(scene: Scene) -> Iterator[Hit]:
+    moved = scene.node == "AlterObjectSchemaStmt"
+    kind = str(scene.tree.get("objectType" if moved else "renameType", "")).removeprefix("OBJECT_")
+    if kind in ("TABCONSTRAINT", "INDEX", "TRIGGER", "POLICY", "RULE", "DOMCONSTRAINT", "STATISTIC_EXT", "EVENT_TRIGGER") and not moved:
+        return
+    if "relation" in scene.tree:
+        name = names.of_range(scene.tree.get("relation"))
+        if scene.world.is_new(name) or scene.world.is_new_object(kind.replace("MATVIEW", "MATERIALIZED VIEW"), name):
+            return
+    else:
+        name = names.of_object(scene.tree.get("object", {}))
+        if kind == "SCHEMA":
+            name = Name("", str(scene.tree.get("subname", "")))
+        if scene.world.is_new_object("FUNCTION" if kind in ("PROCEDURE", "ROUTINE") else kind, name):
+            return
+    column = scene.tree.get("subname") if kind in ("COLUMN", "ATTRIBUTE") else None
+    new = scene.tree.get("newschema" if moved else "newname", "")
+    what = f"{name}.{column}" if column else str(name)
+    verb = f"moves {what} to schema {new}" if moved else f"renames {what} to {new}"
+    safer = ""
+    if kind == "TABLE" and not moved:
+        safer = (
+            f"ALTER TABLE {name.sql} RENAME TO {quote_identifier(new)};\n"
+            f"CREATE VIEW {name.sql} AS SELECT * FROM {Name(name.schema, new).sql};  -- the old name keeps working, writes too"
+        )
+    elif kind == "COLUMN":
+        safer = (
+            f"ALTER TABLE {name.sql} ADD COLUMN IF NOT EXISTS {quote_identifier(new)} {scene.column_type(str(column)) or '…'};\n"
+            "-- write both columns, move the readers, drop the old one in a later release"
+        )
+    yield Hit(what, f"{verb}: every statement that uses the old name fails from then on", safer)

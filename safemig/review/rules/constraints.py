@@ -1,0 +1,241 @@
+"""What adds, checks and drops constraints on tables that hold rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from safemig.review.history import not_null_check
+from safemig.review.model import Severity
+from safemig.review.rule import Hit, rule
+from safemig.review.scene import Scene
+from safemig.sql import names
+from safemig.sql.identifiers import quote_identifier
+from safemig.sql.locks import LockMode
+from safemig.sql.tree import Tree, strings
+
+
+def constraint_of(scene: Scene) -> Tree:
+    """Return the constraint that an ADD CONSTRAINT adds."""
+    found: Tree = (scene.tree.get("def") or {}).get("Constraint", {})
+    return found
+
+
+def weight(scene: Scene) -> Severity | None:
+    """A table known to be small is read in an instant: then it is a recommendation."""
+    return Severity.RECOMMENDATION if scene.is_small else None
+
+
+def constraint_name(scene: Scene, constraint: Tree, suffix: str) -> str:
+    """Return the constraint's name, as PostgreSQL would make it where none is written."""
+    keys = strings(constraint.get("fk_attrs")) or strings(constraint.get("keys"))
+    return str(constraint.get("conname") or "_".join([scene.table.name, *keys, suffix]))[:63]
+
+
+def not_valid(scene: Scene, constraint: Tree, suffix: str) -> str:
+    """Return the two statements that add a constraint without reading the table, and check it later."""
+    name = constraint_name(scene, constraint, suffix)
+    clause = scene.text
+    if not constraint.get("conname"):
+        clause = f"ADD CONSTRAINT {quote_identifier(name)} {clause[4:].lstrip()}"
+    return (
+        f"ALTER TABLE {scene.table.sql} {clause} NOT VALID;\n"
+        f"-- in a migration of its own:\nALTER TABLE {scene.table.sql} VALIDATE CONSTRAINT {quote_identifier(name)};"
+    )
+
+
+@rule(
+    "add-check-validates", Severity.CAUTION, "A CHECK reads the whole table under a lock",
+    on="AT_AddConstraint",
+    why="ADD CONSTRAINT ... CHECK reads every row under ACCESS EXCLUSIVE (measured), and fails on the first row that breaks it. "
+    "With NOT VALID only new rows are checked; VALIDATE CONSTRAINT then reads under SHARE UPDATE EXCLUSIVE, which blocks nobody.",
+    instead="ALTER TABLE users ADD CONSTRAINT users_age_check CHECK (age > 0) NOT VALID;\n"
+    "-- in a migration of its own:\nALTER TABLE users VALIDATE CONSTRAINT users_age_check;",
+    err="ALTER TABLE users ADD CONSTRAINT users_age_check CHECK (age > 0)",
+    ok=("ALTER TABLE users ADD CONSTRAINT users_age_check CHECK (age > 0) NOT VALID",
+        "CREATE TABLE fresh (a int); ALTER TABLE fresh ADD CHECK (a > 0)"),
+)  # fmt: skip
+def add_check_validates(scene: Scene) -> Iterator[Hit]:
+    constraint = constraint_of(scene)
+    if constraint.get("contype") not in ("CONSTR_CHECK", "CONSTR_NOTNULL") or constraint.get("skip_validation"):
+        return
+    if scene.is_new or not constraint.get("is_enforced", constraint.get("contype") == "CONSTR_NOTNULL"):
+        return
+    column = not_null_check(constraint.get("raw_expr")) or (strings(constraint.get("keys")) or [None])[0]  # type: ignore[list-item]
+    if column and scene.world.has_not_null_check(scene.table, column):
+        return  # a validated one says the same already
+    yield Hit(
+        f"{scene.table}.{constraint_name(scene, constraint, 'check')}",
+        f"reads all of {scene.table}{scene.size} while reads and writes wait",
+        not_valid(scene, constraint, "check"),
+        severity=weight(scene),
+    )
+
+
+@rule(
+    "add-foreign-key-validates", Severity.CAUTION, "A foreign key is checked under a lock on both tables",
+    on="AT_AddConstraint",
+    why="ADD FOREIGN KEY takes SHARE ROW EXCLUSIVE on both tables and reads the referring one: writes to both wait for the whole "
+    "check. With NOT VALID the locks are held for a moment only.",
+    instead="ALTER TABLE orders ADD CONSTRAINT orders_user_id_fkey FOREIGN KEY (user_id) REFERENCES users (id) NOT VALID;\n"
+    "-- in a migration of its own:\nALTER TABLE orders VALIDATE CONSTRAINT orders_user_id_fkey;",
+    err="ALTER TABLE orders ADD CONSTRAINT orders_user_id_fkey FOREIGN KEY (user_id) REFERENCES users (id)",
+    ok=("ALTER TABLE orders ADD CONSTRAINT k FOREIGN KEY (user_id) REFERENCES users (id) NOT VALID",
+        "CREATE TABLE fresh (a int); ALTER TABLE fresh ADD FOREIGN KEY (a) REFERENCES users (id)"),
+)  # fmt: skip
+def add_foreign_key_validates(scene: Scene) -> Iterator[Hit]:
+    constraint = constraint_of(scene)
+    if constraint.get("contype") != "CONSTR_FOREIGN" or constraint.get("skip_validation") or scene.is_new:
+        return
+    parent = names.of_range(constraint.get("pktable"))
+    yield Hit(
+        f"{scene.table}.{constraint_name(scene, constraint, 'fkey')}",
+        f"writes to {scene.table}{scene.size} and {parent} wait while every row of {scene.table} is checked",
+        not_valid(scene, constraint, "fkey"),
+        severity=weight(scene),
+        lock=LockMode.SHARE_ROW_EXCLUSIVE,
+    )
+
+
+@rule(
+    "add-unique-builds-index", Severity.CAUTION, "A UNIQUE or PRIMARY KEY constraint builds its index under a lock",
+    on="AT_AddConstraint",
+    why="The index is built under ACCESS EXCLUSIVE (measured): reads and writes wait until it is done, and a duplicate makes it fail. "
+    "An index built CONCURRENTLY before can be taken over in an instant.",
+    instead="CREATE UNIQUE INDEX CONCURRENTLY IF NOT EXISTS users_email_key ON users (email);\n"
+    "-- in a migration of its own:\nALTER TABLE users ADD CONSTRAINT users_email_key UNIQUE USING INDEX users_email_key;",
+    err=("ALTER TABLE users ADD CONSTRAINT users_email_key UNIQUE (email)", "ALTER TABLE users ADD PRIMARY KEY (id)"),
+    ok=("ALTER TABLE users ADD CONSTRAINT users_email_key UNIQUE USING INDEX users_email_key",
+        "CREATE TABLE fresh (a int); ALTER TABLE fresh ADD UNIQUE (a)"),
+)  # fmt: skip
+def add_unique_builds_index(scene: Scene) -> Iterator[Hit]:
+    constraint = constraint_of(scene)
+    kind = constraint.get("contype")
+    if kind not in ("CONSTR_UNIQUE", "CONSTR_PRIMARY") or constraint.get("indexname") or scene.is_new:
+        return
+    keys = strings(constraint.get("keys"))
+    primary = kind == "CONSTR_PRIMARY"
+    name = str(constraint.get("conname") or f"{scene.table.name}_{'pkey' if primary else '_'.join([*keys, 'key'])}")[:63]
+    columns = ", ".join(map(quote_identifier, keys))
+    nulls = " NULLS NOT DISTINCT" if constraint.get("nulls_not_distinct") else ""
+    yield Hit(
+        f"{scene.table}.{name}",
+        f"builds an index on {scene.table}{scene.size} while reads and writes wait",
+        f"CREATE UNIQUE INDEX CONCURRENTLY IF NOT EXISTS {quote_identifier(name)} ON {scene.table.sql} ({columns}){nulls};\n"
+        f"-- in a migration of its own:\nALTER TABLE {scene.table.sql} ADD CONSTRAINT {quote_identifier(name)} "
+        f"{'PRIMARY KEY' if primary else 'UNIQUE'} USING INDEX {quote_identifier(name)};",
+        severity=weight(scene),
+    )
+
+
+@rule(
+    "primary-key-needs-not-null", Severity.RECOMMENDATION, "PRIMARY KEY USING INDEX reads the table where a column may be NULL",
+    on="AT_AddConstraint",
+    why="Taking over an index is instant only when its columns are NOT NULL already; else the table is read under ACCESS EXCLUSIVE.",
+    instead="ALTER TABLE users ADD CONSTRAINT users_id_not_null CHECK (id IS NOT NULL) NOT VALID;",
+    err="ALTER TABLE users ADD PRIMARY KEY USING INDEX users_id_idx", ok="ALTER TABLE users ADD CONSTRAINT k UNIQUE USING INDEX i",
+)  # fmt: skip
+def primary_key_needs_not_null(scene: Scene) -> Iterator[Hit]:
+    constraint = constraint_of(scene)
+    if constraint.get("contype") == "CONSTR_PRIMARY" and constraint.get("indexname") and not scene.is_new:
+        yield Hit(f"{scene.table}.{constraint['indexname']}", f"instant only where the index's columns of {scene.table} are NOT NULL")
+
+
+@rule(
+    "add-exclusion", Severity.CAUTION, "An EXCLUDE constraint builds its index under a lock",
+    on="AT_AddConstraint",
+    why="There is no way to build it CONCURRENTLY: the index is built under ACCESS EXCLUSIVE.",
+    instead="CREATE TABLE bookings_v2 (LIKE bookings INCLUDING ALL, EXCLUDE USING gist (room WITH =, during WITH &&));",
+    err="ALTER TABLE bookings ADD CONSTRAINT no_overlap EXCLUDE USING gist (room WITH =, during WITH &&)",
+    ok="CREATE TABLE fresh (r int4range, EXCLUDE USING gist (r WITH &&))",
+)  # fmt: skip
+def add_exclusion(scene: Scene) -> Iterator[Hit]:
+    constraint = constraint_of(scene)
+    if constraint.get("contype") == "CONSTR_EXCLUSION" and not scene.is_new:
+        name = constraint_name(scene, constraint, "excl")
+        yield Hit(
+            f"{scene.table}.{name}", f"builds an index on {scene.table}{scene.size} while reads and writes wait",
+            f"-- no online way: make a new table with the constraint, copy in batches, swap the names\n"
+            f"CREATE TABLE {quote_identifier(scene.table.name + '_new')} (LIKE {scene.table.sql} INCLUDING ALL);",
+            severity=weight(scene),
+        )  # fmt: skip
+
+
+@rule(
+    "validate-in-same-file", Severity.CAUTION, "NOT VALID and VALIDATE in one file",
+    on="AT_ValidateConstraint",
+    why="Both run in one transaction, so the table is read under the strong lock that ADD CONSTRAINT took: nothing is gained.",
+    instead="-- in a migration of its own, deployed afterwards:\nALTER TABLE users VALIDATE CONSTRAINT users_age_check;",
+    err="ALTER TABLE users ADD CONSTRAINT k CHECK (age > 0) NOT VALID; ALTER TABLE users VALIDATE CONSTRAINT k",
+    ok="ALTER TABLE users VALIDATE CONSTRAINT k",
+)  # fmt: skip
+def validate_in_same_file(scene: Scene) -> Iterator[Hit]:
+    name = str(scene.tree.get("name", ""))
+    table = scene.world.tables.get(scene.world.resolve(scene.table))
+    known = table.constraints.get(name) if table else None
+    if known and known.file == scene.world.file and not scene.is_new and scene.world.pending:
+        yield Hit(
+            f"{scene.table}.{name}", f"reads {scene.table}{scene.size} under the lock that ADD CONSTRAINT took in the same transaction",
+            f"-- in a migration of its own:\nALTER TABLE {scene.table.sql} VALIDATE CONSTRAINT {quote_identifier(name)};",
+            severity=weight(scene),
+        )  # fmt: skip
+
+
+@rule(
+    "drop-constraint", Severity.CAUTION, "A constraint is dropped",
+    on="AT_DropConstraint",
+    why="From then on the table takes rows that it refused; putting the constraint back fails on them. Dropping a foreign key takes "
+    "ACCESS EXCLUSIVE on both tables (measured); dropping a primary key with CASCADE drops the foreign keys that need it.",
+    instead="ALTER TABLE orders ALTER CONSTRAINT orders_user_id_fkey DEFERRABLE;  -- if only the moment of the check is in the way",
+    err=("ALTER TABLE orders DROP CONSTRAINT orders_user_id_fkey", "ALTER TABLE users DROP CONSTRAINT users_pkey CASCADE"),
+    ok=("CREATE TABLE fresh (a int CONSTRAINT k CHECK (a > 0)); ALTER TABLE fresh DROP CONSTRAINT k",
+        "ALTER TABLE users ADD CONSTRAINT k CHECK (a > 0) NOT VALID; ALTER TABLE users DROP CONSTRAINT k"),
+)  # fmt: skip
+def drop_constraint(scene: Scene) -> Iterator[Hit]:
+    name = str(scene.tree.get("name", ""))
+    table = scene.world.tables.get(scene.world.resolve(scene.table))
+    known = table.constraints.get(name) if table else None
+    if scene.is_new or (known and known.file and scene.world.pending):
+        return
+    if known and known.not_null_column and table and table.columns.get(known.not_null_column) is not None:
+        if table.columns[known.not_null_column].not_null:
+            return  # the last step of the road to NOT NULL: the column itself says it now
+    also = "; CASCADE drops the foreign keys that need it" if scene.tree.get("behavior") == "DROP_CASCADE" else ""
+    yield Hit(f"{scene.table}.{name}", f"{scene.table} then takes rows that {name} refused{also}")
+
+
+@rule(
+    "alter-constraint", Severity.RECOMMENDATION, "A constraint's timing is changed",
+    on="AT_AlterConstraint",
+    why="ALTER CONSTRAINT takes ACCESS EXCLUSIVE for a moment (measured); a deferred check fails at COMMIT, not at the statement.",
+    instead="SET CONSTRAINTS orders_user_id_fkey DEFERRED;",
+    err="ALTER TABLE orders ALTER CONSTRAINT orders_user_id_fkey DEFERRABLE", ok="SET CONSTRAINTS ALL DEFERRED",
+)  # fmt: skip
+def alter_constraint(scene: Scene) -> Iterator[Hit]:
+    if not scene.is_new:
+        name = (scene.tree.get("def") or {}).get("ATAlterConstraint", {}).get("conname") or constraint_of(scene).get("conname", "")
+        yield Hit(f"{scene.table}.{name}", f"ACCESS EXCLUSIVE on {scene.table} for a moment")
+
+
+@rule(
+    "domain-constraint", Severity.CAUTION, "A domain's constraint is checked in every table that uses it",
+    on="AlterDomainStmt",
+    why="ADD CONSTRAINT and SET NOT NULL on a domain read every table with a column of it, under SHARE on each (measured): writes wait.",
+    instead="ALTER DOMAIN email ADD CONSTRAINT has_at CHECK (VALUE ~ '@') NOT VALID;\n"
+    "-- in a migration of its own:\nALTER DOMAIN email VALIDATE CONSTRAINT has_at;",
+    err=("ALTER DOMAIN email ADD CONSTRAINT has_at CHECK (VALUE ~ '@')", "ALTER DOMAIN email SET NOT NULL",
+         "ALTER DOMAIN email DROP CONSTRAINT has_at"),
+    ok=("ALTER DOMAIN email ADD CONSTRAINT has_at CHECK (VALUE ~ '@') NOT VALID", "ALTER DOMAIN email SET DEFAULT ''"),
+)  # fmt: skip
+def domain_constraint(scene: Scene) -> Iterator[Hit]:
+    name = names.of_strings(scene.tree.get("typeName"))
+    what = scene.tree.get("subtype")
+    constraint = (scene.tree.get("def") or {}).get("Constraint", {})
+    if scene.world.is_new_object("DOMAIN", name) or what not in ("C", "O", "X", "AD_AddConstraint", "AD_SetNotNull", "AD_DropConstraint"):
+        return
+    if what in ("X", "AD_DropConstraint"):
+        yield Hit(str(name), f"drops a constraint of domain {name}: its columns then take values that it refused")
+        return
+    if constraint.get("skip_validation"):
+        return
+    safer = f"ALTER DOMAIN {name.sql} ADD CONSTRAINT … NOT VALID;\n-- in a migration of its own: ALTER DOMAIN … VALIDATE CONSTRAINT …;"
+    yield Hit(str(name), f"reads every table with a column of domain {name} while writes to it wait", safer, lock=LockMode.SHARE)

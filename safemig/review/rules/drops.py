@@ -1,0 +1,151 @@
+"""Drops that lose no rows, but take away what an application uses."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from safemig.review.model import Severity
+from safemig.review.rule import Hit, rule
+from safemig.review.rules.destruction import cascades, dropped
+from safemig.review.scene import Scene
+from safemig.sql import names
+from safemig.sql.kinds import object_words
+from safemig.sql.names import Name
+from safemig.sql.tree import strings
+
+_ELSEWHERE = frozenset(  # other rules say these
+    ("OBJECT_TABLE", "OBJECT_SCHEMA", "OBJECT_SEQUENCE", "OBJECT_INDEX", "OBJECT_FOREIGN_TABLE", "OBJECT_PUBLICATION")
+)
+_CODE = frozenset(("OBJECT_VIEW", "OBJECT_MATVIEW", "OBJECT_FUNCTION", "OBJECT_PROCEDURE", "OBJECT_ROUTINE", "OBJECT_AGGREGATE"))
+
+
+@rule(
+    "drop-code", Severity.CAUTION, "Something that applications call or read is dropped",
+    on="DropStmt",
+    why="A view, function or materialized view loses no rows, yet whatever uses it fails at once. CREATE OR REPLACE keeps it, its "
+    "grants and what depends on it.",
+    instead="CREATE OR REPLACE VIEW active_users AS SELECT id, email FROM users WHERE active;",
+    err=("DROP VIEW active_users", "DROP FUNCTION f(int)", "DROP MATERIALIZED VIEW sales"),
+    ok=("CREATE VIEW v AS SELECT 1 AS a; DROP VIEW v", "DROP VIEW IF EXISTS v; CREATE VIEW v AS SELECT 1 AS a",
+        "DROP FUNCTION IF EXISTS f(int); CREATE FUNCTION f(a int) RETURNS int LANGUAGE sql AS 'SELECT 1'"),
+)  # fmt: skip
+def drop_code(scene: Scene) -> Iterator[Hit]:
+    kind = str(scene.tree.get("removeType", ""))
+    if kind not in _CODE:
+        return
+    words = object_words(kind)
+    known_as = "FUNCTION" if kind in ("OBJECT_PROCEDURE", "OBJECT_ROUTINE", "OBJECT_AGGREGATE") else words
+    for name in dropped(scene, kind):
+        made_again = scene.world.comes_again(known_as, name) and not cascades(scene.tree)
+        if scene.world.is_new_object(known_as, name) or scene.world.is_surely_new(name) or made_again:
+            continue
+        if cascades(scene.tree) and kind in ("OBJECT_FUNCTION", "OBJECT_ROUTINE", "OBJECT_AGGREGATE"):
+            continue  # drop-cascade says it
+        also = "; CASCADE drops what needs it too" if cascades(scene.tree) else ""
+        yield Hit(str(name), f"whatever uses {words.lower()} {name} fails from then on{also}",
+                  f"CREATE OR REPLACE {words} {name.sql} …" if kind in ("OBJECT_VIEW", "OBJECT_FUNCTION") else "")  # fmt: skip
+
+
+@rule(
+    "drop-trigger", Severity.CAUTION, "A trigger, policy or rule of a table is dropped",
+    on="DropStmt",
+    why="DROP TRIGGER and DROP POLICY take ACCESS EXCLUSIVE on the table (measured), and what they did or guarded is no longer done.",
+    instead="CREATE OR REPLACE TRIGGER touch BEFORE UPDATE ON users FOR EACH ROW EXECUTE FUNCTION touch();",
+    err=("DROP TRIGGER touch ON users", "DROP POLICY own ON users", "DROP RULE r ON users"),
+    ok=("CREATE TABLE fresh (a int); CREATE POLICY p ON fresh USING (true); DROP POLICY p ON fresh",
+        "CREATE TABLE fresh (a int); DROP POLICY IF EXISTS p ON fresh"),
+)  # fmt: skip
+def drop_trigger(scene: Scene) -> Iterator[Hit]:
+    kind = str(scene.tree.get("removeType", ""))
+    if kind not in ("OBJECT_TRIGGER", "OBJECT_POLICY", "OBJECT_RULE"):
+        return
+    for item in scene.tree.get("objects", ()):
+        parts = strings(item.get("List", {}).get("items"))
+        table = names.of_parts(parts[:-1])
+        words = object_words(kind)
+        again = scene.world.comes_again(words, Name(str(scene.world.resolve(table)), parts[-1]))
+        if scene.world.is_new(table) or again:
+            continue
+        yield Hit(f"{table}.{parts[-1]}", f"{words.lower()} {parts[-1]} of {table} no longer acts")
+
+
+@rule(
+    "drop-other", Severity.CAUTION, "An object of the schema is dropped",
+    on="DropStmt",
+    why="Without CASCADE the statement fails where something needs the object; what uses it by name only fails later.",
+    instead="DROP TYPE IF EXISTS mood;  -- in the release after the one that stopped using it",
+    err=("DROP TYPE mood", "DROP EXTENSION hstore", "DROP EVENT TRIGGER guard"),
+    ok=("CREATE TYPE t AS ENUM ('a'); DROP TYPE t", "DROP STATISTICS IF EXISTS users_stats"),
+)  # fmt: skip
+def drop_other(scene: Scene) -> Iterator[Hit]:
+    kind = str(scene.tree.get("removeType", ""))
+    if kind in _ELSEWHERE | _CODE or kind in ("OBJECT_TRIGGER", "OBJECT_POLICY", "OBJECT_RULE", "OBJECT_STATISTIC_EXT"):
+        return
+    from safemig.review.rules.destruction import _CASCADE_TAKES
+
+    if cascades(scene.tree) and kind in _CASCADE_TAKES:
+        return
+    words = object_words(kind)
+    for name in dropped(scene, kind):
+        if scene.world.is_new_object(words, name):
+            continue
+        if kind == "OBJECT_TYPE" and _is_left_by_rebuild(scene, name):
+            continue  # enum-value-removed says it at the change of type
+        yield Hit(str(name), f"drops {words.lower()} {name}{'; CASCADE drops what needs it too' if cascades(scene.tree) else ''}")
+
+
+def _is_left_by_rebuild(scene: Scene, name: Name) -> bool:
+    return scene.world.resolve(name) in scene.world.renamed_types.values()
+
+
+@rule(
+    "drop-role", Severity.CAUTION, "A role is dropped or changed",
+    on=("DropRoleStmt", "ReassignOwnedStmt"),
+    why="Roles belong to the whole cluster: other databases use them too.",
+    instead="ALTER ROLE leaver NOLOGIN;",
+    err=("DROP ROLE leaver", "REASSIGN OWNED BY leaver TO app"), ok="GRANT SELECT ON users TO reader",
+)  # fmt: skip
+def drop_role(scene: Scene) -> Iterator[Hit]:
+    for item in scene.tree.get("roles", ()):
+        role = str(item.get("RoleSpec", {}).get("rolename", ""))
+        verb = "drops role" if scene.node == "DropRoleStmt" else "gives away everything owned by"
+        yield Hit(role, f"{verb} {role}", f"ALTER ROLE {names.Name('', role).sql} NOLOGIN;" if scene.node == "DropRoleStmt" else "")
+
+
+@rule(
+    "enum-value-removed", Severity.DANGEROUS, "A value is removed from an enum",
+    on="AT_AlterColumnType", data_loss=True,
+    why="PostgreSQL cannot remove an enum's value, so the type is renamed, made anew with fewer values, and the column is changed to it: "
+    "rows with the missing value make it fail, or are mapped to another value for good. The table is written again.",
+    instead="ALTER TYPE mood RENAME VALUE 'meh' TO 'deprecated_meh';  -- keep the value, stop using it",
+    err="ALTER TYPE mood RENAME TO mood_old; CREATE TYPE mood AS ENUM ('happy'); "
+    "ALTER TABLE people ALTER COLUMN m TYPE mood USING m::text::mood; DROP TYPE mood_old",
+    ok="ALTER TYPE mood ADD VALUE IF NOT EXISTS 'meh'",
+)  # fmt: skip
+def enum_value_removed(scene: Scene) -> Iterator[Hit]:
+    definition = (scene.tree.get("def") or {}).get("ColumnDef", {})
+    new = scene.world.resolve(names.of_strings((definition.get("typeName") or {}).get("names")))
+    if new not in scene.world.enums or ("TYPE", new) not in scene.world.new_objects or scene.is_surely_new:
+        return
+    old = scene.world.renamed_types.get(new) or _old_enum(scene, new)
+    if old is None:
+        return
+    labels, kept = scene.world.enums.get(old), scene.world.enums[new]
+    gone = [label for label in labels if label not in kept] if labels is not None else []
+    if labels is not None and not gone:
+        return
+    column = scene.tree.get("name", "")
+    what = f"{', '.join(gone)} is gone" if gone else "what the old type held besides is not known"
+    yield Hit(f"{scene.table}.{column}", f"{scene.table}.{column} gets a type {new} that was made anew with {', '.join(kept)}: {what}",
+              "-- keep the value and stop using it:\n"
+              f"COMMENT ON TYPE {new.sql} IS 'deprecated: {', '.join(gone) or 'old values'}';")  # fmt: skip
+
+
+def _old_enum(scene: Scene, new: Name) -> Name | None:
+    """Return the enum that the column had, where the new type has another name (`mood_new`)."""
+    known = scene.column_type(str(scene.tree.get("name", "")))
+    if known:
+        old = scene.world.resolve(names.of_parts(known.split(".")))
+        return old if old in scene.world.enums and old != new else None
+    stripped = new.name.removesuffix("_new").removesuffix("_v2")
+    return Name(new.schema, stripped) if stripped != new.name else None

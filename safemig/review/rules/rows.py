@@ -1,0 +1,227 @@
+"""What removes or overwrites rows: DELETE, MERGE, UPDATE, upserts, and the system catalogs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from safemig.review.model import Severity
+from safemig.review.rule import Hit, rule
+from safemig.review.scene import Scene
+from safemig.sql.identifiers import quote_identifier
+from safemig.sql.names import Name
+from safemig.sql.tree import Tree, constant, is_null, node, strings, walk
+
+CATALOGS = ("pg_catalog", "information_schema")
+
+
+def is_always_true(condition: Tree | None) -> bool:
+    """Tell whether a WHERE keeps every row: true, 1 = 1, not false, x OR true."""
+    if not condition:
+        return True
+    kind, body = node(condition)
+    if kind == "A_Const":
+        return constant(condition) is True
+    if kind == "TypeCast":
+        return str(constant(body.get("arg"))).lower() in ("true", "t", "yes", "on", "1")
+    if kind == "A_Expr" and body.get("kind") == "AEXPR_OP":
+        left, right = constant(body.get("lexpr")), constant(body.get("rexpr"))
+        if left is not None and right is not None and strings(body.get("name")) in (["="], [">="], ["<="]):
+            return left == right
+        if left is not None and right is not None and strings(body.get("name")) in (["<>"], ["!="]):
+            return left != right
+    if kind == "BoolExpr":
+        arguments = body.get("args", ())
+        if body.get("boolop") == "OR_EXPR":
+            return any(is_always_true(argument) for argument in arguments)
+        if body.get("boolop") == "AND_EXPR":
+            return all(is_always_true(argument) for argument in arguments)
+        return all(constant(argument) is False for argument in arguments)
+    return False
+
+
+def is_catalog(name: Name) -> bool:
+    """Tell whether the table is one of PostgreSQL's own."""
+    return name.schema in CATALOGS or (not name.schema and name.name.startswith("pg_"))
+
+
+@rule(
+    "delete-rows", Severity.DANGEROUS, "Rows are deleted",
+    on="DeleteStmt", data_loss=True,
+    why="What a migration deletes is gone when it commits; a wrong WHERE shows only afterwards.",
+    instead="CREATE TABLE orders_deleted AS SELECT * FROM orders WHERE status = 'draft';\n"
+    "-- then delete outside of the migration, in batches, with the copy at hand",
+    err=("DELETE FROM users", "DELETE FROM users WHERE id = 1", "WITH gone AS (DELETE FROM users RETURNING *) SELECT * FROM gone"),
+    ok=("CREATE TABLE fresh (a int); DELETE FROM fresh", "GRANT DELETE ON users TO app",
+        "CREATE TABLE t (id int REFERENCES users ON DELETE CASCADE)", "SELECT 'DELETE FROM users'"),
+)  # fmt: skip
+def delete_rows(scene: Scene) -> Iterator[Hit]:
+    if scene.is_surely_new or is_catalog(scene.table):
+        return
+    every = is_always_true(scene.tree.get("whereClause"))
+    which = "every row" if every and not scene.tree.get("usingClause") else "rows"
+    kept = Name(scene.table.schema, f"{scene.table.name}_deleted"[:63])
+    safer = f"CREATE TABLE {kept.sql} AS SELECT * FROM {scene.table.sql};  -- keep them; then delete in batches, not here"
+    yield Hit(str(scene.table), f"deletes {which} of {scene.table}{scene.size}", safer)
+
+
+@rule(
+    "merge-delete", Severity.DANGEROUS, "MERGE deletes rows",
+    on="MergeStmt", data_loss=True,
+    why="WHEN MATCHED THEN DELETE removes rows as DELETE does, and is easily overlooked.",
+    instead="MERGE INTO stock USING delivery ON stock.id = delivery.id\n"
+    "WHEN MATCHED THEN UPDATE SET retired = true;",
+    err="MERGE INTO stock s USING delivery d ON s.id = d.id WHEN MATCHED THEN DELETE",
+    ok="MERGE INTO stock s USING delivery d ON s.id = d.id WHEN NOT MATCHED THEN INSERT VALUES (d.id)",
+)  # fmt: skip
+def merge_delete(scene: Scene) -> Iterator[Hit]:
+    clauses = [item.get("MergeWhenClause", {}) for item in scene.tree.get("mergeWhenClauses", ())]
+    if any(clause.get("commandType") == "CMD_DELETE" for clause in clauses) and not scene.is_surely_new:
+        yield Hit(str(scene.table), f"MERGE deletes rows of {scene.table}{scene.size}")
+
+
+@rule(
+    "merge-update", Severity.CAUTION, "MERGE overwrites rows",
+    on="MergeStmt",
+    why="WHEN MATCHED THEN UPDATE overwrites the values of rows that exist; the old ones are gone when it commits.",
+    instead="MERGE INTO stock USING delivery ON stock.id = delivery.id\nWHEN NOT MATCHED THEN INSERT VALUES (delivery.id);",
+    err="MERGE INTO stock s USING delivery d ON s.id = d.id WHEN MATCHED THEN UPDATE SET amount = d.amount",
+    ok="MERGE INTO stock s USING delivery d ON s.id = d.id WHEN MATCHED THEN DO NOTHING",
+)  # fmt: skip
+def merge_update(scene: Scene) -> Iterator[Hit]:
+    clauses = [item.get("MergeWhenClause", {}) for item in scene.tree.get("mergeWhenClauses", ())]
+    if any(clause.get("commandType") == "CMD_UPDATE" for clause in clauses) and not scene.is_surely_new:
+        yield Hit(str(scene.table), f"MERGE overwrites values of {scene.table}{scene.size}")
+
+
+def set_columns(tree: Tree) -> list[tuple[str, Tree]]:
+    """Return the columns that an UPDATE sets, with their new values."""
+    return [
+        (item["ResTarget"].get("name", ""), item["ResTarget"].get("val", {}))
+        for item in tree.get("targetList", ())
+        if "ResTarget" in item
+    ]
+
+
+def _erases(value: Tree) -> bool:
+    return is_null(value) or "SetToDefault" in value or constant(value) == ""
+
+
+def _pinned(condition: Tree | None, column: str) -> bool:
+    """Tell whether the WHERE says which value `column` had: then the old value can be told from the statement."""
+    kind, body = node(condition or {})
+    if kind == "BoolExpr" and body.get("boolop") == "AND_EXPR":
+        return any(_pinned(argument, column) for argument in body.get("args", ()))
+    if kind == "NullTest":
+        return body.get("nulltesttype") == "IS_NULL" and _is_column(body.get("arg"), column)
+    if kind == "A_Expr" and strings(body.get("name")) == ["="] and body.get("kind") in ("AEXPR_OP", "AEXPR_IN"):
+        right = body.get("rexpr")
+        known = constant(right) is not None or "List" in (right or {}) or isinstance(right, list)
+        return known and _mentions(body.get("lexpr"), column)
+    return False
+
+
+def _is_column(expression: Tree | None, column: str) -> bool:
+    kind, body = node(expression or {})
+    return kind == "ColumnRef" and strings(body.get("fields"))[-1:] == [column]
+
+
+def _mentions(expression: Tree | None, column: str) -> bool:
+    return any(kind == "ColumnRef" and strings(body.get("fields"))[-1:] == [column] for kind, body in walk(expression))
+
+
+@rule(
+    "update-erases", Severity.DANGEROUS, "Values are erased by an UPDATE",
+    on="UpdateStmt", data_loss=True,
+    why="SET column = NULL (or '' or DEFAULT) does to the values what DROP COLUMN does.",
+    instead="CREATE TABLE users_phone_kept AS SELECT id, phone FROM users WHERE phone IS NOT NULL;",
+    err=("UPDATE users SET phone = NULL", "UPDATE users SET phone = '' WHERE active"),
+    ok=("ALTER TABLE users ADD COLUMN IF NOT EXISTS score int; UPDATE users SET score = NULL",
+        "UPDATE users SET phone = NULL WHERE phone = ''"),
+)  # fmt: skip
+def update_erases(scene: Scene) -> Iterator[Hit]:
+    if scene.is_surely_new or is_catalog(scene.table):
+        return
+    condition = scene.tree.get("whereClause")
+    for column, value in set_columns(scene.tree):
+        if not _erases(value) or _is_new_column(scene, column) or _pinned(condition, column):
+            continue
+        kept = Name(scene.table.schema, f"{scene.table.name}_{column}_kept"[:63])
+        yield Hit(
+            f"{scene.table}.{column}",
+            f"erases the values of {scene.table}.{column} in {'every row' if is_always_true(condition) else 'some rows'}{scene.size}",
+            f"CREATE TABLE {kept.sql} AS SELECT * FROM {scene.table.sql} WHERE {quote_identifier(column)} IS NOT NULL;",
+        )
+
+
+def _is_new_column(scene: Scene, column: str) -> bool:
+    found = scene.world.tables.get(scene.world.resolve(scene.table))
+    return bool(found and column in found.columns and found.columns[column].age != "existing")
+
+
+@rule(
+    "update-many-rows", Severity.CAUTION, "An UPDATE of the whole table",
+    on="UpdateStmt",
+    why="One UPDATE of every row locks every row until it commits, doubles the table's size, and overwrites what was there. "
+    "In a migration it also keeps the locks of the statements before it.",
+    instead="UPDATE users SET active = true WHERE id BETWEEN 1 AND 10000;  -- in batches, each committed, outside of the migration",
+    err=("UPDATE users SET active = true", "UPDATE users SET active = true WHERE 1 = 1",
+         "UPDATE users SET name = trim(name) WHERE name IS NOT NULL"),
+    ok=("CREATE TABLE fresh (a int); UPDATE fresh SET a = 1", "UPDATE settings SET value = '2' WHERE key = 'version'"),
+)  # fmt: skip
+def update_many_rows(scene: Scene) -> Iterator[Hit]:
+    if scene.is_new or is_catalog(scene.table) or scene.is_small:
+        return
+    condition = scene.tree.get("whereClause")
+    if _names_few(condition) and not scene.tree.get("fromClause"):
+        return
+    every = is_always_true(condition) and not scene.tree.get("fromClause")
+    columns = ", ".join(column for column, _ in set_columns(scene.tree))
+    batch = f"UPDATE {scene.table.sql} SET …  WHERE id BETWEEN 1 AND 10000;"
+    yield Hit(
+        str(scene.table),
+        f"updates {columns} in {'every row' if every else 'many rows, perhaps,'} of {scene.table}{scene.size} in one transaction",
+        f"-- in batches by key, each committed, outside of the migration:\n-- {batch}",
+    )
+
+
+def _names_few(condition: Tree | None) -> bool:
+    """Tell whether a WHERE pins some column to constants: a few known rows, as settings and seeds do."""
+    kind, body = node(condition or {})
+    if kind == "BoolExpr":
+        arguments = body.get("args", ())
+        if body.get("boolop") == "AND_EXPR":
+            return any(_names_few(argument) for argument in arguments)
+        return body.get("boolop") == "OR_EXPR" and all(_names_few(argument) for argument in arguments)
+    if kind == "A_Expr" and strings(body.get("name")) == ["="] and body.get("kind") in ("AEXPR_OP", "AEXPR_IN"):
+        left, _ = node(body.get("lexpr", {}))
+        return left == "ColumnRef" and (constant(body.get("rexpr")) is not None or body.get("kind") == "AEXPR_IN")
+    return False
+
+
+@rule(
+    "upsert-overwrites", Severity.CAUTION, "An INSERT overwrites rows that exist",
+    on="InsertStmt",
+    why="ON CONFLICT DO UPDATE replaces values that somebody may have changed since.",
+    instead="INSERT INTO settings (key, value) VALUES ('version', '2') ON CONFLICT (key) DO NOTHING;",
+    err="INSERT INTO settings (key, value) VALUES ('a', '1') ON CONFLICT (key) DO UPDATE SET value = excluded.value",
+    ok="INSERT INTO settings (key, value) VALUES ('a', '1') ON CONFLICT (key) DO NOTHING",
+)  # fmt: skip
+def upsert_overwrites(scene: Scene) -> Iterator[Hit]:
+    clause = scene.tree.get("onConflictClause", {})
+    if clause.get("action") == "ONCONFLICT_UPDATE" and not scene.is_new:
+        yield Hit(str(scene.table), f"overwrites rows of {scene.table} that have the same key")
+
+
+@rule(
+    "catalog-change", Severity.DANGEROUS, "A system catalog is changed by hand",
+    on=("DeleteStmt", "UpdateStmt", "InsertStmt", "MergeStmt", "TruncateStmt"), data_loss=True,
+    why="PostgreSQL checks nothing when its catalogs are written to: DELETE FROM pg_enum leaves rows whose value can no longer be read.",
+    instead="ALTER TYPE mood RENAME VALUE 'meh' TO 'fine';",
+    err=("DELETE FROM pg_enum WHERE enumlabel = 'meh'", "UPDATE pg_catalog.pg_attribute SET attnotnull = false"),
+    ok="SELECT * FROM pg_catalog.pg_class",
+)  # fmt: skip
+def catalog_change(scene: Scene) -> Iterator[Hit]:
+    if is_catalog(scene.table) and not scene.world.is_new(scene.table):
+        what = " (this is how an enum's value is removed by hand: rows that hold it become unreadable)"
+        enum = what if scene.table.name == "pg_enum" else ""
+        yield Hit(str(scene.table), f"writes to PostgreSQL's own {scene.table.name}{enum}")

@@ -1,0 +1,91 @@
+"""What cannot be read, what no rule knows, and what a file must not do to the runner's transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from safemig.review.model import Severity
+from safemig.review.rule import Hit, rule
+from safemig.review.scene import Scene
+
+
+@rule(
+    "cannot-be-read", Severity.DANGEROUS, "The text is not SQL that PostgreSQL can run",
+    why="What cannot be read cannot be called safe: psql commands, COPY data, templates, another database's dialect, a slip of the pen.",
+    instead="CREATE TABLE IF NOT EXISTS users (id bigint PRIMARY KEY);",
+    err=("CREATE TABEL users (id int)", "\\set ON_ERROR_STOP on", "SELECT {{ name }}", "DROP TABLE `users`"),
+    ok="SELECT '\\set', '{{ name }}'",
+)  # fmt: skip
+def cannot_be_read(scene: Scene) -> Iterator[Hit]:
+    yield from ()  # the engine makes this finding: there is no statement to look at
+
+
+@rule(
+    "acceptance-without-effect", Severity.CAUTION, "An acceptance in the file that accepts nothing",
+    why="An acceptance names a rule, an object and a reason; one that is misspelt would leave people thinking that the danger is known.",
+    instead="-- safemig: accept drop-column users.legacy: moved to profiles on 2026-10-02",
+    err="-- safemig: accept everything\nSELECT 1",
+    ok="-- safemig: accept drop-column users.legacy: moved to profiles\nALTER TABLE users DROP COLUMN legacy",
+)  # fmt: skip
+def acceptance_without_effect(scene: Scene) -> Iterator[Hit]:
+    yield from ()  # the engine makes this finding
+
+
+@rule(
+    "transaction-control", Severity.CAUTION, "The file ends or undoes the runner's transaction",
+    on="TransactionStmt",
+    why="The runner wraps the migrations in one transaction: COMMIT in a file ends it half-way, ROLLBACK undoes what came before while "
+    "the history says that it was applied.",
+    instead="CREATE TABLE IF NOT EXISTS notes (id bigint PRIMARY KEY);  -- without BEGIN and COMMIT",
+    err=("BEGIN; CREATE TABLE IF NOT EXISTS t (a int); COMMIT", "ROLLBACK"), ok="CREATE TABLE IF NOT EXISTS t (a int)",
+)  # fmt: skip
+def transaction_control(scene: Scene) -> Iterator[Hit]:
+    kind = str(scene.tree.get("kind", "")).removeprefix("TRANS_STMT_").replace("_", " ")
+    where = scene.world.file.rsplit("/", 1)[-1] or "sql"
+    severity = Severity.DANGEROUS if kind in ("ROLLBACK PREPARED", "COMMIT PREPARED", "PREPARE") else None
+    yield Hit(where, f"{kind} does not belong in a migration file: the runner's transaction is the only one", severity=severity)
+
+
+# Statement kinds that are looked at by rules of their own, or that harm nothing.
+KNOWN = frozenset(
+    """
+    SelectStmt InsertStmt UpdateStmt DeleteStmt MergeStmt TruncateStmt CopyStmt CallStmt DoStmt CreateStmt CreateEnumStmt
+    CompositeTypeStmt CreateRangeStmt CreateDomainStmt AlterDomainStmt AlterEnumStmt IndexStmt CreateTrigStmt CreatePolicyStmt
+    AlterPolicyStmt CreateSchemaStmt CreateSeqStmt AlterSeqStmt CreateExtensionStmt AlterExtensionStmt ViewStmt RuleStmt CommentStmt
+    VariableSetStmt VariableShowStmt LockStmt ReindexStmt ClusterStmt VacuumStmt DropOwnedStmt ReassignOwnedStmt CreateRoleStmt
+    AlterRoleStmt AlterRoleSetStmt DropRoleStmt GrantStmt GrantRoleStmt AlterDefaultPrivilegesStmt DropdbStmt AlterDatabaseStmt
+    AlterDatabaseSetStmt AlterSystemStmt CreatePublicationStmt AlterPublicationStmt CreateSubscriptionStmt AlterSubscriptionStmt
+    DropSubscriptionStmt CreateEventTrigStmt AlterEventTrigStmt PrepareStmt ExecuteStmt DeallocateStmt ExplainStmt DeclareCursorStmt
+    ClosePortalStmt FetchStmt NotifyStmt ListenStmt UnlistenStmt CheckPointStmt DiscardStmt RefreshMatViewStmt AlterTableStmt DropStmt
+    RenameStmt AlterObjectSchemaStmt AlterOwnerStmt CreateFunctionStmt AlterFunctionStmt CreateTableAsStmt TransactionStmt DefineStmt
+    CreateCastStmt CreateOpClassStmt CreateOpFamilyStmt CreateConversionStmt CreateStatsStmt AlterStatsStmt ConstraintsSetStmt
+    CreateForeignTableStmt CreateForeignServerStmt CreateFdwStmt CreateUserMappingStmt ImportForeignSchemaStmt AlterTableMoveAllStmt
+    CreateTransformStmt AlterTSDictionaryStmt AlterTSConfigurationStmt SecLabelStmt ReturnStmt PLAssignStmt AlterTypeStmt
+    """.split()  # noqa: SIM905
+)
+KNOWN_COMMANDS = frozenset(
+    """
+    AddColumn DropColumn AlterColumnType SetNotNull DropNotNull ColumnDefault CookedColumnDefault AddConstraint DropConstraint
+    ValidateConstraint AlterConstraint EnableRowSecurity DisableRowSecurity ForceRowSecurity NoForceRowSecurity ChangeOwner
+    EnableTrig EnableTrigAll EnableTrigUser EnableAlwaysTrig EnableReplicaTrig DisableTrig DisableTrigAll DisableTrigUser
+    EnableRule DisableRule EnableAlwaysRule EnableReplicaRule SetLogged SetUnLogged SetAccessMethod SetTableSpace SetStatistics
+    SetOptions ResetOptions SetRelOptions ResetRelOptions SetStorage SetCompression ReplicaIdentity AttachPartition DetachPartition
+    DetachPartitionFinalize AddInherit DropInherit AddIdentity SetIdentity DropIdentity DropExpression SetExpression ClusterOn
+    DropCluster AddOf DropOf GenericOptions AlterColumnGenericOptions
+    """.split()  # noqa: SIM905
+)
+
+
+@rule(
+    "unknown-statement", Severity.CAUTION, "A kind of statement that no rule knows",
+    on=("UnknownStatement", "AlterTableCmd"),
+    why="What the review has not learnt to judge is never called safe silently.",
+    instead="CREATE TABLE IF NOT EXISTS notes (id bigint PRIMARY KEY);",
+    err="LOAD 'auto_explain'", ok="SELECT 1",
+)  # fmt: skip
+def unknown_statement(scene: Scene) -> Iterator[Hit]:
+    where = scene.world.file.rsplit("/", 1)[-1] or "sql"
+    if scene.node == "UnknownStatement":
+        yield Hit(where, f"no rule knows {scene.tree.get('kind')}")
+    elif str(scene.tree.get("subtype", "")).removeprefix("AT_") not in KNOWN_COMMANDS:
+        yield Hit(str(scene.table), f"no rule knows {scene.tree.get('subtype')}")

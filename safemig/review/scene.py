@@ -1,0 +1,97 @@
+"""What a rule sees: one node, the statement around it, and the state of things at that point."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from safemig.review.facts import TableFacts
+from safemig.review.world import World
+from safemig.sql import names
+from safemig.sql.names import Name
+from safemig.sql.parse import ParsedStatement
+from safemig.sql.tree import Tree
+
+NO_NAME = Name("", "")
+SMALL_ROWS = 10_000
+SMALL_BYTES = 16 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """One node under review.
+
+    `text` is the SQL of the node (of the command, for one of ALTER TABLE); `origin` says how it came to run where
+    it is not written openly: "in a DO block", "in function wipe(), which this calls".
+    """
+
+    node: str
+    tree: Tree
+    world: World = field(repr=False)
+    statement: ParsedStatement = field(repr=False)
+    text: str
+    table: Name = NO_NAME
+    origin: str = ""
+    parent: Tree = field(default_factory=dict, repr=False)
+    siblings: tuple[Tree, ...] = field(default=(), repr=False)
+
+    @property
+    def is_new(self) -> bool:
+        """True where the scene's table is made by these migrations, so that nobody waits for it."""
+        return self.world.is_new(self.table)
+
+    @property
+    def is_surely_new(self) -> bool:
+        """True where the scene's table cannot hold older rows."""
+        return self.world.is_surely_new(self.table)
+
+    @property
+    def facts(self) -> TableFacts | None:
+        """What the target says of the scene's table."""
+        return self.facts_of(self.table)
+
+    def facts_of(self, name: Name) -> TableFacts | None:
+        """What the target says of a table."""
+        found = self.world.tables.get(self.world.resolve(name))
+        return found.facts if found else None
+
+    @property
+    def is_small(self) -> bool:
+        """True where the target's table is known to be so small that reading it under a lock is over at once."""
+        facts = self.facts
+        if facts is None or facts.rows_estimate is None:
+            return False
+        return facts.rows_estimate <= SMALL_ROWS and facts.size_bytes <= SMALL_BYTES
+
+    @property
+    def size(self) -> str:
+        """The table's rows and size in words with a leading comma, or nothing where they are not known."""
+        facts = self.facts
+        if facts is None:
+            return ""
+        rows = "never analysed" if facts.rows_estimate is None else f"≈ {facts.rows_estimate:,} rows"
+        return f" ({rows}, {in_bytes(facts.size_bytes)})"
+
+    def column_type(self, column: str) -> str:
+        """The column's type as far as it is known, else empty."""
+        found = self.world.tables.get(self.world.resolve(self.table))
+        return found.columns[column].type if found and column in found.columns else ""
+
+    def at_least(self, major: int) -> bool | None:
+        """Tell whether the server is of `major` or newer; None where its version is not known."""
+        version = self.world.server_version
+        return None if version is None else version >= major * 10000
+
+
+def in_bytes(size: int) -> str:
+    """Return a size in IEC units."""
+    amount = float(size)
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if amount < 1024:
+            return f"{amount:.0f} {unit}" if unit == "B" else f"{amount:.1f} {unit}"
+        amount /= 1024
+    return f"{amount:.1f} TiB"
+
+
+def relation(tree: Tree) -> Name:
+    """Return the name of a statement's `relation`."""
+    return names.of_range(tree.get("relation"))

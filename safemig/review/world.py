@@ -1,0 +1,214 @@
+"""What is known to exist at each point of the sequence: from the target, from applied migrations, from this one.
+
+A table is `new` when these migrations certainly create it, `maybe` when they may find it there already
+(`IF NOT EXISTS`, inside a DO block), `existing` otherwise. On a new table nothing can be blocked or lost; on a
+`maybe` table nothing is blocked, yet what destroys data is still said.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Literal
+
+from safemig.review.facts import FunctionFacts, TableFacts, TargetFacts
+from safemig.sql import names
+from safemig.sql.names import TEMPORARY, Name
+from safemig.sql.tree import Tree
+
+Age = Literal["new", "maybe", "existing"]
+
+
+@dataclass(slots=True)
+class Column:
+    """A column: its type as `format_type()` would spell it (empty where it is not known), and its age."""
+
+    type: str = ""
+    age: Age = "existing"
+    not_null: bool = False
+    calls: tuple[Tree, ...] = ()  # function calls in its default, run by each INSERT
+
+
+@dataclass(slots=True)
+class Constraint:
+    """A constraint: kind as pg_constraint.contype, and the column that a validated NOT NULL check is about."""
+
+    kind: str
+    is_validated: bool = True
+    not_null_column: str | None = None
+    columns: tuple[str, ...] = ()
+    file: str = ""
+
+
+@dataclass(slots=True)
+class Trigger:
+    """What a trigger fires on, and the function that it calls; a rule carries its actions instead."""
+
+    events: frozenset[str]
+    function: Name | None
+    actions: tuple[Tree, ...] = ()
+
+
+@dataclass(slots=True)
+class Table:
+    """A table as it is known at this point."""
+
+    name: Name
+    age: Age
+    columns: dict[str, Column] = field(default_factory=dict)
+    constraints: dict[str, Constraint] = field(default_factory=dict)
+    indexes: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    triggers: dict[str, Trigger] = field(default_factory=dict)
+    facts: TableFacts | None = None
+    is_known: bool = False  # all of its columns are known
+    is_entangled: bool = False  # something old hangs on it: a partition, a child, a foreign key
+    is_partitioned: bool = False
+    parent: Name | None = None
+    has_old_rows: bool = False
+
+
+@dataclass(slots=True)
+class Function:
+    """A function's body: its text and language, or the statements of a BEGIN ATOMIC body."""
+
+    language: str
+    source: str
+    definition: str = ""  # the whole CREATE FUNCTION
+    statements: tuple[Tree, ...] = ()
+    volatility: str = "volatile"
+    signature: str = ""
+
+
+@dataclass(slots=True)
+class World:
+    """The state of things; rules read it, `history.apply` writes it."""
+
+    target: TargetFacts | None = None
+    server_version: int | None = None
+    tables: dict[Name, Table] = field(default_factory=dict)
+    indexes: dict[Name, Name] = field(default_factory=dict)  # index -> its table
+    functions: dict[Name, list[Function]] = field(default_factory=dict)
+    views: dict[Name, Tree] = field(default_factory=dict)
+    enums: dict[Name, list[str]] = field(default_factory=dict)
+    domains: dict[Name, bool] = field(default_factory=dict)  # domain -> whether it has a constraint
+    new_objects: set[tuple[str, Name]] = field(default_factory=set)  # (kind in words, name)
+    made_later: set[tuple[str, Name]] = field(default_factory=set)  # what the file makes, anywhere in it
+    labels_of_this_file: set[tuple[Name, str]] = field(default_factory=set)
+    renamed_types: dict[Name, Name] = field(default_factory=dict)  # old name -> new name
+    prepared: dict[str, Tree] = field(default_factory=dict)
+    settings: dict[str, str] = field(default_factory=dict)
+    path: str = "public"
+    exclusive: set[Name] = field(default_factory=set)  # tables that this file holds ACCESS EXCLUSIVE
+    file: str = ""
+    pending: bool = False  # False while applied migrations are read
+
+    def __post_init__(self) -> None:
+        if self.target is None:
+            return
+        self.server_version = self.server_version or self.target.server_version_num
+        for dotted, facts in self.target.tables.items():
+            name = self.named(dotted)
+            self.tables[name] = _from_facts(name, facts)
+            for index in facts.indexes:
+                self.indexes[Name(name.schema, index)] = name
+        for dotted, overloads in self.target.functions.items():
+            self.functions[self.named(dotted)] = [_function(one) for one in overloads]
+        for dotted, labels in self.target.enums.items():
+            self.enums[self.named(dotted)] = list(labels)
+
+    def named(self, dotted: str) -> Name:
+        """Return the name that a dotted spelling without quotes means."""
+        schema, _, name = dotted.rpartition(".")
+        return Name(schema or "public", name)
+
+    def resolve(self, name: Name) -> Name:
+        """Return the name with its schema: the temporary one of that name first, then the search path's."""
+        if name.schema:
+            return name
+        temporary = Name(TEMPORARY, name.name)
+        if temporary in self.tables:
+            return temporary
+        return Name(self.path, name.name)
+
+    def table(self, name: Name) -> Table:
+        """Return the table, made as `existing` at its first mention."""
+        full = self.resolve(name)
+        found = self.tables.get(full)
+        if found is None:
+            found = self.tables[full] = Table(full, "existing")
+        return found
+
+    def knows(self, name: Name) -> bool:
+        """Tell whether the table was read, or made by a migration."""
+        found = self.tables.get(self.resolve(name))
+        return found is not None and (found.age != "existing" or found.facts is not None or found.is_known)
+
+    def is_new(self, name: Name) -> bool:
+        """Tell whether nothing can be using the table yet."""
+        found = self.tables.get(self.resolve(name))
+        return found is not None and found.age != "existing"
+
+    def is_surely_new(self, name: Name) -> bool:
+        """Tell whether the table cannot hold a row that was there before."""
+        found = self.tables.get(self.resolve(name))
+        return found is not None and found.age == "new" and not found.is_entangled and not found.has_old_rows
+
+    def is_new_object(self, kind: str, name: Name) -> bool:
+        """Tell whether these migrations created this function, type, view, schema, index, ..."""
+        return (kind, self.resolve(name)) in self.new_objects
+
+    def add_object(self, kind: str, name: Name) -> None:
+        """Note that the migrations create it."""
+        if self.pending:
+            self.new_objects.add((kind, self.resolve(name)))
+
+    def comes_again(self, kind: str, name: Name) -> bool:
+        """Tell whether the file makes the object (again) further down: the drop only clears the way."""
+        return (kind, self.resolve(name)) in self.made_later
+
+    def functions_named(self, name: Name) -> list[Function] | None:
+        """Return the known functions of that name; None where none is known."""
+        return self.functions.get(self.resolve(name))
+
+    def triggers_on(self, name: Name, event: str) -> Iterator[tuple[str, Trigger]]:
+        """Yield the triggers and rules that `event` (`insert`, `update`, ...) on the table fires."""
+        found = self.tables.get(self.resolve(name))
+        for trigger_name, trigger in found.triggers.items() if found else ():
+            if event in trigger.events:
+                yield trigger_name, trigger
+
+    def has_not_null_check(self, table: Name, column: str) -> bool:
+        """Tell whether a validated constraint already says that the column is not null."""
+        found = self.tables.get(self.resolve(table))
+        if found is None:
+            return False
+        if found.facts and column in found.facts.not_null_checks:
+            return True
+        return any(one.not_null_column == column and one.is_validated for one in found.constraints.values())
+
+
+def _from_facts(name: Name, facts: TableFacts) -> Table:
+    columns = {key: Column(type=one.type, not_null=one.not_null) for key, one in facts.columns.items()}
+    constraints = {
+        key: Constraint(kind=one.kind, is_validated=one.is_validated) for key, one in facts.constraints.items()
+    }
+    triggers = {
+        key: Trigger(one.events, names.of_parts(one.function.split(".")))
+        for key, one in facts.triggers.items()
+        if one.is_enabled
+    }
+    return Table(
+        name,
+        "existing",
+        columns=columns,
+        constraints=constraints,
+        indexes={key: one.columns for key, one in facts.indexes.items() if one.is_valid and not one.is_partial},
+        triggers=triggers,
+        facts=facts,
+        is_known=bool(columns),
+        is_partitioned=facts.is_partitioned,
+    )
+
+
+def _function(facts: FunctionFacts) -> Function:
+    return Function(facts.language.lower(), facts.source, facts.definition, volatility=facts.volatility)
