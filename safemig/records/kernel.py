@@ -107,6 +107,12 @@ class OwnKernel:
                     language="python",
                 )
 
+            async def _async_interrupt_kernel(self) -> None:
+                """Do nothing: jupyter_client interrupts before every shutdown, which an idle kernel reports as an error.
+
+                Interrupts that a person means come by `OwnKernel.interrupt`.
+                """
+
             def client(self, **arguments: Any) -> AnsweringClient:  # type: ignore[override]
                 client = super().client(**arguments)
                 assert isinstance(client, AnsweringClient)  # noqa: S101 - by `client_factory` below

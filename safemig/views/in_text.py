@@ -5,6 +5,7 @@ from __future__ import annotations
 import textwrap
 import unicodedata
 
+from safemig.views import numbers
 from safemig.views.document import (
     Badge,
     Beside,
@@ -24,6 +25,7 @@ from safemig.views.document import (
 
 _WIDTH = 110
 _CELL = 60
+_LAST_CELL = 160
 
 
 def draw_text(document: Document) -> str:
@@ -83,10 +85,13 @@ def _inline(part: Inline) -> str:
 
 
 def _table(table: Table) -> str:
-    rows = [[_clipped(" ".join(_inline(cell).split())) for cell in row] for row in table.rows]
-    if not rows:
+    if not table.rows:
         return ""
     last = len(table.columns) - 1
+    rows = [
+        [numbers.shortened(_inline(cell), _LAST_CELL if i == last else _CELL) for i, cell in enumerate(row)]
+        for row in table.rows
+    ]
     widths = [max(len(text) for text in column) for column in zip(table.columns, *rows, strict=True)]
 
     def drawn(cells: list[str]) -> str:
@@ -98,10 +103,6 @@ def _table(table: Table) -> str:
 
     rule = "  " + "  ".join("-" * width for width in widths)
     return "\n".join([drawn(list(table.columns)), rule, *map(drawn, rows)])
-
-
-def _clipped(text: str) -> str:
-    return text if len(text) <= _CELL else text[: _CELL - 1] + "…"
 
 
 def _line(line: Line) -> str:
