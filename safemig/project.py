@@ -179,7 +179,8 @@ def review_sql(
     sql: str, *, name: str = "<sql>", accept: Sequence[str] = (), server_version: int | None = None
 ) -> Review:
     """Review one text of SQL, without any database. `server_version` is a major version, such as 15."""
-    from safemig.review import Acceptance, SourceFile, review
+    from safemig.review import Acceptance, review
+    from safemig.sql import SourceFile
 
     return review([SourceFile(name, sql)], accept=[Acceptance.parse(each) for each in accept], server_version=server_version)
 

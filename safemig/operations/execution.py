@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -28,6 +29,10 @@ FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE c.relkind IN ('r', 'm') AND n.nspname <> 'information_schema' AND n.nspname !~ '^pg_'
 """
 
+# In a file of its own line, after "--": each statement runs by itself, as those that refuse a transaction do.
+NO_TRANSACTION = "safemig: no transaction"
+_NO_TRANSACTION = re.compile(rf"^--[ \t]*{NO_TRANSACTION}\b", re.MULTILINE)
+
 Listener = Callable[[Step], None]
 
 
@@ -37,11 +42,7 @@ class PlannedFile:
 
     migration: Migration
     steps: tuple[Step, ...]
-
-    @property
-    def transactional(self) -> bool:
-        """True where all of it runs inside a transaction."""
-        return all(step.transactional for step in self.steps)
+    transactional: bool  # True where all of it runs inside a transaction
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,13 +85,14 @@ def plan_files(migrations: Sequence[Migration]) -> tuple[PlannedFile, ...]:
             steps.append(
                 Step(number, migration.file, statement.line, statement.kind, statement.sql, statement.transactional)
             )
-        file = PlannedFile(migration, tuple(steps))
-        if not file.transactional and any(step.transactional and step.kind != "SET" for step in steps):
+        alone = bool(_NO_TRANSACTION.search(migration.sql))
+        file = PlannedFile(migration, tuple(steps), not alone and all(step.transactional for step in steps))
+        if not file.transactional and not alone and any(step.transactional and step.kind != "SET" for step in steps):
             apart = next(step for step in steps if not step.transactional)
             raise MigrationError(
                 f"{apart.kind} cannot run in a transaction, and other statements of this file must",
                 where=f"{migration.file}, line {apart.line}",
-                next="put it into a migration file of its own, with a later timestamp",
+                next=f'put it into a migration file of its own, or write "-- {NO_TRANSACTION}" into this one',
             )
         files.append(file)
     return tuple(files)

@@ -228,7 +228,7 @@ class ProductionDeployment:
             started_at=started,
             finished_at=datetime.now(UTC),
             migrations=tuple(applied),
-            steps=tuple(done),
+            steps=_with_locks(done, rehearsed.result.steps),
             diff=compare(before, after),
             backup=backup.manifest,
             rollback=script.path if script else None,
@@ -318,6 +318,12 @@ def _needs(fact: T | None, step: str) -> T:
     if fact is None:
         raise RefusedError(f"not before its turn: {step}() comes first", next=f"run {step}()")
     return fact
+
+
+def _with_locks(done: Sequence[Step], rehearsed: Sequence[Step]) -> tuple[Step, ...]:
+    # Read on the copy after every statement; on production nobody is made to wait for that.
+    locks = {step.number: step for step in rehearsed}
+    return tuple(replace(step, locks=locks[step.number].locks, rewrites=locks[step.number].rewrites) for step in done)
 
 
 def _nothing_to_deploy(situation: Situation, run_id: str, started: datetime) -> Deployment:

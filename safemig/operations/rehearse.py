@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -111,7 +112,7 @@ def _reader(settings: Settings, copy: Connection) -> Callable[[], Schema]:
 
 
 def _require_equal(backup: Backup, copy: Sequence[TableContent]) -> None:
-    if sorted(backup.tables, key=_name) == sorted(copy, key=_name):
+    if backup.tables == tuple(copy):
         return
     there = {table.name: table for table in copy}
     different = [table.name for table in backup.tables if there.get(table.name) != table]
@@ -133,7 +134,7 @@ def _run(
             # A segment without a transaction runs in autocommit: its statements refuse a transaction block.
             with copy.transaction() if segment.transactional else nullcontext():
                 for step in observe_steps(copy, segment.steps):
-                    done.append(step)  # noqa: PERF402 - those that ran count when the next one fails
+                    done.append(step)  # those that ran count when the next one fails
         except psycopg.Error as error:
             ran = len(done) - first
             failed = segment.steps[ran] if ran < len(segment.steps) else None
@@ -215,13 +216,11 @@ def _cannot_bring_back(
     back: SchemaDiff, before: Sequence[TableContent], after: Sequence[TableContent]
 ) -> tuple[str, ...]:
     written_since = [
-        f"what is written after the deployment into {', '.join(statement.objects)}: {statement.why}"
-        for statement in back.statements
-        if statement.destructive
+        f"what is written after the deployment: {statement.why}" for statement in back.statements if statement.destructive
     ]
     then, now = _by_name(before), _by_name(after)
     lost = [
-        f"the content of {name} as it was: the deployment itself changes it ({table.rows:,} rows; the backup has them)"
+        f"the content of {name} as it was ({table.rows:,} rows): the deployment itself changes it; the backup has it"
         for name, table in then.items()
         if now.get(name) != table
     ]
@@ -231,6 +230,3 @@ def _cannot_bring_back(
 def _by_name(tables: Sequence[TableContent]) -> dict[str, TableContent]:
     return {table.name: table for table in tables if not table.name.startswith(BOOKKEEPING)}
 
-
-def _name(table: TableContent) -> str:
-    return table.name

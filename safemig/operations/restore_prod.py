@@ -28,13 +28,13 @@ WHERE datname = current_database()
 """
 SETTINGS_OF_DATABASE = """
 SELECT format('ALTER %%s %%I SET %%I TO ', CASE WHEN setrole = 0 THEN 'DATABASE'
-              ELSE format('ROLE %%I IN DATABASE', setrole::regrole::text) END, %(new)s, split_part(entry, '=', 1))
+              ELSE format('ROLE %%I IN DATABASE', setrole::regrole::text) END, %(new)s::text, split_part(entry, '=', 1))
        || substr(entry, strpos(entry, '=') + 1)
 FROM pg_db_role_setting s, unnest(setconfig) AS entry
 WHERE setdatabase = (SELECT oid FROM pg_database WHERE datname = %(old)s)
 """
 GRANTS_OF_DATABASE = """
-SELECT format('GRANT %%s ON DATABASE %%I TO %%s', a.privilege_type, %(new)s,
+SELECT format('GRANT %%s ON DATABASE %%I TO %%s', a.privilege_type, %(new)s::text,
               CASE WHEN a.grantee = 0 THEN 'PUBLIC' ELSE quote_ident(a.grantee::regrole::text) END)
 FROM pg_database d, aclexplode(d.datacl) a WHERE d.datname = %(old)s AND a.grantee <> d.datdba
 """

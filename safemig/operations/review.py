@@ -10,9 +10,10 @@ from safemig.migrations import Migration, read_migrations, stand
 from safemig.operations.databases import open_environment
 from safemig.postgres.facts import read_target_facts
 from safemig.postgres.history import read_history
-from safemig.review import Acceptance, Review, SourceFile, TargetFacts
+from safemig.review import Acceptance, Review, TargetFacts
 from safemig.review import review as review_sources
 from safemig.settings import PRODUCTION, Settings
+from safemig.sql import SourceFile
 
 
 def review(

@@ -67,8 +67,8 @@ def compose(
     versions = ", ".join(quote_literal(version).strip() for version, _ in files)
     history = [
         "-- The history, so that the migrations count as pending again",
-        f"DELETE FROM supabase_migrations.schema_migrations WHERE version IN ({versions});",
-        f"DELETE FROM safemig.migrations WHERE version IN ({versions});",
+        f"DELETE FROM supabase_migrations.schema_migrations WHERE version IN ({versions});",  # noqa: S608 - quoted
+        f"DELETE FROM safemig.migrations WHERE version IN ({versions});",  # noqa: S608 - quoted
         "",
     ]
     return "\n".join([*head, diff.sql.rstrip("\n"), "", *history])

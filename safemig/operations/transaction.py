@@ -194,7 +194,7 @@ def run_apart(
     set_session(connection, lock_timeout=0)
     try:
         for step in run_steps(connection, segment.steps, listen=listen):
-            done.append(step)  # noqa: PERF402 - those that ran count when the next one fails
+            done.append(step)  # those that ran count when the next one fails
             _require_valid_indexes(connection, step)
     except psycopg.Error as error:
         failing = segment.steps[len(done)]

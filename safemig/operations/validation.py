@@ -1,4 +1,4 @@
-"""Validation: before COMMIT the schema must be the rehearsed one; afterwards indexes, constraints, rows, sequences and the project's checks."""
+"""Validation: the schema before COMMIT; afterwards indexes, constraints, rows, sequences and the project's checks."""
 
 from __future__ import annotations
 

@@ -14,6 +14,7 @@ from safemig.errors import BackupError
 from safemig.postgres.programs import Programs, client_programs
 from safemig.postgres.tools import piped
 from safemig.results import BackupFile, TableContent
+from safemig.sql.identifiers import quote_identifier
 
 # Bookkeeping that follows the deployment itself, not the application's schema.
 BOOKKEEPING_SCHEMAS = ("safemig", "supabase_migrations")
@@ -27,12 +28,12 @@ _DROP = re.compile(rb"(DROP (?!USER MAPPING)[A-Z ]+? .*|ALTER TABLE .* DROP CONS
 
 @dataclass
 class TableHasher:
-    """Follows a plain dump line by line; after the last one, `tables` holds every table's rows and sha256.
+    """Follows a plain dump line by line; after the last one, `content` is every table's rows and sha256, by name.
 
     The hash is of the COPY data as it stands in the dump, the same as of `COPY table TO STDOUT`.
     """
 
-    tables: list[TableContent] = field(default_factory=list)
+    _tables: list[TableContent] = field(default_factory=list)
     _name: str | None = None
     _rows: int = 0
     _hash: hashlib._Hash = field(default_factory=hashlib.sha256)
@@ -43,11 +44,16 @@ class TableHasher:
             if line.startswith(b"COPY ") and (match := _COPY.match(line)):
                 self._name, self._rows, self._hash = match[1].decode(), 0, hashlib.sha256()
         elif line == _END_OF_DATA:
-            self.tables.append(TableContent(self._name, self._rows, self._hash.hexdigest()))
+            self._tables.append(TableContent(self._name, self._rows, self._hash.hexdigest()))
             self._name = None
         else:
             self._rows += 1
             self._hash.update(line)
+
+    @property
+    def content(self) -> tuple[TableContent, ...]:
+        """What was followed so far; a dump's own order depends on foreign keys and on what else is in it."""
+        return tuple(sorted(self._tables, key=lambda table: table.name))
 
     @property
     def is_in_data(self) -> bool:
@@ -55,21 +61,13 @@ class TableHasher:
         return self._name is not None
 
 
-def dump_schema(
-    conninfo: str,
-    server_version_num: int,
-    *,
-    snapshot: str = "",
-    owners: bool = False,
-    leave_out: tuple[str, ...] = BOOKKEEPING_SCHEMAS,
-) -> str:
-    """Return `pg_dump --schema-only` of a database, without bookkeeping schemas and, by default, without owners."""
-    options = ["--schema-only", "--no-sync", *(f"--exclude-schema={name}" for name in leave_out)]
-    if not owners:
-        options.append("--no-owner")
-    if snapshot:
-        options.append(f"--snapshot={snapshot}")
-    with piped(client_programs(server_version_num), "pg_dump", conninfo, *options) as process:
+def dump_schema(conninfo: str, server_version_num: int, *, only: tuple[str, ...] = ()) -> str:
+    """Return `pg_dump --schema-only` of a database, of the schemas `only` or of all but bookkeeping; without owners."""
+    schemas = [f"--schema={quote_identifier(name)}" for name in only]
+    schemas += [f"--exclude-schema={name}" for name in BOOKKEEPING_SCHEMAS]
+    with piped(
+        client_programs(server_version_num), "pg_dump", conninfo, "--schema-only", "--no-owner", "--no-sync", *schemas
+    ) as process:
         assert process.stdout is not None  # noqa: S101 - it was asked for
         return process.stdout.read().decode()
 
@@ -80,7 +78,7 @@ def content_of(conninfo: str, programs: Programs) -> tuple[TableContent, ...]:
     with piped(programs, "pg_dump", conninfo, "--data-only", "--no-sync") as process:
         for line in _lines(process.stdout):
             hasher.follow(line)
-    return tuple(hasher.tables)
+    return hasher.content
 
 
 def write_full_dump(
@@ -101,7 +99,7 @@ def write_full_dump(
     options = ["--clean", "--if-exists", "--no-subscriptions", f"--snapshot={snapshot}", "--no-sync"]
     with piped(programs, "pg_dump", conninfo, *options) as process:
         file = _write_lines(path, _restorable(_lines(process.stdout), hasher, programs, server_version_num))
-    return file, tuple(hasher.tables)
+    return file, hasher.content
 
 
 def write_schema_dump(
@@ -138,7 +136,7 @@ def read_back(file: BackupFile) -> tuple[TableContent, ...]:
             f"the manifest says {file.size_bytes:,} bytes, sha256 {file.sha256[:12]}…",
             next="use another backup; this one was cut short or changed",
         )
-    return tuple(hasher.tables)
+    return hasher.content
 
 
 def _lines(stream: IO[bytes] | None) -> Iterator[bytes]:
