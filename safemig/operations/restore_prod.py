@@ -74,20 +74,25 @@ def restore_prod(
             raise RefusedError(
                 f"approved was {approve}; this restore is {plan_id}", where=str(chosen.manifest), next="approve that id"
             )
-        _create(connection, name)
-        _take_settings(connection, target.database, name)
+        is_new = _create(connection, name)
+        if is_new:
+            _take_settings(connection, target.database, name)
     beside = make_conninfo("", **{**conninfo_to_dict(conninfo), "dbname": name})
     try:
         programs = client_programs(target.server_version_num)
-        run_psql(programs, beside, chosen.full.path)
+        if is_new:
+            run_psql(programs, beside, chosen.full.path)
         tables = content_of(beside, programs)
         checks = (_check_content(chosen, tables == chosen.tables),)
     except ToolError:
-        _drop(conninfo, environment, name)
+        if is_new:
+            _drop(conninfo, environment, name)
         raise
     if checks[0].state == "failed":
         raise RefusedError(
-            "what was restored is not what was backed up", where=name, next="look at that database; nothing was swapped"
+            "what was restored is not what was backed up" if is_new else "an earlier restore was changed since",
+            where=f"database {name}; nothing was swapped",
+            next=f'look at it; then DROP DATABASE "{name}" and restore again',
         )
     kept_as = ""
     if swap:
@@ -116,7 +121,8 @@ def _check_content(backup: Backup, is_equal: bool) -> Check:
     return Check("content", "ok" if is_equal else "failed", found if is_equal else "other rows", "what was backed up")
 
 
-def _create(connection: Connection, name: str) -> None:
+def _create(connection: Connection, name: str) -> bool:
+    """Make the database for the restore; False where an earlier restore of this backup stands there already."""
     row = connection.execute(DATABASE_MADE_LIKE).fetchone()
     assert row is not None  # noqa: S101 - we are connected to it
     encoding, collate, ctype, owner = row
@@ -127,15 +133,12 @@ def _create(connection: Connection, name: str) -> None:
             )
         )
     except psycopg.errors.DuplicateDatabase:
-        raise RefusedError(
-            f"a database {name} is there already, from an earlier restore",
-            where=f"server of {connection.info.dbname}",
-            next=f'DROP DATABASE "{name}"; then restore again',
-        ) from None
+        return False
     except psycopg.Error as error:
         raise RefusedError(
             f"the database for the restore cannot be made: {words_of(error)}", where=name, next="the role needs CREATEDB"
         ) from None
+    return True
 
 
 def _take_settings(connection: Connection, old: str, new: str) -> None:

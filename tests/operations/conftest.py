@@ -1,0 +1,111 @@
+"""A small project with two real databases: staging and production, one migration applied to both."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from safemig.postgres.catalog import read_schema
+from safemig.postgres.dump import content_of
+from safemig.postgres.history import make_history, record_applied
+from safemig.postgres.programs import server_programs
+from safemig.postgres.server import ThrowawayServer
+from safemig.project import Project
+from safemig.results import Deployment
+
+_numbers = itertools.count(1)
+
+FIRST = """
+CREATE TABLE users (id bigint PRIMARY KEY, email text NOT NULL UNIQUE, legacy text);
+CREATE TABLE orders (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, user_id bigint NOT NULL REFERENCES users, total numeric(10,2));
+CREATE VIEW big_orders AS SELECT * FROM orders WHERE total > 100;
+"""
+FIRST_FILE = "20260101000000_first.sql"
+ROWS = """
+INSERT INTO users SELECT n, 'user' || n || '@example.com', 'old' FROM generate_series(1, 200) n;
+INSERT INTO orders (user_id, total) SELECT 1 + n % 200, n FROM generate_series(1, 1000) n;
+"""
+
+
+class Shop:
+    """A project folder and its two databases."""
+
+    def __init__(self, folder: Path, staging: str, production: str) -> None:
+        self.folder = folder
+        self.staging = staging
+        self.production = production
+
+    @property
+    def project(self) -> Project:
+        """The project, opened anew."""
+        return Project.open(self.folder)
+
+    @property
+    def migrations(self) -> Path:
+        """The migrations folder."""
+        return self.folder / "supabase" / "migrations"
+
+    def write(self, name: str, sql: str) -> Path:
+        """Write a migration file."""
+        path = self.migrations / name
+        path.write_text(sql)
+        return path
+
+    def on(self, url: str, sql: str) -> list[tuple[object, ...]]:
+        """Run SQL on one of the databases and return the rows, if any."""
+        with psycopg.connect(url, autocommit=True) as connection:
+            cursor = connection.execute(sql.encode())
+            while cursor.nextset():
+                pass
+            return cursor.fetchall() if cursor.description else []
+
+    def deploy(self) -> Deployment:
+        """Deploy to production with the plan approved."""
+        return self.project.migrate_prod(approve=self.project.plan().id)
+
+    @property
+    def backups(self) -> Path:
+        """The folder of production's backups."""
+        return self.folder / "backups" / "production"
+
+    def state(self) -> tuple[object, ...]:
+        """What must stay as it is when something refuses: production's schema, rows and history."""
+        url = self.production
+        with psycopg.connect(url) as connection:
+            history = connection.execute("SELECT version FROM supabase_migrations.schema_migrations ORDER BY 1").fetchall()
+            return read_schema(connection).fingerprint, content_of(url, server_programs()), history
+
+
+@pytest.fixture(scope="session")
+def shop_templates(server: ThrowawayServer) -> tuple[str, str]:
+    """Two databases to copy from: staging without rows, production with."""
+    sha256 = hashlib.sha256(FIRST.encode()).hexdigest()
+    for name, rows in (("template_staging", ""), ("template_production", ROWS)):
+        with psycopg.connect(server.create_database(name), autocommit=True) as connection:
+            connection.execute(FIRST.encode())
+            connection.execute(rows.encode()) if rows else None
+            make_history(connection)
+            record_applied(connection, FIRST_FILE[:14], "first", [FIRST], sha256, "test")
+    return "template_staging", "template_production"
+
+
+@pytest.fixture
+def shop(
+    tmp_path: Path, server: ThrowawayServer, shop_templates: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Shop]:
+    """A shop with one migration applied to staging and production, and rows in production."""
+    names = [f"{kind}_{next(_numbers)}" for kind in ("staging", "production")]
+    urls = [server.create_database(name, template=of) for name, of in zip(names, shop_templates, strict=True)]
+    made = Shop(tmp_path / "shop", *urls)
+    monkeypatch.setenv("STAGING_DATABASE_URL", made.staging)
+    monkeypatch.setenv("PRODUCTION_DATABASE_URL", made.production)
+    Project.init(made.folder)
+    made.write(FIRST_FILE, FIRST)
+    yield made
+    for name in names:
+        server.drop_database(name)
