@@ -1,1 +1,21 @@
-"""IPython: the magics, the approval gate, progress."""
+"""The notebook: magics, their completion, the gate, live progress. Loaded by `%load_ext safemig`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from IPython.core.interactiveshell import InteractiveShell
+
+
+def register(shell: InteractiveShell) -> None:
+    """Give the shell safemig's magics, their completion, and `%config SafeMig`. Doing it again changes nothing."""
+    from safemig.notebook.completion import complete_magics
+    from safemig.notebook.magics import SafeMig
+
+    if any(isinstance(each, SafeMig) for each in shell.configurables):
+        return
+    magics = SafeMig(shell=shell)
+    shell.register_magics(magics)
+    shell.configurables.append(magics)  # type: ignore[arg-type]  # so that %config knows it
+    shell.Completer.custom_matchers.append(complete_magics(magics))

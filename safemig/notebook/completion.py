@@ -1,0 +1,77 @@
+"""Complete what a magic takes: options, environments, migration files, backups, rollback scripts, topics."""
+
+# IPython's decorators have no types.
+# mypy: disable-error-code="no-untyped-call, untyped-decorator"
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from IPython.core.completer import CompletionContext, SimpleCompletion, SimpleMatcherResult, context_matcher
+
+if TYPE_CHECKING:
+    from safemig.notebook.magics import SafeMig
+
+_LINE = re.compile(r"\s*%%?(?P<magic>\w+)\s+(?P<rest>.*)\Z")
+_ENVIRONMENT_OPTIONS = ("--target", "--source")
+_TOPICS = ("commands", "workflow", "checklist", "emergency", "npm")
+
+
+def complete_magics(magics: SafeMig) -> Callable[[CompletionContext], SimpleMatcherResult]:
+    """Return a matcher for the magics of `magics`. It reads the project's folders only, never a database."""
+
+    @context_matcher()
+    def safemig_matcher(context: CompletionContext) -> SimpleMatcherResult:
+        match = _LINE.match(context.line_with_cursor[: context.cursor_position])
+        parser = getattr(getattr(magics, match["magic"], None), "parser", None) if match else None
+        if match is None or parser is None:
+            return {"completions": []}
+        words = match["rest"].split()
+        token = "" if not match["rest"] or match["rest"][-1].isspace() else words.pop()
+        before = words[-1] if words else ""
+        found = _choices(magics, match["magic"], token, before, parser._option_string_actions)
+        return {
+            "completions": [SimpleCompletion(each) for each in sorted(found) if each.startswith(token)],
+            "suppress": True,
+            "matched_fragment": token,
+        }
+
+    matcher: Callable[[CompletionContext], SimpleMatcherResult] = safemig_matcher
+    return matcher
+
+
+def _choices(magics: SafeMig, magic: str, token: str, before: str, options: Iterable[str]) -> Iterable[str]:
+    if token.startswith("-"):
+        return [each for each in options if each.startswith("--") and each != "--help"]
+    if before in _ENVIRONMENT_OPTIONS:
+        return _environments(magics)
+    match magic:
+        case "schema_diff":
+            return _environments(magics)
+        case "migration_review":
+            return _files(magics, "migrations", "*.sql")
+        case "rollback_prod":
+            return _files(magics, "backups", "*/rollback_*.sql")
+        case "restore_prod":
+            return [_timestamp(each) for each in _files(magics, "backups", "*/manifest_*.json")]
+        case "deploy_help":
+            return _TOPICS
+        case _:
+            return []
+
+
+def _environments(magics: SafeMig) -> list[str]:
+    return list(magics._project().settings.environments)
+
+
+def _files(magics: SafeMig, folder: str, pattern: str) -> list[str]:
+    settings = magics._project().settings
+    home = settings.path(folder)  # type: ignore[arg-type]
+    return [str(path.relative_to(settings.folder)) for path in sorted(home.glob(pattern))]
+
+
+def _timestamp(manifest: str) -> str:
+    return Path(manifest).stem.removeprefix("manifest_")

@@ -1,0 +1,267 @@
+"""The magics: every verb of safemig, in a cell. Results are returned, errors raised; nothing here decides anything.
+
+Verbs that change or back up a database run their runbook and leave its record, as from the command line; the others
+answer at once. Modules are imported when a magic is first used, so that `%load_ext safemig` is instant.
+"""
+
+# IPython's decorators have no types.
+# mypy: disable-error-code="no-untyped-call, untyped-decorator"
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from IPython.core.magic import Magics, line_cell_magic, line_magic, magics_class, no_var_expand
+from IPython.core.magic_arguments import argument, magic_arguments
+from traitlets import Unicode
+
+from safemig.notebook.arguments import pairs, parse_line
+
+if TYPE_CHECKING:
+    from argparse import Namespace
+
+    from safemig.project import Project
+
+_TARGET = argument(
+    "--target", metavar="NAME", help="The environment that this is about (default: %%config SafeMig.target)."
+)
+_OUT = argument("--out", metavar="NAME", help="Also keep the result under this name.")
+_ACCEPT = argument(
+    "--accept", action="append", default=[], metavar="RULE:OBJECT:REASON",
+    help="Accept a finding by name, with a reason. Repeatable.",
+)  # fmt: skip
+_APPROVE = argument("--approve", default="", metavar="ID", help="The id that you approve; else it is asked for.")
+_RENAME = argument("--rename", action="append", default=[], metavar="OLD=NEW", help="A rename. Repeatable.")
+
+
+@magics_class
+class SafeMig(Magics):
+    """safemig's magics; `%config SafeMig` shows and sets what holds for all of them."""
+
+    project = Unicode(".", help="The project's folder, or one below it.").tag(config=True)
+    target = Unicode("production", help="The environment that the verbs are about.").tag(config=True)
+
+    @magic_arguments()
+    @argument("description", nargs="+", help="What was changed, in a few words; becomes part of the file's name.")
+    @_RENAME
+    @_OUT
+    @line_magic
+    def migration_generate(self, line: str) -> Any:
+        """Write what was changed on staging as a new migration file. Reads staging only.
+
+        Example:
+            %migration_generate "add user preferences table"
+        """
+        given = parse_line(self.migration_generate, line)
+        return self._out(given, self._project().generate(" ".join(given.description), renames=pairs(given.rename)))
+
+    @magic_arguments()
+    @argument("files", nargs="*", help="Files to review; none: every pending migration, or the cell.")
+    @_TARGET
+    @_ACCEPT
+    @_OUT
+    @no_var_expand
+    @line_cell_magic
+    def migration_review(self, line: str, cell: str | None = None) -> Any:
+        """Review migrations, or the SQL of the cell: findings and a verdict. Reads only; a cell needs no database.
+
+        Example:
+            %migration_review
+            %migration_review supabase/migrations/20231201120000_add_user_preferences_table.sql --out review
+
+            %%migration_review
+            ALTER TABLE users ADD COLUMN email text NOT NULL;
+        """
+        given = parse_line(self.migration_review, line)
+        if cell is None:
+            reviewed = self._project().review(*given.files, target=self._target(given), accept=given.accept)
+        else:
+            from safemig.project import review_sql
+
+            reviewed = review_sql(cell, name="<cell>", accept=given.accept)
+        return self._out(given, reviewed)
+
+    @magic_arguments()
+    @_TARGET
+    @_OUT
+    @line_magic
+    def rehearse(self, line: str) -> Any:
+        """Run the pending migrations on a copy of production: locks, rewrites, times, a proven rollback.
+
+        Example:
+            %rehearse
+        """
+        given = parse_line(self.rehearse, line)
+        return self._out(given, self._project().rehearse(target=self._target(given)))
+
+    @magic_arguments()
+    @_TARGET
+    @_OUT
+    @line_magic
+    def backup_prod(self, line: str) -> Any:
+        """Take a full and a schema backup of one snapshot, verified. Leaves a record.
+
+        Example:
+            %backup_prod
+        """
+        given = parse_line(self.backup_prod, line)
+        return self._recorded(given, "backup_prod", target=self._target(given))
+
+    @magic_arguments()
+    @argument("--target", default="staging", metavar="NAME", help="The environment that this is about.")
+    @_OUT
+    @line_magic
+    def migrate_staging(self, line: str) -> Any:
+        """Apply the pending migrations to staging; what is there already is only recorded. Leaves a record.
+
+        Example:
+            %migrate_staging
+        """
+        given = parse_line(self.migrate_staging, line)
+        return self._recorded(given, "migrate_staging", target=given.target)
+
+    @magic_arguments()
+    @_TARGET
+    @_APPROVE
+    @_ACCEPT
+    @_OUT
+    @line_magic
+    def migrate_prod(self, line: str) -> Any:
+        """Deploy to production: pre-flight, review, backup, rehearsal, your approval, deployment, validation, record.
+
+        Example:
+            %migrate_prod
+            %migrate_prod --approve 3f2a9c1
+        """
+        given = parse_line(self.migrate_prod, line)
+        return self._recorded(
+            given, "migrate_prod", target=self._target(given), approve=given.approve, accept=given.accept
+        )
+
+    @magic_arguments()
+    @argument("script", nargs="?", default="", help="The rollback script; none: the latest.")
+    @_TARGET
+    @_APPROVE
+    @_OUT
+    @line_magic
+    def rollback_prod(self, line: str) -> Any:
+        """Take a deployment back by its proven rollback script, with the care of a deployment. Leaves a record.
+
+        Example:
+            %rollback_prod
+            %rollback_prod backups/production/rollback_20261122200904.sql
+        """
+        given = parse_line(self.rollback_prod, line)
+        return self._recorded(
+            given, "rollback_prod", script=given.script, target=self._target(given), approve=given.approve
+        )
+
+    @magic_arguments()
+    @argument("backup", nargs="?", default="", help="The backup's timestamp or manifest; none: the latest.")
+    @argument("--swap", action="store_true", help="Let the restored database take production's place.")
+    @_TARGET
+    @_APPROVE
+    @_OUT
+    @line_magic
+    def restore_prod(self, line: str) -> Any:
+        """Restore a backup beside production and verify it; with --swap, let it take production's place. Leaves a record.
+
+        Example:
+            %restore_prod
+            %restore_prod 20261122200904 --swap
+        """
+        given = parse_line(self.restore_prod, line)
+        return self._recorded(
+            given, "restore_prod", backup=given.backup, target=self._target(given), swap=given.swap,
+            approve=given.approve,
+        )  # fmt: skip
+
+    @magic_arguments()
+    @argument("--source", default="staging", metavar="NAME", help="The environment whose schema is taken.")
+    @_TARGET
+    @_APPROVE
+    @_OUT
+    @line_magic
+    def sync_prod(self, line: str) -> Any:
+        """Give an EMPTY production the schema of staging; refused where it holds a single row. Leaves a record.
+
+        Example:
+            %sync_prod
+        """
+        given = parse_line(self.sync_prod, line)
+        return self._recorded(
+            given, "sync_prod", source=given.source, target=self._target(given), approve=given.approve
+        )
+
+    @magic_arguments()
+    @_OUT
+    @line_magic
+    def db_status(self, line: str) -> Any:
+        """Show both databases and every migration side by side. Reads only.
+
+        Example:
+            %db_status
+        """
+        given = parse_line(self.db_status, line)
+        return self._out(given, self._project().db_status())
+
+    @magic_arguments()
+    @argument("from_", metavar="FROM", help="The environment to start from.")
+    @argument("to", metavar="TO", help="The environment to arrive at.")
+    @_RENAME
+    @_OUT
+    @line_magic
+    def schema_diff(self, line: str) -> Any:
+        """Show the DDL that turns one schema into another. Reads only.
+
+        Example:
+            %schema_diff production staging
+        """
+        given = parse_line(self.schema_diff, line)
+        return self._out(given, self._project().schema_diff(given.from_, given.to, renames=pairs(given.rename)))
+
+    @magic_arguments()
+    @argument("--verify", action="store_true", help="Hash every record and hold it against the ledger.")
+    @_OUT
+    @line_magic
+    def deployments(self, line: str) -> Any:
+        """List the archive of records, newest first. Reads only.
+
+        Example:
+            %deployments --verify
+        """
+        given = parse_line(self.deployments, line)
+        return self._out(given, self._project().deployments(verify=given.verify))
+
+    @magic_arguments()
+    @argument("topic", nargs="?", default="", help="commands, workflow, checklist, emergency or npm; none: all.")
+    @_OUT
+    @line_magic
+    def deploy_help(self, line: str) -> Any:
+        """Show the commands, the workflow, the safety checklist, the emergency procedures.
+
+        Example:
+            %deploy_help emergency
+        """
+        given = parse_line(self.deploy_help, line)
+        from safemig.operations.deploy_help import deploy_help
+
+        return self._out(given, deploy_help(given.topic))
+
+    def _project(self) -> Project:
+        from safemig.project import Project
+
+        return Project.open(self.project)
+
+    def _target(self, given: Namespace) -> str:
+        return given.target or self.target
+
+    def _recorded(self, given: Namespace, verb: str, **parameters: Any) -> Any:
+        from safemig.notebook.recorded import run_recorded
+
+        return self._out(given, run_recorded(verb, self._project().settings, parameters))
+
+    def _out(self, given: Namespace, result: Any) -> Any:
+        if given.out and self.shell is not None:
+            self.shell.user_ns[given.out] = result
+        return result

@@ -1,0 +1,71 @@
+"""Show a run while it goes: one table that is replaced in a notebook, printed lines where nobody is looking."""
+
+# IPython.display has no types.
+# mypy: disable-error-code="no-untyped-call"
+
+from __future__ import annotations
+
+import time
+from html import escape
+
+from safemig.records import Progress
+from safemig.views import numbers
+
+
+class LiveProgress:
+    """Listen to a run, and show a line a step: its name, what it answered, how long it took."""
+
+    def __init__(self, verb: str, *, live: bool) -> None:
+        self._verb = verb
+        self._live = live
+        self._steps: list[tuple[str, str, float]] = []  # name, answer, when it began
+        self._ended: list[float] = []
+        self._display = f"safemig-{id(self)}"
+        self._shown = False
+
+    def __call__(self, progress: Progress) -> None:
+        """Take one event."""
+        now = time.monotonic()
+        if progress.description:
+            self._end_step(now)
+            self._steps.append((progress.description, "", now))
+        if progress.result and self._steps:
+            name, _, began = self._steps[-1]
+            answer = progress.result.text.splitlines()[0]
+            self._steps[-1] = (name, answer, began)
+            if not self._live:
+                print(f"{self._verb} · {name}: {answer}", flush=True)  # noqa: T201 - the CI log; papermill keeps lines
+        if self._live:
+            self._draw()
+
+    def close(self) -> None:
+        """End the live table: the view that follows takes its place."""
+        self._end_step(time.monotonic())
+        if self._live and self._shown:
+            from IPython.display import HTML, update_display
+
+            update_display(HTML(""), display_id=self._display)
+
+    def _end_step(self, now: float) -> None:
+        if len(self._ended) < len(self._steps):
+            self._ended.append(now)
+
+    def _draw(self) -> None:
+        from IPython.display import HTML, display, update_display
+
+        rows = "".join(self._row(i) for i in range(len(self._steps)))
+        table = HTML(f'<table style="border-collapse:collapse"><tbody>{rows}</tbody></table>')
+        if self._shown:
+            update_display(table, display_id=self._display)
+        else:
+            display(table, display_id=self._display)
+            self._shown = True
+
+    def _row(self, i: int) -> str:
+        name, answer, began = self._steps[i]
+        cell = '<td style="text-align:left;padding:2px 12px 2px 0">'
+        if i < len(self._ended):
+            state, took = "done", numbers.seconds(self._ended[i] - began)
+        else:
+            state, took = "<strong>running</strong>", ""
+        return f"<tr>{cell}{escape(name)}</td>{cell}{state}</td>{cell}{took}</td>{cell}{escape(answer)}</td></tr>"
