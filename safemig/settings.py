@@ -7,6 +7,7 @@ Order, strongest first: argument > `SAFEMIG_*` variable > file > default. The de
 from __future__ import annotations
 
 import os
+import re
 import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -16,6 +17,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from safemig.errors import SettingsError
 
+_ENVIRONMENT = re.compile(r"SAFEMIG_ENVIRONMENTS__[^_].*__(URL|SERVICE)\Z")
 FILE_NAME = "safemig.toml"
 PRODUCTION = "production"
 STAGING = "staging"
@@ -155,7 +157,15 @@ class _FileSource(PydanticBaseSettingsSource):
         return self.content.get(field_name), field_name, False
 
     def __call__(self) -> dict[str, Any]:
-        return dict(self.content)
+        content = dict(self.content)
+        environments = content.get("environments")
+        if isinstance(environments, dict):
+            # Sources are merged key by key; a variable's service must not meet the file's url.
+            by_variable = {name.upper().split("__")[1] for name in os.environ if _ENVIRONMENT.match(name.upper())}
+            content["environments"] = {
+                name: value for name, value in environments.items() if name.upper() not in by_variable
+            }
+        return content
 
 
 def load_settings(folder: str | Path = ".", **arguments: Any) -> Settings:

@@ -88,7 +88,7 @@ def write_manifest(backup: Backup) -> None:
         "files": {name: _described(file) for name, file in (("full", backup.full), ("schema", backup.schema))},
         "tables": [asdict(table) for table in backup.tables],
         "verified": backup.verified,
-        "seconds": round(backup.seconds, 3),
+        "seconds": backup.seconds,
         "by": who(),
     }
     partial = backup.manifest.with_name(backup.manifest.name + ".partial")

@@ -23,7 +23,7 @@ WHO_AM_I = """
 SELECT current_database(), current_user, current_setting('server_version_num')::int,
        CASE WHEN has_function_privilege('pg_control_system()', 'EXECUTE')
             THEN (SELECT system_identifier::text FROM pg_control_system()) ELSE '' END,
-       coalesce(host(inet_server_addr()), current_setting('unix_socket_directories'))
+       host(inet_server_addr())
 """
 IS_STANDBY = "SELECT pg_is_in_recovery()"
 
@@ -97,7 +97,8 @@ def read_target(connection: Connection, environment: str) -> Target:
     row = connection.execute(WHO_AM_I).fetchone()
     assert row is not None  # noqa: S101 - a SELECT of functions gives one row
     database, user, version_num, system_identifier, host = row
-    return Target(environment, host, database, user, version_num, system_identifier)
+    # No address: a Unix socket, whose folder the client knows; the server tells it only to the privileged.
+    return Target(environment, host or connection.info.host, database, user, version_num, system_identifier)
 
 
 def require_primary(connection: Connection, name: str) -> None:

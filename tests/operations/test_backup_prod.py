@@ -1,0 +1,232 @@
+"""backup_prod: whole, of one snapshot, restorable by psql alone, and never half there."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import resource
+import subprocess
+import sys
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from safemig.errors import BackupError, ToolError
+from safemig.operations.backup_prod import find_backup
+from safemig.postgres.dump import read_back
+from safemig.postgres.programs import PROGRAMS_VARIABLE, find_programs, server_programs
+from safemig.postgres.server import ThrowawayServer
+from safemig.postgres.tools import run_psql
+from tests.operations.conftest import Shop
+
+
+def test_files_manifest_and_modes(shop: Shop) -> None:
+    backup = shop.project.backup_prod()
+    stamp = backup.timestamp
+    assert sorted(path.name for path in shop.backups.iterdir()) == [
+        f"backup_full_{stamp}.sql", f"backup_schema_{stamp}.sql", f"manifest_{stamp}.json",
+    ]  # fmt: skip
+    assert {path.stat().st_mode & 0o777 for path in shop.backups.iterdir()} == {0o600}
+    manifest = json.loads(backup.manifest.read_text())
+    content = backup.full.path.read_bytes()
+    assert manifest["files"]["full"] == {
+        "name": backup.full.path.name, "size_bytes": len(content), "sha256": hashlib.sha256(content).hexdigest(),
+    }  # fmt: skip
+    assert {table["name"]: table["rows"] for table in manifest["tables"]}["public.orders"] == 1000
+    assert manifest["target"]["system_identifier"].isdigit()
+    assert manifest["snapshot_lsn"].count("/") == 1
+    assert manifest["server_version"]
+    assert manifest["client_version"]
+    assert find_backup(shop.project.settings, "production") == backup
+
+
+def test_the_hash_of_a_table_is_that_of_its_copy_data(shop: Shop) -> None:
+    backup = shop.project.backup_prod()
+    digest = hashlib.sha256()
+    with psycopg.connect(shop.production) as connection, connection.cursor().copy("COPY users TO STDOUT") as copy:
+        for data in copy:
+            digest.update(data)
+    (users,) = [table for table in backup.tables if table.name == "public.users"]
+    assert (users.rows, users.sha256) == (200, digest.hexdigest())
+
+
+def test_psql_alone_brings_a_damaged_database_back(shop: Shop) -> None:
+    """The emergency command as people know it, also where things made since hang on what the backup replaces."""
+    before = shop.state()
+    backup = shop.project.backup_prod()
+    shop.on(
+        shop.production,
+        """
+        CREATE TABLE since (id bigint PRIMARY KEY REFERENCES users, of_order bigint REFERENCES orders);
+        CREATE VIEW hanging AS SELECT email FROM users;
+        ALTER TABLE users ADD COLUMN extra int;
+        DELETE FROM orders WHERE id > 10;
+        DROP VIEW big_orders;
+        """,
+    )
+    run_psql(server_programs(), shop.production, backup.full.path)
+    shop.on(shop.production, "DROP TABLE since")
+    assert shop.state() == before
+
+
+def test_the_schema_backup_never_clears(shop: Shop) -> None:
+    backup = shop.project.backup_prod()
+    assert "DROP " not in backup.schema.path.read_text()
+
+
+def test_two_backups_of_one_second_are_both_kept(shop: Shop) -> None:
+    first, second = shop.project.backup_prod(), shop.project.backup_prod()
+    assert first.timestamp < second.timestamp
+    assert len(list(shop.backups.iterdir())) == 6
+
+
+def test_it_changes_nothing_and_leaves_no_transaction_open(shop: Shop) -> None:
+    before = shop.state()
+    shop.project.backup_prod()
+    assert shop.state() == before
+    rows = shop.on(shop.production, "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()")
+    assert rows == [(0,)]
+
+
+@pytest.mark.parametrize("damage", ["cut", "changed", "gone"])
+def test_a_damaged_backup_is_found(shop: Shop, damage: str) -> None:
+    backup = shop.project.backup_prod()
+    content = backup.full.path.read_bytes()
+    if damage == "cut":
+        backup.full.path.write_bytes(content[: content.index(b"user100@")])
+    elif damage == "changed":
+        backup.full.path.write_bytes(content.replace(b"user100@", b"user999@"))
+    else:
+        backup.full.path.unlink()
+    with pytest.raises(BackupError, match="not the file that its manifest describes|cannot be read"):
+        read_back(backup.full)
+
+
+def test_without_pg_dump_the_message_says_how_to_get_it(
+    shop: Shop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(PROGRAMS_VARIABLE, str(tmp_path))
+    with pytest.raises(ToolError, match="no pg_dump and psql") as caught:
+        shop.project.backup_prod()
+    assert "found: none" in str(caught.value)
+    assert not shop.backups.exists()
+
+
+@pytest.mark.skipif(len({each.major for each in find_programs()}) < 2, reason="needs two major versions of PostgreSQL")
+def test_an_older_pg_dump_is_refused_by_name(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    oldest = find_programs()[0]
+    monkeypatch.setenv(PROGRAMS_VARIABLE, str(oldest.folder))
+    with pytest.raises(ToolError, match=r"no pg_dump and psql of PostgreSQL \d+ or later") as caught:
+        shop.project.backup_prod()
+    assert f"found: {oldest.version}" in str(caught.value)
+
+
+@pytest.mark.skipif(len({each.major for each in find_programs()}) < 2, reason="needs two major versions of PostgreSQL")
+def test_a_newer_pg_dump_makes_a_backup_that_the_older_server_takes(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """pg_dump 17 writes SET transaction_timeout, which a server of 15 does not know."""
+    old, new = find_programs()[0], find_programs()[-1]
+    with ThrowawayServer.start(major=old.major) as server:
+        url = server.create_database("old")
+        shop.on(url, "CREATE TABLE t AS SELECT generate_series(1, 10) AS n")
+        monkeypatch.setenv("PRODUCTION_DATABASE_URL", url)
+        monkeypatch.setenv(PROGRAMS_VARIABLE, str(new.folder))
+        backup = shop.project.backup_prod()
+        assert backup.client_version == new.version
+        copy = server.create_database("copy")
+        run_psql(new, copy, backup.full.path)
+        assert shop.on(copy, "SELECT count(*) FROM t") == [(10,)]
+
+
+def test_rows_hidden_by_row_security_are_an_error_not_a_smaller_backup(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop.on(
+        shop.production,
+        """
+        DROP ROLE IF EXISTS blind; CREATE ROLE blind LOGIN;
+        GRANT pg_read_all_data TO blind;
+        ALTER TABLE orders ENABLE ROW LEVEL SECURITY;
+        """,
+    )
+    monkeypatch.setenv("PRODUCTION_DATABASE_URL", shop.production.replace("postgres@", "blind@"))
+    with pytest.raises(ToolError, match="row-level security"):
+        shop.project.backup_prod()
+    assert list(shop.backups.iterdir()) == []
+
+
+def test_a_folder_that_cannot_be_made_is_said(shop: Shop) -> None:
+    (shop.folder / "backups" / "production").write_text("in the way")
+    with pytest.raises(BackupError, match="cannot be made"):
+        shop.project.backup_prod()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to become a user who may not write there")
+def test_a_folder_that_cannot_be_written_is_said(shop: Shop, tmp_path: Path) -> None:
+    shop.backups.mkdir()
+    for folder in (shop.backups.parent, tmp_path, *tmp_path.parents[:2]):
+        folder.chmod(0o755)
+    code = (
+        "import os, sys; from pathlib import Path; import safemig.operations.backup_prod as b;"
+        "os.setgroups([]); os.setgid(65534); os.setuid(65534);"
+        f"b._prepared(Path({str(shop.backups)!r}))"
+    )
+    answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert "the folder for backups cannot be written" in answer.stderr
+
+
+FILL = """
+import resource, signal
+import safemig
+from safemig.errors import BackupError
+project = safemig.Project.open({folder!r})
+resource.setrlimit(resource.RLIMIT_FSIZE, (8192, resource.RLIM_INFINITY))
+try:
+    project.backup_prod()
+except BackupError as error:
+    print(error)
+"""
+
+
+def test_a_full_disk_leaves_nothing_half_made(shop: Shop) -> None:
+    """A limit on the size of files stands in for the full disk: the write fails in the same place, for real."""
+    assert resource.RLIMIT_FSIZE is not None
+    answer = subprocess.run(
+        [sys.executable, "-c", FILL.format(folder=str(shop.folder))], capture_output=True, text=True, check=False
+    )
+    assert "the backup cannot be written: File too large" in answer.stdout, answer.stderr
+    assert list(shop.backups.iterdir()) == []
+
+
+def test_the_password_stands_in_no_process_list(shop: Shop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A stand-in for pg_dump writes down how it was called; the real one is run after it."""
+    real = server_programs().path("pg_dump")
+    seen = tmp_path / "seen"
+    spy = tmp_path / "bin"
+    spy.mkdir()
+    for name in real.parent.iterdir():
+        (spy / name.name).symlink_to(name)
+    (spy / "pg_dump").unlink()
+    (spy / "pg_dump").write_text(f'#!/bin/sh\ntr "\\0" "\\n" < /proc/$$/cmdline >> {seen}\nenv >> {seen}\nexec {real} "$@"\n')
+    (spy / "pg_dump").chmod(0o755)
+    monkeypatch.setenv(PROGRAMS_VARIABLE, str(spy))
+    monkeypatch.delenv("PRODUCTION_DATABASE_URL")
+    monkeypatch.setenv("STAGING_DATABASE_URL", "")
+    monkeypatch.setenv("SAFEMIG_ENVIRONMENTS__PRODUCTION__SERVICE", "canary")
+    service = tmp_path / "service.conf"
+    folder = shop.production.split("host=")[1].split("&")[0].replace("%2F", "/")
+    name = shop.production.split("/")[3].split("?")[0]
+    service.write_text(f"[canary]\nhost={folder}\nport=5432\nuser=postgres\ndbname={name}\npassword=hunter2:\\x\n")
+    monkeypatch.setenv("PGSERVICEFILE", str(service))
+    shop.project.backup_prod()
+    assert "service=canary" in seen.read_text()
+    assert "hunter2" not in seen.read_text()
+    monkeypatch.delenv("SAFEMIG_ENVIRONMENTS__PRODUCTION__SERVICE")
+    monkeypatch.setenv("PRODUCTION_DATABASE_URL", shop.production.replace("postgres@", "postgres:hunter2@"))
+    # The variable is the user's own way to hand it over; what safemig adds to it must not show it again.
+    shop.project.backup_prod()
+    lines = [line for line in seen.read_text().splitlines() if "hunter2" in line]
+    assert {line.split("=")[0] for line in lines} <= {"PRODUCTION_DATABASE_URL"}
