@@ -13,6 +13,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from safemig.errors import use_display
 from safemig.result import Renderer, use_renderer
 
 if TYPE_CHECKING:
@@ -73,3 +74,12 @@ def _views() -> Renderer:
 
 
 use_renderer(_views)
+
+
+def _display(result: object) -> None:
+    from IPython.display import display
+
+    display(result)  # type: ignore[no-untyped-call]
+
+
+use_display(_display)

@@ -240,10 +240,13 @@ def help_(topic: str) -> None:
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the command and leave with its exit code; an error of ours is shown as its lines, without traceback."""
     from safemig.errors import SafemigError
+    from safemig.result import Result
 
     try:
         safemig.main(args=list(arguments) if arguments is not None else None, prog_name="safemig")
     except SafemigError as error:
+        if isinstance(error.result, Result):
+            click.echo(error.result.render("text"))
         for line in error.lines:
             click.echo(line, err=True)
         sys.exit(error.exit_code)

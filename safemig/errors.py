@@ -20,22 +20,39 @@ that is not in this tree keeps its traceback.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import ClassVar
+
+_show: Callable[[object], None] | None = None
+
+
+def use_display(show: Callable[[object], None]) -> None:
+    """Set how a notebook shows the result that an error stands on; this module, at the bottom, knows no notebook."""
+    global _show
+    _show = show
 
 
 class SafemigError(Exception):
-    """The root: *what* happened, *where*, and what to do *next*.
+    """The root: *what* happened, *where*, and what to do *next*; `result` is what was found out before the no.
 
     Guarantee: the text holds no secret; whoever raises it passes text that was redacted.
     """
 
     exit_code: ClassVar[int] = 1
 
-    def __init__(self, what: str, *, where: str | None = None, next: str | None = None) -> None:  # noqa: A002
+    def __init__(
+        self,
+        what: str,
+        *,
+        where: str | None = None,
+        next: str | None = None,  # noqa: A002
+        result: object = None,
+    ) -> None:
         super().__init__(what)
         self.what = what
         self.where = where
         self.next = next
+        self.result = result
 
     @property
     def lines(self) -> list[str]:
@@ -52,7 +69,9 @@ class SafemigError(Exception):
         return "\n".join(self.lines)
 
     def _render_traceback_(self) -> list[str]:
-        """Give IPython just the message (IPython's hook for custom tracebacks)."""
+        """Give IPython just the message (IPython's hook for custom tracebacks), below the result it stands on."""
+        if self.result is not None and _show is not None:
+            _show(self.result)
         return self.lines
 
 

@@ -91,6 +91,7 @@ class ProductionDeployment:
                 f"NOT READY: {len(failed)} of {len(self._preflight.checks)} checks failed",
                 where="; ".join(f"{check.name}: {check.found}" for check in failed),
                 next=failed[0].fix or "correct it, then start again",
+                result=self._preflight,
             )
         return self._preflight
 
@@ -108,6 +109,7 @@ class ProductionDeployment:
                 f"{self._review.verdict}: {len(standing)} findings stand",
                 where="; ".join(f"{each.file}:{each.line} {each.rule} {each.object}".strip() for each in standing[:5]),
                 next='correct the migration, or accept each by name with a reason: accept = ["rule:object: reason"]',
+                result=self._review,
             )
         return self._review
 
@@ -155,6 +157,7 @@ class ProductionDeployment:
                 "the rollback script does not bring the schema back: " + "; ".join(rollback.remaining if rollback else ()),
                 where=str(script),
                 next="production was not touched; report this difference, or deploy in smaller migrations",
+                result=self._rehearsed.result,
             )
         return self._rehearsed.result
 
@@ -270,6 +273,7 @@ class ProductionDeployment:
                 + "; ".join(f"{check.name}: {check.found}" for check in failed),
                 where=f"applied: {', '.join(deployment.migrations)}",
                 next=f"safemig rollback-prod {deployment.rollback}",
+                result=result,
             )
         return result
 
