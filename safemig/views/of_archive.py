@@ -58,7 +58,7 @@ def _table(result: Archive) -> Table:
             ", ".join(each.migrations) or numbers.NOTHING,
             numbers.seconds(each.seconds),
             each.by or numbers.NOTHING,
-            Badge(each.integrity, _INTEGRITY[each.integrity]),
+            _integrity(each, result.verified),
             Mono(each.path.name),
         )
 
@@ -68,3 +68,9 @@ def _table(result: Archive) -> Table:
         tuple(drawn(each) for each in result.records[:_MOST]),
         frozenset({"Took"}),
     )
+
+
+def _integrity(record: RecordEntry, verified: bool) -> Badge:
+    if record.integrity == "sealed" and not verified:
+        return Badge("not checked", "waiting")
+    return Badge(record.integrity, _INTEGRITY[record.integrity])

@@ -17,7 +17,7 @@ from safemig.views.document import Picture
 from safemig.views.in_text import printable
 
 _WIDTH = 720
-_LABEL = 208
+_LABEL = 216
 _ROW = 24
 _INK, _FAINT, _PANEL = "#202124", "#5f6368", "#f8f9fb"
 _RED, _AMBER, _GREEN, _GREY = "#b3261e", "#8a5300", "#2e6b34", "#5f6368"
@@ -74,7 +74,7 @@ def blocking_bars(blockings: Sequence[Blocking], *, estimated: bool) -> Picture 
         colour = _RED if each.mode.blocks_reads else _AMBER
         time = numbers.seconds(each.seconds)
         parts += [
-            _text(8, y + 13, each.table, longest=30),
+            _text(8, y + 13, each.table, longest=26),
             f'<rect x="{_LABEL}" y="{y + 2}" width="{width:.1f}" height="14" fill="{colour}"/>',
             _text(
                 _LABEL + width + 8, y + 13, f"{numbers.estimate(time) if estimated else time}: {each.mode.blocks} wait"
@@ -113,7 +113,7 @@ def timeline(steps: Sequence[Step]) -> Picture | None:
         waited = wait / total * room
         width = max(1.5, run / total * room)
         colour = _RED if step.state == "failed" else _GREEN
-        parts.append(_text(8, y + 13, f"{step.number} {numbers.shortened(step.sql, 60)}", longest=30))
+        parts.append(_text(8, y + 13, f"{step.number} {numbers.shortened(step.sql, 60)}", longest=26))
         if waited >= 1:
             parts.append(
                 f'<rect x="{x:.1f}" y="{y + 2}" width="{waited:.1f}" height="13" fill="none" stroke="{_AMBER}" '

@@ -40,20 +40,21 @@ def on(target: Target) -> str:
 
 def check_table(title: str, checks: Sequence[Check]) -> Table:
     """Return every check, what was found, what was needed, and how to mend it. All rows, always."""
-    return Table(
-        title,
-        ("Result", "Check", "Found", "Needed", "How to fix"),
-        tuple(
-            (
-                Badge(check.state.upper(), _CHECK_TONES[check.state]),
-                check.name,
-                check.found or numbers.NOTHING,
-                check.needed or numbers.NOTHING,
-                check.fix if check.state != "ok" else "",
-            )
-            for check in checks
-        ),
-    )
+    columns = ["Result", "Check", "Found"]
+    columns += ["Needed"] if any(check.needed for check in checks) else []
+    columns += ["How to fix"] if any(check.fix and check.state != "ok" for check in checks) else []
+
+    def drawn(check: Check) -> tuple[Inline, ...]:
+        cells: dict[str, Inline] = {
+            "Result": Badge(check.state.upper(), _CHECK_TONES[check.state]),
+            "Check": check.name,
+            "Found": check.found or numbers.NOTHING,
+            "Needed": check.needed or numbers.NOTHING,
+            "How to fix": check.fix if check.state != "ok" else "",
+        }
+        return tuple(cells[column] for column in columns)
+
+    return Table(title, tuple(columns), tuple(map(drawn, checks)))
 
 
 def failed_checks(checks: Sequence[Check]) -> tuple[Block, ...]:
