@@ -175,12 +175,12 @@ def _prepared(folder: Path) -> Path:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
         raise BackupError(
-            f"the folder for backups cannot be made: {error.strerror}", where=str(folder), next="correct its permissions"
+            f"the folder for backups cannot be made: {error.strerror}",
+            where=str(folder),
+            next="correct its permissions",
         ) from None
     if not os.access(folder, os.W_OK | os.X_OK):
-        raise BackupError(
-            "the folder for backups cannot be written", where=str(folder), next="correct its permissions"
-        )
+        raise BackupError("the folder for backups cannot be written", where=str(folder), next="correct its permissions")
     return folder
 
 
@@ -197,5 +197,7 @@ def _require_room(connection: Connection, folder: Path) -> None:
 
 def _free_timestamp(folder: Path, now: datetime) -> str:
     # Two backups within a second: the later one takes the next second, so that names sort and none is replaced.
-    taken = (path.stem.rpartition("_")[2] for pattern in ("backup_full_*", "manifest_*") for path in folder.glob(pattern))
+    taken = (
+        path.stem.rpartition("_")[2] for pattern in ("backup_full_*", "manifest_*") for path in folder.glob(pattern)
+    )
     return new_version(now, taken)

@@ -51,8 +51,12 @@ def db_status(settings: Settings) -> Status:
                 environments.append(EnvironmentStatus(name, None, problem=f"{error.what}{where}"))
     for name, standing in standings.items():
         problems += [f"{name}: {each.file} was edited since it was applied" for each in standing.edited]
-        problems += [f"{name}: {each.version} {each.name} is applied, and no such file is here" for each in standing.unknown]
-        problems += [f"{name}: {each.file} is pending, though older than what is applied" for each in standing.out_of_order]
+        problems += [
+            f"{name}: {each.version} {each.name} is applied, and no such file is here" for each in standing.unknown
+        ]
+        problems += [
+            f"{name}: {each.file} is pending, though older than what is applied" for each in standing.out_of_order
+        ]
     return Status(tuple(environments), _migrations(files, standings), tuple(problems))
 
 

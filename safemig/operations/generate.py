@@ -61,7 +61,9 @@ def generate(
         base, wanted = shadow.schema(base_name), schema_of(settings, staging)
         diff = compare(base, wanted, renames=renames or {})
         if diff.is_empty:
-            return Generated(description, None, diff, "", proof="staging is what the local migrations make: nothing to do")
+            return Generated(
+                description, None, diff, "", proof="staging is what the local migrations make: nothing to do"
+            )
         parts = _parts(diff)
         proof = _prove(settings, shadow, base_name, diff, parts, wanted, settings.conninfo(environment), source)
     checklist = _checklist(diff, proof, base)
@@ -82,7 +84,9 @@ def generate(
         path=paths[0],
         diff=diff,
         text=texts[0],
-        commented=tuple((each.sql, each.why or each.blocked or "") for each in diff.online_statements if _is_commented(each)),
+        commented=tuple(
+            (each.sql, each.why or each.blocked or "") for each in diff.online_statements if _is_commented(each)
+        ),
         checklist=checklist,
         proof=proof.words,
         remaining=proof.remaining,

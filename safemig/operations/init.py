@@ -55,7 +55,12 @@ def init(folder: str | Path = ".", *, first_migration: str = "") -> Initialised:
             write_new(file, _SETTINGS)
             created.append(FILE_NAME)
         settings = load_settings(home)
-        for path in (settings.path("migrations"), settings.path("checks"), settings.path("backups"), settings.path("records")):
+        for path in (
+            settings.path("migrations"),
+            settings.path("checks"),
+            settings.path("backups"),
+            settings.path("records"),
+        ):
             (kept if path.is_dir() else created).append(f"{_shown(path, home)}/")
             path.mkdir(mode=0o700 if path == settings.path("backups") else 0o755, parents=True, exist_ok=True)
         ignored = settings.path("backups") / ".gitignore"

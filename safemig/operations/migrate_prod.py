@@ -154,7 +154,8 @@ class ProductionDeployment:
         rollback = self._rehearsed.result.rollback
         if rollback is None or not rollback.is_proven:
             raise RehearsalError(
-                "the rollback script does not bring the schema back: " + "; ".join(rollback.remaining if rollback else ()),
+                "the rollback script does not bring the schema back: "
+                + "; ".join(rollback.remaining if rollback else ()),
                 where=str(script),
                 next="production was not touched; report this difference, or deploy in smaller migrations",
                 result=self._rehearsed.result,

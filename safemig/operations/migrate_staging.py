@@ -131,7 +131,13 @@ def _unverified(situation: Situation, there: Sequence[str]) -> tuple[str, ...]:
 
 
 def _commit(
-    settings: Settings, connection: Connection, conninfo: str, segment: Segment, act: Run, run: bool, listen: Listener | None
+    settings: Settings,
+    connection: Connection,
+    conninfo: str,
+    segment: Segment,
+    act: Run,
+    run: bool,
+    listen: Listener | None,
 ) -> Committed:
     part = f"{segment.steps[0].number if segment.steps else 0}{'' if run else '-recorded'}"
     apart = run_apart(settings, connection, segment, listen) if run and not segment.transactional else ()

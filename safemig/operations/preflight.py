@@ -66,7 +66,9 @@ def _writable(_: Settings, connection: Connection) -> Check:
         "AND (setrole = 0 OR setrole = (SELECT oid FROM pg_roles WHERE rolname = current_user))), '')",
     )
     if source:
-        return Check("writable", "failed", "read-only by a setting of role or database", "read-write", f"RESET {source}")
+        return Check(
+            "writable", "failed", "read-only by a setting of role or database", "read-write", f"RESET {source}"
+        )
     return Check("writable", "ok", "read-write", "read-write")
 
 
@@ -121,7 +123,9 @@ def _transactions(_: Settings, connection: Connection) -> Check:
     if long:
         pid, user, state, age = long[0]
         found = f"{len(long)}; the oldest: pid {pid}, {user}, {state}, {age:,} s"
-        return Check("long transactions", "warning", found, needed, f"SELECT pg_terminate_backend({pid}), if it may end")
+        return Check(
+            "long transactions", "warning", found, needed, f"SELECT pg_terminate_backend({pid}), if it may end"
+        )
     return Check("long transactions", "ok", "none", needed)
 
 
@@ -129,7 +133,9 @@ def _prepared(_: Settings, connection: Connection) -> Check:
     rows = ask(connection, activity.PREPARED_TRANSACTIONS)
     if rows:
         gid = rows[0][0]
-        return Check("prepared transactions", "warning", f"{len(rows)}, such as {gid}", "none", f"ROLLBACK PREPARED '{gid}'")
+        return Check(
+            "prepared transactions", "warning", f"{len(rows)}, such as {gid}", "none", f"ROLLBACK PREPARED '{gid}'"
+        )
     return Check("prepared transactions", "ok", "none", "none")
 
 
@@ -137,7 +143,9 @@ def _blocking(_: Settings, connection: Connection) -> Check:
     rows = ask(connection, activity.WHO_WAITS_FOR_WHOM)
     if rows:
         pid, blockers, user = rows[0]
-        found = f"pid {pid} ({user}) waits for {', '.join(map(str, blockers))}" + (f" and {len(rows) - 1} more" if len(rows) > 1 else "")
+        found = f"pid {pid} ({user}) waits for {', '.join(map(str, blockers))}" + (
+            f" and {len(rows) - 1} more" if len(rows) > 1 else ""
+        )
         return Check("sessions waiting for locks", "warning", found, "none", "wait, or end the blocking session")
     return Check("sessions waiting for locks", "ok", "none", "none")
 

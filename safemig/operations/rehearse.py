@@ -88,7 +88,9 @@ def rehearse_on_copy(
             diff = compare(start, reached[-1])
             after = content_of(url, server.programs) if full else ()
             unchanged = _require_untouched(with_data, after, steps, diff) if full else ()
-            rollback = _prove_rollback(server, url, situation, backup, script, read, start, reached[-1], with_data if full else ())
+            rollback = _prove_rollback(
+                server, url, situation, backup, script, read, start, reached[-1], with_data if full else ()
+            )
     return Rehearsed(
         Rehearsal(
             plan_id=situation.plan.id,
@@ -140,7 +142,9 @@ def _run(
             failed = segment.steps[ran] if ran < len(segment.steps) else None
             raise RehearsalError(
                 words_of(error),
-                where=f"{failed.file}, line {failed.line}: {failed.kind}" if failed else "at the end of the transaction",
+                where=f"{failed.file}, line {failed.line}: {failed.kind}"
+                if failed
+                else "at the end of the transaction",
                 next="correct the migration; production was not touched",
             ) from None
         reached.append(read())
@@ -206,7 +210,11 @@ def _prove_rollback(
     gone = _cannot_bring_back(back, content, content_of(url, server.programs) if content else ())
     proof = RollbackProof(script, not remaining and after.fingerprint == start.fingerprint, remaining, gone)
     text = rollback_script.compose(
-        back, is_proven=proof.is_proven, remaining=remaining, cannot_bring_back=gone, **facts  # type: ignore[arg-type]
+        back,
+        is_proven=proof.is_proven,
+        remaining=remaining,
+        cannot_bring_back=gone,
+        **facts,  # type: ignore[arg-type]
     )
     write_new(script, text, mode=0o600)
     return proof
@@ -216,7 +224,9 @@ def _cannot_bring_back(
     back: SchemaDiff, before: Sequence[TableContent], after: Sequence[TableContent]
 ) -> tuple[str, ...]:
     written_since = [
-        f"what is written after the deployment: {statement.why}" for statement in back.statements if statement.destructive
+        f"what is written after the deployment: {statement.why}"
+        for statement in back.statements
+        if statement.destructive
     ]
     then, now = _by_name(before), _by_name(after)
     lost = [
@@ -229,4 +239,3 @@ def _cannot_bring_back(
 
 def _by_name(tables: Sequence[TableContent]) -> dict[str, TableContent]:
     return {table.name: table for table in tables if not table.name.startswith(BOOKKEEPING)}
-

@@ -64,12 +64,16 @@ def restore_prod(
     started = time.monotonic()
     chosen = find_backup(settings, environment, backup)
     if read_back(chosen.full) != chosen.tables:
-        raise BackupError("the backup does not hold what its manifest says", where=str(chosen.full.path), next="use another one")
+        raise BackupError(
+            "the backup does not hold what its manifest says", where=str(chosen.full.path), next="use another one"
+        )
     conninfo = settings.conninfo(environment)
     with open_environment(settings, environment, read_only=False) as connection:
         target = read_target(connection, environment)
         name = _name(target.database, f"_restored_{chosen.timestamp}")
-        plan_id = identify({"restore": chosen.full.sha256, "database": target.database, "server": target.system_identifier})
+        plan_id = identify(
+            {"restore": chosen.full.sha256, "database": target.database, "server": target.system_identifier}
+        )
         if approve and approve != plan_id:
             raise RefusedError(
                 f"approved was {approve}; this restore is {plan_id}", where=str(chosen.manifest), next="approve that id"
@@ -129,14 +133,20 @@ def _create(connection: Connection, name: str) -> bool:
     try:
         connection.execute(
             sql.SQL("CREATE DATABASE {} TEMPLATE template0 ENCODING {} LC_COLLATE {} LC_CTYPE {} OWNER {}").format(
-                sql.Identifier(name), sql.Literal(encoding), sql.Literal(collate), sql.Literal(ctype), sql.Identifier(owner)
+                sql.Identifier(name),
+                sql.Literal(encoding),
+                sql.Literal(collate),
+                sql.Literal(ctype),
+                sql.Identifier(owner),
             )
         )
     except psycopg.errors.DuplicateDatabase:
         return False
     except psycopg.Error as error:
         raise RefusedError(
-            f"the database for the restore cannot be made: {words_of(error)}", where=name, next="the role needs CREATEDB"
+            f"the database for the restore cannot be made: {words_of(error)}",
+            where=name,
+            next="the role needs CREATEDB",
         ) from None
     return True
 
@@ -157,7 +167,9 @@ def _drop(conninfo: str, environment: str, name: str) -> None:
 
 def _swap(conninfo: str, environment: str, current: str, restored: str, kept_as: str) -> None:
     """Exchange the names of two databases, all or nothing; sessions on the current one are ended."""
-    elsewhere = make_conninfo("", **{**conninfo_to_dict(conninfo), "dbname": "postgres" if current != "postgres" else "template1"})
+    elsewhere = make_conninfo(
+        "", **{**conninfo_to_dict(conninfo), "dbname": "postgres" if current != "postgres" else "template1"}
+    )
     connection = connect(elsewhere, environment)
     try:
         for attempt in range(5):

@@ -147,9 +147,7 @@ def _require_fitting(connection: Connection, script: RollbackScript, environment
         )
 
 
-def _rehearse(
-    settings: Settings, source: Connection, script: RollbackScript, backup: Backup
-) -> tuple[Schema, Schema]:
+def _rehearse(settings: Settings, source: Connection, script: RollbackScript, backup: Backup) -> tuple[Schema, Schema]:
     with start_server_like(source) as server:
         url = restore_copy(server, "copy", backup.full.path)
         with connect(url, "the copy") as copy:

@@ -10,9 +10,7 @@ from safemig.schema import Schema, SchemaDiff, compare
 from safemig.settings import Settings
 
 
-def schema_diff(
-    settings: Settings, from_: str, to: str, *, renames: Mapping[str, str] | None = None
-) -> SchemaDiff:
+def schema_diff(settings: Settings, from_: str, to: str, *, renames: Mapping[str, str] | None = None) -> SchemaDiff:
     """Return what turns the schema of `from_` into that of `to`; each is an environment's name or a URL. Reads only.
 
     Raises:

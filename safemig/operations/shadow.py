@@ -84,6 +84,8 @@ def replay(connection: Connection, migrations: Sequence[Migration]) -> None:
             failed = file.steps[done] if done < len(file.steps) else None
             raise MigrationError(
                 f"does not run on an empty database after the migrations before it: {words_of(error)}",
-                where=f"{file.migration.path}, line {failed.line}: {failed.kind}" if failed else str(file.migration.path),
+                where=f"{file.migration.path}, line {failed.line}: {failed.kind}"
+                if failed
+                else str(file.migration.path),
                 next="the files must build the schema from nothing; add what is missing as an earlier migration",
             ) from None

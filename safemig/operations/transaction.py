@@ -64,9 +64,13 @@ def only_deployment(conninfo: str, environment: str, run_id: str) -> Iterator[No
         row = connection.execute(TRY_LOCK, (activity.DEPLOYMENT_LOCK,)).fetchone()
         if not (row and row[0]):
             holders = activity.ask(connection, activity.WHO_HOLDS_DEPLOYMENT_LOCK, activity.DEPLOYMENT_LOCK)
-            who = ", ".join(f"pid {pid} {name} ({user}) since {since:%Y-%m-%dT%H:%M:%SZ}" for pid, name, user, since in holders)
+            who = ", ".join(
+                f"pid {pid} {name} ({user}) since {since:%Y-%m-%dT%H:%M:%SZ}" for pid, name, user, since in holders
+            )
             raise RefusedError(
-                f"another deployment is under way on {environment}", where=who or "it has just ended", next="try again when it has ended"
+                f"another deployment is under way on {environment}",
+                where=who or "it has just ended",
+                next="try again when it has ended",
             )
         yield
     finally:
@@ -313,7 +317,9 @@ def _failed(
     return DeploymentFailedError(
         what,
         where=f"{place}; rolled back, nothing was changed",
-        next="end what blocks it, or deploy at a quieter hour" if attempts > 1 else "correct the migration, then deploy again",
+        next="end what blocks it, or deploy at a quieter hour"
+        if attempts > 1
+        else "correct the migration, then deploy again",
     )
 
 
@@ -325,4 +331,3 @@ def _blockers(connection: Connection, step: Step | None) -> str:
     tables = [name if "." in name else f"public.{name}" for statement in parse(step.sql) for name in statement.tables]
     rows = connection.execute(WHO_BLOCKS, (tables,)).fetchall()
     return "".join(f"; pid {pid} {user}, {state} for {age:,} s, holds locks there" for pid, user, state, age in rows)
-

@@ -150,7 +150,9 @@ def check_left_behind(connection: Connection) -> list[Check]:
 def check_sequences(connection: Connection) -> Check:
     """Check that no sequence stands behind the column that it feeds: the next insert would fail."""
     behind = []
-    for sequence_schema, sequence, table_schema, table, column, increment in activity.ask(connection, SEQUENCES_OF_COLUMNS):
+    for sequence_schema, sequence, table_schema, table, column, increment in activity.ask(
+        connection, SEQUENCES_OF_COLUMNS
+    ):
         row = connection.execute(
             sql.SQL("SELECT (SELECT last_value FROM {}), (SELECT {}({}) FROM {})").format(
                 sql.Identifier(sequence_schema, sequence),

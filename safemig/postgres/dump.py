@@ -97,9 +97,8 @@ def write_full_dump(
     hasher = TableHasher()
     # Rows hidden by a policy make pg_dump fail, which is right: --enable-row-security would leave them out silently.
     options = ["--clean", "--if-exists", "--no-subscriptions", f"--snapshot={snapshot}", "--no-sync"]
-    with piped(programs, "pg_dump", conninfo, *options) as process:
-        file = _write_lines(path, _restorable(_lines(process.stdout), hasher, programs, server_version_num))
-    return file, hasher.content
+    dump = _Dump(conninfo, programs, tuple(options), server_version_num)
+    return dump.write(path, hasher), hasher.content
 
 
 def write_schema_dump(
@@ -107,8 +106,7 @@ def write_schema_dump(
 ) -> BackupFile:
     """Dump the schema of one snapshot into `path`; never with `--clean`, which over data would empty every table."""
     options = ["--schema-only", "--no-subscriptions", f"--snapshot={snapshot}", "--no-sync"]
-    with piped(programs, "pg_dump", conninfo, *options) as process:
-        return _write_lines(path, _restorable(_lines(process.stdout), TableHasher(), programs, server_version_num))
+    return _Dump(conninfo, programs, tuple(options), server_version_num).write(path, TableHasher())
 
 
 def read_back(file: BackupFile) -> tuple[TableContent, ...]:
@@ -144,55 +142,58 @@ def _lines(stream: IO[bytes] | None) -> Iterator[bytes]:
     yield from stream
 
 
-def _restorable(
-    lines: Iterator[bytes], hasher: TableHasher, programs: Programs, server_version_num: int
-) -> Iterator[bytes]:
-    newer_client = programs.major > server_version_num // 10000
-    clearing = True
-    for line in lines:
-        hasher.follow(line)
-        if not hasher.is_in_data:
-            # A newer pg_dump sets what an older server does not know (17: transaction_timeout), which ends a restore.
-            if newer_client and line == b"SET transaction_timeout = 0;\n":
-                continue
-            if clearing and line.startswith(b"-- Name: "):  # the first object that it makes
-                clearing = False
-            elif clearing and (match := _DROP.match(line)) and not match[1].endswith(b" CASCADE"):
-                line = match[1] + b" CASCADE;\n"
-        yield line
+@dataclass(frozen=True, slots=True)
+class _Dump:
+    """One run of pg_dump into a file."""
 
+    conninfo: str
+    programs: Programs
+    options: tuple[str, ...]
+    server_version_num: int
 
-def _write_lines(path: Path, lines: Iterator[bytes]) -> BackupFile:
-    partial = path.with_name(path.name + ".partial")
-    whole, size, complete = hashlib.sha256(), 0, False
-    try:
-        descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "wb", buffering=_CHUNK_BYTES) as file:
-            for line in lines:
-                file.write(line)
-                whole.update(line)
-                size += len(line)
-                complete = complete or line.startswith(_TRAILER)
-            file.flush()
-            os.fsync(file.fileno())
-        if not complete:
+    def write(self, path: Path, hasher: TableHasher) -> BackupFile:
+        partial = path.with_name(path.name + ".partial")
+        whole, size, complete = hashlib.sha256(), 0, False
+        try:
+            descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            with os.fdopen(descriptor, "wb", buffering=_CHUNK_BYTES) as file:
+                with piped(self.programs, "pg_dump", self.conninfo, *self.options) as process:
+                    for line in self._restorable(_lines(process.stdout), hasher):
+                        file.write(line)
+                        whole.update(line)
+                        size += len(line)
+                        complete = complete or line.startswith(_TRAILER)
+                file.flush()
+                os.fsync(file.fileno())
+            if not complete:
+                raise BackupError("pg_dump ended before the dump was complete", where=str(path), next="try again")
+            # link() never replaces another backup, rename() would.
+            os.link(partial, path)
+            _sync_folder(path.parent)
+        except OSError as error:
             raise BackupError(
-                "pg_dump ended before the dump was complete",
+                f"the backup cannot be written: {error.strerror}",
                 where=str(path),
-                next="look at its messages, then try again",
-            )
-        # link() never replaces another backup, rename() would.
-        os.link(partial, path)
-        _sync_folder(path.parent)
-    except OSError as error:
-        raise BackupError(
-            f"the backup cannot be written: {error.strerror}",
-            where=str(path),
-            next="free disk space or correct the folder's permissions, then try again",
-        ) from None
-    finally:
-        partial.unlink(missing_ok=True)
-    return BackupFile(path, size, whole.hexdigest())
+                next="free disk space or correct the folder's permissions, then try again",
+            ) from None
+        finally:
+            partial.unlink(missing_ok=True)
+        return BackupFile(path, size, whole.hexdigest())
+
+    def _restorable(self, lines: Iterator[bytes], hasher: TableHasher) -> Iterator[bytes]:
+        newer_client = self.programs.major > self.server_version_num // 10000
+        clearing = True
+        for line in lines:
+            hasher.follow(line)
+            if not hasher.is_in_data:
+                # A newer pg_dump sets what an older server does not know (17: transaction_timeout); a restore ends there.
+                if newer_client and line == b"SET transaction_timeout = 0;\n":
+                    continue
+                if clearing and line.startswith(b"-- Name: "):  # the first object that it makes
+                    clearing = False
+                elif clearing and (match := _DROP.match(line)) and not match[1].endswith(b" CASCADE"):
+                    line = match[1] + b" CASCADE;\n"
+            yield line
 
 
 def _sync_folder(folder: Path) -> None:

@@ -77,7 +77,9 @@ class Shop:
         """What must stay as it is when something refuses: production's schema, rows and history."""
         url = self.production
         with psycopg.connect(url) as connection:
-            history = connection.execute("SELECT version FROM supabase_migrations.schema_migrations ORDER BY 1").fetchall()
+            history = connection.execute(
+                "SELECT version FROM supabase_migrations.schema_migrations ORDER BY 1"
+            ).fetchall()
             return read_schema(connection).fingerprint, content_of(url, server_programs()), history
 
 

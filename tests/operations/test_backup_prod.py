@@ -86,7 +86,10 @@ def test_it_changes_nothing_and_leaves_no_transaction_open(shop: Shop) -> None:
     before = shop.state()
     shop.project.backup_prod()
     assert shop.state() == before
-    rows = shop.on(shop.production, "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()")
+    rows = shop.on(
+        shop.production,
+        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()",
+    )
     assert rows == [(0,)]
 
 
@@ -100,7 +103,7 @@ def test_a_damaged_backup_is_found(shop: Shop, damage: str) -> None:
         backup.full.path.write_bytes(content.replace(b"user100@", b"user999@"))
     else:
         backup.full.path.unlink()
-    with pytest.raises(BackupError, match="not the file that its manifest describes|cannot be read"):
+    with pytest.raises(BackupError, match=r"not the file that its manifest describes|cannot be read"):
         read_back(backup.full)
 
 
@@ -210,7 +213,9 @@ def test_the_password_stands_in_no_process_list(shop: Shop, tmp_path: Path, monk
     for name in real.parent.iterdir():
         (spy / name.name).symlink_to(name)
     (spy / "pg_dump").unlink()
-    (spy / "pg_dump").write_text(f'#!/bin/sh\ntr "\\0" "\\n" < /proc/$$/cmdline >> {seen}\nenv >> {seen}\nexec {real} "$@"\n')
+    (spy / "pg_dump").write_text(
+        f'#!/bin/sh\ntr "\\0" "\\n" < /proc/$$/cmdline >> {seen}\nenv >> {seen}\nexec {real} "$@"\n'
+    )
     (spy / "pg_dump").chmod(0o755)
     monkeypatch.setenv(PROGRAMS_VARIABLE, str(spy))
     monkeypatch.delenv("PRODUCTION_DATABASE_URL")

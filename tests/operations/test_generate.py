@@ -28,7 +28,13 @@ def test_staging_becomes_a_file_with_header_checklist_and_guards(shop: Shop) -> 
     assert re.fullmatch(r"\d{14}_add_user_preferences_table\.sql", made.path.name)
     text = made.path.read_text()
     assert text == made.text
-    for line in ("-- Source:    staging", "-- Generated: 20", "-- Base:      1 migrations, checksum", "-- Proof:     proven equal", "-- Safety checklist"):
+    for line in (
+        "-- Source:    staging",
+        "-- Generated: 20",
+        "-- Base:      1 migrations, checksum",
+        "-- Proof:     proven equal",
+        "-- Safety checklist",
+    ):
         assert line in text
     assert "CREATE TABLE IF NOT EXISTS public.user_preferences" in text
     assert "ADD COLUMN IF NOT EXISTS active" in text
@@ -84,7 +90,10 @@ def test_staging_is_only_read(shop: Shop) -> None:
         ("CREATE TABLE a (id int;", ["does not parse", "20260102000000_wrong.sql, line 1, column 23"]),
         ("\nCREATE TABLE a (id int);\nALTER TABLE nowhere ADD x int;", ["nowhere", "wrong.sql, line 3: ALTER TABLE"]),
         ("BEGIN;\nCREATE TABLE a (id int);\nCOMMIT;", ["BEGIN in a migration", "line 1"]),
-        ("CREATE INDEX CONCURRENTLY a ON users (email);\nCREATE TABLE b ();", ["cannot run in a transaction", "line 1"]),
+        (
+            "CREATE INDEX CONCURRENTLY a ON users (email);\nCREATE TABLE b ();",
+            ["cannot run in a transaction", "line 1"],
+        ),
     ],
 )
 def test_local_migrations_that_do_not_run_are_named_with_the_place(shop: Shop, sql: str, words: list[str]) -> None:
