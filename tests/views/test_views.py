@@ -1,0 +1,247 @@
+"""Every view: its text, its HTML, and what is left of it where styles are stripped."""
+
+from __future__ import annotations
+
+import base64
+import inspect
+import json
+import os
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+from view_examples import examples
+
+import safemig.results
+from safemig import views
+from safemig.result import Result
+from safemig.review import Review
+from safemig.schema import SchemaDiff
+from safemig.views.in_html import COLOURS
+
+SNAPSHOTS = Path(__file__).parent / "snapshots"
+EXAMPLES = examples()
+VERDICTS = {
+    "init": "READY",
+    "generate": "GENERATED, READ THE COMMENTED PART",
+    "generate nothing": "NOTHING TO DO",
+    "preflight": "NOT READY: 1 of 4",
+    "preflight ready": "READY",
+    "plan": "PLAN 3f2a9c1",
+    "backup": "BACKED UP",
+    "rehearsal": "REHEARSED",
+    "rehearsal not proven": "REHEARSED, ROLLBACK NOT PROVEN",
+    "approval": "APPROVED",
+    "deployment": "DEPLOYED",
+    "deployment failed": "FAILED",
+    "deployment nothing": "NOTHING TO DEPLOY",
+    "validation": "NOT VALID: 1 of 3",
+    "restore": "RESTORED BESIDE PRODUCTION",
+    "restore swapped": "RESTORED AND SWAPPED IN",
+    "status": "PROBLEMS",
+    "status fine": "UP TO DATE",
+    "archive": "1 PROBLEM WITH THE ARCHIVE",
+    "archive empty": "NO RECORDS",
+    "help": "SAFEMIG",
+    "review": "DO NOT DEPLOY",
+    "review safe": "SAFE TO DEPLOY",
+    "schema_diff": "DIFFERENT",
+    "schema_diff equal": "EQUAL",
+}
+HOSTILE = "<img src=x onerror=alert(1)>\x1b[2J\u202e"
+
+# What GitHub leaves of a notebook's HTML (its sanitizer's public allow-list): these elements, these attributes.
+GITHUB_ELEMENTS = set(
+    [
+        "p",
+        "div",
+        "span",
+        "table",
+        "thead",
+        "tbody",
+        "tr",
+        "th",
+        "td",
+        "ul",
+        "ol",
+        "li",
+        "strong",
+        "em",
+        "b",
+        "i",
+        "code",
+        "pre",
+        "del",
+        "ins",
+        "details",
+        "summary",
+        "img",
+        "h1",
+        "h2",
+        "h3",
+        "h4",
+        "h5",
+        "h6",
+        "br",
+        "hr",
+        "a",
+        "blockquote",
+    ]
+)
+GITHUB_ATTRIBUTES = {"src", "alt", "href", "title", "align"}
+
+
+class Page(HTMLParser):
+    """An HTML text as it is parsed: its elements, and the words that a reader sees."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.elements: list[tuple[str, dict[str, str]]] = []
+        self.words = ""
+        self.open: list[str] = []
+        self.feed(html)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, {name: value or "" for name, value in attrs}))
+        if tag not in ("img", "br", "hr"):
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag, f"</{tag}> closes another element"
+
+    def handle_data(self, data: str) -> None:
+        self.words += data
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+@pytest.mark.parametrize("form", ["text", "html"])
+def test_a_view_is_as_its_snapshot(name: str, form: str) -> None:
+    drawn = EXAMPLES[name].render(form) + "\n"  # type: ignore[arg-type]
+    snapshot = SNAPSHOTS / f"{name.replace(' ', '_')}.{'txt' if form == 'text' else 'html'}"
+    if os.environ.get("SAFEMIG_WRITE_SNAPSHOTS"):
+        snapshot.parent.mkdir(exist_ok=True)
+        snapshot.write_text(drawn, encoding="utf-8")
+    assert drawn == snapshot.read_text(encoding="utf-8"), "SAFEMIG_WRITE_SNAPSHOTS=1 writes it anew; look at the diff"
+
+
+def test_every_result_has_an_example_and_so_a_view() -> None:
+    results = {
+        each
+        for _, each in inspect.getmembers(safemig.results, inspect.isclass)
+        if issubclass(each, Result) and each is not Result
+    } | {Review, SchemaDiff}
+    assert {type(example) for example in EXAMPLES.values()} == results
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_the_verdict_comes_first_in_text_and_html(name: str) -> None:
+    assert EXAMPLES[name].render("text").startswith(VERDICTS[name])
+    mark, _, rest = Page(EXAMPLES[name].render("html")).words.strip().partition(" ")
+    assert mark in {"⛔", "⚠️", "ℹ️", "✅", "⏳"}
+    assert rest.startswith(VERDICTS[name])
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_a_text_report_fits_a_ci_log(name: str) -> None:
+    assert len(EXAMPLES[name].render("text").encode()) < 4096
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_html_holds_nothing_that_an_untrusted_notebook_drops(name: str) -> None:
+    html = EXAMPLES[name].render("html")
+    for forbidden in ("<style", "<svg", "<script", "var(", "image/svg+xml;utf8", "javascript:", "class="):
+        assert forbidden not in html.lower()
+    for tag, attributes in Page(html).elements:
+        assert not [each for each in attributes if each.startswith("on")]
+        style = attributes.get("style", "")
+        sets_colour = re.search(r"(?:^|;)color:", style)
+        assert not sets_colour or "background:" in style, f"<{tag}> sets a text colour, but not what it stands on"
+        if tag == "pre":
+            assert "font-family:monospace" in style
+        if tag == "img":
+            assert attributes["src"].startswith("data:image/svg+xml;base64,")
+            assert attributes["alt"].endswith(".")
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_html_says_the_same_where_github_strips_the_styles(name: str) -> None:
+    stripped = strip_as_github(EXAMPLES[name].render("html"))
+    assert "style=" not in stripped
+    seen = " ".join(Page(stripped).words.split())
+    assert VERDICTS[name] in seen
+    for line in EXAMPLES[name].render("text").splitlines():
+        # Every name, number and rule of the text report is in what GitHub shows, too (cut ones have an ellipsis).
+        for word in re.findall(r"[\w.]{6,}(?!…)", line):
+            assert word in stripped, f"{word!r} of the text report is lost on GitHub"
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_hostile_names_stay_text(name: str) -> None:
+    result = examples(table=HOSTILE, person=HOSTILE)[name]
+    text, page = result.render("text"), Page(result.render("html"))
+    assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]", text + page.words)
+    for tag, attributes in page.elements:
+        assert tag != "img" or attributes["src"].startswith("data:"), "a name became an element"
+        assert "onerror" not in attributes
+    for svg in pictures(result.render("html")):
+        assert not list(ElementTree.fromstring(svg).iter("{http://www.w3.org/2000/svg}img"))
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_data_is_json_and_names_its_kind(name: str) -> None:
+    result = EXAMPLES[name]
+    data = json.loads(json.dumps(result.to_dict(), allow_nan=False))
+    assert data["kind"] == result.kind == name.split()[0]
+    assert result._repr_mimebundle_().keys() == {
+        "text/plain",
+        "text/html",
+        f"application/vnd.safemig.{result.kind}+json",
+    }
+
+
+def test_data_carries_the_verdict_and_times_in_utc() -> None:
+    assert EXAMPLES["review"].to_dict()["verdict"] == "DO NOT DEPLOY"
+    data = EXAMPLES["deployment"].to_dict()
+    assert (data["verdict"], data["started_at"], data["seconds"]) == ("DEPLOYED", "2026-11-22T20:09:04Z", 6.4)
+    assert data["steps"][0]["locks"] == [{"object": "orders", "mode": "ACCESS EXCLUSIVE"}]
+    assert EXAMPLES["preflight"].to_dict()["is_ready"] is False
+
+
+def test_something_without_a_view_is_refused() -> None:
+    class Other(Result):
+        kind = "other"
+
+    with pytest.raises(TypeError, match="no view draws a Other"):
+        views.text(Other())
+
+
+@pytest.mark.parametrize("colour", COLOURS.values())
+def test_white_text_is_legible_on_each_colour(colour: str) -> None:
+    def light(channel: float) -> float:
+        return channel / 12.92 if channel <= 0.04045 else ((channel + 0.055) / 1.055) ** 2.4
+
+    red, green, blue = (light(int(colour[i : i + 2], 16) / 255) for i in (1, 3, 5))
+    assert 1.05 / (0.2126 * red + 0.7152 * green + 0.0722 * blue + 0.05) >= 6
+
+
+def pictures(html: str) -> list[str]:
+    """Return the SVG texts of all pictures in `html`."""
+    return [base64.b64decode(data).decode() for data in re.findall(r"data:image/svg\+xml;base64,([^\"]+)", html)]
+
+
+def strip_as_github(html: str) -> str:
+    """Return `html` with the elements and attributes that GitHub keeps."""
+
+    def kept(match: re.Match[str]) -> str:
+        closing, tag, attributes = match.groups()
+        if tag.lower() not in GITHUB_ELEMENTS:
+            return ""
+        pairs = [
+            pair for pair in re.findall(r'\s([\w-]+="[^"]*")', attributes) if pair.split("=")[0] in GITHUB_ATTRIBUTES
+        ]
+        return f"<{closing}{tag}{''.join(' ' + pair for pair in pairs)}>"
+
+    return re.sub(r"<(/?)(\w+)((?:\s[^<>]*?)?)>", kept, html)

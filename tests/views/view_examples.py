@@ -1,0 +1,185 @@
+"""One result of each kind, built by hand: what the views are tried on."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from safemig.result import Result
+from safemig.results import (
+    Approval,
+    Archive,
+    Backup,
+    BackupFile,
+    Check,
+    Deployment,
+    EnvironmentStatus,
+    Generated,
+    HeldLock,
+    Help,
+    Initialised,
+    MigrationState,
+    Plan,
+    PlannedMigration,
+    Preflight,
+    RecordEntry,
+    Rehearsal,
+    Restored,
+    RollbackProof,
+    RowChange,
+    Status,
+    Step,
+    TableContent,
+    Target,
+    Validation,
+)
+from safemig.review import Acceptance, Finding, Review, ReviewedFile, ReviewedStatement, Severity
+from safemig.schema import Change, SchemaDiff, Statement
+from safemig.sql.locks import LockMode
+
+
+def examples(table: str = "orders", person: str = "dana") -> dict[str, Result]:
+    """Return a result of every kind; `table` and `person` may be hostile names."""
+    at = datetime(2026, 11, 22, 20, 9, 4, tzinfo=UTC)
+    target = Target("production", "db.example.org", "app", "deployer", 170010, "7412")
+    file = "20261122200000_add_note.sql"
+    planned = (
+        Step(1, file, 3, "ALTER TABLE", f"ALTER TABLE {table} ADD COLUMN note text"),
+        Step(2, file, 4, "UPDATE", f"UPDATE {table} SET note = ''"),
+        Step(
+            3, file, 6, "CREATE INDEX", f"CREATE INDEX CONCURRENTLY note_idx\n  ON {table} (note)", transactional=False
+        ),
+    )
+    ran = (
+        Step(1, file, 3, "ALTER TABLE", planned[0].sql, True, "ran", 0.05, 1.4, 2, None,
+             (HeldLock(table, LockMode.ACCESS_EXCLUSIVE),)),
+        Step(2, file, 4, "UPDATE", planned[1].sql, True, "ran", 2.9, 0.0, 1, 12_400_000,
+             (HeldLock(table, LockMode.ROW_EXCLUSIVE), HeldLock("users", LockMode.SHARE))),
+        Step(3, file, 6, "CREATE INDEX", planned[2].sql, False, "ran", 0.7, 0.2, 1, None, (), ("note_idx",)),
+    )  # fmt: skip
+    broken = (
+        ran[0],
+        Step(2, file, 4, "UPDATE", planned[1].sql, True, "failed", 1.2, 0.0, 1, error="division by zero"),
+        Step(3, file, 6, "CREATE INDEX", planned[2].sql, False, "not run"),
+    )
+    rows = (RowChange(table, 12_400_000, 12_400_000), RowChange("notes", None, 0), RowChange("legacy", 7, None))
+    tables = (TableContent(table, 12_400_000, "ab" * 32), TableContent("users", 5_000, "cd" * 32))
+    diff = SchemaDiff(
+        "aaaa",
+        "bbbb",
+        (
+            Change("column", f"public.{table}.note", "add", "text"),
+            Change("index", f"public.{table}_old_idx", "remove", ""),
+            Change("type", "public.state", "change", "value 'paid' added"),
+        ),
+        (
+            Statement(f"ALTER TABLE {table} ADD COLUMN note text;", None, (table,), False, "", None, True, None, False),
+            Statement(
+                f"DROP INDEX {table}_old_idx;", None, (), True, "the index is lost", "drop-index", True, None, False
+            ),
+            Statement("CREATE VIEW v AS SELECT 1;", None, (), False, "", None, True, None, False, "the index is lost"),
+        ),
+        ("a rule is not modelled",),
+        ("column total was dropped and sum added: perhaps renamed",),
+    )
+    checks = (
+        Check("server reachable", "ok", "PostgreSQL 17.10"),
+        Check(
+            "no long transaction", "failed", f"pid 4711 by {person}, 184 s", "under 60 s", "end it, then start again"
+        ),
+        Check("disk space", "warning", "12 GiB free", "20 GiB", "free some"),
+        Check("replicas", "not done", "there is none"),
+    )
+    good = (Check("schema is the rehearsed one", "ok", "equal"), Check("rows", "ok", "none lost"))
+    backup = Path("backups/production")
+    review = Review(
+        (
+            Finding("drop-table", Severity.DANGEROUS, "A table is dropped with its rows", file, 5, 1,
+                    f"DROP TABLE {table}", f"drops table {table} and all of its rows",
+                    f"ALTER TABLE {table} RENAME TO old;", LockMode.ACCESS_EXCLUSIVE, True, table, None, "DROP TABLE"),
+            Finding("index-not-concurrent", Severity.CAUTION, "An index is built while writes wait", file, 4, 1,
+                    f"CREATE INDEX i ON {table} (note)", "writes wait until it is built", "", LockMode.SHARE, False,
+                    f"{table}.i", "built at night", "CREATE INDEX"),
+            Finding("prefer-text", Severity.RECOMMENDATION, "varchar(n) where text would do", file, 3, 1, "", "use text"),
+        ),
+        (
+            ReviewedFile(file, (
+                ReviewedStatement(f"CREATE INDEX i\n  ON {table} (note)", 4, 1, "CREATE INDEX", LockMode.SHARE, (table,),
+                                  ("index-not-concurrent",), (), True, 12_400_000, 3_328_599_654),
+                ReviewedStatement(f"DROP TABLE {table}", 6, 1, "DROP TABLE", LockMode.ACCESS_EXCLUSIVE, (table,),
+                                  ("drop-table",), (), True, None, None),
+            ), ("set a lock_timeout",)),
+        ),
+        target="production",
+        unused_acceptances=(Acceptance("drop-column", "users.fax", "unused since 2020"),),
+        assumptions=("PostgreSQL 15 or newer",),
+    )  # fmt: skip
+
+    def entry(i: int, verdict: str) -> RecordEntry:
+        path = Path(f"records/production/2026112{i}T200904Z-production-migrate_prod-{verdict}.ipynb")
+        return RecordEntry(path, "production", "migrate_prod", verdict, at + timedelta(days=i), person, "3f2a9c1",
+                           (file,), 6.4 + i, "sealed")  # fmt: skip
+
+    def deployment(verdict: str, steps: tuple[Step, ...], **more: object) -> Deployment:
+        return Deployment("migrate_prod", verdict, "8c1f", target, "3f2a9c1", person, at, at + timedelta(seconds=6.4),
+                          (file,), steps, **more)  # type: ignore[arg-type]  # fmt: skip
+
+    return {
+        "init": Initialised(Path("shop"), ("safemig.toml", "supabase/migrations/"), ("records/",)),
+        "generate": Generated(
+            f"add note to {table}", Path(f"supabase/migrations/{file}"), diff, f"-- add note\nALTER TABLE {table};\n",
+            ((f"DROP INDEX {table}_old_idx;", "the index is lost"),), (checks[0], checks[3]), "proven equal", (),
+            (Path("supabase/migrations/20261122200001_add_note_2.sql"),),
+        ),
+        "generate nothing": Generated("x", None, SchemaDiff("a", "a", (), ()), ""),
+        "preflight": Preflight("production", checks),
+        "preflight ready": Preflight("production", (checks[0],)),
+        "plan": Plan("3f2a9c1", target, "ee" * 32, (PlannedMigration("20261122200000", "add_note", file, "ff" * 32),), planned),
+        "backup": Backup(
+            target, "20261122200904", BackupFile(backup / "backup_full_20261122200904.sql", 3_328_599_654, "aa" * 32),
+            BackupFile(backup / "backup_schema_20261122200904.sql", 40_960, "bb" * 32),
+            backup / "manifest_20261122200904.json", tables, "0/1DCA000", "17.10", 41.2, "restored",
+        ),
+        "rehearsal": Rehearsal(
+            "3f2a9c1", "data", "17.10", ran, diff, "ee" * 32, rows,
+            RollbackProof(backup / "rollback_20261122200904.sql", True, (), (f"7 rows of {table}",)), "restored", 12.3,
+        ),
+        "rehearsal not proven": Rehearsal(
+            "3f2a9c1", "schema", "17.10", ran, diff, "ee" * 32, rows,
+            RollbackProof(backup / "rollback_20261122200904.sql", False, (f"column {table}.x",), ()), "no", 1.2,
+        ),
+        "approval": Approval("3f2a9c1", target, person, at, "typed"),
+        "deployment": deployment(
+            "DEPLOYED", ran, diff=diff, rows=rows, validation=good, backup=backup / "manifest_20261122200904.json",
+            rollback=backup / "rollback_20261122200904.sql", rollback_is_proven=True, transaction_id="744",
+            commit_lsn="0/1DCA000", recorded_only=("20261101000000_base.sql",), notes=("one statement waited",),
+        ),
+        "deployment failed": deployment("FAILED", broken),
+        "deployment nothing": deployment("NOTHING TO DEPLOY", ()),
+        "validation": Validation(target, (*good, checks[1]), rows),
+        "restore": Restored(target, backup / "manifest_1.json", "app_restored", "", tables, good, 92.0, False),
+        "restore swapped": Restored(target, backup / "manifest_1.json", "app", "app_before", tables, good, 92.0, True),
+        "status": Status(
+            (
+                EnvironmentStatus("staging", target, 8_000_000, 12, 200_000, "none"),
+                EnvironmentStatus("production", None, problem=f"production cannot be reached: {table}"),
+            ),
+            (
+                MigrationState("20261101000000", "base", "20261101000000_base.sql", {"staging": "applied", "production": "applied"}),
+                MigrationState("20261122200000", f"add_{table}", file, {"staging": "applied", "production": "pending"}),
+                MigrationState("20261123200000", "by_hand", "", {"staging": "missing", "production": "unknown"}),
+            ),
+            ("two people applied by hand",),
+        ),
+        "status fine": Status((EnvironmentStatus("production", target, 8_000_000, 12, 200_000, "none"),), ()),
+        "archive": Archive(
+            Path("records"), (entry(3, "DEPLOYED"), entry(2, "FAILED"), entry(1, "NOTHING-TO-DEPLOY")),
+            ("20261121T200904Z… was edited since it was sealed",), verified=True,
+        ),
+        "archive empty": Archive(Path("records"), ()),
+        "help": Help("", (("The workflow", "1. Change **staging**\n2. `safemig review`"),)),
+        "review": review,
+        "review safe": Review((), (ReviewedFile("a.sql", ()),)),
+        "schema_diff": diff,
+        "schema_diff equal": SchemaDiff("a", "a", (), ()),
+    }  # fmt: skip
