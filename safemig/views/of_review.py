@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from safemig.review import Finding, Review
+from safemig.review import Finding, Review, ReviewedFile
 from safemig.sql.locks import LockMode
 from safemig.views import numbers
 from safemig.views.document import (
@@ -147,17 +147,18 @@ def _accepted(finding: Finding) -> Callout:
     )
 
 
-def _listing(result: Review, file: object) -> Listing | None:
+def _listing(result: Review, file: ReviewedFile) -> Listing | None:
     lines: list[Line] = []
-    name = getattr(file, "name", "")
-    for statement in getattr(file, "statements", ()):
+    for statement in file.statements:
+        texts = statement.sql.strip().splitlines()
         found = [
             each.severity.value
             for each in result.findings
-            if each.file == name and each.line == statement.line and each.accepted is None
+            if each.file == file.name
+            and statement.line <= each.line < statement.line + len(texts)
+            and each.accepted is None
         ]
         worst = min(found, key=_WEIGHT.__getitem__, default=None)
         sign, tone = (_SIGNS[worst], _TONES[worst]) if worst else (" ", None)
-        for i, text in enumerate(statement.sql.strip().splitlines()):
-            lines.append(Line(text, statement.line + i, sign, tone))
+        lines += [Line(text, statement.line + i, sign, tone) for i, text in enumerate(texts)]
     return Listing("✖ dangerous, ▲ caution, i recommendation", tuple(lines)) if lines else None

@@ -53,43 +53,10 @@ VERDICTS = {
 HOSTILE = "<img src=x onerror=alert(1)>\x1b[2J\u202e"
 
 # What GitHub leaves of a notebook's HTML (its sanitizer's public allow-list): these elements, these attributes.
-GITHUB_ELEMENTS = set(
-    [
-        "p",
-        "div",
-        "span",
-        "table",
-        "thead",
-        "tbody",
-        "tr",
-        "th",
-        "td",
-        "ul",
-        "ol",
-        "li",
-        "strong",
-        "em",
-        "b",
-        "i",
-        "code",
-        "pre",
-        "del",
-        "ins",
-        "details",
-        "summary",
-        "img",
-        "h1",
-        "h2",
-        "h3",
-        "h4",
-        "h5",
-        "h6",
-        "br",
-        "hr",
-        "a",
-        "blockquote",
-    ]
-)
+GITHUB_ELEMENTS = {
+    "p", "div", "span", "table", "thead", "tbody", "tr", "th", "td", "ul", "ol", "li", "strong", "em", "b", "i", "code",
+    "pre", "del", "ins", "details", "summary", "img", "h1", "h2", "h3", "h4", "h5", "h6", "br", "hr", "a", "blockquote",
+}  # fmt: skip
 GITHUB_ATTRIBUTES = {"src", "alt", "href", "title", "align"}
 
 

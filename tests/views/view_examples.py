@@ -94,7 +94,7 @@ def examples(table: str = "orders", person: str = "dana") -> dict[str, Result]:
     backup = Path("backups/production")
     review = Review(
         (
-            Finding("drop-table", Severity.DANGEROUS, "A table is dropped with its rows", file, 5, 1,
+            Finding("drop-table", Severity.DANGEROUS, "A table is dropped with its rows", file, 6, 1,
                     f"DROP TABLE {table}", f"drops table {table} and all of its rows",
                     f"ALTER TABLE {table} RENAME TO old;", LockMode.ACCESS_EXCLUSIVE, True, table, None, "DROP TABLE"),
             Finding("index-not-concurrent", Severity.CAUTION, "An index is built while writes wait", file, 4, 1,
