@@ -12,7 +12,8 @@ from safemig.review.examine import Examination, Placed
 from safemig.review.facts import TargetFacts
 from safemig.review.locks import locks
 from safemig.review.model import Acceptance, Finding, Review, ReviewedFile, ReviewedStatement, Severity, TableLock
-from safemig.review.rule import rule_named
+from safemig.review.rule import rule_named, rules_for
+from safemig.review.scene import Scene
 from safemig.review.world import World
 from safemig.sql.clauses import tokens
 from safemig.sql.locks import LockMode
@@ -80,7 +81,22 @@ def _read(world: World, file: SourceFile) -> tuple[list[Finding], tuple[Reviewed
         made, one = _statement(world, file, statement)
         findings.extend(made)
         reviewed.append(one)
+    findings.extend(_of_file(world, file, statements))
     return findings, tuple(reviewed)
+
+
+def _of_file(world: World, file: SourceFile, statements: list[ParsedStatement]) -> list[Finding]:
+    """Ask the rules that look at a file as a whole."""
+    found: list[Finding] = []
+    if not statements:
+        return found
+    scene = Scene("File", {"statements": tuple(statements)}, world, statements[0], file.sql)
+    for rule in rules_for("File"):
+        for hit in rule.check(scene) if rule.check else ():
+            statement = statements[hit.statement or 0]
+            placed = Placed(rule, hit, "", statement.line, statement.column, statement.sql)
+            found.append(_finding(file, statement, statement.kind, placed, None))
+    return found
 
 
 def _statement(world: World, file: SourceFile, statement: ParsedStatement) -> tuple[list[Finding], ReviewedStatement]:

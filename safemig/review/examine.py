@@ -59,6 +59,7 @@ class Examination:
     def run(self) -> list[Placed]:
         """Look at the statement, and return what was found."""
         self.line, self.column = self.statement.line, self.statement.column
+        self.ask("Statement", {"tree": self.statement.tree}, self.statement.sql, NO_NAME, "")
         self.look(self.statement.tree, self.statement.sql, "")
         return self.placed
 
@@ -125,6 +126,9 @@ class Examination:
                 self.look(prepared, text, f"in {body.get('name')}, which was prepared earlier and is run here")
             else:
                 self.ask("UnknownPrepared", body, text, NO_NAME, origin)
+        elif kind == "TruncateStmt":
+            for item in body.get("relations", ()):
+                self.triggers(names.of_range(item.get("RangeVar")), ("truncate",), text, origin)
         elif kind in _RUNS:
             if kind in DML:
                 self.fires(kind, body, text, origin)
@@ -252,7 +256,16 @@ class Examination:
         table = self.world.tables.get(self.world.resolve(name))
         if table is None:
             return
-        for event in _events(kind, body):
+        self.triggers(name, _events(kind, body), text, origin)
+        if kind == "InsertStmt":
+            for column in table.columns.values():
+                for call in column.calls:
+                    self.call(call, text, origin)
+
+
+    def triggers(self, name: Name, events: Iterable[str], text: str, origin: str) -> None:
+        """Look at the triggers and rules that the events on a table fire."""
+        for event in events:
             for trigger_name, trigger in list(self.world.triggers_on(name, event)):
                 if trigger.function is not None:
                     for function in self.world.functions_named(trigger.function) or ():
@@ -264,10 +277,6 @@ class Examination:
                     for action in trigger.actions:
                         self.look(action, text, origin or f"in rule {trigger_name} on {name}, which this fires")
                     self.inside.pop()
-        if kind == "InsertStmt":
-            for column in table.columns.values():
-                for call in column.calls:
-                    self.call(call, text, origin)
 
 
 def _events(kind: str, body: Tree) -> Iterable[str]:

@@ -83,5 +83,6 @@ class TargetFacts:
     tables: Mapping[str, TableFacts] = field(default_factory=dict)
     functions: Mapping[str, tuple[FunctionFacts, ...]] = field(default_factory=dict)
     enums: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    constrained_domains: frozenset[str] = frozenset()
     read_at: datetime | None = None
     time_zone: str | None = None

@@ -23,7 +23,7 @@ class Hit:
     severity: Severity | None = None
     lock: LockMode | None = None
     data_loss: bool | None = None
-    offset: int | None = None  # bytes in the text that the scene's tree was read from; None: the clause itself
+    statement: int | None = None  # which statement of the file it is about, for a rule on the whole file
 
 
 Check = Callable[["Scene"], Iterable[Hit]]

@@ -76,10 +76,11 @@ class Scene:
         found = self.world.tables.get(self.world.resolve(self.table))
         return found.columns[column].type if found and column in found.columns else ""
 
-    def at_least(self, major: int) -> bool | None:
-        """Tell whether the server is of `major` or newer; None where its version is not known."""
-        version = self.world.server_version
-        return None if version is None else version >= major * 10000
+    @property
+    def is_utc(self) -> bool | None:
+        """Tell whether the target's TimeZone is UTC; None without a target."""
+        zone = self.world.target.time_zone if self.world.target else None
+        return None if zone is None else zone.upper() in ("UTC", "ETC/UTC", "GMT", "ETC/GMT", "ZULU", "UCT")
 
 
 def in_bytes(size: int) -> str:

@@ -18,7 +18,7 @@ _SPELLING = {
     "decimal": "numeric", "serial4": "serial", "serial8": "bigserial", "serial2": "smallserial",
 }  # fmt: skip
 SERIALS = frozenset({"serial", "bigserial", "smallserial"})
-_PARTS = re.compile(r"(?P<base>[^(\[]+?)\s*(?:\((?P<mods>[^)]*)\))?(?P<rest>[^\[]*)(?P<array>(?:\[\])*)")
+_PARTS = re.compile(r"(?P<base>[^(\[]+)(?:\((?P<mods>[^)]*)\)(?P<rest>[^\[]*))?(?P<array>(?:\[\])*)")
 
 Cost = Literal["free", "rewrite", "lossy", "unknown"]
 
@@ -50,7 +50,7 @@ def split_type(text: str) -> tuple[str, tuple[int, ...]]:
     found = _PARTS.fullmatch(text)
     if not found or found["array"]:
         return text, ()
-    base = " ".join(f"{found['base']} {found['rest']}".split())
+    base = " ".join(f"{found['base']} {found['rest'] or ''}".split())
     mods = tuple(int(part) for part in (found["mods"] or "").split(",") if part.strip().lstrip("-").isdigit())
     return base, mods
 

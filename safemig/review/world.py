@@ -115,6 +115,8 @@ class World:
             self.functions[self.named(dotted)] = [_function(one) for one in overloads]
         for dotted, labels in self.target.enums.items():
             self.enums[self.named(dotted)] = list(labels)
+        for dotted in self.target.constrained_domains:
+            self.domains[self.named(dotted)] = True
 
     def named(self, dotted: str) -> Name:
         """Return the name that a dotted spelling without quotes means."""
@@ -207,6 +209,7 @@ def _from_facts(name: Name, facts: TableFacts) -> Table:
         facts=facts,
         is_known=bool(columns),
         is_partitioned=facts.is_partitioned,
+        parent=names.of_parts(facts.parent.split(".")) if facts.parent else None,
     )
 
 

@@ -6,12 +6,18 @@ from safemig.review.rules import (
     access,
     columns,
     constraints,
+    design,
     destruction,
     drops,
     hidden,
     indexes,
+    order,
+    partitions,
     rows,
     unknown,
 )
 
-__all__ = ["access", "columns", "constraints", "destruction", "drops", "hidden", "indexes", "rows", "unknown"]
+__all__ = [
+    "access", "columns", "constraints", "design", "destruction", "drops", "hidden", "indexes", "order", "partitions", "rows",
+    "unknown",
+]  # fmt: skip

@@ -155,8 +155,9 @@ def owner_change(scene: Scene) -> Iterator[Hit]:
 def trigger_on_existing_table(scene: Scene) -> Iterator[Hit]:
     if not scene.is_new and ("VIEW", scene.world.resolve(scene.table)) not in scene.world.new_objects:
         name = scene.tree.get("trigname", "")
-        yield Hit(f"{scene.table}.{name}", f"every write to {scene.table} runs {names.of_strings(scene.tree.get('funcname'))}() from then on",
-                  lock=LockMode.SHARE_ROW_EXCLUSIVE)  # fmt: skip
+        function = names.of_strings(scene.tree.get("funcname"))
+        message = f"every write to {scene.table} runs {function}() from then on"
+        yield Hit(f"{scene.table}.{name}", message, lock=LockMode.SHARE_ROW_EXCLUSIVE)
 
 
 @rule(
@@ -169,9 +170,10 @@ def trigger_on_existing_table(scene: Scene) -> Iterator[Hit]:
 )  # fmt: skip
 def disable_trigger(scene: Scene) -> Iterator[Hit]:
     if not scene.is_new:
-        which = scene.tree.get("name") or ("all triggers, foreign keys too," if scene.node == "AT_DisableTrigAll" else "the triggers")
-        yield Hit(f"{scene.table}.{scene.tree.get('name') or 'all'}", f"{which} of {scene.table} no longer act",
-                  f"ALTER TABLE {scene.table.sql} ENABLE TRIGGER {quote_identifier(scene.tree['name']) if scene.tree.get('name') else 'ALL'};")  # fmt: skip
+        name = str(scene.tree.get("name", ""))
+        every = "all triggers, foreign keys too," if scene.node == "AT_DisableTrigAll" else "the triggers"
+        safer = f"ALTER TABLE {scene.table.sql} ENABLE TRIGGER {quote_identifier(name) if name else 'ALL'};"
+        yield Hit(f"{scene.table}.{name or 'all'}", f"{name or every} of {scene.table} no longer act", safer)
 
 
 @rule(
@@ -183,7 +185,8 @@ def disable_trigger(scene: Scene) -> Iterator[Hit]:
 )  # fmt: skip
 def create_rule(scene: Scene) -> Iterator[Hit]:
     name = scene.tree.get("rulename", "")
-    yield Hit(f"{scene.table}.{name}", f"{scene.tree.get('event', '').removeprefix('CMD_')} on {scene.table} does something else from then on")
+    event = str(scene.tree.get("event", "")).removeprefix("CMD_")
+    yield Hit(f"{scene.table}.{name}", f"{event} on {scene.table} does something else from then on")
 
 
 @rule(
@@ -198,7 +201,8 @@ def replication_role(scene: Scene) -> Iterator[Hit]:
         return
     values = [str(constant(item)).lower() for item in scene.tree.get("args", ())]
     if values and values != ["origin"]:
-        yield Hit("session_replication_role", "no foreign key is checked and no trigger fires from then on", "SET CONSTRAINTS ALL DEFERRED;")
+        said = "no foreign key is checked and no trigger fires from then on"
+        yield Hit("session_replication_role", said, "SET CONSTRAINTS ALL DEFERRED;")
 
 
 @rule(
@@ -279,7 +283,8 @@ def event_trigger(scene: Scene) -> Iterator[Hit]:
 
 @rule(
     "replication-change", Severity.CAUTION, "Logical replication is changed",
-    on=("AlterPublicationStmt", "AlterSubscriptionStmt", "DropSubscriptionStmt", "CreateSubscriptionStmt", "AT_ReplicaIdentity", "DropStmt"),
+    on=("AlterPublicationStmt", "AlterSubscriptionStmt", "DropSubscriptionStmt", "CreateSubscriptionStmt", "AT_ReplicaIdentity",
+        "DropStmt"),
     why="Subscribers stop getting changes, or get them without the key that tells rows apart; then UPDATE and DELETE fail.",
     instead="ALTER TABLE users REPLICA IDENTITY USING INDEX users_pkey;",
     err=("DROP PUBLICATION p", "ALTER PUBLICATION p DROP TABLE users", "ALTER TABLE users REPLICA IDENTITY NOTHING",

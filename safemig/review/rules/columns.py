@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+# ruff: noqa: S608  (this SQL is shown to people; nothing here runs it)
 from collections.abc import Iterator
 
 from safemig.review.model import Severity
@@ -233,7 +234,7 @@ def alter_column_type(scene: Scene) -> Iterator[Hit]:
     column, old, new, using = _change(scene)
     if _lossy(scene):
         return  # alter-type-loses-data says it
-    cost = "unknown" if using and not _is_cast(using, column, new) else cost_of_change(old, new, utc=None)
+    cost = "unknown" if using and not _is_cast(using, column, new) else cost_of_change(old, new, utc=scene.is_utc)
     copy = f"{column}_new"[:63]
     safer = (
         f"ALTER TABLE {scene.table.sql} ADD COLUMN IF NOT EXISTS {quote_identifier(copy)} {new};\n"

@@ -196,9 +196,9 @@ def drop_constraint(scene: Scene) -> Iterator[Hit]:
     known = table.constraints.get(name) if table else None
     if scene.is_new or (known and known.file and scene.world.pending):
         return
-    if known and known.not_null_column and table and table.columns.get(known.not_null_column) is not None:
-        if table.columns[known.not_null_column].not_null:
-            return  # the last step of the road to NOT NULL: the column itself says it now
+    checked = table.columns.get(known.not_null_column) if known and table and known.not_null_column else None
+    if checked and checked.not_null:
+        return  # the last step of the road to NOT NULL: the column itself says it now
     also = "; CASCADE drops the foreign keys that need it" if scene.tree.get("behavior") == "DROP_CASCADE" else ""
     yield Hit(f"{scene.table}.{name}", f"{scene.table} then takes rows that {name} refused{also}")
 

@@ -99,7 +99,8 @@ _DESTRUCTIVE = {
     "drop_chunks": "drops the chunks of a hypertable", "dropgeometrycolumn": "drops a geometry column",
     "dropgeometrytable": "drops a geometry table", "pg_replication_slot_advance": "lets changes of a slot be lost",
     "vacuumlo": "deletes large objects", "lo_manage": "deletes large objects",
-    "heap_force_kill": "kills rows", "heap_force_freeze": "changes rows by force", "pg_truncate_visibility_map": "truncates a map of the table",
+    "heap_force_kill": "kills rows", "heap_force_freeze": "changes rows by force",
+    "pg_truncate_visibility_map": "truncates a map of the table",
     "pg_promote": "promotes a standby", "pg_wal_replay_pause": "stops a standby", "system": "runs a command on the server",
     "undistribute_table": "moves a distributed table", "partman_undo": "moves partitions", "undo_partition": "moves partitions",
 }  # fmt: skip
@@ -161,8 +162,8 @@ _HARMLESS = frozenset(
 @rule(
     "unknown-function", Severity.CAUTION, "A function is called whose code is not known",
     on="FuncCall",
-    why="The function is not PostgreSQL's own and not defined in these migrations, so what it does to the data is not known. With a target, "
-    "its code is read and followed.",
+    why="The function is not PostgreSQL's own and not defined in these migrations, so what it does to the data is not known. "
+    "With a target, its code is read and followed.",
     instead="-- review with the target connected, or write the statements themselves\nSELECT count(*) FROM users;",
     err="SELECT archive_old_orders()",
     ok=("SELECT lower('A'), now(), count(*) FROM users",

@@ -123,7 +123,8 @@ def drop_index(scene: Scene) -> Iterator[Hit]:
 @rule(
     "reindex", Severity.CAUTION, "An index is rebuilt under a lock",
     on="ReindexStmt",
-    why="REINDEX takes SHARE on the table and ACCESS EXCLUSIVE on each index (measured): writes wait, and so does each read that would use it.",
+    why="REINDEX takes SHARE on the table and ACCESS EXCLUSIVE on each index (measured): writes wait, and so does each read that "
+    "would use it.",
     instead="REINDEX INDEX CONCURRENTLY users_email_idx;",
     err=("REINDEX TABLE users", "REINDEX INDEX users_email_idx"), ok="REINDEX INDEX CONCURRENTLY users_email_idx",
 )  # fmt: skip
@@ -161,7 +162,8 @@ _REWRITES = {
 @rule(
     "table-rewrite", Severity.CAUTION, "A table is written again under a lock",
     on=tuple(_REWRITES),
-    why="These forms copy every row (or file) under ACCESS EXCLUSIVE; an UNLOGGED table is emptied by a crash, and standbys do not have it.",
+    why="These forms copy every row (or file) under ACCESS EXCLUSIVE; an UNLOGGED table is emptied by a crash, and standbys do "
+    "not have it.",
     instead="CREATE TABLE users_new (LIKE users INCLUDING ALL) TABLESPACE fast;  -- copy in batches, then swap the names",
     err=("ALTER TABLE users SET UNLOGGED", "ALTER TABLE users SET TABLESPACE fast", "ALTER TABLE users SET ACCESS METHOD heap2"),
     ok="CREATE TABLE fresh (a int); ALTER TABLE fresh SET UNLOGGED",
@@ -187,7 +189,8 @@ def tablespace_move_all(scene: Scene) -> Iterator[Hit]:
 @rule(
     "refresh-blocks-reads", Severity.CAUTION, "A materialized view cannot be read while it is refreshed",
     on="RefreshMatViewStmt",
-    why="REFRESH takes ACCESS EXCLUSIVE on the materialized view; CONCURRENTLY takes EXCLUSIVE, lets reads go on, and needs a unique index.",
+    why="REFRESH takes ACCESS EXCLUSIVE on the materialized view; CONCURRENTLY takes EXCLUSIVE, lets reads go on, and needs a "
+    "unique index.",
     instead="REFRESH MATERIALIZED VIEW CONCURRENTLY sales_by_day;",
     err="REFRESH MATERIALIZED VIEW sales_by_day",
     ok=("REFRESH MATERIALIZED VIEW CONCURRENTLY sales_by_day",

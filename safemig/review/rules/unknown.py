@@ -16,7 +16,7 @@ from safemig.review.scene import Scene
     err=("CREATE TABEL users (id int)", "\\set ON_ERROR_STOP on", "SELECT {{ name }}", "DROP TABLE `users`"),
     ok="SELECT '\\set', '{{ name }}'",
 )  # fmt: skip
-def cannot_be_read(scene: Scene) -> Iterator[Hit]:
+def cannot_be_read(_scene: Scene) -> Iterator[Hit]:
     yield from ()  # the engine makes this finding: there is no statement to look at
 
 
@@ -27,7 +27,7 @@ def cannot_be_read(scene: Scene) -> Iterator[Hit]:
     err="-- safemig: accept everything\nSELECT 1",
     ok="-- safemig: accept drop-column users.legacy: moved to profiles\nALTER TABLE users DROP COLUMN legacy",
 )  # fmt: skip
-def acceptance_without_effect(scene: Scene) -> Iterator[Hit]:
+def acceptance_without_effect(_scene: Scene) -> Iterator[Hit]:
     yield from ()  # the engine makes this finding
 
 

@@ -1,0 +1,173 @@
+"""Read from a target what the review wants to know: sizes, columns, indexes, constraints, code, and what needs what."""
+
+from __future__ import annotations
+
+# ruff: noqa: S608  (the queries are put together from constants of this module)
+import re
+from collections import defaultdict
+from datetime import UTC, datetime
+from typing import Any
+
+import psycopg
+
+from safemig.review.facts import (
+    ColumnFacts,
+    ConstraintFacts,
+    FunctionFacts,
+    IndexFacts,
+    TableFacts,
+    TargetFacts,
+    TriggerFacts,
+)
+
+_OURS = "n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'"
+_NAME = "CASE WHEN n.nspname = 'public' THEN c.relname ELSE n.nspname || '.' || c.relname END"
+
+SERVER = "SELECT current_setting('server_version_num')::int, current_setting('TimeZone')"
+
+# reltuples is -1 where the table was never analysed; the partitioned parent's size is that of its partitions.
+RELATIONS = f"""
+SELECT c.oid::int8, {_NAME}, c.relkind::text, c.reltuples::float8,
+       CASE WHEN c.relkind = 'p'
+            THEN (SELECT coalesce(sum(pg_total_relation_size(t.relid)), 0)::int8 FROM pg_partition_tree(c.oid) t)
+            WHEN c.relkind IN ('r', 'm') THEN pg_total_relation_size(c.oid) ELSE 0 END,
+       (SELECT CASE WHEN pn.nspname = 'public' THEN p.relname ELSE pn.nspname || '.' || p.relname END
+        FROM pg_inherits i JOIN pg_class p ON p.oid = i.inhparent JOIN pg_namespace pn ON pn.oid = p.relnamespace
+        WHERE i.inhrelid = c.oid ORDER BY i.inhseqno LIMIT 1)
+FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE c.relkind IN ('r', 'p', 'm', 'f') AND c.relpersistence <> 't' AND {_OURS}
+"""
+COLUMNS = f"""
+SELECT a.attrelid::int8, a.attname, format_type(a.atttypid, a.atttypmod), a.attnotnull, a.atthasdef OR a.attidentity <> ''
+FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE c.relkind IN ('r', 'p', 'm', 'f') AND a.attnum > 0 AND NOT a.attisdropped AND {_OURS} ORDER BY a.attrelid, a.attnum
+"""
+INDEXES = f"""
+SELECT i.indrelid::int8, x.relname, i.indisunique, i.indisvalid, i.indpred IS NOT NULL, coalesce(s.idx_scan, 0)::int8,
+       CASE WHEN i.indexprs IS NULL THEN
+         ARRAY(SELECT a.attname::text FROM unnest(i.indkey::int2[]) WITH ORDINALITY AS k (attnum, place)
+               JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.attnum
+               WHERE k.place <= i.indnkeyatts ORDER BY k.place) END
+FROM pg_index i JOIN pg_class x ON x.oid = i.indexrelid JOIN pg_class c ON c.oid = i.indrelid
+JOIN pg_namespace n ON n.oid = c.relnamespace LEFT JOIN pg_stat_user_indexes s ON s.indexrelid = i.indexrelid
+WHERE {_OURS}
+"""
+CONSTRAINTS = f"""
+SELECT k.conrelid::int8, k.conname, k.contype::text, pg_get_constraintdef(k.oid), k.convalidated, k.confdeltype = 'c',
+       (SELECT CASE WHEN pn.nspname = 'public' THEN p.relname ELSE pn.nspname || '.' || p.relname END
+        FROM pg_class p JOIN pg_namespace pn ON pn.oid = p.relnamespace WHERE p.oid = k.confrelid)
+FROM pg_constraint k JOIN pg_class c ON c.oid = k.conrelid JOIN pg_namespace n ON n.oid = c.relnamespace WHERE {_OURS}
+"""
+TRIGGERS = f"""
+SELECT t.tgrelid::int8, t.tgname, t.tgtype::int, t.tgenabled <> 'D',
+       CASE WHEN fn.nspname = 'public' THEN p.proname ELSE fn.nspname || '.' || p.proname END
+FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid JOIN pg_namespace n ON n.oid = c.relnamespace
+JOIN pg_proc p ON p.oid = t.tgfoid JOIN pg_namespace fn ON fn.oid = p.pronamespace
+WHERE NOT t.tgisinternal AND {_OURS}
+"""
+FUNCTIONS = f"""
+SELECT CASE WHEN n.nspname = 'public' THEN p.proname ELSE n.nspname || '.' || p.proname END, l.lanname, p.prosrc,
+       pg_get_functiondef(p.oid), p.provolatile::text
+FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace JOIN pg_language l ON l.oid = p.prolang
+WHERE p.prokind IN ('f', 'p') AND {_OURS}
+"""
+ENUMS = f"""
+SELECT CASE WHEN n.nspname = 'public' THEN t.typname ELSE n.nspname || '.' || t.typname END,
+       array_agg(e.enumlabel::text ORDER BY e.enumsortorder)
+FROM pg_enum e JOIN pg_type t ON t.oid = e.enumtypid JOIN pg_namespace n ON n.oid = t.typnamespace WHERE {_OURS} GROUP BY 1
+"""
+CONSTRAINED_DOMAINS = f"""
+SELECT CASE WHEN n.nspname = 'public' THEN t.typname ELSE n.nspname || '.' || t.typname END
+FROM pg_type t JOIN pg_namespace n ON n.oid = t.typnamespace
+WHERE t.typtype = 'd' AND {_OURS} AND (t.typnotnull OR EXISTS (SELECT FROM pg_constraint k WHERE k.contypid = t.oid))
+"""
+# Views by their rewrite rules, foreign keys, partitions and children: what a CASCADE would take or change.
+DEPENDENTS = f"""
+SELECT d.refobjid::int8, CASE v.relkind WHEN 'm' THEN 'materialized view ' ELSE 'view ' END || v.oid::regclass::text
+FROM pg_depend d JOIN pg_rewrite r ON r.oid = d.objid AND d.classid = 'pg_rewrite'::regclass
+JOIN pg_class v ON v.oid = r.ev_class JOIN pg_class c ON c.oid = d.refobjid JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE d.refclassid = 'pg_class'::regclass AND v.oid <> d.refobjid AND {_OURS}
+UNION
+SELECT k.confrelid::int8, 'foreign key ' || quote_ident(k.conname) || ' of ' || k.conrelid::regclass::text
+FROM pg_constraint k WHERE k.contype = 'f' AND k.conrelid <> k.confrelid
+UNION
+SELECT i.inhparent::int8, CASE WHEN p.relispartition THEN 'partition ' ELSE 'child ' END || p.oid::regclass::text
+FROM pg_inherits i JOIN pg_class p ON p.oid = i.inhrelid WHERE p.relkind IN ('r', 'p', 'f')
+ORDER BY 1, 2
+"""
+
+_KINDS = {"r": "table", "p": "table", "m": "materialized view", "f": "foreign table"}
+_EVENTS = ((4, "insert"), (8, "delete"), (16, "update"), (32, "truncate"))  # TRIGGER_TYPE_* in pg_trigger.h
+_VOLATILITY = {"i": "immutable", "s": "stable", "v": "volatile"}
+_NOT_NULL_CHECK = re.compile(r'CHECK \(\((?P<column>[a-z_][a-z0-9_$]*|"(?:[^"]|"")+") IS NOT NULL\)\)')
+_NOT_NULL = re.compile(r'NOT NULL (?P<column>[a-z_][a-z0-9_$]*|"(?:[^"]|"")+")')
+
+
+def read_target_facts(connection: psycopg.Connection[Any], name: str) -> TargetFacts:
+    """Return what the review wants to know of the database; `name` is how it is shown.
+
+    Reads only, by ten queries whatever the size of the schema. Sizes take ACCESS SHARE on each table for a moment,
+    so set `lock_timeout` where somebody may hold ACCESS EXCLUSIVE.
+    """
+
+    def rows(query: str) -> list[Any]:
+        return connection.execute(query.encode(), prepare=False).fetchall()
+
+    [(version, time_zone)] = rows(SERVER)
+    columns: dict[int, dict[str, ColumnFacts]] = defaultdict(dict)
+    for relation, column, kind, not_null, has_default in rows(COLUMNS):
+        columns[relation][column] = ColumnFacts(kind, not_null, has_default)
+    indexes: dict[int, dict[str, IndexFacts]] = defaultdict(dict)
+    for relation, index, unique, valid, partial, scans, keys in rows(INDEXES):
+        indexes[relation][index] = IndexFacts(tuple(keys or ()), unique, valid, partial, scans)
+    constraints: dict[int, dict[str, ConstraintFacts]] = defaultdict(dict)
+    for relation, constraint, kind, definition, validated, cascades, references in rows(CONSTRAINTS):
+        constraints[relation][constraint] = ConstraintFacts(kind, definition, validated, references, cascades)
+    triggers: dict[int, dict[str, TriggerFacts]] = defaultdict(dict)
+    for relation, trigger, bits, enabled, function in rows(TRIGGERS):
+        events = frozenset(event for bit, event in _EVENTS if bits & bit)
+        triggers[relation][trigger] = TriggerFacts(events, function, enabled)
+    dependents: dict[int, list[str]] = defaultdict(list)
+    for relation, words in rows(DEPENDENTS):
+        dependents[relation].append(words)
+    functions: dict[str, tuple[FunctionFacts, ...]] = {}
+    for function, language, source, definition, volatility in rows(FUNCTIONS):
+        made = FunctionFacts(language, source, definition, _VOLATILITY[volatility])
+        functions[function] = (*functions.get(function, ()), made)
+    tables = {
+        dotted: TableFacts(
+            rows_estimate=None if estimate < 0 else round(estimate),
+            size_bytes=size,
+            columns=columns[relation],
+            indexes=indexes[relation],
+            constraints=constraints[relation],
+            triggers=triggers[relation],
+            not_null_checks=_not_null_columns(constraints[relation]),
+            is_partitioned=kind == "p",
+            parent=parent,
+            dependents=tuple(dependents[relation]),
+            kind=_KINDS[kind],
+        )
+        for relation, dotted, kind, estimate, size, parent in rows(RELATIONS)
+    }
+    return TargetFacts(
+        server_version_num=version,
+        name=name,
+        tables=tables,
+        functions=functions,
+        enums={enum: tuple(labels) for enum, labels in rows(ENUMS)},
+        constrained_domains=frozenset(domain for (domain,) in rows(CONSTRAINED_DOMAINS)),
+        read_at=datetime.now(UTC),
+        time_zone=time_zone,
+    )
+
+
+def _not_null_columns(constraints: dict[str, ConstraintFacts]) -> frozenset[str]:
+    """Return the columns that a validated CHECK (or, from PostgreSQL 18, a NOT NULL constraint) keeps from NULL."""
+    found = set()
+    for constraint in constraints.values():
+        pattern = {"c": _NOT_NULL_CHECK, "n": _NOT_NULL}.get(constraint.kind)
+        match = pattern.fullmatch(constraint.definition) if pattern else None
+        if match and constraint.is_validated:
+            found.add(match["column"].strip('"').replace('""', '"'))
+    return frozenset(found)

@@ -1,0 +1,309 @@
+--- create table
+CREATE TABLE IF NOT EXISTS notes (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, body text);
+--- create table without a guard
+CREATE TABLE notes (id bigint PRIMARY KEY, body text);
+--- create table with every constraint
+CREATE TABLE IF NOT EXISTS notes (id bigint PRIMARY KEY, code text UNIQUE, n int CHECK (n > 0), owner bigint REFERENCES users (id) ON DELETE CASCADE);
+--- create table with its indexes
+CREATE TABLE IF NOT EXISTS notes (id bigint PRIMARY KEY, body text);
+CREATE INDEX IF NOT EXISTS notes_body_idx ON notes (body);
+CREATE UNIQUE INDEX notes_u ON notes (lower(body));
+--- create table in a schema of its own
+CREATE SCHEMA IF NOT EXISTS app;
+CREATE TABLE IF NOT EXISTS app.notes (id int);
+CREATE INDEX ON app.notes (id);
+--- create table like
+CREATE TABLE users_copy (LIKE users INCLUDING ALL);
+--- create table as
+CREATE TABLE users_backup AS SELECT * FROM users;
+--- create temporary table
+CREATE TEMP TABLE t ON COMMIT DROP AS SELECT 1 AS a;
+--- create partitioned table with partitions
+CREATE TABLE events (at date) PARTITION BY RANGE (at);
+CREATE TABLE events_2026 PARTITION OF events FOR VALUES FROM ('2026-01-01') TO ('2027-01-01');
+CREATE INDEX ON events (at);
+--- create and alter a new table
+CREATE TABLE t (a int);
+ALTER TABLE t ADD COLUMN b text NOT NULL, ALTER COLUMN a TYPE bigint, ADD CHECK (a > 0), ADD UNIQUE (b);
+ALTER TABLE t ALTER COLUMN a SET NOT NULL;
+ALTER TABLE t RENAME COLUMN a TO c;
+ALTER TABLE t DROP COLUMN b;
+--- create, fill and clean a new table
+CREATE TABLE t (a int);
+INSERT INTO t SELECT generate_series(1, 10);
+UPDATE t SET a = a + 1;
+DELETE FROM t WHERE a > 5;
+TRUNCATE t;
+DROP TABLE t;
+--- temporary table dropped
+CREATE TEMP TABLE t (a int);
+DELETE FROM t;
+DROP TABLE t;
+--- temporary table with a guard dropped
+CREATE TEMPORARY TABLE IF NOT EXISTS t (a int);
+DROP TABLE IF EXISTS t;
+--- new schema dropped again
+CREATE SCHEMA s;
+CREATE TABLE s.t (a int);
+DROP SCHEMA s CASCADE;
+--- add column
+ALTER TABLE users ADD COLUMN IF NOT EXISTS nickname text;
+--- add column without a guard
+ALTER TABLE users ADD COLUMN nickname text;
+--- add column with constant default
+ALTER TABLE users ADD COLUMN IF NOT EXISTS points integer DEFAULT 0;
+--- add column not null with constant default
+ALTER TABLE users ADD COLUMN IF NOT EXISTS points integer NOT NULL DEFAULT 0;
+--- add column with now
+ALTER TABLE users ADD COLUMN IF NOT EXISTS at timestamptz NOT NULL DEFAULT now();
+--- add column with current_timestamp
+ALTER TABLE users ADD COLUMN IF NOT EXISTS at timestamptz DEFAULT CURRENT_TIMESTAMP;
+--- add column with an immutable expression
+ALTER TABLE users ADD COLUMN IF NOT EXISTS tags text[] NOT NULL DEFAULT ARRAY[]::text[];
+--- add column with a cast and a json default
+ALTER TABLE users ADD COLUMN IF NOT EXISTS meta jsonb NOT NULL DEFAULT '{}'::jsonb;
+--- add column with a stable function
+ALTER TABLE users ADD COLUMN IF NOT EXISTS who text DEFAULT current_user;
+--- add several columns
+ALTER TABLE users ADD COLUMN IF NOT EXISTS a int, ADD COLUMN IF NOT EXISTS b text DEFAULT 'x';
+--- add column with a foreign key to a table of this file
+CREATE TABLE teams (id int PRIMARY KEY);
+ALTER TABLE users ADD COLUMN IF NOT EXISTS team_id int REFERENCES teams (id);
+--- set default
+ALTER TABLE users ALTER COLUMN points SET DEFAULT 10;
+--- drop default
+ALTER TABLE users ALTER COLUMN points DROP DEFAULT;
+--- drop not null
+ALTER TABLE users ALTER COLUMN email DROP NOT NULL;
+--- statistics
+ALTER TABLE users ALTER COLUMN email SET STATISTICS 500;
+--- storage parameters
+ALTER TABLE users SET (fillfactor = 90);
+--- index concurrently
+CREATE INDEX CONCURRENTLY IF NOT EXISTS users_email_idx ON users (email);
+--- unique index concurrently
+CREATE UNIQUE INDEX CONCURRENTLY IF NOT EXISTS users_email_idx ON users (lower(email)) WHERE active;
+--- drop index concurrently
+DROP INDEX CONCURRENTLY IF EXISTS users_old_idx;
+--- reindex concurrently
+REINDEX INDEX CONCURRENTLY users_email_idx;
+--- rename index
+ALTER INDEX users_email_idx RENAME TO users_mail_idx;
+--- rename constraint
+ALTER TABLE users RENAME CONSTRAINT a TO b;
+--- constraint using index
+ALTER TABLE users ADD CONSTRAINT users_email_key UNIQUE USING INDEX users_email_idx;
+--- check not valid
+ALTER TABLE users ADD CONSTRAINT age CHECK (age > 0) NOT VALID;
+--- foreign key not valid
+ALTER TABLE orders ADD CONSTRAINT fk FOREIGN KEY (user_id) REFERENCES users (id) NOT VALID;
+--- validate
+ALTER TABLE users VALIDATE CONSTRAINT age;
+--- create enum
+CREATE TYPE mood AS ENUM ('sad', 'ok', 'happy');
+--- create composite
+CREATE TYPE address AS (street text, zip text);
+--- create domain
+CREATE DOMAIN email AS text CHECK (VALUE ~ '@');
+--- create enum with a guard in DO
+DO $$ BEGIN CREATE TYPE mood AS ENUM ('sad', 'ok'); EXCEPTION WHEN duplicate_object THEN NULL; END $$;
+--- create enum with IF NOT EXISTS in DO
+DO $$ BEGIN IF NOT EXISTS (SELECT 1 FROM pg_type WHERE typname = 'mood') THEN CREATE TYPE mood AS ENUM ('sad'); END IF; END $$;
+--- add value
+ALTER TYPE mood ADD VALUE 'calm';
+--- add value if not exists
+ALTER TYPE mood ADD VALUE IF NOT EXISTS 'calm' BEFORE 'happy';
+--- add attribute
+ALTER TYPE address ADD ATTRIBUTE country text;
+--- create function
+CREATE FUNCTION add(a int, b int) RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT a + b';
+--- replace function
+CREATE OR REPLACE FUNCTION touch() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN NEW.updated_at = now(); RETURN NEW; END $$;
+--- function that deletes, defined only
+CREATE OR REPLACE FUNCTION purge_sessions() RETURNS void LANGUAGE sql AS 'DELETE FROM sessions WHERE expires < now()';
+--- plpgsql function that deletes, defined only
+CREATE OR REPLACE FUNCTION purge() RETURNS int LANGUAGE plpgsql AS $$ DECLARE n int; BEGIN DELETE FROM sessions WHERE at < now(); GET DIAGNOSTICS n = ROW_COUNT; RETURN n; END $$;
+--- procedure
+CREATE OR REPLACE PROCEDURE p() LANGUAGE plpgsql AS $$ BEGIN NULL; END $$;
+--- security definer with a path
+CREATE OR REPLACE FUNCTION f() RETURNS int LANGUAGE sql SECURITY DEFINER SET search_path = '' AS 'SELECT 1';
+--- drop and create a function again
+DROP FUNCTION IF EXISTS f(int);
+CREATE FUNCTION f(a bigint) RETURNS int LANGUAGE sql AS 'SELECT 1';
+--- harmless function called
+CREATE FUNCTION answer() RETURNS int LANGUAGE sql AS 'SELECT 42';
+SELECT answer();
+--- seed through a function of this file
+CREATE TABLE seeds (a int);
+CREATE FUNCTION seed() RETURNS void LANGUAGE plpgsql AS $$ BEGIN INSERT INTO seeds VALUES (1); DELETE FROM seeds WHERE a > 1; END $$;
+SELECT seed();
+--- insert
+INSERT INTO countries (code) VALUES ('no'), ('se');
+--- insert with conflict
+INSERT INTO countries (code) VALUES ('no') ON CONFLICT DO NOTHING;
+--- insert from select
+INSERT INTO archive SELECT * FROM orders WHERE at < '2020-01-01';
+--- insert whose text looks dangerous
+INSERT INTO help (body) VALUES ('DROP TABLE users; DELETE FROM users; TRUNCATE x');
+--- insert with a dollar quoted text
+INSERT INTO help (body) VALUES ($q$DELETE FROM users; EXECUTE 'DROP TABLE x'$q$);
+--- settings row
+UPDATE settings SET value = '2' WHERE key = 'schema_version';
+--- update by primary key list
+UPDATE plans SET price = 10 WHERE id IN (1, 2, 3);
+--- empty strings become null
+UPDATE users SET phone = NULL WHERE phone = '';
+--- create view
+CREATE VIEW active_users AS SELECT * FROM users WHERE active;
+--- replace view
+CREATE OR REPLACE VIEW active_users AS SELECT id FROM users;
+--- drop and create a view again
+DROP VIEW IF EXISTS active_users;
+CREATE VIEW active_users AS SELECT id FROM users;
+--- materialized view
+CREATE MATERIALIZED VIEW IF NOT EXISTS totals AS SELECT count(*) FROM orders;
+CREATE UNIQUE INDEX ON totals (count);
+--- refresh concurrently
+REFRESH MATERIALIZED VIEW CONCURRENTLY totals;
+--- comment
+COMMENT ON TABLE users IS 'DROP TABLE users; -- never';
+--- comment on a column
+COMMENT ON COLUMN users.email IS 'DELETE with care';
+--- row security on a new table
+CREATE TABLE notes (id int, owner uuid);
+ALTER TABLE notes ENABLE ROW LEVEL SECURITY;
+CREATE POLICY own ON notes FOR DELETE USING (owner = auth.uid());
+--- trigger on a new table
+CREATE TABLE notes (id int, updated_at timestamptz);
+CREATE TRIGGER touch BEFORE UPDATE OR DELETE ON notes FOR EACH ROW EXECUTE FUNCTION touch();
+--- trigger and rule on a new table that are replaced
+CREATE TABLE notes (id int);
+DROP TRIGGER IF EXISTS t ON notes;
+CREATE TRIGGER t AFTER DELETE ON notes FOR EACH ROW EXECUTE FUNCTION f();
+--- grants
+GRANT SELECT, INSERT, UPDATE, DELETE, TRUNCATE ON users TO app;
+--- usage to public
+GRANT USAGE ON SCHEMA app TO PUBLIC;
+--- revoke from public
+REVOKE ALL ON FUNCTION f() FROM PUBLIC;
+--- roles
+CREATE ROLE reader NOLOGIN;
+GRANT reader TO app;
+--- default privileges
+ALTER DEFAULT PRIVILEGES IN SCHEMA app GRANT SELECT ON TABLES TO reader;
+--- extension
+CREATE EXTENSION IF NOT EXISTS pgcrypto WITH SCHEMA extensions;
+--- sequence
+CREATE SEQUENCE IF NOT EXISTS numbers START 100;
+--- new sequence is set
+CREATE SEQUENCE numbers;
+SELECT setval('numbers', 1000);
+--- sequence follows its table
+SELECT setval('users_id_seq', (SELECT max(id) FROM users));
+--- sequence owner column
+ALTER SEQUENCE numbers OWNED BY users.id;
+--- select
+SELECT count(*), max(id), lower(name) FROM users GROUP BY name;
+--- select with a harmless CTE
+WITH x AS (SELECT 1 AS a) SELECT * FROM x;
+--- explain
+EXPLAIN DELETE FROM users;
+--- prepared and not executed
+PREPARE p AS DELETE FROM users;
+DEALLOCATE p;
+--- settings
+SET lock_timeout = '2s';
+SET LOCAL statement_timeout = '1min';
+SET search_path = app, public;
+RESET search_path;
+--- dump preamble
+SET statement_timeout = 0;
+SET client_encoding = 'UTF8';
+SELECT pg_catalog.set_config('search_path', '', false);
+SET check_function_bodies = false;
+--- replication role back to origin
+SET session_replication_role = DEFAULT;
+--- statistics object
+CREATE STATISTICS IF NOT EXISTS s ON a, b FROM users;
+--- analyze
+ANALYZE users;
+--- vacuum
+VACUUM (ANALYZE) users;
+--- publication
+CREATE PUBLICATION p FOR TABLE users;
+--- notify
+NOTIFY schema_changed;
+--- commented out drop
+-- ALTER TABLE users DROP COLUMN legacy;
+/* DROP TABLE users; */
+SELECT 1;
+--- table whose columns are named like dangers
+CREATE TABLE IF NOT EXISTS audit ("drop" text, "delete" text, truncated boolean, on_delete_cascade int);
+--- table named like a danger
+CREATE TABLE IF NOT EXISTS "DROP TABLE users" (a int);
+--- foreign key with actions
+CREATE TABLE IF NOT EXISTS n (a int REFERENCES users ON DELETE CASCADE ON UPDATE SET NULL);
+--- policy for delete on a new table
+CREATE TABLE n (a int);
+CREATE POLICY p ON n FOR DELETE USING (a = 1);
+--- DO with a notice
+DO $$ BEGIN RAISE NOTICE 'DROP TABLE users'; END $$;
+--- DO with a constant EXECUTE that is harmless
+DO $$ BEGIN EXECUTE 'CREATE TABLE IF NOT EXISTS t (a int)'; END $$;
+--- DO with a guarded column
+DO $$ BEGIN IF NOT EXISTS (SELECT 1 FROM information_schema.columns WHERE table_name = 'users' AND column_name = 'a') THEN ALTER TABLE users ADD COLUMN a int; END IF; END $$;
+--- DO with seeds
+DO $$ DECLARE n int; BEGIN SELECT count(*) INTO n FROM countries; IF n = 0 THEN INSERT INTO countries (code) VALUES ('no'); END IF; END $$;
+--- DO that checks and raises
+DO $$ BEGIN IF EXISTS (SELECT 1 FROM users WHERE email IS NULL) THEN RAISE EXCEPTION 'DELETE them first'; END IF; END $$;
+--- DO with an assertion
+DO $$ BEGIN ASSERT (SELECT count(*) FROM users) > 0, 'TRUNCATE'; END $$;
+--- cast and operator
+CREATE CAST (text AS mood) WITH INOUT AS IMPLICIT;
+--- aggregate
+CREATE AGGREGATE total (int) (sfunc = int4pl, stype = int);
+--- text search configuration
+CREATE TEXT SEARCH CONFIGURATION simple_en (COPY = english);
+--- range type
+CREATE TYPE span AS RANGE (subtype = float8);
+--- three part name
+CREATE TABLE IF NOT EXISTS public.notes (id int);
+CREATE INDEX ON notes (id);
+--- quoted names
+CREATE TABLE IF NOT EXISTS "Order" ("Id" int);
+CREATE INDEX "Order_Id" ON "Order" ("Id");
+--- new type dropped
+CREATE TYPE t AS ENUM ('a');
+DROP TYPE t;
+--- new function dropped
+CREATE FUNCTION f() RETURNS int LANGUAGE sql AS 'SELECT 1';
+DROP FUNCTION f();
+--- not null in three steps, third
+ALTER TABLE users VALIDATE CONSTRAINT users_email_not_null;
+--- detach concurrently
+ALTER TABLE events DETACH PARTITION events_2020 CONCURRENTLY;
+--- upsert into a table of this file
+CREATE TABLE kv (k text PRIMARY KEY, v text);
+INSERT INTO kv VALUES ('a', 'b') ON CONFLICT (k) DO UPDATE SET v = excluded.v;
+--- merge insert
+MERGE INTO stock s USING delivery d ON s.id = d.id WHEN NOT MATCHED THEN INSERT (id) VALUES (d.id);
+--- cron job as a string of its own table
+INSERT INTO jobs (command) VALUES ('DELETE FROM sessions');
+--- event log column
+ALTER TABLE users ADD COLUMN IF NOT EXISTS deleted_at timestamptz;
+--- unicode
+CREATE TABLE IF NOT EXISTS "été" ("naïve" text DEFAULT 'DROP TABLE "été"');
+COMMENT ON TABLE "été" IS '漢字 😀';
+--- select of random is no rewrite
+SELECT random(), gen_random_uuid();
+--- volatile default set for later rows
+ALTER TABLE users ALTER COLUMN token SET DEFAULT gen_random_uuid();
+--- volatile default in a new table
+CREATE TABLE t (id uuid DEFAULT gen_random_uuid(), at timestamptz DEFAULT clock_timestamp());
+--- create table in create schema
+CREATE SCHEMA s CREATE TABLE t (a int);
+--- owner of new things
+CREATE TABLE t (a int);
+ALTER TABLE t OWNER TO app;
+CREATE FUNCTION f() RETURNS int LANGUAGE sql AS 'SELECT 1';
+ALTER FUNCTION f() OWNER TO app;
