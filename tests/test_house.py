@@ -30,7 +30,8 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("records",),
     ("project",),
     ("demo",),
-    ("cli", "notebook", "__main__"),
+    ("cli", "notebook"),
+    ("__main__",),
     ("__init__",),
 )
 FLOOR_OF = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
@@ -263,11 +264,11 @@ def test_the_table_names_the_contract() -> None:
 
 def command(words: str) -> tuple[click.Command, list[str]]:
     """Return the command of `safemig <words>` and its arguments."""
-    from safemig.cli import main
+    from safemig.cli import safemig as group
 
     _, verb, *arguments = shlex.split(words.replace("[FILE...]", "").replace("...", "x"))
-    assert isinstance(main, click.Group)
-    found = main.get_command(click.Context(main), verb)
+    assert isinstance(group, click.Group)
+    found = group.get_command(click.Context(group), verb)
     assert found is not None, f"there is no safemig {verb}"
     return found, arguments
 
@@ -296,14 +297,14 @@ def test_each_verb_has_its_method_magic_command_and_runbook(
 
 
 def test_no_magic_command_or_runbook_is_missing_in_the_table() -> None:
-    from safemig.cli import main
+    from safemig.cli import safemig as group
     from safemig.records.papermill_io import runbooks_folder
 
     line, cell = magics()
     table = "\n".join(" ".join(row) for row in VERBS)
     assert {f"%{name}" for name in line if f"`%{name}" not in table} == set()
     assert {f"%%{name}" for name in cell if f"`%%{name}" not in table} == set()
-    assert {name for name in main.commands if f"`safemig {name}" not in README} == set()
+    assert {name for name in group.commands if f"`safemig {name}" not in README} == set()
     assert {path.name for path in runbooks_folder().glob("*.ipynb")} == {row[3].strip("`") for row in VERBS} - {"-"}
 
 

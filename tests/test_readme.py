@@ -68,11 +68,11 @@ def commands() -> list[str]:
 
 @pytest.mark.parametrize("line", commands())
 def test_the_command_exists_with_these_options(line: str) -> None:
-    from safemig.cli import main
+    from safemig.cli import safemig as group
 
     _, verb, *arguments = shlex.split(line.replace("[FILE...]", "").replace('"..."', "description"))
-    assert isinstance(main, click.Group)
-    command = main.get_command(click.Context(main), verb)
+    assert isinstance(group, click.Group)
+    command = group.get_command(click.Context(group), verb)
     assert command is not None
     for argument in arguments:
         if argument.startswith("--"):

@@ -64,6 +64,7 @@ def _verbs(project: Project) -> Any:
     """Yield the verbs of the walk with their parameters, each when the one before is done."""
     yield "generate", {"description": DESCRIPTION}
     yield "review", {}
+    yield "migrate_staging", {}  # staging has it already: it is recorded, not run
     # What a person does after reading the review and the plan: approve exactly this one.
     yield "migrate_prod", {"approve": project.plan().id}
     yield "db_status", {}
