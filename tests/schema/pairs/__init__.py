@@ -4,5 +4,8 @@ from __future__ import annotations
 
 from ..proof import Pair
 from .application import APPLICATION
+from .code import CODE
+from .rarer import RARER
+from .tables import TABLES
 
-PAIRS: tuple[Pair, ...] = (*APPLICATION,)
+PAIRS: tuple[Pair, ...] = (*APPLICATION, *TABLES, *CODE, *RARER)
