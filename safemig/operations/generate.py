@@ -11,7 +11,7 @@ from pathlib import Path
 
 import psycopg
 
-import safemig
+from safemig import __version__
 from safemig.errors import MigrationError
 from safemig.migrations import Migration, new_version, read_migrations, slug, write_new
 from safemig.operations.databases import open_environment, schema_of
@@ -211,7 +211,7 @@ def _head(
         f"-- {title}",
         "--",
         f"-- Source:    {source.environment} (database {_plain(source.database)}, PostgreSQL {source.server_version})",
-        f"-- Generated: {datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ} by safemig {safemig.__version__}",
+        f"-- Generated: {datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ} by safemig {__version__}",
         f"-- Base:      {len(migrations)} migrations, checksum {checksum}",
         f"-- Proof:     {_plain(proof.words)}",
         *(f"--            {_plain(line)}" for line in proof.remaining),
