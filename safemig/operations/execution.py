@@ -7,8 +7,6 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
-import psycopg
-
 from safemig.errors import MigrationError
 from safemig.migrations import Migration
 from safemig.postgres.connect import Connection
@@ -169,14 +167,6 @@ def observe_steps(connection: Connection, steps: Sequence[Step], *, listen: List
         if listen:
             listen(observed)
         yield observed
-
-
-def words_of(error: psycopg.Error) -> str:
-    """Return an error as PostgreSQL says it: message, detail and hint in one line, with its SQLSTATE."""
-    diagnostic = error.diag
-    parts = (diagnostic.message_primary or str(error), diagnostic.message_detail, diagnostic.message_hint)
-    text = " · ".join(" ".join(part.split()) for part in parts if part)
-    return f"{text} ({error.sqlstate})" if error.sqlstate else text
 
 
 def _counts_rows(status: str | None) -> bool:

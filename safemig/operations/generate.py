@@ -15,10 +15,10 @@ from safemig import __version__
 from safemig.errors import MigrationError
 from safemig.migrations import Migration, new_version, read_migrations, slug, write_new
 from safemig.operations.databases import open_environment, schema_of
-from safemig.operations.execution import NO_TRANSACTION, words_of
+from safemig.operations.execution import NO_TRANSACTION
 from safemig.operations.plan import identify
 from safemig.operations.shadow import Shadow, open_shadow
-from safemig.postgres.connect import read_target
+from safemig.postgres.connect import read_target, words_of
 from safemig.postgres.dump import dump_schema
 from safemig.results import Check, Generated, Target
 from safemig.schema import Schema, SchemaDiff, Statement, compare, script

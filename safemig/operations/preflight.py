@@ -6,12 +6,14 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import psycopg
+
 from safemig.errors import SafemigError, UnreachableError
 from safemig.operations.databases import open_environment, standing_of
 from safemig.operations.execution import plan_files
 from safemig.postgres import activity
 from safemig.postgres.activity import ask
-from safemig.postgres.connect import Connection
+from safemig.postgres.connect import Connection, words_of
 from safemig.postgres.programs import client_programs, server_programs
 from safemig.results import Check, CheckState, Preflight
 from safemig.settings import PRODUCTION, Settings
@@ -47,6 +49,8 @@ def _answered(name: str, question: _Question, settings: Settings, connection: Co
     except SafemigError as error:
         where = f" ({error.where})" if error.where else ""
         return Check(name, "failed", f"{error.what}{where}", fix=error.next or "")
+    except psycopg.Error as error:  # mostly: permission denied
+        return Check(name, "failed", words_of(error), fix="deploy as the owner of the database")
 
 
 def _primary(_: Settings, connection: Connection) -> Check:

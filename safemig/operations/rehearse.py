@@ -16,10 +16,10 @@ from safemig.migrations import write_new
 from safemig.operations import rollback_script
 from safemig.operations.backup_prod import backup_prod, mark_verified
 from safemig.operations.databases import open_environment, schema_of
-from safemig.operations.execution import Segment, observe_steps, words_of
+from safemig.operations.execution import Segment, observe_steps
 from safemig.operations.plan import Situation, assess
 from safemig.operations.validation import BOOKKEEPING
-from safemig.postgres.connect import Connection, connect
+from safemig.postgres.connect import Connection, connect, words_of
 from safemig.postgres.copies import restore_copy, start_server_like
 from safemig.postgres.dump import content_of
 from safemig.postgres.history import make_history

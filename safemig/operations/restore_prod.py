@@ -13,9 +13,8 @@ from safemig.errors import BackupError, DeploymentFailedError, RefusedError, Too
 from safemig.operations.approval import Ask, approve
 from safemig.operations.backup_prod import find_backup
 from safemig.operations.databases import open_environment
-from safemig.operations.execution import words_of
 from safemig.operations.plan import identify
-from safemig.postgres.connect import Connection, connect, read_target
+from safemig.postgres.connect import Connection, connect, read_target, words_of
 from safemig.postgres.dump import content_of, read_back
 from safemig.postgres.programs import client_programs
 from safemig.postgres.tools import run_psql
@@ -29,7 +28,10 @@ WHERE datname = current_database()
 SETTINGS_OF_DATABASE = """
 SELECT format('ALTER %%s %%I SET %%I TO ', CASE WHEN setrole = 0 THEN 'DATABASE'
               ELSE format('ROLE %%I IN DATABASE', setrole::regrole::text) END, %(new)s::text, split_part(entry, '=', 1))
-       || substr(entry, strpos(entry, '=') + 1)
+       -- a list, such as search_path, is kept as it was written; anything else as a bare value (as in pg_dump's dumputils.c)
+       || CASE WHEN split_part(entry, '=', 1) IN ('search_path', 'temp_tablespaces', 'session_preload_libraries',
+               'shared_preload_libraries', 'local_preload_libraries', 'unix_socket_directories')
+          THEN substr(entry, strpos(entry, '=') + 1) ELSE quote_literal(substr(entry, strpos(entry, '=') + 1)) END
 FROM pg_db_role_setting s, unnest(setconfig) AS entry
 WHERE setdatabase = (SELECT oid FROM pg_database WHERE datname = %(old)s)
 """

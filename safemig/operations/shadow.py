@@ -13,8 +13,8 @@ import psycopg
 from safemig.errors import MigrationError
 from safemig.migrations import Migration
 from safemig.operations.databases import schema_of
-from safemig.operations.execution import plan_files, run_steps, words_of
-from safemig.postgres.connect import Connection, connect
+from safemig.operations.execution import plan_files, run_steps
+from safemig.postgres.connect import Connection, connect, words_of
 from safemig.postgres.copies import start_server_like
 from safemig.postgres.server import ThrowawayServer
 from safemig.schema import Schema

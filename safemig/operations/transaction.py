@@ -13,9 +13,9 @@ from psycopg import errors as pg
 from tenacity import RetryError, Retrying, retry_if_exception_type, stop_after_attempt, stop_after_delay, wait_random
 
 from safemig.errors import DeploymentFailedError, OutcomeUnknownError, RefusedError, UnreachableError
-from safemig.operations.execution import Listener, Segment, run_steps, words_of
+from safemig.operations.execution import Listener, Segment, run_steps
 from safemig.postgres import activity
-from safemig.postgres.connect import Connection, connect, require_primary, set_session
+from safemig.postgres.connect import Connection, connect, require_primary, set_session, words_of
 from safemig.postgres.history import deployment_exists
 from safemig.results import Step
 from safemig.settings import Settings

@@ -10,9 +10,8 @@ from psycopg import sql
 
 from safemig.errors import DeploymentFailedError
 from safemig.operations.databases import schema_of
-from safemig.operations.execution import words_of
 from safemig.postgres import activity
-from safemig.postgres.connect import Connection
+from safemig.postgres.connect import Connection, words_of
 from safemig.results import Check, RowChange, TableContent
 from safemig.schema import Schema, compare
 from safemig.settings import Settings

@@ -122,6 +122,14 @@ def set_session(connection: Connection, **settings: str | int) -> None:
         connection.execute(sql.SQL("SET {} = {}").format(sql.Identifier(name), sql.Literal(str(value))))
 
 
+def words_of(error: psycopg.Error) -> str:
+    """Return an error as PostgreSQL says it: message, detail and hint in one line, with its SQLSTATE."""
+    diagnostic = error.diag
+    parts = (diagnostic.message_primary or str(error), diagnostic.message_detail, diagnostic.message_hint)
+    text = " · ".join(" ".join(part.split()) for part in parts if part)
+    return f"{text} ({error.sqlstate})" if error.sqlstate else text
+
+
 def _explained(error: psycopg.Error, conninfo: str, name: str) -> UnreachableError:
     words = " ".join(redacted(str(error), conninfo).split()).removeprefix("connection failed: ")
     lowered = words.lower()

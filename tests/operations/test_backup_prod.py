@@ -8,6 +8,7 @@ import os
 import resource
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import psycopg
@@ -168,16 +169,16 @@ def test_a_folder_that_cannot_be_made_is_said(shop: Shop) -> None:
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to become a user who may not write there")
-def test_a_folder_that_cannot_be_written_is_said(shop: Shop, tmp_path: Path) -> None:
-    shop.backups.mkdir()
-    for folder in (shop.backups.parent, tmp_path, *tmp_path.parents[:2]):
-        folder.chmod(0o755)
+def test_a_folder_that_cannot_be_written_is_said() -> None:
+    folder = Path(tempfile.mkdtemp())
+    folder.chmod(0o755)
     code = (
         "import os, sys; from pathlib import Path; import safemig.operations.backup_prod as b;"
         "os.setgroups([]); os.setgid(65534); os.setuid(65534);"
-        f"b._prepared(Path({str(shop.backups)!r}))"
+        f"b._prepared(Path({str(folder)!r}))"
     )
     answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    folder.rmdir()
     assert "the folder for backups cannot be written" in answer.stderr
 
 

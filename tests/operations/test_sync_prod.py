@@ -1,0 +1,60 @@
+"""sync_prod: only for a production without a single row."""
+
+from __future__ import annotations
+
+import pytest
+
+from safemig.errors import RefusedError
+from tests.operations.conftest import Shop
+
+
+def _approved(shop: Shop) -> str:
+    with pytest.raises(RefusedError, match="is not approved") as caught:
+        shop.project.sync_prod()
+    return str(caught.value.next).split("--approve ")[1].split()[0]
+
+
+def test_a_production_with_rows_is_refused_and_the_tables_named(shop: Shop) -> None:
+    before = shop.state()
+    with pytest.raises(RefusedError, match=r"holds data in 2 tables: public\.orders, public\.users"):
+        shop.project.sync_prod()
+    assert shop.state() == before
+
+
+def test_one_row_is_enough(shop: Shop) -> None:
+    shop.on(shop.production, "DELETE FROM orders; DELETE FROM users WHERE id > 1")
+    with pytest.raises(RefusedError, match=r"holds data in 1 tables: public\.users"):
+        shop.project.sync_prod()
+
+
+def test_an_empty_production_gets_the_schema_and_the_history_of_staging(shop: Shop) -> None:
+    shop.on(shop.production, "DELETE FROM orders; DELETE FROM users; CREATE TABLE forgotten (id int)")
+    shop.write(
+        "20260102000000_second.sql",
+        "ALTER TABLE users DROP COLUMN legacy; CREATE TABLE IF NOT EXISTS notes (id int PRIMARY KEY);",
+    )
+    shop.project.migrate_staging()
+    done = shop.project.sync_prod(approve=_approved(shop))
+    assert done.verdict == "SYNCED"
+    assert shop.project.schema_diff("production", "staging").is_empty
+    assert done.backup is not None
+    assert done.backup.is_file()
+    assert shop.project.plan().migrations == ()
+    assert shop.project.sync_prod().verdict == "NOTHING TO SYNC"
+
+
+def test_a_row_that_comes_between_stops_it(shop: Shop) -> None:
+    shop.on(shop.production, "DELETE FROM orders; DELETE FROM users; CREATE TABLE forgotten (id int)")
+    for url in (shop.production, shop.staging):
+        shop.on(
+            url,
+            """
+            CREATE FUNCTION sneak() RETURNS event_trigger LANGUAGE plpgsql AS $$ BEGIN
+              INSERT INTO users VALUES (1, 'a', 'b'); END $$;
+            CREATE EVENT TRIGGER sneak ON sql_drop WHEN TAG IN ('DROP TABLE') EXECUTE FUNCTION sneak();
+            """,
+        )
+    before = shop.state()
+    with pytest.raises(RefusedError, match=r"holds data in 1 tables: public\.users"):
+        shop.project.sync_prod(approve=_approved(shop))
+    assert shop.state() == before
