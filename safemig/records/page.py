@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,7 +15,10 @@ def draw_page(notebook: Any, facts: Mapping[str, Any]) -> str:
     from markupsafe import Markup
     from nbconvert import HTMLExporter
 
-    body, _ = HTMLExporter(template_name="basic").from_notebook_node(_shown(notebook))  # type: ignore[no-untyped-call]
+    with warnings.catch_warnings():
+        # nbconvert warns of an output that has no HTML form; the notebook beside the page has it.
+        warnings.simplefilter("ignore")
+        body, _ = HTMLExporter(template_name="basic").from_notebook_node(_shown(notebook))  # type: ignore[no-untyped-call]
     environment = Environment(
         loader=PackageLoader("safemig.records"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )

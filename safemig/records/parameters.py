@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from safemig.errors import SettingsError
-from safemig.settings import holds_password
 
 TAG = "parameters"
+
+# user:password@ in a URL, and password= in a URL's query or a connection string; a migration's description may well
+# speak of passwords.
+_PASSWORD = re.compile(r"://[^\s/@]*:[^\s/@]+@|password\s*=\s*\S", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,9 +66,7 @@ def check_parameters(verb: str, given: Mapping[str, Any], known: Mapping[str, Pa
 
 
 def _refuse_secret(verb: str, name: str, text: str) -> None:
-    # Only what has the look of a connection string is parsed as one; a migration's description may say "password".
-    looks_like_one = "://" in text or "=" in text
-    if looks_like_one and holds_password(text):
+    if _PASSWORD.search(text):
         raise SettingsError(
             f'the parameter "{name}" holds a password; it would be written into the record',
             where=f"runbooks/{verb}.ipynb",

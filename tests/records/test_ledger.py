@@ -1,0 +1,209 @@
+"""The ledger names whatever was done to records or to itself after they were sealed."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from safemig.records import ledger, read_archive
+from safemig.records.names import RecordName, parse_name
+
+
+def record(home: Path, i: int) -> Path:
+    """Write and seal a small record."""
+    home.mkdir(parents=True, exist_ok=True)
+    notebook = home / f"20261122T2009{i:02}Z-production-migrate_prod-DEPLOYED.ipynb"
+    notebook.write_text(json.dumps({"cells": [], "number": i}))
+    page = notebook.with_suffix(".html")
+    page.write_text(f"<p>{i}</p>")
+    facts = {
+        "act": "migrate_prod",
+        "by": "dana",
+        "started": f"2026-11-22T20:09:{i:02}Z",
+        "finished": "2026-11-22T20:10:04Z",
+    }
+    ledger.seal(home, notebook, page, facts)
+    return notebook
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    """A folder with four sealed records."""
+    folder = tmp_path / "records" / "production"
+    for i in range(1, 5):
+        record(folder, i)
+    return folder
+
+
+def notebooks(home: Path) -> list[Path]:
+    return sorted(home.glob("*.ipynb"))
+
+
+def edit_a_cell(home: Path) -> None:
+    notebooks(home)[1].write_text(json.dumps({"cells": [{"source": "nothing happened"}]}))
+
+
+def edit_a_page(home: Path) -> None:
+    notebooks(home)[1].with_suffix(".html").write_text("<p>nothing happened</p>")
+
+
+def remove_a_record(home: Path) -> None:
+    notebooks(home)[1].unlink()
+    notebooks(home)[1].with_suffix(".html")
+
+
+def swap_two_records(home: Path) -> None:
+    one, two = notebooks(home)[1:3]
+    first, second = one.read_bytes(), two.read_bytes()
+    one.write_bytes(second)
+    two.write_bytes(first)
+
+
+def rewrite(home: Path, change: Callable[[list[str]], list[str]]) -> None:
+    file = home / ledger.FILE
+    lines = change(file.read_text().splitlines())
+    file.write_text("\n".join(lines) + "\n")
+
+
+def edit_a_line(home: Path) -> None:
+    rewrite(home, lambda lines: [line.replace("dana", "someone") if i == 1 else line for i, line in enumerate(lines)])
+
+
+def edit_a_line_and_its_hash(home: Path) -> None:
+    def change(lines: list[str]) -> list[str]:
+        facts = json.loads(lines[1]) | {"by": "someone"}
+        facts["hash"] = ledger.hash_of(facts)
+        return [lines[0], json.dumps(facts), *lines[2:]]
+
+    rewrite(home, change)
+
+
+def remove_a_line(home: Path) -> None:
+    rewrite(home, lambda lines: [lines[0], *lines[2:]])
+
+
+def remove_the_last_line(home: Path) -> None:
+    rewrite(home, lambda lines: lines[:-1])
+
+
+def move_a_line(home: Path) -> None:
+    rewrite(home, lambda lines: [lines[0], lines[2], lines[1], lines[3]])
+
+
+def damage_a_line(home: Path) -> None:
+    rewrite(home, lambda lines: [lines[0], lines[1][:40], *lines[2:]])
+
+
+def add_a_record(home: Path) -> None:
+    (home / "20261122T200902Z-production-rollback_prod-DEPLOYED.ipynb").write_text("{}")
+
+
+@pytest.mark.parametrize(
+    ("deed", "found"),
+    [
+        (edit_a_cell, "200902Z-production-migrate_prod-DEPLOYED.ipynb was edited since it was sealed"),
+        (edit_a_page, "200902Z-production-migrate_prod-DEPLOYED.html was edited since it was sealed"),
+        (remove_a_record, "200902Z-production-migrate_prod-DEPLOYED.ipynb is missing"),
+        (swap_two_records, "(it holds the content of 20261122T200903Z-production-migrate_prod-DEPLOYED.ipynb)"),
+        (edit_a_line, "line 2 of the ledger (20261122T200902Z-production-migrate_prod-DEPLOYED) was edited"),
+        (edit_a_line_and_its_hash, "a line was removed, added or moved before line 3"),
+        (remove_a_line, "a line was removed, added or moved before line 2"),
+        (remove_the_last_line, "200904Z-production-migrate_prod-DEPLOYED.ipynb is not in the ledger"),
+        (move_a_line, "a line was removed, added or moved before line 2"),
+        (damage_a_line, "line 2 of the ledger is damaged"),
+        (add_a_record, "200902Z-production-rollback_prod-DEPLOYED.ipynb is not in the ledger"),
+    ],
+)
+def test_a_deed_is_found_and_named(home: Path, deed: Callable[[Path], None], found: str) -> None:
+    assert read_archive(home.parent, verify=True).problems == ()
+    deed(home)
+    problems = read_archive(home.parent, verify=True).problems
+    assert any(found in problem for problem in problems), problems
+
+
+def test_untouched_records_are_not_accused(home: Path) -> None:
+    edit_a_cell(home)
+    archive = read_archive(home.parent, verify=True)
+    assert len(archive.problems) == 1
+    assert [each.integrity for each in archive.records] == ["sealed", "sealed", "edited", "sealed"]
+
+
+def test_a_missing_record_is_still_listed(home: Path) -> None:
+    remove_a_record(home)
+    assert [each.integrity for each in read_archive(home.parent).records].count("missing") == 1
+
+
+def test_a_line_torn_by_a_crash_does_not_swallow_the_next(home: Path) -> None:
+    file = home / ledger.FILE
+    file.write_bytes(file.read_bytes()[:-20])
+    record(home, 5)
+    entries, problems = ledger.read(home)
+    assert [entry.record[13:15] for entry in entries] == ["01", "02", "03", "05"]
+    assert problems == ["production: line 4 of the ledger is damaged"]
+
+
+def test_many_processes_seal_into_one_unbroken_chain(tmp_path: Path) -> None:
+    home = tmp_path / "records" / "production"
+    home.mkdir(parents=True)
+    code = (
+        "import sys; sys.path.insert(0, sys.argv[1])\n"
+        "from pathlib import Path\nfrom test_ledger import record\n"
+        "for i in range(5): record(Path(sys.argv[2]), int(sys.argv[3]) * 5 + i)\n"
+    )
+    here = str(Path(__file__).parent)
+    processes = [subprocess.Popen([sys.executable, "-c", code, here, str(home), str(i)]) for i in range(4)]
+    assert [process.wait(timeout=60) for process in processes] == [0] * 4
+    assert len(ledger.read(home)[0]) == 20
+    assert ledger.verify(home) == []
+
+
+def test_the_last_hash_tells_when_the_newest_lines_were_cut_off_with_their_records(home: Path) -> None:
+    kept_elsewhere = ledger.last_hash(home)
+    newest = notebooks(home)[-1]
+    newest.unlink()
+    newest.with_suffix(".html").unlink()
+    remove_the_last_line(home)
+    assert ledger.verify(home) == []
+    assert ledger.last_hash(home) != kept_elsewhere
+
+
+def test_a_thousand_records_open_within_a_second(tmp_path: Path) -> None:
+    home = tmp_path / "records" / "production"
+    home.mkdir(parents=True)
+    previous, lines = ledger.FIRST, []
+    for i in range(1000):
+        name = f"20261122T{i // 60 // 60:02}{i // 60 % 60:02}{i % 60:02}Z-production-migrate_prod-DEPLOYED"
+        (home / f"{name}.ipynb").write_text("{}" * 2000)
+        facts = {"record": name, "by": "dana", "ipynb_sha256": "", "html_sha256": "", "previous": previous}
+        previous = facts["hash"] = ledger.hash_of(facts)
+        lines.append(json.dumps(facts))
+    (home / ledger.FILE).write_text("\n".join(lines) + "\n")
+    began = time.process_time()
+    archive = read_archive(home.parent)
+    text = archive.render("html")
+    assert time.process_time() - began < 1
+    assert len(archive.records) == 1000
+    assert "1,000 records" in text
+
+
+@pytest.mark.parametrize(
+    "stem",
+    ["20261122T200904Z-production-migrate_prod-DEPLOYED", "20261122T200904Z-prod-eu-1-backup_prod-BACKED-UP"],
+)
+def test_a_name_is_read_back_as_it_was_made(stem: str) -> None:
+    name = parse_name(stem)
+    assert isinstance(name, RecordName)
+    assert name.stem == stem
+    assert parse_name("notes") is None
+    assert parse_name("20261322T200904Z-production-migrate_prod-DEPLOYED") is None
+
+
+def test_a_folder_without_records_is_an_empty_archive(tmp_path: Path) -> None:
+    assert read_archive(tmp_path / "records", verify=True).records == ()
+    assert list(tmp_path.iterdir()) == [], "reading writes nothing"
