@@ -7,7 +7,7 @@ cell too. What has no result of ours is INCOMPLETE.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from safemig import errors
@@ -47,11 +47,15 @@ class RecordedResult:
 
 @dataclass(frozen=True, slots=True)
 class RecordedError:
-    """The error that ended the run: its lines as they were shown, and the exit code that it stands for."""
+    """The error that ended the run: its lines as they were shown, and the exit code that it stands for.
+
+    `result` is what the failing cell showed before: the checks, the review that the error stands on.
+    """
 
     name: str
     exit_code: int
     lines: tuple[str, ...]
+    result: RecordedResult | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,11 +92,12 @@ def read_outcome(verb: str, notebook: Any, *, ended: bool = True) -> Outcome:
         began = cell.get("execution_count") is not None or bool(cell.get("outputs"))
         all_ran = all_ran and began
         may_have_changed = may_have_changed or (began and CHANGES in cell.metadata.get("tags", []))
+        shown: list[RecordedResult] = []
         for output in cell.get("outputs", []):
             if output.output_type == "error" and error is None:
-                error = _error(output, may_have_changed)
-            else:
-                results += _results(output)
+                error = replace(_error(output, may_have_changed), result=next(reversed(shown), None))
+            shown += _results(output)
+        results += shown
     answer = next((each for each in reversed(results) if each.kind == _ANSWERS.get(verb)), None)
     if error is not None:
         return Outcome(_error_word(error, answer), error.exit_code, tuple(results), error)

@@ -44,9 +44,11 @@ class RecordRun:
 
     @property
     def answer(self) -> RecordedResult | None:
-        """The result that answers the verb; where it did not come to that, the last one there is."""
+        """The result that answers the verb; where an error ended the run, what that one stands on, if anything."""
+        if self.error is not None:
+            return self.error.result
         kind = answer_of(self.verb)
-        return next((each for each in reversed(self.results) if each.kind == kind), next(reversed(self.results), None))
+        return next((each for each in reversed(self.results) if each.kind == kind), None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,16 +19,16 @@ def build(result: Backup) -> Document:
     verified, tone = VERIFIED[result.verified]
     files = Table(
         "Files",
-        ("Backup", "File", "Size", "sha256"),
+        ("Backup", "Size", "sha256", "File"),
         (
-            ("full", Mono(str(result.full.path)), numbers.size(result.full.size_bytes), Mono(result.full.sha256[:16])),
+            ("full", numbers.size(result.full.size_bytes), Mono(result.full.sha256[:16]), Mono(str(result.full.path))),
             (
                 "schema",
-                Mono(str(result.schema.path)),
                 numbers.size(result.schema.size_bytes),
                 Mono(result.schema.sha256[:16]),
+                Mono(str(result.schema.path)),
             ),
-            ("manifest", Mono(str(result.manifest)), numbers.NOTHING, numbers.NOTHING),
+            ("manifest", numbers.NOTHING, numbers.NOTHING, Mono(str(result.manifest))),
         ),
         frozenset({"Size"}),
     )
