@@ -33,7 +33,10 @@ SELECT c.oid::int8, {_NAME}, c.relkind::text, c.reltuples::float8,
             WHEN c.relkind IN ('r', 'm') THEN pg_total_relation_size(c.oid) ELSE 0 END,
        (SELECT CASE WHEN pn.nspname = 'public' THEN p.relname ELSE pn.nspname || '.' || p.relname END
         FROM pg_inherits i JOIN pg_class p ON p.oid = i.inhparent JOIN pg_namespace pn ON pn.oid = p.relnamespace
-        WHERE i.inhrelid = c.oid ORDER BY i.inhseqno LIMIT 1)
+        WHERE i.inhrelid = c.oid ORDER BY i.inhseqno LIMIT 1),
+       (SELECT CASE WHEN dn.nspname = 'public' THEN d.relname ELSE dn.nspname || '.' || d.relname END
+        FROM pg_partitioned_table t JOIN pg_class d ON d.oid = t.partdefid JOIN pg_namespace dn ON dn.oid = d.relnamespace
+        WHERE t.partrelid = c.oid)
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE c.relkind IN ('r', 'p', 'm', 'f') AND c.relpersistence <> 't' AND {_OURS}
 """
@@ -145,10 +148,11 @@ def read_target_facts(connection: psycopg.Connection[Any], name: str) -> TargetF
             not_null_checks=_not_null_columns(constraints[relation]),
             is_partitioned=kind == "p",
             parent=parent,
+            default_partition=default,
             dependents=tuple(dependents[relation]),
             kind=_KINDS[kind],
         )
-        for relation, dotted, kind, estimate, size, parent in rows(RELATIONS)
+        for relation, dotted, kind, estimate, size, parent, default in rows(RELATIONS)
     }
     return TargetFacts(
         server_version_num=version,

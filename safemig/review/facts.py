@@ -60,6 +60,7 @@ class TableFacts:
     not_null_checks: frozenset[str] = frozenset()  # columns with a validated CHECK (column IS NOT NULL)
     is_partitioned: bool = False
     parent: str | None = None
+    default_partition: str | None = None
     dependents: tuple[str, ...] = ()  # views, foreign keys and rules that need this table, in words
     kind: str = "table"  # table, view, materialized view, foreign table, sequence
 

@@ -32,6 +32,12 @@ COMMAND_LOCKS: dict[str, LockMode] = {
     "AT_AttachPartition": LockMode.SHARE_UPDATE_EXCLUSIVE,
     "AT_DetachPartitionFinalize": LockMode.SHARE_UPDATE_EXCLUSIVE,
 }
+# What ALTER TABLE hands down to partitions and children, with the same lock on each.
+_RECURSING = frozenset(
+    f"AT_{command}"
+    for command in ("AddColumn", "DropColumn", "AlterColumnType", "SetNotNull", "DropNotNull", "ColumnDefault", "AddConstraint",
+                    "DropConstraint", "ValidateConstraint", "SetStorage", "SetStatistics", "DropExpression", "SetExpression")
+)  # fmt: skip
 _Take = Callable[[Name, LockMode], None]
 _LOCK_TABLE_MODES = (None, *LockMode)  # LockStmt.mode counts from 1 as PostgreSQL's LOCKMODE does
 
@@ -64,16 +70,29 @@ def locks(tree: Tree, world: World) -> dict[Name, LockMode]:
             for item in body.get("cmds", ()):
                 command = item.get("AlterTableCmd", {})
                 take(target, command_lock(command))
+                if command.get("subtype") in _RECURSING and body.get("relation", {}).get("inh"):
+                    for child in _children(world, world.resolve(target)):
+                        take(child, command_lock(command))
                 _of_command(command, world.resolve(target), world, take)
     elif kind == "CreateStmt":
         for parent in body.get("inhRelations", ()):
             partition = bool(body.get("partbound"))
             mode = LockMode.ACCESS_EXCLUSIVE if partition else LockMode.SHARE_UPDATE_EXCLUSIVE
             take(names.of_range(parent.get("RangeVar")), mode)
+            if partition:
+                _default_partition(world, names.of_range(parent.get("RangeVar")), take)
         for name in _references(body):
             take(name, LockMode.SHARE_ROW_EXCLUSIVE)
     elif kind == "IndexStmt":
         take(target, LockMode.SHARE_UPDATE_EXCLUSIVE if body.get("concurrent") else LockMode.SHARE)
+        for child in _children(world, world.resolve(target)) if body.get("relation", {}).get("inh") else ():
+            take(child, LockMode.SHARE)
+    elif kind == "CreateStatsStmt":
+        for item in body.get("relations", ()):
+            take(names.of_range(item.get("RangeVar")), LockMode.SHARE_UPDATE_EXCLUSIVE)
+    elif kind == "AlterDomainStmt":
+        for name in _users_of_domain(body, world):
+            take(name, LockMode.SHARE)
     elif kind == "DropStmt":
         _of_drop(body, world, take)
     elif kind == "RenameStmt":
@@ -90,7 +109,9 @@ def locks(tree: Tree, world: World) -> dict[Name, LockMode]:
         take(names.of_range(body.get("table")), LockMode.ACCESS_EXCLUSIVE)
     elif kind == "TruncateStmt":
         for item in body.get("relations", ()):
-            take(names.of_range(item.get("RangeVar")), LockMode.ACCESS_EXCLUSIVE)
+            name = names.of_range(item.get("RangeVar"))
+            for one in (name, *_children(world, world.resolve(name))):
+                take(one, LockMode.ACCESS_EXCLUSIVE)
     elif kind == "LockStmt":
         mode_taken = _LOCK_TABLE_MODES[int(body.get("mode", 8))] or LockMode.ACCESS_EXCLUSIVE
         for item in body.get("relations", ()):
@@ -130,11 +151,13 @@ def _of_command(command: Tree, table: Name, world: World, take: _Take) -> None:
         take(name, LockMode.SHARE_ROW_EXCLUSIVE)
     if subtype == "AT_AttachPartition":
         take(names.of_range(definition.get("name")), LockMode.ACCESS_EXCLUSIVE)
+        _default_partition(world, table, take)
     elif subtype == "AT_DetachPartition":
         concurrent = bool(definition.get("concurrent"))
         take(table, LockMode.SHARE_UPDATE_EXCLUSIVE if concurrent else LockMode.ACCESS_EXCLUSIVE)
         if not concurrent:
             take(names.of_range(definition.get("name")), LockMode.ACCESS_EXCLUSIVE)
+            _default_partition(world, table, take)
     elif subtype == "AT_DropConstraint":
         known = world.tables.get(table)
         constraint = known.facts.constraints.get(command.get("name", "")) if known and known.facts else None
@@ -156,6 +179,13 @@ def _of_drop(body: Tree, world: World, take: _Take) -> None:
                     take(world.named(constraint.references), LockMode.ACCESS_EXCLUSIVE)
             if known and known.parent:
                 take(known.parent, LockMode.ACCESS_EXCLUSIVE)
+                _default_partition(world, known.parent, take)
+            for child in _children(world, world.resolve(name)):
+                take(child, LockMode.ACCESS_EXCLUSIVE)
+            if body.get("behavior") == "DROP_CASCADE" and known and known.facts:
+                for words in known.facts.dependents:  # "materialized view totals", "foreign key k of orders"
+                    if not words.startswith("view "):
+                        take(world.named(words.rsplit(" ", 1)[-1].replace('"', "")), LockMode.ACCESS_EXCLUSIVE)
         elif kind == "OBJECT_INDEX":
             owner = world.indexes.get(world.resolve(name))
             if owner:
@@ -164,6 +194,39 @@ def _of_drop(body: Tree, world: World, take: _Take) -> None:
         elif kind in ("OBJECT_TRIGGER", "OBJECT_POLICY", "OBJECT_RULE"):
             parts = strings(item.get("List", {}).get("items"))
             take(names.of_parts(parts[:-1]), LockMode.ACCESS_EXCLUSIVE)
+
+
+def _children(world: World, parent: Name) -> list[Name]:
+    """Return the partitions and children of a table, theirs too."""
+    found: list[Name] = []
+    pending = [parent]
+    while pending:
+        above = pending.pop()
+        below = [name for name, table in world.tables.items() if table.parent and world.resolve(table.parent) == above]
+        fresh = [name for name in below if name not in found]
+        found.extend(fresh)
+        pending.extend(fresh)
+    return found
+
+
+def _default_partition(world: World, parent: Name, take: _Take) -> None:
+    """The DEFAULT partition's bounds change with every other partition's."""
+    known = world.tables.get(world.resolve(parent))
+    if known and known.facts and known.facts.default_partition:
+        take(world.named(known.facts.default_partition), LockMode.ACCESS_EXCLUSIVE)
+
+
+def _users_of_domain(body: Tree, world: World) -> list[Name]:
+    """Return the tables with a column of the domain, where the change reads them."""
+    checks = body.get("subtype") in ("C", "O", "V") and not (body.get("def") or {}).get("Constraint", {}).get("skip_validation")
+    if not checks:
+        return []
+    domain = str(names.of_strings(body.get("typeName")))
+    return [
+        name
+        for name, table in world.tables.items()
+        if not table.is_partitioned and any(column.type == domain for column in table.columns.values())
+    ]
 
 
 def _references(tree: Tree) -> list[Name]:
