@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Literal
 
-from safemig.schema.actions import Action, build_actions
+from safemig.schema.action import Action
+from safemig.schema.actions import build_actions
 from safemig.schema.difference import Change, SchemaDiff, Statement
+from safemig.schema.edges import named_in_bodies
 from safemig.schema.kinds.base import Step
 from safemig.schema.model import Id, Schema
 from safemig.schema.order import blocked_by, ordered
@@ -36,11 +38,27 @@ def _statements(plan: Plan) -> tuple[tuple[Statement, ...], list[str]]:
     actions, warnings = ordered(build_actions(plan))
     blocked = blocked_by(actions)
     found = []
+    if _needs_unchecked_bodies(plan, actions):
+        found.append(_UNCHECKED)
     for action in actions:
         for step in action.steps:
             for one in step.online if plan.online and step.online is not None else (step,):
                 found.append(_statement(action, one, step, blocked))
     return tuple(found), warnings
+
+
+_UNCHECKED = Statement(
+    sql="SET check_function_bodies = off", reverse_sql=None, objects=(), destructive=False,
+    why="some functions name each other, so not all can be checked as they are made", rule=None, transactional=True,
+    lock=None, rewrites=False,
+)
+
+
+def _needs_unchecked_bodies(plan: Plan, actions: list[Action]) -> bool:
+    place = {action: number for number, action in enumerate(actions)}
+    return any(
+        place[other] > place[action] for action, named in named_in_bodies(plan, actions) for other in named
+    )
 
 
 def _statement(action: Action, step: Step, whole: Step, blocked: Mapping[Action, str]) -> Statement:

@@ -41,6 +41,8 @@ def normalise(dump: str) -> tuple[str, ...]:
         ]
         place = "" if header["schema"] == "-" else f"{header['schema']}."
         title = f"-- {header['type']} {place}{header['name']}"
+        if lines == ["-- *not* creating schema, since initdb creates it"]:
+            continue
         entries.append("\n".join([title, *under, *lines]))
     return tuple(sorted(entries))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import heapq
 from collections.abc import Iterable
 
-from safemig.schema.actions import Action
+from safemig.schema.action import Action
 
 
 def ordered(actions: Iterable[Action]) -> tuple[list[Action], list[str]]:

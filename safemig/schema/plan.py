@@ -30,6 +30,9 @@ class Plan:
         self.added = {item for item in target.facts if item not in base.facts}
         self.removed = {item for item in base.facts if item not in target.facts}
         self.changed = {item for item, fact in target.facts.items() if item in base.facts and base.facts[item] != fact}
+        for item in [item for item in self.added | self.changed if _is_leftover(item, target)]:
+            self.added.discard(item)  # pg_dump does not write it either
+            self.changed.discard(item)
         self.replaced: set[Id] = set()
         self.swapped: set[Id] = set()
         self.retyped: set[Id] = set()
@@ -46,8 +49,12 @@ class Plan:
 
     def _decide(self) -> None:
         """Repeat until nothing more is found: what cannot be altered is replaced, and so is what stands on it."""
+        for item in sorted(self.removed):
+            for inner in self._inner(item):
+                if inner in self.target.facts:  # of something else by the same name
+                    self._replace(inner)
         for item in sorted(self.changed):
-            if not self._alters(item):
+            if item not in self.replaced and not self._alters(item):
                 self._replace(item)
         queue = deque(sorted(self.dropped | self.swapped | self.retyped))
         seen: set[Id] = set()
@@ -57,10 +64,13 @@ class Plan:
                 continue
             seen.add(item)
             for dependent in sorted(self._to_rebuild(item)):
-                if dependent in self.replaced or dependent in self.removed:
+                if dependent in self.replaced or dependent in self.removed or dependent in self.swapped:
                     continue
+                before = len(self.replaced)
                 self._replace(dependent)
                 queue.append(dependent)
+                if len(self.replaced) > before + 1:
+                    queue.extend(sorted(self.replaced - seen))
         # What was decided first may read differently now that more is replaced.
         self.alterations = {}
         for item in sorted(self.changed - self.replaced - self.swapped):
@@ -78,9 +88,12 @@ class Plan:
         return True
 
     def _replace(self, item: Id) -> None:
-        if item.kind in SWAPPABLE and self.stored_in_columns(item):
+        if item.kind in SWAPPABLE and self._is_stored(item):
             self.swapped.add(item)
+            self.alterations.pop(item, None)
             return
+        if item.kind == "default" and self.is_generated(Id("column", *item[1:]), self.base) and not self.can_step_aside(item):
+            item = Id("column", *item[1:])
         self.replaced.add(item)
         self.created.add(item)
         self.dropped.add(item)
@@ -111,7 +124,7 @@ class Plan:
                     hinders = False
                 if hinders:
                     found.append(dependent)
-            elif item in self.swapped:
+            elif item in self.swapped or item in self.replaced:
                 found.append(dependent)
             elif dependent in self.alterations and item not in self.target.graph.needs.get(dependent, ()):
                 continue  # altered in place, and needs it no more
@@ -149,6 +162,37 @@ class Plan:
             and Id("table", dependent.schema, dependent.name) in self.target.facts
             and item in self.target.graph.needs.get(dependent, ())
         ]
+
+    def _is_stored(self, item: Id) -> bool:
+        """Tell whether columns are made of a type, or of a type that is made of it."""
+        if self.stored_in_columns(item):
+            return True
+        return any(
+            dependent.kind in SWAPPABLE and dependent in self.target.facts and self._is_stored(dependent)
+            for dependent in self.base.graph.needed_by.get(item, ()) if dependent != item
+        )
+
+    def can_step_aside(self, default: Id) -> bool:
+        """Tell whether a generated column's expression can be taken away for a while (SET EXPRESSION, 17)."""
+        column = Id("column", *default[1:])
+        if self.version < 170000 or column not in self.target.facts:
+            return False
+        old, new = self.base.facts[column], self.target.facts[column]
+        return bool(old.generated) and old.generated == new.generated and not old.not_null and old.type == new.type
+
+    def steps_aside(self, default: Id) -> bool:
+        return (
+            default in self.replaced and Id("column", *default[1:]) not in self.created
+            and self.is_generated(Id("column", *default[1:]), self.base) and self.can_step_aside(default)
+        )
+
+    def row_type(self, column: Id, schema: Schema) -> Id | None:
+        """The composite type that the column's table is made of, where it is one before and after."""
+        table = Id("table", column.schema, column.name)
+        before, after = self.base.facts.get(table), self.target.facts.get(table)
+        if before is None or after is None or not after.of_type or before.of_type != after.of_type:
+            return None
+        return next((needed for needed in schema.graph.needs.get(table, ()) if needed.kind == "composite type"), None)
 
     def has_typed_tables(self, item: Id) -> bool:
         return any(dependent.kind == "table" for dependent in self.base.graph.needed_by.get(item, ()))
@@ -250,9 +294,6 @@ class Plan:
             }
         return Id("table", item.schema, item.name) in self._with_children
 
-    def children_lack(self, item: Id) -> bool:
-        return False
-
     def inherits_throughout(self, item: Id, parent: Id) -> bool:
         """Tell whether the table of `item` is a child of `parent`'s before, during and after."""
         for link in (Id("partition", item.schema, item.name),
@@ -276,9 +317,6 @@ class Plan:
                 return True
         return False
 
-    def inherited_default(self, item: Id) -> Id | None:
-        return None
-
     def parent_constraint(self, item: Id, schema: Schema | None = None) -> Id | None:
         schema = schema or self.target
         name = schema.facts[item].parent or item.sub
@@ -296,6 +334,15 @@ class Plan:
 
     def detached(self, item: Id) -> bool:
         return Id("partition", item.schema, item.name) in self.dropped
+
+
+def _is_leftover(item: Id, schema: Schema) -> bool:
+    """Tell whether `item` is an index that a failed CREATE INDEX CONCURRENTLY left behind."""
+    if item.kind != "index":
+        return False
+    fact = schema.facts[item]
+    table = schema.facts.get(Id("table", fact.table_schema, fact.table))
+    return not fact.is_valid and (table is None or table.relkind != "p")
 
 
 def _comes_back(graph: Graph, item: Id, container: Id) -> bool:

@@ -30,6 +30,10 @@ class Pair:
     ownership: bool = False
 
 
+class UnavailableHere(Exception):
+    """This build of PostgreSQL lacks what the pair is about."""
+
+
 def load(url: str, *scripts: str) -> None:
     with psycopg.connect(url, autocommit=True) as connection:
         for script in scripts:
@@ -66,12 +70,25 @@ def prove(server: ThrowawayServer, pair: Pair, *, online: bool = False) -> list[
     names = [f"proof_{number}_base", f"proof_{number}_target"]
     try:
         base_url, target_url = (server.create_database(name) for name in names)
-        load(base_url, pair.common, pair.base)
-        load(target_url, pair.common, pair.target)
+        try:
+            load(base_url, pair.common, pair.base)
+            load(target_url, pair.common, pair.target)
+        except psycopg.errors.FeatureNotSupported as error:
+            raise UnavailableHere(str(error)) from error
         return _prove(server, pair, base_url, target_url, online)
     finally:
         for name in names:
+            _drop_subscriptions(server.url(name))
             server.drop_database(name)
+
+
+def _drop_subscriptions(url: str) -> None:
+    with psycopg.connect(url, autocommit=True) as connection:
+        names = "SELECT quote_ident(subname) FROM pg_subscription WHERE subdbid = (SELECT oid FROM pg_database WHERE datname = current_database())"
+        for (name,) in connection.execute(names).fetchall():
+            for words in ("DISABLE", "SET (slot_name = NONE)"):
+                connection.execute(f"ALTER SUBSCRIPTION {name} {words}".encode())
+            connection.execute(f"DROP SUBSCRIPTION {name}".encode())
 
 
 def _prove(server: ThrowawayServer, pair: Pair, base_url: str, target_url: str, online: bool) -> list[str]:

@@ -37,7 +37,7 @@ def read_comments(snapshot: Snapshot) -> None:
         if item is None or (item.kind == "extension" and catalog != PG_EXTENSION):
             continue  # of something that the extension brought
         if item.kind == "constraint" and catalog == PG_CLASS:
-            continue  # of the index behind the constraint
+            item = Id("constraint index", item.schema, item.name, item.sub)
         snapshot.comments[item] = text
     for catalog, oid, number, provider, label in snapshot.rows(LABELS):
         item = snapshot.columns.get((oid, number)) if catalog == PG_CLASS and number else snapshot.objects.get((catalog, oid))

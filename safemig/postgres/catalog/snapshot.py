@@ -76,8 +76,8 @@ class Snapshot:
 
 
 def options(items: Iterable[str] | None) -> tuple[tuple[str, str], ...]:
-    """Return `name=value` texts (reloptions and their like) as sorted pairs."""
+    """Return `name=value` texts (reloptions and their like) as pairs, in the server's order, for pg_dump keeps it."""
     if not items:
         return ()
     pairs = (item.partition("=") for item in items)
-    return tuple(sorted((name, value) for name, _, value in pairs))
+    return tuple((name, value) for name, _, value in pairs)

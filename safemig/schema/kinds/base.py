@@ -130,6 +130,9 @@ def option_steps(
     names = {name for name, _ in new}
     gone = tuple(pair for pair in old if pair[0] not in names)
     fresh = tuple(pair for pair in new if pair not in old)
+    set_anew = {name for name, _ in fresh}
+    if (*(pair for pair in old if pair[0] in names and pair[0] not in set_anew), *fresh) != new:
+        gone, fresh = old, new  # only so do they come out in the same order
     steps = []
     if gone:
         steps.append(Step(f"{prefix} RESET ({option_names(gone)})", lock=lock))

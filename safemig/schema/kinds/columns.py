@@ -140,7 +140,7 @@ class Column(InsideRelation):
         for parent in plan.parent_columns(item, plan.target):
             if parent in plan.created and plan.inherits_throughout(item, parent):
                 return parent
-        return None
+        return plan.row_type(item, plan.target)
 
     def dropped_with(self, item: Id, fact: ColumnFact, plan: Plan) -> Id | None:
         container = self.container(item, plan.base.facts)
@@ -151,7 +151,7 @@ class Column(InsideRelation):
         for parent in plan.parent_columns(item, plan.base):
             if parent in plan.dropped and plan.inherits_throughout(item, parent) and not fact.is_local:
                 return parent
-        return None
+        return plan.row_type(item, plan.base)
 
     def create(self, item: Id, fact: ColumnFact, plan: Plan) -> list[Step]:
         table = quote_name(item.schema, item.name)
@@ -183,7 +183,8 @@ class Column(InsideRelation):
 
     def alter(self, item: Id, old: ColumnFact, new: ColumnFact, plan: Plan) -> list[Step] | None:
         if plan.table_of(item) is None:
-            return []  # a view's column: its view is replaced
+            # A view's columns are its own; only a materialized view's have settings.
+            return column_settings(item, old, new, plan) if plan.is_materialized_view(item) else []
         if old.generated != new.generated and new.generated:
             return None
         if old.generated and new.generated and plan.version < 170000 and plan.expression_differs(item):
@@ -199,7 +200,9 @@ class Column(InsideRelation):
         if old.identity and not new.identity and not plan.parent_does(item, "identity"):
             steps.append(Step(f"{prefix} DROP IDENTITY", rule="drop-expression", lock=_EXCLUSIVE,
                               why="new rows get no number by themselves any more"))
-        if (old.type, old.collation) != (new.type, new.collation) and not plan.parent_does(item, "type", "collation"):
+        if (old.type, old.collation) != (new.type, new.collation) and not (
+            plan.parent_does(item, "type", "collation") or plan.row_type(item, plan.target)
+        ):
             steps.append(self._type_step(item, prefix, old, new, plan))
         if old.not_null != new.not_null and not plan.parent_does(item, "not_null"):
             steps += self._not_null(item, table, prefix, new, plan)
@@ -293,15 +296,13 @@ class Default(InsideRelation):
         column = Id("column", *item[1:])
         if column in plan.created:
             return None if plan.stands_apart(item) else column
-        if plan.is_generated(column, plan.target):
-            return column
-        return plan.inherited_default(item)
+        return column if plan.is_generated(column, plan.target) and not plan.steps_aside(item) else None
 
     def dropped_with(self, item: Id, fact: DefaultFact, plan: Plan) -> Id | None:
         column = Id("column", *item[1:])
         if column in plan.dropped:
             return None if plan.must_go_first(item, column) and not plan.is_generated(column, plan.base) else column
-        return column if plan.is_generated(column, plan.base) else None
+        return column if plan.is_generated(column, plan.base) and not plan.steps_aside(item) else None
 
     def _prefix(self, item: Id, plan: Plan) -> str:
         only = "ONLY " if plan.has_children(item) else ""
@@ -310,10 +311,17 @@ class Default(InsideRelation):
 
     def create(self, item: Id, fact: DefaultFact, plan: Plan) -> list[Step]:
         prefix = self._prefix(item, plan)
+        if plan.steps_aside(item):
+            return [Step(f"{prefix} SET EXPRESSION AS ({fact.expression})", "the column is computed anew for every row",
+                         rule="add-col-generated-stored", lock=_EXCLUSIVE, rewrites=True)]
         return [Step(f"{prefix} SET DEFAULT {fact.expression}", lock=_EXCLUSIVE, reverse=f"{prefix} DROP DEFAULT")]
 
     def drop(self, item: Id, fact: DefaultFact, plan: Plan) -> list[Step]:
         prefix = self._prefix(item, plan)
+        if plan.steps_aside(item):
+            type_name = plan.base.facts[Id("column", *item[1:])].type
+            return [Step(f"{prefix} SET EXPRESSION AS (NULL::{type_name})", "out of the way, to be computed anew below",
+                         rule="add-col-generated-stored", lock=_EXCLUSIVE, rewrites=True)]
         return [Step(f"{prefix} DROP DEFAULT", lock=_EXCLUSIVE, reverse=f"{prefix} SET DEFAULT {fact.expression}")]
 
     def alter(self, item: Id, old: DefaultFact, new: DefaultFact, plan: Plan) -> list[Step] | None:

@@ -83,8 +83,7 @@ class Constraint(InsideRelation):
     def create(self, item: Id, fact: ConstraintFact, plan: Plan) -> list[Step]:
         table, name = quote_name(item.schema, item.name), quote_identifier(item.sub)
         word = plan.table_keyword(item)
-        only = "ONLY " if fact.type == "c" and not fact.inherited and plan.has_children(item) and "NO INHERIT" not in fact.definition and plan.children_lack(item) else ""
-        prefix = f"ALTER {word} {only}{table}"
+        prefix = f"ALTER {word} {table}"
         definition = self._definition(fact)
         sql = f"{prefix} ADD CONSTRAINT {name} {definition}"
         reverse = f"{prefix} DROP CONSTRAINT {name}"
@@ -223,6 +222,8 @@ class Index(Kind):
         table = plan.target.relation(fact.table_schema, fact.table)
         fresh = table is None or table in plan.created
         reverse = f"DROP INDEX {quote_name(item.schema, item.name)}"
+        if not fact.is_valid and not fresh:
+            definition = definition.replace(" ON ", " ON ONLY ", 1)  # its partitions' indexes are attached one by one
         plain = f"{head}IF NOT EXISTS {definition}"
         if fresh:
             steps = [Step(plain, reverse=reverse)]
@@ -278,7 +279,7 @@ class Index(Kind):
             if before[0] != after[0]:
                 return None
             steps += option_steps(f"ALTER INDEX {name}", before[1], after[1], LockMode.SHARE_UPDATE_EXCLUSIVE)
-        if not old.is_valid and new.is_valid and not plan.is_partitioned_index(new):
+        if old.is_valid != new.is_valid and not (new.is_valid and plan.is_partitioned_index(new)):
             return None
         if old.tablespace != new.tablespace:
             steps.append(Step(f"ALTER INDEX {name} SET TABLESPACE {quote_identifier(new.tablespace or 'pg_default')}",
@@ -314,4 +315,4 @@ def _split_options(definition: str) -> tuple[str, tuple[tuple[str, str], ...]]:
     for part in inner.split(", "):
         name, _, value = part.partition("=")
         pairs.append((name.strip('"'), value.strip("'")))
-    return definition[:start] + definition[end + 1 :], tuple(sorted(pairs))
+    return definition[:start] + definition[end + 1 :], tuple(pairs)

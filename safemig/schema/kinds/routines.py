@@ -34,6 +34,16 @@ class Routine(Kind):
         arguments = (fact.identity_arguments or "*") if fact.routine == "a" else item.sub
         return f"{_KEYWORDS[fact.routine]} {quote_name(item.schema, item.name)}({arguments})"
 
+    def grant_target(self, item: Id, fact: RoutineFact) -> str:
+        word = "PROCEDURE" if fact.routine == "p" else "FUNCTION"
+        return f"{word} {quote_name(item.schema, item.name)}({item.sub})"
+
+    def dropped_with(self, item: Id, fact: RoutineFact, plan: Plan) -> Id | None:
+        for type_ in plan.base.graph.needs.get(item, ()):
+            if type_.kind == "base type" and type_ in plan.dropped and item in plan.base.graph.needs.get(type_, ()):
+                return type_  # its input or output function
+        return None
+
     def create(self, item: Id, fact: RoutineFact, plan: Plan) -> list[Step]:
         steps = [Step(fact.definition, reverse=f"DROP {self.target(item, fact)}")]
         return steps + self._extensions(item, (), fact)
@@ -46,7 +56,7 @@ class Routine(Kind):
 
     def drop(self, item: Id, fact: RoutineFact, plan: Plan) -> list[Step]:
         again = item in plan.replaced
-        sql = f"DROP {self.target(item, fact)}".replace(" ", " ", 1)
+        sql = f"DROP {self.target(item, fact)}"
         word = _KEYWORDS[fact.routine]
         sql = sql.replace(f"DROP {word} ", f"DROP {word} IF EXISTS ", 1)
         return [Step(sql, "" if again else "whoever calls it must stop first", rule=None if again else "drop-function",

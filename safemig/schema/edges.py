@@ -1,0 +1,155 @@
+"""Draw the edges between actions: what must run before what, by pg_depend and by what it does not say."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+
+from safemig.schema.action import Action
+from safemig.schema.model import INSIDE_RELATION, Id
+from safemig.schema.plan import Plan
+
+
+def implied(item: Id) -> list[Id]:
+    """What a fact needs though pg_depend does not say so."""
+    found = [Id("schema", "", item.schema)] if item.schema else []
+    if item.kind in INSIDE_RELATION:
+        found += [Id(kind, item.schema, item.name) for kind in ("table", "view", "materialized view")]
+    return found
+
+
+def join(
+    plan: Plan, actions: list[Action], producers: dict[Id, list[Action]], droppers: dict[Id, Action], shells: dict[Id, Action]
+) -> None:
+    """Draw the edges between the actions."""
+    new, old = plan.target.graph, plan.base.graph
+    slots: dict[tuple[str, ...], Action] = {}
+    for item, action in droppers.items():
+        for slot in plan.kinds[item.kind].slots(item, plan.base.facts[item]):
+            slots[slot] = action
+    for action in actions:
+        for item in action.needs:
+            for maker in producers.get(item, ()):
+                action.wait_for(maker, hard=True)
+            for parent in implied(item):
+                for maker in producers.get(parent, ()):
+                    if parent in maker.creates:
+                        action.wait_for(maker, hard=True)
+        for item in action.creates | action.alters:
+            for needed in [*new.needs.get(item, ()), *implied(item)]:
+                if needed in shells and item.kind == "routine" and item in new.needs.get(needed, ()):
+                    action.wait_for(shells[needed], hard=True)
+                    continue
+                for maker in producers.get(needed, ()):
+                    if needed in maker.creates:
+                        action.wait_for(maker, hard=True)
+                    elif plan.kinds[needed.kind].alter_matters:
+                        action.wait_for(maker, hard=needed in plan.swapped or needed.kind == "enum")
+            if item in action.creates:
+                for slot in plan.kinds[item.kind].slots(item, plan.target.facts[item]):
+                    if slot in slots:
+                        action.wait_for(slots[slot], hard=True)
+                if item in droppers:
+                    action.wait_for(droppers[item], hard=True)
+        for item in action.alters:
+            for needed in old.needs.get(item, ()):
+                dropper = droppers.get(needed)
+                if dropper is not None and needed not in new.needs.get(item, ()):
+                    dropper.wait_for(action, hard=True)
+            hinders = item in plan.retyped or item in plan.swapped
+            for dependent in old.needed_by.get(item, ()):
+                if dependent in droppers:
+                    action.wait_for(droppers[dependent], hard=hinders and dependent in plan.replaced)
+            if item in plan.swapped:
+                for column in plan.stored_in_columns(item):
+                    for dependent in old.needed_by.get(column, ()):
+                        if dependent in droppers:
+                            action.wait_for(droppers[dependent], hard=dependent in plan.replaced)
+                    for maker in producers.get(column, ()):
+                        maker.wait_for(action, hard=False)
+                for dependent in new.needed_by.get(item, ()):
+                    if dependent.kind == "column" and dependent not in plan.created:
+                        for later in new.needed_by.get(dependent, ()):
+                            for maker in producers.get(later, ()):
+                                if later in maker.creates:
+                                    maker.wait_for(action, hard=False)
+        for item in action.drops:
+            for dependent in [*old.needed_by.get(item, ())]:
+                if dependent in droppers:
+                    action.wait_for(droppers[dependent], hard=True)
+            for parent in implied(item):
+                if parent in droppers and droppers[parent] is not action:
+                    droppers[parent].wait_for(action, hard=True)
+    _join_partitions(plan, producers, droppers)
+    _join_bodies(plan, actions)
+
+
+def _join_partitions(plan: Plan, producers: dict[Id, list[Action]], droppers: dict[Id, Action]) -> None:
+    """A partition is attached when it has all that it must bring, and after others have gone out of its way."""
+    for item in plan.created:
+        if item.kind == "partition":
+            fact = plan.target.facts[item]
+            parent, child = Id("table", fact.parent_schema, fact.parent), Id("table", item.schema, item.name)
+            for attach in producers.get(item, ()):
+                for table in (parent, child):
+                    for inner in (*plan.target.children.get(table, ()), *plan.indexes_of(table, plan.target)):
+                        if inner.kind in ("column", "default", "constraint") or (inner.kind == "index" and table == child):
+                            if inner.kind == "constraint" and plan.target.facts[inner].type == "f":
+                                continue
+                            for maker in producers.get(inner, ()):
+                                attach.wait_for(maker, hard=table == child)
+                    for inner in plan.base.children.get(table, ()):
+                        if inner.kind in ("column", "constraint") and inner in droppers:
+                            attach.wait_for(droppers[inner], hard=False)
+                for other, old in plan.base.facts.items():
+                    if other.kind == "partition" and other in droppers and other != item and (old.parent_schema, old.parent) == (
+                        fact.parent_schema, fact.parent
+                    ):
+                        attach.wait_for(droppers[other], hard=False)
+        elif item.kind == "index":
+            fact = plan.target.facts[item]
+            if fact.parent:
+                parent = Id("index", fact.parent_schema, fact.parent)
+                for maker in producers.get(parent, ()):
+                    if parent in maker.creates:
+                        for own in producers.get(item, ()):
+                            maker.wait_for(own, hard=False)
+        elif item.kind == "constraint" and plan.target.facts[item].parent:
+            over = plan.parent_constraint(item)
+            if over is not None and Id("table", over.schema, over.name) not in plan.created:
+                for maker in producers.get(over, ()):
+                    for own in producers.get(item, ()):
+                        maker.wait_for(own, hard=False)
+
+
+_WORD = re.compile(r"\w+")
+BODIES = frozenset({"sql", "plpgsql"})
+
+
+def _join_bodies(plan: Plan, actions: list[Action]) -> None:
+    """A routine whose text names something that this script makes should follow it (its body is no dependency)."""
+    for action, named in named_in_bodies(plan, actions):
+        for other in named:
+            action.wait_for(other, hard=False)
+
+
+def named_in_bodies(plan: Plan, actions: Iterable[Action]) -> Iterator[tuple[Action, set[Action]]]:
+    """Yield each action that writes a routine with what else in the script its body seems to name."""
+    makers: dict[str, set[Action]] = {}
+    writers: list[Action] = []
+    for action in actions:
+        for item in action.creates | action.alters:
+            if item.kind == "routine" and plan.target.facts[item].language in BODIES:
+                writers.append(action)
+            if item.kind in _NAMED:
+                makers.setdefault(item.sub if item.kind == "column" else item.name, set()).add(action)
+    for action in writers:
+        words = set(_WORD.findall(plan.target.facts[action.item].definition))
+        named = {maker for word in words for maker in makers.get(word, ())} - {action}
+        if named:
+            yield action, named
+
+
+_NAMED = frozenset({
+    "table", "view", "materialized view", "routine", "enum", "domain", "composite type", "range", "sequence", "column",
+})
