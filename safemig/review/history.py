@@ -60,7 +60,7 @@ def _create_table(world: World, body: Tree, conditional: bool) -> None:
         if kind == "ColumnDef":
             add_column(world, table, element)
         elif kind == "Constraint":
-            add_constraint(world, table, element)
+            add_constraint(world, table, {**element, "skip_validation": False})  # NOT VALID means nothing on an empty table
         elif kind == "TableLikeClause":
             table.is_known = False
     table.is_partitioned = bool(body.get("partspec"))

@@ -209,7 +209,7 @@ class Review(Result):
             row["severity"] = finding.severity.value
             row["lock"] = finding.lock.value if finding.lock else None
             rows.append(row)
-        return pandas.DataFrame(rows, columns=list(columns))
+        return pandas.DataFrame(rows, columns=list(columns), dtype=object)
 
 
 def verdict_counts(findings: Sequence[Finding]) -> dict[Severity, int]:

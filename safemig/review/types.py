@@ -84,7 +84,7 @@ def cost_of_change(old: str, new: str, *, utc: bool | None = None) -> Cost:
         if base_old.startswith("bit"):
             return "free" if not mods_new or (mods_old and mods_new[0] >= mods_old[0]) else "rewrite"
         return "free" if not mods_new or mods_new[0] >= (mods_old or (6,))[0] else "lossy"
-    if base_old == "timestamp without time zone" and base_new == "timestamp with time zone":
+    if {base_old, base_new} == {"timestamp without time zone", "timestamp with time zone"}:
         return "free" if utc else "rewrite"
     if base_old in _INTEGERS and base_new in _INTEGERS:
         return "rewrite"
@@ -114,6 +114,4 @@ def _across(old: str, new: str, new_mods: tuple[int, ...]) -> Cost:
         return "lossy"
     if old.startswith("timestamp") and new.startswith("time "):
         return "lossy"
-    if old == "timestamp with time zone" and new == "timestamp without time zone":
-        return "rewrite"
     return "rewrite"

@@ -19,9 +19,10 @@ CREATE DOMAIN plain AS int;
 CREATE TABLE teams (id int PRIMARY KEY, name text);
 CREATE TABLE users (
     id int PRIMARY KEY, email varchar(50), name text, price numeric(10, 2), at timestamp, seen timestamptz, ip cidr, n int NOT NULL,
-    amount plain, feeling mood, note text DEFAULT 'x', CONSTRAINT positive_n CHECK (n > 0), CONSTRAINT unchecked CHECK (n < 1000) NOT VALID,
+    amount plain, feeling mood, note text DEFAULT 'x', CONSTRAINT positive_n CHECK (n > 0),
     CONSTRAINT name_there CHECK (name IS NOT NULL)
 );
+ALTER TABLE users ADD CONSTRAINT unchecked CHECK (n < 1000) NOT VALID;
 CREATE INDEX users_email_idx ON users (email);
 CREATE UNIQUE INDEX users_n_key ON users (n);
 CREATE TABLE orders (id int PRIMARY KEY, user_id int CONSTRAINT orders_user_fk REFERENCES users ON DELETE CASCADE, total int);

@@ -1,0 +1,213 @@
+"""What the target, the applied migrations and the server's version change in a review."""
+
+from __future__ import annotations
+
+import psycopg
+import pytest
+
+from safemig.postgres.facts import read_target_facts
+from safemig.review import (
+    Acceptance,
+    ColumnFacts,
+    FunctionFacts,
+    IndexFacts,
+    Review,
+    Severity,
+    TableFacts,
+    TargetFacts,
+    Verdict,
+    review,
+)
+from safemig.sql import LockMode, SourceFile
+
+MIB = 1024 * 1024
+COLUMNS = {"id": ColumnFacts("integer", not_null=True), "email": ColumnFacts("character varying(50)"), "name": ColumnFacts("text")}
+TARGET = TargetFacts(
+    170010,
+    "production",
+    tables={
+        "big": TableFacts(80_000_000, 40_000 * MIB, COLUMNS, dependents=("view active", "foreign key orders_fk of orders")),
+        "small": TableFacts(40, MIB // 8, COLUMNS),
+        "unread": TableFacts(None, MIB // 8, COLUMNS),
+        "checked": TableFacts(80_000_000, 40_000 * MIB, COLUMNS, not_null_checks=frozenset({"email"})),
+        "indexed": TableFacts(
+            80_000_000, 40_000 * MIB, COLUMNS,
+            indexes={"broken_idx": IndexFacts(("email",), is_valid=False), "used_idx": IndexFacts(("name",), scans=5000)},
+        ),
+        "parts": TableFacts(80_000_000, 40_000 * MIB, COLUMNS, is_partitioned=True),
+    },
+    functions={
+        "wipe": (FunctionFacts("sql", "DELETE FROM big", "CREATE FUNCTION wipe() RETURNS void LANGUAGE sql AS 'DELETE FROM big'"),),
+        "answer": (FunctionFacts("sql", "SELECT 42", "CREATE FUNCTION answer() RETURNS int LANGUAGE sql AS 'SELECT 42'"),),
+    },
+    enums={"mood": ("sad", "ok")},
+    constrained_domains=frozenset({"positive"}),
+    time_zone="UTC",
+)  # fmt: skip
+
+
+def reviewed(sql: str, target: TargetFacts | None = TARGET, **options: object) -> Review:
+    return review([SourceFile("m.sql", sql)], target=target, **options)  # type: ignore[arg-type]
+
+
+WITH_TARGET = [
+    ("an index on 40 rows is nothing", "CREATE INDEX i ON small (email)", Verdict.SAFE),
+    ("an index on 80 million rows is minutes without writes", "CREATE INDEX i ON big (email)", Verdict.ATTENTION),
+    ("a table that was never analysed is not taken as small", "CREATE INDEX i ON unread (email)", Verdict.ATTENTION),
+    ("a rewrite of 40 rows is nothing", "ALTER TABLE small ALTER COLUMN id TYPE bigint", Verdict.SAFE),
+    ("a rewrite of 80 million rows is not", "ALTER TABLE big ALTER COLUMN id TYPE bigint", Verdict.ATTENTION),
+    ("a wider varchar is free", "ALTER TABLE big ALTER COLUMN email TYPE varchar(80)", Verdict.SAFE),
+    ("varchar to text is free", "ALTER TABLE big ALTER COLUMN email TYPE text", Verdict.SAFE),
+    ("a cast that cuts loses data", "ALTER TABLE big ALTER COLUMN email TYPE varchar(10) USING email::varchar(10)", Verdict.STOP),
+    ("a cast that does not cut loses none", "ALTER TABLE big ALTER COLUMN email TYPE varchar(80) USING email::varchar(80)", Verdict.SAFE),
+    ("40 rows may still be lost", "DROP TABLE small", Verdict.STOP),
+    ("40 rows may still be deleted", "DELETE FROM small", Verdict.STOP),
+    ("NOT NULL behind a validated check", "ALTER TABLE checked ALTER COLUMN email SET NOT NULL", Verdict.SAFE),
+    ("NOT NULL where it is not null already", "ALTER TABLE big ALTER COLUMN id SET NOT NULL", Verdict.SAFE),
+    ("NOT NULL without a check", "ALTER TABLE big ALTER COLUMN email SET NOT NULL", Verdict.ATTENTION),
+    ("a column that is there is not added", "ALTER TABLE big ADD COLUMN IF NOT EXISTS email uuid DEFAULT gen_random_uuid()", Verdict.SAFE),
+    ("a column that is not there is not dropped", "ALTER TABLE big DROP COLUMN IF EXISTS gone", Verdict.SAFE),
+    ("a table that is not there is new for certain", "CREATE TABLE IF NOT EXISTS n (a int); DROP TABLE n", Verdict.SAFE),
+    ("a table that is there is not created", "CREATE TABLE IF NOT EXISTS big (id int); CREATE INDEX ON big (id)", Verdict.ATTENTION),
+    ("a table that is there lacks a column", "CREATE TABLE IF NOT EXISTS big (id int, extra int)", Verdict.ATTENTION),
+    ("the code of a called function is followed", "SELECT wipe()", Verdict.STOP),
+    ("a harmless function may be called", "SELECT answer()", Verdict.SAFE),
+    ("an invalid index hides behind IF NOT EXISTS",
+     "CREATE INDEX CONCURRENTLY IF NOT EXISTS broken_idx ON indexed (email)", Verdict.ATTENTION),
+    ("an index on a partitioned table", "CREATE INDEX i ON parts (id)", Verdict.ATTENTION),
+    ("an index ON ONLY a partitioned table builds nothing", "CREATE INDEX i ON ONLY parts (id)", Verdict.SAFE),
+    ("a domain with a check writes every row", "ALTER TABLE big ADD COLUMN IF NOT EXISTS p positive", Verdict.ATTENTION),
+    ("an enum made anew with all of its values",
+     "ALTER TYPE mood RENAME TO mood_old; CREATE TYPE mood AS ENUM ('sad', 'ok', 'fine'); "
+     "ALTER TABLE big ALTER COLUMN name TYPE mood USING name::text::mood; DROP TYPE mood_old", Verdict.ATTENTION),
+    ("an enum made anew without one of its values",
+     "ALTER TYPE mood RENAME TO mood_old; CREATE TYPE mood AS ENUM ('ok', 'fine'); "
+     "ALTER TABLE big ALTER COLUMN name TYPE mood USING name::text::mood; DROP TYPE mood_old", Verdict.STOP),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("sql", "expected"), [row[1:] for row in WITH_TARGET], ids=[row[0] for row in WITH_TARGET])
+def test_the_target_decides(sql: str, expected: Verdict) -> None:
+    made = reviewed(sql)
+    assert made.verdict is expected, [(finding.rule, finding.message) for finding in made.standing]
+
+
+def test_estimates_and_dependents_are_named() -> None:
+    [finding] = reviewed("DROP TABLE big CASCADE").standing
+    assert "≈ 80,000,000" in finding.message
+    assert "view active, foreign key orders_fk of orders" in finding.message
+    [index] = reviewed("CREATE INDEX i ON big (email)").standing
+    assert "≈ 80,000,000 rows, 39.1 GiB" in index.message
+
+
+def test_what_is_assumed_is_said_only_without_a_target() -> None:
+    assert any("no target" in line for line in reviewed("SELECT 1", target=None).assumptions)
+    assert reviewed("SELECT 1").assumptions == ()
+    assert reviewed("SELECT 1").target == "production"
+
+
+def test_a_function_of_an_applied_migration_is_followed() -> None:
+    applied = [SourceFile("1.sql", "CREATE FUNCTION wipe() RETURNS void LANGUAGE sql AS 'DELETE FROM users'")]
+    assert reviewed("SELECT wipe()", target=None, applied=applied).verdict is Verdict.STOP
+
+
+def test_a_trigger_of_an_applied_migration_is_followed() -> None:
+    applied = [
+        SourceFile("1.sql", "CREATE FUNCTION w() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN DELETE FROM users; RETURN NEW; END $$"),
+        SourceFile("2.sql", "CREATE TRIGGER t AFTER INSERT ON log FOR EACH ROW EXECUTE FUNCTION w()"),
+    ]
+    made = reviewed("INSERT INTO log VALUES (1)", target=None, applied=applied)
+    assert made.verdict is Verdict.STOP
+    assert "which trigger t on log runs" in made.standing[0].message
+
+
+def test_a_check_validated_by_an_applied_migration_makes_not_null_safe() -> None:
+    applied = [
+        SourceFile("1.sql", "ALTER TABLE users ADD CONSTRAINT c CHECK (email IS NOT NULL) NOT VALID"),
+        SourceFile("2.sql", "ALTER TABLE users VALIDATE CONSTRAINT c"),
+    ]
+    third = "ALTER TABLE users ALTER COLUMN email SET NOT NULL; ALTER TABLE users DROP CONSTRAINT c"
+    assert reviewed(third, target=None, applied=applied).verdict is Verdict.SAFE
+    assert reviewed(third, target=None, applied=applied[:1]).verdict is Verdict.ATTENTION
+
+
+def test_not_valid_and_validate_in_two_files_are_safe() -> None:
+    files = [
+        SourceFile("1.sql", "ALTER TABLE users ADD CONSTRAINT c CHECK (n > 0) NOT VALID"),
+        SourceFile("2.sql", "ALTER TABLE users VALIDATE CONSTRAINT c"),
+    ]
+    assert review(files).verdict is Verdict.SAFE
+
+
+def test_an_applied_migration_that_cannot_be_read_is_said() -> None:
+    made = reviewed("SELECT 1", target=None, applied=[SourceFile("0.sql", "\\i x")])
+    assert any("0.sql" in line for line in made.assumptions)
+    assert made.verdict is Verdict.SAFE
+
+
+OLD_SERVERS = [
+    ("MERGE INTO s USING d ON s.id = d.id WHEN NOT MATCHED THEN INSERT (id) VALUES (1)", 140000, Verdict.ATTENTION),
+    ("MERGE INTO s USING d ON s.id = d.id WHEN NOT MATCHED THEN INSERT (id) VALUES (1)", 150000, Verdict.SAFE),
+    ("CREATE TABLE IF NOT EXISTS t (a int, b int GENERATED ALWAYS AS (a * 2) VIRTUAL)", 170000, Verdict.ATTENTION),
+    ("CREATE TABLE IF NOT EXISTS t (a int, b int GENERATED ALWAYS AS (a * 2) VIRTUAL)", 180000, Verdict.SAFE),
+    ("ALTER TABLE big DETACH PARTITION p CONCURRENTLY", 130000, Verdict.ATTENTION),
+    ("ALTER TABLE big ADD CONSTRAINT c CHECK (id > 0) NOT ENFORCED", 170000, Verdict.ATTENTION),
+    ("ALTER TABLE big ADD CONSTRAINT c NOT NULL email NOT VALID", 170000, Verdict.ATTENTION),
+    ("ALTER TABLE big ADD CONSTRAINT c NOT NULL email NOT VALID", 180000, Verdict.SAFE),
+]
+
+
+@pytest.mark.parametrize(("sql", "version", "expected"), OLD_SERVERS)
+def test_the_server_must_know_the_statement(sql: str, version: int, expected: Verdict) -> None:
+    assert reviewed(sql, target=None, server_version=version).verdict is expected
+
+
+def test_facts_are_read_from_a_server(shop: str) -> None:
+    with psycopg.connect(shop) as connection:
+        facts = read_target_facts(connection, "shop")
+        connection.execute(b"SET TRANSACTION READ ONLY")
+    users = facts.tables["users"]
+    assert users.rows_estimate == 40
+    assert users.size_bytes > 0
+    assert users.columns["email"] == ColumnFacts("character varying(50)")
+    assert users.columns["note"].has_default
+    assert users.not_null_checks == {"name"}
+    assert users.constraints["unchecked"].is_validated is False
+    assert users.indexes["users_n_key"].is_unique
+    assert users.triggers["users_touch"].events == {"update"}
+    assert "view user_names" in users.dependents
+    assert facts.tables["orders"].constraints["orders_user_fk"].references == "users"
+    assert facts.tables["orders"].constraints["orders_user_fk"].on_delete_cascade
+    assert facts.tables["events"].is_partitioned
+    assert facts.tables["events"].default_partition == "events_rest"
+    assert facts.tables["events_2025"].parent == "events"
+    assert facts.tables["totals"].kind == "materialized view"
+    assert facts.enums["mood"] == ("sad", "ok", "happy")
+    assert facts.constrained_domains == {"positive"}
+    assert facts.functions["answer"][0].volatility == "stable"
+    assert facts.server_version_num // 10000 in (15, 16, 17, 18)
+    assert facts.read_at is not None
+
+
+def test_the_shop_s_own_code_is_followed(shop_facts: TargetFacts) -> None:
+    assert reviewed("SELECT wipe()", shop_facts).verdict is Verdict.STOP
+    assert reviewed("SELECT answer()", shop_facts).verdict is Verdict.SAFE
+    assert reviewed("INSERT INTO teams VALUES (1, 'a')", shop_facts).verdict is Verdict.STOP
+    assert reviewed("UPDATE users SET note = 'x' WHERE id = 1", shop_facts).verdict is Verdict.SAFE
+    assert reviewed("ALTER TABLE users ALTER COLUMN name SET NOT NULL", shop_facts).verdict is Verdict.SAFE
+
+
+def test_each_statement_carries_its_lock_and_size() -> None:
+    [file] = reviewed("ALTER TABLE big ADD COLUMN IF NOT EXISTS a int;\nCREATE TABLE IF NOT EXISTS n (b int REFERENCES big)").files
+    first, second = file.statements
+    assert (first.lock, first.rows_estimate, first.tables) == (LockMode.ACCESS_EXCLUSIVE, 80_000_000, ("big",))
+    assert (second.lock, [lock.table for lock in second.locks]) == (LockMode.SHARE_ROW_EXCLUSIVE, ["big"])
+    assert file.lock is LockMode.ACCESS_EXCLUSIVE
+
+
+def test_a_frame_has_a_row_for_each_finding() -> None:
+    accept = [Acceptance.parse("drop-column:big.email: unused")]
+    frame = reviewed("ALTER TABLE big DROP COLUMN email, DROP COLUMN name", accept=accept).to_frame()
+    assert list(frame["rule"]) == ["drop-column", "drop-column"]
+    assert list(frame["severity"]) == [Severity.DANGEROUS.value] * 2
+    assert list(frame["accepted"]) == ["unused", None]
