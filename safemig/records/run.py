@@ -208,7 +208,7 @@ def _entry(facts: Mapping[str, Any], outcome: Outcome) -> dict[str, Any]:
     act = outcome.last("deployment")
     plan = outcome.last("plan")
     data = act.data if act else {}
-    migrations = data.get("migrations") or [
+    migrations = [*data.get("migrations", ()), *data.get("recorded_only", ())] or [
         each.get("file", "") for each in (plan.data.get("migrations", []) if plan else [])
     ]
     return {

@@ -74,7 +74,9 @@ def _facts(result: Deployment) -> Table:
 
 def _way_back(result: Deployment) -> tuple[str, ...]:
     items = []
-    if result.rollback:
+    if result.act == "rollback_prod":
+        items.append("to deploy it again: safemig migrate-prod")
+    elif result.rollback:
         proven = "proven on the copy" if result.rollback_is_proven else "NOT proven on the copy: read it first"
         items.append(f"schema: safemig rollback-prod {result.rollback}  ({proven})")
     if result.backup:
