@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import copy
+import re
 import warnings
 from collections.abc import Mapping
 from typing import Any
 
+_DESCRIPTION = re.compile(r"\A# papermill_description=.*\n?")
 _COLOURS = {0: "#2e6b34", 1: "#8a5300", 2: "#8a5300", 3: "#b3261e", 4: "#b3261e", 5: "#b3261e"}
 
 
@@ -32,7 +35,9 @@ def draw_page(notebook: Any, facts: Mapping[str, Any]) -> str:
 
 
 def _shown(notebook: Any) -> Any:
-    """Leave out papermill's error markers: the page has its own verdict at the top."""
-    shown = notebook.copy()
-    shown.cells = [cell for cell in notebook.cells if "papermill-error-cell-tag" not in cell.metadata.get("tags", [])]
+    """Leave out what only papermill needs: its error markers (the page has its own verdict), its descriptions."""
+    shown = copy.deepcopy(notebook)
+    shown.cells = [cell for cell in shown.cells if "papermill-error-cell-tag" not in cell.metadata.get("tags", [])]
+    for cell in shown.cells:
+        cell.source = _DESCRIPTION.sub("", cell.source)
     return shown

@@ -22,6 +22,7 @@ _ROW = 24
 _INK, _FAINT, _PANEL = "#202124", "#5f6368", "#f8f9fb"
 _RED, _AMBER, _GREEN, _GREY = "#b3261e", "#8a5300", "#2e6b34", "#5f6368"
 _MOST_BARS = 12
+_SHORTEST_S = 0.05
 _MOST_STEPS = 24
 _MOST_RECORDS = 120
 _BAD = frozenset({"ERROR", "FAILED", "INCOMPLETE", "NOT-VALID", "RUNNING", "STOPPED", "UNKNOWN"})
@@ -65,7 +66,8 @@ def blocking_bars(blockings: Sequence[Blocking], *, estimated: bool) -> Picture 
     if not blockings:
         return None
     shown = blockings[:_MOST_BARS]
-    longest = max(each.seconds for each in shown) or 1.0
+    # A full bar is at least a second: what nobody notices must not look like the worst.
+    longest = max(1.0, *(each.seconds for each in shown))
     room = _WIDTH - _LABEL - 210
     parts = []
     for i, each in enumerate(shown):
@@ -90,10 +92,13 @@ def blocking_bars(blockings: Sequence[Blocking], *, estimated: bool) -> Picture 
 
 
 def timeline(steps: Sequence[Step]) -> Picture | None:
-    """Draw when each step waited for a lock (dashed) and ran (solid), one after another. None where none ran."""
+    """Draw when each step waited for a lock (dashed) and ran (solid), one after another.
+
+    None where none ran, or all of it was over in a moment: the table tells that better.
+    """
     ran = [step for step in steps if step.ran_s is not None]
     total = sum((step.ran_s or 0.0) + (step.lock_wait_s or 0.0) for step in ran)
-    if not ran or total <= 0:
+    if total < _SHORTEST_S:
         return None
     shown = ran[:_MOST_STEPS]
     room = _WIDTH - _LABEL - 84

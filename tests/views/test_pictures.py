@@ -63,6 +63,13 @@ def test_the_timeline_puts_the_steps_one_after_another_and_dashes_the_waits() ->
 
 def test_nothing_ran_nothing_is_drawn() -> None:
     assert timeline([Step(1, "a.sql", 1, "SELECT", "SELECT 1")]) is None
+    assert timeline([step(1, 0.001), step(2, 0.002)]) is None, "over in a moment"
+
+
+def test_a_moment_does_not_fill_the_bar() -> None:
+    picture = blocking_bars([Blocking("orders", LockMode.ACCESS_EXCLUSIVE, 0.01)], estimated=False)
+    assert picture is not None
+    assert float(ElementTree.fromstring(picture.svg).findall(f"{SVG}rect")[1].attrib["width"]) < 10
 
 
 def test_the_strip_is_in_the_order_of_time_and_crosses_what_failed() -> None:

@@ -1,0 +1,266 @@
+"""The magics in a real IPython shell."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from IPython.core.completer import provisionalcompleter
+from IPython.core.interactiveshell import InteractiveShell
+from IPython.utils.capture import capture_output
+from traitlets.config import Config
+
+import safemig
+from safemig.errors import (
+    DeploymentFailedError,
+    OutcomeUnknownError,
+    RefusedError,
+    ReviewRefusedError,
+    SettingsError,
+)
+from safemig.notebook.arguments import pairs
+from safemig.notebook.magics import SafeMig
+from safemig.notebook.progress import LiveProgress
+from safemig.notebook.recorded import raised_again
+from safemig.operations.deploy_help import VERBS
+from safemig.records import Progress
+from safemig.records.outcome import RecordedError, RecordedResult
+
+MAGICS = sorted(verb.magic.split()[0] for verb in VERBS if verb.magic)
+
+
+@pytest.fixture(scope="module")
+def loaded() -> Iterator[InteractiveShell]:
+    """A shell with the extension, without history."""
+    shell = InteractiveShell.instance(config=Config({"HistoryManager": {"enabled": False, "hist_file": ":memory:"}}))
+    shell.run_line_magic("load_ext", "safemig")
+    yield shell
+    InteractiveShell.clear_instance()
+
+
+@pytest.fixture
+def shell(loaded: InteractiveShell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> InteractiveShell:
+    """The shell, in a project's folder, with no database set."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("STAGING_DATABASE_URL", "PRODUCTION_DATABASE_URL"):
+        monkeypatch.delenv(name, raising=False)
+    (tmp_path / "safemig.toml").write_text("")
+    migrations = tmp_path / "supabase" / "migrations"
+    migrations.mkdir(parents=True)
+    (migrations / "20231201120000_add_note.sql").write_text("ALTER TABLE users ADD COLUMN note text;\n")
+    return loaded
+
+
+def run(shell: InteractiveShell, cell: str) -> Any:
+    """Return what a cell answers, or raise what it raises."""
+    done = shell.run_cell(cell, store_history=False)
+    done.raise_error()
+    return done.result
+
+
+def completions(shell: InteractiveShell, line: str) -> set[str]:
+    """Return what the Tab key would offer at the end of `line`."""
+    with provisionalcompleter():
+        return {each.text for each in shell.Completer.completions(line, len(line))}
+
+
+def test_every_verb_has_its_magic(loaded: InteractiveShell) -> None:
+    known = loaded.magics_manager.magics["line"]
+    assert [name for name in MAGICS if name not in known] == []
+    assert "migration_review" in loaded.magics_manager.magics["cell"]
+
+
+@pytest.mark.parametrize("name", MAGICS)
+def test_help_shows_usage_and_a_real_example(name: str) -> None:
+    text = getattr(SafeMig, name).__doc__
+    assert f"%{name}" in text.split("\n\n")[1], "the usage comes first"
+    assert "Example:" in text
+    assert text.count(f"%{name}") >= 2
+    assert "--out NAME" in text
+
+
+def test_a_cell_of_sql_is_reviewed_and_kept(shell: InteractiveShell) -> None:
+    answer = run(shell, "%%migration_review --out found\nALTER TABLE users ADD COLUMN a text;\nDROP TABLE users;")
+    assert str(answer.verdict) == "DO NOT DEPLOY"
+    assert shell.user_ns["found"] is answer
+    assert [each.line for each in answer.findings if each.rule == "drop-table"] == [2]
+
+
+def test_dollars_and_braces_in_sql_are_sql(shell: InteractiveShell) -> None:
+    answer = run(shell, "%%migration_review\nDO $x$ BEGIN PERFORM '{1,2}'::int[]; END $x$;\nSELECT '{users}';")
+    assert answer.files[0].statements[1].sql.rstrip(";") == "SELECT '{users}'"
+
+
+def test_an_acceptance_may_be_given_by_option(shell: InteractiveShell) -> None:
+    cell = '%%migration_review --accept "drop-table:users: nobody has them"\nDROP TABLE users;'
+    (finding,) = [each for each in run(shell, cell).findings if each.rule == "drop-table"]
+    assert finding.accepted == "nobody has them"
+
+
+def test_typing_a_review_feels_instant(shell: InteractiveShell) -> None:
+    page = "%%migration_review\n" + "\n".join(f"ALTER TABLE t{i} ADD COLUMN a{i} text NOT NULL;" for i in range(50))
+    run(shell, page)
+    began = time.process_time()
+    run(shell, page).render("html")
+    assert time.process_time() - began < 0.15
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("%migration_review --nope", "unrecognized arguments: --nope"),
+        ("%schema_diff staging", "the following arguments are required: TO"),
+        ('%migration_generate "add', "No closing quotation"),
+        ("%migrate_prod --approve $plan_id", "$plan_id is not filled in"),
+        ("%migrate_prod --approve={plan_id}", "{plan_id} is not filled in"),
+        ("%db_status --out 2nd", "--out 2nd is not a Python name"),
+        ("%deploy_help moon", "there is no help on 'moon'"),
+        ("%migration_generate x --rename mail", "--rename mail is not OLD=NEW"),
+        ("%rehearse", "PRODUCTION_DATABASE_URL"),
+    ],
+)
+def test_what_is_wrong_is_raised_in_a_few_lines(
+    shell: InteractiveShell, line: str, message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    done = shell.run_cell(line, store_history=False)
+    assert isinstance(done.error_in_exec, SettingsError)
+    assert message in str(done.error_in_exec)
+    shown = capsys.readouterr()
+    assert len((shown.out + shown.err).strip().splitlines()) <= 3
+
+
+def test_a_defined_variable_is_filled_in(shell: InteractiveShell) -> None:
+    shell.user_ns["topic"] = "workflow"
+    assert run(shell, "%deploy_help $topic").topic == "workflow"
+    assert run(shell, "%deploy_help {topic}").topic == "workflow"
+
+
+def test_results_are_returned_to_be_used(shell: InteractiveShell) -> None:
+    answer = run(shell, "%deployments --out archive")
+    assert answer.records == ()
+    assert shell.user_ns["archive"] is answer
+
+
+def test_config_sets_the_project_for_all_magics(shell: InteractiveShell, tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    (other / "supabase" / "migrations").mkdir(parents=True)
+    (other / "safemig.toml").write_text("")
+    shell.run_line_magic("config", f"SafeMig.project = '{other}'")
+    try:
+        assert run(shell, "%deployments").folder == other / "records"
+    finally:
+        shell.run_line_magic("config", "SafeMig.project = '.'")
+
+
+def test_loading_twice_changes_nothing(loaded: InteractiveShell) -> None:
+    before = len(loaded.configurables), len(loaded.Completer.custom_matchers)
+    safemig.load_ipython_extension(loaded)
+    assert (len(loaded.configurables), len(loaded.Completer.custom_matchers)) == before
+
+
+@pytest.mark.parametrize(
+    ("line", "found"),
+    [
+        ("%migrate_prod --a", {"--accept", "--approve"}),
+        ("%migrate_prod --", {"--accept", "--approve", "--out", "--target"}),
+        ("%migrate_prod --target ", {"production", "staging"}),
+        ("%schema_diff sta", {"staging"}),
+        ("%schema_diff staging pro", {"production"}),
+        ("%migration_review ", {"supabase/migrations/20231201120000_add_note.sql"}),
+        ("%rollback_prod ", {"backups/production/rollback_20261122200904.sql"}),
+        ("%restore_prod ", {"20261122200904"}),
+        ("%deploy_help em", {"emergency"}),
+    ],
+)
+def test_completion_knows_what_a_magic_takes(
+    shell: InteractiveShell, tmp_path: Path, line: str, found: set[str]
+) -> None:
+    backups = tmp_path / "backups" / "production"
+    backups.mkdir(parents=True)
+    (backups / "rollback_20261122200904.sql").touch()
+    (backups / "manifest_20261122200904.json").touch()
+    assert completions(shell, line) == found
+
+
+def test_completion_leaves_other_lines_alone(shell: InteractiveShell) -> None:
+    assert "print" in completions(shell, "x = pri")
+    assert "%matplotlib" in completions(shell, "%matpl")
+
+
+def test_an_act_leaves_its_record_also_when_refused(
+    shell: InteractiveShell, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    done = shell.run_cell("%backup_prod", store_history=False)
+    assert isinstance(done.error_in_exec, SettingsError)
+    assert "PRODUCTION_DATABASE_URL" in str(done.error_in_exec)
+    (record,) = (tmp_path / "records" / "production").glob("*.ipynb")
+    assert record.stem.endswith("-backup_prod-REFUSED")
+    assert record.name in capsys.readouterr().out, "the record is named above the error"
+
+
+RESULT = RecordedResult("plan", "PLAN 3f2a9c1 · <b>\nmore", "<p>html</p>", {})
+
+
+def test_progress_is_one_line_a_step_where_nobody_looks(capsys: pytest.CaptureFixture[str]) -> None:
+    progress = LiveProgress("migrate_prod", live=False)
+    for event in (Progress("plan"), Progress(result=RESULT), Progress("backup")):
+        progress(event)
+    progress.close()
+    assert capsys.readouterr().out == "migrate_prod · plan: PLAN 3f2a9c1 · <b>\n"
+
+
+def test_progress_is_one_table_that_goes_away_where_somebody_looks(loaded: InteractiveShell) -> None:
+    progress = LiveProgress("migrate_prod", live=True)
+    with capture_output() as captured:
+        for event in (Progress("plan"), Progress(result=RESULT), Progress("backup")):
+            progress(event)
+        progress.close()
+    pages = [each.data["text/html"] for each in captured.outputs]
+    assert len({each.transient["display_id"] for each in captured.outputs if each.transient}) <= 1
+    assert "PLAN 3f2a9c1 · &lt;b&gt;" in pages[1]
+    assert "<strong>running</strong>" in pages[2]
+    assert pages[-1] == "", "the view that follows takes its place"
+
+
+def test_renames_are_pairs() -> None:
+    assert pairs(["public.users.mail=email", "a=b"]) == {"public.users.mail": "email", "a": "b"}
+    assert pairs(None) == {}
+
+
+@pytest.mark.parametrize(
+    ("name", "exit_code", "raised"),
+    [
+        ("DeploymentFailedError", 3, DeploymentFailedError),
+        ("ReviewRefusedError", 1, ReviewRefusedError),
+        ("ZeroDivisionError", 1, RefusedError),
+        ("ZeroDivisionError", 5, OutcomeUnknownError),
+    ],
+)
+def test_the_error_of_a_recorded_run_is_raised_again_as_it_was(name: str, exit_code: int, raised: type) -> None:
+    lines = (f"{name.removesuffix('Error')}: it broke", "where: orders", "next: try again")
+    error = raised_again(RecordedError(name, exit_code, lines))
+    assert type(error) is raised
+    assert (error.where, error.next, error.exit_code) == ("orders", "try again", exit_code)
+    assert error.what.endswith("it broke")
+
+
+def test_loading_imports_nothing_heavy() -> None:
+    code = (
+        "import sys\nfrom IPython.core.interactiveshell import InteractiveShell\n"
+        "shell = InteractiveShell.instance()\nbefore = set(sys.modules)\n"
+        "shell.run_line_magic('load_ext', 'safemig')\n"
+        "new = {name for name in set(sys.modules) - before if not name.startswith('safemig')}\n"
+        "raise SystemExit(repr(sorted(new)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    new = set(eval(done.stderr.strip().splitlines()[-1]))  # our own list, printed by the line above
+    assert not {name.split(".")[0] for name in new} & {
+        "pandas", "numpy", "psycopg", "pglast", "papermill", "nbconvert", "nbformat", "nbclient", "ipywidgets", "pydantic",
+        "jinja2", "sqlparse", "click",
+    }  # fmt: skip
+    assert len(new) <= 12, new
