@@ -135,7 +135,8 @@ class ProductionDeployment:
         """Back up the database in full (see `backup_prod`). From here on: None where nothing is pending."""
         if not _needs(self._situation, "plan").files:
             return None
-        self._backup = backup_prod(self.settings, self.environment)
+        # A rehearsal with the data restores the backup and dumps it again; that proves more than to read it.
+        self._backup = backup_prod(self.settings, self.environment, read=self.settings.rehearsal != "data")
         return self._backup
 
     def rehearse(self) -> Rehearsal | None:

@@ -49,7 +49,7 @@ def rehearse(settings: Settings, environment: str = PRODUCTION) -> Rehearsal:
     """
     with open_environment(settings, environment) as connection, tempfile.TemporaryDirectory() as folder:
         situation = assess(settings, connection, environment)
-        backup = backup_prod(settings, environment, folder=Path(folder))
+        backup = backup_prod(settings, environment, folder=Path(folder), read=False)
         script = Path(folder) / f"rollback_{backup.timestamp}.sql"
         return rehearse_on_copy(settings, connection, situation, backup, script).result
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+import subprocess
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
@@ -26,39 +27,65 @@ _TRAILER = b"-- PostgreSQL database dump complete"
 _DROP = re.compile(rb"(DROP (?!USER MAPPING)[A-Z ]+? .*|ALTER TABLE .* DROP CONSTRAINT .*);\n\Z")
 
 
-@dataclass
-class TableHasher:
-    """Follows a plain dump line by line; after the last one, `content` is every table's rows and sha256, by name.
+class DumpReader:
+    """Reads a plain dump once; after that, `content` is every table's rows and sha256.
 
-    The hash is of the COPY data as it stands in the dump, the same as of `COPY table TO STDOUT`.
+    The hash is of the COPY data as it stands in the dump, the same as of `COPY table TO STDOUT`. Lines outside of
+    the data go through `rewrite`, which may change a line or, by returning b"", leave it out.
     """
 
-    _tables: list[TableContent] = field(default_factory=list)
-    _name: str | None = None
-    _rows: int = 0
-    _hash: hashlib._Hash = field(default_factory=hashlib.sha256)
-
-    def follow(self, line: bytes) -> None:
-        """Take the next line, with its line end."""
-        if self._name is None:
-            if line.startswith(b"COPY ") and (match := _COPY.match(line)):
-                self._name, self._rows, self._hash = match[1].decode(), 0, hashlib.sha256()
-        elif line == _END_OF_DATA:
-            self._tables.append(TableContent(self._name, self._rows, self._hash.hexdigest()))
-            self._name = None
-        else:
-            self._rows += 1
-            self._hash.update(line)
+    def __init__(self, rewrite: Callable[[bytes], bytes] | None = None) -> None:
+        self._rewrite = rewrite
+        self._tables: list[TableContent] = []
+        self._name = ""
+        self._rows = 0
+        self._hash = hashlib.sha256()
+        self.is_complete = False
 
     @property
     def content(self) -> tuple[TableContent, ...]:
-        """What was followed so far; a dump's own order depends on foreign keys and on what else is in it."""
+        """What was read, by name; a dump's own order depends on foreign keys and on what else is in it."""
         return tuple(sorted(self._tables, key=lambda table: table.name))
 
-    @property
-    def is_in_data(self) -> bool:
-        """True between a COPY and the end of its data."""
-        return self._name is not None
+    def pieces(self, stream: IO[bytes]) -> Iterator[bytes]:
+        """Yield the dump in pieces as they come: single lines outside of the data, whole blocks of data."""
+        buffer, in_data, at_start = b"", False, False
+        while chunk := stream.read(_CHUNK_BYTES):
+            buffer += chunk
+            while buffer:
+                if in_data:
+                    # An empty table's data is the end mark alone; any other data ends with a line end before it.
+                    is_empty = at_start and buffer.startswith(_END_OF_DATA)
+                    end = 0 if is_empty else buffer.find(b"\n" + _END_OF_DATA) + 1
+                    if not end and not is_empty:
+                        block, buffer = buffer[: -len(_END_OF_DATA)], buffer[-len(_END_OF_DATA) :]
+                        at_start = at_start and not block
+                        yield self._data(block)
+                        break
+                    block, buffer = buffer[:end], buffer[end + len(_END_OF_DATA) :]
+                    yield self._data(block)
+                    yield _END_OF_DATA
+                    self._tables.append(TableContent(self._name, self._rows, self._hash.hexdigest()))
+                    in_data = False
+                    continue
+                line, newline, rest = buffer.partition(b"\n")
+                if not newline:
+                    break
+                line, buffer = line + newline, rest
+                if line.startswith(b"COPY ") and (match := _COPY.match(line)):
+                    self._name, self._rows, self._hash = match[1].decode(), 0, hashlib.sha256()
+                    in_data = at_start = True
+                    yield line
+                else:
+                    self.is_complete = self.is_complete or line.startswith(_TRAILER)
+                    yield self._rewrite(line) if self._rewrite else line
+        if buffer:
+            yield buffer
+
+    def _data(self, block: bytes) -> bytes:
+        self._rows += block.count(b"\n")
+        self._hash.update(block)
+        return block
 
 
 def dump_schema(conninfo: str, server_version_num: int, *, only: tuple[str, ...] = ()) -> str:
@@ -68,17 +95,16 @@ def dump_schema(conninfo: str, server_version_num: int, *, only: tuple[str, ...]
     with piped(
         client_programs(server_version_num), "pg_dump", conninfo, "--schema-only", "--no-owner", "--no-sync", *schemas
     ) as process:
-        assert process.stdout is not None  # noqa: S101 - it was asked for
-        return process.stdout.read().decode()
+        return _output(process).read().decode()
 
 
 def content_of(conninfo: str, programs: Programs) -> tuple[TableContent, ...]:
     """Return rows and sha256 of every table of a database, from a dump of its data that is thrown away."""
-    hasher = TableHasher()
+    reader = DumpReader()
     with piped(programs, "pg_dump", conninfo, "--data-only", "--no-sync") as process:
-        for line in _lines(process.stdout):
-            hasher.follow(line)
-    return hasher.content
+        for _ in reader.pieces(_output(process)):
+            pass
+    return reader.content
 
 
 def write_full_dump(
@@ -94,19 +120,17 @@ def write_full_dump(
         BackupError: no room, no right to write, or a dump that does not end as a whole one does.
         ToolError: pg_dump failed.
     """
-    hasher = TableHasher()
     # Rows hidden by a policy make pg_dump fail, which is right: --enable-row-security would leave them out silently.
-    options = ["--clean", "--if-exists", "--no-subscriptions", f"--snapshot={snapshot}", "--no-sync"]
-    dump = _Dump(conninfo, programs, tuple(options), server_version_num)
-    return dump.write(path, hasher), hasher.content
+    options = ("--clean", "--if-exists", "--no-subscriptions", f"--snapshot={snapshot}", "--no-sync")
+    return _Dump(conninfo, programs, options, server_version_num).write(path)
 
 
 def write_schema_dump(
     conninfo: str, programs: Programs, path: Path, *, snapshot: str, server_version_num: int
 ) -> BackupFile:
     """Dump the schema of one snapshot into `path`; never with `--clean`, which over data would empty every table."""
-    options = ["--schema-only", "--no-subscriptions", f"--snapshot={snapshot}", "--no-sync"]
-    return _Dump(conninfo, programs, tuple(options), server_version_num).write(path, TableHasher())
+    options = ("--schema-only", "--no-subscriptions", f"--snapshot={snapshot}", "--no-sync")
+    return _Dump(conninfo, programs, options, server_version_num).write(path)[0]
 
 
 def read_back(file: BackupFile) -> tuple[TableContent, ...]:
@@ -115,31 +139,29 @@ def read_back(file: BackupFile) -> tuple[TableContent, ...]:
     Raises:
         BackupError: it is missing, not the file that the manifest describes, or not complete.
     """
-    hasher, whole, size, complete = TableHasher(), hashlib.sha256(), 0, False
+    reader, whole, size = DumpReader(), hashlib.sha256(), 0
     try:
         with file.path.open("rb") as stream:
-            for line in stream:
-                whole.update(line)
-                size += len(line)
-                hasher.follow(line)
-                complete = complete or line.startswith(_TRAILER)
+            for piece in reader.pieces(stream):
+                whole.update(piece)
+                size += len(piece)
     except OSError as error:
         raise BackupError(
             f"the backup cannot be read: {error.strerror}", where=str(file.path), next="use another backup"
         ) from None
-    if size != file.size_bytes or whole.hexdigest() != file.sha256 or not complete or hasher.is_in_data:
+    if size != file.size_bytes or whole.hexdigest() != file.sha256 or not reader.is_complete:
         raise BackupError(
             "the backup is not the file that its manifest describes",
             where=f"{file.path}: {size:,} bytes, sha256 {whole.hexdigest()[:12]}…; "
             f"the manifest says {file.size_bytes:,} bytes, sha256 {file.sha256[:12]}…",
             next="use another backup; this one was cut short or changed",
         )
-    return hasher.content
+    return reader.content
 
 
-def _lines(stream: IO[bytes] | None) -> Iterator[bytes]:
-    assert stream is not None  # noqa: S101 - it was asked for
-    yield from stream
+def _output(process: subprocess.Popen[bytes]) -> IO[bytes]:
+    assert process.stdout is not None  # noqa: S101 - it was asked for
+    return process.stdout
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,21 +173,20 @@ class _Dump:
     options: tuple[str, ...]
     server_version_num: int
 
-    def write(self, path: Path, hasher: TableHasher) -> BackupFile:
+    def write(self, path: Path) -> tuple[BackupFile, tuple[TableContent, ...]]:
         partial = path.with_name(path.name + ".partial")
-        whole, size, complete = hashlib.sha256(), 0, False
+        reader, whole, size = DumpReader(self._rewriter()), hashlib.sha256(), 0
         try:
             descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
             with os.fdopen(descriptor, "wb", buffering=_CHUNK_BYTES) as file:
                 with piped(self.programs, "pg_dump", self.conninfo, *self.options) as process:
-                    for line in self._restorable(_lines(process.stdout), hasher):
-                        file.write(line)
-                        whole.update(line)
-                        size += len(line)
-                        complete = complete or line.startswith(_TRAILER)
+                    for piece in reader.pieces(_output(process)):
+                        file.write(piece)
+                        whole.update(piece)
+                        size += len(piece)
                 file.flush()
                 os.fsync(file.fileno())
-            if not complete:
+            if not reader.is_complete:
                 raise BackupError("pg_dump ended before the dump was complete", where=str(path), next="try again")
             # link() never replaces another backup, rename() would.
             os.link(partial, path)
@@ -178,22 +199,24 @@ class _Dump:
             ) from None
         finally:
             partial.unlink(missing_ok=True)
-        return BackupFile(path, size, whole.hexdigest())
+        return BackupFile(path, size, whole.hexdigest()), reader.content
 
-    def _restorable(self, lines: Iterator[bytes], hasher: TableHasher) -> Iterator[bytes]:
+    def _rewriter(self) -> Callable[[bytes], bytes]:
         newer_client = self.programs.major > self.server_version_num // 10000
         clearing = True
-        for line in lines:
-            hasher.follow(line)
-            if not hasher.is_in_data:
-                # A newer pg_dump sets what an older server does not know (17: transaction_timeout); a restore ends there.
-                if newer_client and line == b"SET transaction_timeout = 0;\n":
-                    continue
-                if clearing and line.startswith(b"-- Name: "):  # the first object that it makes
-                    clearing = False
-                elif clearing and (match := _DROP.match(line)) and not match[1].endswith(b" CASCADE"):
-                    line = match[1] + b" CASCADE;\n"
-            yield line
+
+        def rewrite(line: bytes) -> bytes:
+            nonlocal clearing
+            # A newer pg_dump sets what an older server does not know (17: transaction_timeout); a restore ends there.
+            if newer_client and line == b"SET transaction_timeout = 0;\n":
+                return b""
+            if clearing and line.startswith(b"-- Name: "):  # the first object that it makes
+                clearing = False
+            elif clearing and (match := _DROP.match(line)) and not match[1].endswith(b" CASCADE"):
+                return match[1] + b" CASCADE;\n"
+            return line
+
+        return rewrite
 
 
 def _sync_folder(folder: Path) -> None:

@@ -75,7 +75,8 @@ def standby(shop: Shop, server: ThrowawayServer) -> Iterator[str]:
     if user:
         os.chown(folder, user.pw_uid, user.pw_gid)
     subprocess.run(
-        [server.programs.folder / "pg_basebackup", "-D", folder / "data", "-R", "-h", server.folder, "-p", "5432", "-U", "postgres", "-c", "fast"],
+        [server.programs.folder / "pg_basebackup", "-D", folder / "data", "-R", "-h", server.folder, "-p", "5432",
+         "-U", "postgres", "-c", "fast"],
         check=True, cwd="/", **_as_user(user),  # type: ignore[call-overload]
     )  # fmt: skip
     try:

@@ -63,7 +63,9 @@ def test_stop_ends_it_and_removes_its_folder() -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
 def test_it_ends_with_the_process_that_started_it(number: signal.Signals) -> None:
-    process = subprocess.Popen([sys.executable, "-c", START_AND_WAIT], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    process = subprocess.Popen(
+        [sys.executable, "-c", START_AND_WAIT], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    )
     assert process.stdout
     folder = Path(process.stdout.readline().strip())
     pid = _postmaster(folder)

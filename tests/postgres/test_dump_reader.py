@@ -1,0 +1,38 @@
+"""The reader of dumps: every table's rows and hash, wherever the pieces happen to be cut."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+
+import pytest
+
+from safemig.postgres import dump
+from safemig.postgres.dump import DumpReader
+
+FULL = b"1\tone\n2\ttwo\\n.\n\\\\.\n3\t\\N\n"
+TEXT = (
+    b'-- head\nCOPY public.empty (a) FROM stdin;\n\\.\n\nCOPY public."full" (a, b) FROM stdin;\n'
+    + FULL
+    + b"\\.\n\nCOPY public.last FROM stdin;\nx\n\\.\nSELECT 1;\n--\n-- PostgreSQL database dump complete\n--\n"
+)
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 4, 5, 7, 11, 64, 1 << 20])
+def test_every_cut_gives_the_same(monkeypatch: pytest.MonkeyPatch, size: int) -> None:
+    monkeypatch.setattr(dump, "_CHUNK_BYTES", size)
+    reader = DumpReader()
+    assert b"".join(reader.pieces(io.BytesIO(TEXT))) == TEXT
+    assert [(table.name, table.rows, table.sha256) for table in reader.content] == [
+        ('public."full"', 4, hashlib.sha256(FULL).hexdigest()),
+        ("public.empty", 0, hashlib.sha256(b"").hexdigest()),
+        ("public.last", 1, hashlib.sha256(b"x\n").hexdigest()),
+    ]
+    assert reader.is_complete
+
+
+def test_a_cut_dump_is_passed_on_as_it_is_and_never_complete() -> None:
+    for end in range(len(TEXT)):
+        reader = DumpReader()
+        assert b"".join(reader.pieces(io.BytesIO(TEXT[:end]))) == TEXT[:end]
+        assert reader.is_complete == (b"dump complete\n" in TEXT[:end])
