@@ -16,9 +16,12 @@ from safemig.review.rule import rule_named, rules_for
 from safemig.review.scene import Scene
 from safemig.review.world import World
 from safemig.sql.clauses import tokens
+from safemig.sql.kinds import tables
 from safemig.sql.locks import LockMode
 from safemig.sql.parse import ParsedStatement, SourceFile, SqlSyntaxError, parse
+from safemig.sql.tree import walk
 
+_MAYBE_ACCEPTS = re.compile(r"--\s*safemig:\s*accept", re.IGNORECASE)
 _IN_FILE = re.compile(r"--\s*safemig:\s*accept\s+(?P<text>.*)", re.IGNORECASE)
 _LONGEST_STATEMENT = 2000
 
@@ -69,6 +72,7 @@ def _read(world: World, file: SourceFile) -> tuple[list[Finding], tuple[Reviewed
     world.settings.clear()
     world.prepared.clear()
     world.exclusive.clear()
+    world.foreign_keys.clear()
     world.labels_of_this_file.clear()
     try:
         statements = parse(file.sql)
@@ -94,15 +98,14 @@ def _of_file(world: World, file: SourceFile, statements: list[ParsedStatement]) 
     for rule in rules_for("File"):
         for hit in rule.check(scene) if rule.check else ():
             statement = statements[hit.statement or 0]
-            placed = Placed(rule, hit, "", statement.line, statement.column, statement.sql)
+            placed = Placed(rule, hit, "", statement.line, statement.column)
             found.append(_finding(file, statement, statement.kind, placed, None))
     return found
 
 
 def _statement(world: World, file: SourceFile, statement: ParsedStatement) -> tuple[list[Finding], ReviewedStatement]:
-    taken = {
-        name: mode for name, mode in locks(statement.tree, world).items() if not world.is_new(name)
-    }
+    nodes = walk(statement.tree)
+    taken = {name: mode for name, mode in locks(statement.tree, world, nodes).items() if not world.is_new(name)}
     strongest = max(taken.values(), key=lambda mode: mode.strength, default=None)
     kind = statement.kind
     facts = next((table.facts for name in taken if (table := world.tables.get(name)) and table.facts), None)
@@ -119,7 +122,7 @@ def _statement(world: World, file: SourceFile, statement: ParsedStatement) -> tu
         statement.column,
         kind,
         strongest,
-        statement.tables,
+        tables(statement.tree, nodes),
         tuple(dict.fromkeys(finding.rule for finding in found.values())),
         tuple(TableLock(str(name), mode) for name, mode in taken.items()),
         statement.transactional,
@@ -174,7 +177,7 @@ def _unreadable(file: SourceFile, problem: SqlSyntaxError) -> Finding:
 
 def acceptances_in(file: SourceFile) -> tuple[list[Acceptance], list[Finding]]:
     """Return what `-- safemig: accept rule object: reason` comments accept in this file, and those that are no good."""
-    if "safemig:" not in file.sql.lower():
+    if not _MAYBE_ACCEPTS.search(file.sql):
         return [], []
     found: list[Acceptance] = []
     problems: list[Finding] = []

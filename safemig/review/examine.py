@@ -11,10 +11,9 @@ from pglast.parser import ParseError, parse_sql_json
 from safemig.review import history
 from safemig.review.rule import Hit, Rule, rules_for
 from safemig.review.rules.unknown import KNOWN
-from safemig.review.scene import NO_NAME, Scene
+from safemig.review.scene import NO_NAME, Scene, clause_span
 from safemig.review.world import Function, World
 from safemig.sql import names
-from safemig.sql.clauses import alter_clauses
 from safemig.sql.fold import HOLE, Hole, Pieces, skeleton
 from safemig.sql.kinds import flag
 from safemig.sql.kinds import kind as statement_kind
@@ -42,7 +41,6 @@ class Placed:
     origin: str
     line: int
     column: int
-    text: str
 
 
 @dataclass(slots=True)
@@ -79,38 +77,41 @@ class Examination:
         history.apply(self.world, tree, text, conditional=bool(origin))
 
     def ask(
-        self, kind: str, body: Tree, text: str, table: Name, origin: str, parent: Tree | None = None,
-        siblings: tuple[Tree, ...] = (), at: int = 0,
-    ) -> None:  # fmt: skip
+        self,
+        kind: str,
+        body: Tree,
+        text: str,
+        table: Name,
+        origin: str,
+        parent: Tree | None = None,
+        clause: tuple[int, int] | None = None,
+    ) -> None:
         """Call each rule that looks at `kind`, and place what it finds."""
         asked = rules_for(kind)
         if not asked:
             return
-        scene = Scene(kind, body, self.world, self.statement, text, table, origin, parent or {}, siblings)
+        scene = Scene(kind, body, self.world, self.statement, text, table, origin, parent or {}, clause)
         for rule in asked:
             for hit in rule.check(scene) if rule.check else ():
-                self.place(rule, hit, origin, text, at)
+                self.place(rule, hit, scene)
 
-    def place(self, rule: Rule, hit: Hit, origin: str, text: str, at: int = 0) -> None:
+    def place(self, rule: Rule, hit: Hit, scene: Scene) -> None:
         line, column = self.line, self.column
-        if not origin and at:
+        if scene.clause and scene.clause[1] > 1 and not scene.origin:
+            at, _ = clause_span(scene.whole, *scene.clause)
             before = self.statement.sql[:at]
             line = self.statement.line + before.count("\n")
             column = at - before.rfind("\n") if "\n" in before else self.statement.column + at
-        self.placed.append(Placed(rule, hit, origin, line, column, text))
+        self.placed.append(Placed(rule, hit, scene.origin, line, column))
 
     def commands(self, body: Tree, text: str, origin: str) -> None:
-        """Ask about each command of an ALTER TABLE, with the command's own text and place."""
+        """Ask about each command of an ALTER TABLE."""
         items = [item.get("AlterTableCmd", {}) for item in body.get("cmds", ())]
-        spans = alter_clauses(text)
-        if len(spans) != len(items):  # never seen; then the statement stands for each
-            spans = [(0, len(text))] * len(items)
         table = names.of_range(body.get("relation"))
-        for item, (start, end) in zip(items, spans, strict=True):
-            at = start if len(items) > 1 else 0
-            siblings = tuple(other for other in items if other is not item)
-            self.ask(item.get("subtype", ""), item, text[start:end], table, origin, body, siblings, at)
-            self.ask("AlterTableCmd", item, text[start:end], table, origin, body, siblings, at)
+        for number, item in enumerate(items):
+            clause = (number, len(items))
+            self.ask(item.get("subtype", ""), item, text, table, origin, body, clause)
+            self.ask("AlterTableCmd", item, text, table, origin, body, clause)
 
     def running(self, kind: str, body: Tree, text: str, origin: str) -> None:
         """Look at what the statement runs."""

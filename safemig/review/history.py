@@ -67,6 +67,7 @@ def _create_table(world: World, body: Tree, conditional: bool) -> None:
     for parent in body.get("inhRelations", ()):
         table.parent = world.resolve(names.of_range(parent.get("RangeVar")))
         table.is_known = False
+        world.children.setdefault(table.parent, []).append(table.name)
 
 
 def _new_table(world: World, full: Name, guarded: bool) -> Table:
@@ -139,6 +140,7 @@ def add_constraint(world: World, table: Table, constraint: Tree, columns: tuple[
     if kind in ("u", "p"):
         table.indexes[constraint.get("indexname") or name] = keys
     if kind == "f":
+        world.foreign_keys.append((table.name, table.constraints[name]))
         parent = world.table(names.of_range(constraint.get("pktable")))
         if table.age == "existing" and parent.age != "existing":
             parent.is_entangled = True
@@ -191,6 +193,7 @@ def _alter_table(world: World, body: Tree, conditional: bool) -> None:
         elif subtype == "AT_AttachPartition":
             child = world.table(names.of_range(definition.get("name")))
             child.parent = table.name
+            world.children.setdefault(table.name, []).append(child.name)
             table.is_partitioned = True
             table.is_entangled = table.is_entangled or child.age != "new"
         elif subtype == "AT_DetachPartition":

@@ -53,8 +53,11 @@ def command_lock(command: Tree) -> LockMode:
     return COMMAND_LOCKS.get(subtype, LockMode.ACCESS_EXCLUSIVE)
 
 
-def locks(tree: Tree, world: World) -> dict[Name, LockMode]:
-    """Return the strongest lock on each table that the statement names or that is known to hang on it."""
+def locks(tree: Tree, world: World, nodes: list[tuple[str, Tree]] | None = None) -> dict[Name, LockMode]:
+    """Return the strongest lock on each table that the statement names or that is known to hang on it.
+
+    `nodes` is `walk(tree)`, where the caller has it already.
+    """
     found: dict[Name, LockMode] = {}
 
     def take(name: Name, mode: LockMode) -> None:
@@ -138,7 +141,7 @@ def locks(tree: Tree, world: World) -> dict[Name, LockMode]:
         take(target, LockMode.ROW_EXCLUSIVE if body.get("is_from") else LockMode.ACCESS_SHARE)
     if kind in ("InsertStmt", "UpdateStmt", "DeleteStmt", "MergeStmt"):
         take(target, LockMode.ROW_EXCLUSIVE)
-    for inner, part in walk(tree):
+    for inner, part in walk(tree) if nodes is None else nodes:
         if inner in ("InsertStmt", "UpdateStmt", "DeleteStmt", "MergeStmt") and part is not body:
             take(names.of_range(part.get("relation")), LockMode.ROW_EXCLUSIVE)
     return found
@@ -202,11 +205,15 @@ def _children(world: World, parent: Name) -> list[Name]:
     pending = [parent]
     while pending:
         above = pending.pop()
-        below = [name for name, table in world.tables.items() if table.parent and world.resolve(table.parent) == above]
-        fresh = [name for name in below if name not in found]
+        fresh = [name for name in world.children.get(above, ()) if name not in found and _is_below(world, name, above)]
         found.extend(fresh)
         pending.extend(fresh)
     return found
+
+
+def _is_below(world: World, name: Name, above: Name) -> bool:
+    table = world.tables.get(name)
+    return table is not None and table.parent is not None and world.resolve(table.parent) == above
 
 
 def _default_partition(world: World, parent: Name, take: _Take) -> None:

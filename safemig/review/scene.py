@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from safemig.review.facts import TableFacts
 from safemig.review.world import World
 from safemig.sql import names
+from safemig.sql.clauses import alter_clauses
 from safemig.sql.names import Name
 from safemig.sql.parse import ParsedStatement
 from safemig.sql.tree import Tree
@@ -20,19 +22,27 @@ SMALL_BYTES = 16 * 1024 * 1024
 class Scene:
     """One node under review.
 
-    `text` is the SQL of the node (of the command, for one of ALTER TABLE); `origin` says how it came to run where
-    it is not written openly: "in a DO block", "in function wipe(), which this calls".
+    `origin` says how it came to run where it is not written openly: "in a DO block", "in function wipe(), which
+    this calls".
     """
 
     node: str
     tree: Tree
     world: World = field(repr=False)
     statement: ParsedStatement = field(repr=False)
-    text: str
+    whole: str  # the text of the statement that the node belongs to
     table: Name = NO_NAME
     origin: str = ""
     parent: Tree = field(default_factory=dict, repr=False)
-    siblings: tuple[Tree, ...] = field(default=(), repr=False)
+    clause: tuple[int, int] | None = None  # which command of ALTER TABLE it is, of how many
+
+    @property
+    def text(self) -> str:
+        """The SQL of the node: the statement's, or, for a command of ALTER TABLE, the command's."""
+        if self.clause is None:
+            return self.whole
+        start, end = clause_span(self.whole, *self.clause)
+        return self.whole[start:end]
 
     @property
     def is_new(self) -> bool:
@@ -81,6 +91,17 @@ class Scene:
         """Tell whether the target's TimeZone is UTC; None without a target."""
         zone = self.world.target.time_zone if self.world.target else None
         return None if zone is None else zone.upper() in ("UTC", "ETC/UTC", "GMT", "ETC/GMT", "ZULU", "UCT")
+
+
+@lru_cache(maxsize=256)
+def _clauses(text: str) -> list[tuple[int, int]]:
+    return alter_clauses(text)
+
+
+def clause_span(text: str, number: int, count: int) -> tuple[int, int]:
+    """Return where a command of an ALTER TABLE stands in its text; the whole text where that cannot be told."""
+    spans = _clauses(text)
+    return spans[number] if len(spans) == count else (0, len(text))
 
 
 def in_bytes(size: int) -> str:

@@ -98,6 +98,8 @@ class World:
     prepared: dict[str, Tree] = field(default_factory=dict)
     settings: dict[str, str] = field(default_factory=dict)
     path: str = "public"
+    children: dict[Name, list[Name]] = field(default_factory=dict)  # table -> its partitions and children
+    foreign_keys: list[tuple[Name, Constraint]] = field(default_factory=list)  # those that this file adds
     exclusive: set[Name] = field(default_factory=set)  # tables that this file holds ACCESS EXCLUSIVE
     file: str = ""
     pending: bool = False  # False while applied migrations are read
@@ -111,6 +113,8 @@ class World:
             self.tables[name] = _from_facts(name, facts)
             for index in facts.indexes:
                 self.indexes[Name(name.schema, index)] = name
+            if facts.parent:
+                self.children.setdefault(self.named(facts.parent), []).append(name)
         for dotted, overloads in self.target.functions.items():
             self.functions[self.named(dotted)] = [_function(one) for one in overloads]
         for dotted, labels in self.target.enums.items():

@@ -178,8 +178,11 @@ def refuses_transaction(tree: Tree) -> bool:
                     "DropSubscriptionStmt")  # fmt: skip
 
 
-def tables(tree: Tree) -> tuple[str, ...]:
-    """Return the dotted names of the relations that the statement itself names; a CTE's name is none."""
+def tables(tree: Tree, nodes: list[tuple[str, Tree]] | None = None) -> tuple[str, ...]:
+    """Return the dotted names of the relations that the statement itself names; a CTE's name is none.
+
+    `nodes` is `walk(tree)`, where the caller has it already.
+    """
     name, body = node(tree)
     found: dict[str, None] = {}
 
@@ -199,8 +202,9 @@ def tables(tree: Tree) -> tuple[str, ...]:
     for field in ("relation", "view", "table", "sequence", "into", "pktable"):
         if isinstance(body.get(field), dict):
             add(of_range(body[field].get("rel", body[field]) if field == "into" else body[field]))
-    common = {inner.get("ctename") for kind_of, inner in walk(tree) if kind_of == "CommonTableExpr"}
-    for kind_of, inner in walk(tree):
+    nodes = walk(tree) if nodes is None else nodes
+    common = {inner.get("ctename") for kind_of, inner in nodes if kind_of == "CommonTableExpr"}
+    for kind_of, inner in nodes:
         if kind_of == "RangeVar":
             if inner.get("schemaname") or inner.get("relname") not in common:
                 add(of_range(inner))

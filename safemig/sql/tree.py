@@ -7,7 +7,6 @@ tree of Python objects; `ParsedStatement.node` gives that tree to whoever wants 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any, TypeAlias
 
 Tree: TypeAlias = dict[str, Any]
@@ -25,22 +24,23 @@ def strings(items: list[Tree] | None) -> list[str]:
     return [item["String"].get("sval", "") for item in items or () if "String" in item]
 
 
-def walk(tree: Any) -> Iterator[tuple[str, Tree]]:
-    """Yield every wrapped node below `tree`, parents first."""
-    pending = [tree]
-    while pending:
-        current = pending.pop()
+def walk(tree: Any) -> list[tuple[str, Tree]]:
+    """Return every wrapped node below `tree`, parents before their children."""
+    found: list[tuple[str, Tree]] = []
+    pending = [tree]  # grows while it is read: breadth first, siblings in the order of the text
+    for current in pending:
         if type(current) is dict:
             for key, value in current.items():
                 kind = type(value)
                 if kind is dict:
-                    if "A" <= key[:1] <= "Z":
-                        yield key, value
+                    if key[:1] < "a":  # a node's name; fields are in lower case
+                        found.append((key, value))
                     pending.append(value)
                 elif kind is list:
-                    pending.extend(reversed(value))
+                    pending.extend(value)
         elif type(current) is list:
-            pending.extend(reversed(current))
+            pending.extend(current)
+    return found
 
 
 def constant(wrapped: Tree | None) -> str | int | bool | None:

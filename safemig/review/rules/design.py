@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from safemig.review.model import Severity
@@ -124,18 +125,21 @@ def type_choice(scene: Scene) -> Iterator[Hit]:
     "CREATE INDEX IF NOT EXISTS orders_user_id_idx ON orders (user_id)",
 )  # fmt: skip
 def foreign_key_without_index(scene: Scene) -> Iterator[Hit]:
-    for table in list(scene.world.tables.values()):
-        for constraint in table.constraints.values():
-            if constraint.kind != "f" or constraint.file != scene.world.file or not constraint.columns:
-                continue
-            first = constraint.columns
-            if not any(index[: len(first)] == first for index in table.indexes.values()):
-                columns = ", ".join(map(quote_identifier, first))
-                index_name = quote_identifier(f"{table.name.name}_{'_'.join(first)}_idx"[:63])
-                sql_name = Name("" if table.name.schema == "public" else table.name.schema, table.name.name).sql
-                yield Hit(f"{table.name}.{'.'.join(first)}", f"no index on {table.name} ({', '.join(first)})",
-                          f"CREATE INDEX CONCURRENTLY IF NOT EXISTS {index_name} ON {sql_name} ({columns});",
-                          statement=_statement_about(scene, str(table.name)))  # fmt: skip
+    for name, constraint in scene.world.foreign_keys:
+        table = scene.world.tables.get(name)
+        if table is None or not constraint.columns:
+            continue
+        first = constraint.columns
+        if not any(index[: len(first)] == first for index in table.indexes.values()):
+            columns = ", ".join(map(quote_identifier, first))
+            index_name = quote_identifier(f"{table.name.name}_{'_'.join(first)}_idx"[:63])
+            sql_name = Name("" if table.name.schema == "public" else table.name.schema, table.name.name).sql
+            yield Hit(
+                f"{table.name}.{'.'.join(first)}",
+                f"no index on {table.name} ({', '.join(first)})",
+                f"CREATE INDEX CONCURRENTLY IF NOT EXISTS {index_name} ON {sql_name} ({columns});",
+                statement=_statement_about(scene, str(table.name)),
+            )
 
 
 def _statement_about(scene: Scene, table: str) -> int:
@@ -198,10 +202,12 @@ def identifier_too_long(scene: Scene) -> Iterator[Hit]:
         yield Hit(word[:63], f"{word} has more than 63 bytes and is cut")
 
 
+# A name in quotes may hold blanks; where letters of several bytes are about, 22 of them can be too many.
+_MAYBE_LONG = re.compile(r'[A-Za-z0-9_$]{64}|"[^"]{64}')
+
+
 def _long_words(text: str) -> list[str]:
-
-
-    if len(text) < 64:
+    if len(text) < 22 or (text.isascii() and not _MAYBE_LONG.search(text)):
         return []
     found = []
     for token in tokens(text):
