@@ -101,14 +101,15 @@ def _belongings(plan: Plan, producers: dict[Id, list[Action]]) -> list[Action]:
             actions.append(Action((*key[:4], place, f"{what}{item.kind}{inner}"), item, found, needs={bearer}))
 
     base, target = plan.base, plan.target
+    fresh = plan.created | plan.swapped
     for item in sorted(set(base.comments) | set(target.comments)):
-        before = None if _bearer(item) in plan.created else base.comments.get(item)
+        before = None if _bearer(item) in fresh else base.comments.get(item)
         after = target.comments.get(item)
         if before != after and _exists(plan, item):
             say(item, [comment_step(plan, item, before, after)], 1, "comment")
     for labelled in sorted(set(base.labels) | set(target.labels)):
         item, provider = labelled
-        before = None if item in plan.created else base.labels.get(labelled)
+        before = None if item in fresh else base.labels.get(labelled)
         after = target.labels.get(labelled)
         if before != after and _exists(plan, item):
             label = "NULL" if after is None else quote_literal(after).strip()
@@ -118,13 +119,13 @@ def _belongings(plan: Plan, producers: dict[Id, list[Action]]) -> list[Action]:
         for item in sorted(target.owners):
             if not _exists(plan, item) or not plan.kinds[item.kind].has_owner:
                 continue
-            before = base.current_user if item in plan.created else base.owners.get(item)
+            before = base.current_user if item in fresh else base.owners.get(item)
             if before != target.owners[item]:
                 on = _on(plan, item)
                 say(item, [Step(f"ALTER {on} OWNER TO {quote_identifier(target.owners[item])}",
                                 "the owner may do anything with it", rule="owner-role")], 2, "owner")
     candidates = set(base.grants) | set(target.grants)
-    candidates |= {item for item in plan.created if plan.kinds[item.kind].grant_letter and item.kind != "column"}
+    candidates |= {item for item in fresh if plan.kinds[item.kind].grant_letter and item.kind != "column"}
     for item in sorted(candidates):
         if _exists(plan, item):
             say(item, _grant_steps(plan, item), 4, "grant")
@@ -168,7 +169,7 @@ def _grant_steps(plan: Plan, item: Id) -> list[Step]:
     fact = plan.target.facts[item]
     usual = grants.builtin(letter)
     after = plan.target.grants.get(item, usual)
-    if item in plan.created:
+    if item in plan.created or item in plan.swapped:
         before = initial_grants(plan, item, letter) if item.kind != "column" else frozenset()
     else:
         before = plan.base.grants.get(item, usual)

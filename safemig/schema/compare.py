@@ -12,7 +12,8 @@ from safemig.schema.edges import named_in_bodies
 from safemig.schema.kinds.base import Step
 from safemig.schema.model import Id, Schema
 from safemig.schema.order import blocked_by, ordered
-from safemig.schema.plan import Plan
+from safemig.schema.plan import Plan, is_leftover
+from safemig.schema.renames import apply_renames, questions
 
 
 def compare(base: Schema, target: Schema, *, renames: Mapping[str, str] = {}) -> SchemaDiff:
@@ -21,17 +22,35 @@ def compare(base: Schema, target: Schema, *, renames: Mapping[str, str] = {}) ->
     renames: old dotted name to new one, of tables (`app.users`) and columns (`app.users.name`); what is not named
     here is taken for a drop and an addition, and a likely rename becomes a question in the result.
     """
+    fingerprint = base.fingerprint
+    renamed: tuple[Statement, ...] = ()
+    steps: list[tuple[Id, Step]] = []
+    if renames:
+        base, steps = apply_renames(base, target, renames)
+        renamed = tuple(_plain(item, step) for item, step in steps)
     plan = Plan(base, target)
     statements, warnings = _statements(plan)
     online, _ = _statements(Plan(base, target, online=True))
     return SchemaDiff(
-        base_fingerprint=base.fingerprint,
+        base_fingerprint=fingerprint,
         target_fingerprint=target.fingerprint,
-        changes=tuple(_changes(plan)),
-        statements=statements,
-        warnings=(*warnings, *_unmodelled(base, target), *_column_order(base, target)),
-        online_statements=online,
+        changes=(*(_rename_change(item, step) for item, step in steps), *_changes(plan)),
+        statements=(*renamed, *statements),
+        warnings=(*warnings, *_unmodelled(base, target), *_leftovers(target), *_column_order(base, target)),
+        rename_questions=tuple(questions(plan)),
+        online_statements=(*renamed, *online),
     )
+
+
+def _plain(item: Id, step: Step) -> Statement:
+    return Statement(
+        sql=step.sql, reverse_sql=step.reverse, objects=(item.dotted,), destructive=False, why=step.why, rule=step.rule,
+        transactional=True, lock=step.lock, rewrites=False,
+    )
+
+
+def _rename_change(item: Id, step: Step) -> Change:
+    return Change(item.kind, item.dotted, "change", f"renamed: {step.sql}")
 
 
 def _statements(plan: Plan) -> tuple[tuple[Statement, ...], list[str]]:
@@ -146,6 +165,13 @@ def _unmodelled(base: Schema, target: Schema) -> list[str]:
             "only in the base" if words in base.unmodelled else "only in the target")
         found.append(f"not compared, for it is not modelled: {words} ({where})")
     return found
+
+
+def _leftovers(target: Schema) -> list[str]:
+    return [
+        f"index {item.dotted} is invalid in the target, left by a build that failed: not counted as a difference"
+        for item in target.facts if is_leftover(item, target)
+    ]
 
 
 def _column_order(base: Schema, target: Schema) -> list[str]:

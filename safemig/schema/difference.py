@@ -119,12 +119,15 @@ class SchemaDiff(Result):
         """
         if destructive is None:
             return Result.render(self, form)
-        return script(self.online_statements if online else self.statements, destructive=destructive)
+        text = script(self.online_statements if online else self.statements, destructive=destructive)
+        if destructive or not self.rename_questions:
+            return text
+        return "".join(f"-- Question: {_one_line(question)}\n" for question in self.rename_questions) + "\n" + text
 
 
 def _plural(kind: str) -> str:
     if kind.endswith(("s", "x")):
-        return kind if kind.endswith("es") or kind.endswith("cs") else kind + "es"
+        return kind if kind.endswith(("es", "cs")) else kind + "es"
     return kind[:-1] + "ies" if kind.endswith("y") and not kind.endswith("key") else kind + "s"
 
 

@@ -87,6 +87,7 @@ class ColumnFact(NamedTuple):
     inherited: bool
     not_null_name: str  # PostgreSQL 18 and later, where it is not the name that the server chooses
     not_null_no_inherit: bool
+    not_null_not_valid: bool
 
 
 class DefaultFact(NamedTuple):

@@ -30,7 +30,7 @@ class Plan:
         self.added = {item for item in target.facts if item not in base.facts}
         self.removed = {item for item in base.facts if item not in target.facts}
         self.changed = {item for item, fact in target.facts.items() if item in base.facts and base.facts[item] != fact}
-        for item in [item for item in self.added | self.changed if _is_leftover(item, target)]:
+        for item in [item for item in self.added | self.changed if is_leftover(item, target)]:
             self.added.discard(item)  # pg_dump does not write it either
             self.changed.discard(item)
         self.replaced: set[Id] = set()
@@ -93,7 +93,9 @@ class Plan:
             self.alterations.pop(item, None)
             return
         if item.kind == "default" and self.is_generated(Id("column", *item[1:]), self.base) and not self.can_step_aside(item):
-            item = Id("column", *item[1:])
+            column = Id("column", *item[1:])
+            if column not in self.replaced and column in self.target.facts:
+                item = column
         self.replaced.add(item)
         self.created.add(item)
         self.dropped.add(item)
@@ -336,7 +338,7 @@ class Plan:
         return Id("partition", item.schema, item.name) in self.dropped
 
 
-def _is_leftover(item: Id, schema: Schema) -> bool:
+def is_leftover(item: Id, schema: Schema) -> bool:
     """Tell whether `item` is an index that a failed CREATE INDEX CONCURRENTLY left behind."""
     if item.kind != "index":
         return False

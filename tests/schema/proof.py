@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import itertools
+import os
 import subprocess
 from dataclasses import dataclass
+from typing import Literal
 
 import psycopg
 
@@ -13,8 +15,8 @@ from safemig.postgres.server import ThrowawayServer
 from safemig.schema import Schema, SchemaDiff, compare
 from safemig.schema.dumps import differences
 
-_numbers = itertools.count(1)
-OWNED = SchemaFilter(ownership=True)
+_numbers = itertools.count(os.getpid() * 1000)
+Way = Literal["sql", "online", "safe"]
 
 
 @dataclass(frozen=True)
@@ -64,8 +66,12 @@ def identities(url: str) -> dict[str, object]:
     return {f"{schema}.{table}.{column}": (oid, number) for schema, table, oid, column, number in rows}
 
 
-def prove(server: ThrowawayServer, pair: Pair, *, online: bool = False) -> list[str]:
-    """Return what is wrong with the way from base to target and back; nothing when it is right."""
+def prove(server: ThrowawayServer, pair: Pair, *, way: Way = "sql") -> list[str]:
+    """Return what is wrong with the way from base to target and back; nothing when it is right.
+
+    way: `sql` the complete script in one transaction; `online` its segments; `safe` first the script that loses
+    nothing, which must run as it is, then what is left.
+    """
     number = next(_numbers)
     names = [f"proof_{number}_base", f"proof_{number}_target"]
     try:
@@ -75,7 +81,7 @@ def prove(server: ThrowawayServer, pair: Pair, *, online: bool = False) -> list[
             load(target_url, pair.common, pair.target)
         except psycopg.errors.FeatureNotSupported as error:
             raise UnavailableHere(str(error)) from error
-        return _prove(server, pair, base_url, target_url, online)
+        return _prove(server, pair, base_url, target_url, way)
     finally:
         for name in names:
             _drop_subscriptions(server.url(name))
@@ -91,46 +97,60 @@ def _drop_subscriptions(url: str) -> None:
             connection.execute(f"DROP SUBSCRIPTION {name}".encode())
 
 
-def _prove(server: ThrowawayServer, pair: Pair, base_url: str, target_url: str, online: bool) -> list[str]:
+def _prove(server: ThrowawayServer, pair: Pair, base_url: str, target_url: str, way: Way) -> list[str]:
     base, target = read(base_url, pair.ownership), read(target_url, pair.ownership)
     there = compare(base, target)
     if pair.destructive is not None:
         losing = any(statement.destructive for statement in there.statements)
         if losing != pair.destructive:
             return [f"destructive is {losing}:\n{there.sql}"]
-    dump_base = dump(server, base_url, owners=pair.ownership)
+    if way == "safe":
+        problems = _apply_text(base_url, there.safe_sql)
+        if problems:
+            return problems
+        there = compare(read(base_url, pair.ownership), target)
+    dump_base = dump(server, base_url, owners=pair.ownership) if way == "sql" else None
     dump_target = dump(server, target_url, owners=pair.ownership)
     before = identities(base_url)
-    problems = _apply(base_url, there, online)
+    problems = _apply(base_url, there, way)
     if problems:
         return problems
     after = identities(base_url)
     problems += _silent(before, after, there)
-    problems += _compare(server, base_url, target, dump_target, pair, f"there:\n{_script(there, online)}")
+    problems += _compare(server, base_url, target, dump_target, pair, f"there:\n{_script(there, way)}")
     if problems:
         return problems
     back = compare(read(base_url, pair.ownership), base)
-    problems = _apply(base_url, back, online)
+    problems = _apply(base_url, back, way)
     if problems:
         return [f"back: {problem}" for problem in problems]
-    return _compare(server, base_url, base, dump_base, pair, f"back:\n{_script(back, online)}")
+    return [] if dump_base is None else _compare(server, base_url, base, dump_base, pair, f"back:\n{_script(back, way)}")
 
 
-def _script(diff: SchemaDiff, online: bool) -> str:
-    return diff.render(destructive=True, online=online)
+def _script(diff: SchemaDiff, way: Way) -> str:
+    return diff.render(destructive=True, online=way == "online")
 
 
-def _apply(url: str, diff: SchemaDiff, online: bool) -> list[str]:
+def _apply(url: str, diff: SchemaDiff, way: Way) -> list[str]:
     with psycopg.connect(url, autocommit=True) as connection:
         try:
-            if online:
+            if way == "online":
                 for _, statements in diff.segments:
                     for statement in statements:
                         connection.execute(statement.sql.encode())
             elif not diff.is_empty:
                 connection.execute(diff.sql.encode())  # one simple query: one transaction
         except psycopg.Error as error:
-            return [f"does not apply: {error}\n{_script(diff, online)}"]
+            return [f"does not apply: {error}\n{_script(diff, way)}"]
+    return []
+
+
+def _apply_text(url: str, text: str) -> list[str]:
+    with psycopg.connect(url, autocommit=True) as connection:
+        try:
+            connection.execute(text.encode())
+        except psycopg.Error as error:
+            return [f"does not apply: {error}\n{text}"]
     return []
 
 

@@ -73,7 +73,7 @@ SELECT k.oid::int8, k.conname, k.contype::text, k.conrelid::int8, pg_get_constra
        k.conislocal, k.coninhcount > 0, coalesce(p.conname, ''),
        i.reloptions, coalesce(ts.spcname, ''), x.indisclustered, x.indisreplident, k.conindid::int8,
        (SELECT array_agg(a.attname ORDER BY u.position) FROM unnest(k.conkey) WITH ORDINALITY AS u (number, position)
-        JOIN pg_attribute a ON a.attrelid = k.conrelid AND a.attnum = u.number), k.connoinherit
+        JOIN pg_attribute a ON a.attrelid = k.conrelid AND a.attnum = u.number), k.connoinherit, NOT k.convalidated
 FROM pg_constraint k
 JOIN pg_class c ON c.oid = k.conrelid
 LEFT JOIN pg_constraint p ON p.oid = k.conparentid
@@ -216,12 +216,12 @@ def _read_columns(
         if relation.kind == "table":
             snapshot.facts[item] = facts.ColumnFact(
                 type_name, collation, not_null, identity, sequence, generated, storage, how_compressed, statistics,
-                options(attoptions), options(foreign_options), is_local, inherited, "", False,
+                options(attoptions), options(foreign_options), is_local, inherited, "", False, False,
             )
         else:
             snapshot.facts[item] = facts.ColumnFact(
                 type_name, collation, False, "", None, "", "", "", statistics if relation.kind != "view" else -1,
-                options(attoptions), (), True, False, "", False,
+                options(attoptions), (), True, False, "", False, False,
             )
         outputs.setdefault(table, []).append((name, type_name, collation))
         if sequence is not None:
@@ -250,12 +250,12 @@ def _read_columns(
 def _read_constraints(snapshot: Snapshot, relations: dict[int, Id]) -> None:
     for row in snapshot.rows(CONSTRAINTS):
         (oid, name, kind, table, definition, is_local, inherited, parent, index_options, tablespace, clustered, identity,
-         index, columns, no_inherit) = row
+         index, columns, no_inherit, not_valid) = row
         relation = relations.get(table)
         if relation is None:
             continue
         if kind == "n":
-            _note_not_null(snapshot, relation, name, columns[0], no_inherit)
+            _note_not_null(snapshot, relation, name, columns[0], no_inherit, not_valid)
             snapshot.objects[PG_CONSTRAINT, oid] = Id("column", relation.schema, relation.name, columns[0])
             continue
         item = Id("constraint", relation.schema, relation.name, name)
@@ -270,12 +270,12 @@ def _read_constraints(snapshot: Snapshot, relations: dict[int, Id]) -> None:
             _note_index_uses(snapshot, relation, item, name, clustered, identity)
 
 
-def _note_not_null(snapshot: Snapshot, relation: Id, name: str, column: str, no_inherit: bool) -> None:
+def _note_not_null(snapshot: Snapshot, relation: Id, name: str, column: str, no_inherit: bool, not_valid: bool) -> None:
     item = Id("column", relation.schema, relation.name, column)
     fact = snapshot.facts[item]
     usual = f"{relation.name}_{column}_not_null"
     snapshot.facts[item] = fact._replace(
-        not_null_name="" if name == usual else name, not_null_no_inherit=no_inherit
+        not_null_name="" if name == usual else name, not_null_no_inherit=no_inherit, not_null_not_valid=not_valid
     )
 
 

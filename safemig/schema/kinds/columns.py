@@ -38,7 +38,7 @@ def column_definition(item: Id, fact: ColumnFact, plan: Plan, *, partition: bool
         parts.append(identity_clause(item, fact))
     elif default in plan.target.facts and plan.created_by(default) == plan.created_by(item):
         parts.append(f"DEFAULT {plan.target.facts[default].expression}")
-    if fact.not_null:
+    if fact.not_null and not fact.not_null_not_valid:
         if fact.not_null_name:
             parts.append(f"CONSTRAINT {quote_identifier(fact.not_null_name)}")
         parts.append("NOT NULL")
@@ -117,7 +117,20 @@ def column_settings(item: Id, old: ColumnFact | None, new: ColumnFact, plan: Pla
     if new.statistics != (old.statistics if old else -1):
         steps.append(Step(f"{prefix} SET STATISTICS {new.statistics}", lock=LockMode.SHARE_UPDATE_EXCLUSIVE))
     steps += option_steps(prefix, old.options if old else (), new.options, LockMode.SHARE_UPDATE_EXCLUSIVE)
+    if old is None and new.not_null_not_valid:
+        steps.append(_not_null_constraint(item, new))
     return steps
+
+
+def _not_null_constraint(item: Id, fact: ColumnFact) -> Step:
+    """A not-null constraint that has a name, no heirs or no validity of its own (PostgreSQL 18)."""
+    table, name = quote_name(item.schema, item.name), quote_identifier(not_null_name(item, fact))
+    tail = (" NO INHERIT" if fact.not_null_no_inherit else "") + (" NOT VALID" if fact.not_null_not_valid else "")
+    return Step(f"ALTER TABLE {table} ADD CONSTRAINT {name} NOT NULL {quote_identifier(item.sub)}{tail}", lock=_EXCLUSIVE)
+
+
+def not_null_name(item: Id, fact: ColumnFact) -> str:
+    return fact.not_null_name or f"{item.name}_{item.sub}_not_null"
 
 
 class Column(InsideRelation):
@@ -206,6 +219,14 @@ class Column(InsideRelation):
             steps.append(self._type_step(item, prefix, old, new, plan))
         if old.not_null != new.not_null and not plan.parent_does(item, "not_null"):
             steps += self._not_null(item, table, prefix, new, plan)
+        elif new.not_null and old.not_null_not_valid != new.not_null_not_valid:
+            name_now = quote_identifier(not_null_name(item, old))
+            if old.not_null_not_valid and old.not_null_name == new.not_null_name:
+                steps.append(Step(f"ALTER TABLE {table} VALIDATE CONSTRAINT {name_now}", rule="validate-constraint",
+                                  lock=LockMode.SHARE_UPDATE_EXCLUSIVE, why="reads the whole table while it goes on working"))
+            else:
+                steps.append(Step(f"ALTER TABLE {table} DROP CONSTRAINT {name_now}", lock=_EXCLUSIVE))
+                steps.append(_not_null_constraint(item, new))
         elif new.not_null and old.not_null_name != new.not_null_name and plan.version >= 180000:
             before = old.not_null_name or f"{item.name}_{item.sub}_not_null"
             after = new.not_null_name or f"{item.name}_{item.sub}_not_null"
@@ -245,6 +266,8 @@ class Column(InsideRelation):
     def _not_null(self, item: Id, table: str, prefix: str, new: ColumnFact, plan: Plan) -> list[Step]:
         if not new.not_null:
             return [Step(f"{prefix} DROP NOT NULL", lock=_EXCLUSIVE, reverse=f"{prefix} SET NOT NULL")]
+        if new.not_null_not_valid:
+            return [_not_null_constraint(item, new)]
         if new.not_null_name or new.not_null_no_inherit:
             name = quote_identifier(new.not_null_name or f"{item.name}_{item.sub}_not_null")
             tail = " NO INHERIT" if new.not_null_no_inherit else ""

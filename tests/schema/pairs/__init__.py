@@ -6,6 +6,7 @@ from ..proof import Pair
 from .application import APPLICATION
 from .code import CODE
 from .rarer import RARER
+from .newer import NEWER
 from .tables import TABLES
 
-PAIRS: tuple[Pair, ...] = (*APPLICATION, *TABLES, *CODE, *RARER)
+PAIRS: tuple[Pair, ...] = (*APPLICATION, *TABLES, *CODE, *RARER, *NEWER)

@@ -1,0 +1,197 @@
+"""Renames: those that were named are made, those that are likely become questions; none is guessed."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from typing import Any
+
+from safemig.errors import SettingsError
+from safemig.schema.kinds.base import Step
+from safemig.schema.model import INSIDE_RELATION, Id, Schema
+from safemig.schema.plan import Plan
+from safemig.sql.identifiers import quote_identifier, quote_name
+from safemig.sql.locks import LockMode
+
+_PART = re.compile(r'"((?:[^"]|"")*)"|([^".]+)')
+_RENAMEABLE = {
+    "table": "TABLE", "view": "VIEW", "materialized view": "MATERIALIZED VIEW", "sequence": "SEQUENCE", "index": "INDEX",
+    "enum": "TYPE", "domain": "DOMAIN", "composite type": "TYPE", "range": "TYPE",
+}
+
+
+def apply_renames(base: Schema, target: Schema, renames: Mapping[str, str]) -> tuple[Schema, list[tuple[Id, Step]]]:
+    """Return the base as it is after `renames`, and the statements that make them.
+
+    The server's own words for expressions are rewritten name by name; where that comes out otherwise than the
+    server would say it, an object is written once more than needed, never once less.
+
+    Raises SettingsError for a name that the base does not have, or a new name that the target does not have.
+    """
+    steps: list[tuple[Id, Step]] = []
+    for old_name, new_name in renames.items():
+        old = _find(base, old_name)
+        if old is None:
+            raise _no_such(old_name, "the schema that is to change")
+        new = _renamed_id(old, new_name)
+        if new not in target.facts:
+            raise _no_such(new_name, "the schema that it is to become")
+        steps += [(new, step) for step in _steps(old, new)]
+        base = _rename_column(base, old, new) if old.kind == "column" else _rename_object(base, old, new)
+    return base, steps
+
+
+def _no_such(name: str, where: str) -> SettingsError:
+    return SettingsError(f"nothing is called {name}", where=where,
+                         next="name a rename as old=new, both as schema.table or schema.table.column")
+
+
+def parts_of(dotted: str) -> list[str]:
+    """Return the parts of a dotted, perhaps quoted, name."""
+    return [quoted.replace('""', '"') if quoted else plain for quoted, plain in _PART.findall(dotted)]
+
+
+def _find(schema: Schema, dotted: str) -> Id | None:
+    parts = parts_of(dotted)
+    if len(parts) == 3:
+        item = Id("column", *parts)
+        return item if item in schema.facts else None
+    if len(parts) == 2:
+        for kind in _RENAMEABLE:
+            item = Id(kind, *parts)
+            if item in schema.facts:
+                return item
+    return None
+
+
+def _renamed_id(old: Id, dotted: str) -> Id:
+    parts = parts_of(dotted)
+    if old.kind == "column":
+        return Id("column", *([old.schema, old.name, parts[0]] if len(parts) == 1 else parts))
+    return Id(old.kind, *([old.schema, parts[0]] if len(parts) == 1 else parts))
+
+
+def _steps(old: Id, new: Id) -> list[Step]:
+    if old.kind == "column":
+        table = quote_name(old.schema, old.name)
+        before, after = quote_identifier(old.sub), quote_identifier(new.sub)
+        return [Step(f"ALTER TABLE {table} RENAME COLUMN {before} TO {after}", "whoever uses the old name fails from now on",
+                     rule="rename-column", lock=LockMode.ACCESS_EXCLUSIVE,
+                     reverse=f"ALTER TABLE {table} RENAME COLUMN {after} TO {before}")]
+    word, steps = _RENAMEABLE[old.kind], []
+    if old.name != new.name:
+        steps.append(Step(f"ALTER {word} {quote_name(old.schema, old.name)} RENAME TO {quote_identifier(new.name)}",
+                          "whoever uses the old name fails from now on", rule="rename-table", lock=LockMode.ACCESS_EXCLUSIVE,
+                          reverse=f"ALTER {word} {quote_name(old.schema, new.name)} RENAME TO {quote_identifier(old.name)}"))
+    if old.schema != new.schema:
+        steps.append(Step(f"ALTER {word} {quote_name(old.schema, new.name)} SET SCHEMA {quote_identifier(new.schema)}",
+                          "whoever uses the old name fails from now on", rule="set-schema", lock=LockMode.ACCESS_EXCLUSIVE,
+                          reverse=f"ALTER {word} {quote_name(new.schema, new.name)} SET SCHEMA {quote_identifier(old.schema)}"))
+    return steps
+
+
+def _rename_column(base: Schema, old: Id, new: Id) -> Schema:
+    def moved(item: Id) -> Id:
+        inside = item.kind in ("column", "default") and item[1:] == old[1:]
+        return Id(item.kind, *new[1:]) if inside else item
+
+    word = re.compile(rf"(?<![\w\"]){re.escape(quote_identifier(old.sub))}(?![\w\"])")
+    related = set(base.graph.needed_by.get(old, ()))
+
+    def rewritten(item: Id, fact: Any) -> Any:
+        if item.kind == "sequence owner" and (fact.table_schema, fact.table, fact.column) == old[1:]:
+            return fact._replace(column=new.sub)
+        if item.kind == "identity sequence" and (fact.table_schema, fact.table, fact.column) == old[1:]:
+            return fact._replace(column=new.sub)
+        if item not in related:
+            return fact
+        if item.kind == "constraint":
+            fact = fact._replace(columns=tuple(new.sub if c == old.sub else c for c in fact.columns))
+        return _substitute(fact, word, quote_identifier(new.sub))
+
+    return _mapped(base, moved, rewritten)
+
+
+def _rename_object(base: Schema, old: Id, new: Id) -> Schema:
+    is_relation = old.kind in ("table", "view", "materialized view", "composite type")
+
+    def moved(item: Id) -> Id:
+        if item == old:
+            return new
+        inside = item.kind in INSIDE_RELATION or item.kind in ("attribute", "constraint index")
+        if is_relation and inside and item[1:3] == old[1:3]:
+            return Id(item.kind, new.schema, new.name, item.sub)
+        if item.kind in ("domain constraint", "sequence owner") and item[1:3] == old[1:3]:
+            return Id(item.kind, new.schema, new.name, item.sub)
+        if is_relation and item.kind == "index" and old.schema != new.schema and base.facts[item].table == old.name:
+            return Id("index", new.schema, item.name) if base.facts[item].table_schema == old.schema else item
+        return item
+
+    word = re.compile(rf"(?<![\w\".]){re.escape(quote_name(old.schema, old.name))}(?![\w\"])")
+
+    def rewritten(item: Id, fact: Any) -> Any:
+        changes: dict[str, str] = {}
+        for schema_field, name_field in (("table_schema", "table"), ("parent_schema", "parent")):
+            fields = getattr(fact, "_fields", ())
+            if schema_field in fields and (getattr(fact, schema_field), getattr(fact, name_field)) == (old.schema, old.name):
+                changes |= {schema_field: new.schema, name_field: new.name}
+        if changes:
+            fact = fact._replace(**changes)
+        return _substitute(fact, word, quote_name(new.schema, new.name))
+
+    return _mapped(base, moved, rewritten)
+
+
+def _substitute(fact: Any, word: re.Pattern[str], by: str) -> Any:
+    def anew(value: Any) -> Any:
+        if isinstance(value, str):
+            return word.sub(lambda _: by, value)
+        return value
+
+    return type(fact)(*(anew(value) for value in fact)) if hasattr(fact, "_fields") else fact
+
+
+def _mapped(base: Schema, moved: Callable[[Id], Id], rewritten: Callable[[Id, Any], Any]) -> Schema:
+    graph = base.graph
+
+    def resolve() -> Iterator[tuple[Id, Id, str]]:
+        for item, needs in graph.needs.items():
+            for needed, letter in needs.items():
+                yield moved(item), moved(needed), letter
+
+    facts = {moved(item): rewritten(item, fact) for item, fact in base.facts.items()}
+    order: dict[Id, tuple[str, ...]] = {}
+    for item, columns in base.column_order.items():
+        order[moved(item)] = tuple(moved(Id("column", item.schema, item.name, column)).sub for column in columns)
+    return replace(
+        base, facts=facts, comments={moved(item): text for item, text in base.comments.items()},
+        grants={moved(item): found for item, found in base.grants.items()},
+        labels={(moved(item), provider): text for (item, provider), text in base.labels.items()},
+        owners={moved(item): owner for item, owner in base.owners.items()}, column_order=order, resolve=resolve,
+    )
+
+
+def questions(plan: Plan) -> Iterator[str]:
+    """Yield a question for every removal and addition that look like one rename."""
+    columns_gone = [item for item in plan.removed if item.kind == "column"]
+    for gone in sorted(columns_gone):
+        if Id("table", gone.schema, gone.name) in plan.dropped:
+            continue
+        alike = sorted(
+            item for item in plan.added
+            if item.kind == "column" and item[1:3] == gone[1:3] and plan.target.facts[item].type == plan.base.facts[gone].type
+        )
+        for item in alike:
+            yield _question("column", gone, item)
+    for gone in sorted(item for item in plan.removed if item.kind == "table"):
+        before = set(plan.base.column_order.get(gone, ()))
+        for item in sorted(item for item in plan.added if item.kind == "table"):
+            after = set(plan.target.column_order.get(item, ()))
+            if before and 3 * len(before & after) >= 2 * len(before | after):
+                yield _question("table", gone, item)
+
+
+def _question(word: str, old: Id, new: Id) -> str:
+    return (f"was the {word} {old.dotted} renamed to {new.dotted}? As it stands one is dropped and the other added;"
+            f" to rename it, say --rename {old.dotted}={new.dotted}")
