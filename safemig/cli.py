@@ -100,8 +100,7 @@ def review(folder: str, files: tuple[str, ...], target: str, accept: tuple[str, 
         _record(
             folder, "review", files=[str(Path(file).resolve()) for file in files], target=target, accept=list(accept)
         )
-    # A file is named from where the caller stands, which need not be the project's folder.
-    result = _project(folder).review(*(Path(file).resolve() for file in files), target=target, accept=accept)
+    result = _project(folder).review(*files, target=target, accept=accept)
     if form == "text":
         click.echo(result.render("text"))
     else:

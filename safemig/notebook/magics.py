@@ -9,6 +9,7 @@ answer at once. Modules are imported when a magic is first used, so that `%load_
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from IPython.core.magic import Magics, line_cell_magic, line_magic, magics_class, no_var_expand
@@ -74,7 +75,10 @@ class SafeMig(Magics):
         """
         given = parse_line(self.migration_review, line)
         if cell is None:
-            reviewed = self._project().review(*given.files, target=self._target(given), accept=given.accept)
+            project = self._project()
+            # Completion offers files as they are seen from the project's folder, which need not be the notebook's.
+            files = [name if Path(name).exists() else project.folder / name for name in given.files]
+            reviewed = project.review(*files, target=self._target(given), accept=given.accept)
         else:
             from safemig.project import review_sql
 
