@@ -1,15 +1,22 @@
-"""What a run writes about itself into the database, within the transaction that it is about."""
+"""What a run tells of itself: in the journal on disk, and in the database within the transaction that it is about."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal
+from pathlib import Path
+from typing import Any, Literal
 
+import safemig
+from safemig.errors import OutcomeUnknownError, SafemigError
+from safemig.operations import journal
 from safemig.operations.databases import schema_of, who
 from safemig.operations.execution import Segment
 from safemig.postgres.connect import Connection
-from safemig.postgres.history import record_applied, record_deployment
+from safemig.postgres.history import record_applied, record_deployment, record_steps
+from safemig.results import Step
 from safemig.settings import Settings
 
 
@@ -19,16 +26,48 @@ class Run:
 
     settings: Settings
     act: Literal["migrate_prod", "migrate_staging", "rollback_prod", "sync_prod"]
+    environment: str
     run_id: str
     plan_id: str
     started_at: datetime
     schema_before: str
 
-    def record(self, connection: Connection, names: tuple[str, ...], part: str = "") -> None:
-        """Write the run's row; a run of several transactions writes one a part."""
+    @property
+    def journal(self) -> Path:
+        """Where its journal is."""
+        return journal.path_of(self.settings, self.environment)
+
+    def id_of(self, part: str) -> str:
+        """Return the id of one of its transactions: a run of several has a part for each."""
+        return f"{self.run_id}-{part}" if part else self.run_id
+
+    def note(self, event: journal.Event, **facts: Any) -> None:
+        """Write an event into the journal."""
+        journal.write(self.journal, self.run_id, event, **facts)
+
+    @contextmanager
+    def noted(self, connection: Connection) -> Iterator[None]:
+        """Note the beginning and the end of the act; first, settle what earlier runs left open.
+
+        To be entered by the one who holds the deployment lock: an unended run is then one that was cut off.
+        """
+        journal.settle(self.journal, journal.unended(self.journal, connection))
+        self.note("begun", act=self.act, plan=self.plan_id, by=who())
+        try:
+            yield
+        except OutcomeUnknownError:
+            raise  # it stays open until somebody learns how it ended
+        except BaseException as error:
+            what = error.what if isinstance(error, SafemigError) else type(error).__name__
+            self.note("ended", verdict="FAILED", error=what)
+            raise
+        self.note("ended", verdict="DONE")
+
+    def record(self, connection: Connection, names: Sequence[str], steps: Sequence[Step] = (), part: str = "") -> None:
+        """Write the run's row and its steps into the database, within the caller's transaction."""
         record_deployment(
             connection,
-            run_id=f"{self.run_id}-{part}" if part else self.run_id,
+            run_id=self.id_of(part),
             act=self.act,
             plan_id=self.plan_id,
             started_at=self.started_at,
@@ -36,12 +75,14 @@ class Run:
             migrations=list(names),
             schema_before=self.schema_before,
             schema_after=schema_of(self.settings, connection).fingerprint,
+            facts={"safemig": safemig.__version__},
         )
+        record_steps(connection, self.id_of(part), steps)
 
-    def record_segment(self, connection: Connection, segment: Segment, part: str = "") -> None:
-        """Write a segment's migrations into the history, and the run's row."""
+    def record_segment(self, connection: Connection, segment: Segment, steps: Sequence[Step], part: str = "") -> None:
+        """Write a segment's migrations into the history, and the run's row and steps."""
         for file in segment.files:
             each = file.migration
             statements = [step.sql for step in file.steps]
             record_applied(connection, each.version, each.name, statements, each.sha256, self.run_id)
-        self.record(connection, segment.names, part)
+        self.record(connection, segment.names, steps, part)

@@ -8,6 +8,7 @@ from typing import Literal
 
 from safemig.errors import MigrationError, SafemigError, SettingsError, UnreachableError
 from safemig.migrations import Migration, Standing, read_migrations, stand
+from safemig.operations import journal
 from safemig.operations.databases import open_environment, schema_of
 from safemig.operations.shadow import Shadow, open_shadow
 from safemig.postgres.activity import sizes_of
@@ -42,6 +43,8 @@ def db_status(settings: Settings) -> Status:
                 with open_environment(settings, name) as connection:
                     standing = stand(files, read_history(connection))
                     standings[name] = standing
+                    runs = journal.unended(journal.path_of(settings, name), connection)
+                    problems += [f"{name}: {run.words}, unless it is under way" for run in runs]
                     sizes = sizes_of(connection)
                     target = read_target(connection, name)
                     found = (sizes.size_bytes, sizes.tables, sizes.rows_estimate, drift.of(connection, standing))

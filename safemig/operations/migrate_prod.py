@@ -210,17 +210,28 @@ class ProductionDeployment:
                 )
             promise = SchemaPromise(self.settings, rehearsed.start, before)
             make_history(connection)
-            run = Run(self.settings, "migrate_prod", self.run_id, situation.plan.id, started, before.fingerprint)
-            for segment, reached in zip(situation.segments, rehearsed.reached, strict=True):
-                validate = promise.validator(reached)
-                try:
-                    last = self._run(connection, conninfo, segment, validate, run)
-                except SafemigError as error:
-                    if applied and not isinstance(error, DeploymentStoppedError):
-                        raise _stopped(applied, segment, error) from error
-                    raise
-                done += last.steps
-                applied += segment.names
+            run = Run(
+                self.settings,
+                "migrate_prod",
+                self.environment,
+                self.run_id,
+                situation.plan.id,
+                started,
+                before.fingerprint,
+            )
+            with run.noted(connection):
+                for number, (segment, reached) in enumerate(
+                    zip(situation.segments, rehearsed.reached, strict=True), start=1
+                ):
+                    part = "" if number == 1 else str(number)
+                    try:
+                        last = self._run(connection, conninfo, segment, promise.validator(reached), run, part)
+                    except SafemigError as error:
+                        if applied and not isinstance(error, DeploymentStoppedError):
+                            raise _stopped(applied, segment, error) from error
+                        raise
+                    done += last.steps
+                    applied += segment.names
             after = schema_of(self.settings, connection)
         script = rehearsed.result.rollback
         self._deployment = Deployment(
@@ -287,18 +298,23 @@ class ProductionDeployment:
         return deploying_connection(self.settings, conninfo, self.environment, self.run_id)
 
     def _run(
-        self, connection: Connection, conninfo: str, segment: Segment, validate: Callable[[Connection], None], run: Run
+        self,
+        connection: Connection,
+        conninfo: str,
+        segment: Segment,
+        validate: Callable[[Connection], None],
+        run: Run,
+        part: str,
     ) -> Committed:
-        part = "" if segment.steps[0].number == 1 else str(segment.steps[0].number)
-        apart = () if segment.transactional else run_apart(self.settings, connection, segment, self._listen)
+        apart = () if segment.transactional else run_apart(run, connection, segment, self._listen)
         committed = commit_steps(
-            self.settings,
+            run,
             connection,
             conninfo,
             segment.steps if segment.transactional else (),
-            run_id=f"{run.run_id}-{part}" if part else run.run_id,
+            part=part,
             validate=validate,
-            record=lambda connection: run.record_segment(connection, segment, part),
+            record=lambda connection, steps: run.record_segment(connection, segment, (*apart, *steps), part),
             listen=self._listen,
         )
         return replace(committed, steps=(*apart, *committed.steps))

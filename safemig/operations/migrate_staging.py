@@ -48,23 +48,32 @@ def migrate_staging(settings: Settings, environment: str = STAGING, *, listen: L
             deploying_connection(settings, conninfo, environment, run_id) as connection,
         ):
             make_history(connection)
-            act = Run(settings, "migrate_staging", run_id, situation.plan.id, started, situation.schema.fingerprint)
+            act = Run(
+                settings,
+                "migrate_staging",
+                environment,
+                run_id,
+                situation.plan.id,
+                started,
+                situation.schema.fingerprint,
+            )
             recorded = Segment(tuple(file for file in situation.files if file.migration.file in there), True)
-            for segment, run in ((recorded, False), *((segment, True) for segment in to_run)):
-                if not segment.files:
-                    continue
-                try:
-                    last = _commit(settings, connection, conninfo, segment, act, run, listen)
-                except SafemigError as error:
-                    if not applied:
-                        raise
-                    raise DeploymentStoppedError(
-                        f"stopped part-way at {', '.join(segment.names)}: {error.what}",
-                        where=f"applied or recorded: {', '.join(applied)} ({error.where or ''})",
-                        next="correct the cause, then safemig migrate-staging: what is applied is not run again",
-                    ) from error
-                done += last.steps
-                applied += segment.names
+            with act.noted(connection):
+                for number, segment in enumerate((recorded, *to_run)):
+                    if not segment.files:
+                        continue
+                    try:
+                        last = _commit(connection, conninfo, segment, act, number, listen)
+                    except SafemigError as error:
+                        if not applied:
+                            raise
+                        raise DeploymentStoppedError(
+                            f"stopped part-way at {', '.join(segment.names)}: {error.what}",
+                            where=f"applied or recorded: {', '.join(applied)} ({error.where or ''})",
+                            next="correct the cause, then safemig migrate-staging: what is applied is not run again",
+                        ) from error
+                    done += last.steps
+                    applied += segment.names
             after = schema_of(settings, connection)
     return Deployment(
         act="migrate_staging",
@@ -131,24 +140,19 @@ def _unverified(situation: Situation, there: Sequence[str]) -> tuple[str, ...]:
 
 
 def _commit(
-    settings: Settings,
-    connection: Connection,
-    conninfo: str,
-    segment: Segment,
-    act: Run,
-    run: bool,
-    listen: Listener | None,
+    connection: Connection, conninfo: str, segment: Segment, act: Run, number: int, listen: Listener | None
 ) -> Committed:
-    part = f"{segment.steps[0].number if segment.steps else 0}{'' if run else '-recorded'}"
-    apart = run_apart(settings, connection, segment, listen) if run and not segment.transactional else ()
+    """Commit a segment; number 0 is the one that is only recorded."""
+    part = str(number) if number else "recorded"
+    apart = run_apart(act, connection, segment, listen) if number and not segment.transactional else ()
     committed = commit_steps(
-        settings,
+        act,
         connection,
         conninfo,
-        segment.steps if run and segment.transactional else (),
-        run_id=f"{act.run_id}-{part}",
+        segment.steps if number and segment.transactional else (),
+        part=part,
         validate=lambda _: None,
-        record=lambda connection: act.record_segment(connection, segment, part),
+        record=lambda connection, steps: act.record_segment(connection, segment, (*apart, *steps), part),
         listen=listen,
     )
     return replace(committed, steps=(*apart, *committed.steps))

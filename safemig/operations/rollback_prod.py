@@ -70,19 +70,19 @@ def rollback_prod(
         start, reached = _rehearse(settings, connection, chosen, backup)
     _approve(chosen, plan_id, backup, approve, ask)
     promise = SchemaPromise(settings, start, before)
-    run = Run(settings, "rollback_prod", run_id, plan_id, started, before.fingerprint)
+    run = Run(settings, "rollback_prod", environment, run_id, plan_id, started, before.fingerprint)
     with (
         only_deployment(conninfo, environment, run_id),
         deploying_connection(settings, conninfo, environment, run_id) as connection,
+        run.noted(connection),
     ):
         done = commit_steps(
-            settings,
+            run,
             connection,
             conninfo,
             file.steps,
-            run_id=run_id,
             validate=promise.validator(reached),
-            record=lambda connection: run.record(connection, chosen.files),
+            record=lambda connection, steps: run.record(connection, chosen.files, steps),
             listen=listen,
         )
         after = schema_of(settings, connection)

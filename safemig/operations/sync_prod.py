@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,7 +23,7 @@ from safemig.operations.validation import SchemaPromise, check_schema
 from safemig.postgres import activity
 from safemig.postgres.connect import Connection, read_target
 from safemig.postgres.history import make_history, read_history, record_applied
-from safemig.results import AppliedMigration, Deployment, Target
+from safemig.results import AppliedMigration, Deployment, Step, Target
 from safemig.schema import SchemaDiff, compare
 from safemig.settings import PRODUCTION, STAGING, Settings
 
@@ -67,24 +68,23 @@ def sync_prod(
     backup = backup_prod(settings, environment)
     (file,) = plan_files([Migration("", "sync", Path(f"schema of {source}"), diff.sql, "")])
     promise = SchemaPromise(settings, before, before)
-    run = Run(settings, "sync_prod", run_id, plan_id, started, before.fingerprint)
+    run = Run(settings, "sync_prod", environment, run_id, plan_id, started, before.fingerprint)
 
     def validate(connection: Connection) -> None:
         _require_empty(connection, environment)
         promise.validator(wanted)(connection)
 
-    def record(connection: Connection) -> None:
+    def record(connection: Connection, steps: Sequence[Step]) -> None:
         _take_over(connection, history, run_id)
-        run.record(connection, ())
+        run.record(connection, (), steps)
 
     with (
         only_deployment(conninfo, environment, run_id),
         deploying_connection(settings, conninfo, environment, run_id) as connection,
     ):
         make_history(connection)
-        done = commit_steps(
-            settings, connection, conninfo, file.steps, run_id=run_id, validate=validate, record=record, listen=listen
-        )
+        with run.noted(connection):
+            done = commit_steps(run, connection, conninfo, file.steps, validate=validate, record=record, listen=listen)
         after = schema_of(settings, connection)
     result = _result("SYNCED", run_id, target, plan_id, started, compare(before, after))
     return replace(

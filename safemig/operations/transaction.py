@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import socket
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -13,6 +17,7 @@ from psycopg import errors as pg
 from tenacity import RetryError, Retrying, retry_if_exception_type, stop_after_attempt, stop_after_delay, wait_random
 
 from safemig.errors import DeploymentFailedError, OutcomeUnknownError, RefusedError, UnreachableError
+from safemig.operations.bookkeeping import Run
 from safemig.operations.execution import Listener, Segment, run_steps
 from safemig.postgres import activity
 from safemig.postgres.connect import Connection, connect, require_primary, set_session, words_of
@@ -33,7 +38,9 @@ FROM pg_locks l JOIN pg_class c ON c.oid = l.relation JOIN pg_stat_activity a ON
 WHERE l.granted AND l.pid <> pg_backend_pid() AND format('%%I.%%I', c.relnamespace::regnamespace, c.relname) = ANY (%s)
 ORDER BY a.xact_start LIMIT 3
 """
+IS_ACTIVE = "SELECT 1 FROM pg_stat_activity WHERE pid = %s AND backend_start = %s AND state = 'active'"
 _SETTLE_SECONDS = 60.0
+_COMMIT_PATIENCE_SECONDS = 5.0
 
 # What may be tried again as a whole: nothing of a failed transaction stays.
 _RETRIED = (pg.LockNotAvailable, pg.DeadlockDetected, pg.SerializationFailure)
@@ -108,14 +115,14 @@ def deploying_connection(settings: Settings, conninfo: str, environment: str, ru
 
 
 def commit_steps(
-    settings: Settings,
+    run: Run,
     connection: Connection,
     conninfo: str,
     steps: Sequence[Step],
     *,
-    run_id: str,
+    part: str = "",
     validate: Callable[[Connection], None],
-    record: Callable[[Connection], None],
+    record: Callable[[Connection, Sequence[Step]], None],
     listen: Listener | None = None,
 ) -> Committed:
     """Run steps in one transaction, validate, record, COMMIT. All of it, or nothing.
@@ -127,65 +134,141 @@ def commit_steps(
         DeploymentFailedError: a statement or the validation failed; it was rolled back, nothing was changed.
         OutcomeUnknownError: the server went away at COMMIT and did not come back in time.
     """
-    waited: dict[int, float] = {}
-    attempts: dict[int, int] = {}
-    running: list[Step] = []
-
-    def attempt() -> tuple[tuple[Step, ...], str]:
-        running.clear()
-        position = 0
-        begun = time.monotonic()
-        connection.execute("BEGIN")
-        try:
-            row = connection.execute(CURRENT_TRANSACTION).fetchone()
-            transaction_id = str(row[0]) if row else ""
-            for step in steps:
-                begun = time.monotonic()
-                attempts[position] = attempts.get(position, 0) + 1
-                (done,) = run_steps(connection, [step])
-                done = replace(done, attempts=attempts[position], lock_wait_s=waited.get(position, 0.0))
-                running.append(done)
-                if listen:
-                    listen(done)
-                position += 1
-            _require_same_transaction(connection, transaction_id)
-            validate(connection)
-            record(connection)
-        except BaseException as error:
-            if isinstance(error, _RETRIED) and position < len(steps):
-                waited[position] = waited.get(position, 0.0) + time.monotonic() - begun
-            _rollback(connection)
-            raise
-        return tuple(running), transaction_id
-
+    settings = run.settings
+    trial = _Trial(run, connection, steps, validate, record, listen)
     try:
         retrying = Retrying(
             retry=retry_if_exception_type(_RETRIED),
             stop=stop_after_attempt(settings.lock_attempts),
             wait=wait_random(0.05, 0.05 + 10 * settings.lock_timeout_ms / 1000),
         )
-        done, transaction_id = retrying(attempt)
+        done, transaction_id = retrying(trial.attempt)
     except RetryError as error:
         last = error.last_attempt.exception()
         assert isinstance(last, psycopg.Error)  # noqa: S101 - only these are retried
-        raise _failed(connection, steps, running, last, settings.lock_attempts) from None
+        raise _failed(connection, steps, trial.running, last, settings.lock_attempts) from None
     except psycopg.Error as error:
-        raise _failed(connection, steps, running, error, 1) from None
+        raise _failed(connection, steps, trial.running, error, 1) from None
     backend = connection.execute(MY_BACKEND).fetchone()
+    run.note("committing", transaction=transaction_id, part=part)
     try:
-        connection.execute("COMMIT")
+        _commit(connection, conninfo, backend)
     except psycopg.OperationalError as error:
-        settle(conninfo, run_id, transaction_id, backend, error)
-        return Committed(done, transaction_id, "")
+        settle(conninfo, run.id_of(part), transaction_id, backend, error)
+        lsn = ""
     except psycopg.Error as error:  # a deferred constraint, checked at COMMIT
-        raise _failed(connection, steps, running, error, 1) from None
-    row = connection.execute(WHERE_IN_THE_LOG).fetchone()
-    return Committed(done, transaction_id, str(row[0]) if row else "")
+        raise _failed(connection, steps, trial.running, error, 1) from None
+    else:
+        row = connection.execute(WHERE_IN_THE_LOG).fetchone()
+        lsn = str(row[0]) if row else ""
+    run.note("committed", transaction=transaction_id, part=part)
+    return Committed(done, transaction_id, lsn)
 
 
-def run_apart(
-    settings: Settings, connection: Connection, segment: Segment, listen: Listener | None = None
-) -> tuple[Step, ...]:
+class _Trial:
+    """The transaction up to its COMMIT, as often as it is tried."""
+
+    def __init__(
+        self,
+        run: Run,
+        connection: Connection,
+        steps: Sequence[Step],
+        validate: Callable[[Connection], None],
+        record: Callable[[Connection, Sequence[Step]], None],
+        listen: Listener | None,
+    ) -> None:
+        self.running: list[Step] = []
+        self._run = run
+        self._connection = connection
+        self._steps = steps
+        self._validate = validate
+        self._record = record
+        self._listen = listen
+        self._waited = [0.0] * len(steps)
+        self._attempts = [0] * len(steps)
+
+    def attempt(self) -> tuple[tuple[Step, ...], str]:
+        """Go once from BEGIN to just before COMMIT; after an error, nothing of it stays."""
+        self.running.clear()
+        connection = self._connection
+        connection.execute("BEGIN")
+        try:
+            row = connection.execute(CURRENT_TRANSACTION).fetchone()
+            transaction_id = str(row[0]) if row else ""
+            for position, step in enumerate(self._steps):
+                self._step(position, step)
+            _require_same_transaction(connection, transaction_id)
+            self._validate(connection)
+            self._record(connection, self.running)
+        except BaseException:
+            _rollback(connection)
+            raise
+        return tuple(self.running), transaction_id
+
+    def _step(self, position: int, step: Step) -> None:
+        begun = time.monotonic()
+        self._attempts[position] += 1
+        self._run.note("step", number=step.number, state="running", attempt=self._attempts[position])
+        try:
+            (done,) = run_steps(self._connection, [step])
+        except _RETRIED:
+            self._waited[position] += time.monotonic() - begun
+            raise
+        done = replace(done, attempts=self._attempts[position], lock_wait_s=self._waited[position])
+        self.running.append(done)
+        self._run.note("step", number=step.number, state="ran")
+        if self._listen:
+            self._listen(done)
+
+
+def _commit(connection: Connection, conninfo: str, backend: tuple[Any, ...] | None) -> None:
+    """COMMIT, watched: where the network swallows it, the client would wait for ever while the locks are held.
+
+    Raises:
+        psycopg.OperationalError: the connection is lost; whether the COMMIT happened is not known from here.
+    """
+    outcome: list[BaseException] = []
+
+    def commit() -> None:
+        try:
+            connection.execute("COMMIT")
+        except psycopg.Error as error:
+            outcome.append(error)
+
+    worker = threading.Thread(target=commit, name="safemig COMMIT", daemon=True)
+    worker.start()
+    while worker.is_alive():
+        with contextlib.suppress(KeyboardInterrupt):  # too late: COMMIT is on its way, and its answer must be heard
+            worker.join(_COMMIT_PATIENCE_SECONDS)
+        # Slow is no reason: a COMMIT may wait for a synchronous replica, or check deferred constraints.
+        if worker.is_alive() and not _is_committing(conninfo, backend):
+            _cut(connection)
+            worker.join(_COMMIT_PATIENCE_SECONDS)
+            raise psycopg.OperationalError("COMMIT was sent, and the server's answer did not come")
+    if outcome:
+        raise outcome[0]
+
+
+def _is_committing(conninfo: str, backend: tuple[Any, ...] | None) -> bool:
+    try:
+        watch = connect(conninfo, "the database", application_name="safemig watch")
+    except UnreachableError:
+        return False
+    try:
+        return watch.execute(IS_ACTIVE, backend).fetchone() is not None
+    except psycopg.OperationalError:
+        return False
+    finally:
+        watch.close()
+
+
+def _cut(connection: Connection) -> None:
+    # From another thread than the one that waits: shutting the socket down ends its wait.
+    with contextlib.suppress(OSError, psycopg.Error), socket.socket(fileno=os.dup(connection.fileno())) as twin:
+        twin.shutdown(socket.SHUT_RDWR)
+
+
+def run_apart(run: Run, connection: Connection, segment: Segment, listen: Listener | None = None) -> tuple[Step, ...]:
     """Run statements that refuse a transaction, one by one. An index that a failure left invalid is removed.
 
     Raises:
@@ -197,9 +280,15 @@ def run_apart(
     # leave an invalid index behind.
     set_session(connection, lock_timeout=0)
     try:
-        for step in run_steps(connection, segment.steps, listen=listen):
-            done.append(step)  # those that ran count when the next one fails
+        for planned in segment.steps:
+            run.note("step", number=planned.number, state="running", attempt=1)
+            (step,) = run_steps(connection, [planned], listen=listen)
+            done.append(step)
             _require_valid_indexes(connection, step)
+            run.note("step", number=step.number, state="ran")
+    except KeyboardInterrupt:
+        _remove_invalid_indexes(connection, segment.steps[len(done)])
+        raise
     except psycopg.Error as error:
         failing = segment.steps[len(done)]
         removed = _remove_invalid_indexes(connection, failing)
@@ -211,7 +300,7 @@ def run_apart(
         ) from None
     finally:
         if not connection.closed:
-            set_session(connection, lock_timeout=f"{settings.lock_timeout_ms}ms")
+            set_session(connection, lock_timeout=f"{run.settings.lock_timeout_ms}ms")
     return tuple(done)
 
 

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from safemig.postgres.connect import Connection
-from safemig.results import AppliedMigration
+from safemig.results import AppliedMigration, Step
 
 MAKE_HISTORY = """
 CREATE SCHEMA IF NOT EXISTS supabase_migrations;
@@ -37,10 +37,22 @@ CREATE TABLE IF NOT EXISTS safemig.deployments (
     schema_before text,
     schema_after text,
     facts jsonb NOT NULL DEFAULT '{}');
+CREATE TABLE IF NOT EXISTS safemig.steps (
+    run_id text NOT NULL REFERENCES safemig.deployments,
+    number integer NOT NULL,
+    file text NOT NULL,
+    line integer NOT NULL,
+    kind text NOT NULL,
+    statement text NOT NULL,
+    attempts integer NOT NULL,
+    rows bigint,
+    ran_s double precision,
+    lock_wait_s double precision,
+    PRIMARY KEY (run_id, number));
 """
 WHICH_TABLES_EXIST = """
 SELECT to_regclass('supabase_migrations.schema_migrations') IS NOT NULL, to_regclass('safemig.migrations') IS NOT NULL,
-       to_regclass('safemig.deployments') IS NOT NULL
+       to_regclass('safemig.deployments') IS NOT NULL AND to_regclass('safemig.steps') IS NOT NULL
 """
 WHICH_COLUMNS = """
 SELECT attname FROM pg_attribute
@@ -59,11 +71,15 @@ INSERT INTO safemig.deployments
 VALUES (%(run_id)s, %(act)s, %(plan_id)s, %(started_at)s, pg_current_xact_id()::text, %(by)s, %(migrations)s,
         %(schema_before)s, %(schema_after)s, %(facts)s::jsonb)
 """
-DEPLOYMENT_EXISTS = "SELECT 1 FROM safemig.deployments WHERE run_id = %s"
-LATEST_DEPLOYMENT = """
-SELECT run_id, act, plan_id, migrations, schema_before, schema_after, facts FROM safemig.deployments
-ORDER BY committed_at DESC LIMIT 1
+ADD_STEP = """
+INSERT INTO safemig.steps (run_id, number, file, line, kind, statement, attempts, rows, ran_s, lock_wait_s)
+VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
 """
+WHAT_A_RUN_COMMITTED = """
+SELECT unnest(CASE WHEN cardinality(migrations) > 0 THEN migrations ELSE ARRAY[act] END) FROM safemig.deployments
+WHERE run_id = %(run)s OR starts_with(run_id, %(run)s || '-') ORDER BY committed_at
+"""
+DEPLOYMENT_EXISTS = "SELECT 1 FROM safemig.deployments WHERE run_id = %s"
 
 
 def read_history(connection: Connection) -> tuple[AppliedMigration, ...]:
@@ -109,21 +125,39 @@ def record_deployment(connection: Connection, *, facts: dict[str, Any] | None = 
     connection.execute(ADD_DEPLOYMENT, {**row, "facts": json.dumps(facts or {})})
 
 
+def record_steps(connection: Connection, run_id: str, steps: Sequence[Step]) -> None:
+    """Add the steps of a run's transaction, within it."""
+    rows = [
+        (
+            run_id,
+            each.number,
+            each.file,
+            each.line,
+            each.kind,
+            each.sql,
+            each.attempts,
+            each.rows,
+            each.ran_s,
+            each.lock_wait_s,
+        )
+        for each in steps
+    ]
+    with connection.cursor() as cursor:
+        cursor.executemany(ADD_STEP, rows)
+
+
+def committed_parts(connection: Connection, run_id: str) -> list[str]:
+    """Return the files that a run's committed transactions were about; its act where there are none. Reads only."""
+    if not _existing(connection)[2]:
+        return []
+    return [name for (name,) in connection.execute(WHAT_A_RUN_COMMITTED, {"run": run_id})]
+
+
 def deployment_exists(connection: Connection, run_id: str) -> bool:
     """Return whether a run's transaction was committed. Reads only."""
     if not _existing(connection)[2]:
         return False
     return connection.execute(DEPLOYMENT_EXISTS, (run_id,)).fetchone() is not None
-
-
-def latest_deployment(connection: Connection) -> dict[str, Any] | None:
-    """Return the last run's row, or None. Reads only."""
-    if not _existing(connection)[2]:
-        return None
-    cursor = connection.execute(LATEST_DEPLOYMENT)
-    row = cursor.fetchone()
-    names = [column.name for column in cursor.description or ()]
-    return dict(zip(names, row, strict=True)) if row else None
 
 
 def _existing(connection: Connection) -> tuple[bool, bool, bool]:
