@@ -63,9 +63,9 @@ class LiveProgress:
 
     def _row(self, i: int) -> str:
         name, answer, began = self._steps[i]
-        cell = '<td style="text-align:left;padding:2px 12px 2px 0">'
+        cell = '<td style="text-align:left;padding:2px 12px 2px 0;white-space:nowrap">'
         if i < len(self._ended):
             state, took = "done", numbers.seconds(self._ended[i] - began)
         else:
             state, took = "<strong>running</strong>", ""
-        return f"<tr>{cell}{escape(name)}</td>{cell}{state}</td>{cell}{took}</td>{cell}{escape(answer)}</td></tr>"
+        return f"<tr>{cell}{escape(name)}</td>{cell}{state}</td>{cell}{took}</td><td style="text-align:left">{escape(answer)}</td></tr>"
