@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from safemig.errors import SettingsError
-from safemig.review import history
+from safemig.review import fix, history
+from safemig.review.advice import advice
 from safemig.review.examine import Examination, Placed
 from safemig.review.facts import TargetFacts
 from safemig.review.locks import locks
@@ -18,7 +19,7 @@ from safemig.review.world import World
 from safemig.sql.clauses import tokens
 from safemig.sql.kinds import tables
 from safemig.sql.locks import LockMode
-from safemig.sql.parse import ParsedStatement, SourceFile, SqlSyntaxError, parse
+from safemig.sql.parse import ParsedStatement, SourceFile, SqlSyntaxError, parse, parse_what_can_be
 from safemig.sql.tree import walk
 
 _MAYBE_ACCEPTS = re.compile(r"--\s*safemig:\s*accept", re.IGNORECASE)
@@ -44,14 +45,16 @@ def review(
     world.pending = True
     findings: list[Finding] = []
     reviewed: list[ReviewedFile] = []
+    fixed_files: list[SourceFile] = []
     acceptances = list(accept)
     for file in files:
         inside, problems = acceptances_in(file)
         acceptances.extend(inside)
-        found, statements = _read(world, file)
+        found, statements, parts = _read(world, file)
         findings.extend([*found, *problems])
-        reviewed.append(ReviewedFile(file.name, statements))
-    return _judge(findings, files, reviewed, acceptances, target, _assumptions(world, unread))
+        reviewed.append(ReviewedFile(file.name, statements, advice(world, statements, found, len(parts))))
+        fixed_files.extend(parts)
+    return _judge(findings, files, reviewed, fixed_files, acceptances, target, _assumptions(world, unread))
 
 
 def _learn(world: World, applied: Sequence[SourceFile]) -> list[str]:
@@ -67,26 +70,31 @@ def _learn(world: World, applied: Sequence[SourceFile]) -> list[str]:
     return unread
 
 
-def _read(world: World, file: SourceFile) -> tuple[list[Finding], tuple[ReviewedStatement, ...]]:
+def _read(world: World, file: SourceFile) -> tuple[list[Finding], tuple[ReviewedStatement, ...], list[SourceFile]]:
     world.file, world.path = file.name, "public"
     world.settings.clear()
     world.prepared.clear()
     world.exclusive.clear()
     world.foreign_keys.clear()
     world.labels_of_this_file.clear()
+    findings: list[Finding] = []
     try:
         statements = parse(file.sql)
     except SqlSyntaxError as problem:
-        return [_unreadable(file, problem)], ()
-    findings: list[Finding] = []
+        findings.append(_unreadable(file, problem))
+        statements = parse_what_can_be(file.sql)
     reviewed: list[ReviewedStatement] = []
+    replacements: list[list[fix.Piece] | None] = []
     world.made_later = history.made_by([statement.tree for statement in statements], world)
     for statement in statements:
-        made, one = _statement(world, file, statement)
+        made, one, instead = _statement(world, file, statement)
         findings.extend(made)
         reviewed.append(one)
+        replacements.append(instead)
     findings.extend(_of_file(world, file, statements))
-    return findings, tuple(reviewed)
+    if any(finding.rule == "cannot-be-read" for finding in findings):
+        return findings, tuple(reviewed), [file]
+    return findings, tuple(reviewed), fix.fixed(file, statements, replacements)
 
 
 def _of_file(world: World, file: SourceFile, statements: list[ParsedStatement]) -> list[Finding]:
@@ -103,14 +111,17 @@ def _of_file(world: World, file: SourceFile, statements: list[ParsedStatement]) 
     return found
 
 
-def _statement(world: World, file: SourceFile, statement: ParsedStatement) -> tuple[list[Finding], ReviewedStatement]:
+def _statement(
+    world: World, file: SourceFile, statement: ParsedStatement
+) -> tuple[list[Finding], ReviewedStatement, list[fix.Piece] | None]:
     nodes = walk(statement.tree)
     taken = {name: mode for name, mode in locks(statement.tree, world, nodes).items() if not world.is_new(name)}
     strongest = max(taken.values(), key=lambda mode: mode.strength, default=None)
     kind = statement.kind
     facts = next((table.facts for name in taken if (table := world.tables.get(name)) and table.facts), None)
     found: dict[tuple[str, str, int, str], Finding] = {}
-    for placed in Examination(world, statement).run():
+    everything = Examination(world, statement).run()
+    for placed in everything:
         finding = _finding(file, statement, kind, placed, strongest)
         found.setdefault((finding.rule, finding.object, finding.line, finding.message), finding)
     for name, mode in taken.items():
@@ -129,7 +140,7 @@ def _statement(world: World, file: SourceFile, statement: ParsedStatement) -> tu
         facts.rows_estimate if facts else None,
         facts.size_bytes if facts else None,
     )
-    return list(found.values()), reviewed
+    return list(found.values()), reviewed, fix.pieces(statement, everything) if everything else None
 
 
 def _finding(
@@ -201,6 +212,7 @@ def _judge(
     findings: list[Finding],
     files: Sequence[SourceFile],
     reviewed: list[ReviewedFile],
+    fixed_files: list[SourceFile],
     acceptances: list[Acceptance],
     target: TargetFacts | None,
     assumptions: tuple[str, ...],
@@ -217,6 +229,7 @@ def _judge(
     return Review(
         findings=tuple(judged),
         files=tuple(reviewed),
+        fixed_files=tuple(fixed_files),
         target=target.name if target else None,
         unused_acceptances=tuple(one for index, one in enumerate(acceptances) if index not in used),
         assumptions=assumptions,

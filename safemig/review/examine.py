@@ -41,6 +41,7 @@ class Placed:
     origin: str
     line: int
     column: int
+    clause: tuple[int, int] | None = None
 
 
 @dataclass(slots=True)
@@ -102,7 +103,7 @@ class Examination:
             before = self.statement.sql[:at]
             line = self.statement.line + before.count("\n")
             column = at - before.rfind("\n") if "\n" in before else self.statement.column + at
-        self.placed.append(Placed(rule, hit, scene.origin, line, column))
+        self.placed.append(Placed(rule, hit, scene.origin, line, column, scene.clause))
 
     def commands(self, body: Tree, text: str, origin: str) -> None:
         """Ask about each command of an ALTER TABLE."""

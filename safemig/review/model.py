@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -159,7 +159,7 @@ class Review(Result):
     kind: ClassVar[str] = "review"
     findings: tuple[Finding, ...]
     files: tuple[ReviewedFile, ...] = ()
-    fixed_files: tuple[SourceFile, ...] = field(default=(), repr=False)
+    fixed_files: tuple[SourceFile, ...] = ()
     target: str | None = None
     unused_acceptances: tuple[Acceptance, ...] = ()
     assumptions: tuple[str, ...] = ()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from pglast.parser import ParseError, parse_sql_json
@@ -47,8 +47,7 @@ class ParsedStatement:
     column: int
     end_line: int
     start: int = field(repr=False)  # the character offset in the file
-    tree: Tree = field(repr=False, compare=False)  # libpg_query's JSON; offsets in it count the file's bytes
-    origin_bytes: int = field(repr=False, compare=False, default=0)  # where the statement begins, in the file's bytes
+    tree: Tree = field(repr=False, compare=False)  # libpg_query's JSON; offsets in it count the text's bytes
 
     @property
     def node(self) -> Any:
@@ -107,6 +106,33 @@ def parse(sql: str) -> list[ParsedStatement]:
     return [_statement(sql, positions, item) for item in raw]
 
 
+def parse_what_can_be(sql: str) -> list[ParsedStatement]:
+    """Return the statements that can be read of a text that as a whole cannot; the rest is left out.
+
+    The text is split at semicolons outside of quotes and brackets; `parse` says what is wrong with the rest.
+    """
+    found: list[ParsedStatement] = []
+    positions = Positions(sql)
+    begin, depth = 0, 0
+    ends = [len(sql)]
+    for token in tokens(sql):
+        mark = sql[token.start : token.end]
+        depth = max(0, depth + {"(": 1, ")": -1}.get(mark, 0))
+        if mark == ";" and depth == 0:
+            ends.insert(-1, token.end)
+    for end in ends:
+        text = sql[begin:end]
+        try:
+            inside = parse(text)
+        except SqlSyntaxError:
+            inside = []
+        for one in inside:
+            line, column = positions.line_and_column(begin + one.start)
+            found.append(replace(one, line=line, column=column, end_line=line + one.sql.count("\n"), start=begin + one.start))
+        begin = end
+    return found
+
+
 def _statement(sql: str, positions: Positions, item: Tree) -> ParsedStatement:
     first_byte = item.get("stmt_location", 0)
     length = item.get("stmt_len", 0)
@@ -119,8 +145,7 @@ def _statement(sql: str, positions: Positions, item: Tree) -> ParsedStatement:
         text = text[: code_end(text)]
     text = text.rstrip("; \t\r\n\f\v") if not length else text
     line, column = positions.line_and_column(start + lead)
-    origin = first_byte + len(sql[start : start + lead].encode())
-    return ParsedStatement(text, line, column, line + text.count("\n"), start + lead, item["stmt"], origin)
+    return ParsedStatement(text, line, column, line + text.count("\n"), start + lead, item["stmt"])
 
 
 def _lead(text: str) -> int:

@@ -55,12 +55,22 @@ ANALYZE;
 @pytest.fixture(scope="session")
 def shop(every_server: ThrowawayServer) -> Iterator[str]:
     """The URL of the shop on each server."""
-    name = f"shop_{every_server.programs.major}"
-    url = every_server.create_database(name)
+    yield make_shop(every_server)
+    every_server.drop_database("shop")
+
+
+@pytest.fixture(scope="session")
+def newest_shop(server: ThrowawayServer) -> Iterator[str]:
+    """The URL of the shop on the newest server, a template that nobody is connected to."""
+    yield make_shop(server)
+    server.drop_database("shop")
+
+
+def make_shop(server: ThrowawayServer) -> str:
+    url = server.create_database("shop")
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute(TABLES)
-    yield url
-    every_server.drop_database(name)
+    return url
 
 
 @pytest.fixture(scope="session")

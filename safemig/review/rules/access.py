@@ -10,6 +10,7 @@ from safemig.review.scene import Scene
 from safemig.sql import names
 from safemig.sql.identifiers import quote_identifier
 from safemig.sql.locks import LockMode
+from safemig.sql.names import Name
 from safemig.sql.tree import constant, node, options, strings
 
 
@@ -66,12 +67,14 @@ def grant_to_public(scene: Scene) -> Iterator[Hit]:
     grantees = [item.get("RoleSpec", {}) for item in grant.get("grantees", ())]
     if not grant.get("is_grant") or not any(role.get("roletype") == "ROLESPEC_PUBLIC" for role in grantees):
         return
-    objects = [str(names.of_object(item)) for item in grant.get("objects", ())] or ["default privileges"]
+    objects = [names.of_object(item) for item in grant.get("objects", ())] or [Name("", "default privileges")]
     rights = ", ".join(item.get("AccessPriv", {}).get("priv_name", "") for item in grant.get("privileges", ())) or "ALL"
     if rights.upper() in ("USAGE", "EXECUTE"):
         return  # what PUBLIC has on new types, languages and functions anyway
     for name in objects:
-        yield Hit(name, f"every role gets {rights.upper()} on {name}", f"GRANT {rights.upper()} ON {name} TO app;")
+        one_table = scene.node == "GrantStmt" and grant.get("targtype", "ACL_TARGET_OBJECT") == "ACL_TARGET_OBJECT"
+        safer = f"GRANT {rights.upper()} ON {name.sql} TO app;" if one_table and grant.get("objtype") == "OBJECT_TABLE" else ""
+        yield Hit(str(name), f"every role gets {rights.upper()} on {name}", safer)
 
 
 @rule(

@@ -11,7 +11,7 @@ from safemig.review.scene import Scene
 from safemig.sql import names
 from safemig.sql.identifiers import quote_identifier
 from safemig.sql.locks import LockMode
-from safemig.sql.tree import Tree, strings
+from safemig.sql.tree import Tree, strings, walk
 
 
 def constraint_of(scene: Scene) -> Tree:
@@ -26,8 +26,11 @@ def weight(scene: Scene) -> Severity | None:
 
 
 def constraint_name(scene: Scene, constraint: Tree, suffix: str) -> str:
-    """Return the constraint's name, as PostgreSQL would make it where none is written."""
+    """Return the constraint's name, as PostgreSQL would make it where none is written (ChooseConstraintName)."""
     keys = strings(constraint.get("fk_attrs")) or strings(constraint.get("keys"))
+    if not keys and "raw_expr" in constraint:
+        columns = {strings(body.get("fields"))[-1] for kind, body in walk(constraint["raw_expr"]) if kind == "ColumnRef"}
+        keys = list(columns) if len(columns) == 1 else []
     return str(constraint.get("conname") or "_".join([scene.table.name, *keys, suffix]))[:63]
 
 

@@ -81,7 +81,9 @@ def partition_of_locks_parent(scene: Scene) -> Iterator[Hit]:
 @rule(
     "detach-partition-blocks", Severity.CAUTION, "A partition leaves its table",
     on="AT_DetachPartition",
-    why="Its rows are gone for every query of the parent; without CONCURRENTLY (PostgreSQL 14) it takes ACCESS EXCLUSIVE on both.",
+    why="Its rows are gone for every query of the parent; without CONCURRENTLY (PostgreSQL 14) it takes ACCESS EXCLUSIVE on both. "
+    "CONCURRENTLY leaves a "
+    "CHECK that says the old bounds on the partition, and is not possible beside a DEFAULT partition.",
     instead="ALTER TABLE events DETACH PARTITION events_2020 CONCURRENTLY;",
     err="ALTER TABLE events DETACH PARTITION events_2020",
     ok=("ALTER TABLE events DETACH PARTITION events_2020 CONCURRENTLY",

@@ -1,0 +1,100 @@
+"""How to deploy a file: the hour, the order with the application, the blocking to expect, what to split."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from safemig.review.model import Finding, ReviewedStatement, Severity
+from safemig.review.scene import in_bytes
+from safemig.review.world import World
+from safemig.sql.locks import LockMode
+
+# A cautious guess for a disk that others use too; the rehearsal measures.
+BYTES_A_SECOND = 50 * 1024 * 1024
+_READS_OR_WRITES_ALL = frozenset(
+    ("index-not-concurrent", "add-check-validates", "add-foreign-key-validates", "add-unique-builds-index", "add-exclusion",
+     "set-not-null", "alter-column-type", "alter-type-loses-data", "add-column-rewrites", "add-column-constraint", "table-rewrite",
+     "vacuum-full", "reindex", "attach-partition-scans", "validate-in-same-file")
+)  # fmt: skip
+_AFTER_THE_APPLICATION = frozenset(
+    ("drop-table", "drop-column", "drop-code", "rename-in-use", "drop-schema", "drop-sequence", "drop-attribute", "drop-other",
+     "enum-value-renamed", "enum-value-removed")
+)  # fmt: skip
+
+
+def advice(world: World, statements: Sequence[ReviewedStatement], findings: Sequence[Finding], parts: int) -> tuple[str, ...]:
+    """Return what to mind when the file is deployed, in plain sentences; nothing where there is nothing to mind."""
+    return tuple(
+        line
+        for line in (_hour(statements), *_blocking(world, findings), _order(statements, findings), _split(parts, statements))
+        if line
+    )
+
+
+def _hour(statements: Sequence[ReviewedStatement]) -> str:
+    blocking = {
+        lock.table: lock.mode
+        for statement in statements
+        for lock in sorted(statement.locks, key=lambda one: one.mode.strength)
+        if lock.mode.blocks_writes
+    }
+    if not blocking:
+        return ""
+    said = ", ".join(f"{table} ({mode.value})" for table, mode in sorted(blocking.items()))
+    reads = any(mode is LockMode.ACCESS_EXCLUSIVE for mode in blocking.values())
+    return f"{'reads and writes' if reads else 'writes'} wait while it runs: {said}; take a quiet hour where these are busy"
+
+
+def _blocking(world: World, findings: Sequence[Finding]) -> list[str]:
+    """Say how long the work under a lock may take, from the sizes that the target told."""
+    seconds: dict[str, float] = {}
+    for finding in findings:
+        if finding.rule not in _READS_OR_WRITES_ALL or finding.severity is Severity.RECOMMENDATION:
+            continue
+        table = _table_of(world, finding.object)
+        if table:
+            facts = world.tables[world.resolve(world.named(table))].facts
+            size = facts.size_bytes if facts else 0
+            seconds[table] = seconds.get(table, 0) + size / BYTES_A_SECOND
+    said = []
+    for table, length in sorted(seconds.items()):
+        facts = world.tables[world.resolve(world.named(table))].facts
+        size = in_bytes(facts.size_bytes) if facts else ""
+        said.append(f"work on all of {table} ({size}) under a lock: {_duration(length)}, guessed at 50 MiB/s; the rehearsal measures it")
+    return said
+
+
+def _table_of(world: World, named: str) -> str | None:
+    """Return the table that a finding's object (`users`, `app.users.email`) belongs to, where its size is known."""
+    parts = named.split(".")
+    for length in range(len(parts), 0, -1):
+        candidate = ".".join(parts[:length])
+        found = world.tables.get(world.resolve(world.named(candidate)))
+        if found and found.facts:
+            return candidate
+    return None
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 1:
+        return "≈ under a second"
+    if seconds < 90:
+        return f"≈ {seconds:.0f} s"
+    return f"≈ {seconds / 60:.0f} min" if seconds < 5400 else f"≈ {seconds / 3600:.1f} h"
+
+
+def _order(statements: Sequence[ReviewedStatement], findings: Sequence[Finding]) -> str:
+    takes_away = sorted({finding.object for finding in findings if finding.rule in _AFTER_THE_APPLICATION and finding.accepted is None})
+    if takes_away:
+        return f"deploy it after the application no longer uses {', '.join(takes_away[:5])}{' …' if len(takes_away) > 5 else ''}"
+    adds = any("ADD COLUMN" in statement.kind or statement.kind.startswith("CREATE TABLE") for statement in statements)
+    return "deploy it before the application that uses what it adds" if adds else ""
+
+
+def _split(parts: int, statements: Sequence[ReviewedStatement]) -> str:
+    if parts > 1:
+        return f"in its safer form it is {parts} files, each deployed on its own: see fixed_sql"
+    alone = [statement for statement in statements if not statement.transactional]
+    if alone and len(statements) > 1:
+        return f"{alone[0].kind} cannot run in a transaction: give it a file of its own"
+    return ""

@@ -1,0 +1,38 @@
+"""The rules as one page of reference, made from the rules themselves."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from safemig.review.rule import Rule, all_rules
+
+
+def rules() -> tuple[Rule, ...]:
+    """Return every rule of the review, by name."""
+    return all_rules()
+
+
+def reference_page(of: Iterable[Rule] | None = None) -> str:
+    """Return the reference as Markdown: a table of all rules, then each in fixed order: problem, instead, examples."""
+    listed = tuple(rules() if of is None else of)
+    lines = ["# The rules of the review", "", "| rule | weight | data loss | what it finds |", "|---|---|---|---|"]
+    lines += [
+        f"| [{rule.name}](#{rule.name}) | {rule.severity} | {'yes' if rule.data_loss else ''} | {rule.title} |" for rule in listed
+    ]
+    for rule in listed:
+        lines += ["", f"## {rule.name}", "", f"**{rule.title}** ({rule.severity}).", "", rule.why]
+        lines += ["", "Instead:", "", *_block(rule.instead)]
+        if rule.err:
+            lines += ["", "Found in:", "", *_block("\n".join(_ended(sql) for sql in rule.err))]
+        lines += ["", "Not found in:", "", *_block("\n".join(_ended(sql) for sql in rule.ok))]
+        if rule.name != "cannot-be-read":
+            lines += ["", "Accept it by name, with a reason:", "", *_block(f"-- safemig: accept {rule.name} <object>: <reason>")]
+    return "\n".join(lines) + "\n"
+
+
+def _block(sql: str) -> list[str]:
+    return ["```sql", *sql.split("\n"), "```"]
+
+
+def _ended(sql: str) -> str:
+    return sql if sql.rstrip().endswith(";") else f"{sql};"
