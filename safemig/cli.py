@@ -217,11 +217,19 @@ def diff(folder: str, from_: str, to: str, allow_destructive: bool, renames: tup
 
 @safemig.command()
 @click.option("--verify", is_flag=True, help="Hash every record and hold it against the ledger.")
+@click.option("--settle", is_flag=True, help="Say in records that a crash left RUNNING what became of their runs.")
 @click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
 @click.pass_obj
-def records(folder: str, verify: bool, form: str) -> None:
+def records(folder: str, verify: bool, settle: bool, form: str) -> None:
     """List the archive of records. With --verify, exit code 1 when one was edited, removed, swapped or added."""
-    archive = _project(folder).deployments(verify=verify)
+    project = _project(folder)
+    if settle:
+        from safemig.records.settle import settle as settle_left_over
+
+        for environment in project.settings.environments:
+            for each in settle_left_over(project.settings, environment):
+                click.echo(f"{each.path.name}: {each.words}", err=True)
+    archive = project.deployments(verify=verify)
     _show(archive, form)
     if archive.problems:
         sys.exit(1)

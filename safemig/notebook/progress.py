@@ -68,4 +68,5 @@ class LiveProgress:
             state, took = "done", numbers.seconds(self._ended[i] - began)
         else:
             state, took = "<strong>running</strong>", ""
-        return f"<tr>{cell}{escape(name)}</td>{cell}{state}</td>{cell}{took}</td><td style="text-align:left">{escape(answer)}</td></tr>"
+        last = f'<td style="text-align:left">{escape(answer)}</td>'
+        return f"<tr>{cell}{escape(name)}</td>{cell}{state}</td>{cell}{took}</td>{last}</tr>"

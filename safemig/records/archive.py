@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import json
-import os
-import socket
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
 from safemig.records import ledger
+from safemig.records.alive import still_runs
 from safemig.records.names import RUNNING, RecordName, parse_name
 from safemig.records.outcome import INCOMPLETE
 from safemig.results import Archive, RecordEntry
@@ -62,7 +60,7 @@ def _is_edited(path: Path, entry: ledger.Entry) -> bool:
 
 def _entry(name: RecordName, path: Path, facts: Mapping[str, Any], integrity: Integrity) -> RecordEntry:
     verdict = name.verdict
-    if verdict == RUNNING and not _still_runs(path):
+    if verdict == RUNNING and not still_runs(path):
         verdict = INCOMPLETE
     return RecordEntry(
         path=path,
@@ -84,17 +82,3 @@ def _seconds(facts: Mapping[str, Any]) -> float | None:
     except (KeyError, ValueError):
         return None
     return (finished - started).total_seconds()
-
-
-def _still_runs(path: Path) -> bool:
-    """Tell whether the process that writes this record is alive; on another machine nobody can know, so yes."""
-    try:
-        facts = json.loads(path.read_bytes())["metadata"]["safemig"]
-        if facts["machine"] != socket.gethostname():
-            return True
-        os.kill(int(facts["pid"]), 0)
-    except PermissionError:
-        return True  # alive, and another user's
-    except (OSError, ValueError, KeyError):
-        return False
-    return True

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from safemig.errors import SettingsError
+from safemig.errors import RefusedError, SettingsError
 from safemig.records import ledger
 from safemig.records.files import locked, make_folder, write_atomically
 from safemig.records.names import RUNNING, RecordName
@@ -90,7 +90,7 @@ def run_runbook(
     settings.environment(environment)
     home = settings.path("records") / environment
     make_folder(home)
-
+    _settle_left_over(settings, environment)
     name, path = _claim(home, RecordName(datetime.now(UTC).replace(microsecond=0), environment, verb, RUNNING))
     facts: dict[str, Any] = {"verb": verb, "environment": environment, "by": _person(), "started": _now(), **_process()}
     notebook.metadata["safemig"] = {**facts, "word": RUNNING}
@@ -105,6 +105,18 @@ def run_runbook(
         outcome = read_outcome(verb, executed, ended=ended)
         run = _finish(home, name, path, executed, outcome, facts, clean)
     return run
+
+
+def _settle_left_over(settings: Settings, environment: str) -> None:
+    """Settle what a crash left, where that can be done now; else it stays RUNNING for `safemig records --settle`."""
+    from safemig.records.settle import settle
+
+    try:
+        settle(settings, environment)
+    except RefusedError:  # the database cannot be asked, or a deployment is under way: no reason to refuse this run
+        return
+    except SettingsError:  # nor that its variable is not set; the run will say so where it needs it
+        return
 
 
 def _claim(home: Path, name: RecordName) -> tuple[RecordName, Path]:

@@ -7,9 +7,8 @@ from datetime import timedelta
 from safemig.results import Archive, RecordEntry
 from safemig.views import numbers
 from safemig.views.document import Badge, Block, Bullets, Document, Inline, Mono, Strong, Table, Tone
-from safemig.views.pictures import archive_strip
+from safemig.views.pictures import BAD, archive_strip
 
-BAD = frozenset({"ERROR", "FAILED", "INCOMPLETE", "NOT-VALID", "RUNNING", "STOPPED", "UNKNOWN"})
 _INTEGRITY: dict[str, Tone] = {"sealed": "ok", "edited": "error", "missing": "error", "unsealed": "warning"}
 _MOST = 200
 

@@ -25,7 +25,10 @@ _MOST_BARS = 12
 _SHORTEST_S = 0.05
 _MOST_STEPS = 24
 _MOST_RECORDS = 120
-_BAD = frozenset({"ERROR", "FAILED", "INCOMPLETE", "NOT-VALID", "RUNNING", "STOPPED", "UNKNOWN"})
+# The words of records that ended badly, or did not end.
+BAD = frozenset(
+    {"CUT-OFF", "CUT-OFF-APPLIED", "ERROR", "FAILED", "INCOMPLETE", "NOT-VALID", "RUNNING", "STOPPED", "UNKNOWN"}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +155,7 @@ def archive_strip(records: Sequence[RecordEntry]) -> Picture | None:
     for i, each in enumerate(shown):
         x, width = 12 + i * step, max(2.0, step - 2)
         title = f"<title>{escape(printable(f'{numbers.time(each.at)} {each.act} {each.verdict}'))}</title>"
-        if each.verdict in _BAD:
+        if each.verdict in BAD:
             parts.append(
                 f'<g>{title}<rect x="{x:.1f}" y="34" width="{width:.1f}" height="22" fill="{_RED}"/>'
                 f'<path d="M{x:.1f} 34l{width:.1f} 22M{x:.1f} 56l{width:.1f} -22" stroke="#fff"/></g>'
@@ -160,7 +163,7 @@ def archive_strip(records: Sequence[RecordEntry]) -> Picture | None:
         else:
             colour = _GREY if each.verdict.startswith("NOTHING") else _GREEN
             parts.append(f'<g>{title}<rect x="{x:.1f}" y="16" width="{width:.1f}" height="40" fill="{colour}"/></g>')
-    failed = sum(each.verdict in _BAD for each in shown)
+    failed = sum(each.verdict in BAD for each in shown)
     first, last = numbers.time(shown[0].at)[:10], numbers.time(shown[-1].at)[:10]
     parts += [
         _text(12, 74, first, colour=_FAINT),
