@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Iterator
 
 from safemig.schema.action import Action
+from safemig.schema.bounds import may_overlap
 from safemig.schema.model import INSIDE_RELATION, Id
 from safemig.schema.plan import Plan
 
@@ -44,7 +45,8 @@ def join(
                     if needed in maker.creates:
                         action.wait_for(maker, hard=True)
                     elif plan.kinds[needed.kind].alter_matters:
-                        action.wait_for(maker, hard=needed in plan.swapped or needed.kind == "enum")
+                        action.wait_for(maker, hard=needed in plan.swapped or needed.kind == "enum" or (
+                            needed in plan.retyped and maker.is_destructive))
             if item in action.creates:
                 for slot in plan.kinds[item.kind].slots(item, plan.target.facts[item]):
                     if slot in slots:
@@ -105,7 +107,7 @@ def _join_partitions(plan: Plan, producers: dict[Id, list[Action]], droppers: di
                     if other.kind == "partition" and other in droppers and other != item and (old.parent_schema, old.parent) == (
                         fact.parent_schema, fact.parent
                     ):
-                        attach.wait_for(droppers[other], hard=False)
+                        attach.wait_for(droppers[other], hard=may_overlap(old.bound, fact.bound))
         elif item.kind == "index":
             fact = plan.target.facts[item]
             if fact.parent:

@@ -181,6 +181,11 @@ class TriggerFact(NamedTuple):
     constraint: bool
 
 
+class TriggerStateFact(NamedTuple):
+    enabled: str
+    usual: str  # what its parent's is
+
+
 class RuleFact(NamedTuple):
     definition: str
     enabled: str

@@ -141,7 +141,10 @@ class Schema:
 
     def _lines(self) -> Iterator[str]:
         for item in sorted(self.facts):
-            yield f"{tuple(item)!r}={tuple(self.facts[item])!r}"
+            fact = self.facts[item]
+            if item.kind == "column" and not fact.is_local:
+                fact = fact._replace(is_local=True)  # only says how the column came to be
+            yield f"{tuple(item)!r}={tuple(fact)!r}"
         for item in sorted(self.comments):
             yield f"comment {tuple(item)!r}={self.comments[item]!r}"
         for item in sorted(self.grants):
@@ -179,6 +182,6 @@ class Schema:
 
 RELATION_KINDS = ("table", "view", "materialized view", "composite type")
 INSIDE_RELATION = frozenset({
-    "column", "default", "constraint", "trigger", "rule", "policy", "partition", "inheritance", "replica identity",
+    "column", "default", "constraint", "trigger", "trigger state", "rule", "policy", "partition", "inheritance", "replica identity",
     "cluster",
 })

@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Sequence
 from typing import Any
 
+from safemig.schema.casts import conversion
 from safemig.schema.kinds import KINDS
 from safemig.schema.kinds.base import Step
 from safemig.schema.model import Graph, Id, Schema
@@ -33,6 +34,10 @@ class Plan:
         for item in [item for item in self.added | self.changed if is_leftover(item, target)]:
             self.added.discard(item)  # pg_dump does not write it either
             self.changed.discard(item)
+        self.changed -= {
+            item for item in self.changed
+            if item.kind == "column" and base.facts[item]._replace(is_local=True) == target.facts[item]._replace(is_local=True)
+        }
         self.replaced: set[Id] = set()
         self.swapped: set[Id] = set()
         self.retyped: set[Id] = set()
@@ -56,6 +61,11 @@ class Plan:
         for item in sorted(self.changed):
             if item not in self.replaced and not self._alters(item):
                 self._replace(item)
+        for item in sorted(self.added | self.replaced):
+            if item.kind == "domain constraint":
+                domain = Id("domain", item.schema, item.name)
+                if domain in self.base.facts and domain in self.target.facts and self.is_stored_deeper(domain):
+                    self._replace(domain)
         queue = deque(sorted(self.dropped | self.swapped | self.retyped))
         seen: set[Id] = set()
         while queue:
@@ -88,7 +98,7 @@ class Plan:
         return True
 
     def _replace(self, item: Id) -> None:
-        if item.kind in SWAPPABLE and self._is_stored(item):
+        if item.kind in SWAPPABLE and self.is_stored(item):
             self.swapped.add(item)
             self.alterations.pop(item, None)
             return
@@ -119,7 +129,7 @@ class Plan:
             if dependent not in facts or not self.kinds[dependent.kind].rebuildable:
                 continue
             if item in self.retyped:
-                hinders = dependent.kind in HINDERS_TYPE_CHANGE
+                hinders = dependent.kind in HINDERS_TYPE_CHANGE or self._cannot_follow(dependent, item)
                 if dependent.kind == "default" and not self.is_generated(Id("column", *dependent[1:]), self.base):
                     hinders = False
                 if dependent.kind == "routine" and self.base.facts[dependent].language != "sql":
@@ -127,6 +137,8 @@ class Plan:
                 if hinders:
                     found.append(dependent)
             elif item in self.swapped or item in self.replaced:
+                found.append(dependent)
+            elif self._makes_way(item):
                 found.append(dependent)
             elif dependent in self.alterations and item not in self.target.graph.needs.get(dependent, ()):
                 continue  # altered in place, and needs it no more
@@ -139,6 +151,25 @@ class Plan:
                     if dependent in facts and dependent.kind in HINDERS_TYPE_CHANGE and dependent.kind != "default"
                 ]
         return found
+
+    def _cannot_follow(self, dependent: Id, column: Id) -> bool:
+        """Tell whether PostgreSQL cannot rebuild a constraint or index by itself while its columns change one by one."""
+        fact = self.base.facts[dependent]
+        if dependent.kind == "index":
+            if " WHERE " not in fact.definition and "((" not in fact.definition:
+                return False
+        elif dependent.kind != "constraint" or fact.type not in "fcx":
+            return False
+        old, new = self.base.facts[column], self.target.facts[column]
+        several = sum(needed in self.retyped for needed in self.base.graph.needs.get(dependent, ())) > 1
+        return several or conversion(old.type, new.type).using is not None
+
+    def _makes_way(self, item: Id) -> bool:
+        """Tell whether `item` is a column of a relation that is dropped for another of its name."""
+        if item.kind != "column":
+            return False
+        was, will_be = self.base.relation(item.schema, item.name), self.target.relation(item.schema, item.name)
+        return was in self.dropped and will_be is not None
 
     # -- questions that the kinds ask -----------------------------------------------------------------------------
 
@@ -165,14 +196,20 @@ class Plan:
             and item in self.target.graph.needs.get(dependent, ())
         ]
 
-    def _is_stored(self, item: Id) -> bool:
+    def is_stored(self, item: Id) -> bool:
         """Tell whether columns are made of a type, or of a type that is made of it."""
         if self.stored_in_columns(item):
             return True
         return any(
-            dependent.kind in SWAPPABLE and dependent in self.target.facts and self._is_stored(dependent)
+            dependent.kind in SWAPPABLE and dependent in self.target.facts and self.is_stored(dependent)
             for dependent in self.base.graph.needed_by.get(item, ()) if dependent != item
         )
+
+    def is_stored_deeper(self, item: Id) -> bool:
+        """Tell whether columns hold a type inside arrays or other types, where ALTER DOMAIN cannot check it."""
+        if any(self.base.facts[column].type.endswith("]") for column in self.stored_in_columns(item)):
+            return True
+        return self.is_stored(item) and not self.stored_in_columns(item)
 
     def can_step_aside(self, default: Id) -> bool:
         """Tell whether a generated column's expression can be taken away for a while (SET EXPRESSION, 17)."""
@@ -318,6 +355,22 @@ class Plan:
             ):
                 return True
         return False
+
+    def differs_from_parent(self, default: Id) -> bool:
+        """Tell whether a column that is added with its parent's has a default of its own."""
+        column = Id("column", *default[1:])
+        maker = self.created_by(column)
+        if maker.kind != "column" or maker == column:
+            return False
+        of_parent = self.target.facts.get(Id("default", *maker[1:]))
+        return bool(of_parent != self.target.facts[default]) and not self.is_generated(column, self.target)
+
+    def children_columns(self, column: Id) -> list[Id]:
+        """The columns that come with `column` in children of its table."""
+        return [
+            item for item in sorted(self.created)
+            if item.kind == "column" and item != column and item.sub == column.sub and self.created_by(item) == column
+        ]
 
     def parent_constraint(self, item: Id, schema: Schema | None = None) -> Id | None:
         schema = schema or self.target

@@ -20,7 +20,9 @@ def swap_steps(item: Id, plan: Plan) -> list[Step]:
     word = kind.keyword
     aside = f"{item.name[:54]}__old"
     destructive, why = True, f"every column made of {item.dotted} is converted, and the conversion may fail or lose values"
-    if item.kind == "enum":
+    if old == new:
+        destructive, why = False, f"{item.dotted} is made of a type that is made anew, and so is every column of it"
+    elif item.kind == "enum":
         gone = [label for label in old.labels if label not in new.labels]
         if gone:
             words = ", ".join(repr(label) for label in gone)
@@ -29,6 +31,8 @@ def swap_steps(item: Id, plan: Plan) -> list[Step]:
             destructive = False
             why = f"the enum {item.dotted} is made anew, for its values cannot be put in that order in place"
     rule = "enum-rebuild" if item.kind == "enum" else "alter-type-lossy"
+    if item.kind == "range":
+        return _by_way_of_text(item, plan, why, destructive)
     steps = [Step(f"ALTER {word} {quote_name(item.schema, item.name)} RENAME TO {quote_identifier(aside)}", why,
                   destructive=destructive, rule=rule)]
     steps += [Step(step.sql, why, destructive=destructive, rule=rule) for step in kind.create(item, new, plan)]
@@ -46,3 +50,22 @@ def swap_steps(item: Id, plan: Plan) -> list[Step]:
         ))
     steps.append(Step(f"DROP {word} {quote_name(item.schema, aside)}", why, destructive=destructive, rule=rule))
     return steps
+
+
+def _by_way_of_text(item: Id, plan: Plan, why: str, destructive: bool) -> list[Step]:
+    """The same for a range, whose constructor functions keep a second type from standing beside it."""
+    there, back = [], []
+    rule = "alter-type-lossy"
+    for column in plan.stored_in_columns(item):
+        if any(parent in plan.base.facts for parent in plan.parent_columns(column, plan.base)):
+            continue
+        fact, name = plan.target.facts[column], quote_identifier(column.sub)
+        if plan.base.facts[column].type != fact.type:
+            continue
+        text = "text[]" if fact.type.endswith("[]") else "text"
+        alter = f"ALTER {plan.table_keyword(column)} {quote_name(column.schema, column.name)} ALTER COLUMN {name} TYPE"
+        for steps, sql in ((there, f"{alter} {text} USING {name}::{text}"), (back, f"{alter} {fact.type} USING {name}::{fact.type}")):
+            steps.append(Step(sql, why, destructive=destructive, rule=rule, lock=LockMode.ACCESS_EXCLUSIVE, rewrites=True))
+    kind = plan.kinds[item.kind]
+    made = [*kind.drop(item, plan.base.facts[item], plan), *kind.create(item, plan.target.facts[item], plan)]
+    return [*there, *(Step(step.sql, why, destructive=destructive, rule=rule) for step in made), *back]

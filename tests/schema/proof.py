@@ -30,6 +30,7 @@ class Pair:
     since: int = 13
     destructive: bool | None = None  # whether the way there must say that something is lost; None: not asked
     ownership: bool = False
+    back: bool = True  # whether there is a way back that loses nothing
 
 
 class UnavailableHere(Exception):
@@ -124,7 +125,7 @@ def _prove(server: ThrowawayServer, pair: Pair, base_url: str, target_url: str, 
     problems = _apply(base_url, back, way)
     if problems:
         return [f"back: {problem}" for problem in problems]
-    return [] if dump_base is None else _compare(server, base_url, base, dump_base, pair, f"back:\n{_script(back, way)}")
+    return [] if dump_base is None or not pair.back else _compare(server, base_url, base, dump_base, pair, f"back:\n{_script(back, way)}")
 
 
 def _script(diff: SchemaDiff, way: Way) -> str:

@@ -66,7 +66,13 @@ def read_dependencies(snapshot: Snapshot) -> Callable[[], Iterator[tuple[Id, Id,
             other = (
                 columns.get((on_oid, on_number)) if on_number and on_catalog == PG_CLASS else objects.get((on_catalog, on_oid))
             )
-            if other is None or one == other:
+            if other is None:
+                continue
+            if one.kind == "attribute":
+                one = Id("composite type", one.schema, one.name)
+            if other.kind == "attribute":
+                other = Id("composite type", other.schema, other.name)
+            if one == other:
                 continue
             if one.kind == "sequence" and other.kind == "column" and letter == "a":
                 continue  # OWNED BY is a fact of its own

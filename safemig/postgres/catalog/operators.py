@@ -4,7 +4,15 @@
 
 from __future__ import annotations
 
-from safemig.postgres.catalog.snapshot import PG_AMOP, PG_AMPROC, PG_OPCLASS, PG_OPERATOR, PG_OPFAMILY, Snapshot, not_of_extension
+from safemig.postgres.catalog.snapshot import (
+    PG_AMOP,
+    PG_AMPROC,
+    PG_OPCLASS,
+    PG_OPERATOR,
+    PG_OPFAMILY,
+    Snapshot,
+    not_of_extension,
+)
 from safemig.schema import facts
 from safemig.schema.model import Id
 from safemig.sql.identifiers import quote_identifier, quote_name

@@ -84,6 +84,16 @@ FROM pg_event_trigger e WHERE {not_of_extension(PG_EVENT_TRIGGER, "e.oid")}
 _MODIFY = {"r": "READ_ONLY", "s": "SHAREABLE", "w": "READ_WRITE"}
 
 
+# A partition's own copy of its parent's trigger may be switched on or off by itself.
+TRIGGER_STATES = """
+SELECT n.nspname, c.relname, t.tgname, t.tgenabled::text, pn.nspname, pc.relname, p.tgenabled::text
+FROM pg_trigger t JOIN pg_trigger p ON p.oid = t.tgparentid
+JOIN pg_class c ON c.oid = t.tgrelid JOIN pg_namespace n ON n.oid = c.relnamespace
+JOIN pg_class pc ON pc.oid = p.tgrelid JOIN pg_namespace pn ON pn.oid = pc.relnamespace
+WHERE NOT t.tgisinternal AND t.tgenabled <> p.tgenabled AND c.relnamespace = ANY(%(namespaces)s::oid[])
+"""
+
+
 def read_routines(snapshot: Snapshot) -> None:
     """Read what holds code: routines, triggers, rules, policies, event triggers."""
     aggregates = {row[0]: row[1:] for row in snapshot.rows(AGGREGATES)}
@@ -103,6 +113,13 @@ def read_routines(snapshot: Snapshot) -> None:
         snapshot.add(PG_TRIGGER, oid, item, facts.TriggerFact(definition, enabled, is_constraint))
         if is_constraint:
             snapshot.objects[2606, constraint] = item
+    for schema, table, name, enabled, parent_schema, parent, usual in snapshot.rows(TRIGGER_STATES):
+        item = Id("trigger state", schema, table, name)
+        snapshot.facts[item] = facts.TriggerStateFact(enabled, usual)
+        snapshot.extra_dependencies += [
+            (item, Id("table", schema, table), "a"), (item, Id("partition", schema, table), "n"),
+            (item, Id("trigger", parent_schema, parent, name), "a"),
+        ]
     for oid, name, schema, table, relation, definition, enabled in snapshot.rows(RULES):
         if name == "_RETURN":
             owner_item = snapshot.objects.get((1259, relation))

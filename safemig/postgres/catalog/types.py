@@ -69,7 +69,7 @@ RANGES = """
 SELECT r.rngtypid::int8, format_type(r.rngsubtype, NULL),
        CASE WHEN o.opcdefault THEN '' ELSE quote_ident(opn.nspname) || '.' || quote_ident(o.opcname) END,
        {collation}, CASE WHEN r.rngcanonical <> 0 THEN r.rngcanonical::regproc::text ELSE '' END,
-       CASE WHEN r.rngsubdiff <> 0 THEN r.rngsubdiff::regproc::text ELSE '' END, {multirange}
+       CASE WHEN r.rngsubdiff <> 0 THEN r.rngsubdiff::regproc::text ELSE '' END, {multirange}, {multirange_oid}
 FROM pg_range r
 JOIN pg_type t ON t.oid = r.rngtypid
 JOIN pg_type s ON s.oid = r.rngsubtype
@@ -115,7 +115,7 @@ def read_types(snapshot: Snapshot) -> None:
     for row_type, relation, number, name, type_name, collation in snapshot.rows(COMPOSITE_ATTRIBUTES):
         attributes.setdefault(row_type, []).append((name, type_name, collation))
         snapshot.columns[relation, number] = Id("column", "", str(relation), name)  # given its type's name below
-    ranges = _read_ranges(snapshot)
+    ranges, multiranges = _read_ranges(snapshot)
     bases = {row[0]: row[1:] for row in snapshot.rows(BASE_TYPES)}
     for row in snapshot.rows(TYPES):
         oid, schema, name, kind, array, owner, acl, labels, base, collation, default, not_null, relation, defined = row
@@ -136,6 +136,8 @@ def read_types(snapshot: Snapshot) -> None:
         snapshot.add(PG_TYPE, oid, item, fact)
         if array:
             snapshot.objects[PG_TYPE, array] = item
+        if oid in multiranges:
+            snapshot.objects[PG_TYPE, multiranges[oid]] = item
         snapshot.privileges(item, acl, owner, "T")
     for oid, name, domain, definition in snapshot.rows(DOMAIN_CONSTRAINTS):
         of = snapshot.objects.get((PG_TYPE, domain))
@@ -155,16 +157,17 @@ def _name_attributes(snapshot: Snapshot, relation: int, schema: str, name: str) 
         number += 1
 
 
-def _read_ranges(snapshot: Snapshot) -> dict[int, facts.Options]:
+def _read_ranges(snapshot: Snapshot) -> tuple[dict[int, facts.Options], dict[int, int]]:
+    """Return each range's options, and its multirange type (PostgreSQL 14 and later)."""
     query = RANGES.format(
         collation=_COLLATION.format(given="r.rngcollation", usual="s.typcollation"),
+        multirange_oid="r.rngmultitypid::int8" if snapshot.version >= 140000 else "0",
         multirange="(SELECT m.typname FROM pg_type m WHERE m.oid = r.rngmultitypid)" if snapshot.version >= 140000 else "NULL",
     )
     names = ("subtype", "subtype_opclass", "collation", "canonical", "subtype_diff", "multirange_type_name")
-    return {
-        row[0]: tuple((name, value) for name, value in zip(names, row[1:], strict=True) if value)
-        for row in snapshot.rows(query)
-    }
+    rows = snapshot.rows(query)
+    found = {row[0]: tuple((name, value) for name, value in zip(names, row[1:-1], strict=True) if value) for row in rows}
+    return found, {row[0]: row[-1] for row in rows if row[-1]}
 
 
 def _base_options(row: tuple[object, ...]) -> facts.Options:

@@ -184,7 +184,13 @@ class Column(InsideRelation):
         word = plan.table_keyword(item)
         steps = [Step(f"ALTER {word} {table} ADD COLUMN IF NOT EXISTS {definition}", why, rule=rule, rewrites=rewrites,
                       lock=_EXCLUSIVE, reverse=f"ALTER {word} {table} DROP COLUMN {quote_identifier(item.sub)}")]
-        return steps + column_settings(item, None, fact, plan)
+        steps += column_settings(item, None, fact, plan)
+        if default in plan.target.facts and not fact.generated:
+            for child in plan.children_columns(item):
+                if Id("default", *child[1:]) not in plan.target.facts:
+                    steps.append(Step(f"ALTER TABLE {quote_name(child.schema, child.name)} ALTER COLUMN {quote_identifier(child.sub)}"
+                                      " DROP DEFAULT", lock=_EXCLUSIVE))
+        return steps
 
     def drop(self, item: Id, fact: ColumnFact, plan: Plan) -> list[Step]:
         table, name = quote_name(item.schema, item.name), quote_identifier(item.sub)
@@ -318,7 +324,7 @@ class Default(InsideRelation):
     def created_with(self, item: Id, fact: DefaultFact, plan: Plan) -> Id | None:
         column = Id("column", *item[1:])
         if column in plan.created:
-            return None if plan.stands_apart(item) else column
+            return None if plan.stands_apart(item) or plan.differs_from_parent(item) else column
         return column if plan.is_generated(column, plan.target) and not plan.steps_aside(item) else None
 
     def dropped_with(self, item: Id, fact: DefaultFact, plan: Plan) -> Id | None:

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from safemig.schema.facts import EventTriggerFact, PolicyFact, RoutineFact, RuleFact, TriggerFact
+from safemig.schema.facts import EventTriggerFact, PolicyFact, RoutineFact, RuleFact, TriggerFact, TriggerStateFact
 from safemig.schema.kinds.base import InsideRelation, Kind, Step
 from safemig.schema.model import Id
 from safemig.sql.identifiers import quote_identifier, quote_literal, quote_name
@@ -126,6 +126,34 @@ class Trigger(InsideRelation):
         if old.enabled != new.enabled or (steps and new.enabled != "O"):
             steps.append(self._enabled(item, new))
         return steps
+
+
+class TriggerState(InsideRelation):
+    """A partition's trigger that is on or off otherwise than its parent's."""
+
+    name = "trigger state"
+    phase = 67
+    drop_phase = 9
+
+    def _say(self, item: Id, state: str) -> list[Step]:
+        return [Step(f"ALTER TABLE {quote_name(item.schema, item.name)} {_ENABLED[state]} TRIGGER {quote_identifier(item.sub)}",
+                     lock=LockMode.SHARE_ROW_EXCLUSIVE)]
+
+    def dropped_with(self, item: Id, fact: TriggerStateFact, plan: Plan) -> Id | None:
+        if item in plan.removed:
+            for needed in plan.base.graph.needs.get(item, ()):
+                if needed.kind in ("trigger", "partition") and needed in plan.dropped:
+                    return needed
+        return super().dropped_with(item, fact, plan)
+
+    def create(self, item: Id, fact: TriggerStateFact, plan: Plan) -> list[Step]:
+        return self._say(item, fact.enabled)
+
+    def drop(self, item: Id, fact: TriggerStateFact, plan: Plan) -> list[Step]:
+        return self._say(item, fact.usual)
+
+    def alter(self, item: Id, old: TriggerStateFact, new: TriggerStateFact, plan: Plan) -> list[Step] | None:
+        return self._say(item, new.enabled)
 
 
 class Rule(InsideRelation):

@@ -103,6 +103,8 @@ class Domain(Type):
             words = "DROP DEFAULT" if new.default is None else f"SET DEFAULT {new.default}"
             steps.append(Step(f"{prefix} {words}"))
         if old.not_null != new.not_null:
+            if new.not_null and plan.is_stored_deeper(item):
+                return None
             if new.not_null:
                 steps.append(Step(f"{prefix} SET NOT NULL", "reads every table that uses the domain; fails where one has no value",
                                   rule="domain-constraint", lock=LockMode.SHARE, reverse=f"{prefix} DROP NOT NULL"))
@@ -125,12 +127,16 @@ class DomainConstraint(Kind):
 
     def created_with(self, item: Id, fact: DomainConstraintFact, plan: Plan) -> Id | None:
         domain = Id("domain", item.schema, item.name)
+        if domain in plan.swapped:
+            return domain
         if domain not in plan.created or fact.definition.endswith("NOT VALID") or plan.stands_apart(item, domain):
             return None
         return domain
 
     def dropped_with(self, item: Id, fact: DomainConstraintFact, plan: Plan) -> Id | None:
         domain = Id("domain", item.schema, item.name)
+        if domain in plan.swapped:
+            return domain
         return domain if domain in plan.dropped and not plan.must_go_first(item, domain) else None
 
     def create(self, item: Id, fact: DomainConstraintFact, plan: Plan) -> list[Step]:
@@ -180,7 +186,7 @@ class Composite(Type):
                                   destructive=True, rule="drop-attribute"))
         for name in kept:
             if before[name] != after[name]:
-                if plan.stored_in_columns(item):
+                if plan.is_stored(item):
                     return None
                 type_name, collation = after[name][1:]
                 said = f" COLLATE {collation}" if collation else ""

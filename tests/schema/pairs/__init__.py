@@ -8,5 +8,6 @@ from .code import CODE
 from .rarer import RARER
 from .newer import NEWER
 from .tables import TABLES
+from .tangled import TANGLED
 
-PAIRS: tuple[Pair, ...] = (*APPLICATION, *TABLES, *CODE, *RARER, *NEWER)
+PAIRS: tuple[Pair, ...] = (*APPLICATION, *TABLES, *CODE, *TANGLED, *RARER, *NEWER)
