@@ -17,6 +17,8 @@ SEEN = {
         "review-drop": ["DO NOT DEPLOY", "drop-column"],
         "review-index": ["NEEDS ATTENTION", "CREATE INDEX CONCURRENTLY", "no target was read"],
         "review-file": ["index.sql -> production", "45,000"],
+        "fixed": ["CREATE INDEX CONCURRENTLY"],
+        "fixed-again": ["SAFE TO DEPLOY"],
         "review-hidden": ["DO NOT DEPLOY", "catalog.reviews"],
         "review-safe": ["SAFE TO DEPLOY"],
         "frame": ["truncate", "update"],
