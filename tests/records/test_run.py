@@ -255,6 +255,14 @@ def test_a_killed_run_is_left_as_running_and_shown_as_incomplete(project: Path) 
     process.wait()
     (entry,) = read_archive(project / "records", verify=True).records
     assert (entry.verdict, entry.integrity) == ("INCOMPLETE", "unsealed")
+    write_runbook(project / "runbooks", "backup_prod", "print('another run')")
+    run_runbook("backup_prod", load_settings(project), folder=project / "runbooks")
+    archive = read_archive(project / "records", verify=True)
+    assert {(each.act, each.verdict) for each in archive.records} == {
+        ("migrate_prod", "CUT-OFF"),
+        ("backup_prod", "INCOMPLETE"),
+    }, "the next run settles what the crash left"
+    assert archive.problems == ()
 
 
 def kernel_sleeps(record: Path) -> bool:

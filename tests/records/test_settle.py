@@ -1,0 +1,157 @@
+"""A record that a crash left says, once settled, what the journal and the database know of its run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+import nbformat
+import psycopg
+import pytest
+
+from safemig.errors import RefusedError
+from safemig.operations import journal
+from safemig.operations.transaction import only_deployment
+from safemig.postgres.history import make_history, record_deployment
+from safemig.records import ledger, read_archive
+from safemig.records.settle import settle
+from safemig.settings import Settings, load_settings
+
+FILE = "20261122200000_add_note.sql"
+
+
+@pytest.fixture
+def settings(tmp_path: Path, database: str, monkeypatch: pytest.MonkeyPatch) -> Settings:
+    """A project whose production is a real database with safemig's tables."""
+    monkeypatch.setenv("PRODUCTION_DATABASE_URL", database)
+    with psycopg.connect(database, autocommit=True) as connection:
+        make_history(connection)
+    return load_settings(tmp_path)
+
+
+def leave_running(settings: Settings, act: str = "migrate_prod", second: int = 0) -> Path:
+    """Leave a record as a killed process leaves it: named RUNNING, its process gone."""
+    home = settings.path("records") / "production"
+    home.mkdir(parents=True, exist_ok=True)
+    path = home / f"20200101T0000{second:02}Z-production-{act}-RUNNING.ipynb"
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("deployment.deploy()")])
+    notebook.metadata["safemig"] = {
+        "verb": act,
+        "by": "dana",
+        "started": "2020-01-01T00:00:00Z",
+        "pid": 0,
+        "machine": "?",
+    }
+    nbformat.write(notebook, path)
+    return path
+
+
+@pytest.fixture(autouse=True)
+def _all_are_gone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("safemig.records.settle.still_runs", lambda _: False)
+
+
+def begin(settings: Settings, run_id: str, act: str = "migrate_prod") -> None:
+    """Write into the journal that a run began to change production."""
+    journal.write(journal.path_of(settings, "production"), run_id, "begun", act=act, plan="3f2a9c1", by="dana")
+
+
+def commit(settings: Settings, run_id: str) -> None:
+    """Commit a run's row, as its deployment's transaction does."""
+    with psycopg.connect(settings.conninfo("production")) as connection:
+        record_deployment(
+            connection, run_id=run_id, act="migrate_prod", plan_id="3f2a9c1", started_at=datetime.now(UTC), by="dana",
+            migrations=[FILE], schema_before="a", schema_after="b", facts={},
+        )  # fmt: skip
+
+
+def applied(settings: Settings) -> None:
+    begin(settings, "aaaa")
+    commit(settings, "aaaa")
+
+
+def not_committed(settings: Settings) -> None:
+    begin(settings, "aaaa")
+
+
+def committed_by_another_run(settings: Settings) -> None:
+    begin(settings, "aaaa")
+    commit(settings, "bbbb")
+
+
+def begun_by_another_act(settings: Settings) -> None:
+    begin(settings, "aaaa", act="rollback_prod")
+    commit(settings, "aaaa")
+
+
+def not_begun(settings: Settings) -> None:
+    pass
+
+
+@pytest.mark.parametrize(
+    ("state", "word", "words"),
+    [
+        (applied, "CUT-OFF-APPLIED", f"The run was cut off after it had applied {FILE}."),
+        (not_committed, "CUT-OFF", "The run was cut off while it deployed; nothing of it is applied."),
+        (committed_by_another_run, "CUT-OFF", "The run was cut off while it deployed; nothing of it is applied."),
+        (begun_by_another_act, "CUT-OFF", "The run was cut off before it changed anything."),
+        (not_begun, "CUT-OFF", "The run was cut off before it changed anything."),
+    ],
+)
+def test_a_record_left_running_is_settled(
+    settings: Settings, state: Callable[[Settings], None], word: str, words: str
+) -> None:
+    left = leave_running(settings)
+    state(settings)
+    (settled,) = settle(settings, "production")
+    assert settled.words == words
+    assert not left.exists()
+    assert settled.path.name == left.name.replace("RUNNING", word)
+    first = nbformat.read(settled.path, as_version=4).cells[0]
+    assert first.source.startswith(f"**{word}**: {words}")
+    assert words in settled.path.with_suffix(".html").read_text()
+    assert ledger.verify(settled.path.parent) == []
+    (entry,) = read_archive(settings.path("records")).records
+    assert (entry.verdict, entry.by, entry.integrity) == (word, "dana", "sealed")
+    assert entry.migrations == ((FILE,) if word == "CUT-OFF-APPLIED" else ())
+    assert settle(settings, "production") == ()
+
+
+def test_each_record_gets_its_own_run(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    leave_running(settings, second=1)
+    leave_running(settings, second=2)
+    events = [
+        {"at": "2020-01-01T00:00:01.500+00:00", "run": "aaaa", "event": "begun", "act": "migrate_prod"},
+        {"at": "2020-01-01T00:00:02.500+00:00", "run": "bbbb", "event": "begun", "act": "migrate_prod"},
+    ]
+    monkeypatch.setattr(journal, "read", lambda _: events)
+    commit(settings, "bbbb")
+    assert [each.applied for each in settle(settings, "production")] == [(), (FILE,)]
+
+
+def test_while_a_deployment_is_under_way_nothing_is_settled(settings: Settings) -> None:
+    left = leave_running(settings)
+    applied(settings)
+    with (
+        only_deployment(settings.conninfo("production"), "production", "cccc"),
+        pytest.raises(RefusedError, match="another deployment is under way"),
+    ):
+        settle(settings, "production")
+    assert left.exists()
+
+
+def test_what_cannot_be_asked_stays_running(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    left = leave_running(settings)
+    applied(settings)
+    monkeypatch.setenv("PRODUCTION_DATABASE_URL", "postgresql://127.0.0.1:1/app")
+    with pytest.raises(RefusedError, match="production cannot be reached"):
+        settle(settings, "production")
+    assert left.exists()
+
+
+def test_what_only_reads_needs_no_database(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    leave_running(settings, act="backup_prod")
+    monkeypatch.setenv("PRODUCTION_DATABASE_URL", "postgresql://127.0.0.1:1/app")
+    (settled,) = settle(settings, "production")
+    assert settled.path.stem.endswith("-backup_prod-CUT-OFF")
