@@ -88,6 +88,11 @@ def join(
 
 def _join_partitions(plan: Plan, producers: dict[Id, list[Action]], droppers: dict[Id, Action]) -> None:
     """A partition is attached when it has all that it must bring, and after others have gone out of its way."""
+    leaving: dict[Id, list[Id]] = {}
+    for item in droppers:
+        if item.kind == "partition":
+            old = plan.base.facts[item]
+            leaving.setdefault(Id("table", old.parent_schema, old.parent), []).append(item)
     for item in plan.created:
         if item.kind == "partition":
             fact = plan.target.facts[item]
@@ -103,11 +108,9 @@ def _join_partitions(plan: Plan, producers: dict[Id, list[Action]], droppers: di
                     for inner in plan.base.children.get(table, ()):
                         if inner.kind in ("column", "constraint") and inner in droppers:
                             attach.wait_for(droppers[inner], hard=False)
-                for other, old in plan.base.facts.items():
-                    if other.kind == "partition" and other in droppers and other != item and (old.parent_schema, old.parent) == (
-                        fact.parent_schema, fact.parent
-                    ):
-                        attach.wait_for(droppers[other], hard=may_overlap(old.bound, fact.bound))
+                for other in leaving.get(parent, ()):
+                    if other != item:
+                        attach.wait_for(droppers[other], hard=may_overlap(plan.base.facts[other].bound, fact.bound))
         elif item.kind == "index":
             fact = plan.target.facts[item]
             if fact.parent:

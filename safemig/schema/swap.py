@@ -54,7 +54,8 @@ def swap_steps(item: Id, plan: Plan) -> list[Step]:
 
 def _by_way_of_text(item: Id, plan: Plan, why: str, destructive: bool) -> list[Step]:
     """The same for a range, whose constructor functions keep a second type from standing beside it."""
-    there, back = [], []
+    there: list[Step] = []
+    back: list[Step] = []
     rule = "alter-type-lossy"
     for column in plan.stored_in_columns(item):
         if any(parent in plan.base.facts for parent in plan.parent_columns(column, plan.base)):
