@@ -160,8 +160,18 @@ def _word(kind: str, data: dict[str, Any]) -> str:
             return "SWAPPED-IN" if data.get("swapped") else "RESTORED"
         case "schema_diff":
             return "EQUAL" if data.get("is_empty") else "DIFFERENT"
+        case "status":
+            return _status_word(data)
         case _:
             return "REPORTED"
+
+
+def _status_word(data: dict[str, Any]) -> str:
+    states = [each.get("states", {}).get("production") for each in data.get("migrations", [])]
+    unreachable = any(each.get("problem") for each in data.get("environments", []))
+    if data.get("problems") or unreachable or {"edited", "missing"} & set(states):
+        return "PROBLEMS"
+    return "PENDING" if "pending" in states else "UP-TO-DATE"
 
 
 def _exit_code(answer: RecordedResult) -> int:

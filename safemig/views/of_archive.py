@@ -8,6 +8,7 @@ from safemig.results import Archive, RecordEntry
 from safemig.views import numbers
 from safemig.views.document import Badge, Block, Bullets, Document, Inline, Mono, Strong, Table, Tone
 from safemig.views.pictures import BAD, archive_strip
+from safemig.views.shared_parts import without_empty_columns
 
 _INTEGRITY: dict[str, Tone] = {"sealed": "ok", "edited": "error", "missing": "error", "unsealed": "warning"}
 _MOST = 200
@@ -61,12 +62,13 @@ def _table(result: Archive) -> Table:
             Mono(each.path.name),
         )
 
-    return Table(
+    table = Table(
         "Records, newest first",
         ("Time", "Verdict", "Act", "Environment", "Migrations", "Took", "By", "Integrity", "Record"),
         tuple(drawn(each) for each in result.records[:_MOST]),
         frozenset({"Took"}),
     )
+    return without_empty_columns(table)
 
 
 def _integrity(record: RecordEntry, verified: bool) -> Badge:

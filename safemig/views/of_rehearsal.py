@@ -48,5 +48,5 @@ def _rollback(rollback: RollbackProof | None) -> tuple[Block, ...]:
     if rollback.is_proven:
         items.append("proven: run on the copy, it brought the schema back as it was")
     items += [f"NOT PROVEN, it left: {each}" for each in rollback.remaining]
-    items += [f"no script brings back: {each}" for each in rollback.cannot_bring_back]
+    items += [f"no script brings back: {each}" for each in dict.fromkeys(rollback.cannot_bring_back)]
     return (Bullets("The way back", tuple(items)),)

@@ -20,6 +20,7 @@ from safemig.views.document import (
     Table,
     Tone,
 )
+from safemig.views.shared_parts import without_empty_columns
 
 _TONES: dict[str, Tone] = {"dangerous": "error", "caution": "warning", "recommendation": "info"}
 _SIGNS = {"dangerous": "✖", "caution": "▲", "recommendation": "i"}
@@ -97,12 +98,13 @@ def _locks(result: Review) -> Table | None:
             )
     if not rows:
         return None
-    return Table(
+    table = Table(
         "What each statement locks",
         ("#", "Statement", "Lock", "Table", "Rows", "Size", "Waits meanwhile", "Finding"),
         tuple(rows),
         frozenset({"#", "Rows", "Size"}),
     )
+    return without_empty_columns(table)
 
 
 def _waits(lock: LockMode | None) -> str:

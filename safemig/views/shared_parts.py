@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from safemig.results import Check, RowChange, Step, TableContent, Target
 from safemig.schema import SchemaDiff
@@ -99,13 +100,13 @@ def planned_steps(steps: Sequence[Step]) -> Table:
 
 def run_steps(steps: Sequence[Step], title: str = "Steps") -> Table:
     """Return the statements that ran, with their times, locks and rows."""
-    return Table(
+    table = Table(
         title,
         ("#", "Statement", "Result", "Lock wait", "Ran", "Tries", "Rows", "Strongest lock", "Rewrote"),
         tuple(
             (
                 str(step.number),
-                Mono(numbers.shortened(step.sql, 44)),
+                Mono(numbers.shortened(step.sql, 56)),
                 Badge(step.state.upper(), _STEP_TONES[step.state]),
                 numbers.seconds(step.lock_wait_s),
                 numbers.seconds(step.ran_s),
@@ -117,6 +118,21 @@ def run_steps(steps: Sequence[Step], title: str = "Steps") -> Table:
             for step in steps
         ),
         frozenset({"#", "Lock wait", "Ran", "Tries", "Rows"}),
+    )
+    return without_empty_columns(table)
+
+
+def without_empty_columns(table: Table) -> Table:
+    """Return the table without the columns that say nothing in any row."""
+    kept = [
+        i
+        for i in range(len(table.columns))
+        if not table.rows or any(row[i] not in ("", numbers.NOTHING) for row in table.rows)
+    ]
+    return replace(
+        table,
+        columns=tuple(table.columns[i] for i in kept),
+        rows=tuple(tuple(row[i] for i in kept) for row in table.rows),
     )
 
 
