@@ -58,9 +58,9 @@ def _blocking(world: World, findings: Sequence[Finding]) -> list[str]:
             seconds[table] = seconds.get(table, 0) + size / BYTES_A_SECOND
     said = []
     for table, length in sorted(seconds.items()):
-        facts = world.tables[world.resolve(world.named(table))].facts
-        size = in_bytes(facts.size_bytes) if facts else ""
-        said.append(f"work on all of {table} ({size}) under a lock: {_duration(length)}, guessed at 50 MiB/s; the rehearsal measures it")
+        known = world.tables[world.resolve(world.named(table))].facts
+        words = in_bytes(known.size_bytes) if known else ""
+        said.append(f"work on all of {table} ({words}) under a lock: {_duration(length)}, guessed at 50 MiB/s; the rehearsal measures it")
     return said
 
 

@@ -12,15 +12,16 @@ from safemig.review import history
 from safemig.review.rule import Hit, Rule, rules_for
 from safemig.review.rules.unknown import KNOWN
 from safemig.review.scene import NO_NAME, Scene, clause_span
+from safemig.review.types import type_text
 from safemig.review.world import Function, World
 from safemig.sql import names
-from safemig.sql.fold import HOLE, Hole, Pieces, skeleton
+from safemig.sql.fold import HOLE, Hole, Pieces, fold, skeleton
 from safemig.sql.kinds import flag
 from safemig.sql.kinds import kind as statement_kind
 from safemig.sql.names import Name
 from safemig.sql.parse import ParsedStatement
 from safemig.sql.plpgsql import UnreadableBody, read_body
-from safemig.sql.tree import Tree, constant, node, options, walk
+from safemig.sql.tree import Tree, constant, node, options, strings, walk
 
 DML = frozenset({"InsertStmt", "UpdateStmt", "DeleteStmt", "MergeStmt"})
 _EVENT = {"InsertStmt": ("insert",), "UpdateStmt": ("update",), "DeleteStmt": ("delete",),
@@ -29,6 +30,11 @@ _EVENT = {"InsertStmt": ("insert",), "UpdateStmt": ("update",), "DeleteStmt": ("
 _RUNS = DML | {"SelectStmt", "CallStmt", "CreateTableAsStmt", "CopyStmt", "DeclareCursorStmt", "RefreshMatViewStmt"}
 # What holds queries for later, or none at all.
 _KEEPS = frozenset({"ViewStmt", "CreateFunctionStmt", "RuleStmt", "PrepareStmt", "DoStmt", "ExplainStmt", "ExecuteStmt"})
+_NO_DDL = _RUNS - {"CreateTableAsStmt"} | {"VariableSetStmt", "VariableShowStmt", "ExplainStmt", "DoStmt", "PrepareStmt", "ExecuteStmt",
+                                          "TransactionStmt", "CreateEventTrigStmt", "LockStmt"}  # fmt: skip
+# Functions that run SQL which they are given as text, and which argument that is.
+_RUNS_TEXT = {"query_to_xml": 0, "query_to_xmlschema": 0, "query_to_xml_and_xmlschema": 0, "ts_stat": 0, "crosstab": 0,
+              "crosstab2": 0, "crosstab3": 0, "crosstab4": 0}  # fmt: skip
 _DEEPEST = 12
 
 
@@ -75,6 +81,10 @@ class Examination:
                 self.look(item, text, origin)
         if len(self.inside) < _DEEPEST:
             self.running(kind, body, text, origin)
+            if self.world.event_triggers and kind not in _NO_DDL:
+                for trigger, function_name in list(self.world.event_triggers.items()):
+                    for function in self.world.functions_named(function_name) or ():
+                        self.function(function_name, function, text, origin, f"which event trigger {trigger} runs")
         history.apply(self.world, tree, text, conditional=bool(origin))
 
     def ask(
@@ -160,6 +170,14 @@ class Examination:
         for kind, part in walk(tree):
             if kind == "FuncCall":
                 self.call(part, text, origin)
+            elif kind == "A_Expr" and self.world.operators:
+                for operator in strings(part.get("name"))[-1:]:
+                    self.named(self.world.operators.get(operator, ()), text, origin, f"which operator {operator} runs")
+            elif kind == "TypeCast" and (self.world.casts or self.world.domain_calls):
+                target = type_text(part.get("typeName"))
+                self.named(self.world.casts.get(target, ()), text, origin, f"which the cast to {target} runs")
+                for call in self.world.domain_calls.get(target, ()):
+                    self.call(call, text, origin)
             elif kind == "RangeVar":
                 name = self.world.resolve(names.of_range(part))
                 view = self.world.views.get(name)
@@ -171,8 +189,19 @@ class Examination:
     def call(self, body: Tree, text: str, origin: str) -> None:
         name = names.of_strings(body.get("funcname"))
         self.ask("FuncCall", body, text, name, origin)
-        for function in self.world.functions_named(name) or ():
-            self.function(name, function, text, origin, "which this calls")
+        self.named((name,), text, origin, "which this calls")
+        if name.name in _RUNS_TEXT and self.world.functions_named(name) is None:
+            arguments = body.get("args", ())
+            if len(arguments) > _RUNS_TEXT[name.name]:
+                where = origin or f"in the text that {name.name}() runs"
+                for inner, sql in self.dynamic(fold(arguments[_RUNS_TEXT[name.name]], {}), text, where):
+                    self.look(inner, sql, where)
+
+    def named(self, functions: Iterable[Name], text: str, origin: str, how: str) -> None:
+        """Look into the functions of these names, as far as they are known."""
+        for name in functions:
+            for function in self.world.functions_named(name) or ():
+                self.function(name, function, text, origin, how)
 
     def function(self, name: Name, function: Function, text: str, origin: str, how: str) -> None:
         """Look into a function's body."""
@@ -224,6 +253,9 @@ class Examination:
         for piece in pieces:
             if body_line is not None:
                 self.line, self.column = self.statement.line + body_line + piece.line - 1, 1
+            if piece.form == "control":
+                self.ask("TransactionInBody", {"kind": piece.text}, text, NO_NAME, origin)
+                continue
             if piece.form == "dynamic":
                 yield from self.dynamic(piece.pieces, piece.text, origin)
                 continue
@@ -259,9 +291,11 @@ class Examination:
         if table is None:
             return
         self.triggers(name, _events(kind, body), text, origin)
-        if kind == "InsertStmt":
+        if kind != "DeleteStmt":
+            for call in table.calls:
+                self.call(call, text, origin)
             for column in table.columns.values():
-                for call in column.calls:
+                for call in (*(column.calls if kind != "UpdateStmt" else ()), *self.world.domain_calls.get(column.type, ())):
                     self.call(call, text, origin)
 
 
@@ -270,9 +304,7 @@ class Examination:
         for event in events:
             for trigger_name, trigger in list(self.world.triggers_on(name, event)):
                 if trigger.function is not None:
-                    for function in self.world.functions_named(trigger.function) or ():
-                        how = f"which trigger {trigger_name} on {name} runs"
-                        self.function(trigger.function, function, text, origin, how)
+                    self.named((trigger.function,), text, origin, f"which trigger {trigger_name} on {name} runs")
                 key = f"rule {trigger_name} {name}"
                 if trigger.actions and key not in self.inside:
                     self.inside.append(key)

@@ -58,9 +58,10 @@ def _create_table(world: World, body: Tree, conditional: bool) -> None:
     for item in body.get("tableElts", ()):
         kind, element = node(item)
         if kind == "ColumnDef":
-            add_column(world, table, element)
+            add_column(world, table, element, guarded=table.age == "maybe")
         elif kind == "Constraint":
             add_constraint(world, table, {**element, "skip_validation": False})  # NOT VALID means nothing on an empty table
+            table.calls.extend(calls_in(element.get("raw_expr")))
         elif kind == "TableLikeClause":
             table.is_known = False
     table.is_partitioned = bool(body.get("partspec"))
@@ -121,6 +122,8 @@ def add_column(world: World, table: Table, definition: Tree, *, guarded: bool = 
             column.calls = calls_in(constraint.get("raw_expr"))
         else:
             add_constraint(world, table, constraint, columns=(name,))
+        if constraint.get("contype") in ("CONSTR_CHECK", "CONSTR_GENERATED"):
+            table.calls.extend(calls_in(constraint.get("raw_expr")))
     table.columns[name] = column
 
 
@@ -185,6 +188,7 @@ def _alter_table(world: World, body: Tree, conditional: bool) -> None:
             table.columns.setdefault(name, Column()).calls = calls_in(command.get("def"))
         elif subtype == "AT_AddConstraint" and kind == "Constraint":
             add_constraint(world, table, definition)
+            table.calls.extend(calls_in(definition.get("raw_expr")))
         elif subtype == "AT_DropConstraint":
             table.constraints.pop(name, None)
             table.indexes.pop(name, None)
@@ -268,6 +272,7 @@ def _index(world: World, body: Tree, _conditional: bool) -> None:
     table = world.table(names.of_range(body.get("relation")))
     columns = [item.get("IndexElem", {}).get("name", "") for item in body.get("indexParams", ())]
     name = body.get("idxname") or f"{table.name.name}_{'_'.join(columns)}_idx"
+    table.calls.extend(calls_in([body.get("indexParams"), body.get("whereClause")]))
     if all(columns) and not body.get("whereClause"):
         table.indexes[name] = tuple(columns)
     world.indexes[Name(table.name.schema, name)] = table.name
@@ -356,13 +361,40 @@ def _range_type(world: World, body: Tree, _conditional: bool) -> None:
 
 
 def _define(world: World, body: Tree, _conditional: bool) -> None:
+    name = names.of_strings(body.get("defnames"))
+    given = options(body.get("definition"))
+    behind = [names.of_strings(node(given[key])[1].get("names")) for key in _CODE_OF_DEFINITION if key in given]
     if body.get("kind") == "OBJECT_TYPE":
-        world.add_object("TYPE", names.of_strings(body.get("defnames")))
+        world.add_object("TYPE", name)
+    elif body.get("kind") == "OBJECT_OPERATOR":
+        world.operators.setdefault(name.name, []).extend(behind)
+    elif body.get("kind") == "OBJECT_AGGREGATE":
+        calls = tuple({"SelectStmt": {"targetList": [_call_of(function)]}} for function in behind)
+        world.functions.setdefault(world.resolve(name), []).append(Function("sql", "", statements=calls, signature="aggregate"))
+
+
+_CODE_OF_DEFINITION = ("function", "procedure", "sfunc", "finalfunc", "combinefunc", "msfunc", "mfinalfunc", "minvfunc")
+
+
+def _call_of(function: Name) -> Tree:
+    parts = [part for part in function if part]
+    return {"ResTarget": {"val": {"FuncCall": {"funcname": [{"String": {"sval": part}} for part in parts]}}}}
+
+
+def _cast(world: World, body: Tree, _conditional: bool) -> None:
+    if "func" in body:
+        target = type_text(body.get("targettype"))
+        world.casts.setdefault(target, []).append(names.of_strings(body["func"].get("objname")))
+
+
+def _event_trigger(world: World, body: Tree, _conditional: bool) -> None:
+    world.event_triggers[body.get("trigname", "")] = names.of_strings(body.get("funcname"))
 
 
 def _domain(world: World, body: Tree, _conditional: bool) -> None:
     name = world.resolve(names.of_strings(body.get("domainname")))
     kinds = {item.get("Constraint", {}).get("contype") for item in body.get("constraints", ())}
+    world.domain_calls[str(name)] = list(calls_in(body.get("constraints")))
     world.domains[name] = bool(kinds & {"CONSTR_CHECK", "CONSTR_NOTNULL"})
     world.add_object("DOMAIN", name)
 
@@ -420,6 +452,7 @@ _CHANGES: dict[str, Callable[[World, Tree, bool], None]] = {
     "AlterObjectSchemaStmt": _set_schema, "IndexStmt": _index,
     "CreateTrigStmt": _trigger, "RuleStmt": _rule, "ViewStmt": _view, "CreateEnumStmt": _enum,
     "AlterEnumStmt": _alter_enum, "CompositeTypeStmt": _composite, "CreateRangeStmt": _range_type,
+    "CreateCastStmt": _cast, "CreateEventTrigStmt": _event_trigger,
     "DefineStmt": _define, "CreateDomainStmt": _domain, "CreateSchemaStmt": _schema, "CreateSeqStmt": _sequence,
     "VariableSetStmt": _set_variable, "PrepareStmt": _prepare, "TransactionStmt": _transaction,
 }  # fmt: skip

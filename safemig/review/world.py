@@ -64,7 +64,7 @@ class Table:
     is_entangled: bool = False  # something old hangs on it: a partition, a child, a foreign key
     is_partitioned: bool = False
     parent: Name | None = None
-    has_old_rows: bool = False
+    calls: list[Tree] = field(default_factory=list)  # function calls in its checks, generated columns and indexes
 
 
 @dataclass(slots=True)
@@ -95,6 +95,10 @@ class World:
     made_later: set[tuple[str, Name]] = field(default_factory=set)  # what the file makes, anywhere in it
     labels_of_this_file: set[tuple[Name, str]] = field(default_factory=set)
     renamed_types: dict[Name, Name] = field(default_factory=dict)  # old name -> new name
+    operators: dict[str, list[Name]] = field(default_factory=dict)  # operator -> the functions behind it
+    casts: dict[str, list[Name]] = field(default_factory=dict)  # type -> the functions that cast to it
+    domain_calls: dict[str, list[Tree]] = field(default_factory=dict)  # domain -> function calls in its checks
+    event_triggers: dict[str, Name] = field(default_factory=dict)
     prepared: dict[str, Tree] = field(default_factory=dict)
     settings: dict[str, str] = field(default_factory=dict)
     path: str = "public"
@@ -156,8 +160,10 @@ class World:
 
     def is_surely_new(self, name: Name) -> bool:
         """Tell whether the table cannot hold a row that was there before."""
+        if name.schema == TEMPORARY:
+            return True  # it lives in this session only
         found = self.tables.get(self.resolve(name))
-        return found is not None and found.age == "new" and not found.is_entangled and not found.has_old_rows
+        return found is not None and found.age == "new" and not found.is_entangled
 
     def is_new_object(self, kind: str, name: Name) -> bool:
         """Tell whether these migrations created this function, type, view, schema, index, ..."""

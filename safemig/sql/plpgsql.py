@@ -25,10 +25,11 @@ class UnreadableBody(Exception):  # noqa: N818  (a fact for the review, not an e
 class Embedded:
     """A piece of SQL in the body. `line` counts the body's own lines from 1.
 
-    `statement` is run as it stands, `expression` is evaluated, `dynamic` is an EXECUTE of what `pieces` say.
+    `statement` is run as it stands, `expression` is evaluated, `dynamic` is an EXECUTE of what `pieces` say,
+    `control` is COMMIT or ROLLBACK.
     """
 
-    form: Literal["statement", "expression", "dynamic"]
+    form: Literal["statement", "expression", "dynamic", "control"]
     text: str
     line: int
     pieces: Pieces = ANYTHING
@@ -96,6 +97,8 @@ class _Reader:
             if "dynquery" in body:
                 self.dynamic(body["dynquery"], line)
             self.rest(body, line, {"dynquery"})
+        elif short in ("commit", "rollback"):
+            self.found.append(Embedded("control", short.upper(), line))
         elif short == "if":
             self.expression(body.get("cond"), line)
             self.block(body.get("then_body"), certain=False)

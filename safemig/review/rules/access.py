@@ -233,13 +233,16 @@ def set_config_hides(scene: Scene) -> Iterator[Hit]:
 
 @rule(
     "server-settings", Severity.CAUTION, "Settings of the server, a database or a role are changed",
-    on=("AlterSystemStmt", "AlterDatabaseSetStmt", "AlterDatabaseStmt", "AlterRoleSetStmt"),
+    on=("AlterSystemStmt", "AlterDatabaseSetStmt", "AlterDatabaseStmt", "AlterRoleSetStmt", "CreatedbStmt"),
     why="They hold for every later session, not for this migration, and belong to the server's configuration.",
     instead="SET LOCAL work_mem = '64MB';",
     err=("ALTER SYSTEM SET work_mem = '1GB'", "ALTER DATABASE shop SET search_path = app", "ALTER ROLE app SET statement_timeout = 0"),
     ok="SET work_mem = '64MB'",
 )  # fmt: skip
 def server_settings(scene: Scene) -> Iterator[Hit]:
+    if scene.node == "CreatedbStmt":
+        yield Hit(str(scene.tree.get("dbname", "")), "a database is made, which belongs to the cluster and not to this database's schema")
+        return
     setting = (scene.tree.get("setstmt") or {}).get("name", "settings")
     name = scene.tree.get("dbname") or (scene.tree.get("role") or {}).get("rolename") or "server"
     yield Hit(f"{name}.{setting}", f"{setting} of {name} changes for every later session")
@@ -247,22 +250,25 @@ def server_settings(scene: Scene) -> Iterator[Hit]:
 
 @rule(
     "security-definer-path", Severity.CAUTION, "SECURITY DEFINER without a fixed search_path",
-    on="CreateFunctionStmt",
+    on=("CreateFunctionStmt", "AlterFunctionStmt"),
     why="The function runs with its owner's rights and finds tables by the caller's search_path: the caller can put his own in front.",
     instead="CREATE OR REPLACE FUNCTION f() RETURNS int LANGUAGE sql SECURITY DEFINER SET search_path = '' AS 'SELECT 1';",
-    err="CREATE FUNCTION f() RETURNS int LANGUAGE sql SECURITY DEFINER AS 'SELECT 1'",
+    err=("CREATE FUNCTION f() RETURNS int LANGUAGE sql SECURITY DEFINER AS 'SELECT 1'", "ALTER FUNCTION f() SECURITY DEFINER"),
     ok=("CREATE FUNCTION f() RETURNS int LANGUAGE sql SECURITY DEFINER SET search_path = '' AS 'SELECT 1'",
         "CREATE FUNCTION f() RETURNS int LANGUAGE sql AS 'SELECT 1'"),
 )  # fmt: skip
 def security_definer_path(scene: Scene) -> Iterator[Hit]:
     definer = fixed = False
-    for item in scene.tree.get("options", ()):
+    for item in scene.tree.get("options") or scene.tree.get("actions") or ():
         option = item.get("DefElem", {})
         kind, argument = node(option.get("arg", {}))
         definer = definer or (option.get("defname") == "security" and bool(argument.get("boolval")))
         fixed = fixed or (option.get("defname") == "set" and kind == "VariableSetStmt" and argument.get("name") == "search_path")
     if definer and not fixed:
-        name = names.of_strings(scene.tree.get("funcname"))
+        name = names.of_strings(scene.tree.get("funcname") or scene.tree.get("func", {}).get("objname"))
+        if scene.node == "AlterFunctionStmt":
+            yield Hit(str(name), f"{name}() runs with its owner's rights from then on; whether its search_path is fixed is not known")
+            return
         parameters = ", ".join(
             ".".join(strings(item["FunctionParameter"].get("argType", {}).get("names")))
             for item in scene.tree.get("parameters", ())
@@ -327,3 +333,65 @@ def session_role(scene: Scene) -> Iterator[Hit]:
         yield Hit(name, "later statements run as another role")
 
 
+
+
+@rule(
+    "password-in-file", Severity.CAUTION, "A password stands in the migration",
+    on=("CreateRoleStmt", "AlterRoleStmt", "CreateUserMappingStmt", "AlterUserMappingStmt", "CreateSubscriptionStmt"),
+    why="The file is kept in version control and in the history table, where many can read it.",
+    instead="ALTER ROLE app LOGIN;  -- and set the password with \\password, or by the secrets of the platform",
+    err=("ALTER ROLE app PASSWORD 'secret'", "CREATE USER app PASSWORD 'secret'",
+         "CREATE SUBSCRIPTION s CONNECTION 'host=a password=secret' PUBLICATION p"),
+    ok=("ALTER ROLE app LOGIN", "ALTER ROLE app PASSWORD NULL"),
+)  # fmt: skip
+def password_in_file(scene: Scene) -> Iterator[Hit]:
+    given = options(scene.tree.get("options"))
+    if scene.node == "CreateSubscriptionStmt":
+        if "password=" in str(scene.tree.get("conninfo", "")).replace(" ", ""):
+            yield Hit(str(scene.tree.get("subname", "")), "the connection's password stands in the file")
+        return
+    role = scene.tree.get("role") or scene.tree.get("user") or ""
+    name = role if isinstance(role, str) else str(role.get("rolename", ""))
+    if isinstance(constant(given.get("password")), str):
+        yield Hit(name, f"the password of {name} stands in the file")
+
+
+@rule(
+    "server-function", Severity.CAUTION, "A function that acts on the server or waits",
+    on="FuncCall",
+    why="Ending other sessions, reloading settings, reading files and sleeping under a lock are an operator's work, not a migration's.",
+    instead="SELECT pid, state, query FROM pg_stat_activity;",
+    err=("SELECT pg_terminate_backend(4711)", "SELECT pg_sleep(60)", "SELECT pg_read_file('/etc/passwd')"),
+    ok=("SELECT pg_backend_pid()", "SELECT pg_advisory_xact_lock(1)"),
+)  # fmt: skip
+def server_function(scene: Scene) -> Iterator[Hit]:
+    name = scene.table.name.lower()
+    if name in _SERVER_FUNCTIONS and scene.world.functions_named(scene.table) is None:
+        yield Hit(name, f"{name}() {_SERVER_FUNCTIONS[name]}")
+
+
+_SERVER_FUNCTIONS = {
+    "pg_terminate_backend": "ends another session", "pg_cancel_backend": "cancels another session's statement",
+    "pg_reload_conf": "reloads the server's settings", "pg_rotate_logfile": "rotates the server's log",
+    "pg_switch_wal": "switches the WAL file", "pg_sleep": "waits with every lock held", "pg_sleep_for": "waits with every lock held",
+    "pg_sleep_until": "waits with every lock held", "pg_read_file": "reads a file of the server's machine",
+    "pg_read_binary_file": "reads a file of the server's machine", "pg_ls_dir": "reads a folder of the server's machine",
+    "lo_import": "reads a file of the server's machine", "pg_stat_reset": "resets the statistics",
+    "pg_advisory_lock": "takes a lock that outlives the transaction",
+    "pg_create_logical_replication_slot": "makes a replication slot, which keeps WAL until it is read",
+    "pg_create_physical_replication_slot": "makes a replication slot, which keeps WAL until it is read",
+}  # fmt: skip
+
+
+@rule(
+    "autovacuum-off", Severity.CAUTION, "Autovacuum is switched off for a table",
+    on="AT_SetRelOptions",
+    why="Dead rows are not cleaned up, the planner's statistics grow old, and in the end the server stops to prevent wraparound.",
+    instead="ALTER TABLE users SET (autovacuum_vacuum_scale_factor = 0.02);",
+    err="ALTER TABLE users SET (autovacuum_enabled = false)", ok="ALTER TABLE users SET (fillfactor = 90)",
+)  # fmt: skip
+def autovacuum_off(scene: Scene) -> Iterator[Hit]:
+    given = options((scene.tree.get("def") or {}).get("List", {}).get("items"))
+    if str(constant(given.get("autovacuum_enabled"))).lower() in ("false", "off", "0") and not scene.is_new:
+        yield Hit(str(scene.table), f"dead rows of {scene.table} are no longer cleaned up",
+                  f"ALTER TABLE {scene.table.sql} RESET (autovacuum_enabled);")  # fmt: skip

@@ -291,6 +291,10 @@ def _lossy(scene: Scene) -> str:
     for kind, body in walk({"using": using}):
         if kind == "FuncCall" and strings(body.get("funcname"))[-1:] and strings(body.get("funcname"))[-1] in _CUTTING:
             return f"USING {_using_text(scene.text)} keeps less than the value"
+        if kind == "A_Expr" and strings(body.get("name")) in (["->"], ["->>"], ["#>"], ["#>>"]):
+            return f"USING {_using_text(scene.text)} keeps one part of the value"
+        if kind == "A_Indirection" or (kind == "ColumnRef" and len(body.get("fields", ())) > 2):
+            return f"USING {_using_text(scene.text)} keeps one part of the value"
     base_new, mods = split_type(new)
     base_old, mods_old = split_type(old)
     if _is_cast(using, column, new) and node(using)[0] == "TypeCast" and old:
@@ -315,7 +319,8 @@ def _using_text(clause: str) -> str:
     instead="ALTER TABLE users ADD COLUMN IF NOT EXISTS code_short varchar(3);\n-- fill it, and keep the old column until it is proven",
     err=("ALTER TABLE users ALTER COLUMN code TYPE varchar(3) USING left(code, 3)",
          "ALTER TABLE users ALTER COLUMN price TYPE int USING round(price)",
-         "ALTER TABLE users ALTER COLUMN note TYPE int USING NULL"),
+         "ALTER TABLE users ALTER COLUMN note TYPE int USING NULL", "ALTER TABLE users ALTER data TYPE text USING data->>'name'",
+         "ALTER TABLE users ALTER COLUMN tags TYPE text USING tags[1]"),
     ok=("CREATE TABLE fresh (a text); ALTER TABLE fresh ALTER COLUMN a TYPE varchar(3) USING left(a, 3)",
         "ALTER TABLE users ADD COLUMN IF NOT EXISTS code_short varchar(3)"),
 )  # fmt: skip

@@ -180,7 +180,7 @@ def enum_value_used_too_early(scene: Scene) -> Iterator[Hit]:
 
 @rule(
     "extension-update", Severity.CAUTION, "An extension is updated",
-    on="AlterExtensionStmt",
+    on=("AlterExtensionStmt", "AlterExtensionContentsStmt"),
     why="Its update script may change types and functions, rewrite tables, or need a REINDEX; the extension's own notes say so.",
     instead="SELECT name, default_version, installed_version FROM pg_available_extensions;",
     err="ALTER EXTENSION postgis UPDATE", ok="CREATE EXTENSION IF NOT EXISTS postgis",

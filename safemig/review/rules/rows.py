@@ -104,7 +104,18 @@ def set_columns(tree: Tree) -> list[tuple[str, Tree]]:
 
 
 def _erases(value: Tree) -> bool:
-    return is_null(value) or "SetToDefault" in value or constant(value) == ""
+    if "MultiAssignRef" in value:  # SET (a, b) = (NULL, NULL), or = (SELECT NULL, NULL)
+        part = value["MultiAssignRef"]
+        kind, source = node(part.get("source", {}))
+        items = source.get("args", ()) if kind == "RowExpr" else _selected(source) if kind == "SubLink" else ()
+        number = int(part.get("colno", 1)) - 1
+        return number < len(items) and _erases(items[number])
+    return is_null(value) or "SetToDefault" in value or constant(value) in ("", "{}", "[]")
+
+
+def _selected(link: Tree) -> list[Tree]:
+    select = link.get("subselect", {}).get("SelectStmt", {})
+    return [item.get("ResTarget", {}).get("val", {}) for item in select.get("targetList", ())]
 
 
 def _pinned(condition: Tree | None, column: str) -> bool:
@@ -135,7 +146,7 @@ def _mentions(expression: Tree | None, column: str) -> bool:
     on="UpdateStmt", data_loss=True,
     why="SET column = NULL (or '' or DEFAULT) does to the values what DROP COLUMN does.",
     instead="CREATE TABLE users_phone_kept AS SELECT id, phone FROM users WHERE phone IS NOT NULL;",
-    err=("UPDATE users SET phone = NULL", "UPDATE users SET phone = '' WHERE active"),
+    err=("UPDATE users SET phone = NULL", "UPDATE users SET (phone, name) = (NULL, 'x')", "UPDATE users SET phone = '' WHERE active"),
     ok=("ALTER TABLE users ADD COLUMN IF NOT EXISTS score int; UPDATE users SET score = NULL",
         "UPDATE users SET phone = NULL WHERE phone = ''"),
 )  # fmt: skip

@@ -33,11 +33,12 @@ def acceptance_without_effect(_scene: Scene) -> Iterator[Hit]:
 
 @rule(
     "transaction-control", Severity.CAUTION, "The file ends or undoes the runner's transaction",
-    on="TransactionStmt",
+    on=("TransactionStmt", "TransactionInBody"),
     why="The runner wraps the migrations in one transaction: COMMIT in a file ends it half-way, ROLLBACK undoes what came before while "
     "the history says that it was applied.",
     instead="CREATE TABLE IF NOT EXISTS notes (id bigint PRIMARY KEY);  -- without BEGIN and COMMIT",
-    err=("BEGIN; CREATE TABLE IF NOT EXISTS t (a int); COMMIT", "ROLLBACK"), ok="CREATE TABLE IF NOT EXISTS t (a int)",
+    err=("BEGIN; CREATE TABLE IF NOT EXISTS t (a int); COMMIT", "ROLLBACK", "DO $$ BEGIN COMMIT; END $$"),
+    ok="CREATE TABLE IF NOT EXISTS t (a int)",
 )  # fmt: skip
 def transaction_control(scene: Scene) -> Iterator[Hit]:
     kind = str(scene.tree.get("kind", "")).removeprefix("TRANS_STMT_").replace("_", " ")
@@ -61,6 +62,7 @@ KNOWN = frozenset(
     CreateCastStmt CreateOpClassStmt CreateOpFamilyStmt CreateConversionStmt CreateStatsStmt AlterStatsStmt ConstraintsSetStmt
     CreateForeignTableStmt CreateForeignServerStmt CreateFdwStmt CreateUserMappingStmt ImportForeignSchemaStmt AlterTableMoveAllStmt
     CreateTransformStmt AlterTSDictionaryStmt AlterTSConfigurationStmt SecLabelStmt ReturnStmt PLAssignStmt AlterTypeStmt
+    AlterObjectDependsStmt AlterExtensionContentsStmt CreatedbStmt AlterCollationStmt AlterUserMappingStmt
     """.split()  # noqa: SIM905
 )
 KNOWN_COMMANDS = frozenset(

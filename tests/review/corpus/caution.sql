@@ -301,3 +301,19 @@ ALTER TYPE address ALTER ATTRIBUTE zip TYPE int;
 BEGIN;
 CREATE INDEX CONCURRENTLY IF NOT EXISTS i ON users (a);
 COMMIT;
+--- commit inside DO
+DO $$ BEGIN COMMIT; END $$;
+--- sleep
+SELECT pg_sleep(10);
+--- end other sessions
+SELECT pg_terminate_backend(pid) FROM pg_stat_activity;
+--- password
+ALTER ROLE app PASSWORD 'secret';
+--- autovacuum off
+ALTER TABLE users SET (autovacuum_enabled = false);
+--- security definer by alter
+ALTER FUNCTION f(int) SECURITY DEFINER;
+--- create database
+CREATE DATABASE reports;
+--- replaced constraint
+ALTER TABLE users DROP CONSTRAINT IF EXISTS k, ADD CONSTRAINT k CHECK (n > 0) NOT VALID;

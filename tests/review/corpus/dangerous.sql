@@ -425,3 +425,51 @@ INSERT INTO kv VALUES (1, 2) ON CONFLICT (a) DO UPDATE SET b = 2;
 PREPARE TRANSACTION 'x';
 --- zero byte kept out by name only
 SELECT 1; DROP TABLE "users";
+--- operator of this file that deletes
+CREATE FUNCTION ev(int, int) RETURNS boolean LANGUAGE plpgsql AS $$ BEGIN DELETE FROM users; RETURN true; END $$;
+CREATE OPERATOR === (function = ev, leftarg = int, rightarg = int);
+SELECT 1 === 2;
+--- cast of this file that deletes
+CREATE FUNCTION ev(text) RETURNS mood LANGUAGE plpgsql AS $$ BEGIN DELETE FROM users; RETURN 'x'; END $$;
+CREATE CAST (text AS mood) WITH FUNCTION ev(text);
+SELECT 'a'::text::mood;
+--- event trigger of this file that deletes
+CREATE FUNCTION e() RETURNS event_trigger LANGUAGE plpgsql AS $$ BEGIN DELETE FROM users; END $$;
+CREATE EVENT TRIGGER et ON ddl_command_end EXECUTE FUNCTION e();
+CREATE TABLE x (a int);
+--- domain of this file whose check deletes
+CREATE FUNCTION c(int) RETURNS boolean LANGUAGE plpgsql AS $$ BEGIN DELETE FROM users; RETURN true; END $$;
+CREATE DOMAIN d AS int CHECK (c(VALUE));
+CREATE TABLE t (a d);
+INSERT INTO t VALUES (1);
+--- check of a new table that deletes
+CREATE FUNCTION c(int) RETURNS boolean LANGUAGE plpgsql AS $$ BEGIN DELETE FROM users; RETURN true; END $$;
+CREATE TABLE t (a int, CHECK (c(a)));
+INSERT INTO t VALUES (1);
+--- generated column that deletes
+CREATE FUNCTION c(int) RETURNS int IMMUTABLE LANGUAGE plpgsql AS $$ BEGIN DELETE FROM users; RETURN 1; END $$;
+CREATE TABLE t (a int, b int GENERATED ALWAYS AS (c(a)) STORED);
+INSERT INTO t VALUES (1);
+--- index expression of a new table that deletes
+CREATE FUNCTION c(int) RETURNS int IMMUTABLE LANGUAGE plpgsql AS $$ BEGIN DELETE FROM users; RETURN 1; END $$;
+CREATE TABLE t (a int);
+CREATE INDEX i ON t (c(a));
+INSERT INTO t VALUES (1);
+--- aggregate of this file that deletes
+CREATE FUNCTION c(int, int) RETURNS int LANGUAGE plpgsql AS $$ BEGIN DELETE FROM users; RETURN 1; END $$;
+CREATE AGGREGATE ag (int) (sfunc = c, stype = int);
+SELECT ag(id) FROM users;
+--- text that query_to_xml runs
+CREATE FUNCTION c() RETURNS int LANGUAGE sql AS 'DELETE FROM users; SELECT 1';
+SELECT query_to_xml('SELECT c()', true, true, '');
+--- drop a column of a table that may have been there
+CREATE TABLE IF NOT EXISTS users (id int, email text);
+ALTER TABLE users DROP COLUMN email;
+--- update of a row of columns to null
+UPDATE users SET (email, name) = (NULL, NULL);
+--- update of a row of columns to selected nulls
+UPDATE users SET (email, name) = (SELECT 'a', NULL);
+--- type change that keeps one key
+ALTER TABLE users ALTER COLUMN data TYPE text USING data ->> 'name';
+--- type change that keeps one element
+ALTER TABLE users ALTER COLUMN tags TYPE text USING tags[1];

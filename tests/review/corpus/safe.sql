@@ -307,3 +307,15 @@ CREATE TABLE t (a int);
 ALTER TABLE t OWNER TO app;
 CREATE FUNCTION f() RETURNS int LANGUAGE sql AS 'SELECT 1';
 ALTER FUNCTION f() OWNER TO app;
+--- temporary table by its schema
+CREATE TEMP TABLE t (a int);
+DELETE FROM pg_temp.t;
+DROP TABLE pg_temp.t;
+--- harmless operator of this file
+CREATE FUNCTION same(int, int) RETURNS boolean IMMUTABLE LANGUAGE sql AS 'SELECT $1 = $2';
+CREATE OPERATOR === (function = same, leftarg = int, rightarg = int);
+SELECT 1 === 2;
+--- check with a function of this file
+CREATE FUNCTION good(int) RETURNS boolean IMMUTABLE LANGUAGE sql AS 'SELECT $1 > 0';
+CREATE TABLE t (a int CHECK (good(a)));
+INSERT INTO t VALUES (1);
