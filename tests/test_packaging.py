@@ -108,10 +108,19 @@ def test_the_demo_runs_from_the_wheel_in_a_clean_environment(installed: Installe
     told = installed.demo.stdout
     assert "none lost, none changed" in told
     assert "equal, but for users.fax_number" in told
+    for verdict in ("GENERATED", "SAFE-TO-DEPLOY", "DEPLOYED", "REPORTED"):
+        assert verdict in told
+    # Every line of what it does says when, in seconds since the start.
+    seconds = [float(found) for found in re.findall(r"^ *(\d+\.\d) s  ", told, re.MULTILINE)]
+    assert len(seconds) > 15
+    assert seconds == sorted(seconds)
     # Every place that it names is there.
     paths = re.findall(r"^    (\S+\.(?:ipynb|html|sql|json))$", told, re.MULTILINE)
     assert {Path(path).suffix for path in paths} == {".ipynb", ".html", ".sql", ".json"}
     assert [path for path in paths if not (installed.kept / path).is_file()] == []
+    migrations = (installed.kept / "supabase/migrations").glob("*_add_user_preferences_table*.sql")
+    generated = "".join(path.read_text(encoding="utf-8") for path in migrations)
+    assert "-- ALTER TABLE public.users DROP COLUMN IF EXISTS fax_number;" in generated
     # The bar is 60 s on two idle cores. Other tests run beside this one, so what counts here is the work.
     assert installed.cpu_seconds < 60
     # It left nothing running: the server took its socket away, and kept its data.

@@ -10,7 +10,7 @@ import click
 
 from safemig.demo.serve import how_to_play, serve_until_interrupted
 from safemig.demo.shop import Shop
-from safemig.demo.walk import walk
+from safemig.demo.workflow import walk
 
 __all__ = ["Shop", "run_demo"]
 

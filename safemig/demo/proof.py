@@ -47,13 +47,15 @@ class Content:
 def read_content(conninfo: str, columns_of: Mapping[str, Content] | None = None) -> dict[str, Content]:
     """Return every table's content, by `schema.table`; of the columns in `columns_of` where that has the table.
 
-    Reads only. Raises psycopg.errors.UndefinedColumn where such a column is gone.
+    Reads only. A column that is gone is missing in the result's `columns`.
     """
     found = {}
     with connect(conninfo, "the demo's database") as connection:
         for schema, table, columns in connection.execute(TABLES_AND_COLUMNS, (list(BOOKKEEPING_SCHEMAS),)).fetchall():
             name = f"{schema}.{table}"
-            wanted = columns_of[name].columns if columns_of and name in columns_of else tuple(columns)
+            wanted = tuple(columns)
+            if columns_of and name in columns_of:
+                wanted = tuple(column for column in columns_of[name].columns if column in columns)
             query = sql.SQL(ROWS_AND_CONTENT).format(
                 columns=sql.SQL(", ").join(map(sql.Identifier, wanted)), table=sql.Identifier(schema, table)
             )
@@ -68,15 +70,17 @@ def lost_rows(before: Mapping[str, Content], conninfo: str) -> list[str]:
     Columns that came since do not count: what is compared is what was there.
     """
     after = read_content(conninfo, before)
-    problems = [f"table {name} is gone" for name in before if name not in after]
-    problems += [
-        f"{name}: {was.rows:,} rows before, {after[name].rows:,} now"
-        if was.rows != after[name].rows
-        else f"{name}: its {was.rows:,} rows hold something else now"
-        for name, was in before.items()
-        if name in after and after[name] != was
-    ]
-    return problems
+    return [problem for name, was in before.items() if (problem := _loss(name, was, after.get(name)))]
+
+
+def _loss(name: str, was: Content, now: Content | None) -> str:
+    if now is None:
+        return f"table {name} is gone"
+    if gone := set(was.columns) - set(now.columns):
+        return f"{name}: gone with all it held: {', '.join(sorted(gone))}"
+    if was.rows != now.rows:
+        return f"{name}: {was.rows:,} rows before, {now.rows:,} now"
+    return "" if was == now else f"{name}: its {was.rows:,} rows hold something else now"
 
 
 def schema_differences(staging: str, production: str, major: int) -> list[str]:
