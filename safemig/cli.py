@@ -219,8 +219,14 @@ def diff(folder: str, from_: str, to: str, allow_destructive: bool, renames: tup
 @click.option("--verify", is_flag=True, help="Hash every record and hold it against the ledger.")
 @click.option("--settle", is_flag=True, help="Say in records that a crash left RUNNING what became of their runs.")
 @click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
+@click.option("--environment", default="", metavar="NAME", help="Only records of this environment.")
+@click.option("--verdict", default="", metavar="WORD", help="Only records whose verdict begins so, such as failed.")
+@click.option("--act", default="", metavar="VERB", help="Only records of this verb, such as migrate-prod.")
+@click.option("--by", default="", metavar="PERSON", help="Only records of this person.")
+@click.option("--since", default="", metavar="TIME", help="Only records from this date or time on (UTC).")
+@click.option("--until", default="", metavar="TIME", help="Only records up to this date or time (UTC).")
 @click.pass_obj
-def records(folder: str, verify: bool, settle: bool, form: str) -> None:
+def records(folder: str, /, verify: bool, settle: bool, form: str, **filters: str) -> None:
     """List the archive of records. With --verify, exit code 1 when one was edited, removed, swapped or added."""
     project = _project(folder)
     if settle:
@@ -229,7 +235,9 @@ def records(folder: str, verify: bool, settle: bool, form: str) -> None:
         for environment in project.settings.environments:
             for each in settle_left_over(project.settings, environment):
                 click.echo(f"{each.path.name}: {each.words}", err=True)
-    archive = project.deployments(verify=verify)
+    from safemig.records.archive import select
+
+    archive = select(project.deployments(verify=verify), **filters)
     _show(archive, form)
     if archive.problems:
         sys.exit(1)

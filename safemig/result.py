@@ -7,15 +7,19 @@ view: `safemig/__init__.py`, at the top, hangs the renderer in.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, ClassVar, Literal, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 class Renderer(Protocol):
-    """The three forms of a result; `safemig.views` is one."""
+    """The four forms of a result; `safemig.views` is one."""
 
     def text(self, result: Result) -> str: ...
     def html(self, result: Result) -> str: ...
     def data(self, result: Result) -> dict[str, Any]: ...
+    def frame(self, result: Result) -> pd.DataFrame: ...
 
 
 _renderer: Callable[[], Renderer] | None = None
@@ -48,6 +52,12 @@ class Result:
         if _renderer is None:
             raise RuntimeError("no renderer: import safemig, not one of its modules by file")
         return _renderer().data(self)
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return the main table (steps, checks, findings, records ...) as a pandas DataFrame, one row each."""
+        if _renderer is None:
+            raise RuntimeError("no renderer: import safemig, not one of its modules by file")
+        return _renderer().frame(self)
 
     def __repr__(self) -> str:
         return self.render("text")

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from safemig.notebook.magics import SafeMig
 
 _LINE = re.compile(r"\s*%%?(?P<magic>\w+)\s+(?P<rest>.*)\Z")
-_ENVIRONMENT_OPTIONS = ("--target", "--source")
+_ENVIRONMENT_OPTIONS = ("--target", "--source", "--environment")
 _TOPICS = ("commands", "workflow", "checklist", "emergency", "npm")
 
 

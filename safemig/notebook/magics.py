@@ -226,6 +226,12 @@ class SafeMig(Magics):
 
     @magic_arguments()
     @argument("--verify", action="store_true", help="Hash every record and hold it against the ledger.")
+    @argument("--environment", default="", metavar="NAME", help="Only records of this environment.")
+    @argument("--verdict", default="", metavar="WORD", help="Only records whose verdict begins so, such as failed.")
+    @argument("--act", default="", metavar="VERB", help="Only records of this verb, such as migrate_prod.")
+    @argument("--by", default="", metavar="PERSON", help="Only records of this person.")
+    @argument("--since", default="", metavar="TIME", help="Only records from this date or time on (UTC).")
+    @argument("--until", default="", metavar="TIME", help="Only records up to this date or time (UTC).")
     @_OUT
     @line_magic
     def deployments(self, line: str) -> Any:
@@ -233,9 +239,14 @@ class SafeMig(Magics):
 
         Example:
             %deployments --verify
+            %deployments --verdict failed --since 2026-11-01
         """
         given = parse_line(self.deployments, line)
-        return self._out(given, self._project().deployments(verify=given.verify))
+        from safemig.records.archive import select
+
+        archive = self._project().deployments(verify=given.verify)
+        filters = {name: getattr(given, name) for name in ("environment", "verdict", "act", "by", "since", "until")}
+        return self._out(given, select(archive, **filters))
 
     @magic_arguments()
     @argument("topic", nargs="?", default="", help="commands, workflow, checklist, emergency or npm; none: all.")

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal
 
+from safemig.errors import SettingsError
 from safemig.records import ledger
 from safemig.records.alive import still_runs
 from safemig.records.names import RUNNING, RecordName, parse_name
@@ -29,6 +31,51 @@ def read_archive(folder: Path, *, verify: bool = False) -> Archive:
         records += _records(home, verify=verify)
     records.sort(key=lambda each: (each.at, each.path.name), reverse=True)
     return Archive(folder, tuple(records), tuple(problems), verified=verify)
+
+
+def select(
+    archive: Archive,
+    *,
+    environment: str = "",
+    verdict: str = "",
+    act: str = "",
+    by: str = "",
+    since: str = "",
+    until: str = "",
+) -> Archive:
+    """Return the archive with only those records that fit all that is given; its problems stay.
+
+    `verdict` is a word or its beginning, in any case; `since` and `until` are ISO dates or times, UTC, both included.
+
+    Raises:
+        SettingsError: a time that is none.
+    """
+    first, last = _moment("since", since), _moment("until", until, end=True)
+    records = tuple(
+        each
+        for each in archive.records
+        if (not environment or each.environment == environment)
+        and each.verdict.startswith(verdict.upper().replace(" ", "-"))
+        and (not act or each.act == act.replace("-", "_"))
+        and (not by or each.by == by)
+        and (first is None or each.at >= first)
+        and (last is None or each.at <= last)
+    )
+    return replace(archive, records=records)
+
+
+def _moment(name: str, text: str, *, end: bool = False) -> datetime | None:
+    if not text:
+        return None
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise SettingsError(
+            f"--{name} {text!r} is not a date or time", next=f"such as --{name} 2026-11-22 or 2026-11-22T20:09:04Z"
+        ) from None
+    if end and len(text) == len("2026-11-22"):
+        moment += timedelta(days=1, microseconds=-1)  # the whole of that day
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment
 
 
 def _records(home: Path, *, verify: bool) -> list[RecordEntry]:

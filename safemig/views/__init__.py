@@ -1,15 +1,18 @@
-"""Draw results: as text for logs, as HTML for notebooks, as JSON for machines. Pure; nothing here prints.
+"""Draw results: as text for logs, as HTML for notebooks, as JSON for machines, as a table for pandas. Pure; nothing here prints.
 
-Three functions are the whole surface: `text(result)`, `html(result)`, `data(result)`.
+Four functions are the whole surface: `text(result)`, `html(result)`, `data(result)`, `frame(result)`.
 """
 
 from __future__ import annotations
 
 import importlib
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from safemig.result import Result
 from safemig.views.document import Document
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 # Which module draws which result. Loaded at the first use of each: a review needs nothing of the archive's strip.
 _BUILDERS = {
@@ -50,6 +53,13 @@ def data(result: Result) -> dict[str, Any]:
     from safemig.views.in_data import as_data
 
     return {"kind": result.kind, **as_data(result)}
+
+
+def frame(result: Result) -> pd.DataFrame:
+    """Return the result's main table as a pandas DataFrame."""
+    from safemig.views.in_frame import as_frame
+
+    return as_frame(result)
 
 
 def document(result: Result) -> Document:

@@ -11,7 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from safemig.errors import SettingsError
 from safemig.records import ledger, read_archive
+from safemig.records.archive import select
 from safemig.records.names import RecordName, parse_name
 
 
@@ -202,6 +204,31 @@ def test_a_name_is_read_back_as_it_was_made(stem: str) -> None:
     assert name.stem == stem
     assert parse_name("notes") is None
     assert parse_name("20261322T200904Z-production-migrate_prod-DEPLOYED") is None
+
+
+@pytest.mark.parametrize(
+    ("filters", "seconds"),
+    [
+        ({}, [4, 3, 2, 1]),
+        ({"environment": "production", "by": "dana", "verdict": "deploy", "act": "migrate-prod"}, [4, 3, 2, 1]),
+        ({"environment": "staging"}, []),
+        ({"verdict": "failed"}, []),
+        ({"act": "backup_prod"}, []),
+        ({"by": "someone"}, []),
+        ({"since": "2026-11-22T20:09:03Z"}, [4, 3]),
+        ({"until": "2026-11-22T21:09:02+01:00"}, [2, 1]),
+        ({"since": "2026-11-22", "until": "2026-11-22"}, [4, 3, 2, 1]),
+        ({"since": "2026-11-23"}, []),
+    ],
+)
+def test_the_archive_is_filtered(home: Path, filters: dict[str, str], seconds: list[int]) -> None:
+    chosen = select(read_archive(home.parent), **filters)
+    assert [each.at.second for each in chosen.records] == seconds
+
+
+def test_a_time_that_is_none_is_refused(home: Path) -> None:
+    with pytest.raises(SettingsError, match="'yesterday' is not a date or time"):
+        select(read_archive(home.parent), since="yesterday")
 
 
 def test_a_folder_without_records_is_an_empty_archive(tmp_path: Path) -> None:

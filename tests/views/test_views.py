@@ -177,6 +177,21 @@ def test_data_carries_the_verdict_and_times_in_utc() -> None:
     assert EXAMPLES["preflight"].to_dict()["is_ready"] is False
 
 
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_every_result_is_a_frame_too(name: str) -> None:
+    frame = EXAMPLES[name].to_frame()
+    assert len(frame.columns) >= 2 or frame.empty
+    assert not frame.columns.duplicated().any()
+
+
+def test_a_frame_holds_the_rows_that_one_computes_with() -> None:
+    steps = EXAMPLES["deployment"].to_frame()
+    assert list(steps["ran_s"]) == [0.05, 2.9, 0.7]
+    archive = EXAMPLES["archive"].to_frame()
+    assert list(archive[archive["verdict"] == "FAILED"]["at"].dt.day) == [24]
+    assert list(EXAMPLES["review"].to_frame()["severity"]) == ["dangerous", "caution", "recommendation"]
+
+
 def test_something_without_a_view_is_refused() -> None:
     class Other(Result):
         kind = "other"
