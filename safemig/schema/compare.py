@@ -7,6 +7,7 @@ from typing import Literal
 
 from safemig.schema.action import Action
 from safemig.schema.actions import build_actions
+from safemig.schema.collection import without_collection
 from safemig.schema.difference import Change, SchemaDiff, Statement
 from safemig.schema.edges import named_in_bodies
 from safemig.schema.kinds.base import Step
@@ -22,6 +23,11 @@ def compare(base: Schema, target: Schema, *, renames: Mapping[str, str] = {}) ->
     renames: old dotted name to new one, of tables (`app.users`) and columns (`app.users.name`); what is not named
     here is taken for a drop and an addition, and a likely rename becomes a question in the result.
     """
+    with without_collection():
+        return _compare(base, target, renames)
+
+
+def _compare(base: Schema, target: Schema, renames: Mapping[str, str]) -> SchemaDiff:
     fingerprint = base.fingerprint
     renamed: tuple[Statement, ...] = ()
     steps: list[tuple[Id, Step]] = []

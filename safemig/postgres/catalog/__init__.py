@@ -14,14 +14,15 @@ from typing import Any
 import psycopg
 from psycopg import pq
 
-from safemig.errors import UnsupportedError
+from safemig.errors import UnreachableError, UnsupportedError
 from safemig.postgres.catalog.dependencies import read_comments, read_default_privileges, read_dependencies
 from safemig.postgres.catalog.others import read_others
 from safemig.postgres.catalog.relations import read_relations
 from safemig.postgres.catalog.routines import read_routines
-from safemig.postgres.catalog.snapshot import PG_NAMESPACE, Snapshot
+from safemig.postgres.catalog.snapshot import PG_NAMESPACE, SchemaChangedError, Snapshot
 from safemig.postgres.catalog.types import EXTENSION_NAMESPACES, NAMESPACES, read_extensions, read_types
 from safemig.schema import facts
+from safemig.schema.collection import without_collection
 from safemig.schema.model import Id, Schema
 
 BOOKKEEPING_SCHEMAS = ("safemig", "supabase_migrations")
@@ -36,6 +37,14 @@ PLATFORM_PREFIXES = ("supabase_", "pgsodium", "graphql")
 SERVER_ROLES = "SELECT current_user::text, EXISTS (SELECT FROM pg_roles WHERE rolname = %(role)s)"
 
 OLDEST_SUPPORTED_VERSION = 130000
+
+# The catalogs are read in one snapshot, but the server's deparsing functions look at the present: an object that
+# somebody drops meanwhile makes them fail ("cache lookup failed", "could not open relation").
+ATTEMPTS = 3
+_CHANGED_UNDERWAY = (
+    psycopg.errors.InternalError_, psycopg.errors.UndefinedTable, psycopg.errors.UndefinedObject,
+    psycopg.errors.UndefinedFunction, psycopg.errors.UndefinedColumn, SchemaChangedError,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +77,7 @@ def read_schema(connection: psycopg.Connection[Any], schemas: SchemaFilter = EVE
     On an idle connection the reading is one repeatable-read, read-only transaction of its own; inside an open
     transaction it sees that transaction's uncommitted changes, and leaves its settings as they were.
 
-    Raises UnsupportedError for a server older than 13, psycopg's errors where the server fails.
+    Raises UnreachableError when others keep changing the schema meanwhile, UnsupportedError for a server older than 13, psycopg's errors where the server fails.
     """
     if connection.info.server_version < OLDEST_SUPPORTED_VERSION:
         raise UnsupportedError(
@@ -76,7 +85,23 @@ def read_schema(connection: psycopg.Connection[Any], schemas: SchemaFilter = EVE
             where=f"server version {connection.info.server_version}",
             next="use PostgreSQL 13 or later",
         )
-    with _one_moment(connection):
+    own = connection.info.transaction_status == pq.TransactionStatus.IDLE
+    for attempt in range(ATTEMPTS):
+        try:
+            return _read(connection, schemas)
+        except _CHANGED_UNDERWAY as error:
+            if not own:
+                raise
+            if attempt == ATTEMPTS - 1:
+                raise UnreachableError(
+                    "the schema kept changing while it was read", where=str(error).strip().split("\n")[0],
+                    next="wait until the other schema changes are done, then try again",
+                ) from error
+    raise AssertionError  # the loop returns or raises
+
+
+def _read(connection: psycopg.Connection[Any], schemas: SchemaFilter) -> Schema:
+    with without_collection(), _one_moment(connection):
         snapshot = Snapshot.on(connection)
         snapshot.cursor.execute(
             "SELECT set_config('search_path', '', true), set_config('jit', 'off', true), set_config('quote_all_identifiers', 'off', true)"

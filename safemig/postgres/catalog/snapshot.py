@@ -34,6 +34,10 @@ def not_of_extension(catalog: int, oid: str) -> str:
     return _NOT_OF_EXTENSION.format(catalog=catalog, oid=oid)
 
 
+class SchemaChangedError(Exception):
+    """An object was dropped by somebody else while it was read."""
+
+
 @dataclass
 class Snapshot:
     """What was read so far."""
@@ -62,6 +66,9 @@ class Snapshot:
         return self.cursor.fetchall()
 
     def add(self, catalog: int, oid: int, item: Id, fact: Any) -> None:
+        """Note a fact. Raises SchemaChangedError when it was dropped while it was read, and so has no definition."""
+        if getattr(fact, "definition", "") is None:
+            raise SchemaChangedError(f"{item.kind} {item.dotted} is gone")
         self.facts[item] = fact
         self.objects[catalog, oid] = item
 

@@ -1,0 +1,22 @@
+"""Hold Python's cyclic garbage collector still while many facts are made.
+
+At 10,000 tables the collector walks a million living tuples again and again and finds nothing; that is half the time.
+"""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+@contextmanager
+def without_collection() -> Iterator[None]:
+    """Switch the collector off inside, and on again afterwards if it was on. Reference counting goes on as ever."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
