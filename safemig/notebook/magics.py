@@ -9,6 +9,7 @@ answer at once. Modules are imported when a magic is first used, so that `%load_
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from argparse import Namespace
 
     from safemig.project import Project
+    from safemig.review import Review
 
 _TARGET = argument(
     "--target", metavar="NAME", help="The environment that this is about (default: %%config SafeMig.target)."
@@ -60,6 +62,9 @@ class SafeMig(Magics):
     @argument("files", nargs="*", help="Files to review; none: every pending migration, or the cell.")
     @_TARGET
     @_ACCEPT
+    @argument(
+        "--explore", action="store_true", help="Choose and accept findings by widgets, where a person is present."
+    )
     @_OUT
     @no_var_expand
     @line_cell_magic
@@ -70,19 +75,27 @@ class SafeMig(Magics):
             %migration_review
             %migration_review supabase/migrations/20231201120000_add_user_preferences_table.sql --out review
 
+            %migration_review --explore
+
             %%migration_review
             ALTER TABLE users ADD COLUMN email text NOT NULL;
         """
         given = parse_line(self.migration_review, line)
-        if cell is None:
+
+        def again() -> Review:
             project = self._project()
-            # Completion offers files as they are seen from the project's folder, which need not be the notebook's.
-            files = [name if Path(name).exists() else project.folder / name for name in given.files]
-            reviewed = project.review(*files, target=self._target(given), accept=given.accept)
-        else:
+            if cell is None:
+                # Completion offers files as seen from the project's folder, which need not be the notebook's.
+                files = [name if Path(name).exists() else project.folder / name for name in given.files]
+                return project.review(*files, target=self._target(given), accept=given.accept)
             from safemig.project import review_sql
 
-            reviewed = review_sql(cell, name="<cell>", accept=given.accept)
+            accepted = project.settings.accept if given.explore else ()
+            return review_sql(cell, name="<cell>", accept=(*accepted, *given.accept))
+
+        reviewed = again()
+        if given.explore:
+            self._explore(reviewed, again)
         return self._out(given, reviewed)
 
     @magic_arguments()
@@ -270,6 +283,23 @@ class SafeMig(Magics):
 
     def _target(self, given: Namespace) -> str:
         return given.target or self.target
+
+    def _explore(self, review: Review, again: Callable[[], Review]) -> None:
+        from IPython.display import display
+
+        from safemig.notebook.acceptance import write_acceptance
+        from safemig.notebook.explorer import Explorer
+        from safemig.operations.approval import person_is_present
+
+        if not person_is_present():
+            return  # a widget is no record; the static view is
+        folder = self._project().folder
+        explorer = Explorer(
+            review,
+            accept=lambda finding, reason: write_acceptance(folder, finding.rule, finding.object, reason),
+            again=again,
+        )
+        display(explorer.widget)
 
     def _recorded(self, given: Namespace, verb: str, **parameters: Any) -> Any:
         from safemig.notebook.recorded import run_recorded

@@ -1,0 +1,101 @@
+"""Explore the findings of a review where a person is present: choose what to see, accept one by typing its reason.
+
+The explorer is garnish: the review's static view stands below it, and is what a saved notebook keeps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from safemig.errors import SafemigError
+from safemig.review import Finding, Review
+
+_ALL = "all"
+
+
+class Explorer:
+    """Widgets over one review. `accept` writes an acceptance, `again` reviews anew with it."""
+
+    def __init__(self, review: Review, *, accept: Callable[[Finding, str], str], again: Callable[[], Review]) -> None:
+        import ipywidgets
+
+        self.review = review
+        self._accept = accept
+        self._again = again
+        wide = {"description_width": "5.5rem"}
+        self.severity = ipywidgets.Dropdown(description="severity", style=wide)
+        self.file = ipywidgets.Dropdown(description="file", style=wide)
+        self.object = ipywidgets.Dropdown(description="object", style=wide)
+        self.finding = ipywidgets.Dropdown(description="finding", style=wide, layout={"width": "42rem"})
+        self.reason = ipywidgets.Text(
+            description="reason", style=wide, placeholder="why is this right here?", layout={"width": "42rem"}
+        )
+        self.button = ipywidgets.Button(description="Accept this finding", disabled=True)
+        self.message = ipywidgets.HTML()
+        self.view = ipywidgets.HTML()
+        for choice in (self.severity, self.file, self.object):
+            choice.observe(self._draw, names="value")
+        self.reason.observe(self._allow, names="value")
+        self.finding.observe(self._allow, names="value")
+        self.button.on_click(self._accepted)
+        self._offer()
+        self.widget = ipywidgets.VBox(
+            [
+                ipywidgets.HBox([self.severity, self.file, self.object]),
+                self.view,
+                self.finding,
+                ipywidgets.HBox([self.reason, self.button]),
+                self.message,
+            ]
+        )
+
+    @property
+    def shown(self) -> tuple[Finding, ...]:
+        """The findings that fit what is chosen."""
+        return tuple(
+            each
+            for each in self.review.findings
+            if self.severity.value in (_ALL, each.severity.value)
+            and self.file.value in (_ALL, each.file)
+            and self.object.value in (_ALL, each.object)
+        )
+
+    def _offer(self) -> None:
+        """Offer what the review has to choose from; what was chosen stays, where it is still there."""
+        findings = self.review.findings
+        for choice, values in (
+            (self.severity, [each.severity.value for each in findings]),
+            (self.file, [each.file for each in findings]),
+            (self.object, [each.object for each in findings if each.object]),
+        ):
+            chosen, options = choice.value, [_ALL, *dict.fromkeys(values)]
+            choice.options = options
+            choice.value = chosen if chosen in options else _ALL
+        self._draw()
+
+    def _draw(self, _change: object = None) -> None:
+        self.view.value = replace(self.review, findings=self.shown).render("html")
+        standing = [each for each in self.shown if each.stands and each.object]
+        options = [(f"{each.rule} · {each.object} · {each.file}:{each.line}", each) for each in standing]
+        self.finding.options = options
+        self.finding.index = 0 if options else None  # a new list leaves nothing chosen
+        self._allow()
+
+    def _allow(self, _change: object = None) -> None:
+        # A reason is a sentence of somebody's own; what is too short to be one is not offered to be accepted.
+        self.button.disabled = self.finding.value is None or len(self.reason.value.split()) < 2
+
+    def _accepted(self, _button: Any) -> None:
+        from html import escape
+
+        try:
+            text = self._accept(self.finding.value, self.reason.value)
+            self.review = self._again()
+        except SafemigError as error:
+            self.message.value = "<br>".join(escape(line) for line in error.lines)
+            return
+        self.reason.value = ""
+        self.message.value = f"written into safemig.toml: <code>{escape(text)}</code>"
+        self._offer()
