@@ -1,29 +1,39 @@
 """Explore the findings of a review where a person is present: choose what to see, accept one by typing its reason.
 
-The explorer is garnish: the review's static view stands below it, and is what a saved notebook keeps.
+The explorer is garnish: the review's static view stands below it, is drawn anew when a finding was accepted, and is
+what a saved notebook keeps.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 from safemig.errors import SafemigError
 from safemig.review import Finding, Review
+from safemig.views.in_html import draw_html
+from safemig.views.of_review import build_some
 
 _ALL = "all"
 
 
 class Explorer:
-    """Widgets over one review. `accept` writes an acceptance, `again` reviews anew with it."""
+    """Widgets over one review. `accept` writes an acceptance, `again` reviews anew with it, `show` is told of that."""
 
-    def __init__(self, review: Review, *, accept: Callable[[Finding, str], str], again: Callable[[], Review]) -> None:
+    def __init__(
+        self,
+        review: Review,
+        *,
+        accept: Callable[[Finding, str], str],
+        again: Callable[[], Review],
+        show: Callable[[Review], None] | None = None,
+    ) -> None:
         import ipywidgets
 
         self.review = review
         self._accept = accept
         self._again = again
+        self._show = show
         wide = {"description_width": "5.5rem"}
         self.severity = ipywidgets.Dropdown(description="severity", style=wide)
         self.file = ipywidgets.Dropdown(description="file", style=wide)
@@ -76,7 +86,7 @@ class Explorer:
         self._draw()
 
     def _draw(self, _change: object = None) -> None:
-        self.view.value = replace(self.review, findings=self.shown).render("html")
+        self.view.value = draw_html(build_some(self.review, self.shown))
         standing = [each for each in self.shown if each.stands and each.object]
         options = [(f"{each.rule} · {each.object} · {each.file}:{each.line}", each) for each in standing]
         self.finding.options = options
@@ -99,3 +109,5 @@ class Explorer:
         self.reason.value = ""
         self.message.value = f"written into safemig.toml: <code>{escape(text)}</code>"
         self._offer()
+        if self._show is not None:
+            self._show(self.review)

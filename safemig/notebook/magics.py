@@ -94,9 +94,9 @@ class SafeMig(Magics):
             return review_sql(cell, name="<cell>", accept=(*accepted, *given.accept))
 
         reviewed = again()
-        if given.explore:
-            self._explore(reviewed, again)
-        return self._out(given, reviewed)
+        kept = self._out(given, reviewed)
+        # The explorer shows the review itself, and anew when a finding was accepted; twice would be once too often.
+        return None if given.explore and self._explore(reviewed, again, given) else kept
 
     @magic_arguments()
     @_TARGET
@@ -284,22 +284,32 @@ class SafeMig(Magics):
     def _target(self, given: Namespace) -> str:
         return given.target or self.target
 
-    def _explore(self, review: Review, again: Callable[[], Review]) -> None:
+    def _explore(self, review: Review, again: Callable[[], Review], given: Namespace) -> bool:
+        """Show the explorer above the review where a person is present; tell whether that was so."""
+        from safemig.operations.approval import person_is_present
+
+        if not person_is_present():
+            return False  # a widget is no record; the static view is
         from IPython.display import display
 
         from safemig.notebook.acceptance import write_acceptance
         from safemig.notebook.explorer import Explorer
-        from safemig.operations.approval import person_is_present
 
-        if not person_is_present():
-            return  # a widget is no record; the static view is
         folder = self._project().folder
+
+        def show(current: Review) -> None:
+            self._out(given, current)
+            below.update(current)
+
         explorer = Explorer(
             review,
             accept=lambda finding, reason: write_acceptance(folder, finding.rule, finding.object, reason),
             again=again,
+            show=show,
         )
         display(explorer.widget)
+        below = display(review, display_id=True)
+        return True
 
     def _recorded(self, given: Namespace, verb: str, **parameters: Any) -> Any:
         from safemig.notebook.recorded import run_recorded

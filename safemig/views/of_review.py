@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from safemig.review import Finding, Review, ReviewedFile
 from safemig.sql.locks import LockMode
 from safemig.views import numbers
@@ -54,6 +56,14 @@ def build(result: Review) -> Document:
     if result.assumptions:
         blocks.append(Bullets("What this review took for granted", result.assumptions))
     return Document(Badge(verdict, _VERDICTS[verdict]), tuple(headline), tuple(blocks))
+
+
+def build_some(result: Review, findings: Sequence[Finding]) -> Document:
+    """Show only some findings of a review, under the verdict of all of them."""
+    verdict = str(result.verdict)
+    shown = f"{len(findings):,} of {numbers.counted(len(result.findings), 'finding')} shown"
+    callouts = [_callout(each) if each.accepted is None else _accepted(each) for each in findings]
+    return Document(Badge(verdict, _VERDICTS[verdict]), (Strong(_subject(result)), shown), tuple(callouts))
 
 
 def _subject(result: Review) -> str:

@@ -15,6 +15,7 @@ from safemig.review import Review
 from safemig.settings import load_settings
 
 SQL = "DROP TABLE users;\nCREATE INDEX i ON orders (user_id);\nDROP TABLE legacy;"
+SHOWN: list[Review] = []
 NEW = "drop-table:users: nobody has them"
 
 
@@ -30,6 +31,7 @@ def explorer(tmp_path: Path) -> Explorer:
         again(),
         accept=lambda finding, reason: write_acceptance(tmp_path, finding.rule, finding.object, reason),
         again=again,
+        show=SHOWN.append,
     )
 
 
@@ -45,6 +47,10 @@ def test_findings_are_chosen_by_severity_file_and_object(explorer: Explorer) -> 
     assert standing(explorer) == ["legacy"]
     assert "drops table legacy" in explorer.view.value
     assert "drops table users" not in explorer.view.value
+    explorer.object.value = "all"
+    explorer.severity.value = "caution"
+    assert "drops table" not in explorer.view.value
+    assert "DO NOT DEPLOY" in explorer.view.value, "what is hidden still counts"
 
 
 def test_a_finding_is_accepted_by_typing_its_reason(explorer: Explorer, tmp_path: Path) -> None:
@@ -60,6 +66,7 @@ def test_a_finding_is_accepted_by_typing_its_reason(explorer: Explorer, tmp_path
     assert NEW in explorer.message.value
     assert explorer.button.disabled
     assert {each.object for each in explorer.review.standing} == {"legacy", "orders.i"}
+    assert SHOWN[-1] is explorer.review, "the static view below is drawn anew"
 
 
 def test_what_cannot_be_written_is_said(explorer: Explorer, tmp_path: Path) -> None:
