@@ -36,7 +36,7 @@ def _compare(base: Schema, target: Schema, renames: Mapping[str, str]) -> Schema
         renamed = tuple(_plain(item, step) for item, step in steps)
     plan = Plan(base, target)
     statements, warnings = _statements(plan)
-    online, _ = _statements(Plan(base, target, online=True))
+    online, _ = _statements(Plan(base, target, online=True, like=plan))
     return SchemaDiff(
         base_fingerprint=fingerprint,
         target_fingerprint=target.fingerprint,

@@ -7,7 +7,7 @@ facts. Its identity is a name (`Id`), never an OID, and the names are not part o
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -67,12 +67,18 @@ class Graph:
         needs: dict[Id, dict[Id, str]] = {}
         needed_by: dict[Id, dict[Id, str]] = {}
         for dependent, referenced, letter in dependencies:
-            if dependent == referenced:
+            there = needs.get(dependent)
+            if there is None:
+                needs[dependent] = {referenced: letter}
+            elif there.get(referenced) == "n":
                 continue
-            there = needs.setdefault(dependent, {})
-            if there.get(referenced) != "n":
+            else:
                 there[referenced] = letter
-                needed_by.setdefault(referenced, {})[dependent] = letter
+            users = needed_by.get(referenced)
+            if users is None:
+                needed_by[referenced] = {dependent: letter}
+            else:
+                users[dependent] = letter
         return cls(needs, needed_by)
 
     def reaches(self, start: Iterable[Id], goal: Id, *, avoid: Iterable[Id] = ()) -> bool:
@@ -133,43 +139,31 @@ class Schema:
     @cached_property
     def fingerprint(self) -> str:
         """SHA-256 over every fact, comment, grant and label; the order of columns is not part of it."""
-        digest = hashlib.sha256()
-        for line in self._lines():
-            digest.update(line.encode())
-            digest.update(b"\n")
-        return digest.hexdigest()
+        return hashlib.sha256("\n".join(self._lines()).encode()).hexdigest()
 
-    def _lines(self) -> Iterator[str]:
-        for item in sorted(self.facts):
-            fact = self.facts[item]
-            if item.kind == "column" and not fact.is_local:
-                fact = fact._replace(is_local=True)  # only says how the column came to be
-            yield f"{tuple(item)!r}={tuple(fact)!r}"
-        for item in sorted(self.comments):
-            yield f"comment {tuple(item)!r}={self.comments[item]!r}"
-        for item in sorted(self.grants):
-            yield f"grants {tuple(item)!r}={sorted(self.grants[item])!r}"
-        for labelled in sorted(self.labels):
-            yield f"label {labelled!r}={self.labels[labelled]!r}"
+    def _lines(self) -> list[str]:
+        plain = tuple.__repr__  # of the values alone, and quick
+        facts = self.facts
+        # How a column came to a child table (is_local) says nothing of what the schema is.
+        lines = [
+            f"{plain(item)}={plain(facts[item]._replace(is_local=True) if item[0] == 'column' and not facts[item].is_local else facts[item])}"
+            for item in sorted(facts)
+        ]
+        lines += [f"comment {plain(item)}={self.comments[item]!r}" for item in sorted(self.comments)]
+        lines += [f"grants {plain(item)}={sorted(self.grants[item])!r}" for item in sorted(self.grants)]
+        lines += [f"label {plain(item)} {provider!r}={label!r}" for (item, provider), label in sorted(self.labels.items())]
         if self.with_ownership:
-            for item in sorted(self.owners):
-                yield f"owner {tuple(item)!r}={self.owners[item]!r}"
+            lines += [f"owner {plain(item)}={self.owners[item]!r}" for item in sorted(self.owners)]
+        return lines
 
     @cached_property
-    def children(self) -> Mapping[Id, tuple[Id, ...]]:
+    def children(self) -> Children:
         """The facts that live inside a table, view or type (columns, constraints, triggers, ...), by their container."""
-        found: dict[Id, list[Id]] = {}
+        found: dict[tuple[str, str], list[Id]] = {}
         for item in self.facts:
-            kind = item.kind
-            if kind in INSIDE_RELATION:
-                for container in RELATION_KINDS:
-                    owner = Id(container, item.schema, item.name)
-                    if owner in self.facts:
-                        found.setdefault(owner, []).append(item)
-                        break
-            elif kind == "domain constraint":
-                found.setdefault(Id("domain", item.schema, item.name), []).append(item)
-        return {container: tuple(items) for container, items in found.items()}
+            if item[0] in INSIDE:
+                found.setdefault(item[1:3], []).append(item)
+        return Children(self.facts, found)
 
     def relation(self, schema: str, name: str) -> Id | None:
         """Return the table, view or materialized view of that name."""
@@ -180,8 +174,28 @@ class Schema:
         return None
 
 
+@dataclass(frozen=True, eq=False, slots=True)
+class Children:
+    """What lives inside which relation or domain; made once, asked for a few."""
+
+    facts: Facts
+    by_name: Mapping[tuple[str, str], list[Id]]
+
+    def get(self, container: Id, default: tuple[Id, ...] = ()) -> tuple[Id, ...]:
+        """Return what lives inside `container`."""
+        inside = self.by_name.get(container[1:3])
+        if not inside or container not in self.facts:
+            return default
+        if container.kind == "domain":
+            return tuple(item for item in inside if item.kind == "domain constraint")
+        if container.kind in RELATION_KINDS:
+            return tuple(item for item in inside if item.kind != "domain constraint")
+        return default
+
+
 RELATION_KINDS = ("table", "view", "materialized view", "composite type")
 INSIDE_RELATION = frozenset({
     "column", "default", "constraint", "trigger", "trigger state", "rule", "policy", "partition", "inheritance", "replica identity",
     "cluster",
 })
+INSIDE = INSIDE_RELATION | {"domain constraint"}

@@ -24,20 +24,19 @@ SWAPPABLE = frozenset({"enum", "domain", "range", "composite type"})
 class Plan:
     """Two schemas, what differs between them, and which of it happens in place or by drop and create."""
 
-    def __init__(self, base: Schema, target: Schema, *, online: bool = False) -> None:
+    def __init__(self, base: Schema, target: Schema, *, online: bool = False, like: Plan | None = None) -> None:
+        """Decide. `like` is a plan of the same two schemas, whose findings are taken over."""
         self.base, self.target, self.online = base, target, online
         self.version = base.server_version_num
         self.kinds = KINDS
-        self.added = {item for item in target.facts if item not in base.facts}
-        self.removed = {item for item in base.facts if item not in target.facts}
-        self.changed = {item for item, fact in target.facts.items() if item in base.facts and base.facts[item] != fact}
-        for item in [item for item in self.added | self.changed if is_leftover(item, target)]:
-            self.added.discard(item)  # pg_dump does not write it either
-            self.changed.discard(item)
-        self.changed -= {
-            item for item in self.changed
-            if item.kind == "column" and base.facts[item]._replace(is_local=True) == target.facts[item]._replace(is_local=True)
-        }
+        self._parents: dict[int, dict[Id, list[Id]]] = {} if like is None else like._parents
+        self.added: set[Id] = set()
+        self.removed: set[Id] = set()
+        self.changed: set[Id] = set()
+        if like is None:
+            self._find()
+        else:
+            self.added, self.removed, self.changed = like.added, like.removed, like.changed
         self.replaced: set[Id] = set()
         self.swapped: set[Id] = set()
         self.retyped: set[Id] = set()
@@ -45,10 +44,25 @@ class Plan:
         self.created: set[Id] = set(self.added)
         self.dropped: set[Id] = set(self.removed)
         self._creators: dict[Id, Id] = {}
-        self._parents: dict[int, dict[Id, list[Id]]] = {}
         self._with_children: set[Id] | None = None
         if self.added or self.removed or self.changed:
             self._decide()
+
+    def _find(self) -> None:
+        """Find what was added, removed and changed."""
+        base, target = self.base, self.target
+        before, after = base.facts, target.facts
+        self.added = {item for item in after if item not in before}
+        self.removed = set(before) - set(after) if len(before) + len(self.added) != len(after) else set()
+        missing = object()
+        self.changed = {item for item, fact in after.items() if before.get(item, missing) != fact} - self.added
+        for item in [item for item in self.added | self.changed if is_leftover(item, target)]:
+            self.added.discard(item)  # pg_dump does not write it either
+            self.changed.discard(item)
+        self.changed -= {
+            item for item in self.changed
+            if item.kind == "column" and base.facts[item]._replace(is_local=True) == target.facts[item]._replace(is_local=True)
+        }
 
     # -- deciding ----------------------------------------------------------------------------------------------
 

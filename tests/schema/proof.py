@@ -67,6 +67,39 @@ def identities(url: str) -> dict[str, object]:
     return {f"{schema}.{table}.{column}": (oid, number) for schema, table, oid, column, number in rows}
 
 
+def prove_in_transaction(url: str, pair: Pair) -> list[str]:
+    """The quick proof: nothing is committed, the engine's own reading is the judge, there and back again."""
+    schemas = SchemaFilter(ownership=pair.ownership)
+    with psycopg.connect(url) as connection:
+        try:
+            connection.execute(f"{pair.common}; {pair.target}".encode())
+        except psycopg.errors.FeatureNotSupported as error:
+            raise UnavailableHere(str(error)) from error
+        target = read_schema(connection, schemas)
+        connection.rollback()
+        connection.execute(f"{pair.common}; {pair.base}".encode())
+        base = read_schema(connection, schemas)
+        there = compare(base, target)
+        if pair.destructive not in (None, any(statement.destructive for statement in there.statements)):
+            return [f"destructive is not {pair.destructive}:\n{there.sql}"]
+        for way, wanted in (("there", target), ("back", base)):
+            script = compare(read_schema(connection, schemas), wanted)
+            try:
+                connection.execute(script.sql.encode() or b"SELECT")
+            except psycopg.Error as error:
+                connection.rollback()
+                return [f"{way} does not apply: {error}\n{script.sql}"]
+            now = read_schema(connection, schemas)
+            rest = compare(now, wanted)
+            if not rest.is_empty or now.fingerprint != wanted.fingerprint:
+                connection.rollback()
+                return [f"{way} does not arrive:\n{script.sql}\nleft:\n{rest.sql}\n{rest.changes}"]
+            if not pair.back:
+                break
+        connection.rollback()
+    return []
+
+
 def prove(server: ThrowawayServer, pair: Pair, *, way: Way = "sql") -> list[str]:
     """Return what is wrong with the way from base to target and back; nothing when it is right.
 
