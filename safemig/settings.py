@@ -104,6 +104,9 @@ class Settings(BaseSettings):
     )
     accept: tuple[str, ...] = Field((), description='Findings accepted: "rule:object: reason".')
     rehearsal: Literal["data", "schema"] = Field("data", description="What the rehearsal's copy holds.")
+    transaction: Literal["all", "file"] = Field(
+        "all", description="What is committed together: all pending migrations that can be, or each file by itself."
+    )
     lock_timeout_ms: int = Field(100, ge=1, le=60_000, description="How long one attempt waits for a lock.")
     lock_attempts: int = Field(30, ge=1, le=10_000, description="How often a transaction is tried before giving up.")
     statement_timeout_s: int = Field(3600, ge=0, description="The longest that one statement may run; 0 for no limit.")

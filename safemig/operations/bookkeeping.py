@@ -33,7 +33,7 @@ class Run:
     schema_before: str
 
     @property
-    def journal(self) -> Path:
+    def journal_path(self) -> Path:
         """Where its journal is."""
         return journal.path_of(self.settings, self.environment)
 
@@ -43,15 +43,18 @@ class Run:
 
     def note(self, event: journal.Event, **facts: Any) -> None:
         """Write an event into the journal."""
-        journal.write(self.journal, self.run_id, event, **facts)
+        journal.write(self.journal_path, self.run_id, event, **facts)
+
+    def settle_earlier(self, connection: Connection) -> None:
+        """Note what became of earlier runs that were cut off.
+
+        To be called by the one who holds the deployment lock: an unended run is then not under way any more.
+        """
+        journal.settle(self.journal_path, journal.unended(self.journal_path, connection))
 
     @contextmanager
-    def noted(self, connection: Connection) -> Iterator[None]:
-        """Note the beginning and the end of the act; first, settle what earlier runs left open.
-
-        To be entered by the one who holds the deployment lock: an unended run is then one that was cut off.
-        """
-        journal.settle(self.journal, journal.unended(self.journal, connection))
+    def noted(self) -> Iterator[None]:
+        """Note the beginning and the end of the act."""
         self.note("begun", act=self.act, plan=self.plan_id, by=who())
         try:
             yield

@@ -6,20 +6,18 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from typing import Literal
 
-from safemig.errors import MigrationError, SafemigError, SettingsError, UnreachableError
+from safemig.errors import MigrationError, SettingsError, UnreachableError
 from safemig.migrations import Migration, Standing, read_migrations, stand
 from safemig.operations import journal
-from safemig.operations.databases import open_environment, schema_of
-from safemig.operations.shadow import Shadow, open_shadow
+from safemig.operations.databases import open_environment
+from safemig.operations.drift import Drift
 from safemig.postgres.activity import sizes_of
-from safemig.postgres.connect import Connection, read_target
+from safemig.postgres.connect import read_target
 from safemig.postgres.history import read_history
 from safemig.results import EnvironmentStatus, MigrationState, Status
-from safemig.schema import Schema, compare
 from safemig.settings import PRODUCTION, STAGING, Settings
 
 State = Literal["applied", "pending", "edited", "missing", "unknown"]
-_MOST_NAMED = 3
 
 
 def db_status(settings: Settings) -> Status:
@@ -37,7 +35,7 @@ def db_status(settings: Settings) -> Status:
     environments: list[EnvironmentStatus] = []
     standings: dict[str, Standing] = {}
     with ExitStack() as shadows:
-        drift = _Drift(settings, shadows)
+        drift = Drift(settings, shadows)
         for name in (STAGING, PRODUCTION, *sorted(set(settings.environments) - {STAGING, PRODUCTION})):
             try:
                 with open_environment(settings, name) as connection:
@@ -61,40 +59,6 @@ def db_status(settings: Settings) -> Status:
             f"{name}: {each.file} is pending, though older than what is applied" for each in standing.out_of_order
         ]
     return Status(tuple(environments), _migrations(files, standings), tuple(problems))
-
-
-class _Drift:
-    """How databases differ from what their applied migrations make; one throwaway server a major version."""
-
-    def __init__(self, settings: Settings, shadows: ExitStack) -> None:
-        self._settings = settings
-        self._shadows = shadows
-        self._by_major: dict[int, Shadow] = {}
-        self._made: dict[tuple[int, tuple[str, ...]], Schema] = {}
-
-    def of(self, connection: Connection, standing: Standing) -> str:
-        if standing.edited or standing.unknown:
-            return "not compared: files and history contradict each other"
-        try:
-            expected = self._expected(connection, standing.applied)
-        except SafemigError as error:
-            return f"not compared: {error.what}"
-        diff = compare(expected, schema_of(self._settings, connection))
-        if diff.is_empty:
-            return "none"
-        named = ", ".join(f"{each.action} {each.kind} {each.name}" for each in diff.changes[:_MOST_NAMED])
-        rest = f", and {len(diff.changes) - _MOST_NAMED} more" if len(diff.changes) > _MOST_NAMED else ""
-        return f"{diff.summary} beyond the applied migrations: {named}{rest}"
-
-    def _expected(self, connection: Connection, applied: Sequence[Migration]) -> Schema:
-        major = connection.info.server_version // 10000
-        key = (major, tuple(each.sha256 for each in applied))
-        if key not in self._made:
-            if major not in self._by_major:
-                self._by_major[major] = self._shadows.enter_context(open_shadow(self._settings, connection))
-            shadow = self._by_major[major]
-            self._made[key] = shadow.schema(shadow.make(applied))
-        return self._made[key]
 
 
 def _migrations(files: Sequence[Migration], standings: dict[str, Standing]) -> tuple[MigrationState, ...]:

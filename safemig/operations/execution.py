@@ -112,11 +112,11 @@ def parse_file(migration: Migration) -> list[ParsedStatement]:
         ) from None
 
 
-def segments(files: Sequence[PlannedFile]) -> tuple[Segment, ...]:
-    """Group files into what is committed together: neighbours that can share a transaction do."""
+def segments(files: Sequence[PlannedFile], *, together: bool = True) -> tuple[Segment, ...]:
+    """Group files into what is committed together: with `together`, neighbours that can share a transaction do."""
     found: list[Segment] = []
     for file in files:
-        if file.transactional and found and found[-1].transactional:
+        if together and file.transactional and found and found[-1].transactional:
             found[-1] = Segment((*found[-1].files, file), True)
         else:
             found.append(Segment((file,), file.transactional))

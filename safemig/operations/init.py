@@ -20,6 +20,7 @@ records = "records"
 checks = "checks"            # *.sql, each one query that must return no row after a deployment
 
 rehearsal = "data"           # the copy for the rehearsal: "data" (the whole backup) or "schema"
+transaction = "all"          # commit "all" pending migrations at once, or each "file" by itself
 lock_timeout_ms = 100        # how long one attempt waits for a lock; the application waits no longer than that
 lock_attempts = 30
 

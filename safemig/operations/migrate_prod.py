@@ -9,12 +9,15 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TypeVar
 
+import psycopg
+
 from safemig.errors import (
     DeploymentStoppedError,
     RefusedError,
     RehearsalError,
     ReviewRefusedError,
     SafemigError,
+    UnreachableError,
 )
 from safemig.operations.approval import Ask, approve
 from safemig.operations.backup_prod import backup_prod
@@ -40,7 +43,7 @@ from safemig.postgres.connect import Connection
 from safemig.postgres.history import make_history
 from safemig.results import Approval, Backup, Deployment, Plan, Preflight, Rehearsal, Step, Validation
 from safemig.review import Review, Verdict
-from safemig.schema import compare
+from safemig.schema import Schema, compare
 from safemig.settings import PRODUCTION, Settings
 
 T = TypeVar("T")
@@ -191,48 +194,37 @@ class ProductionDeployment:
             OutcomeUnknownError: the server went away and its answer could not be learnt.
         """
         situation, started = _needs(self._situation, "plan"), datetime.now(UTC)
+        conninfo = self.settings.conninfo(self.environment)
         if not situation.files:
+            run = self._run_of(situation, started)
+            with only_deployment(conninfo, self.environment, self.run_id), self._connection(conninfo) as connection:
+                run.settle_earlier(connection)
             self._deployment = _nothing_to_deploy(situation, self.run_id, started)
             return self._deployment
         rehearsed, backup = _needs(self._rehearsed, "rehearse"), _needs(self._backup, "backup")
-        approval, conninfo = _needs(self._approval, "approve"), self.settings.conninfo(self.environment)
+        approval, run = _needs(self._approval, "approve"), self._run_of(situation, started)
         done: list[Step] = []
         applied: list[str] = []
         last: Committed | None = None
-        with only_deployment(conninfo, self.environment, self.run_id), self._connection(conninfo) as connection:
-            before = schema_of(self.settings, connection)
-            if before.fingerprint != situation.plan.schema_fingerprint:
-                changes = compare(situation.schema, before).changes
-                raise RefusedError(
-                    f"{self.environment} has changed since the plan was made",
-                    where=", ".join(f"{change.action} {change.kind} {change.name}" for change in changes[:5]),
-                    next="start again: the new plan must be rehearsed and approved",
-                )
+        with only_deployment(conninfo, self.environment, self.run_id):
+            with self._connection(conninfo) as connection:
+                before = self._unchanged(connection, situation)
+                run.settle_earlier(connection)
+                make_history(connection)
             promise = SchemaPromise(self.settings, rehearsed.start, before)
-            make_history(connection)
-            run = Run(
-                self.settings,
-                "migrate_prod",
-                self.environment,
-                self.run_id,
-                situation.plan.id,
-                started,
-                before.fingerprint,
-            )
-            with run.noted(connection):
-                for number, (segment, reached) in enumerate(
-                    zip(situation.segments, rehearsed.reached, strict=True), start=1
-                ):
-                    part = "" if number == 1 else str(number)
+            with run.noted():
+                for number, (segment, reached) in enumerate(zip(situation.segments, rehearsed.reached, strict=True)):
                     try:
-                        last = self._run(connection, conninfo, segment, promise.validator(reached), run, part)
+                        # A connection each: the one before may have been lost at its COMMIT, and that settled.
+                        with self._connection(conninfo) as connection:
+                            part = str(number + 1) if number else ""
+                            last = self._run(connection, conninfo, segment, promise.validator(reached), run, part)
                     except SafemigError as error:
-                        if applied and not isinstance(error, DeploymentStoppedError):
+                        if applied:
                             raise _stopped(applied, segment, error) from error
                         raise
                     done += last.steps
                     applied += segment.names
-            after = schema_of(self.settings, connection)
         script = rehearsed.result.rollback
         self._deployment = Deployment(
             act="migrate_prod",
@@ -245,7 +237,7 @@ class ProductionDeployment:
             finished_at=datetime.now(UTC),
             migrations=tuple(applied),
             steps=_with_locks(done, rehearsed.result.steps),
-            diff=compare(before, after),
+            diff=rehearsed.result.diff,  # proven the same before each COMMIT
             backup=backup.manifest,
             rollback=script.path if script else None,
             rollback_is_proven=bool(script and script.is_proven),
@@ -264,21 +256,15 @@ class ProductionDeployment:
         if not situation.files:
             return None
         rehearsed, backup = _needs(self._rehearsed, "rehearse"), _needs(self._backup, "backup")
-        with open_environment(self.settings, self.environment) as connection:
-            promise = SchemaPromise(self.settings, rehearsed.start, situation.schema)
-            rows = rows_changed(backup.tables, count_rows(connection))
-            result = Validation(
-                situation.target,
-                (
-                    check_schema(promise, rehearsed.reached[-1], schema_of(self.settings, connection)),
-                    *check_left_behind(connection),
-                    *check_rows(rows, {row.table: row for row in rehearsed.result.rows}),
-                    check_sequences(connection),
-                    *project_checks(self.settings, connection),
-                ),
-                rows,
-            )
-        self._deployment = replace(deployment, validation=result.checks, rows=rows)
+        try:
+            result = self._validated(situation, rehearsed, backup)
+        except (UnreachableError, psycopg.Error) as error:
+            raise DeploymentStoppedError(
+                f"deployed, but not validated: {error}",
+                where=f"applied: {', '.join(deployment.migrations)}",
+                next="safemig status, when the server answers again",
+            ) from None
+        self._deployment = replace(deployment, validation=result.checks, rows=result.rows)
         if not result.is_valid:
             failed = [check for check in result.checks if check.state == "failed"]
             raise DeploymentStoppedError(
@@ -293,6 +279,45 @@ class ProductionDeployment:
     def result(self) -> Deployment:
         """Return the deployment with its validation: what the record is about."""
         return _needs(self._deployment, "deploy")
+
+    def _run_of(self, situation: Situation, started: datetime) -> Run:
+        return Run(
+            settings=self.settings,
+            act="migrate_prod",
+            environment=self.environment,
+            run_id=self.run_id,
+            plan_id=situation.plan.id,
+            started_at=started,
+            schema_before=situation.plan.schema_fingerprint,
+        )
+
+    def _unchanged(self, connection: Connection, situation: Situation) -> Schema:
+        """Return the schema as it is now; it must be the one that was planned for."""
+        now = schema_of(self.settings, connection)
+        if now.fingerprint == situation.plan.schema_fingerprint:
+            return now
+        changes = compare(situation.schema, now).changes
+        raise RefusedError(
+            f"{self.environment} has changed since the plan was made",
+            where=", ".join(f"{change.action} {change.kind} {change.name}" for change in changes[:5]),
+            next="start again: the new plan must be rehearsed and approved",
+        )
+
+    def _validated(self, situation: Situation, rehearsed: Rehearsed, backup: Backup) -> Validation:
+        with open_environment(self.settings, self.environment) as connection:
+            promise = SchemaPromise(self.settings, rehearsed.start, situation.schema)
+            rows = rows_changed(backup.tables, count_rows(connection))
+            return Validation(
+                situation.target,
+                (
+                    check_schema(promise, rehearsed.reached[-1], schema_of(self.settings, connection)),
+                    *check_left_behind(connection),
+                    *check_rows(rows, {row.table: row for row in rehearsed.result.rows}),
+                    check_sequences(connection),
+                    *project_checks(self.settings, connection),
+                ),
+                rows,
+            )
 
     def _connection(self, conninfo: str) -> AbstractContextManager[Connection]:
         return deploying_connection(self.settings, conninfo, self.environment, self.run_id)

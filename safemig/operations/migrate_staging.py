@@ -58,7 +58,8 @@ def migrate_staging(settings: Settings, environment: str = STAGING, *, listen: L
                 situation.schema.fingerprint,
             )
             recorded = Segment(tuple(file for file in situation.files if file.migration.file in there), True)
-            with act.noted(connection):
+            act.settle_earlier(connection)
+            with act.noted():
                 for number, segment in enumerate((recorded, *to_run)):
                     if not segment.files:
                         continue
@@ -74,6 +75,7 @@ def migrate_staging(settings: Settings, environment: str = STAGING, *, listen: L
                         ) from error
                     done += last.steps
                     applied += segment.names
+        with open_environment(settings, environment) as connection:
             after = schema_of(settings, connection)
     return Deployment(
         act="migrate_staging",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 
 from safemig.migrations import Standing
@@ -26,11 +27,7 @@ class Situation:
     standing: Standing
     files: tuple[PlannedFile, ...]
     plan: Plan
-
-    @property
-    def segments(self) -> tuple[Segment, ...]:
-        """What is committed together, in order."""
-        return segments(self.files)
+    segments: tuple[Segment, ...]  # what is committed together, in order
 
 
 def plan(settings: Settings, environment: str = PRODUCTION) -> Plan:
@@ -58,11 +55,16 @@ def assess(settings: Settings, connection: Connection, environment: str) -> Situ
         PlannedMigration(file.migration.version, file.migration.name, file.migration.file, file.migration.sha256)
         for file in files
     )
-    binding = {
+    binding: dict[str, object] = {
         "target": {"system_identifier": target.system_identifier, "database": target.database},
         "schema": schema.fingerprint,
         "migrations": [(each.version, each.sha256) for each in migrations],
-        "settings": {"accept": settings.accept, "rehearsal": settings.rehearsal, "schemas": settings.schemas},
+        "settings": {
+            "accept": settings.accept,
+            "rehearsal": settings.rehearsal,
+            "schemas": settings.schemas,
+            "transaction": settings.transaction,
+        },
     }
     return Situation(
         target=target,
@@ -76,10 +78,11 @@ def assess(settings: Settings, connection: Connection, environment: str) -> Situ
             migrations=migrations,
             steps=tuple(step for file in files for step in file.steps),
         ),
+        segments=segments(files, together=settings.transaction == "all"),
     )
 
 
-def identify(binding: dict[str, object]) -> str:
+def identify(binding: Mapping[str, object]) -> str:
     """Return the id of what is approved: the first hex digits of a sha256 over all of it."""
     canonical = json.dumps(binding, sort_keys=True, separators=(",", ":"), default=asdict)
     return hashlib.sha256(canonical.encode()).hexdigest()[:ID_LENGTH]

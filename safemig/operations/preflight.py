@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
+from contextlib import ExitStack
+from datetime import UTC, datetime
 from pathlib import Path
 
 import psycopg
 
 from safemig.errors import SafemigError, UnreachableError
+from safemig.operations import journal
 from safemig.operations.databases import open_environment, standing_of
+from safemig.operations.drift import Drift
 from safemig.operations.execution import plan_files
 from safemig.postgres import activity
 from safemig.postgres.activity import ask
@@ -19,6 +23,7 @@ from safemig.results import Check, CheckState, Preflight
 from safemig.settings import PRODUCTION, Settings
 
 LONG_TRANSACTION_S = 60
+CLOCKS_APART_S = 5
 _ROOM_FACTOR = 2.5  # a backup, its copy restored, and something to spare
 
 
@@ -34,9 +39,12 @@ def preflight(settings: Settings, environment: str = PRODUCTION) -> Preflight:
             found = f"PostgreSQL {version // 10000}.{version % 10000} at {connection.info.host or 'local socket'}"
             checks = [Check("reachable", "ok", found, "an answer")]
             checks += [_answered(name, check, settings, connection) for name, check in _CHECKS]
+            checks.append(_earlier_runs(settings, connection, environment))
     except UnreachableError as error:
         checks = [Check("reachable", "failed", error.where or error.what, "an answer", error.next or "")]
-        checks += [Check(name, "not done", "not reachable") for name, _ in _CHECKS]
+        checks += [
+            Check(name, "not done", "not reachable") for name in (*(name for name, _ in _CHECKS), "earlier runs")
+        ]
     return Preflight(environment, tuple(checks))
 
 
@@ -51,6 +59,15 @@ def _answered(name: str, question: _Question, settings: Settings, connection: Co
         return Check(name, "failed", f"{error.what}{where}", fix=error.next or "")
     except psycopg.Error as error:  # mostly: permission denied
         return Check(name, "failed", words_of(error), fix="deploy as the owner of the database")
+
+
+def _earlier_runs(settings: Settings, connection: Connection, environment: str) -> Check:
+    runs = journal.unended(journal.path_of(settings, environment), connection)
+    if runs:
+        return Check(
+            "earlier runs", "warning", "; ".join(run.words for run in runs), "all ended", "a deployment settles them"
+        )
+    return Check("earlier runs", "ok", "all ended", "all ended")
 
 
 def _primary(_: Settings, connection: Connection) -> Check:
@@ -196,6 +213,24 @@ def _history(settings: Settings, connection: Connection) -> Check:
     return Check("history", "ok", found, "files and history agree")
 
 
+def _drift(settings: Settings, connection: Connection) -> Check:
+    standing = standing_of(settings, connection)
+    with ExitStack() as shadows:
+        found = Drift(settings, shadows).of(connection, standing)
+    if found == "none":
+        return Check("drift", "ok", "the schema is what the applied migrations make", "none")
+    return Check("drift", "warning", found, "none", "bring it into a migration, or take it back by hand")
+
+
+def _clock(_: Settings, connection: Connection) -> Check:
+    ((there,),) = ask(connection, "SELECT clock_timestamp()")
+    apart = abs((datetime.now(UTC) - there).total_seconds())
+    needed = f"at most {CLOCKS_APART_S} s apart"
+    if apart > CLOCKS_APART_S:
+        return Check("clocks", "warning", f"{apart:,.1f} s apart", needed, "synchronise this machine's clock (NTP)")
+    return Check("clocks", "ok", f"{apart:.1f} s apart", needed)
+
+
 def _alone(_: Settings, connection: Connection) -> Check:
     rows = ask(connection, activity.WHO_HOLDS_DEPLOYMENT_LOCK, activity.DEPLOYMENT_LOCK)
     if rows:
@@ -219,6 +254,8 @@ _CHECKS: tuple[tuple[str, _Question], ...] = (
     ("invalid indexes", _indexes),
     ("free disk here", _room),
     ("history", _history),
+    ("drift", _drift),
+    ("clocks", _clock),
     ("another deployment", _alone),
 )
 

@@ -74,17 +74,19 @@ def rollback_prod(
     with (
         only_deployment(conninfo, environment, run_id),
         deploying_connection(settings, conninfo, environment, run_id) as connection,
-        run.noted(connection),
     ):
-        done = commit_steps(
-            run,
-            connection,
-            conninfo,
-            file.steps,
-            validate=promise.validator(reached),
-            record=lambda connection, steps: run.record(connection, chosen.files, steps),
-            listen=listen,
-        )
+        run.settle_earlier(connection)
+        with run.noted():
+            done = commit_steps(
+                run,
+                connection,
+                conninfo,
+                file.steps,
+                validate=promise.validator(reached),
+                record=lambda connection, steps: run.record(connection, chosen.files, steps),
+                listen=listen,
+            )
+    with open_environment(settings, environment) as connection:
         after = schema_of(settings, connection)
         rows = rows_changed(backup.tables, count_rows(connection))
     foreseen = {row.table for row in rows if row.after is None}  # tables that the rollback itself drops

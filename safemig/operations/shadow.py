@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TypeVar
 
 import psycopg
 
@@ -19,6 +19,8 @@ from safemig.postgres.copies import start_server_like
 from safemig.postgres.server import ThrowawayServer
 from safemig.schema import Schema
 from safemig.settings import Settings
+
+T = TypeVar("T")
 
 
 @dataclass
@@ -52,7 +54,7 @@ class Shadow:
         """
         self.within(name, lambda connection: connection.execute(sql.encode()) if sql.strip() else None)
 
-    def within(self, name: str, act: Callable[[Connection], Any]) -> Any:
+    def within(self, name: str, act: Callable[[Connection], T]) -> T:
         """Call `act` with a connection to one of these databases, and return what it returns."""
         connection = connect(self.server.url(name), "the shadow database")
         try:

@@ -83,8 +83,10 @@ def sync_prod(
         deploying_connection(settings, conninfo, environment, run_id) as connection,
     ):
         make_history(connection)
-        with run.noted(connection):
+        run.settle_earlier(connection)
+        with run.noted():
             done = commit_steps(run, connection, conninfo, file.steps, validate=validate, record=record, listen=listen)
+    with open_environment(settings, environment) as connection:
         after = schema_of(settings, connection)
     result = _result("SYNCED", run_id, target, plan_id, started, compare(before, after))
     return replace(

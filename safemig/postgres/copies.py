@@ -81,4 +81,4 @@ def _require_extensions(source: Connection, copy: Connection, server: ThrowawayS
 
 def _setting(search_path: str) -> sql.Composable:
     # SHOW gives the list as it would be written after SET, identifiers quoted where needed.
-    return sql.SQL(search_path)  # type: ignore[arg-type]
+    return sql.SQL(search_path)

@@ -63,7 +63,9 @@ FROM pg_constraint k JOIN pg_class c ON c.oid = k.conrelid JOIN pg_namespace n O
 """
 TRIGGERS = f"""
 SELECT t.tgrelid::int8, t.tgname, t.tgtype::int, t.tgenabled <> 'D',
-       CASE WHEN fn.nspname = 'public' THEN p.proname ELSE fn.nspname || '.' || p.proname END
+       CASE WHEN fn.nspname = 'public' THEN p.proname ELSE fn.nspname || '.' || p.proname END,
+       ARRAY(SELECT a.attname::text FROM unnest(t.tgattr::int2[]) AS k (attnum)
+             JOIN pg_attribute a ON a.attrelid = t.tgrelid AND a.attnum = k.attnum)
 FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid JOIN pg_namespace n ON n.oid = c.relnamespace
 JOIN pg_proc p ON p.oid = t.tgfoid JOIN pg_namespace fn ON fn.oid = p.pronamespace
 WHERE NOT t.tgisinternal AND {_OURS}
@@ -127,9 +129,9 @@ def read_target_facts(connection: psycopg.Connection[Any], name: str) -> TargetF
     for relation, constraint, kind, definition, validated, cascades, references in rows(CONSTRAINTS):
         constraints[relation][constraint] = ConstraintFacts(kind, definition, validated, references, cascades)
     triggers: dict[int, dict[str, TriggerFacts]] = defaultdict(dict)
-    for relation, trigger, bits, enabled, function in rows(TRIGGERS):
+    for relation, trigger, bits, enabled, function, of_columns in rows(TRIGGERS):
         events = frozenset(event for bit, event in _EVENTS if bits & bit)
-        triggers[relation][trigger] = TriggerFacts(events, function, enabled)
+        triggers[relation][trigger] = TriggerFacts(events, function, frozenset(of_columns), enabled)
     dependents: dict[int, list[str]] = defaultdict(list)
     for relation, words in rows(DEPENDENTS):
         dependents[relation].append(words)

@@ -135,7 +135,7 @@ class ThrowawayServer:
     ) -> None:
         self.stop()
 
-    def _administer(self, statement: sql.Composable) -> None:
+    def _administer(self, statement: sql.Composed) -> None:
         with psycopg.connect(self.url(), autocommit=True) as connection:
             connection.execute(statement)
 

@@ -16,18 +16,19 @@ import shutil
 import signal
 import subprocess
 import sys
+from typing import Any
 
 PR_SET_PDEATHSIG = 1
 
 
-def _die_with_parent():
+def _die_with_parent() -> None:
     # After the change of user: the kernel clears the setting when credentials change (prctl(2)).
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGINT)
 
 
-def main():
+def main() -> None:
     folder, keep, uid, gid, *command = sys.argv[1:]
-    who = {} if uid == "-1" else {"user": int(uid), "group": int(gid), "extra_groups": []}
+    who: dict[str, Any] = {} if uid == "-1" else {"user": int(uid), "group": int(gid), "extra_groups": []}
     log = os.open(os.path.join(folder, "server.log"), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)  # noqa: PTH118
     server = subprocess.Popen(
         command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd="/", preexec_fn=_die_with_parent, **who

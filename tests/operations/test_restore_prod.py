@@ -35,7 +35,9 @@ def test_swapped_in_when_approved_and_the_former_is_kept(shop: Shop, server: Thr
     shop.project.backup_prod()
     before = shop.state()
     shop.on(shop.production, "DROP VIEW big_orders; DELETE FROM orders")
-    with psycopg.connect(shop.production, autocommit=True) as session:  # the application, which does not let go by itself
+    with psycopg.connect(
+        shop.production, autocommit=True
+    ) as session:  # the application, which does not let go by itself
         session.execute("SELECT 1")
         with pytest.raises(RefusedError, match="is not approved") as caught:
             shop.project.restore_prod(swap=True)

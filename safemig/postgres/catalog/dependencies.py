@@ -56,6 +56,9 @@ def read_default_privileges(snapshot: Snapshot) -> None:
 def read_dependencies(snapshot: Snapshot) -> Callable[[], Iterator[tuple[Id, Id, str]]]:
     """Read pg_depend; return what turns its rows into names, for those who ask."""
     rows = snapshot.rows(DEPENDENCIES)
+    # Up to PostgreSQL 14 a generated column itself, not its expression, leans on what the expression names; so
+    # DROP FUNCTION takes the column along, unasked.
+    generated = {item for item, fact in snapshot.facts.items() if item.kind == "column" and fact.generated}
     objects, columns, extra = snapshot.objects, snapshot.columns, snapshot.extra_dependencies
 
     def resolve() -> Iterator[tuple[Id, Id, str]]:
@@ -74,6 +77,8 @@ def read_dependencies(snapshot: Snapshot) -> Callable[[], Iterator[tuple[Id, Id,
                 other = Id("composite type", other.schema, other.name)
             if one == other:
                 continue
+            if letter == "a" and one.kind == "column" and one in generated:
+                one = Id("default", *one[1:])
             if one.kind == "sequence" and other.kind == "column" and letter == "a":
                 continue  # OWNED BY is a fact of its own
             yield one, other, letter

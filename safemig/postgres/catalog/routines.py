@@ -90,7 +90,7 @@ SELECT n.nspname, c.relname, t.tgname, t.tgenabled::text, pn.nspname, pc.relname
 FROM pg_trigger t JOIN pg_trigger p ON p.oid = t.tgparentid
 JOIN pg_class c ON c.oid = t.tgrelid JOIN pg_namespace n ON n.oid = c.relnamespace
 JOIN pg_class pc ON pc.oid = p.tgrelid JOIN pg_namespace pn ON pn.oid = pc.relnamespace
-WHERE NOT t.tgisinternal AND t.tgenabled <> p.tgenabled AND c.relnamespace = ANY(%(namespaces)s::oid[])
+WHERE NOT p.tgisinternal AND t.tgenabled <> p.tgenabled AND c.relnamespace = ANY(%(namespaces)s::oid[])
 """
 
 

@@ -1,0 +1,335 @@
+"""A deployment killed at every point: production is exactly before or exactly after, and the next run ends well."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
+
+import psycopg
+import pytest
+
+from safemig.errors import DeploymentFailedError
+from safemig.operations import transaction
+from safemig.postgres.history import make_history, record_applied
+from safemig.postgres.server import ThrowawayServer
+from tests.operations.conftest import FIRST, FIRST_FILE, ROWS, Shop
+
+FIRST_PART = "20260102000000_second.sql"
+SECOND_PART = "20260103000000_index.sql"
+SECOND = """
+CREATE TABLE IF NOT EXISTS notes (id bigint PRIMARY KEY, body text);
+ALTER TABLE users ADD COLUMN IF NOT EXISTS active boolean NOT NULL DEFAULT true;
+"""
+INDEX = "CREATE INDEX CONCURRENTLY IF NOT EXISTS users_legacy ON users (legacy);"
+
+# Deploys, and kills itself with a signal at the n-th time that a function of safemig is reached, or has returned.
+DRIVER = """
+import importlib, os, sys
+import safemig
+folder, module, name, when, count, number = sys.argv[1:]
+owner = importlib.import_module(module)
+*path, last = name.split(".")
+for part in path:
+    owner = getattr(owner, part)
+real, left = getattr(owner, last), [int(count)]
+def trapped(*args, **kwargs):
+    left[0] -= 1
+    if when == "before" and not left[0]:
+        os.kill(os.getpid(), int(number))
+    result = real(*args, **kwargs)
+    if when == "after" and not left[0]:
+        os.kill(os.getpid(), int(number))
+    return result
+setattr(owner, last, trapped)
+project = safemig.Project.open(folder)
+try:
+    project.migrate_prod(approve=project.plan().id)
+except KeyboardInterrupt:
+    sys.exit(130)
+"""
+
+LOCKS_ON_USERS = """
+SELECT count(*) FROM pg_locks l JOIN pg_class c ON c.oid = l.relation WHERE c.relname = 'users' AND l.pid <> pg_backend_pid()
+"""
+NOTHING: tuple[str, ...] = ()
+FIRST_ONLY = (FIRST_PART,)
+BOTH = (FIRST_PART, SECOND_PART)
+POINTS = [
+    # (where, before or after, which time, what is applied)
+    ("safemig.postgres.dump._Dump.write", "after", 1, NOTHING),
+    ("safemig.postgres.dump.DumpReader._data", "after", 1, NOTHING),
+    ("safemig.operations.rehearse.observe_steps", "before", 1, NOTHING),
+    ("safemig.operations.rehearse.write_new", "before", 1, NOTHING),
+    ("safemig.operations.migrate_prod.make_history", "after", 1, NOTHING),
+    ("safemig.operations.transaction.run_steps", "before", 1, NOTHING),
+    ("safemig.operations.transaction.run_steps", "after", 2, NOTHING),
+    ("safemig.operations.bookkeeping.Run.record", "after", 1, NOTHING),
+    ("safemig.operations.transaction._commit", "before", 1, NOTHING),
+    ("safemig.operations.transaction._commit", "after", 1, FIRST_ONLY),
+    ("safemig.operations.transaction.run_apart", "before", 1, FIRST_ONLY),
+    ("safemig.operations.transaction._require_valid_indexes", "after", 1, FIRST_ONLY),
+    ("safemig.operations.transaction._commit", "after", 2, BOTH),
+    ("safemig.operations.migrate_prod.check_schema", "before", 1, BOTH),
+]
+
+
+@pytest.fixture
+def temporary() -> Iterator[Path]:
+    """A folder of the killed process's own for what it leaves behind; the server's user may enter it."""
+    folder = Path(tempfile.mkdtemp(prefix="sm-", dir="/tmp"))
+    folder.chmod(0o755)
+    yield folder
+    shutil.rmtree(folder)
+
+
+def _wait_until_alone(shop: Shop) -> None:
+    deadline = time.monotonic() + 20
+    while shop.on(shop.production, "SELECT 1 FROM pg_stat_activity WHERE application_name LIKE 'safemig%'"):
+        assert time.monotonic() < deadline, "a session of the killed run lives on"
+        time.sleep(0.1)
+
+
+def _kill_at(shop: Shop, temporary: Path, where: str, when: str, count: int) -> int:
+    module, _, name = where.rpartition(".")
+    if module.rpartition(".")[2].lstrip("_")[0].isupper():
+        module, _, owner = module.rpartition(".")
+        name = f"{owner}.{name}"
+    command = [sys.executable, "-c", DRIVER, str(shop.folder), module, name, when, str(count), str(int(signal.SIGKILL))]
+    environment = os.environ | {"TMPDIR": str(temporary)}
+    return subprocess.run(command, capture_output=True, check=False, timeout=120, env=environment).returncode
+
+
+def _applied(shop: Shop) -> tuple[str, ...]:
+    rows = shop.on(
+        shop.production, "SELECT version || '_' || name || '.sql' FROM supabase_migrations.schema_migrations ORDER BY 1"
+    )
+    return tuple(str(name) for (name,) in rows[1:])
+
+
+@pytest.mark.parametrize(("where", "when", "count", "applied"), POINTS)
+def test_killed_at_any_point(
+    shop: Shop, temporary: Path, where: str, when: str, count: int, applied: tuple[str, ...]
+) -> None:
+    shop.write(FIRST_PART, SECOND)
+    shop.write(SECOND_PART, INDEX)
+    before = shop.state()
+    assert _kill_at(shop, temporary, where, when, count) == -signal.SIGKILL
+    _wait_until_alone(shop)
+    assert _applied(shop) == applied
+    if not applied:
+        assert shop.state() == before
+    has_table = shop.on(shop.production, "SELECT to_regclass('notes') IS NOT NULL")[0][0]
+    assert has_table is (FIRST_PART in applied)
+    deadline = time.monotonic() + 10
+    while list(temporary.glob("safemig-*/data")) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert not list(temporary.glob("safemig-*/data"))  # the copy's server went with it
+    problems = " ".join(shop.project.db_status().problems)
+    begun = (shop.folder / "records" / "production" / "journal.jsonl").exists()
+    assert ("was cut off" in problems) is begun
+    if begun:
+        assert ("; nothing was applied" in problems) is (not applied)
+        assert all(name in problems for name in applied)
+    second = shop.deploy() if applied != BOTH else shop.project.migrate_prod()
+    assert second.verdict == ("NOTHING TO DEPLOY" if applied == BOTH else "DEPLOYED")
+    assert _applied(shop) == BOTH
+    assert shop.project.migrate_prod().verdict == "NOTHING TO DEPLOY"
+    assert shop.on(shop.production, "SELECT count(*) FROM pg_index WHERE NOT indisvalid") == [(0,)]
+    assert not [each for each in shop.project.db_status().problems if "cut off" in each]
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
+def test_killed_in_the_middle_of_a_statement(shop: Shop, number: signal.Signals) -> None:
+    shop.on(
+        shop.production,
+        """
+        CREATE FUNCTION slow(x bigint) RETURNS bool LANGUAGE plpgsql AS $$ BEGIN
+          IF current_database() LIKE 'production%' THEN PERFORM pg_sleep(0.1); END IF; RETURN true; END $$
+        """,
+    )
+    shop.write(FIRST_PART, SECOND + "UPDATE users SET legacy = legacy WHERE slow(id);")
+    project = shop.project
+    findings = [f"{each.rule}:{each.object}: the test needs it" for each in project.review().standing]
+    (shop.folder / "safemig.toml").write_text(f"accept = {json.dumps(findings)}")
+    before = shop.state()
+    code = "import sys, safemig; p = safemig.Project.open(sys.argv[1]); p.migrate_prod(approve=p.plan().id)"
+    process = subprocess.Popen([sys.executable, "-c", code, str(shop.folder)], stderr=subprocess.PIPE)
+    deadline = time.monotonic() + 60
+    while not shop.on(
+        shop.production, "SELECT 1 FROM pg_stat_activity WHERE query LIKE 'UPDATE users%' AND state = 'active'"
+    ):
+        assert process.poll() is None, process.communicate()[1]
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    process.send_signal(number)
+    process.communicate()
+    killed = time.monotonic()
+    _wait_until_alone(shop)
+    assert time.monotonic() - killed < 10  # the statement itself would take 20 s
+    assert shop.state() == before
+    assert shop.on(shop.production, LOCKS_ON_USERS) == [(0,)]
+
+
+def test_a_journal_that_cannot_be_written_stops_it_before_anything(shop: Shop) -> None:
+    shop.write(FIRST_PART, SECOND)
+    (shop.folder / "records" / "production").mkdir()
+    (shop.folder / "records" / "production" / "journal.jsonl").mkdir()
+    before = shop.state()
+    with pytest.raises(Exception, match="journal"):
+        shop.deploy()
+    assert shop.state() == before
+
+
+class Production:
+    """A server of its own that is stopped as a crash does, and started again a moment later."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.server = ThrowawayServer.start(folder=folder)
+
+    def crash(self) -> None:
+        """Stop it immediately, and start it again in the background."""
+        os.kill(int((self.folder / "data" / "postmaster.pid").read_text().splitlines()[0]), signal.SIGQUIT)
+        self.server.stop()
+        self.thread = threading.Thread(target=self._start)
+        self.thread.start()
+
+    def _start(self) -> None:
+        time.sleep(1)
+        self.server = ThrowawayServer.start(folder=self.folder)
+
+
+@pytest.fixture
+def production(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> Iterator[Production]:
+    """The shop's production, on a server of its own."""
+    folder = Path(tempfile.mkdtemp(prefix="safemig-crash-", dir="/tmp"))
+    made = Production(folder)
+    url = made.server.create_database("production_1")
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(FIRST.encode())
+        connection.execute(ROWS.encode())
+        make_history(connection)
+        record_applied(
+            connection, FIRST_FILE[:14], "first", [FIRST], hashlib.sha256(FIRST.encode()).hexdigest(), "test"
+        )
+    shop.production = url
+    monkeypatch.setenv("PRODUCTION_DATABASE_URL", url)
+    yield made
+    made.server.stop()
+    shutil.rmtree(folder)
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_a_server_that_crashes_at_commit_is_asked_what_became_of_it(
+    shop: Shop, production: Production, monkeypatch: pytest.MonkeyPatch, when: str
+) -> None:
+    shop.write(FIRST_PART, SECOND)
+    before, real = shop.state(), transaction._commit
+
+    def crashing(*arguments: Any) -> None:
+        monkeypatch.setattr(transaction, "_commit", real)
+        if when == "after":
+            real(*arguments)
+        production.crash()
+        if when == "before":
+            real(*arguments)
+        raise psycopg.OperationalError("server closed the connection unexpectedly")
+
+    monkeypatch.setattr(transaction, "_commit", crashing)
+    if when == "after":
+        assert shop.deploy().verdict == "DEPLOYED"
+        production.thread.join()
+        assert _applied(shop) == FIRST_ONLY
+    else:
+        with pytest.raises(DeploymentFailedError, match="did not commit: nothing was changed"):
+            shop.deploy()
+        production.thread.join()
+        assert shop.state() == before
+        assert shop.deploy().verdict == "DEPLOYED"
+
+
+def test_a_commit_that_the_network_swallows_is_noticed(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A proxy of the test's own lets everything through, until the COMMIT, which it swallows without a word."""
+    monkeypatch.setattr(transaction, "_COMMIT_PATIENCE_SECONDS", 0.5)
+    shop.write(FIRST_PART, SECOND)
+    before = shop.state()
+    run = shop.project.deployment(approve=shop.project.plan().id)
+    for step in (run.preflight, run.review, run.plan, run.backup, run.rehearse, run.approve):
+        step()
+    with BlackHole(shop) as hole:
+        monkeypatch.setenv("PRODUCTION_DATABASE_URL", hole.url)
+        with pytest.raises(DeploymentFailedError, match="did not commit: nothing was changed"):
+            run.deploy()
+        assert hole.swallowed
+    monkeypatch.setenv("PRODUCTION_DATABASE_URL", shop.production)
+    assert shop.state() == before
+    assert shop.on(shop.production, LOCKS_ON_USERS) == [(0,)]
+
+
+class BlackHole:
+    """A TCP proxy before the test server that goes silent for the connection on which it sees COMMIT."""
+
+    def __init__(self, shop: Shop) -> None:
+        folder = unquote(shop.production.split("host=")[1].split("&")[0])
+        name = shop.production.split("/")[3].split("?")[0]
+        self._target = f"{folder}/.s.PGSQL.5432"
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._listener.settimeout(0.2)
+        self.url = f"postgresql://postgres@127.0.0.1:{self._listener.getsockname()[1]}/{name}?sslmode=disable"
+        self.swallowed = False
+        self._over = threading.Event()
+        self._sockets = [self._listener]
+        self._threads = [threading.Thread(target=self._accept)]
+
+    def __enter__(self) -> BlackHole:
+        self._threads[0].start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        self._threads[0].join()
+        for each in self._sockets[1:]:
+            with contextlib.suppress(OSError):
+                each.shutdown(socket.SHUT_RDWR)
+        for thread in self._threads:
+            thread.join()
+        for each in self._sockets:
+            each.close()
+
+    def _accept(self) -> None:
+        while not self._over.is_set():
+            try:
+                client, _ = self._listener.accept()
+            except TimeoutError:
+                continue
+            server = socket.socket(socket.AF_UNIX)
+            server.connect(self._target)
+            self._sockets += [client, server]
+            for arguments in ((client, server, True), (server, client, False)):
+                thread = threading.Thread(target=self._pump, args=arguments)
+                self._threads.append(thread)
+                thread.start()
+
+    def _pump(self, source: socket.socket, sink: socket.socket, outgoing: bool) -> None:
+        with contextlib.suppress(OSError):
+            while data := source.recv(65536):
+                if outgoing and b"COMMIT\0" in data and not self.swallowed:
+                    self.swallowed = True
+                    self._over.wait(60)  # neither passed on nor refused
+                    return
+                sink.sendall(data)
+            sink.shutdown(socket.SHUT_WR)
