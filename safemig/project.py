@@ -182,7 +182,9 @@ def review_sql(
     from safemig.review import Acceptance, review
     from safemig.sql import SourceFile
 
-    return review([SourceFile(name, sql)], accept=[Acceptance.parse(each) for each in accept], server_version=server_version)
+    return review(
+        [SourceFile(name, sql)], accept=[Acceptance.parse(each) for each in accept], server_version=server_version
+    )
 
 
 def diff(from_url: str, to_url: str, *, renames: Mapping[str, str] | None = None) -> SchemaDiff:

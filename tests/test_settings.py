@@ -23,7 +23,9 @@ WRONG = [
 
 
 @pytest.mark.parametrize(("text", "words"), WRONG)
-def test_a_wrong_setting_is_named_with_its_value_and_what_is_allowed(tmp_path: Path, text: str, words: list[str]) -> None:
+def test_a_wrong_setting_is_named_with_its_value_and_what_is_allowed(
+    tmp_path: Path, text: str, words: list[str]
+) -> None:
     (tmp_path / "safemig.toml").write_text(text)
     with pytest.raises(SettingsError) as caught:
         load_settings(tmp_path)

@@ -34,7 +34,9 @@ def test_a_missing_folder_says_how_to_make_it(tmp_path: Path) -> None:
     assert caught.value.exit_code == 1
 
 
-@pytest.mark.parametrize("name", ["add_users.sql", "2026_add.sql", "20260101_add.sql", "20260101000000.sql", "20260101000000_.sql"])
+@pytest.mark.parametrize(
+    "name", ["add_users.sql", "2026_add.sql", "20260101_add.sql", "20260101000000.sql", "20260101000000_.sql"]
+)
 def test_a_file_without_timestamp_or_name_is_named(tmp_path: Path, name: str) -> None:
     _write(tmp_path, name)
     with pytest.raises(MigrationError) as caught:
