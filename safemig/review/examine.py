@@ -290,7 +290,8 @@ class Examination:
         table = self.world.tables.get(self.world.resolve(name))
         if table is None:
             return
-        self.triggers(name, _events(kind, body), text, origin)
+        changed = frozenset(item["ResTarget"].get("name", "") for item in body.get("targetList", ()) if "ResTarget" in item)
+        self.triggers(name, _events(kind, body), text, origin, changed if kind == "UpdateStmt" else frozenset())
         if kind != "DeleteStmt":
             for call in table.calls:
                 self.call(call, text, origin)
@@ -299,10 +300,10 @@ class Examination:
                     self.call(call, text, origin)
 
 
-    def triggers(self, name: Name, events: Iterable[str], text: str, origin: str) -> None:
+    def triggers(self, name: Name, events: Iterable[str], text: str, origin: str, columns: frozenset[str] = frozenset()) -> None:
         """Look at the triggers and rules that the events on a table fire."""
         for event in events:
-            for trigger_name, trigger in list(self.world.triggers_on(name, event)):
+            for trigger_name, trigger in list(self.world.triggers_on(name, event, columns)):
                 if trigger.function is not None:
                     self.named((trigger.function,), text, origin, f"which trigger {trigger_name} on {name} runs")
                 key = f"rule {trigger_name} {name}"

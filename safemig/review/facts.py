@@ -44,6 +44,7 @@ class TriggerFacts:
 
     events: frozenset[str]
     function: str
+    columns: frozenset[str] = frozenset()  # UPDATE OF these only; empty: any
     is_enabled: bool = True
 
 

@@ -250,6 +250,10 @@ def _rename(world: World, body: Tree, conditional: bool) -> None:
         world.renamed_types[old_name] = new_name
         if old_name in world.enums:
             world.enums[new_name] = world.enums.pop(old_name)
+        for table in world.tables.values():
+            for column in table.columns.values():
+                if column.type == str(old_name):
+                    column.type = str(new_name)
     elif kind == "OBJECT_SCHEMA":
         for name in [name for name in world.tables if name.schema == body.get("subname")]:
             table = world.tables.pop(name)
@@ -316,7 +320,9 @@ def _trigger(world: World, body: Tree, _conditional: bool) -> None:
     table = world.table(names.of_range(body.get("relation")))
     bits = int(body.get("events", 0))
     events = frozenset(name for bit, name in _EVENTS if bits & bit)
-    table.triggers[body.get("trigname", "")] = Trigger(events, names.of_strings(body.get("funcname")))
+    table.triggers[body.get("trigname", "")] = Trigger(
+        events, names.of_strings(body.get("funcname")), columns=frozenset(strings(body.get("columns")))
+    )
 
 
 def _rule(world: World, body: Tree, _conditional: bool) -> None:

@@ -47,6 +47,7 @@ class Trigger:
     events: frozenset[str]
     function: Name | None
     actions: tuple[Tree, ...] = ()
+    columns: frozenset[str] = frozenset()  # UPDATE OF these only; empty: any
 
 
 @dataclass(slots=True)
@@ -182,11 +183,12 @@ class World:
         """Return the known functions of that name; None where none is known."""
         return self.functions.get(self.resolve(name))
 
-    def triggers_on(self, name: Name, event: str) -> Iterator[tuple[str, Trigger]]:
-        """Yield the triggers and rules that `event` (`insert`, `update`, ...) on the table fires."""
+    def triggers_on(self, name: Name, event: str, columns: frozenset[str]) -> Iterator[tuple[str, Trigger]]:
+        """Yield the triggers and rules that `event` (`insert`, `update` of `columns`, ...) on the table fires."""
         found = self.tables.get(self.resolve(name))
         for trigger_name, trigger in found.triggers.items() if found else ():
-            if event in trigger.events:
+            of_others = event == "update" and trigger.columns and columns and not trigger.columns & columns
+            if event in trigger.events and not of_others:
                 yield trigger_name, trigger
 
     def has_not_null_check(self, table: Name, column: str) -> bool:
@@ -205,7 +207,7 @@ def _from_facts(name: Name, facts: TableFacts) -> Table:
         key: Constraint(kind=one.kind, is_validated=one.is_validated) for key, one in facts.constraints.items()
     }
     triggers = {
-        key: Trigger(one.events, names.of_parts(one.function.split(".")))
+        key: Trigger(one.events, names.of_parts(one.function.split(".")), columns=one.columns)
         for key, one in facts.triggers.items()
         if one.is_enabled
     }

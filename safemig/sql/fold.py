@@ -17,6 +17,7 @@ from safemig.sql.tree import Tree, constant, is_null, node, strings
 
 HOLE = "safemig_hole"
 _LONGEST = 100_000
+_MOST_PIECES = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,9 +75,11 @@ def joined(pieces: Pieces) -> Pieces:
     for piece in pieces:
         if isinstance(piece, str) and found and isinstance(found[-1], str):
             found[-1] += piece
+        elif found and piece == Hole() == found[-1]:
+            continue  # anything followed by anything is anything
         else:
             found.append(piece)
-    if sum(len(piece) for piece in found if isinstance(piece, str)) > _LONGEST:
+    if len(found) > _MOST_PIECES or sum(len(piece) for piece in found if isinstance(piece, str)) > _LONGEST:
         return ANYTHING
     return tuple(found)
 
