@@ -29,6 +29,7 @@ class AnsweringClient(AsyncKernelClient):
     """A client that passes the kernel's questions (`input()`) on to a person, where there is one."""
 
     ask: Ask | None = None
+    kernel: OwnKernel | None = None
     _answering: asyncio.Task[None] | None = None
 
     @property
@@ -41,7 +42,9 @@ class AnsweringClient(AsyncKernelClient):
         pass
 
     def execute(self, code: str, **options: Any) -> Any:  # type: ignore[override]
-        """Send a cell, and answer what it asks meanwhile."""
+        """Send a cell, and answer what it asks meanwhile; after an interrupt, no further cell is sent."""
+        if self.kernel is not None and self.kernel.was_interrupted:
+            raise KeyboardInterrupt
         self._stop_answering()
         if self.ask is not None:
             self._answering = asyncio.ensure_future(self._answer(self.ask))
@@ -86,6 +89,7 @@ class OwnKernel:
 
     def __init__(self, folder: Path, ask: Ask | None) -> None:
         self._manager: AsyncKernelManager | None = None
+        self.was_interrupted = False
         kernel = self
         # The outer notebook's context, for asking there; nbclient runs us in threads of its own.
         context = contextvars.copy_context()
@@ -117,6 +121,7 @@ class OwnKernel:
                 client = super().client(**arguments)
                 assert isinstance(client, AnsweringClient)  # noqa: S101 - by `client_factory` below
                 client.ask = asked
+                client.kernel = kernel
                 return client
 
             def _client_factory_default(self) -> type[AnsweringClient]:
@@ -126,6 +131,7 @@ class OwnKernel:
 
     def interrupt(self) -> bool:
         """Interrupt what the kernel does; False where there is none that could be."""
+        self.was_interrupted = True
         provisioner = getattr(self._manager, "provisioner", None)
         pid = getattr(provisioner, "pid", None)
         if not pid:
@@ -156,13 +162,10 @@ def _interrupts(kernel: OwnKernel) -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield  # only the main thread may set a handler
         return
-    interrupted = False
 
     def interrupt(_signal: int, _frame: object) -> None:
-        nonlocal interrupted
-        if interrupted or not kernel.interrupt():
+        if kernel.was_interrupted or not kernel.interrupt():
             raise KeyboardInterrupt
-        interrupted = True
 
     former = {each: signal.signal(each, interrupt) for each in (signal.SIGINT, signal.SIGTERM)}
     try:

@@ -137,13 +137,16 @@ def _execute(
 ) -> bool:  # fmt: skip
     """Run the notebook; tell whether it came to an end of its own."""
     from nbclient.exceptions import DeadKernelError
+    from papermill.engines import papermill_engines
     from papermill.exceptions import PapermillExecutionError
     from papermill.execute import execute_notebook
     from papermill.iorw import papermill_io
 
+    from safemig.records.engine import NAME, RecordingEngine
     from safemig.records.kernel import own_kernel
 
     hooks = _hooks(listen) if listen else {}
+    papermill_engines.register(NAME, RecordingEngine)
     papermill_io.register(SCHEME, writer)
     ended = False
     try:
@@ -154,6 +157,8 @@ def _execute(
                 parameters=dict(given) or None,
                 kernel_name="python3",
                 language="python",
+                engine_name=NAME,
+                iopub_timeout=120,  # a busy machine may need longer than nbclient's 4 s for a cell's last words
                 progress_bar=False,
                 kernel_manager_class=kernel.manager_class,
                 resources={"metadata": {"path": str(settings.folder)}},

@@ -151,6 +151,15 @@ def test_a_notebook_that_was_left_early_is_incomplete_even_after_a_good_result()
     assert (left.word, left.exit_code) == ("INCOMPLETE", 5)
 
 
+def test_a_reply_that_does_not_come_is_not_waited_for(run: RunMode, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An interrupt at the wrong moment makes ipykernel swallow its reply; here the cell makes it so."""
+    monkeypatch.setattr("safemig.records.engine._PATIENCE_S", 1)
+    swallow = "get_ipython().kernel.session.send = lambda *a, _send=get_ipython().kernel.session.send, **k: (\n"
+    swallow += "    None if 'execute_reply' in a else _send(*a, **k))"
+    done = run(DEPLOYMENT, swallow, "print('validates')", changing=0)
+    assert (done.verdict, done.exit_code) == ("INCOMPLETE", 5)
+
+
 def test_a_run_without_an_answer_is_incomplete() -> None:
     outcome = read_outcome(
         "migrate_prod", notebook_with({"output_type": "stream", "name": "stdout", "text": "DEPLOYED"})
