@@ -173,9 +173,15 @@ def enum_value_used_too_early(scene: Scene) -> Iterator[Hit]:
         return
     for kind, body in walk(scene.tree):
         value = constant({kind: body}) if kind == "A_Const" else None
-        if isinstance(value, str) and value in added:
+        if isinstance(value, str) and value in added and not _cannot_hold(scene, added[value]):
             yield Hit(f"{added[value]}.{value}", f"'{value}' was added to {added[value]} in this file and cannot be used before the COMMIT")
             return
+
+
+def _cannot_hold(scene: Scene, enum: Name) -> bool:
+    """Tell whether the table's columns are known and none of them is of the enum."""
+    table = scene.world.tables.get(scene.world.resolve(scene.table))
+    return bool(table and table.is_known and all(column.type.removesuffix("[]") != str(enum) for column in table.columns.values()))
 
 
 @rule(

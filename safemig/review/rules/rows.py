@@ -12,6 +12,7 @@ from safemig.sql.identifiers import quote_identifier
 from safemig.sql.names import Name
 from safemig.sql.tree import Tree, constant, is_null, node, strings, walk
 
+_LARGEST_BATCH = 50_000
 CATALOGS = ("pg_catalog", "information_schema")
 
 
@@ -90,8 +91,17 @@ def merge_delete(scene: Scene) -> Iterator[Hit]:
 )  # fmt: skip
 def merge_update(scene: Scene) -> Iterator[Hit]:
     clauses = [item.get("MergeWhenClause", {}) for item in scene.tree.get("mergeWhenClauses", ())]
-    if any(clause.get("commandType") == "CMD_UPDATE" for clause in clauses) and not scene.is_surely_new:
-        yield Hit(str(scene.table), f"MERGE overwrites values of {scene.table}{scene.size}")
+    updates = [clause for clause in clauses if clause.get("commandType") == "CMD_UPDATE"]
+    if updates and not scene.is_surely_new:
+        yield _overwriting(scene, f"MERGE overwrites values of {scene.table}{scene.size}", updates)
+
+
+def _overwriting(scene: Scene, message: str, clauses: list[Tree]) -> Hit:
+    """Return a caution, or a danger where a value is set to NULL: then it is erased rather than replaced."""
+    erased = [column for clause in clauses for column, value in set_columns(clause) if _erases(value)]
+    if erased:
+        return Hit(f"{scene.table}", f"{message}, and erases {', '.join(erased)}", severity=Severity.DANGEROUS, data_loss=True)
+    return Hit(str(scene.table), message)
 
 
 def set_columns(tree: Tree) -> list[tuple[str, Tree]]:
@@ -178,7 +188,8 @@ def _is_new_column(scene: Scene, column: str) -> bool:
     instead="UPDATE users SET active = true WHERE id BETWEEN 1 AND 10000;  -- in batches, each committed, outside of the migration",
     err=("UPDATE users SET active = true", "UPDATE users SET active = true WHERE 1 = 1",
          "UPDATE users SET name = trim(name) WHERE name IS NOT NULL"),
-    ok=("CREATE TABLE fresh (a int); UPDATE fresh SET a = 1", "UPDATE settings SET value = '2' WHERE key = 'version'"),
+    ok=("CREATE TABLE fresh (a int); UPDATE fresh SET a = 1", "UPDATE settings SET value = '2' WHERE key = 'version'",
+        "UPDATE users SET active = true WHERE id BETWEEN 1 AND 10000", "UPDATE users SET active = true WHERE id = ANY(ARRAY[1, 2])"),
 )  # fmt: skip
 def update_many_rows(scene: Scene) -> Iterator[Hit]:
     if scene.is_new or is_catalog(scene.table) or scene.is_small:
@@ -204,6 +215,12 @@ def _names_few(condition: Tree | None) -> bool:
         if body.get("boolop") == "AND_EXPR":
             return any(_names_few(argument) for argument in arguments)
         return body.get("boolop") == "OR_EXPR" and all(_names_few(argument) for argument in arguments)
+    if kind == "A_Expr" and body.get("kind") == "AEXPR_BETWEEN":  # a batch by its key
+        ends = [constant(item) for item in body.get("rexpr", {}).get("List", {}).get("items", ())]
+        low, high = (*ends, None, None)[:2]
+        return isinstance(low, int) and isinstance(high, int) and high - low <= _LARGEST_BATCH
+    if kind == "A_Expr" and strings(body.get("name")) == ["="] and body.get("kind") == "AEXPR_OP_ANY":
+        return "A_ArrayExpr" in body.get("rexpr", {})
     if kind == "A_Expr" and strings(body.get("name")) == ["="] and body.get("kind") in ("AEXPR_OP", "AEXPR_IN"):
         left, _ = node(body.get("lexpr", {}))
         return left == "ColumnRef" and (constant(body.get("rexpr")) is not None or body.get("kind") == "AEXPR_IN")
@@ -221,7 +238,7 @@ def _names_few(condition: Tree | None) -> bool:
 def upsert_overwrites(scene: Scene) -> Iterator[Hit]:
     clause = scene.tree.get("onConflictClause", {})
     if clause.get("action") == "ONCONFLICT_UPDATE" and not scene.is_new:
-        yield Hit(str(scene.table), f"overwrites rows of {scene.table} that have the same key")
+        yield _overwriting(scene, f"overwrites rows of {scene.table} that have the same key", [clause])
 
 
 @rule(

@@ -317,3 +317,7 @@ ALTER FUNCTION f(int) SECURITY DEFINER;
 CREATE DATABASE reports;
 --- replaced constraint
 ALTER TABLE users DROP CONSTRAINT IF EXISTS k, ADD CONSTRAINT k CHECK (n > 0) NOT VALID;
+--- partly dynamic: drop constraints by name
+DO $$ DECLARE r record; BEGIN FOR r IN SELECT conname FROM pg_constraint LOOP EXECUTE 'ALTER TABLE users DROP CONSTRAINT ' || quote_ident(r.conname); END LOOP; END $$;
+--- enum rebuilt function that truncates inside a procedure, defined only
+CREATE PROCEDURE p() LANGUAGE plpgsql AS $$ BEGIN TRUNCATE users; COMMIT; END $$;

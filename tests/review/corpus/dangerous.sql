@@ -473,3 +473,15 @@ UPDATE users SET (email, name) = (SELECT 'a', NULL);
 ALTER TABLE users ALTER COLUMN data TYPE text USING data ->> 'name';
 --- type change that keeps one element
 ALTER TABLE users ALTER COLUMN tags TYPE text USING tags[1];
+--- upsert that erases
+INSERT INTO users (id) VALUES (1) ON CONFLICT (id) DO UPDATE SET email = NULL;
+--- merge that erases
+MERGE INTO users u USING s ON u.id = s.id WHEN MATCHED THEN UPDATE SET email = NULL;
+--- EXECUTE of an array variable
+DO $$ DECLARE a text[] := ARRAY['DROP', 'TABLE', 'users']; BEGIN EXECUTE array_to_string(a, ' '); END $$;
+--- EXECUTE of a query's text
+DO $$ BEGIN EXECUTE (SELECT string_agg('DROP TABLE ' || tablename, ';') FROM pg_tables); END $$;
+--- EXECUTE of a CASE
+DO $$ BEGIN EXECUTE CASE WHEN true THEN 'DROP TABLE users' ELSE 'SELECT 1' END; END $$;
+--- EXECUTE of a setting that was just set
+DO $$ BEGIN PERFORM set_config('x.q', 'DROP TABLE users', false); EXECUTE current_setting('x.q'); END $$;

@@ -319,3 +319,11 @@ SELECT 1 === 2;
 CREATE FUNCTION good(int) RETURNS boolean IMMUTABLE LANGUAGE sql AS 'SELECT $1 > 0';
 CREATE TABLE t (a int CHECK (good(a)));
 INSERT INTO t VALUES (1);
+--- a batch by its key
+UPDATE users SET active = true WHERE id BETWEEN 1 AND 10000;
+--- an enum's new label as another table's text
+CREATE TABLE IF NOT EXISTS log (t text PRIMARY KEY);
+ALTER TYPE mood ADD VALUE IF NOT EXISTS 'active';
+INSERT INTO log (t) VALUES ('active');
+--- a virtual column
+ALTER TABLE users ADD COLUMN IF NOT EXISTS twice int GENERATED ALWAYS AS (n * 2) VIRTUAL;
