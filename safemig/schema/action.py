@@ -22,6 +22,7 @@ class Action:
     alters: set[Id] = field(default_factory=set)
     needs: set[Id] = field(default_factory=set)
     before: dict[Action, bool] = field(default_factory=dict)
+    only_with: Action | None = None  # what it makes way for, and is pointless without
 
     def wait_for(self, other: Action, *, hard: bool) -> None:
         if other is not self:

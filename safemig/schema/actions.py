@@ -8,7 +8,7 @@ from safemig.schema import grants
 from safemig.schema.action import Action, Key
 from safemig.schema.edges import join
 from safemig.schema.kinds.base import Step
-from safemig.schema.model import Grant, Id
+from safemig.schema.model import INSIDE_RELATION, Grant, Id
 from safemig.schema.plan import Plan
 from safemig.schema.swap import swap_steps
 from safemig.sql.identifiers import quote_identifier, quote_literal, quote_name
@@ -70,6 +70,10 @@ def build_actions(plan: Plan) -> list[Action]:
         action = Action(_key(item, phase, backwards=True), item, steps, drops={item})
         droppers[item] = action
         actions.append(action)
+    for item, action in droppers.items():
+        container = plan.base.relation(item.schema, item.name) if item.kind in INSIDE_RELATION else None
+        if container is not None and container in plan.removed:
+            action.only_with = droppers.get(container)
     for item in carried:
         taker = droppers.get(plan.dropped_by(item))
         if taker is None:  # it goes with something that is altered

@@ -61,7 +61,7 @@ def conversion(old: str, new: str) -> Conversion:
     one, other = _base(before), _base(after)
     pair = (one, other)
     if one == other or (one in _TEXTS and other in _TEXTS):
-        return _modifier(one, other, before, after)
+        return _modifier(one, before, after)
     if pair in _WIDENING:
         return Conversion(False, pair != ("cidr", "inet"), "every row is written anew" if pair != ("cidr", "inet") else "the catalog only",
                           "{column}::{type}" if "json" in one else None)
@@ -87,7 +87,7 @@ def _base(match: re.Match[str]) -> str:
     return (match["name"] + match["rest"]).strip()
 
 
-def _modifier(one: str, other: str, before: re.Match[str], after: re.Match[str]) -> Conversion:
+def _modifier(one: str, before: re.Match[str], after: re.Match[str]) -> Conversion:
     free = Conversion(False, False, "the catalog only, no row is touched")
     if one == "numeric":
         if not after["first"]:
@@ -100,7 +100,8 @@ def _modifier(one: str, other: str, before: re.Match[str], after: re.Match[str])
             return free
         if scale_after < scale_before:
             return Conversion(True, True, "values are rounded to the new scale")
-        return Conversion(False, True, "every row is written anew" + ("; fails where a number is too large" if whole_after < whole_before else ""))
+        fails = "; fails where a number is too large" if whole_after < whole_before else ""
+        return Conversion(False, True, f"every row is written anew{fails}")
     if not after["first"]:
         return free
     if not before["first"] or int(after["first"]) < int(before["first"]):

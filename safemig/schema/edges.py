@@ -83,6 +83,7 @@ def join(
                 if parent in droppers and droppers[parent] is not action:
                     droppers[parent].wait_for(action, hard=True)
     _join_partitions(plan, producers, droppers)
+    _join_typed_tables(plan, producers, droppers)
     _join_bodies(plan, actions)
 
 
@@ -113,6 +114,12 @@ def _join_partitions(plan: Plan, producers: dict[Id, list[Action]], droppers: di
                         attach.wait_for(droppers[other], hard=may_overlap(plan.base.facts[other].bound, fact.bound))
         elif item.kind == "index":
             fact = plan.target.facts[item]
+            if not fact.is_valid:  # made for the parent alone, when its partitions are in place
+                for other, link in plan.target.facts.items():
+                    if other.kind == "partition" and (link.parent_schema, link.parent) == (fact.table_schema, fact.table):
+                        for attach in producers.get(other, ()):
+                            for own in producers.get(item, ()):
+                                own.wait_for(attach, hard=False)
             if fact.parent:
                 parent = Id("index", fact.parent_schema, fact.parent)
                 for maker in producers.get(parent, ()):
@@ -125,6 +132,22 @@ def _join_partitions(plan: Plan, producers: dict[Id, list[Action]], droppers: di
                 for maker in producers.get(over, ()):
                     for own in producers.get(item, ()):
                         maker.wait_for(own, hard=False)
+
+
+def _join_typed_tables(plan: Plan, producers: dict[Id, list[Action]], droppers: dict[Id, Action]) -> None:
+    """ALTER TABLE ... OF wants the columns as the type has them; only after NOT OF may they become others."""
+    for item in plan.alterations:
+        if item.kind != "table" or plan.base.facts[item].of_type == plan.target.facts[item].of_type:
+            continue
+        columns = {inner for schema in (plan.base, plan.target) for inner in schema.children.get(item) if inner.kind == "column"}
+        others = [maker for inner in sorted(columns) for maker in producers.get(inner, ())]
+        others += [droppers[inner] for inner in sorted(columns) if inner in droppers]
+        for table in producers.get(item, ()):
+            for other in others:
+                if plan.target.facts[item].of_type:
+                    table.wait_for(other, hard=True)
+                else:
+                    other.wait_for(table, hard=True)
 
 
 _WORD = re.compile(r"\w+")

@@ -10,6 +10,7 @@ import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 from safemig.sql.identifiers import quote_name
@@ -146,8 +147,8 @@ class Schema:
         facts = self.facts
         # How a column came to a child table (is_local) says nothing of what the schema is.
         lines = [
-            f"{plain(item)}={plain(facts[item]._replace(is_local=True) if item[0] == 'column' and not facts[item].is_local else facts[item])}"
-            for item in sorted(facts)
+            f"{plain(item)}={plain(fact._replace(is_local=True) if item[0] == 'column' and not fact.is_local else fact)}"
+            for item, fact in sorted(facts.items(), key=itemgetter(0))
         ]
         lines += [f"comment {plain(item)}={self.comments[item]!r}" for item in sorted(self.comments)]
         lines += [f"grants {plain(item)}={sorted(self.grants[item])!r}" for item in sorted(self.grants)]

@@ -91,6 +91,10 @@ def blocked_by(actions: Iterable[Action]) -> dict[Action, str]:
         for action in everyone:
             if action in found:
                 continue
+            if action.only_with in found:
+                found[action] = found[action.only_with]
+                grew = True
+                continue
             for other, hard in action.before.items():
                 if hard and other in found:
                     found[action] = found[other]

@@ -150,9 +150,7 @@ class Plan:
                     hinders = False
                 if hinders:
                     found.append(dependent)
-            elif item in self.swapped or item in self.replaced:
-                found.append(dependent)
-            elif self._makes_way(item):
+            elif item in self.swapped or item in self.replaced or self._makes_way(item):
                 found.append(dependent)
             elif dependent in self.alterations and item not in self.target.graph.needs.get(dependent, ()):
                 continue  # altered in place, and needs it no more
@@ -394,6 +392,13 @@ class Plan:
             if found in schema.facts:
                 return found
         return None
+
+    def attached_indexes(self, index: Id) -> list[Id]:
+        """The indexes of partitions that belong to a partitioned index of the target."""
+        return sorted(
+            item for item, fact in self.target.facts.items()
+            if item.kind == "index" and (fact.parent_schema, fact.parent) == (index.schema, index.name)
+        )
 
     def indexes_of(self, table: Id, schema: Schema) -> list[Id]:
         return [item for item in schema.graph.needed_by.get(table, ()) if item.kind == "index"]

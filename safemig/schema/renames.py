@@ -130,7 +130,7 @@ def _rename_object(base: Schema, old: Id, new: Id) -> Schema:
 
     word = re.compile(rf"(?<![\w\".]){re.escape(quote_name(old.schema, old.name))}(?![\w\"])")
 
-    def rewritten(item: Id, fact: Any) -> Any:
+    def rewritten(_: Id, fact: Any) -> Any:
         changes: dict[str, str] = {}
         for schema_field, name_field in (("table_schema", "table"), ("parent_schema", "parent")):
             fields = getattr(fact, "_fields", ())

@@ -103,7 +103,7 @@ def test_a_likely_rename_is_asked_about_and_not_guessed(difference: Callable[...
 def test_a_named_rename_is_made(difference: Callable[..., SchemaDiff]) -> None:
     extra = "CREATE INDEX i ON t (lower(a)) WHERE a <> ''; ALTER TABLE t ADD CHECK (a <> 'x'); COMMENT ON COLUMN t.a IS 'c';"
     found = difference("", "ALTER TABLE t RENAME COLUMN a TO c; ALTER TABLE t RENAME TO w", _PLAIN + extra,
-                       **{"public__t": "public.w", "public__w__a": "c"})
+                       public__t="public.w", public__w__a="c")
     assert [statement.sql for statement in found.statements if statement.rule != "grants"] == [
         "ALTER TABLE public.t RENAME TO w", "ALTER TABLE public.w RENAME COLUMN a TO c"
     ]

@@ -29,10 +29,28 @@ BOOKKEEPING_SCHEMAS = ("safemig", "supabase_migrations")
 # Supabase's own schemas, left alone where the platform is recognised by its administrator role.
 PLATFORM_ROLE = "supabase_admin"
 PLATFORM_SCHEMAS = (
-    "auth", "storage", "realtime", "vault", "extensions", "graphql", "graphql_public", "cron", "net", "pgbouncer",
-    "pgtle", "_analytics", "_realtime", "_supavisor", "pgmq",
+    "auth",
+    "storage",
+    "realtime",
+    "vault",
+    "extensions",
+    "graphql",
+    "graphql_public",
+    "cron",
+    "net",
+    "pgbouncer",
+    "pgtle",
+    "_analytics",
+    "_realtime",
+    "_supavisor",
+    "pgmq",
 )
 PLATFORM_PREFIXES = ("supabase_", "pgsodium", "graphql")
+
+# Names come out qualified and plain, and no query over the catalogs is worth compiling.
+PLAIN_SETTINGS = """
+SELECT set_config('search_path', '', true), set_config('quote_all_identifiers', 'off', true), set_config('jit', 'off', true)
+"""
 
 SERVER_ROLES = "SELECT current_user::text, EXISTS (SELECT FROM pg_roles WHERE rolname = %(role)s)"
 
@@ -42,8 +60,12 @@ OLDEST_SUPPORTED_VERSION = 130000
 # somebody drops meanwhile makes them fail ("cache lookup failed", "could not open relation").
 ATTEMPTS = 3
 _CHANGED_UNDERWAY = (
-    psycopg.errors.InternalError_, psycopg.errors.UndefinedTable, psycopg.errors.UndefinedObject,
-    psycopg.errors.UndefinedFunction, psycopg.errors.UndefinedColumn, SchemaChangedError,
+    psycopg.errors.InternalError_,
+    psycopg.errors.UndefinedTable,
+    psycopg.errors.UndefinedObject,
+    psycopg.errors.UndefinedFunction,
+    psycopg.errors.UndefinedColumn,
+    SchemaChangedError,
 )
 
 
@@ -94,7 +116,8 @@ def read_schema(connection: psycopg.Connection[Any], schemas: SchemaFilter = EVE
                 raise
             if attempt == ATTEMPTS - 1:
                 raise UnreachableError(
-                    "the schema kept changing while it was read", where=str(error).strip().split("\n")[0],
+                    "the schema kept changing while it was read",
+                    where=str(error).strip().split("\n")[0],
                     next="wait until the other schema changes are done, then try again",
                 ) from error
     raise AssertionError  # the loop returns or raises
@@ -103,10 +126,8 @@ def read_schema(connection: psycopg.Connection[Any], schemas: SchemaFilter = EVE
 def _read(connection: psycopg.Connection[Any], schemas: SchemaFilter) -> Schema:
     with without_collection(), _one_moment(connection):
         snapshot = Snapshot.on(connection)
-        snapshot.cursor.execute(
-            "SELECT set_config('search_path', '', true), set_config('jit', 'off', true), set_config('quote_all_identifiers', 'off', true)"
-        )
-        (current_user, platform), = snapshot.rows(SERVER_ROLES, role=PLATFORM_ROLE)
+        snapshot.cursor.execute(PLAIN_SETTINGS)
+        ((current_user, platform),) = snapshot.rows(SERVER_ROLES, role=PLATFORM_ROLE)
         _read_namespaces(snapshot, schemas, platform)
         read_extensions(snapshot)
         read_types(snapshot)
@@ -117,9 +138,17 @@ def _read(connection: psycopg.Connection[Any], schemas: SchemaFilter) -> Schema:
         read_default_privileges(snapshot)
         resolve = read_dependencies(snapshot)
     return Schema(
-        server_version_num=snapshot.version, current_user=current_user, facts=snapshot.facts, comments=snapshot.comments,
-        grants=snapshot.grants, labels=snapshot.labels, owners=snapshot.owners, column_order=snapshot.column_order,
-        unmodelled=tuple(sorted(snapshot.unmodelled)), with_ownership=schemas.ownership, resolve=resolve,
+        server_version_num=snapshot.version,
+        current_user=current_user,
+        facts=snapshot.facts,
+        comments=snapshot.comments,
+        grants=snapshot.grants,
+        labels=snapshot.labels,
+        owners=snapshot.owners,
+        column_order=snapshot.column_order,
+        unmodelled=tuple(sorted(snapshot.unmodelled)),
+        with_ownership=schemas.ownership,
+        resolve=resolve,
     )
 
 

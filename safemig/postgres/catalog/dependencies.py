@@ -33,14 +33,22 @@ FROM pg_depend WHERE deptype IN ('n', 'a', 'i') AND refobjid >= 16384 AND refcla
 def read_comments(snapshot: Snapshot) -> None:
     """Read comments and security labels of everything that was read."""
     for catalog, oid, number, text in snapshot.rows(COMMENTS):
-        item = snapshot.columns.get((oid, number)) if catalog == PG_CLASS and number else snapshot.objects.get((catalog, oid))
+        item = (
+            snapshot.columns.get((oid, number))
+            if catalog == PG_CLASS and number
+            else snapshot.objects.get((catalog, oid))
+        )
         if item is None or (item.kind == "extension" and catalog != PG_EXTENSION):
             continue  # of something that the extension brought
         if item.kind == "constraint" and catalog == PG_CLASS:
             item = Id("constraint index", item.schema, item.name, item.sub)
         snapshot.comments[item] = text
     for catalog, oid, number, provider, label in snapshot.rows(LABELS):
-        item = snapshot.columns.get((oid, number)) if catalog == PG_CLASS and number else snapshot.objects.get((catalog, oid))
+        item = (
+            snapshot.columns.get((oid, number))
+            if catalog == PG_CLASS and number
+            else snapshot.objects.get((catalog, oid))
+        )
         if item is not None and item.kind != "extension":
             snapshot.labels[item, provider] = label
 
@@ -50,7 +58,9 @@ def read_default_privileges(snapshot: Snapshot) -> None:
         found = grants.read_acl(tuple(acl or ()), role, object_type, snapshot.version)
         if schema:  # only adds to what is granted anyway
             found = frozenset(grant for grant in found if grant[0] != OWNER_LACKS)
-        snapshot.facts[Id("default privileges", schema, role, object_type)] = facts.DefaultPrivilegesFact(tuple(sorted(found)))
+        snapshot.facts[Id("default privileges", schema, role, object_type)] = facts.DefaultPrivilegesFact(
+            tuple(sorted(found))
+        )
 
 
 def read_dependencies(snapshot: Snapshot) -> Callable[[], Iterator[tuple[Id, Id, str]]]:
@@ -67,7 +77,9 @@ def read_dependencies(snapshot: Snapshot) -> Callable[[], Iterator[tuple[Id, Id,
             if one is None:
                 continue
             other = (
-                columns.get((on_oid, on_number)) if on_number and on_catalog == PG_CLASS else objects.get((on_catalog, on_oid))
+                columns.get((on_oid, on_number))
+                if on_number and on_catalog == PG_CLASS
+                else objects.get((on_catalog, on_oid))
             )
             if other is None:
                 continue

@@ -74,14 +74,25 @@ def read_operators(snapshot: Snapshot) -> None:
     for row in snapshot.rows(OPERATORS):
         (oid, schema, name, left, right, function, commutator, negator, restrict, join, merges, hashes, owner) = row
         parts = [f"FUNCTION = {function}"]
-        for word, value in (("LEFTARG", left), ("RIGHTARG", right), ("COMMUTATOR", commutator), ("NEGATOR", negator),
-                            ("RESTRICT", restrict), ("JOIN", join)):
+        for word, value in (
+            ("LEFTARG", left),
+            ("RIGHTARG", right),
+            ("COMMUTATOR", commutator),
+            ("NEGATOR", negator),
+            ("RESTRICT", restrict),
+            ("JOIN", join),
+        ):
             if value:
                 parts.append(f"{word} = {value}")
         parts += (["HASHES"] if hashes else []) + (["MERGES"] if merges else [])
         item = Id("operator", schema, name, f"{left or 'NONE'}, {right or 'NONE'}")
         inner = ",\n    ".join(parts)
-        snapshot.add(PG_OPERATOR, oid, item, facts.DefinedFact(f"CREATE OPERATOR {quote_identifier(schema)}.{name} (\n    {inner}\n)"))
+        snapshot.add(
+            PG_OPERATOR,
+            oid,
+            item,
+            facts.DefinedFact(f"CREATE OPERATOR {quote_identifier(schema)}.{name} (\n    {inner}\n)"),
+        )
         snapshot.owners[item] = owner
     _read_families(snapshot)
 
@@ -97,16 +108,24 @@ def _read_families(snapshot: Snapshot) -> None:
         snapshot.owners[item] = owner
         for catalog, member, _, _ in found:
             snapshot.objects[catalog, member] = item
-    for oid, schema, name, method, is_default, type_name, family_schema, family, storage, owner in snapshot.rows(CLASSES):
+    for oid, schema, name, method, is_default, type_name, family_schema, family, storage, owner in snapshot.rows(
+        CLASSES
+    ):
         item = Id("operator class", schema, name, f"USING {quote_identifier(method)}")
         found = members.get((PG_OPCLASS, oid), [])
         parts = [words for _, _, words, _ in found]
         if storage:
             parts.append(f"STORAGE {storage}")
         inner = ",\n    ".join(parts or [f"STORAGE {type_name}"])
-        snapshot.add(PG_OPCLASS, oid, item, facts.DefinedFact(
-            f"CREATE OPERATOR CLASS {quote_name(schema, name)}{' DEFAULT' if is_default else ''} FOR TYPE {type_name}"
-            f" USING {quote_identifier(method)} FAMILY {quote_name(family_schema, family)} AS\n    {inner}"))
+        snapshot.add(
+            PG_OPCLASS,
+            oid,
+            item,
+            facts.DefinedFact(
+                f"CREATE OPERATOR CLASS {quote_name(schema, name)}{' DEFAULT' if is_default else ''} FOR TYPE {type_name}"
+                f" USING {quote_identifier(method)} FAMILY {quote_name(family_schema, family)} AS\n    {inner}"
+            ),
+        )
         snapshot.owners[item] = owner
         for catalog, member, _, _ in found:
             snapshot.objects[catalog, member] = item

@@ -56,7 +56,7 @@ FROM pg_user_mappings
 """
 
 STATISTICS = f"""
-SELECT s.oid::int8, n.nspname, s.stxname, pg_get_statisticsobjdef(s.oid), coalesce(s.{{target}}, -1), pg_get_userbyid(s.stxowner)
+SELECT s.oid::int8, n.nspname, s.stxname, pg_get_statisticsobjdef(s.oid), coalesce(s.stxstattarget, -1), pg_get_userbyid(s.stxowner)
 FROM pg_statistic_ext s JOIN pg_namespace n ON n.oid = s.stxnamespace
 WHERE s.stxnamespace = ANY(%(namespaces)s::oid[]) AND {not_of_extension(PG_STATISTIC_EXT, "s.oid")}
 """
@@ -166,8 +166,7 @@ def read_others(snapshot: Snapshot) -> None:
     _read_text_search(snapshot)
     _read_languages(snapshot)
     read_operators(snapshot)
-    target = "stxstattarget"
-    for oid, schema, name, definition, number, owner in snapshot.rows(STATISTICS.format(target=target)):
+    for oid, schema, name, definition, number, owner in snapshot.rows(STATISTICS):
         item = Id("statistics", schema, name)
         snapshot.add(PG_STATISTIC_EXT, oid, item, facts.StatisticsFact(definition, number))
         snapshot.owners[item] = owner
@@ -178,14 +177,24 @@ def read_others(snapshot: Snapshot) -> None:
     for oid, schema, name, source, destination, function, is_default, owner in snapshot.rows(CONVERSIONS):
         item = Id("conversion", schema, name)
         word = "DEFAULT " if is_default else ""
-        snapshot.add(PG_CONVERSION, oid, item, facts.DefinedFact(
-            f"CREATE {word}CONVERSION {quote_name(schema, name)} FOR '{source}' TO '{destination}' FROM {function}"))
+        snapshot.add(
+            PG_CONVERSION,
+            oid,
+            item,
+            facts.DefinedFact(
+                f"CREATE {word}CONVERSION {quote_name(schema, name)} FOR '{source}' TO '{destination}' FROM {function}"
+            ),
+        )
         snapshot.owners[item] = owner
     for oid, source, destination, function, context, method in snapshot.rows(CASTS):
         how = {"f": f"WITH FUNCTION {function}", "i": "WITH INOUT", "b": "WITHOUT FUNCTION"}[method]
         when = {"e": "", "a": " AS ASSIGNMENT", "i": " AS IMPLICIT"}[context]
-        snapshot.add(PG_CAST, oid, Id("cast", "", "", f"({source} AS {destination})"),
-                     facts.DefinedFact(f"CREATE CAST ({source} AS {destination}) {how}{when}"))
+        snapshot.add(
+            PG_CAST,
+            oid,
+            Id("cast", "", "", f"({source} AS {destination})"),
+            facts.DefinedFact(f"CREATE CAST ({source} AS {destination}) {how}{when}"),
+        )
 
 
 def _collation_options(row: dict[str, Any]) -> facts.Options:
@@ -198,7 +207,10 @@ def _collation_options(row: dict[str, Any]) -> facts.Options:
     elif collate is not None and collate == ctype:
         found.append(("locale", quote_literal(collate).strip()))
     else:
-        found += [("lc_collate", quote_literal(collate or "").strip()), ("lc_ctype", quote_literal(ctype or "").strip())]
+        found += [
+            ("lc_collate", quote_literal(collate or "").strip()),
+            ("lc_ctype", quote_literal(ctype or "").strip()),
+        ]
     if not row.get("collisdeterministic", True):
         found.append(("deterministic", "false"))
     if row.get("collicurules"):
@@ -219,7 +231,9 @@ def _read_foreign(snapshot: Snapshot) -> None:
         item = Id("user mapping", "", server, user)
         snapshot.add(PG_USER_MAPPING, oid, item, facts.UserMappingFact(options(said)))
         if hidden:
-            snapshot.unmodelled.append(f"options of the user mapping of {user or 'PUBLIC'} on server {server}, which this role may not see")
+            snapshot.unmodelled.append(
+                f"options of the user mapping of {user or 'PUBLIC'} on server {server}, which this role may not see"
+            )
 
 
 def _read_replication(snapshot: Snapshot) -> None:
@@ -239,19 +253,27 @@ def _read_replication(snapshot: Snapshot) -> None:
     )
     for oid, publication, schema, table, columns, where in snapshot.rows(query):
         item = Id("publication table", "", publication, quote_name(schema, table))
-        snapshot.add(PG_PUBLICATION_REL, oid, item, facts.PublicationTableFact(schema, table, tuple(columns or ()), where))
+        snapshot.add(
+            PG_PUBLICATION_REL, oid, item, facts.PublicationTableFact(schema, table, tuple(columns or ()), where)
+        )
     if modern:
         for oid, publication, schema in snapshot.rows(PUBLICATION_SCHEMAS):
             item = Id("publication schema", "", publication, quote_identifier(schema))
             snapshot.add(PG_PUBLICATION_NAMESPACE, oid, item, facts.PublicationSchemaFact(schema))
             snapshot.extra_dependencies.append((item, Id("schema", "", schema), "a"))
     if not snapshot.rows(MAY_READ_SUBSCRIPTIONS)[0][0]:
-        snapshot.unmodelled += [f"subscription {name}, which this role may not see" for (name,) in snapshot.rows(SUBSCRIPTION_NAMES)]
+        snapshot.unmodelled += [
+            f"subscription {name}, which this role may not see" for (name,) in snapshot.rows(SUBSCRIPTION_NAMES)
+        ]
         return
     for oid, name, connection, publications, row, owner in snapshot.rows(SUBSCRIPTIONS):
         item = Id("subscription", "", name)
-        snapshot.add(PG_SUBSCRIPTION, oid, item, facts.SubscriptionFact(
-            connection, tuple(sorted(publications)), True, _subscription_options(row)))
+        snapshot.add(
+            PG_SUBSCRIPTION,
+            oid,
+            item,
+            facts.SubscriptionFact(connection, tuple(sorted(publications)), True, _subscription_options(row)),
+        )
         snapshot.owners[item] = owner
 
 
@@ -260,9 +282,9 @@ def _subscription_options(row: dict[str, Any]) -> facts.Options:
     said = [("slot_name", "NONE" if slot is None else quote_literal(slot).strip())]
     if row.get("subbinary"):
         said.append(("binary", "true"))
-    streaming = {True: "on", "t": "on", "p": "parallel", False: "off", "f": "off"}.get(row.get("substream", False), "off")
-    usual = "parallel" if "subservername" in row else "off"
-    del usual
+    streaming = {True: "on", "t": "on", "p": "parallel", False: "off", "f": "off"}.get(
+        row.get("substream", False), "off"
+    )
     said.append(("streaming", streaming))
     if row.get("subsynccommit") != "off":
         said.append(("synchronous_commit", quote_literal(row["subsynccommit"]).strip()))
@@ -286,15 +308,28 @@ def _read_text_search(snapshot: Snapshot) -> None:
         parts = [f"START = {start}", f"GETTOKEN = {token}", f"END = {end}", f"LEXTYPES = {lextypes}"]
         if headline:
             parts.append(f"HEADLINE = {headline}")
-        snapshot.add(PG_TS_PARSER, oid, Id("text search parser", schema, name), facts.DefinedFact(
-            f"CREATE TEXT SEARCH PARSER {quote_name(schema, name)} (\n    {_lines(parts)}\n)"))
+        snapshot.add(
+            PG_TS_PARSER,
+            oid,
+            Id("text search parser", schema, name),
+            facts.DefinedFact(f"CREATE TEXT SEARCH PARSER {quote_name(schema, name)} (\n    {_lines(parts)}\n)"),
+        )
     for oid, schema, name, init, lexize in snapshot.rows(TEXT_SEARCH_TEMPLATES):
         parts = ([f"INIT = {init}"] if init else []) + [f"LEXIZE = {lexize}"]
-        snapshot.add(PG_TS_TEMPLATE, oid, Id("text search template", schema, name), facts.DefinedFact(
-            f"CREATE TEXT SEARCH TEMPLATE {quote_name(schema, name)} (\n    {_lines(parts)}\n)"))
+        snapshot.add(
+            PG_TS_TEMPLATE,
+            oid,
+            Id("text search template", schema, name),
+            facts.DefinedFact(f"CREATE TEXT SEARCH TEMPLATE {quote_name(schema, name)} (\n    {_lines(parts)}\n)"),
+        )
     for oid, schema, name, template_schema, template, said, owner in snapshot.rows(TEXT_SEARCH_DICTIONARIES):
         item = Id("text search dictionary", schema, name)
-        snapshot.add(PG_TS_DICT, oid, item, facts.TextSearchFact(quote_name(template_schema, template), (("", said),) if said else ()))
+        snapshot.add(
+            PG_TS_DICT,
+            oid,
+            item,
+            facts.TextSearchFact(quote_name(template_schema, template), (("", said),) if said else ()),
+        )
         snapshot.owners[item] = owner
     for oid, schema, name, parser_schema, parser, owner, mappings in snapshot.rows(TEXT_SEARCH_CONFIGURATIONS):
         item = Id("text search configuration", schema, name)
@@ -314,12 +349,24 @@ def _read_languages(snapshot: Snapshot) -> None:
         snapshot.privileges(item, acl, owner, "l")
     for oid, name, kind, handler in snapshot.rows(ACCESS_METHODS):
         word = "TABLE" if kind == "t" else "INDEX"
-        snapshot.add(PG_AM, oid, Id("access method", "", name),
-                     facts.DefinedFact(f"CREATE ACCESS METHOD {quote_identifier(name)} TYPE {word} HANDLER {handler}"))
+        snapshot.add(
+            PG_AM,
+            oid,
+            Id("access method", "", name),
+            facts.DefinedFact(f"CREATE ACCESS METHOD {quote_identifier(name)} TYPE {word} HANDLER {handler}"),
+        )
     for oid, type_name, language, from_sql, to_sql in snapshot.rows(TRANSFORMS):
-        parts = ([f"FROM SQL WITH FUNCTION {from_sql}"] if from_sql else []) + ([f"TO SQL WITH FUNCTION {to_sql}"] if to_sql else [])
-        snapshot.add(PG_TRANSFORM, oid, Id("transform", "", "", f"FOR {type_name} LANGUAGE {quote_identifier(language)}"), facts.DefinedFact(
-            f"CREATE TRANSFORM FOR {type_name} LANGUAGE {quote_identifier(language)} ({', '.join(parts)})"))
+        parts = ([f"FROM SQL WITH FUNCTION {from_sql}"] if from_sql else []) + (
+            [f"TO SQL WITH FUNCTION {to_sql}"] if to_sql else []
+        )
+        snapshot.add(
+            PG_TRANSFORM,
+            oid,
+            Id("transform", "", "", f"FOR {type_name} LANGUAGE {quote_identifier(language)}"),
+            facts.DefinedFact(
+                f"CREATE TRANSFORM FOR {type_name} LANGUAGE {quote_identifier(language)} ({', '.join(parts)})"
+            ),
+        )
 
 
 def _lines(parts: list[str]) -> str:

@@ -122,9 +122,31 @@ def read_relations(snapshot: Snapshot) -> None:
     relations: dict[int, Id] = {}
     bounds: dict[int, str] = {}
     for row in snapshot.rows(RELATIONS):
-        (oid, schema, name, relkind, persistence, reloptions, toast_options, method, tablespace, replica_identity,
-         row_security, forced, of_type, partition_key, bound, viewdef, _, owner, acl, row_type, array_type,
-         server, foreign_options) = row
+        (
+            oid,
+            schema,
+            name,
+            relkind,
+            persistence,
+            reloptions,
+            toast_options,
+            method,
+            tablespace,
+            replica_identity,
+            row_security,
+            forced,
+            of_type,
+            partition_key,
+            bound,
+            viewdef,
+            _,
+            owner,
+            acl,
+            row_type,
+            array_type,
+            server,
+            foreign_options,
+        ) = row
         kind = {"v": "view", "m": "materialized view"}.get(relkind, "table")
         item = Id(kind, schema, name)
         relations[oid] = item
@@ -138,8 +160,17 @@ def read_relations(snapshot: Snapshot) -> None:
             continue
         found = options(reloptions) + tuple((f"toast.{key}", value) for key, value in options(toast_options))
         snapshot.facts[item] = facts.TableFact(
-            relkind, persistence, found, "" if method == "heap" else method, tablespace, row_security, forced, of_type,
-            partition_key, server, options(foreign_options),
+            relkind,
+            persistence,
+            found,
+            "" if method == "heap" else method,
+            tablespace,
+            row_security,
+            forced,
+            of_type,
+            partition_key,
+            server,
+            options(foreign_options),
         )
         if bound is not None:
             bounds[oid] = bound
@@ -155,7 +186,10 @@ def read_relations(snapshot: Snapshot) -> None:
         inner, outer = relations[child], relations[parent]
         fact: Any
         if child in bounds:
-            item, fact = Id("partition", inner.schema, inner.name), facts.PartitionFact(outer.schema, outer.name, bounds[child])
+            item, fact = (
+                Id("partition", inner.schema, inner.name),
+                facts.PartitionFact(outer.schema, outer.name, bounds[child]),
+            )
         else:
             item = Id("inheritance", inner.schema, inner.name, f"{outer.schema}.{outer.name}")
             fact = facts.InheritanceFact(outer.schema, outer.name, number)
@@ -180,7 +214,24 @@ def _read_sequences(snapshot: Snapshot) -> dict[tuple[int, int], tuple[str, str,
     """Read sequences; return those of identity columns by (table, column number)."""
     identities = {}
     for row in snapshot.rows(SEQUENCES):
-        oid, schema, name, persistence, type_name, start, step, low, high, cache, cycle, owner, acl, table, number, how = row
+        (
+            oid,
+            schema,
+            name,
+            persistence,
+            type_name,
+            start,
+            step,
+            low,
+            high,
+            cache,
+            cycle,
+            owner,
+            acl,
+            table,
+            number,
+            how,
+        ) = row
         found = facts.SequenceOptions(type_name, start, step, low, high, cache, cycle)
         if how == "i":
             identities[table, number] = (schema, name, found, persistence)
@@ -205,8 +256,26 @@ def _read_columns(
     outputs: dict[int, list[tuple[str, str, str]]] = {}
     compression = "a.attcompression::text" if snapshot.version >= 140000 else "''"
     for row in snapshot.rows(COLUMNS.format(compression=compression)):
-        (table, number, name, type_name, collation, not_null, identity, generated, storage, how_compressed, statistics,
-         attoptions, foreign_options, is_local, inherited, acl, default_oid, expression) = row
+        (
+            table,
+            number,
+            name,
+            type_name,
+            collation,
+            not_null,
+            identity,
+            generated,
+            storage,
+            how_compressed,
+            statistics,
+            attoptions,
+            foreign_options,
+            is_local,
+            inherited,
+            acl,
+            default_oid,
+            expression,
+        ) = row
         relation = relations.get(table)
         if relation is None:
             continue
@@ -215,13 +284,41 @@ def _read_columns(
         sequence = identities.get((table, number))
         if relation.kind == "table":
             snapshot.facts[item] = facts.ColumnFact(
-                type_name, collation, not_null, identity, sequence, generated, storage, how_compressed, statistics,
-                options(attoptions), options(foreign_options), is_local, inherited, "", False, False,
+                type_name,
+                collation,
+                not_null,
+                identity,
+                sequence,
+                generated,
+                storage,
+                how_compressed,
+                statistics,
+                options(attoptions),
+                options(foreign_options),
+                is_local,
+                inherited,
+                "",
+                False,
+                False,
             )
         else:
             snapshot.facts[item] = facts.ColumnFact(
-                type_name, collation, False, "", None, "", "", "", statistics if relation.kind != "view" else -1,
-                options(attoptions), (), True, False, "", False, False,
+                type_name,
+                collation,
+                False,
+                "",
+                None,
+                "",
+                "",
+                "",
+                statistics if relation.kind != "view" else -1,
+                options(attoptions),
+                (),
+                True,
+                False,
+                "",
+                False,
+                False,
             )
         outputs.setdefault(table, []).append((name, type_name, collation))
         if sequence is not None:
@@ -249,8 +346,24 @@ def _read_columns(
 
 def _read_constraints(snapshot: Snapshot, relations: dict[int, Id]) -> None:
     for row in snapshot.rows(CONSTRAINTS):
-        (oid, name, kind, table, definition, is_local, inherited, parent, index_options, tablespace, clustered, identity,
-         index, columns, no_inherit, not_valid) = row
+        (
+            oid,
+            name,
+            kind,
+            table,
+            definition,
+            is_local,
+            inherited,
+            parent,
+            index_options,
+            tablespace,
+            clustered,
+            identity,
+            index,
+            columns,
+            no_inherit,
+            not_valid,
+        ) = row
         relation = relations.get(table)
         if relation is None:
             continue
@@ -262,9 +375,14 @@ def _read_constraints(snapshot: Snapshot, relations: dict[int, Id]) -> None:
         if kind == "f" and parent:
             snapshot.objects[PG_CONSTRAINT, oid] = item
             continue  # comes and goes with the partitioned table's own foreign key
-        snapshot.add(PG_CONSTRAINT, oid, item, facts.ConstraintFact(
-            kind, definition, is_local, inherited, parent, options(index_options), tablespace, tuple(columns or ())
-        ))
+        snapshot.add(
+            PG_CONSTRAINT,
+            oid,
+            item,
+            facts.ConstraintFact(
+                kind, definition, is_local, inherited, parent, options(index_options), tablespace, tuple(columns or ())
+            ),
+        )
         if kind in "pux":
             snapshot.objects[PG_CLASS, index] = item
             _note_index_uses(snapshot, relation, item, name, clustered, identity)
@@ -294,14 +412,38 @@ def _note_index_uses(snapshot: Snapshot, table: Id, item: Id, name: str, cluster
 
 def _read_indexes(snapshot: Snapshot, relations: dict[int, Id]) -> None:
     for row in snapshot.rows(INDEXES):
-        oid, schema, name, table, definition, is_valid, clustered, identity, parent_schema, parent, tablespace, targets = row
+        (
+            oid,
+            schema,
+            name,
+            table,
+            definition,
+            is_valid,
+            clustered,
+            identity,
+            parent_schema,
+            parent,
+            tablespace,
+            targets,
+        ) = row
         relation = relations.get(table)
         if relation is None:
             continue
         item = Id("index", schema, name)
-        snapshot.add(PG_CLASS, oid, item, facts.IndexFact(
-            relation.name, relation.schema, definition.replace(" ON ONLY ", " ON ", 1), is_valid, parent_schema, parent,
-            tuple((number, target) for number, target in targets or ()), tablespace,
-        ))
+        snapshot.add(
+            PG_CLASS,
+            oid,
+            item,
+            facts.IndexFact(
+                relation.name,
+                relation.schema,
+                definition.replace(" ON ONLY ", " ON ", 1),
+                is_valid,
+                parent_schema,
+                parent,
+                tuple((number, target) for number, target in targets or ()),
+                tablespace,
+            ),
+        )
         snapshot.extra_dependencies.append((item, relation, "a"))
         _note_index_uses(snapshot, relation, item, name, clustered, identity)

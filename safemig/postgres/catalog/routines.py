@@ -98,15 +98,42 @@ def read_routines(snapshot: Snapshot) -> None:
     """Read what holds code: routines, triggers, rules, policies, event triggers."""
     aggregates = {row[0]: row[1:] for row in snapshot.rows(AGGREGATES)}
     for row in snapshot.rows(ROUTINES):
-        (oid, schema, name, types, kind, definition, result, language, names, modes, defaults, identity_arguments,
-         extensions, owner, acl) = row
+        (
+            oid,
+            schema,
+            name,
+            types,
+            kind,
+            definition,
+            result,
+            language,
+            names,
+            modes,
+            defaults,
+            identity_arguments,
+            extensions,
+            owner,
+            acl,
+        ) = row
         item = Id("routine", schema, name, types)
         if kind == "a":
             definition = _aggregate(schema, name, aggregates[oid])
-        snapshot.add(PG_PROC, oid, item, facts.RoutineFact(
-            kind, definition.rstrip(), result, language, tuple(names or ()), "".join(modes or ()), defaults, identity_arguments,
-            tuple(extensions or ()),
-        ))
+        snapshot.add(
+            PG_PROC,
+            oid,
+            item,
+            facts.RoutineFact(
+                kind,
+                definition.rstrip(),
+                result,
+                language,
+                tuple(names or ()),
+                "".join(modes or ()),
+                defaults,
+                identity_arguments,
+                tuple(extensions or ()),
+            ),
+        )
         snapshot.privileges(item, acl, owner, "f")
     for oid, name, schema, table, definition, enabled, is_constraint, constraint in snapshot.rows(TRIGGERS):
         item = Id("trigger", schema, table, name)
@@ -117,7 +144,8 @@ def read_routines(snapshot: Snapshot) -> None:
         item = Id("trigger state", schema, table, name)
         snapshot.facts[item] = facts.TriggerStateFact(enabled, usual)
         snapshot.extra_dependencies += [
-            (item, Id("table", schema, table), "a"), (item, Id("partition", schema, table), "n"),
+            (item, Id("table", schema, table), "a"),
+            (item, Id("partition", schema, table), "n"),
             (item, Id("trigger", parent_schema, parent, name), "a"),
         ]
     for oid, name, schema, table, relation, definition, enabled in snapshot.rows(RULES):
@@ -129,8 +157,12 @@ def read_routines(snapshot: Snapshot) -> None:
         item = Id("rule", schema, table, name)
         snapshot.add(PG_REWRITE, oid, item, facts.RuleFact(definition.rstrip().removesuffix(";"), enabled))
     for oid, name, schema, table, command, permissive, roles, using, check in snapshot.rows(POLICIES):
-        snapshot.add(PG_POLICY, oid, Id("policy", schema, table, name),
-                     facts.PolicyFact(command, permissive, tuple(roles), using, check))
+        snapshot.add(
+            PG_POLICY,
+            oid,
+            Id("policy", schema, table, name),
+            facts.PolicyFact(command, permissive, tuple(roles), using, check),
+        )
     for oid, name, event, tags, function, enabled, owner in snapshot.rows(EVENT_TRIGGERS):
         item = Id("event trigger", "", name)
         snapshot.add(PG_EVENT_TRIGGER, oid, item, facts.EventTriggerFact(event, tuple(tags or ()), function, enabled))
@@ -139,9 +171,30 @@ def read_routines(snapshot: Snapshot) -> None:
 
 def _aggregate(schema: str, name: str, row: tuple[Any, ...]) -> str:
     """Return the CREATE statement of an aggregate, which the server does not write itself."""
-    (kind, transition, state, space, final, final_extra, final_modify, combine, serial, deserial, initial,
-     moving, inverse, moving_state, moving_space, moving_final, moving_extra, moving_modify, moving_initial,
-     sort_operator, parallel, arguments) = row
+    (
+        kind,
+        transition,
+        state,
+        space,
+        final,
+        final_extra,
+        final_modify,
+        combine,
+        serial,
+        deserial,
+        initial,
+        moving,
+        inverse,
+        moving_state,
+        moving_space,
+        moving_final,
+        moving_extra,
+        moving_modify,
+        moving_initial,
+        sort_operator,
+        parallel,
+        arguments,
+    ) = row
     usual = "w" if kind == "o" or kind == "h" else "r"
     parts: list[str] = [f"SFUNC = {transition}", f"STYPE = {state}"]
     if space:

@@ -44,7 +44,8 @@ SELECT t.oid::int8, n.nspname, t.typname, t.typtype::text, t.typarray::int8, pg_
        (SELECT array_agg(e.enumlabel ORDER BY e.enumsortorder) FROM pg_enum e WHERE e.enumtypid = t.oid),
        CASE WHEN t.typtype = 'd' THEN format_type(t.typbasetype, t.typtypmod) END,
        {_COLLATION.format(given="t.typcollation", usual="coalesce(b.typcollation, 0)")},
-       CASE WHEN t.typtype = 'd' THEN coalesce(pg_get_expr(t.typdefaultbin, 0), t.typdefault) ELSE t.typdefault END, t.typnotnull, t.typrelid::int8, t.typisdefined
+       CASE WHEN t.typtype = 'd' THEN coalesce(pg_get_expr(t.typdefaultbin, 0), t.typdefault) ELSE t.typdefault END,
+       t.typnotnull, t.typrelid::int8, t.typisdefined
 FROM pg_type t
 JOIN pg_namespace n ON n.oid = t.typnamespace
 LEFT JOIN pg_type b ON b.oid = t.typbasetype
@@ -162,19 +163,46 @@ def _read_ranges(snapshot: Snapshot) -> tuple[dict[int, facts.Options], dict[int
     query = RANGES.format(
         collation=_COLLATION.format(given="r.rngcollation", usual="s.typcollation"),
         multirange_oid="r.rngmultitypid::int8" if snapshot.version >= 140000 else "0",
-        multirange="(SELECT m.typname FROM pg_type m WHERE m.oid = r.rngmultitypid)" if snapshot.version >= 140000 else "NULL",
+        multirange="(SELECT m.typname FROM pg_type m WHERE m.oid = r.rngmultitypid)"
+        if snapshot.version >= 140000
+        else "NULL",
     )
     names = ("subtype", "subtype_opclass", "collation", "canonical", "subtype_diff", "multirange_type_name")
     rows = snapshot.rows(query)
-    found = {row[0]: tuple((name, value) for name, value in zip(names, row[1:-1], strict=True) if value) for row in rows}
+    found = {
+        row[0]: tuple((name, value) for name, value in zip(names, row[1:-1], strict=True) if value) for row in rows
+    }
     return found, {row[0]: row[-1] for row in rows if row[-1]}
 
 
 def _base_options(row: tuple[object, ...]) -> facts.Options:
-    (input_, output, receive, send, modin, modout, analyze, length, by_value, align, storage, category, preferred,
-     default, element, delimiter, collatable) = row
+    (
+        input_,
+        output,
+        receive,
+        send,
+        modin,
+        modout,
+        analyze,
+        length,
+        by_value,
+        align,
+        storage,
+        category,
+        preferred,
+        default,
+        element,
+        delimiter,
+        collatable,
+    ) = row
     found: list[tuple[str, str]] = [("INPUT", str(input_)), ("OUTPUT", str(output))]
-    for name, value in (("RECEIVE", receive), ("SEND", send), ("TYPMOD_IN", modin), ("TYPMOD_OUT", modout), ("ANALYZE", analyze)):
+    for name, value in (
+        ("RECEIVE", receive),
+        ("SEND", send),
+        ("TYPMOD_IN", modin),
+        ("TYPMOD_OUT", modout),
+        ("ANALYZE", analyze),
+    ):
         if value:
             found.append((name, str(value)))
     found.append(("INTERNALLENGTH", "VARIABLE" if length == -1 else str(length)))

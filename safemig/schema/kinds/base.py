@@ -105,7 +105,10 @@ class InsideRelation(Kind):
 
     def dropped_with(self, item: Id, fact: Any, plan: Plan) -> Id | None:
         container = self.container(item, plan.base.facts)
-        return container if container is not None and container in plan.dropped else None
+        if container is None or container not in plan.dropped:
+            return None
+        # Two tables whose policies or rules look at each other: these must go before either can.
+        return None if self.name in ("policy", "rule") and plan.references_dropped(item, container) else container
 
     def target(self, item: Id, fact: Any) -> str:
         return f"{self.keyword} {quote_identifier(item.sub)} ON {quote_name(item.schema, item.name)}"

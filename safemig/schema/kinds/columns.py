@@ -323,6 +323,8 @@ class Default(InsideRelation):
 
     def created_with(self, item: Id, fact: DefaultFact, plan: Plan) -> Id | None:
         column = Id("column", *item[1:])
+        if self.container(item, plan.target.facts) != Id("table", item.schema, item.name):
+            return None  # CREATE VIEW has no word for it
         if column in plan.created:
             return None if plan.stands_apart(item) or plan.differs_from_parent(item) else column
         return column if plan.is_generated(column, plan.target) and not plan.steps_aside(item) else None

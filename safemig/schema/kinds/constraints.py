@@ -167,7 +167,8 @@ class Constraint(InsideRelation):
         if not old.parent and new.parent and new.type in _INDEXED and not plan.attached_anew(item):
             parent = plan.parent_constraint(item)
             if parent is not None and parent not in plan.created:
-                steps.append(Step(f"ALTER INDEX {quote_name(parent.schema, parent.sub)} ATTACH PARTITION {quote_name(item.schema, item.sub)}"))
+                steps.append(Step(f"ALTER INDEX {quote_name(parent.schema, parent.sub)}"
+                                  f" ATTACH PARTITION {quote_name(item.schema, item.sub)}"))
         return steps
 
     def detail(self, old: ConstraintFact, new: ConstraintFact) -> str:
@@ -222,7 +223,7 @@ class Index(Kind):
         table = plan.target.relation(fact.table_schema, fact.table)
         fresh = table is None or table in plan.created
         reverse = f"DROP INDEX {quote_name(item.schema, item.name)}"
-        if not fact.is_valid and not fresh:
+        if not fact.is_valid:
             definition = definition.replace(" ON ", " ON ONLY ", 1)  # its partitions' indexes are attached one by one
         plain = f"{head}IF NOT EXISTS {definition}"
         if fresh:
@@ -235,6 +236,11 @@ class Index(Kind):
             steps = [Step(plain, f"writes to {fact.table} wait while the index is built", rule="create-index",
                           lock=LockMode.SHARE, online=online, reverse=reverse)]
         steps += [self._target_step(item, number, target) for number, target in fact.statistics]
+        if not fact.is_valid:
+            steps += [
+                Step(f"ALTER INDEX {quote_name(item.schema, item.name)} ATTACH PARTITION {quote_name(child.schema, child.name)}")
+                for child in plan.attached_indexes(item)
+            ]
         if fact.parent and table not in plan.created and not plan.attached_anew(Id("table", fact.table_schema, fact.table)):
             parent = Id("index", fact.parent_schema, fact.parent)
             if parent in plan.base.facts and parent not in plan.created:

@@ -51,7 +51,8 @@ class Extension(Kind):
                      reverse=f"DROP EXTENSION {name}")]
 
     def drop(self, item: Id, fact: ExtensionFact, plan: Plan) -> list[Step]:
-        return [Step(f"DROP EXTENSION IF EXISTS {quote_identifier(item.name)}", "what the extension brought, and any data that it keeps, is lost",
+        return [Step(f"DROP EXTENSION IF EXISTS {quote_identifier(item.name)}",
+                     "what the extension brought, and any data that it keeps, is lost",
                      destructive=True, rule="drop-extension")]
 
     def alter(self, item: Id, old: ExtensionFact, new: ExtensionFact, plan: Plan) -> list[Step] | None:

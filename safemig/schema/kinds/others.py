@@ -189,7 +189,8 @@ class Subscription(Kind):
             steps.append(Step(f"ALTER SUBSCRIPTION {name} SET PUBLICATION {names} WITH (refresh = false)"))
         usual = {"binary": "false", "streaming": "off", "synchronous_commit": "'off'", "disable_on_error": "false", "origin": "any",
                  "password_required": "true", "run_as_owner": "false", "failover": "false"}
-        said = [f"{key} = {after.get(key, usual.get(key, 'NONE'))}" for key in sorted({*before, *after}) if before.get(key) != after.get(key)]
+        differ = [key for key in sorted({*before, *after}) if before.get(key) != after.get(key)]
+        said = [f"{key} = {after.get(key, usual.get(key, 'NONE'))}" for key in differ]
         if said:
             steps.append(Step(f"ALTER SUBSCRIPTION {name} SET ({', '.join(said)})"))
         return steps

@@ -106,7 +106,9 @@ class Table(Kind):
             plan.target.facts[d].expression if (d := Id("default", *parent[1:])) in plan.target.facts else None
             for parent in parents
         }
-        if not fact.generated and inherited != {expression} and plan.created_by(default) == plan.created_by(column):
+        if not fact.generated and inherited != {expression} and (
+            expression is None or plan.created_by(default) == plan.created_by(column)
+        ):
             steps.append(Step(f"ALTER TABLE {table} ALTER COLUMN {name} " +
                               (f"SET DEFAULT {expression}" if expression is not None else "DROP DEFAULT"), lock=_EXCLUSIVE))
         if fact.not_null and not any(plan.target.facts[parent].not_null for parent in parents):
@@ -171,7 +173,7 @@ class Table(Kind):
                 steps.append(Step(f"{name} OF {new.of_type}", lock=_EXCLUSIVE))
         if old.persistence != new.persistence:
             word = "UNLOGGED" if new.persistence == "u" else "LOGGED"
-            why = "the table is written anew; after a crash an unlogged table is empty" if word == "UNLOGGED" else "the table is written anew"
+            why = "the table is written anew" + ("; after a crash an unlogged table is empty" if word == "UNLOGGED" else "")
             steps.append(Step(f"{name} SET {word}", why, rule="set-logged-unlogged", lock=_EXCLUSIVE, rewrites=True))
         if old.access_method != new.access_method:
             method = quote_identifier(new.access_method or "heap")

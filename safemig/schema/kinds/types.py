@@ -182,7 +182,8 @@ class Composite(Type):
         steps = []
         for name in before:
             if name not in after:
-                steps.append(Step(f"{prefix} DROP ATTRIBUTE {quote_identifier(name)}{cascade}", f"the values of {name} are lost wherever the type is stored",
+                steps.append(Step(f"{prefix} DROP ATTRIBUTE {quote_identifier(name)}{cascade}",
+                                  f"the values of {name} are lost wherever the type is stored",
                                   destructive=True, rule="drop-attribute"))
         for name in kept:
             if before[name] != after[name]:

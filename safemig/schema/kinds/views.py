@@ -38,8 +38,7 @@ class View(Kind):
         return f"CREATE OR REPLACE VIEW {quote_name(item.schema, item.name)}{said} AS\n{definition}"
 
     def create(self, item: Id, fact: ViewFact, plan: Plan) -> list[Step]:
-        steps = [Step(self._create(item, fact.definition, fact.options), reverse=f"DROP VIEW {quote_name(item.schema, item.name)}")]
-        return steps
+        return [Step(self._create(item, fact.definition, fact.options), reverse=f"DROP VIEW {quote_name(item.schema, item.name)}")]
 
     def drop(self, item: Id, fact: ViewFact, plan: Plan) -> list[Step]:
         again = item in plan.replaced
@@ -52,8 +51,7 @@ class View(Kind):
         if old.definition != new.definition or old.columns != new.columns:
             if new.columns[: len(old.columns)] != old.columns:
                 return None
-            kept = tuple(pair for pair in new.options)
-            return [Step(self._create(item, new.definition, kept), lock=_EXCLUSIVE,
+            return [Step(self._create(item, new.definition, new.options), lock=_EXCLUSIVE,
                          reverse=self._create(item, old.definition, old.options) if old.columns == new.columns else None)]
         steps += option_steps(f"ALTER VIEW {quote_name(item.schema, item.name)}", old.options, new.options, _EXCLUSIVE)
         return steps

@@ -5,8 +5,8 @@ from __future__ import annotations
 from ..proof import Pair
 from .application import APPLICATION
 from .code import CODE
-from .rarer import RARER
 from .newer import NEWER
+from .rarer import RARER
 from .tables import TABLES
 from .tangled import TANGLED
 

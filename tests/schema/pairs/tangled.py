@@ -76,4 +76,7 @@ TANGLED = (
          "CREATE SCHEMA n; CREATE TABLE n.t (id bigint PRIMARY KEY, z jsonb); CREATE VIEW v AS SELECT id, z FROM n.t; CREATE FUNCTION tf(int) RETURNS int LANGUAGE sql AS 'SELECT 1'; CREATE TABLE e (m text, n_id bigint REFERENCES n.t)"),
     Pair("the built-in comment on a schema", "COMMENT ON SCHEMA public IS NULL", "COMMENT ON SCHEMA public IS 'ours'; REVOKE USAGE ON SCHEMA public FROM PUBLIC; GRANT CREATE ON SCHEMA public TO PUBLIC"),
     Pair("a table named like a keyword with a serial", "", 'CREATE TABLE "order" (id serial PRIMARY KEY, "user" text DEFAULT \'x\'); CREATE VIEW "view" AS SELECT "user" FROM "order"; CREATE FUNCTION "select"("from" int) RETURNS int LANGUAGE sql AS \'SELECT "from"\''),
+    Pair("view with a column default is new", "", "CREATE VIEW v AS SELECT id, a FROM t; ALTER VIEW v ALTER COLUMN a SET DEFAULT 'x'", _T),
+    Pair("policies over each other's tables go with them", "CREATE TABLE x (a int); CREATE TABLE y (b int); CREATE POLICY p ON x USING (EXISTS (SELECT FROM y)); CREATE POLICY q ON y USING (EXISTS (SELECT FROM x))", ""),
+    Pair("index on only the parent of new partitions", "", _PARENT + _P1 + "CREATE TABLE p2 PARTITION OF p FOR VALUES FROM ('2025-01-01') TO ('2026-01-01'); CREATE INDEX pv ON ONLY p (v); CREATE INDEX p1v ON p1 (v); ALTER INDEX pv ATTACH PARTITION p1v;"),
 )
