@@ -108,7 +108,7 @@ def test_the_demo_runs_from_the_wheel_in_a_clean_environment(installed: Installe
     told = installed.demo.stdout
     assert "none lost, none changed" in told
     assert "equal, but for users.fax_number" in told
-    for verdict in ("GENERATED", "SAFE-TO-DEPLOY", "DEPLOYED", "REPORTED"):
+    for verdict in ("GENERATED", "SAFE TO DEPLOY", "READY", "BACKED UP", "REHEARSED", "APPROVED", "DEPLOYED", "VALID"):
         assert verdict in told
     # Every line of what it does says when, in seconds since the start.
     seconds = [float(found) for found in re.findall(r"^ *(\d+\.\d) s  ", told, re.MULTILINE)]

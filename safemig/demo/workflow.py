@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Mapping
 from importlib.resources import files
@@ -16,6 +17,7 @@ from safemig.records import Progress, RecordRun, run_runbook
 Echo = Callable[[str], None]
 DESCRIPTION = "add user preferences table"
 PLAY_NOTEBOOK = "play.ipynb"
+LONGEST_LINE = 120
 
 
 class Story:
@@ -75,14 +77,20 @@ def _run(story: Story, project: Project, verb: str, parameters: Mapping[str, Any
     story.say(f"{verb}{given}")
 
     def listen(progress: Progress) -> None:
-        if progress.description:
-            story.say(f"  · {progress.description}")
+        if progress.result:
+            story.say(f"  {_first_line(progress.result.text)}")
 
     run = run_runbook(verb, project.settings, parameters, listen=listen)
-    story.say(f"  {run.verdict}")
+    story.say(f"  recorded as {run.verdict}")
     for line in run.error.lines if run.error else ():
         story.add(f"  {line}")
     return run
+
+
+def _first_line(text: str) -> str:
+    # Which database it is was said before; here what came of it counts.
+    line = re.sub(r" \(shop_\w+ on [^)]*\)", "", text.partition("\n")[0])
+    return line if len(line) <= LONGEST_LINE else line[: LONGEST_LINE - 1] + "…"
 
 
 def _prove(story: Story, shop: Shop, before: Mapping[str, Content]) -> bool:
