@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import ctypes
 import os
 import signal
 import sys
@@ -31,6 +32,7 @@ class AnsweringClient(AsyncKernelClient):
     ask: Ask | None = None
     kernel: OwnKernel | None = None
     _answering: asyncio.Task[None] | None = None
+    _asking: threading.Thread | None = None
 
     @property
     def allow_stdin(self) -> bool:
@@ -58,30 +60,45 @@ class AnsweringClient(AsyncKernelClient):
     async def _answer(self, ask: Ask) -> None:
         while True:
             message = await self.stdin_channel.get_msg()
-            self.input(await _asked(ask, message["content"]["prompt"]))
+            loop = asyncio.get_running_loop()
+            answer: asyncio.Future[str] = loop.create_future()
+            self._asking = _ask_in_thread(ask, message["content"]["prompt"], loop, answer)
+            self.input(await answer)
 
     def _stop_answering(self) -> None:
         if self._answering is not None and not self._answering.get_loop().is_closed():
             self._answering.cancel()
-        self._answering = None
+        if self._asking is not None:
+            end_question(self._asking)
+        self._answering = self._asking = None
 
 
-async def _asked(ask: Ask, prompt: str) -> str:
+def _ask_in_thread(
+    ask: Ask, prompt: str, loop: asyncio.AbstractEventLoop, answer: asyncio.Future[str]
+) -> threading.Thread:
     """Ask in a thread that does not keep the process alive: an interrupted question must not wait for an answer."""
-    loop = asyncio.get_running_loop()
-    answer: asyncio.Future[str] = loop.create_future()
-    # In a notebook, `input()` finds the cell that asks through a context variable.
-    context = contextvars.copy_context()
 
     def work() -> None:
         try:
-            text = context.run(ask, prompt)
-        except BaseException:  # noqa: BLE001  Ctrl-D, or an interrupted cell: no answer, which approves nothing
+            text = ask(prompt)
+        except BaseException:  # noqa: BLE001  Ctrl-D, or an interrupted question: no answer, which approves nothing
             text = ""
-        loop.call_soon_threadsafe(lambda: None if answer.done() else answer.set_result(text))
+        if not loop.is_closed():
+            loop.call_soon_threadsafe(lambda: None if answer.done() else answer.set_result(text))
 
-    threading.Thread(target=work, daemon=True, name="safemig-gate").start()
-    return await answer
+    thread = threading.Thread(target=work, daemon=True, name="safemig-gate")
+    thread.start()
+    return thread
+
+
+def end_question(thread: threading.Thread) -> None:
+    """End a question that nobody will answer any more, as an interrupt would.
+
+    A notebook's `input()` waits in a loop of Python, where the exception reaches it; left alone, it would take the
+    answer to the next question. A terminal's waits in the kernel until its process ends, which harms nobody.
+    """
+    if thread.is_alive() and thread.ident is not None:
+        ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread.ident), ctypes.py_object(KeyboardInterrupt))
 
 
 class OwnKernel:

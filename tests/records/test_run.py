@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -9,6 +10,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -19,6 +21,7 @@ from conftest import DEPLOYMENT, RunMode, outputs_of, write_runbook
 
 from safemig.errors import SettingsError
 from safemig.records import Progress, read_archive, run_runbook
+from safemig.records.kernel import end_question
 from safemig.records.outcome import read_outcome
 from safemig.records.parameters import check_parameters, parameters_of
 from safemig.settings import load_settings
@@ -181,6 +184,20 @@ def test_a_person_is_asked_at_the_gate_and_nobody_else_is(run: RunMode) -> None:
     assert alone.exit_code == 1
     assert alone.error is not None
     assert alone.error.name == "StdinNotImplementedError"
+
+
+def test_a_question_that_nobody_will_answer_ends() -> None:
+    def wait_as_a_notebook_does() -> None:
+        with contextlib.suppress(KeyboardInterrupt):
+            while True:
+                time.sleep(0.01)
+
+    thread = threading.Thread(target=wait_as_a_notebook_does, daemon=True)
+    thread.start()
+    end_question(thread)
+    thread.join(timeout=5)
+    assert not thread.is_alive()
+    end_question(thread)
 
 
 @pytest.mark.parametrize(
