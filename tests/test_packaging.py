@@ -110,6 +110,9 @@ def test_the_demo_runs_from_the_wheel_in_a_clean_environment(installed: Installe
     assert "equal, but for users.fax_number" in told
     for verdict in ("GENERATED", "SAFE TO DEPLOY", "READY", "BACKED UP", "REHEARSED", "APPROVED", "DEPLOYED", "VALID"):
         assert verdict in told
+    # README tells these figures.
+    assert "321,805 rows in 20 tables" in told
+    assert "(20 tables, 321,805 rows in production)" in (ROOT / "README.md").read_text(encoding="utf-8")
     # Every line of what it does says when, in seconds since the start.
     seconds = [float(found) for found in re.findall(r"^ *(\d+\.\d) s  ", told, re.MULTILINE)]
     assert len(seconds) > 15
