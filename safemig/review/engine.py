@@ -91,7 +91,8 @@ def _read(world: World, file: SourceFile) -> tuple[list[Finding], tuple[Reviewed
     reviewed: list[ReviewedStatement] = []
     replacements: list[list[fix.Piece] | None] = []
     world.made_later = history.made_by([statement.tree for statement in statements], world)
-    for statement in statements:
+    for number, statement in enumerate(statements):
+        world.statement = number
         made, one, instead = _statement(world, file, statement)
         findings.extend(made)
         reviewed.append(one)

@@ -13,7 +13,7 @@ from typing import Literal
 
 from safemig.review.examine import Placed
 from safemig.review.scene import clause_span
-from safemig.sql.clauses import tokens
+from safemig.sql.clauses import each_token
 from safemig.sql.parse import ParsedStatement, SourceFile
 from safemig.sql.tree import node
 
@@ -142,7 +142,7 @@ class _Parts:
 
 
 def _has_code(sql: str) -> bool:
-    return any(token.kind != "comment" for token in tokens(sql))
+    return any(token.kind != "comment" for token in each_token(sql))
 
 
 def fixed(file: SourceFile, statements: Sequence[ParsedStatement], made: Sequence[list[Piece] | None]) -> list[SourceFile]:
@@ -155,7 +155,7 @@ def fixed(file: SourceFile, statements: Sequence[ParsedStatement], made: Sequenc
     for number, (statement, one) in enumerate(zip(statements, made, strict=True)):
         end = statement.start + len(statement.sql)
         parts.open += file.sql[at : statement.start]
-        semicolon = next((token for token in tokens(file.sql, end) if token.kind != "comment"), None)
+        semicolon = next((token for token in each_token(file.sql, end) if token.kind != "comment"), None)
         at = semicolon.end if semicolon else len(file.sql)
         later = statements[number + 1 :]
         if one is None or (any(piece.place in ("next", "after next") for piece in one) and _moves(statement, later)):

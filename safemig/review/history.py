@@ -143,7 +143,7 @@ def add_constraint(world: World, table: Table, constraint: Tree, columns: tuple[
     if kind in ("u", "p"):
         table.indexes[constraint.get("indexname") or name] = keys
     if kind == "f":
-        world.foreign_keys.append((table.name, table.constraints[name]))
+        world.foreign_keys.append((table.name, table.constraints[name], world.statement))
         parent = world.table(names.of_range(constraint.get("pktable")))
         if table.age == "existing" and parent.age != "existing":
             parent.is_entangled = True

@@ -104,7 +104,8 @@ class World:
     settings: dict[str, str] = field(default_factory=dict)
     path: str = "public"
     children: dict[Name, list[Name]] = field(default_factory=dict)  # table -> its partitions and children
-    foreign_keys: list[tuple[Name, Constraint]] = field(default_factory=list)  # those that this file adds
+    foreign_keys: list[tuple[Name, Constraint, int]] = field(default_factory=list)  # of this file, by which statement
+    statement: int = 0  # the number of the file's statement that is read
     exclusive: set[Name] = field(default_factory=set)  # tables that this file holds ACCESS EXCLUSIVE
     file: str = ""
     pending: bool = False  # False while applied migrations are read

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 
 # One alternative a lexical form of PostgreSQL (manual, section 4.1); the order matters.
 _TOKEN = re.compile(
@@ -39,7 +40,11 @@ class Token(tuple[str, int, int]):
 
 def tokens(sql: str, start: int = 0) -> list[Token]:
     """Return the tokens of `sql` from `start`; what is not closed runs to the end of the text."""
-    found: list[Token] = []
+    return list(each_token(sql, start))
+
+
+def each_token(sql: str, start: int = 0) -> Iterator[Token]:
+    """Yield the tokens of `sql` from `start`, for whoever needs the first ones only."""
     at = start
     while match := _TOKEN.search(sql, at):
         kind = match.lastgroup or "mark"
@@ -55,8 +60,7 @@ def tokens(sql: str, start: int = 0) -> list[Token]:
         elif kind == "dollar":
             close = sql.find(match[0], at)
             at = len(sql) if close < 0 else close + len(match[0])
-        found.append(Token((kind, begin, at)))
-    return found
+        yield Token((kind, begin, at))
 
 
 def _block_comment_end(sql: str, at: int) -> int:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from safemig.errors import SettingsError
@@ -127,3 +129,15 @@ def test_recommendations_are_listed_and_do_not_weigh() -> None:
 def test_nothing_to_review_is_safe() -> None:
     assert verdict() is Verdict.SAFE
     assert verdict("", "-- nothing here\n") is Verdict.SAFE
+
+
+def test_a_thousand_statements_in_one_file_take_well_under_two_seconds_of_processor_time() -> None:
+    sql = "\n".join(
+        f"CREATE TABLE IF NOT EXISTS t{n} (id bigint PRIMARY KEY, u bigint REFERENCES users); CREATE INDEX i{n} ON users (a{n});\n"
+        f"ALTER TABLE users ADD CONSTRAINT c{n} CHECK (a > {n}); ALTER TABLE orders ADD COLUMN IF NOT EXISTS x{n} int DEFAULT 1;"
+        for n in range(250)
+    )
+    started = time.process_time()
+    made = review([SourceFile("m.sql", sql)])
+    assert time.process_time() - started < 2
+    assert sum(len(file.statements) for file in made.files) == 1000

@@ -125,7 +125,7 @@ def type_choice(scene: Scene) -> Iterator[Hit]:
     "CREATE INDEX IF NOT EXISTS orders_user_id_idx ON orders (user_id)",
 )  # fmt: skip
 def foreign_key_without_index(scene: Scene) -> Iterator[Hit]:
-    for name, constraint in scene.world.foreign_keys:
+    for name, constraint, number in scene.world.foreign_keys:
         table = scene.world.tables.get(name)
         if table is None or not constraint.columns:
             continue
@@ -138,16 +138,8 @@ def foreign_key_without_index(scene: Scene) -> Iterator[Hit]:
                 f"{table.name}.{'.'.join(first)}",
                 f"no index on {table.name} ({', '.join(first)})",
                 f"CREATE INDEX CONCURRENTLY IF NOT EXISTS {index_name} ON {sql_name} ({columns});",
-                statement=_statement_about(scene, str(table.name)),
+                statement=number,
             )
-
-
-def _statement_about(scene: Scene, table: str) -> int:
-    """Return the number of the first statement of the file that touches the table."""
-    for number, statement in enumerate(scene.tree.get("statements", ())):
-        if table in statement.tables and "REFERENCES" in statement.sql.upper():
-            return number
-    return 0
 
 
 @rule(
