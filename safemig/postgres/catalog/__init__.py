@@ -99,7 +99,8 @@ def read_schema(connection: psycopg.Connection[Any], schemas: SchemaFilter = EVE
     On an idle connection the reading is one repeatable-read, read-only transaction of its own; inside an open
     transaction it sees that transaction's uncommitted changes, and leaves its settings as they were.
 
-    Raises UnreachableError when others keep changing the schema meanwhile, UnsupportedError for a server older than 13, psycopg's errors where the server fails.
+    Raises UnreachableError when others keep changing the schema meanwhile, UnsupportedError for a server older than
+    13, and psycopg's errors where the server fails.
     """
     if connection.info.server_version < OLDEST_SUPPORTED_VERSION:
         raise UnsupportedError(
