@@ -17,6 +17,7 @@ from safemig.review.rule import rule_named, rules_for
 from safemig.review.scene import Scene
 from safemig.review.world import World
 from safemig.sql.clauses import tokens
+from safemig.sql.fold import HOLE
 from safemig.sql.kinds import tables
 from safemig.sql.locks import LockMode
 from safemig.sql.parse import ParsedStatement, SourceFile, SqlSyntaxError, parse, parse_what_can_be
@@ -122,11 +123,15 @@ def _statement(
 ) -> tuple[list[Finding], ReviewedStatement, list[fix.Piece] | None]:
     nodes = walk(statement.tree)
     taken = {name: mode for name, mode in locks(statement.tree, world, nodes).items() if not world.is_new(name)}
-    strongest = max(taken.values(), key=lambda mode: mode.strength, default=None)
     kind = statement.kind
     facts = next((table.facts for name in taken if (table := world.tables.get(name)) and table.facts), None)
     found: dict[tuple[str, str, int, str], Finding] = {}
-    everything = Examination(world, statement).run()
+    examination = Examination(world, statement)
+    everything = examination.run()
+    for name, mode in examination.locks.items():
+        if HOLE not in name.name and (name not in taken or taken[name].strength < mode.strength):
+            taken[name] = mode
+    strongest = max(taken.values(), key=lambda mode: mode.strength, default=None)
     for placed in everything:
         finding = _finding(file, statement, kind, placed, strongest)
         found.setdefault((finding.rule, finding.object, finding.line, finding.message), finding)

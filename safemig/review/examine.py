@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pglast.parser import ParseError, parse_sql_json
 
 from safemig.review import history
+from safemig.review.locks import locks
 from safemig.review.rule import Hit, Rule, rules_for
 from safemig.review.rules.unknown import KNOWN
 from safemig.review.scene import NO_NAME, Scene, clause_span
@@ -18,6 +19,7 @@ from safemig.sql import names
 from safemig.sql.fold import HOLE, Hole, Pieces, fold, skeleton
 from safemig.sql.kinds import flag
 from safemig.sql.kinds import kind as statement_kind
+from safemig.sql.locks import LockMode
 from safemig.sql.names import Name
 from safemig.sql.parse import ParsedStatement
 from safemig.sql.plpgsql import UnreadableBody, read_body
@@ -60,6 +62,7 @@ class Examination:
     inside: list[str] = field(default_factory=list)  # the functions that are being read, outermost first
     line: int = 0
     column: int = 0
+    locks: dict[Name, LockMode] = field(default_factory=dict)  # what the hidden statements take on older tables
 
     def run(self) -> list[Placed]:
         """Look at the statement, and return what was found."""
@@ -71,6 +74,11 @@ class Examination:
     def look(self, tree: Tree, text: str, origin: str) -> None:
         """Ask the rules about one statement, about what it runs, and note what it changes."""
         kind, body = node(tree)
+        if origin:
+            for name, mode in locks(tree, self.world).items():
+                known = self.locks.get(name)
+                if not self.world.is_new(name) and (known is None or known.strength < mode.strength):
+                    self.locks[name] = mode
         self.ask(kind, body, text, names.of_range(_main_relation(kind, body)), origin)
         if kind not in KNOWN:
             self.ask("UnknownStatement", {"kind": statement_kind(tree)}, text, NO_NAME, origin)

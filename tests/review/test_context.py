@@ -211,3 +211,11 @@ def test_a_frame_has_a_row_for_each_finding() -> None:
     assert list(frame["rule"]) == ["drop-column", "drop-column"]
     assert list(frame["severity"]) == [Severity.DANGEROUS.value] * 2
     assert list(frame["accepted"]) == ["unused", None]
+
+
+def test_the_locks_of_hidden_statements_are_named_too() -> None:
+    sql = "DO $$ BEGIN ALTER TABLE big ADD COLUMN IF NOT EXISTS a int; EXECUTE 'UPDATE small SET id = 1 WHERE id = 2'; END $$"
+    [file] = reviewed(sql).files
+    [statement] = file.statements
+    assert {lock.table: lock.mode for lock in statement.locks} == {"big": LockMode.ACCESS_EXCLUSIVE, "small": LockMode.ROW_EXCLUSIVE}
+    assert statement.lock is LockMode.ACCESS_EXCLUSIVE
