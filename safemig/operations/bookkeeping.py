@@ -9,7 +9,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 
-import safemig
+from safemig import __version__
 from safemig.errors import OutcomeUnknownError, SafemigError
 from safemig.operations import journal
 from safemig.operations.databases import schema_of, who
@@ -78,7 +78,7 @@ class Run:
             migrations=list(names),
             schema_before=self.schema_before,
             schema_after=schema_of(self.settings, connection).fingerprint,
-            facts={"safemig": safemig.__version__},
+            facts={"safemig": __version__},
         )
         record_steps(connection, self.id_of(part), steps)
 
