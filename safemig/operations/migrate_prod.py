@@ -19,6 +19,7 @@ from safemig.errors import (
     SafemigError,
     UnreachableError,
 )
+from safemig.operations.apart import run_apart
 from safemig.operations.approval import Ask, approve
 from safemig.operations.backup_prod import backup_prod
 from safemig.operations.bookkeeping import Run
@@ -28,7 +29,7 @@ from safemig.operations.plan import Situation, assess
 from safemig.operations.preflight import preflight
 from safemig.operations.rehearse import Rehearsed, rehearse_on_copy
 from safemig.operations.review import review
-from safemig.operations.transaction import Committed, commit_steps, deploying_connection, only_deployment, run_apart
+from safemig.operations.transaction import Committed, commit_steps, deploying_connection, only_deployment
 from safemig.operations.validation import (
     SchemaPromise,
     check_left_behind,

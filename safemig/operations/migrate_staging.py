@@ -9,12 +9,13 @@ from datetime import UTC, datetime
 
 from safemig.errors import DeploymentStoppedError, MigrationError, SafemigError
 from safemig.migrations import Migration
+from safemig.operations.apart import run_apart
 from safemig.operations.bookkeeping import Run
 from safemig.operations.databases import open_environment, schema_of, who
 from safemig.operations.execution import Listener, Segment
 from safemig.operations.plan import Situation, assess
 from safemig.operations.shadow import open_shadow
-from safemig.operations.transaction import Committed, commit_steps, deploying_connection, only_deployment, run_apart
+from safemig.operations.transaction import Committed, commit_steps, deploying_connection, only_deployment
 from safemig.postgres.connect import Connection
 from safemig.postgres.history import make_history
 from safemig.results import Deployment, Step

@@ -2,35 +2,28 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
-import socket
-import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import Any
 
 import psycopg
 from psycopg import errors as pg
-from tenacity import RetryError, Retrying, retry_if_exception_type, stop_after_attempt, stop_after_delay, wait_random
+from tenacity import RetryError, Retrying, retry_if_exception_type, stop_after_attempt, wait_random
 
-from safemig.errors import DeploymentFailedError, OutcomeUnknownError, RefusedError, UnreachableError
+from safemig.errors import DeploymentFailedError, RefusedError, UnreachableError
 from safemig.operations.bookkeeping import Run
-from safemig.operations.execution import Listener, Segment, run_steps
+from safemig.operations.execution import Listener, run_steps
+from safemig.operations.outcome import commit, settle
 from safemig.postgres import activity
 from safemig.postgres.connect import Connection, connect, require_primary, set_session, words_of
-from safemig.postgres.history import deployment_exists
 from safemig.results import Step
 from safemig.settings import Settings
 
 TRY_LOCK = "SELECT pg_try_advisory_lock(%s)"
 CURRENT_TRANSACTION = "SELECT pg_current_xact_id()::text"
 ASSIGNED_TRANSACTION = "SELECT pg_current_xact_id_if_assigned()::text"
-WHAT_BECAME_OF = "SELECT pg_xact_status(%s::text::xid8)"
 WHERE_IN_THE_LOG = "SELECT pg_current_wal_lsn()::text"
-END_BACKEND = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid = %s AND backend_start = %s"
 MY_BACKEND = "SELECT pid, backend_start FROM pg_stat_activity WHERE pid = pg_backend_pid()"
 WHO_BLOCKS = """
 SELECT a.pid, a.usename, a.state, coalesce(extract(epoch FROM clock_timestamp() - a.xact_start)::int, 0)
@@ -38,9 +31,6 @@ FROM pg_locks l JOIN pg_class c ON c.oid = l.relation JOIN pg_stat_activity a ON
 WHERE l.granted AND l.pid <> pg_backend_pid() AND format('%%I.%%I', c.relnamespace::regnamespace, c.relname) = ANY (%s)
 ORDER BY a.xact_start LIMIT 3
 """
-IS_ACTIVE = "SELECT 1 FROM pg_stat_activity WHERE pid = %s AND backend_start = %s AND state = 'active'"
-_SETTLE_SECONDS = 60.0
-_COMMIT_PATIENCE_SECONDS = 5.0
 
 # What may be tried again as a whole: nothing of a failed transaction stays.
 _RETRIED = (pg.LockNotAvailable, pg.DeadlockDetected, pg.SerializationFailure)
@@ -152,7 +142,7 @@ def commit_steps(
     backend = connection.execute(MY_BACKEND).fetchone()
     run.note("committing", transaction=transaction_id, part=part)
     try:
-        _commit(connection, conninfo, backend)
+        commit(connection, conninfo, backend)
     except psycopg.OperationalError as error:
         settle(conninfo, run.id_of(part), transaction_id, backend, error)
         lsn = ""
@@ -219,162 +209,6 @@ class _Trial:
         self._run.note("step", number=step.number, state="ran")
         if self._listen:
             self._listen(done)
-
-
-def _commit(connection: Connection, conninfo: str, backend: tuple[Any, ...] | None) -> None:
-    """COMMIT, watched: where the network swallows it, the client would wait for ever while the locks are held.
-
-    Raises:
-        psycopg.OperationalError: the connection is lost; whether the COMMIT happened is not known from here.
-    """
-    outcome: list[BaseException] = []
-
-    def commit() -> None:
-        try:
-            connection.execute("COMMIT")
-        except psycopg.Error as error:
-            outcome.append(error)
-
-    worker = threading.Thread(target=commit, name="safemig COMMIT", daemon=True)
-    worker.start()
-    while worker.is_alive():
-        with contextlib.suppress(KeyboardInterrupt):  # too late: COMMIT is on its way, and its answer must be heard
-            worker.join(_COMMIT_PATIENCE_SECONDS)
-        # Slow is no reason: a COMMIT may wait for a synchronous replica, or check deferred constraints.
-        if worker.is_alive() and not _is_committing(conninfo, backend):
-            _cut(connection)
-            worker.join(_COMMIT_PATIENCE_SECONDS)
-            raise psycopg.OperationalError("COMMIT was sent, and the server's answer did not come")
-    if outcome:
-        raise outcome[0]
-
-
-def _is_committing(conninfo: str, backend: tuple[Any, ...] | None) -> bool:
-    try:
-        watch = connect(conninfo, "the database", application_name="safemig watch")
-    except UnreachableError:
-        return False
-    try:
-        return watch.execute(IS_ACTIVE, backend).fetchone() is not None
-    except psycopg.OperationalError:
-        return False
-    finally:
-        watch.close()
-
-
-def _cut(connection: Connection) -> None:
-    # From another thread than the one that waits: shutting the socket down ends its wait.
-    with contextlib.suppress(OSError, psycopg.Error), socket.socket(fileno=os.dup(connection.fileno())) as twin:
-        twin.shutdown(socket.SHUT_RDWR)
-
-
-def run_apart(run: Run, connection: Connection, segment: Segment, listen: Listener | None = None) -> tuple[Step, ...]:
-    """Run statements that refuse a transaction, one by one. An index that a failure left invalid is removed.
-
-    Raises:
-        DeploymentFailedError: one failed; those before it stay, and running them again changes nothing where they
-            say IF NOT EXISTS.
-    """
-    done: list[Step] = []
-    # CREATE INDEX CONCURRENTLY waits for others' transactions without blocking them; a short limit would only
-    # leave an invalid index behind.
-    set_session(connection, lock_timeout=0)
-    try:
-        for planned in segment.steps:
-            run.note("step", number=planned.number, state="running", attempt=1)
-            (step,) = run_steps(connection, [planned], listen=listen)
-            done.append(step)
-            _require_valid_indexes(connection, step)
-            run.note("step", number=step.number, state="ran")
-    except KeyboardInterrupt:
-        _remove_invalid_indexes(connection, segment.steps[len(done)])
-        raise
-    except psycopg.Error as error:
-        failing = segment.steps[len(done)]
-        removed = _remove_invalid_indexes(connection, failing)
-        raise DeploymentFailedError(
-            words_of(error),
-            where=f"step {failing.number}, {failing.file}, line {failing.line}: {failing.kind}"
-            + (f"; the invalid {', '.join(removed)} was removed" if removed else ""),
-            next="correct the cause, then deploy again",
-        ) from None
-    finally:
-        if not connection.closed:
-            set_session(connection, lock_timeout=f"{run.settings.lock_timeout_ms}ms")
-    return tuple(done)
-
-
-def _invalid_indexes_of(connection: Connection, step: Step) -> list[str]:
-    names = [name for (name,) in activity.ask(connection, activity.INVALID_INDEXES)]
-    return [name for name in names if name.rpartition(".")[2].strip('"') in step.sql]
-
-
-def _require_valid_indexes(connection: Connection, step: Step) -> None:
-    # CREATE INDEX CONCURRENTLY IF NOT EXISTS says yes to an invalid index of that name, which enforces nothing.
-    if invalid := _invalid_indexes_of(connection, step):
-        raise DeploymentFailedError(
-            f"an invalid index of that name was there already: {', '.join(invalid)}",
-            where=f"step {step.number}, {step.file}, line {step.line}: {step.kind}",
-            next=f"DROP INDEX CONCURRENTLY {invalid[0]}; then deploy again",
-        )
-
-
-def _remove_invalid_indexes(connection: Connection, step: Step) -> list[str]:
-    if connection.closed:
-        return []
-    invalid = _invalid_indexes_of(connection, step)
-    for name in invalid:  # as the server quoted it
-        connection.execute(f"DROP INDEX CONCURRENTLY IF EXISTS {name}".encode())
-    return invalid
-
-
-def settle(
-    conninfo: str, run_id: str, transaction_id: str, backend: tuple[Any, ...] | None, lost: psycopg.Error
-) -> None:
-    """Learn what became of a COMMIT whose answer was lost: return if it was committed.
-
-    The error of a commit that happened and of one that did not is the same, so the server is asked: the old
-    session is ended if it still lives, then `pg_xact_status` and our own row decide.
-
-    Raises:
-        DeploymentFailedError: it was not committed.
-        OutcomeUnknownError: the server could not be asked in time.
-    """
-    try:
-        for trial in Retrying(stop=stop_after_delay(_SETTLE_SECONDS), wait=wait_random(0.2, 1.0), reraise=True,
-                              retry=retry_if_exception_type((UnreachableError, psycopg.OperationalError))):  # fmt: skip
-            with trial:
-                status = _status_of(conninfo, run_id, transaction_id, backend)
-    except (UnreachableError, psycopg.OperationalError):
-        raise OutcomeUnknownError(
-            "the connection was lost at COMMIT, and the server cannot be asked whether it happened",
-            where=f"run {run_id}, transaction {transaction_id}",
-            next=f"when the server answers again: SELECT pg_xact_status('{transaction_id}'); or safemig status",
-        ) from None
-    if status == "committed":
-        return
-    raise DeploymentFailedError(
-        "the connection was lost at COMMIT, and the server did not commit: nothing was changed",
-        where=words_of(lost),
-        next="see that the server is well, then deploy again",
-    )
-
-
-def _status_of(conninfo: str, run_id: str, transaction_id: str, backend: tuple[Any, ...] | None) -> str:
-    connection = connect(conninfo, "the database")
-    try:
-        if backend:
-            connection.execute(END_BACKEND, backend)
-            time.sleep(0.2)
-        row = connection.execute(WHAT_BECAME_OF, (transaction_id,)).fetchone()
-        status = row[0] if row else None
-        if status in ("committed", "aborted"):
-            return str(status)
-        if status is None:  # too old to be known: our own row, of the same transaction, is
-            return "committed" if deployment_exists(connection, run_id) else "aborted"
-        raise UnreachableError("the old session has not ended yet")
-    finally:
-        connection.close()
 
 
 def _require_same_transaction(connection: Connection, transaction_id: str) -> None:

@@ -63,7 +63,9 @@ def connect(conninfo: str, name: str, *, autocommit: bool = True, application_na
         ) from None
     try:
         connection = psycopg.connect(
-            make_conninfo(conninfo, application_name=application_name), autocommit=autocommit, connect_timeout=10
+            make_conninfo(conninfo, application_name=application_name, client_encoding="UTF8"),
+            autocommit=autocommit,
+            connect_timeout=10,
         )
     except psycopg.Error as error:
         raise _explained(error, conninfo, name) from None

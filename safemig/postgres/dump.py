@@ -50,6 +50,7 @@ class DumpReader:
     def pieces(self, stream: IO[bytes]) -> Iterator[bytes]:
         """Yield the dump in pieces as they come: single lines outside of the data, whole blocks of data."""
         buffer, in_data, at_start = b"", False, False
+        before, command = [b"", b"", b""], b""
         while chunk := stream.read(_CHUNK_BYTES):
             buffer += chunk
             while buffer:
@@ -72,7 +73,15 @@ class DumpReader:
                 if not newline:
                     break
                 line, buffer = line + newline, rest
-                if line.startswith(b"COPY ") and (match := _COPY.match(line)):
+                # A function's body may hold such a line too; pg_dump announces the real ones by a comment.
+                announced = before[0].startswith(b"-- Data for Name: ") and before[1:] == [b"--\n", b"\n"]
+                if command or (announced and line.startswith(b"COPY ")):
+                    command += line  # a column's name may hold a line end
+                    if not command.endswith(b" FROM stdin;\n"):
+                        yield line
+                        continue
+                before, match, command = [*before[1:], line], _COPY.match(command), b""
+                if match:
                     self._name, self._rows, self._hash = match[1].decode(), 0, hashlib.sha256()
                     in_data = at_start = True
                     yield line

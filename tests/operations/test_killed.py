@@ -23,7 +23,7 @@ import psycopg
 import pytest
 
 from safemig.errors import DeploymentFailedError
-from safemig.operations import transaction
+from safemig.operations import outcome, transaction
 from safemig.postgres.history import make_history, record_applied
 from safemig.postgres.server import ThrowawayServer
 from tests.operations.conftest import FIRST, FIRST_FILE, ROWS, Shop
@@ -78,11 +78,11 @@ POINTS = [
     ("safemig.operations.transaction.run_steps", "before", 1, NOTHING),
     ("safemig.operations.transaction.run_steps", "after", 2, NOTHING),
     ("safemig.operations.bookkeeping.Run.record", "after", 1, NOTHING),
-    ("safemig.operations.transaction._commit", "before", 1, NOTHING),
-    ("safemig.operations.transaction._commit", "after", 1, FIRST_ONLY),
-    ("safemig.operations.transaction.run_apart", "before", 1, FIRST_ONLY),
-    ("safemig.operations.transaction._require_valid_indexes", "after", 1, FIRST_ONLY),
-    ("safemig.operations.transaction._commit", "after", 2, BOTH),
+    ("safemig.operations.transaction.commit", "before", 1, NOTHING),
+    ("safemig.operations.transaction.commit", "after", 1, FIRST_ONLY),
+    ("safemig.operations.migrate_prod.run_apart", "before", 1, FIRST_ONLY),
+    ("safemig.operations.apart._require_valid_indexes", "after", 1, FIRST_ONLY),
+    ("safemig.operations.transaction.commit", "after", 2, BOTH),
     ("safemig.operations.migrate_prod.check_schema", "before", 1, BOTH),
 ]
 
@@ -238,10 +238,10 @@ def test_a_server_that_crashes_at_commit_is_asked_what_became_of_it(
     shop: Shop, production: Production, monkeypatch: pytest.MonkeyPatch, when: str
 ) -> None:
     shop.write(FIRST_PART, SECOND)
-    before, real = shop.state(), transaction._commit
+    before, real = shop.state(), transaction.commit
 
     def crashing(*arguments: Any) -> None:
-        monkeypatch.setattr(transaction, "_commit", real)
+        monkeypatch.setattr(transaction, "commit", real)
         if when == "after":
             real(*arguments)
         production.crash()
@@ -249,7 +249,7 @@ def test_a_server_that_crashes_at_commit_is_asked_what_became_of_it(
             real(*arguments)
         raise psycopg.OperationalError("server closed the connection unexpectedly")
 
-    monkeypatch.setattr(transaction, "_commit", crashing)
+    monkeypatch.setattr(transaction, "commit", crashing)
     if when == "after":
         assert shop.deploy().verdict == "DEPLOYED"
         production.thread.join()
@@ -264,7 +264,7 @@ def test_a_server_that_crashes_at_commit_is_asked_what_became_of_it(
 
 def test_a_commit_that_the_network_swallows_is_noticed(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     """A proxy of the test's own lets everything through, until the COMMIT, which it swallows without a word."""
-    monkeypatch.setattr(transaction, "_COMMIT_PATIENCE_SECONDS", 0.5)
+    monkeypatch.setattr(outcome, "_COMMIT_PATIENCE_SECONDS", 0.5)
     shop.write(FIRST_PART, SECOND)
     before = shop.state()
     run = shop.project.deployment(approve=shop.project.plan().id)

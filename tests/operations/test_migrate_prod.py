@@ -19,7 +19,7 @@ from safemig.errors import (
     SafemigError,
     SettingsError,
 )
-from safemig.operations import transaction
+from safemig.operations import outcome
 from safemig.operations.migrate_prod import ProductionDeployment
 from safemig.postgres import activity
 from safemig.postgres.connect import connect
@@ -389,16 +389,16 @@ def test_a_commit_whose_answer_was_lost_is_learnt(shop: Shop) -> None:
         connection.execute("CREATE TABLE undone ()")
         connection.rollback()
     lost = psycopg.OperationalError("server closed the connection unexpectedly")
-    transaction.settle(shop.production, "run", committed, None, lost)
+    outcome.settle(shop.production, "run", committed, None, lost)
     with pytest.raises(DeploymentFailedError, match="did not commit"):
-        transaction.settle(shop.production, "run", aborted, None, lost)
+        outcome.settle(shop.production, "run", aborted, None, lost)
 
 
 def test_a_server_that_stays_away_is_exit_code_5(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(transaction, "_SETTLE_SECONDS", 0.5)
+    monkeypatch.setattr(outcome, "_SETTLE_SECONDS", 0.5)
     lost = psycopg.OperationalError("server closed the connection unexpectedly")
     with pytest.raises(OutcomeUnknownError) as caught:
-        transaction.settle("host=/nowhere dbname=x", "run", "745", None, lost)
+        outcome.settle("host=/nowhere dbname=x", "run", "745", None, lost)
     assert caught.value.exit_code == 5
     assert "pg_xact_status('745')" in str(caught.value.next)
 

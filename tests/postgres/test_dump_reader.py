@@ -11,11 +11,16 @@ from safemig.postgres import dump
 from safemig.postgres.dump import DumpReader
 
 FULL = b"1\tone\n2\ttwo\\n.\n\\\\.\n3\t\\N\n"
-TEXT = (
-    b'-- head\nCOPY public.empty (a) FROM stdin;\n\\.\n\nCOPY public."full" (a, b) FROM stdin;\n'
-    + FULL
-    + b"\\.\n\nCOPY public.last FROM stdin;\nx\n\\.\nSELECT 1;\n--\n-- PostgreSQL database dump complete\n--\n"
-)
+ANNOUNCED = b"--\n-- Data for Name: x; Type: TABLE DATA; Schema: public; Owner: o\n--\n\n"
+TEXT = b"".join(
+    [
+        b"-- head\nAS $$\nCOPY public.in_a_body (a) FROM stdin;\n$$;\n",
+        ANNOUNCED, b"COPY public.empty (a) FROM stdin;\n\\.\n\n\n",
+        ANNOUNCED, b'COPY public."full" (a, "new\nline") FROM stdin;\n', FULL, b"\\.\n\n\n",
+        ANNOUNCED, b"COPY public.last FROM stdin;\nx\n\\.\nSELECT 1;\n",
+        b"--\n-- PostgreSQL database dump complete\n--\n",
+    ]
+)  # fmt: skip
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 4, 5, 7, 11, 64, 1 << 20])

@@ -1,0 +1,119 @@
+"""COMMIT, and what became of it: watched while it runs, and learnt from the server where its answer was lost."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import threading
+import time
+from typing import Any
+
+import psycopg
+from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_random
+
+from safemig.errors import DeploymentFailedError, OutcomeUnknownError, UnreachableError
+from safemig.postgres.connect import Connection, connect, words_of
+from safemig.postgres.history import deployment_exists
+
+WHAT_BECAME_OF = "SELECT pg_xact_status(%s::text::xid8)"
+END_BACKEND = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid = %s AND backend_start = %s"
+IS_ACTIVE = "SELECT 1 FROM pg_stat_activity WHERE pid = %s AND backend_start = %s AND state = 'active'"
+_SETTLE_SECONDS = 60.0
+_COMMIT_PATIENCE_SECONDS = 5.0
+
+
+def commit(connection: Connection, conninfo: str, backend: tuple[Any, ...] | None) -> None:
+    """COMMIT, watched: where the network swallows it, the client would wait for ever while the locks are held.
+
+    Raises:
+        psycopg.OperationalError: the connection is lost; whether the COMMIT happened is not known from here.
+    """
+    outcome: list[BaseException] = []
+
+    def send() -> None:
+        try:
+            connection.execute("COMMIT")
+        except psycopg.Error as error:
+            outcome.append(error)
+
+    worker = threading.Thread(target=send, name="safemig COMMIT", daemon=True)
+    worker.start()
+    while worker.is_alive():
+        with contextlib.suppress(KeyboardInterrupt):  # too late: COMMIT is on its way, and its answer must be heard
+            worker.join(_COMMIT_PATIENCE_SECONDS)
+        # Slow is no reason: a COMMIT may wait for a synchronous replica, or check deferred constraints.
+        if worker.is_alive() and not _is_committing(conninfo, backend):
+            _cut(connection)
+            worker.join(_COMMIT_PATIENCE_SECONDS)
+            raise psycopg.OperationalError("COMMIT was sent, and the server's answer did not come")
+    if outcome:
+        raise outcome[0]
+
+
+def _is_committing(conninfo: str, backend: tuple[Any, ...] | None) -> bool:
+    try:
+        watch = connect(conninfo, "the database", application_name="safemig watch")
+    except UnreachableError:
+        return False
+    try:
+        return watch.execute(IS_ACTIVE, backend).fetchone() is not None
+    except psycopg.OperationalError:
+        return False
+    finally:
+        watch.close()
+
+
+def _cut(connection: Connection) -> None:
+    # From another thread than the one that waits: shutting the socket down ends its wait.
+    with contextlib.suppress(OSError, psycopg.Error), socket.socket(fileno=os.dup(connection.fileno())) as twin:
+        twin.shutdown(socket.SHUT_RDWR)
+
+
+def settle(
+    conninfo: str, run_id: str, transaction_id: str, backend: tuple[Any, ...] | None, lost: psycopg.Error
+) -> None:
+    """Learn what became of a COMMIT whose answer was lost: return if it was committed.
+
+    The error of a commit that happened and of one that did not is the same, so the server is asked: the old
+    session is ended if it still lives, then `pg_xact_status` and our own row decide.
+
+    Raises:
+        DeploymentFailedError: it was not committed.
+        OutcomeUnknownError: the server could not be asked in time.
+    """
+    try:
+        for trial in Retrying(stop=stop_after_delay(_SETTLE_SECONDS), wait=wait_random(0.2, 1.0), reraise=True,
+                              retry=retry_if_exception_type((UnreachableError, psycopg.OperationalError))):  # fmt: skip
+            with trial:
+                status = _status_of(conninfo, run_id, transaction_id, backend)
+    except (UnreachableError, psycopg.OperationalError):
+        raise OutcomeUnknownError(
+            "the connection was lost at COMMIT, and the server cannot be asked whether it happened",
+            where=f"run {run_id}, transaction {transaction_id}",
+            next=f"when the server answers again: SELECT pg_xact_status('{transaction_id}'); or safemig status",
+        ) from None
+    if status == "committed":
+        return
+    raise DeploymentFailedError(
+        "the connection was lost at COMMIT, and the server did not commit: nothing was changed",
+        where=words_of(lost),
+        next="see that the server is well, then deploy again",
+    )
+
+
+def _status_of(conninfo: str, run_id: str, transaction_id: str, backend: tuple[Any, ...] | None) -> str:
+    connection = connect(conninfo, "the database")
+    try:
+        if backend:
+            connection.execute(END_BACKEND, backend)
+            time.sleep(0.2)
+        row = connection.execute(WHAT_BECAME_OF, (transaction_id,)).fetchone()
+        status = row[0] if row else None
+        if status in ("committed", "aborted"):
+            return str(status)
+        if status is None:  # too old to be known: our own row, of the same transaction, is
+            return "committed" if deployment_exists(connection, run_id) else "aborted"
+        raise UnreachableError("the old session has not ended yet")
+    finally:
+        connection.close()
