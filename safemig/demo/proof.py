@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -12,6 +11,7 @@ from psycopg import sql
 from safemig.postgres.connect import connect
 from safemig.postgres.dump import BOOKKEEPING_SCHEMAS
 from safemig.postgres.programs import client_programs
+from safemig.postgres.tools import piped
 
 # The column that staging dropped: no row may be lost, so production keeps it until a person decides.
 KEPT_IN_PRODUCTION = (
@@ -99,14 +99,8 @@ def schema_differences(staging: str, production: str, major: int) -> list[str]:
 
 
 def _dump(conninfo: str, major: int) -> list[str]:
-    command = [
-        client_programs(major * 10000).path("pg_dump"), "--schema-only", f"--dbname={conninfo}",
-        *(f"--exclude-schema={schema}" for schema in BOOKKEEPING_SCHEMAS),
-    ]  # fmt: skip
-    answer = subprocess.run(command, capture_output=True, text=True, check=True)
+    without = [f"--exclude-schema={schema}" for schema in BOOKKEEPING_SCHEMAS]
+    with piped(client_programs(major * 10000), "pg_dump", conninfo, "--schema-only", *without) as dump:
+        text = dump.stdout.read().decode() if dump.stdout else ""
     # Headers are no schema, and the key of \restrict is another one in each dump.
-    return [
-        line
-        for line in answer.stdout.splitlines()
-        if line and not line.startswith(("--", "\\restrict", "\\unrestrict"))
-    ]
+    return [line for line in text.splitlines() if line and not line.startswith(("--", "\\restrict", "\\unrestrict"))]
