@@ -6,16 +6,19 @@ import json
 import re
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import click
 import psycopg
 import pytest
-from conftest import Command
 
 from safemig import __version__
 from safemig.cli import safemig as group
 from safemig.operations.deploy_help import VERBS
+
+Command = Callable[..., Any]
 
 
 def test_every_verb_is_a_command_in_the_order_of_the_workflow() -> None:

@@ -17,7 +17,7 @@ from typing import Any
 
 import nbformat
 import pytest
-from conftest import DEPLOYMENT, RunMode, outputs_of, write_runbook
+from runbook_files import DEPLOYMENT, RunMode, outputs_of, write_runbook
 
 from safemig.errors import SettingsError
 from safemig.records import Progress, read_archive, run_runbook
