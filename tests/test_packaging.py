@@ -104,7 +104,14 @@ def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator
         shutil.rmtree(read_note(made.kept).server)
 
 
-def test_the_demo_runs_from_the_wheel_in_a_clean_environment(installed: Installed) -> None:
+def test_the_demo_runs_from_the_wheel_in_a_clean_environment_and_can_be_played_with(installed: Installed) -> None:
+    # One test: installing and running take a minute, and parallel workers would each do it for a test of their own.
+    check_demo(installed)
+    play(installed)
+
+
+def check_demo(installed: Installed) -> None:
+    """The demo said what it did, and left what it named."""
     told = installed.demo.stdout
     assert "none lost, none changed" in told
     assert "equal, but for users.fax_number" in told
@@ -132,7 +139,8 @@ def test_the_demo_runs_from_the_wheel_in_a_clean_environment(installed: Installe
     assert list(data.glob(".s.PGSQL.*")) == []
 
 
-def test_the_kept_demo_can_be_played_with(installed: Installed) -> None:
+def play(installed: Installed) -> None:
+    """The kept demo can be served again, asked for its status, and opened as a notebook."""
     command = [installed.programs / "safemig", "demo", "--serve", installed.kept]
     with subprocess.Popen(
         command, cwd=installed.folder, env=installed.environment, stdout=subprocess.PIPE, text=True

@@ -234,7 +234,7 @@ def _cannot_bring_back(
         for name, table in then.items()
         if now.get(name) != table
     ]
-    return tuple(written_since + lost)
+    return tuple(dict.fromkeys(written_since + lost))  # each once, in order
 
 
 def _by_name(tables: Sequence[TableContent]) -> dict[str, TableContent]:

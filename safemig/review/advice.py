@@ -22,11 +22,18 @@ _AFTER_THE_APPLICATION = frozenset(
 )  # fmt: skip
 
 
-def advice(world: World, statements: Sequence[ReviewedStatement], findings: Sequence[Finding], parts: int) -> tuple[str, ...]:
+def advice(
+    world: World, statements: Sequence[ReviewedStatement], findings: Sequence[Finding], parts: int
+) -> tuple[str, ...]:
     """Return what to mind when the file is deployed, in plain sentences; nothing where there is nothing to mind."""
     return tuple(
         line
-        for line in (_hour(statements), *_blocking(world, findings), _order(statements, findings), _split(parts, statements))
+        for line in (
+            _hour(statements),
+            *_blocking(world, findings),
+            _order(statements, findings),
+            _split(parts, statements),
+        )
         if line
     )
 
@@ -60,7 +67,9 @@ def _blocking(world: World, findings: Sequence[Finding]) -> list[str]:
     for table, length in sorted(seconds.items()):
         known = world.tables[world.resolve(world.named(table))].facts
         words = in_bytes(known.size_bytes) if known else ""
-        said.append(f"work on all of {table} ({words}) under a lock: {_duration(length)}, guessed at 50 MiB/s; the rehearsal measures it")
+        said.append(
+            f"work on all of {table} ({words}) under a lock: {_duration(length)}, guessed at 50 MiB/s; the rehearsal measures it"
+        )
     return said
 
 
@@ -84,7 +93,9 @@ def _duration(seconds: float) -> str:
 
 
 def _order(statements: Sequence[ReviewedStatement], findings: Sequence[Finding]) -> str:
-    takes_away = sorted({finding.object for finding in findings if finding.rule in _AFTER_THE_APPLICATION and finding.accepted is None})
+    takes_away = sorted(
+        {finding.object for finding in findings if finding.rule in _AFTER_THE_APPLICATION and finding.accepted is None}
+    )
     if takes_away:
         return f"deploy it after the application no longer uses {', '.join(takes_away[:5])}{' …' if len(takes_away) > 5 else ''}"
     adds = any("ADD COLUMN" in statement.kind or statement.kind.startswith("CREATE TABLE") for statement in statements)

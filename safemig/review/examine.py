@@ -31,7 +31,9 @@ _EVENT = {"InsertStmt": ("insert",), "UpdateStmt": ("update",), "DeleteStmt": ("
 # What evaluates the expressions that it holds, rather than keeping them for later.
 _RUNS = DML | {"SelectStmt", "CallStmt", "CreateTableAsStmt", "CopyStmt", "DeclareCursorStmt", "RefreshMatViewStmt"}
 # What holds queries for later, or none at all.
-_KEEPS = frozenset({"ViewStmt", "CreateFunctionStmt", "RuleStmt", "PrepareStmt", "DoStmt", "ExplainStmt", "ExecuteStmt"})
+_KEEPS = frozenset(
+    {"ViewStmt", "CreateFunctionStmt", "RuleStmt", "PrepareStmt", "DoStmt", "ExplainStmt", "ExecuteStmt"}
+)
 _NO_DDL = _RUNS - {"CreateTableAsStmt"} | {"VariableSetStmt", "VariableShowStmt", "ExplainStmt", "DoStmt", "PrepareStmt", "ExecuteStmt",
                                           "TransactionStmt", "CreateEventTrigStmt", "LockStmt"}  # fmt: skip
 # Functions that run SQL which they are given as text, and which argument that is.
@@ -247,10 +249,14 @@ class Examination:
             self.ask("OtherLanguage", {"language": language}, text, NO_NAME, where)
             return
         start = _body_offset(text)
-        for inner, sql in self.embedded(text, text, where, body_line=text.count("\n", 0, start) if not origin else None):
+        for inner, sql in self.embedded(
+            text, text, where, body_line=text.count("\n", 0, start) if not origin else None
+        ):
             self.look(inner, sql, where)
 
-    def embedded(self, definition: str, text: str, origin: str, body_line: int | None = None) -> Iterator[tuple[Tree, str]]:
+    def embedded(
+        self, definition: str, text: str, origin: str, body_line: int | None = None
+    ) -> Iterator[tuple[Tree, str]]:
         """Yield the statements in a PL/pgSQL body; the finding's line is the statement's own for a DO block."""
         try:
             pieces = read_body(definition)
@@ -298,17 +304,23 @@ class Examination:
         table = self.world.tables.get(self.world.resolve(name))
         if table is None:
             return
-        changed = frozenset(item["ResTarget"].get("name", "") for item in body.get("targetList", ()) if "ResTarget" in item)
+        changed = frozenset(
+            item["ResTarget"].get("name", "") for item in body.get("targetList", ()) if "ResTarget" in item
+        )
         self.triggers(name, _events(kind, body), text, origin, changed if kind == "UpdateStmt" else frozenset())
         if kind != "DeleteStmt":
             for call in table.calls:
                 self.call(call, text, origin)
             for column in table.columns.values():
-                for call in (*(column.calls if kind != "UpdateStmt" else ()), *self.world.domain_calls.get(column.type, ())):
+                for call in (
+                    *(column.calls if kind != "UpdateStmt" else ()),
+                    *self.world.domain_calls.get(column.type, ()),
+                ):
                     self.call(call, text, origin)
 
-
-    def triggers(self, name: Name, events: Iterable[str], text: str, origin: str, columns: frozenset[str] = frozenset()) -> None:
+    def triggers(
+        self, name: Name, events: Iterable[str], text: str, origin: str, columns: frozenset[str] = frozenset()
+    ) -> None:
         """Look at the triggers and rules that the events on a table fire."""
         for event in events:
             for trigger_name, trigger in list(self.world.triggers_on(name, event, columns)):
@@ -368,5 +380,3 @@ def function_statements(function: Function) -> list[Tree]:
         except (ParseError, RecursionError):
             continue
     return found
-
-

@@ -145,7 +145,9 @@ def _has_code(sql: str) -> bool:
     return any(token.kind != "comment" for token in each_token(sql))
 
 
-def fixed(file: SourceFile, statements: Sequence[ParsedStatement], made: Sequence[list[Piece] | None]) -> list[SourceFile]:
+def fixed(
+    file: SourceFile, statements: Sequence[ParsedStatement], made: Sequence[list[Piece] | None]
+) -> list[SourceFile]:
     """Return the files that take the file's place; `made` has what takes each statement's place."""
     made = _without_wrapper(statements, made)
     if all(one is None for one in made):
@@ -190,7 +192,8 @@ def _moves(statement: ParsedStatement, later: Sequence[ParsedStatement]) -> bool
     for other in later:
         kind, body = node(other.tree)
         drops = kind == "AlterTableStmt" and any(
-            item.get("AlterTableCmd", {}).get("subtype") in ("AT_DropColumn", "AT_DropConstraint") for item in body.get("cmds", ())
+            item.get("AlterTableCmd", {}).get("subtype") in ("AT_DropColumn", "AT_DropConstraint")
+            for item in body.get("cmds", ())
         )
         if (kind in ("RenameStmt", "AlterObjectSchemaStmt", "DropStmt", "DoStmt") or drops) and (
             kind == "DoStmt" or set(other.tables) & set(statement.tables)

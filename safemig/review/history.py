@@ -60,7 +60,9 @@ def _create_table(world: World, body: Tree, conditional: bool) -> None:
         if kind == "ColumnDef":
             add_column(world, table, element, guarded=table.age == "maybe")
         elif kind == "Constraint":
-            add_constraint(world, table, {**element, "skip_validation": False})  # NOT VALID means nothing on an empty table
+            add_constraint(
+                world, table, {**element, "skip_validation": False}
+            )  # NOT VALID means nothing on an empty table
             table.calls.extend(calls_in(element.get("raw_expr")))
         elif kind == "TableLikeClause":
             table.is_known = False
@@ -376,7 +378,9 @@ def _define(world: World, body: Tree, _conditional: bool) -> None:
         world.operators.setdefault(name.name, []).extend(behind)
     elif body.get("kind") == "OBJECT_AGGREGATE":
         calls = tuple({"SelectStmt": {"targetList": [_call_of(function)]}} for function in behind)
-        world.functions.setdefault(world.resolve(name), []).append(Function("sql", "", statements=calls, signature="aggregate"))
+        world.functions.setdefault(world.resolve(name), []).append(
+            Function("sql", "", statements=calls, signature="aggregate")
+        )
 
 
 _CODE_OF_DEFINITION = ("function", "procedure", "sfunc", "finalfunc", "combinefunc", "msfunc", "mfinalfunc", "minvfunc")

@@ -225,7 +225,9 @@ def _default_partition(world: World, parent: Name, take: _Take) -> None:
 
 def _users_of_domain(body: Tree, world: World) -> list[Name]:
     """Return the tables with a column of the domain, where the change reads them."""
-    checks = body.get("subtype") in ("C", "O", "V") and not (body.get("def") or {}).get("Constraint", {}).get("skip_validation")
+    checks = body.get("subtype") in ("C", "O", "V") and not (body.get("def") or {}).get("Constraint", {}).get(
+        "skip_validation"
+    )
     if not checks:
         return []
     domain = str(names.of_strings(body.get("typeName")))

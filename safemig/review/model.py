@@ -64,7 +64,9 @@ class Finding:
         return self.accepted is None and self.severity is not Severity.RECOMMENDATION
 
 
-_ACCEPTANCE = re.compile(r"\s*(?P<rule>[a-z][a-z0-9-]*)\s*[:\s]\s*(?P<object>\"[^\"]*\"[^\s:]*|[^\s:]+)\s*:\s*(?P<reason>\S.*)")
+_ACCEPTANCE = re.compile(
+    r"\s*(?P<rule>[a-z][a-z0-9-]*)\s*[:\s]\s*(?P<object>\"[^\"]*\"[^\s:]*|[^\s:]+)\s*:\s*(?P<reason>\S.*)"
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,8 @@ def reference_page(of: Iterable[Rule] | None = None) -> str:
     listed = tuple(rules() if of is None else of)
     lines = ["# The rules of the review", "", "| rule | weight | data loss | what it finds |", "|---|---|---|---|"]
     lines += [
-        f"| [{rule.name}](#{rule.name}) | {rule.severity} | {'yes' if rule.data_loss else ''} | {rule.title} |" for rule in listed
+        f"| [{rule.name}](#{rule.name}) | {rule.severity} | {'yes' if rule.data_loss else ''} | {rule.title} |"
+        for rule in listed
     ]
     for rule in listed:
         lines += ["", f"## {rule.name}", "", f"**{rule.title}** ({rule.severity}).", "", rule.why]
@@ -26,7 +27,12 @@ def reference_page(of: Iterable[Rule] | None = None) -> str:
             lines += ["", "Found in:", "", *_block("\n".join(_ended(sql) for sql in rule.err))]
         lines += ["", "Not found in:", "", *_block("\n".join(_ended(sql) for sql in rule.ok))]
         if rule.name != "cannot-be-read":
-            lines += ["", "Accept it by name, with a reason:", "", *_block(f"-- safemig: accept {rule.name} <object>: <reason>")]
+            lines += [
+                "",
+                "Accept it by name, with a reason:",
+                "",
+                *_block(f"-- safemig: accept {rule.name} <object>: <reason>"),
+            ]
     return "\n".join(lines) + "\n"
 
 

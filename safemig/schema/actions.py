@@ -31,7 +31,9 @@ def build_actions(plan: Plan) -> list[Action]:
         actions.append(action)
         if item.kind == "base type" and plan.target.facts[item].options:
             # Its input and output functions need it, and it needs them: first the name alone.
-            shell = Action(_key(item, kind.phase - 1), item, [Step(f"CREATE TYPE {quote_name(item.schema, item.name)}")])
+            shell = Action(
+                _key(item, kind.phase - 1), item, [Step(f"CREATE TYPE {quote_name(item.schema, item.name)}")]
+            )
             action.wait_for(shell, hard=True)
             shells[item] = shell
             actions.append(shell)
@@ -126,8 +128,18 @@ def _belongings(plan: Plan, producers: dict[Id, list[Action]]) -> list[Action]:
             before = base.current_user if item in fresh else base.owners.get(item)
             if before != target.owners[item]:
                 on = _on(plan, item)
-                say(item, [Step(f"ALTER {on} OWNER TO {quote_identifier(target.owners[item])}",
-                                "the owner may do anything with it", rule="owner-role")], 2, "owner")
+                say(
+                    item,
+                    [
+                        Step(
+                            f"ALTER {on} OWNER TO {quote_identifier(target.owners[item])}",
+                            "the owner may do anything with it",
+                            rule="owner-role",
+                        )
+                    ],
+                    2,
+                    "owner",
+                )
     candidates = set(base.grants) | set(target.grants)
     candidates |= {item for item in fresh if plan.kinds[item.kind].grant_letter and item.kind != "column"}
     for item in sorted(candidates):

@@ -9,37 +9,94 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-_TYPE = re.compile(r"(?P<name>[^()\[\]]+?)\s*(?:\((?P<first>\d+)(?:,(?P<second>-?\d+))?\))?(?P<rest>[^()\[\]]*)(?P<array>(?:\[\])*)\Z")
+_TYPE = re.compile(
+    r"(?P<name>[^()\[\]]+?)\s*(?:\((?P<first>\d+)(?:,(?P<second>-?\d+))?\))?(?P<rest>[^()\[\]]*)(?P<array>(?:\[\])*)\Z"
+)
 
 _INTEGERS = {"smallint": 1, "integer": 2, "bigint": 3}
 _TEXTS = {"text", "character varying"}
 # Pairs that an assignment cast converts without losing anything.
 _WIDENING = {
-    ("smallint", "integer"), ("smallint", "bigint"), ("integer", "bigint"), ("smallint", "numeric"), ("integer", "numeric"),
-    ("bigint", "numeric"), ("real", "double precision"), ("smallint", "real"), ("smallint", "double precision"),
-    ("integer", "double precision"), ("date", "timestamp without time zone"), ("cidr", "inet"),
-    ("json", "jsonb"), ("jsonb", "json"), ("macaddr", "macaddr8"), ("name", "text"), ("character", "text"),
+    ("smallint", "integer"),
+    ("smallint", "bigint"),
+    ("integer", "bigint"),
+    ("smallint", "numeric"),
+    ("integer", "numeric"),
+    ("bigint", "numeric"),
+    ("real", "double precision"),
+    ("smallint", "real"),
+    ("smallint", "double precision"),
+    ("integer", "double precision"),
+    ("date", "timestamp without time zone"),
+    ("cidr", "inet"),
+    ("json", "jsonb"),
+    ("jsonb", "json"),
+    ("macaddr", "macaddr8"),
+    ("name", "text"),
+    ("character", "text"),
 }
 _ASSIGNABLE = {
-    *_WIDENING, ("bigint", "integer"), ("bigint", "smallint"), ("integer", "smallint"), ("numeric", "bigint"),
-    ("numeric", "integer"), ("numeric", "smallint"), ("numeric", "real"), ("numeric", "double precision"),
-    ("double precision", "real"), ("double precision", "numeric"), ("real", "numeric"), ("double precision", "bigint"),
-    ("double precision", "integer"), ("double precision", "smallint"), ("real", "bigint"), ("real", "integer"),
-    ("real", "smallint"), ("bigint", "real"), ("bigint", "double precision"), ("integer", "real"),
-    ("timestamp without time zone", "date"), ("timestamp with time zone", "date"),
-    ("timestamp without time zone", "timestamp with time zone"), ("timestamp with time zone", "timestamp without time zone"),
-    ("timestamp without time zone", "time without time zone"), ("timestamp with time zone", "time without time zone"),
-    ("timestamp with time zone", "time with time zone"), ("date", "timestamp with time zone"),
-    ("time without time zone", "interval"), ("time without time zone", "time with time zone"),
-    ("time with time zone", "time without time zone"), ("interval", "time without time zone"), ("inet", "cidr"),
-    ("numeric", "money"), ("money", "numeric"), ("integer", "money"), ("bigint", "money"),
+    *_WIDENING,
+    ("bigint", "integer"),
+    ("bigint", "smallint"),
+    ("integer", "smallint"),
+    ("numeric", "bigint"),
+    ("numeric", "integer"),
+    ("numeric", "smallint"),
+    ("numeric", "real"),
+    ("numeric", "double precision"),
+    ("double precision", "real"),
+    ("double precision", "numeric"),
+    ("real", "numeric"),
+    ("double precision", "bigint"),
+    ("double precision", "integer"),
+    ("double precision", "smallint"),
+    ("real", "bigint"),
+    ("real", "integer"),
+    ("real", "smallint"),
+    ("bigint", "real"),
+    ("bigint", "double precision"),
+    ("integer", "real"),
+    ("timestamp without time zone", "date"),
+    ("timestamp with time zone", "date"),
+    ("timestamp without time zone", "timestamp with time zone"),
+    ("timestamp with time zone", "timestamp without time zone"),
+    ("timestamp without time zone", "time without time zone"),
+    ("timestamp with time zone", "time without time zone"),
+    ("timestamp with time zone", "time with time zone"),
+    ("date", "timestamp with time zone"),
+    ("time without time zone", "interval"),
+    ("time without time zone", "time with time zone"),
+    ("time with time zone", "time without time zone"),
+    ("interval", "time without time zone"),
+    ("inet", "cidr"),
+    ("numeric", "money"),
+    ("money", "numeric"),
+    ("integer", "money"),
+    ("bigint", "money"),
 }
 _ROUNDING = {
-    ("numeric", "bigint"), ("numeric", "integer"), ("numeric", "smallint"), ("numeric", "real"), ("numeric", "double precision"),
-    ("double precision", "real"), ("double precision", "numeric"), ("real", "numeric"), ("double precision", "bigint"),
-    ("double precision", "integer"), ("double precision", "smallint"), ("real", "bigint"), ("real", "integer"), ("real", "smallint"),
-    ("timestamp without time zone", "date"), ("timestamp with time zone", "date"), ("bigint", "real"), ("integer", "real"),
-    ("bigint", "double precision"), ("inet", "cidr"), ("numeric", "money"),
+    ("numeric", "bigint"),
+    ("numeric", "integer"),
+    ("numeric", "smallint"),
+    ("numeric", "real"),
+    ("numeric", "double precision"),
+    ("double precision", "real"),
+    ("double precision", "numeric"),
+    ("real", "numeric"),
+    ("double precision", "bigint"),
+    ("double precision", "integer"),
+    ("double precision", "smallint"),
+    ("real", "bigint"),
+    ("real", "integer"),
+    ("real", "smallint"),
+    ("timestamp without time zone", "date"),
+    ("timestamp with time zone", "date"),
+    ("bigint", "real"),
+    ("integer", "real"),
+    ("bigint", "double precision"),
+    ("inet", "cidr"),
+    ("numeric", "money"),
 }
 
 
@@ -57,16 +114,27 @@ def conversion(old: str, new: str) -> Conversion:
     """Return what `ALTER COLUMN TYPE` from `old` to `new` (as `format_type` writes them) does to the values."""
     before, after = _TYPE.match(old), _TYPE.match(new)
     if before is None or after is None or before["array"] or after["array"]:
-        return Conversion(True, True, "every value is converted, and may not survive it", "{column}::text::{type}" if old != new else None)
+        return Conversion(
+            True,
+            True,
+            "every value is converted, and may not survive it",
+            "{column}::text::{type}" if old != new else None,
+        )
     one, other = _base(before), _base(after)
     pair = (one, other)
     if one == other or (one in _TEXTS and other in _TEXTS):
         return _modifier(one, before, after)
     if pair in _WIDENING:
-        return Conversion(False, pair != ("cidr", "inet"), "every row is written anew" if pair != ("cidr", "inet") else "the catalog only",
-                          "{column}::{type}" if "json" in one else None)
+        return Conversion(
+            False,
+            pair != ("cidr", "inet"),
+            "every row is written anew" if pair != ("cidr", "inet") else "the catalog only",
+            "{column}::{type}" if "json" in one else None,
+        )
     if pair == ("timestamp without time zone", "timestamp with time zone"):
-        return Conversion(False, True, "every value is read as of the session's time zone, and written anew unless that is UTC")
+        return Conversion(
+            False, True, "every value is read as of the session's time zone, and written anew unless that is UTC"
+        )
     if _INTEGERS.get(one, 9) > _INTEGERS.get(other, 9) and other in _INTEGERS and one in _INTEGERS:
         return Conversion(False, True, "every row is written anew; fails where a number is too large")
     if pair in _ASSIGNABLE:
@@ -76,7 +144,9 @@ def conversion(old: str, new: str) -> Conversion:
         if after["first"]:
             return Conversion(False, True, "every row is written anew; fails where a value is too long")
         return Conversion(False, True, "every row is written anew as text")
-    return Conversion(True, True, "every value is converted by way of its text, and may not survive it", _through_text(one))
+    return Conversion(
+        True, True, "every value is converted by way of its text, and may not survive it", _through_text(one)
+    )
 
 
 def _through_text(one: str) -> str:

@@ -50,8 +50,15 @@ def _compare(base: Schema, target: Schema, renames: Mapping[str, str]) -> Schema
 
 def _plain(item: Id, step: Step) -> Statement:
     return Statement(
-        sql=step.sql, reverse_sql=step.reverse, objects=(item.dotted,), destructive=False, why=step.why, rule=step.rule,
-        transactional=True, lock=step.lock, rewrites=False,
+        sql=step.sql,
+        reverse_sql=step.reverse,
+        objects=(item.dotted,),
+        destructive=False,
+        why=step.why,
+        rule=step.rule,
+        transactional=True,
+        lock=step.lock,
+        rewrites=False,
     )
 
 
@@ -73,27 +80,38 @@ def _statements(plan: Plan) -> tuple[tuple[Statement, ...], list[str]]:
 
 
 _UNCHECKED = Statement(
-    sql="SET check_function_bodies = off", reverse_sql=None, objects=(), destructive=False,
-    why="some functions name each other, so not all can be checked as they are made", rule=None, transactional=True,
-    lock=None, rewrites=False,
+    sql="SET check_function_bodies = off",
+    reverse_sql=None,
+    objects=(),
+    destructive=False,
+    why="some functions name each other, so not all can be checked as they are made",
+    rule=None,
+    transactional=True,
+    lock=None,
+    rewrites=False,
 )
 
 
 def _needs_unchecked_bodies(plan: Plan, actions: list[Action]) -> bool:
     place = {action: number for number, action in enumerate(actions)}
-    return any(
-        place[other] > place[action] for action, named in named_in_bodies(plan, actions) for other in named
-    )
+    return any(place[other] > place[action] for action, named in named_in_bodies(plan, actions) for other in named)
 
 
 def _statement(action: Action, step: Step, whole: Step, blocked: Mapping[Action, str]) -> Statement:
-    objects = sorted(item.dotted for item in (action.creates | action.drops | action.alters | action.needs)
-                     if item.kind != "default")
+    objects = sorted(
+        item.dotted for item in (action.creates | action.drops | action.alters | action.needs) if item.kind != "default"
+    )
     reason = blocked.get(action)
     return Statement(
-        sql=step.sql, reverse_sql=step.reverse, objects=tuple(dict.fromkeys((action.item.dotted, *objects))),
-        destructive=step.destructive, why=step.why or (whole.why if step is whole else ""),
-        rule=step.rule, transactional=step.transactional, lock=step.lock, rewrites=step.rewrites,
+        sql=step.sql,
+        reverse_sql=step.reverse,
+        objects=tuple(dict.fromkeys((action.item.dotted, *objects))),
+        destructive=step.destructive,
+        why=step.why or (whole.why if step is whole else ""),
+        rule=step.rule,
+        transactional=step.transactional,
+        lock=step.lock,
+        rewrites=step.rewrites,
         blocked=None if step.destructive else reason,
     )
 
@@ -131,7 +149,10 @@ def _inside_a_change(plan: Plan, item: Id, action: str) -> bool:
                 return True
         return item.kind == "default" and Id("column", *item[1:]) in whole
     outer = Id("domain" if item.kind == "domain constraint" else "table", item.schema, item.name)
-    return item.kind in ("constraint", "domain constraint", "partition", "inheritance", "replica identity", "cluster") and outer in whole
+    return (
+        item.kind in ("constraint", "domain constraint", "partition", "inheritance", "replica identity", "cluster")
+        and outer in whole
+    )
 
 
 def _enum_changes(plan: Plan, item: Id) -> Iterator[Change]:
@@ -148,8 +169,13 @@ def _enum_changes(plan: Plan, item: Id) -> Iterator[Change]:
 
 def _belonging_changes(plan: Plan) -> Iterator[Change]:
     base, target = plan.base, plan.target
-    both = set(base.facts) & set(target.facts) if base.comments != target.comments or base.grants != target.grants or (
-        base.labels != target.labels or base.with_ownership) else set()
+    both = (
+        set(base.facts) & set(target.facts)
+        if base.comments != target.comments
+        or base.grants != target.grants
+        or (base.labels != target.labels or base.with_ownership)
+        else set()
+    )
     for what, before, after in (("comment", base.comments, target.comments), ("grant", base.grants, target.grants)):
         for item in sorted(set(before) | set(after)):
             if item not in both or before.get(item) == after.get(item):
@@ -167,8 +193,11 @@ def _belonging_changes(plan: Plan) -> Iterator[Change]:
 def _unmodelled(base: Schema, target: Schema) -> list[str]:
     found = []
     for words in sorted({*base.unmodelled, *target.unmodelled}):
-        where = "in both" if words in base.unmodelled and words in target.unmodelled else (
-            "only in the base" if words in base.unmodelled else "only in the target")
+        where = (
+            "in both"
+            if words in base.unmodelled and words in target.unmodelled
+            else ("only in the base" if words in base.unmodelled else "only in the target")
+        )
         found.append(f"not compared, for it is not modelled: {words} ({where})")
     return found
 
@@ -176,7 +205,8 @@ def _unmodelled(base: Schema, target: Schema) -> list[str]:
 def _leftovers(target: Schema) -> list[str]:
     return [
         f"index {item.dotted} is invalid in the target, left by a build that failed: not counted as a difference"
-        for item in target.facts if is_leftover(item, target)
+        for item in target.facts
+        if is_leftover(item, target)
     ]
 
 
@@ -191,6 +221,8 @@ def _column_order(base: Schema, target: Schema) -> list[str]:
         kept = [name for name in before if name in set(columns)]
         result = kept + [name for name in columns if name not in set(before)]
         if tuple(result) != columns:
-            found.append(f"the columns of {item.dotted} will be in another order: {', '.join(result)}"
-                         f" instead of {', '.join(columns)}")
+            found.append(
+                f"the columns of {item.dotted} will be in another order: {', '.join(result)}"
+                f" instead of {', '.join(columns)}"
+            )
     return found

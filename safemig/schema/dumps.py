@@ -11,7 +11,9 @@ _HEADER = re.compile(
     re.MULTILINE | re.DOTALL,
 )
 _STATE = re.compile(r"^SET (default_tablespace|default_table_access_method|default_with_oids) = (.*);$", re.MULTILINE)
-_NOISE = re.compile(r"^(?:\\(?:un)?restrict .*|-- PostgreSQL database dump(?: complete)?|-- Dumped (?:from|by) .*|--)$", re.MULTILINE)
+_NOISE = re.compile(
+    r"^(?:\\(?:un)?restrict .*|-- PostgreSQL database dump(?: complete)?|-- Dumped (?:from|by) .*|--)$", re.MULTILINE
+)
 _USUAL = {"default_tablespace": ("''",), "default_table_access_method": ("heap",), "default_with_oids": ("false",)}
 
 
@@ -35,8 +37,10 @@ def normalise(dump: str) -> tuple[str, ...]:
         if header["type"] not in ("FUNCTION", "PROCEDURE"):
             lines = [line for line in lines if line]
         under = [
-            f"{name} = {value}" for name, value in sorted(state.items())
-            if header["type"] in ("TABLE", "INDEX", "CONSTRAINT", "MATERIALIZED VIEW") and value not in _USUAL[name]
+            f"{name} = {value}"
+            for name, value in sorted(state.items())
+            if header["type"] in ("TABLE", "INDEX", "CONSTRAINT", "MATERIALIZED VIEW")
+            and value not in _USUAL[name]
             and (name == "default_tablespace" or header["type"] in ("TABLE", "MATERIALIZED VIEW"))
         ]
         place = "" if header["schema"] == "-" else f"{header['schema']}."

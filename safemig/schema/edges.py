@@ -20,7 +20,11 @@ def implied(item: Id) -> list[Id]:
 
 
 def join(
-    plan: Plan, actions: list[Action], producers: dict[Id, list[Action]], droppers: dict[Id, Action], shells: dict[Id, Action]
+    plan: Plan,
+    actions: list[Action],
+    producers: dict[Id, list[Action]],
+    droppers: dict[Id, Action],
+    shells: dict[Id, Action],
 ) -> None:
     """Draw the edges between the actions."""
     new, old = plan.target.graph, plan.base.graph
@@ -45,8 +49,12 @@ def join(
                     if needed in maker.creates:
                         action.wait_for(maker, hard=True)
                     elif plan.kinds[needed.kind].alter_matters:
-                        action.wait_for(maker, hard=needed in plan.swapped or needed.kind == "enum" or (
-                            needed in plan.retyped and maker.is_destructive))
+                        action.wait_for(
+                            maker,
+                            hard=needed in plan.swapped
+                            or needed.kind == "enum"
+                            or (needed in plan.retyped and maker.is_destructive),
+                        )
             if item in action.creates:
                 for slot in plan.kinds[item.kind].slots(item, plan.target.facts[item]):
                     if slot in slots:
@@ -101,7 +109,9 @@ def _join_partitions(plan: Plan, producers: dict[Id, list[Action]], droppers: di
             for attach in producers.get(item, ()):
                 for table in (parent, child):
                     for inner in (*plan.target.children.get(table, ()), *plan.indexes_of(table, plan.target)):
-                        if inner.kind in ("column", "default", "constraint") or (inner.kind == "index" and table == child):
+                        if inner.kind in ("column", "default", "constraint") or (
+                            inner.kind == "index" and table == child
+                        ):
                             if inner.kind == "constraint" and plan.target.facts[inner].type == "f":
                                 continue
                             for maker in producers.get(inner, ()):
@@ -116,7 +126,10 @@ def _join_partitions(plan: Plan, producers: dict[Id, list[Action]], droppers: di
             fact = plan.target.facts[item]
             if not fact.is_valid:  # made for the parent alone, when its partitions are in place
                 for other, link in plan.target.facts.items():
-                    if other.kind == "partition" and (link.parent_schema, link.parent) == (fact.table_schema, fact.table):
+                    if other.kind == "partition" and (link.parent_schema, link.parent) == (
+                        fact.table_schema,
+                        fact.table,
+                    ):
                         for attach in producers.get(other, ()):
                             for own in producers.get(item, ()):
                                 own.wait_for(attach, hard=False)
@@ -139,7 +152,12 @@ def _join_typed_tables(plan: Plan, producers: dict[Id, list[Action]], droppers: 
     for item in plan.alterations:
         if item.kind != "table" or plan.base.facts[item].of_type == plan.target.facts[item].of_type:
             continue
-        columns = {inner for schema in (plan.base, plan.target) for inner in schema.children.get(item) if inner.kind == "column"}
+        columns = {
+            inner
+            for schema in (plan.base, plan.target)
+            for inner in schema.children.get(item)
+            if inner.kind == "column"
+        }
         others = [maker for inner in sorted(columns) for maker in producers.get(inner, ())]
         others += [droppers[inner] for inner in sorted(columns) if inner in droppers]
         for table in producers.get(item, ()):
@@ -178,6 +196,17 @@ def named_in_bodies(plan: Plan, actions: Iterable[Action]) -> Iterator[tuple[Act
             yield action, named
 
 
-_NAMED = frozenset({
-    "table", "view", "materialized view", "routine", "enum", "domain", "composite type", "range", "sequence", "column",
-})
+_NAMED = frozenset(
+    {
+        "table",
+        "view",
+        "materialized view",
+        "routine",
+        "enum",
+        "domain",
+        "composite type",
+        "range",
+        "sequence",
+        "column",
+    }
+)

@@ -12,13 +12,33 @@ from safemig.schema.model import OWNER_LACKS, Grant
 from safemig.sql.identifiers import quote_identifier
 
 PRIVILEGES = {
-    "r": "SELECT", "a": "INSERT", "w": "UPDATE", "d": "DELETE", "D": "TRUNCATE", "x": "REFERENCES", "t": "TRIGGER",
-    "m": "MAINTAIN", "U": "USAGE", "C": "CREATE", "X": "EXECUTE", "c": "CONNECT", "T": "TEMPORARY", "s": "SET",
+    "r": "SELECT",
+    "a": "INSERT",
+    "w": "UPDATE",
+    "d": "DELETE",
+    "D": "TRUNCATE",
+    "x": "REFERENCES",
+    "t": "TRIGGER",
+    "m": "MAINTAIN",
+    "U": "USAGE",
+    "C": "CREATE",
+    "X": "EXECUTE",
+    "c": "CONNECT",
+    "T": "TEMPORARY",
+    "s": "SET",
     "A": "ALTER SYSTEM",
 }
 # What the owner has where nothing else is said; MAINTAIN came with 17.
 OWNER_DEFAULT = {
-    "r": "arwdDxtm", "S": "rwU", "f": "X", "n": "UC", "T": "U", "l": "U", "F": "U", "s": "U", "c": "",
+    "r": "arwdDxtm",
+    "S": "rwU",
+    "f": "X",
+    "n": "UC",
+    "T": "U",
+    "l": "U",
+    "F": "U",
+    "s": "U",
+    "c": "",
 }
 PUBLIC_DEFAULT: dict[str, str] = {"f": "X", "T": "U", "l": "U"}
 _ORDER = {letter: position for position, letter in enumerate(PRIVILEGES)}
@@ -72,7 +92,13 @@ def _slash(rest: str) -> int:
 
 
 def changes(
-    before: Iterable[Grant], after: Iterable[Grant], target: str, *, object_type: str, columns: str = "", owner: str = ""
+    before: Iterable[Grant],
+    after: Iterable[Grant],
+    target: str,
+    *,
+    object_type: str,
+    columns: str = "",
+    owner: str = "",
 ) -> list[tuple[str, str]]:
     """Return (statement, why) pairs that turn the grants `before` into `after` on `target`, revocations first.
 
@@ -120,8 +146,11 @@ def _role(grantee: str, owner: str) -> str:
 def _words(letters: Iterable[str], object_type: str, columns: str) -> str:
     chosen: Sequence[str] = sorted(set(letters), key=lambda letter: _ORDER[letter])
     everything = set(OWNER_DEFAULT.get(object_type, "?"))
-    if len(everything) > 1 and (set(chosen) | {"m"}) == everything | {"m"} and not columns and (
-        "m" in chosen or "m" not in everything
+    if (
+        len(everything) > 1
+        and (set(chosen) | {"m"}) == everything | {"m"}
+        and not columns
+        and ("m" in chosen or "m" not in everything)
     ):
         return "ALL"
     return ", ".join(PRIVILEGES[letter] + (f" ({columns})" if columns else "") for letter in chosen)

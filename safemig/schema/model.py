@@ -36,8 +36,17 @@ class Id(NamedTuple):
 
 
 _SIGNATURE_KINDS = frozenset({"routine", "operator"})
-_VERBATIM_SUB = frozenset({"cast", "publication table", "publication schema", "default privileges", "transform",
-                           "operator class", "operator family"})
+_VERBATIM_SUB = frozenset(
+    {
+        "cast",
+        "publication table",
+        "publication schema",
+        "default privileges",
+        "transform",
+        "operator class",
+        "operator family",
+    }
+)
 
 # One privilege: who (an empty text is PUBLIC, OWNER_LACKS is what the owner was stripped of), the letter of
 # aclitem's own notation, and whether it may be passed on.
@@ -133,9 +142,13 @@ class Schema:
     @cached_property
     def tables(self) -> tuple[tuple[str, str], ...]:
         """(schema, table) of every ordinary and partitioned table, sorted."""
-        return tuple(sorted(
-            (item.schema, item.name) for item, fact in self.facts.items() if item.kind == "table" and fact.relkind in "rp"
-        ))
+        return tuple(
+            sorted(
+                (item.schema, item.name)
+                for item, fact in self.facts.items()
+                if item.kind == "table" and fact.relkind in "rp"
+            )
+        )
 
     @cached_property
     def fingerprint(self) -> str:
@@ -152,7 +165,9 @@ class Schema:
         ]
         lines += [f"comment {plain(item)}={self.comments[item]!r}" for item in sorted(self.comments)]
         lines += [f"grants {plain(item)}={sorted(self.grants[item])!r}" for item in sorted(self.grants)]
-        lines += [f"label {plain(item)} {provider!r}={label!r}" for (item, provider), label in sorted(self.labels.items())]
+        lines += [
+            f"label {plain(item)} {provider!r}={label!r}" for (item, provider), label in sorted(self.labels.items())
+        ]
         if self.with_ownership:
             lines += [f"owner {plain(item)}={self.owners[item]!r}" for item in sorted(self.owners)]
         return lines
@@ -195,8 +210,19 @@ class Children:
 
 
 RELATION_KINDS = ("table", "view", "materialized view", "composite type")
-INSIDE_RELATION = frozenset({
-    "column", "default", "constraint", "trigger", "trigger state", "rule", "policy", "partition", "inheritance", "replica identity",
-    "cluster",
-})
+INSIDE_RELATION = frozenset(
+    {
+        "column",
+        "default",
+        "constraint",
+        "trigger",
+        "trigger state",
+        "rule",
+        "policy",
+        "partition",
+        "inheritance",
+        "replica identity",
+        "cluster",
+    }
+)
 INSIDE = INSIDE_RELATION | {"domain constraint"}

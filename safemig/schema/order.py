@@ -34,7 +34,9 @@ def ordered(actions: Iterable[Action]) -> tuple[list[Action], list[str]]:
                 break
             action, hard = cut
             if hard:
-                warnings.append(f"{action.item.kind} {action.item.dotted} is part of a loop of dependencies; check its place")
+                warnings.append(
+                    f"{action.item.kind} {action.item.dotted} is part of a loop of dependencies; check its place"
+                )
             number += 1
             heapq.heappush(heap, (action.key, number, action))
             waiting[action] = set()

@@ -15,9 +15,18 @@ from safemig.schema.kinds.base import Step
 from safemig.schema.model import Graph, Id, Schema
 
 # What PostgreSQL does not rebuild by itself around a column whose type changes.
-HINDERS_TYPE_CHANGE = frozenset({
-    "view", "materialized view", "rule", "policy", "trigger", "default", "routine", "publication table",
-})
+HINDERS_TYPE_CHANGE = frozenset(
+    {
+        "view",
+        "materialized view",
+        "rule",
+        "policy",
+        "trigger",
+        "default",
+        "routine",
+        "publication table",
+    }
+)
 SWAPPABLE = frozenset({"enum", "domain", "range", "composite type"})
 
 
@@ -60,8 +69,10 @@ class Plan:
             self.added.discard(item)  # pg_dump does not write it either
             self.changed.discard(item)
         self.changed -= {
-            item for item in self.changed
-            if item.kind == "column" and base.facts[item]._replace(is_local=True) == target.facts[item]._replace(is_local=True)
+            item
+            for item in self.changed
+            if item.kind == "column"
+            and base.facts[item]._replace(is_local=True) == target.facts[item]._replace(is_local=True)
         }
 
     # -- deciding ----------------------------------------------------------------------------------------------
@@ -116,7 +127,11 @@ class Plan:
             self.swapped.add(item)
             self.alterations.pop(item, None)
             return
-        if item.kind == "default" and self.is_generated(Id("column", *item[1:]), self.base) and not self.can_step_aside(item):
+        if (
+            item.kind == "default"
+            and self.is_generated(Id("column", *item[1:]), self.base)
+            and not self.can_step_aside(item)
+        ):
             column = Id("column", *item[1:])
             if column not in self.replaced and column in self.target.facts:
                 item = column
@@ -159,7 +174,8 @@ class Plan:
         if item in self.swapped:
             for column in self.stored_in_columns(item):
                 found += [
-                    dependent for dependent in self.base.graph.needed_by.get(column, ())
+                    dependent
+                    for dependent in self.base.graph.needed_by.get(column, ())
                     if dependent in facts and dependent.kind in HINDERS_TYPE_CHANGE and dependent.kind != "default"
                 ]
         return found
@@ -202,8 +218,10 @@ class Plan:
     def stored_in_columns(self, item: Id) -> list[Id]:
         """The surviving columns that are made of a type."""
         return [
-            dependent for dependent in sorted(self.base.graph.needed_by.get(item, ()))
-            if dependent.kind == "column" and dependent in self.target.facts
+            dependent
+            for dependent in sorted(self.base.graph.needed_by.get(item, ()))
+            if dependent.kind == "column"
+            and dependent in self.target.facts
             and Id("table", dependent.schema, dependent.name) in self.target.facts
             and item in self.target.graph.needs.get(dependent, ())
         ]
@@ -214,7 +232,8 @@ class Plan:
             return True
         return any(
             dependent.kind in SWAPPABLE and dependent in self.target.facts and self.is_stored(dependent)
-            for dependent in self.base.graph.needed_by.get(item, ()) if dependent != item
+            for dependent in self.base.graph.needed_by.get(item, ())
+            if dependent != item
         )
 
     def is_stored_deeper(self, item: Id) -> bool:
@@ -233,8 +252,10 @@ class Plan:
 
     def steps_aside(self, default: Id) -> bool:
         return (
-            default in self.replaced and Id("column", *default[1:]) not in self.created
-            and self.is_generated(Id("column", *default[1:]), self.base) and self.can_step_aside(default)
+            default in self.replaced
+            and Id("column", *default[1:]) not in self.created
+            and self.is_generated(Id("column", *default[1:]), self.base)
+            and self.can_step_aside(default)
         )
 
     def row_type(self, column: Id, schema: Schema) -> Id | None:
@@ -249,7 +270,9 @@ class Plan:
         return any(dependent.kind == "table" for dependent in self.base.graph.needed_by.get(item, ()))
 
     def table_of(self, item: Id) -> Any:
-        return self.target.facts.get(Id("table", item.schema, item.name)) or self.base.facts.get(Id("table", item.schema, item.name))
+        return self.target.facts.get(Id("table", item.schema, item.name)) or self.base.facts.get(
+            Id("table", item.schema, item.name)
+        )
 
     def table_keyword(self, item: Id) -> str:
         table = self.table_of(item)
@@ -259,7 +282,9 @@ class Plan:
 
     def is_materialized_view(self, item: Id) -> bool:
         found = Id("materialized view", item.schema, item.name)
-        return found in self.target.facts or (found in self.base.facts and Id("table", item.schema, item.name) not in self.target.facts)
+        return found in self.target.facts or (
+            found in self.base.facts and Id("table", item.schema, item.name) not in self.target.facts
+        )
 
     def is_partitioned(self, item: Id) -> bool:
         table = self.table_of(item)
@@ -312,8 +337,11 @@ class Plan:
     def references_dropped(self, item: Id, container: Id) -> bool:
         return any(
             (needed.kind == "table" and needed != container and needed in self.dropped)
-            or (needed.kind == "column" and Id("table", needed.schema, needed.name) in self.dropped
-            and Id("table", needed.schema, needed.name) != container)
+            or (
+                needed.kind == "column"
+                and Id("table", needed.schema, needed.name) in self.dropped
+                and Id("table", needed.schema, needed.name) != container
+            )
             for needed in self.base.graph.needs.get(item, ())
         )
 
@@ -325,7 +353,9 @@ class Plan:
             found = {}
             for item, fact in schema.facts.items():
                 if item.kind in ("partition", "inheritance"):
-                    found.setdefault(Id("table", item.schema, item.name), []).append(Id("table", fact.parent_schema, fact.parent))
+                    found.setdefault(Id("table", item.schema, item.name), []).append(
+                        Id("table", fact.parent_schema, fact.parent)
+                    )
             self._parents[id(schema)] = found
         return found
 
@@ -341,14 +371,19 @@ class Plan:
         """Tell whether the table of `item` has partitions or children, before or after."""
         if self._with_children is None:
             self._with_children = {
-                parent for schema in (self.base, self.target) for parents in self._parent_tables(schema).values() for parent in parents
+                parent
+                for schema in (self.base, self.target)
+                for parents in self._parent_tables(schema).values()
+                for parent in parents
             }
         return Id("table", item.schema, item.name) in self._with_children
 
     def inherits_throughout(self, item: Id, parent: Id) -> bool:
         """Tell whether the table of `item` is a child of `parent`'s before, during and after."""
-        for link in (Id("partition", item.schema, item.name),
-                     Id("inheritance", item.schema, item.name, f"{parent.schema}.{parent.name}")):
+        for link in (
+            Id("partition", item.schema, item.name),
+            Id("inheritance", item.schema, item.name, f"{parent.schema}.{parent.name}"),
+        ):
             if link in self.base.facts and link in self.target.facts and link not in self.replaced:
                 fact = self.base.facts[link]
                 if (fact.parent_schema, fact.parent) == (parent.schema, parent.name):
@@ -363,7 +398,8 @@ class Plan:
                 continue
             before, after = self.base.facts[parent], self.target.facts[parent]
             if all(
-                getattr(before, name) == getattr(old, name) and getattr(after, name) == getattr(new, name) for name in attributes
+                getattr(before, name) == getattr(old, name) and getattr(after, name) == getattr(new, name)
+                for name in attributes
             ):
                 return True
         return False
@@ -380,7 +416,8 @@ class Plan:
     def children_columns(self, column: Id) -> list[Id]:
         """The columns that come with `column` in children of its table."""
         return [
-            item for item in sorted(self.created)
+            item
+            for item in sorted(self.created)
             if item.kind == "column" and item != column and item.sub == column.sub and self.created_by(item) == column
         ]
 
@@ -396,7 +433,8 @@ class Plan:
     def attached_indexes(self, index: Id) -> list[Id]:
         """The indexes of partitions that belong to a partitioned index of the target."""
         return sorted(
-            item for item, fact in self.target.facts.items()
+            item
+            for item, fact in self.target.facts.items()
             if item.kind == "index" and (fact.parent_schema, fact.parent) == (index.schema, index.name)
         )
 
@@ -420,6 +458,14 @@ def is_leftover(item: Id, schema: Schema) -> bool:
 
 
 def _comes_back(graph: Graph, item: Id, container: Id) -> bool:
-    own = {needed for needed in graph.needs.get(item, ()) if needed[1:3] == container[1:3] and needed.kind in ("table", "column", "domain")}
-    start = [needed for needed in graph.needs.get(item, ()) if needed not in own and needed.kind not in ("sequence", "extension")]
+    own = {
+        needed
+        for needed in graph.needs.get(item, ())
+        if needed[1:3] == container[1:3] and needed.kind in ("table", "column", "domain")
+    }
+    start = [
+        needed
+        for needed in graph.needs.get(item, ())
+        if needed not in own and needed.kind not in ("sequence", "extension")
+    ]
     return bool(start) and graph.reaches(start, container)

@@ -16,8 +16,15 @@ from safemig.sql.locks import LockMode
 
 _PART = re.compile(r'"((?:[^"]|"")*)"|([^".]+)')
 _RENAMEABLE = {
-    "table": "TABLE", "view": "VIEW", "materialized view": "MATERIALIZED VIEW", "sequence": "SEQUENCE", "index": "INDEX",
-    "enum": "TYPE", "domain": "DOMAIN", "composite type": "TYPE", "range": "TYPE",
+    "table": "TABLE",
+    "view": "VIEW",
+    "materialized view": "MATERIALIZED VIEW",
+    "sequence": "SEQUENCE",
+    "index": "INDEX",
+    "enum": "TYPE",
+    "domain": "DOMAIN",
+    "composite type": "TYPE",
+    "range": "TYPE",
 }
 
 
@@ -43,8 +50,11 @@ def apply_renames(base: Schema, target: Schema, renames: Mapping[str, str]) -> t
 
 
 def _no_such(name: str, where: str) -> SettingsError:
-    return SettingsError(f"nothing is called {name}", where=where,
-                         next="name a rename as old=new, both as schema.table or schema.table.column")
+    return SettingsError(
+        f"nothing is called {name}",
+        where=where,
+        next="name a rename as old=new, both as schema.table or schema.table.column",
+    )
 
 
 def parts_of(dotted: str) -> list[str]:
@@ -76,18 +86,36 @@ def _steps(old: Id, new: Id) -> list[Step]:
     if old.kind == "column":
         table = quote_name(old.schema, old.name)
         before, after = quote_identifier(old.sub), quote_identifier(new.sub)
-        return [Step(f"ALTER TABLE {table} RENAME COLUMN {before} TO {after}", "whoever uses the old name fails from now on",
-                     rule="rename-column", lock=LockMode.ACCESS_EXCLUSIVE,
-                     reverse=f"ALTER TABLE {table} RENAME COLUMN {after} TO {before}")]
+        return [
+            Step(
+                f"ALTER TABLE {table} RENAME COLUMN {before} TO {after}",
+                "whoever uses the old name fails from now on",
+                rule="rename-column",
+                lock=LockMode.ACCESS_EXCLUSIVE,
+                reverse=f"ALTER TABLE {table} RENAME COLUMN {after} TO {before}",
+            )
+        ]
     word, steps = _RENAMEABLE[old.kind], []
     if old.name != new.name:
-        steps.append(Step(f"ALTER {word} {quote_name(old.schema, old.name)} RENAME TO {quote_identifier(new.name)}",
-                          "whoever uses the old name fails from now on", rule="rename-table", lock=LockMode.ACCESS_EXCLUSIVE,
-                          reverse=f"ALTER {word} {quote_name(old.schema, new.name)} RENAME TO {quote_identifier(old.name)}"))
+        steps.append(
+            Step(
+                f"ALTER {word} {quote_name(old.schema, old.name)} RENAME TO {quote_identifier(new.name)}",
+                "whoever uses the old name fails from now on",
+                rule="rename-table",
+                lock=LockMode.ACCESS_EXCLUSIVE,
+                reverse=f"ALTER {word} {quote_name(old.schema, new.name)} RENAME TO {quote_identifier(old.name)}",
+            )
+        )
     if old.schema != new.schema:
-        steps.append(Step(f"ALTER {word} {quote_name(old.schema, new.name)} SET SCHEMA {quote_identifier(new.schema)}",
-                          "whoever uses the old name fails from now on", rule="set-schema", lock=LockMode.ACCESS_EXCLUSIVE,
-                          reverse=f"ALTER {word} {quote_name(new.schema, new.name)} SET SCHEMA {quote_identifier(old.schema)}"))
+        steps.append(
+            Step(
+                f"ALTER {word} {quote_name(old.schema, new.name)} SET SCHEMA {quote_identifier(new.schema)}",
+                "whoever uses the old name fails from now on",
+                rule="set-schema",
+                lock=LockMode.ACCESS_EXCLUSIVE,
+                reverse=f"ALTER {word} {quote_name(new.schema, new.name)} SET SCHEMA {quote_identifier(old.schema)}",
+            )
+        )
     return steps
 
 
@@ -134,7 +162,10 @@ def _rename_object(base: Schema, old: Id, new: Id) -> Schema:
         changes: dict[str, str] = {}
         for schema_field, name_field in (("table_schema", "table"), ("parent_schema", "parent")):
             fields = getattr(fact, "_fields", ())
-            if schema_field in fields and (getattr(fact, schema_field), getattr(fact, name_field)) == (old.schema, old.name):
+            if schema_field in fields and (getattr(fact, schema_field), getattr(fact, name_field)) == (
+                old.schema,
+                old.name,
+            ):
                 changes |= {schema_field: new.schema, name_field: new.name}
         if changes:
             fact = fact._replace(**changes)
@@ -165,10 +196,14 @@ def _mapped(base: Schema, moved: Callable[[Id], Id], rewritten: Callable[[Id, An
     for item, columns in base.column_order.items():
         order[moved(item)] = tuple(moved(Id("column", item.schema, item.name, column)).sub for column in columns)
     return replace(
-        base, facts=facts, comments={moved(item): text for item, text in base.comments.items()},
+        base,
+        facts=facts,
+        comments={moved(item): text for item, text in base.comments.items()},
         grants={moved(item): found for item, found in base.grants.items()},
         labels={(moved(item), provider): text for (item, provider), text in base.labels.items()},
-        owners={moved(item): owner for item, owner in base.owners.items()}, column_order=order, resolve=resolve,
+        owners={moved(item): owner for item, owner in base.owners.items()},
+        column_order=order,
+        resolve=resolve,
     )
 
 
@@ -179,8 +214,11 @@ def questions(plan: Plan) -> Iterator[str]:
         if Id("table", gone.schema, gone.name) in plan.dropped:
             continue
         alike = sorted(
-            item for item in plan.added
-            if item.kind == "column" and item[1:3] == gone[1:3] and plan.target.facts[item].type == plan.base.facts[gone].type
+            item
+            for item in plan.added
+            if item.kind == "column"
+            and item[1:3] == gone[1:3]
+            and plan.target.facts[item].type == plan.base.facts[gone].type
         )
         for item in alike:
             yield _question("column", gone, item)
@@ -193,5 +231,7 @@ def questions(plan: Plan) -> Iterator[str]:
 
 
 def _question(word: str, old: Id, new: Id) -> str:
-    return (f"was the {word} {old.dotted} renamed to {new.dotted}? As it stands one is dropped and the other added;"
-            f" to rename it, say --rename {old.dotted}={new.dotted}")
+    return (
+        f"was the {word} {old.dotted} renamed to {new.dotted}? As it stands one is dropped and the other added;"
+        f" to rename it, say --rename {old.dotted}={new.dotted}"
+    )

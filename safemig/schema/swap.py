@@ -19,7 +19,10 @@ def swap_steps(item: Id, plan: Plan) -> list[Step]:
     kind = plan.kinds[item.kind]
     word = kind.keyword
     aside = f"{item.name[:54]}__old"
-    destructive, why = True, f"every column made of {item.dotted} is converted, and the conversion may fail or lose values"
+    destructive, why = (
+        True,
+        f"every column made of {item.dotted} is converted, and the conversion may fail or lose values",
+    )
     if old == new:
         destructive, why = False, f"{item.dotted} is made of a type that is made anew, and so is every column of it"
     elif item.kind == "enum":
@@ -33,8 +36,14 @@ def swap_steps(item: Id, plan: Plan) -> list[Step]:
     rule = "enum-rebuild" if item.kind == "enum" else "alter-type-lossy"
     if item.kind == "range":
         return _by_way_of_text(item, plan, why, destructive)
-    steps = [Step(f"ALTER {word} {quote_name(item.schema, item.name)} RENAME TO {quote_identifier(aside)}", why,
-                  destructive=destructive, rule=rule)]
+    steps = [
+        Step(
+            f"ALTER {word} {quote_name(item.schema, item.name)} RENAME TO {quote_identifier(aside)}",
+            why,
+            destructive=destructive,
+            rule=rule,
+        )
+    ]
     steps += [Step(step.sql, why, destructive=destructive, rule=rule) for step in kind.create(item, new, plan)]
     for column in plan.stored_in_columns(item):
         if any(parent in plan.base.facts for parent in plan.parent_columns(column, plan.base)):
@@ -44,10 +53,16 @@ def swap_steps(item: Id, plan: Plan) -> list[Step]:
             continue
         name = quote_identifier(column.sub)
         using = "" if fact.generated else f" USING {name}::text{'[]' if fact.type.endswith('[]') else ''}::{fact.type}"
-        steps.append(Step(
-            f"ALTER {plan.table_keyword(column)} {quote_name(column.schema, column.name)} ALTER COLUMN {name} TYPE {fact.type}{using}",
-            why, destructive=destructive, rule=rule, lock=LockMode.ACCESS_EXCLUSIVE, rewrites=True,
-        ))
+        steps.append(
+            Step(
+                f"ALTER {plan.table_keyword(column)} {quote_name(column.schema, column.name)} ALTER COLUMN {name} TYPE {fact.type}{using}",
+                why,
+                destructive=destructive,
+                rule=rule,
+                lock=LockMode.ACCESS_EXCLUSIVE,
+                rewrites=True,
+            )
+        )
     steps.append(Step(f"DROP {word} {quote_name(item.schema, aside)}", why, destructive=destructive, rule=rule))
     return steps
 
@@ -65,8 +80,13 @@ def _by_way_of_text(item: Id, plan: Plan, why: str, destructive: bool) -> list[S
             continue
         text = "text[]" if fact.type.endswith("[]") else "text"
         alter = f"ALTER {plan.table_keyword(column)} {quote_name(column.schema, column.name)} ALTER COLUMN {name} TYPE"
-        for steps, sql in ((there, f"{alter} {text} USING {name}::{text}"), (back, f"{alter} {fact.type} USING {name}::{fact.type}")):
-            steps.append(Step(sql, why, destructive=destructive, rule=rule, lock=LockMode.ACCESS_EXCLUSIVE, rewrites=True))
+        for steps, sql in (
+            (there, f"{alter} {text} USING {name}::{text}"),
+            (back, f"{alter} {fact.type} USING {name}::{fact.type}"),
+        ):
+            steps.append(
+                Step(sql, why, destructive=destructive, rule=rule, lock=LockMode.ACCESS_EXCLUSIVE, rewrites=True)
+            )
     kind = plan.kinds[item.kind]
     made = [*kind.drop(item, plan.base.facts[item], plan), *kind.create(item, plan.target.facts[item], plan)]
     return [*there, *(Step(step.sql, why, destructive=destructive, rule=rule) for step in made), *back]

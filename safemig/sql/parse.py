@@ -128,7 +128,9 @@ def parse_what_can_be(sql: str) -> list[ParsedStatement]:
             inside = []
         for one in inside:
             line, column = positions.line_and_column(begin + one.start)
-            found.append(replace(one, line=line, column=column, end_line=line + one.sql.count("\n"), start=begin + one.start))
+            found.append(
+                replace(one, line=line, column=column, end_line=line + one.sql.count("\n"), start=begin + one.start)
+            )
         begin = end
     return found
 

@@ -26,7 +26,7 @@ def test_what_the_history_lacks_is_pending() -> None:
 def test_an_applied_file_that_was_edited_since_is_named() -> None:
     edited = file("20260101000000", "SELECT 2;")
     standing = stand([edited], [AppliedMigration(edited.version, "x", (), file(edited.version).sha256)])
-    with pytest.raises(MigrationError, match="edited since: 20260101000000_x.sql"):
+    with pytest.raises(MigrationError, match=r"edited since: 20260101000000_x.sql"):
         standing.require_consistent("production")
 
 

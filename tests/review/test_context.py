@@ -21,7 +21,11 @@ from safemig.review import (
 from safemig.sql import LockMode, SourceFile
 
 MIB = 1024 * 1024
-COLUMNS = {"id": ColumnFacts("integer", not_null=True), "email": ColumnFacts("character varying(50)"), "name": ColumnFacts("text")}
+COLUMNS = {
+    "id": ColumnFacts("integer", not_null=True),
+    "email": ColumnFacts("character varying(50)"),
+    "name": ColumnFacts("text"),
+}
 TARGET = TargetFacts(
     170010,
     "production",
@@ -113,7 +117,10 @@ def test_a_function_of_an_applied_migration_is_followed() -> None:
 
 def test_a_trigger_of_an_applied_migration_is_followed() -> None:
     applied = [
-        SourceFile("1.sql", "CREATE FUNCTION w() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN DELETE FROM users; RETURN NEW; END $$"),
+        SourceFile(
+            "1.sql",
+            "CREATE FUNCTION w() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN DELETE FROM users; RETURN NEW; END $$",
+        ),
         SourceFile("2.sql", "CREATE TRIGGER t AFTER INSERT ON log FOR EACH ROW EXECUTE FUNCTION w()"),
     ]
     made = reviewed("INSERT INTO log VALUES (1)", target=None, applied=applied)
@@ -198,7 +205,9 @@ def test_the_shop_s_own_code_is_followed(shop_facts: TargetFacts) -> None:
 
 
 def test_each_statement_carries_its_lock_and_size() -> None:
-    [file] = reviewed("ALTER TABLE big ADD COLUMN IF NOT EXISTS a int;\nCREATE TABLE IF NOT EXISTS n (b int REFERENCES big)").files
+    [file] = reviewed(
+        "ALTER TABLE big ADD COLUMN IF NOT EXISTS a int;\nCREATE TABLE IF NOT EXISTS n (b int REFERENCES big)"
+    ).files
     first, second = file.statements
     assert (first.lock, first.rows_estimate, first.tables) == (LockMode.ACCESS_EXCLUSIVE, 80_000_000, ("big",))
     assert (second.lock, [lock.table for lock in second.locks]) == (LockMode.SHARE_ROW_EXCLUSIVE, ["big"])
@@ -217,5 +226,8 @@ def test_the_locks_of_hidden_statements_are_named_too() -> None:
     sql = "DO $$ BEGIN ALTER TABLE big ADD COLUMN IF NOT EXISTS a int; EXECUTE 'UPDATE small SET id = 1 WHERE id = 2'; END $$"
     [file] = reviewed(sql).files
     [statement] = file.statements
-    assert {lock.table: lock.mode for lock in statement.locks} == {"big": LockMode.ACCESS_EXCLUSIVE, "small": LockMode.ROW_EXCLUSIVE}
+    assert {lock.table: lock.mode for lock in statement.locks} == {
+        "big": LockMode.ACCESS_EXCLUSIVE,
+        "small": LockMode.ROW_EXCLUSIVE,
+    }
     assert statement.lock is LockMode.ACCESS_EXCLUSIVE

@@ -28,7 +28,9 @@ def cases() -> list[object]:
 @pytest.mark.parametrize(("expected", "sql"), cases())
 def test_each_migration_gets_its_level(expected: Verdict, sql: str) -> None:
     made = review([SourceFile("m.sql", sql)])
-    assert made.verdict is expected, [(finding.rule, finding.severity.value, finding.message) for finding in made.standing]
+    assert made.verdict is expected, [
+        (finding.rule, finding.severity.value, finding.message) for finding in made.standing
+    ]
 
 
 def test_the_set_is_large_and_its_names_differ() -> None:

@@ -51,14 +51,14 @@ def apply(url: str, files: tuple[SourceFile, ...]) -> None:
 
 
 def schema(server: ThrowawayServer, url: str) -> str:
-    dump = subprocess.run([server.programs.path("pg_dump"), "--schema-only", url], check=True, capture_output=True, text=True).stdout
+    dump = subprocess.run(
+        [server.programs.path("pg_dump"), "--schema-only", url], check=True, capture_output=True, text=True
+    ).stdout
     return re.sub(r"(?m)^\\(un)?restrict .*\n", "", dump)
 
 
 @pytest.mark.parametrize("name", MIGRATIONS)
-def test_the_fixed_form_is_safe_and_gives_the_same_schema(
-    name: str, server: ThrowawayServer, newest_shop: str
-) -> None:
+def test_the_fixed_form_is_safe_and_gives_the_same_schema(name: str, server: ThrowawayServer, newest_shop: str) -> None:
     sql = MIGRATIONS[name]
     made = review([SourceFile("20260101000000_m.sql", sql)])
     again = review(made.fixed_files)

@@ -138,7 +138,11 @@ def test_the_lock_that_is_named_is_the_lock_that_is_taken(
     taken: dict[str, LockMode] = {}
     for relation, spelled in shop_connection.execute(HELD).fetchall():
         table, mode = tables.get(relation), LockMode.from_pg_locks(spelled)
-        if table and mode.strength >= LockMode.ROW_EXCLUSIVE.strength and (table not in taken or taken[table].strength < mode.strength):
+        if (
+            table
+            and mode.strength >= LockMode.ROW_EXCLUSIVE.strength
+            and (table not in taken or taken[table].strength < mode.strength)
+        ):
             taken[table] = mode
     assert named(statement, shop_facts) == taken
 
@@ -180,7 +184,10 @@ def test_what_runs_concurrently_blocks_nobody(
         seen: set[LockMode] = set()
         deadline = time.monotonic() + 10
         while mode not in seen and time.monotonic() < deadline:
-            seen |= {LockMode.from_pg_locks(spelled) for (spelled,) in watcher.execute(HELD_BY_OTHER, [pid, table]).fetchall()}
+            seen |= {
+                LockMode.from_pg_locks(spelled)
+                for (spelled,) in watcher.execute(HELD_BY_OTHER, [pid, table]).fetchall()
+            }
             time.sleep(0.01)
         watcher.execute("SELECT pg_cancel_backend(%s)", [pid])
         thread.join()

@@ -18,10 +18,16 @@ from safemig.review.reference import reference_page, rules
 from safemig.sql import SourceFile
 
 FILES = [
-    SourceFile("supabase/migrations/1_a.sql", "CREATE TABLE IF NOT EXISTS t (id bigint PRIMARY KEY);\nCREATE INDEX i ON users (email);"),
+    SourceFile(
+        "supabase/migrations/1_a.sql",
+        "CREATE TABLE IF NOT EXISTS t (id bigint PRIMARY KEY);\nCREATE INDEX i ON users (email);",
+    ),
     SourceFile("supabase/migrations/2_b.sql", "-- 100%\nALTER TABLE users DROP COLUMN legacy, DROP COLUMN other;"),
 ]
-ACCEPT = [Acceptance.parse("drop-column:users.legacy: moved, 100% done"), Acceptance.parse("truncate:users: never used")]
+ACCEPT = [
+    Acceptance.parse("drop-column:users.legacy: moved, 100% done"),
+    Acceptance.parse("truncate:users: never used"),
+]
 
 
 def test_json_has_the_promised_shape() -> None:
@@ -29,7 +35,10 @@ def test_json_has_the_promised_shape() -> None:
     assert data["verdict"] == "DO NOT DEPLOY"
     promised = {"rule", "severity", "file", "line", "statement", "message", "safer", "lock", "data_loss"}
     assert all(promised <= set(finding) for finding in data["findings"])
-    assert [(one["rule"], one["severity"], one["line"], one["lock"], one["data_loss"], one["accepted"]) for one in data["findings"]] == [
+    assert [
+        (one["rule"], one["severity"], one["line"], one["lock"], one["data_loss"], one["accepted"])
+        for one in data["findings"]
+    ] == [
         ("index-not-concurrent", "caution", 2, "SHARE", False, None),
         ("drop-column", "dangerous", 2, "ACCESS EXCLUSIVE", True, "moved, 100% done"),
         ("drop-column", "dangerous", 2, "ACCESS EXCLUSIVE", True, None),
@@ -55,7 +64,10 @@ def test_an_accepted_finding_is_suppressed_in_sarif() -> None:
 def test_github_annotates_the_lines_and_says_the_verdict() -> None:
     lines = github_report(review(FILES, accept=ACCEPT)).splitlines()
     assert lines[-1] == "::error title=safemig review::DO NOT DEPLOY"
-    assert any(line.startswith("::warning file=supabase/migrations/1_a.sql,line=2,col=1,title=index-not-concurrent%3A") for line in lines)
+    assert any(
+        line.startswith("::warning file=supabase/migrations/1_a.sql,line=2,col=1,title=index-not-concurrent%3A")
+        for line in lines
+    )
     accepted = [line for line in lines if "accepted (moved, 100%25 done)" in line]
     assert len(accepted) == 1
     assert accepted[0].startswith("::notice file=supabase/migrations/2_b.sql,line=2,col=19,")
@@ -90,7 +102,9 @@ def test_advice_says_the_hour_the_order_and_the_blocking() -> None:
         "deploy it before the application that uses what it adds",
         "in its safer form it is 2 files, each deployed on its own: see fixed_sql",
     )
-    assert made.files[1].recommendations[-1] == "deploy it after the application no longer uses users.legacy, users.other"
+    assert (
+        made.files[1].recommendations[-1] == "deploy it after the application no longer uses users.legacy, users.other"
+    )
 
 
 def test_what_can_be_read_beside_an_error_is_reviewed_too() -> None:

@@ -82,7 +82,9 @@ def test_a_change_of_type_costs_what_is_said(
 
 
 @pytest.mark.parametrize("zone", ["Europe/Oslo"])
-def test_a_time_zone_other_than_utc_makes_a_timestamp_a_rewrite(shop_connection: psycopg.Connection[Any], zone: str) -> None:
+def test_a_time_zone_other_than_utc_makes_a_timestamp_a_rewrite(
+    shop_connection: psycopg.Connection[Any], zone: str
+) -> None:
     assert cost_of_change("timestamp without time zone", "timestamp with time zone", utc=False) == "rewrite"
     shop_connection.execute(f"SET LOCAL TimeZone = '{zone}'".encode())
     shop_connection.execute(b"CREATE TABLE measured (a timestamp)")

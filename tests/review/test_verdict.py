@@ -53,7 +53,9 @@ def test_a_generated_migration_is_safe_to_deploy() -> None:
 
 
 def test_a_concurrent_index_in_a_file_of_its_own_is_safe() -> None:
-    assert verdict(GENERATED, "CREATE INDEX CONCURRENTLY IF NOT EXISTS users_email_idx ON users (email);") is Verdict.SAFE
+    assert (
+        verdict(GENERATED, "CREATE INDEX CONCURRENTLY IF NOT EXISTS users_email_idx ON users (email);") is Verdict.SAFE
+    )
 
 
 def test_one_dangerous_line_stops_everything() -> None:
@@ -65,7 +67,10 @@ def test_only_cautions_need_attention() -> None:
 
 
 def test_an_object_of_an_earlier_file_is_new_in_a_later_one() -> None:
-    assert verdict("CREATE TABLE notes (id bigint);", "CREATE INDEX notes_idx ON notes (id); DROP TABLE notes;") is Verdict.SAFE
+    assert (
+        verdict("CREATE TABLE notes (id bigint);", "CREATE INDEX notes_idx ON notes (id); DROP TABLE notes;")
+        is Verdict.SAFE
+    )
 
 
 def test_what_applied_migrations_made_is_not_new() -> None:
@@ -114,7 +119,9 @@ def test_what_cannot_be_read_cannot_be_accepted() -> None:
     assert verdict("SELEKT 1", accept=accept) is Verdict.STOP
 
 
-@pytest.mark.parametrize("text", ["drop-column", "drop-column:users.a", "drop-column:users.a:", "no-such-rule:a: b", "*: *: all", ""])
+@pytest.mark.parametrize(
+    "text", ["drop-column", "drop-column:users.a", "drop-column:users.a:", "no-such-rule:a: b", "*: *: all", ""]
+)
 def test_an_acceptance_without_rule_object_and_reason_is_refused(text: str) -> None:
     with pytest.raises(SettingsError):
         Acceptance.parse(text)

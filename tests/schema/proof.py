@@ -158,7 +158,11 @@ def _prove(server: ThrowawayServer, pair: Pair, base_url: str, target_url: str, 
     problems = _apply(base_url, back, way)
     if problems:
         return [f"back: {problem}" for problem in problems]
-    return [] if dump_base is None or not pair.back else _compare(server, base_url, base, dump_base, pair, f"back:\n{_script(back, way)}")
+    return (
+        []
+        if dump_base is None or not pair.back
+        else _compare(server, base_url, base, dump_base, pair, f"back:\n{_script(back, way)}")
+    )
 
 
 def _script(diff: SchemaDiff, way: Way) -> str:
@@ -205,6 +209,9 @@ def _compare(server: ThrowawayServer, url: str, wanted: Schema, wanted_dump: str
         found.append(f"a second comparison is not empty ({what}):\n{rest.sql}\n{rest.changes}")
     elif now.fingerprint != wanted.fingerprint:
         found.append(f"the fingerprint differs ({what})")
-    left = [line for line in differences(dump(server, url, owners=pair.ownership), wanted_dump)
-            if not line.startswith("in another order")]
+    left = [
+        line
+        for line in differences(dump(server, url, owners=pair.ownership), wanted_dump)
+        if not line.startswith("in another order")
+    ]
     return found + ([f"pg_dump differs ({what}):\n" + "\n".join(left)] if left else [])

@@ -18,7 +18,9 @@ from .pairs.application import APPLICATION
 from .proof import Pair, UnavailableHere, Way, prove, prove_in_transaction
 
 THOROUGH = bool(os.environ.get("SAFEMIG_THOROUGH"))
-JUDGED = PAIRS if THOROUGH else tuple(pair for pair in APPLICATION if pair.name in ("the demo", "an enum loses a value"))
+JUDGED = (
+    PAIRS if THOROUGH else tuple(pair for pair in APPLICATION if pair.name in ("the demo", "an enum loses a value"))
+)
 
 
 def _name(pair: Pair) -> str:

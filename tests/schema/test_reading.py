@@ -70,15 +70,21 @@ def test_an_idle_connection_is_idle_again(database: str, autocommit: bool) -> No
 
 def test_temporary_objects_and_extension_members_are_left_out(database: str) -> None:
     with psycopg.connect(database, autocommit=True) as connection:
-        connection.execute("CREATE EXTENSION pgcrypto; CREATE TEMP TABLE here (x int); CREATE TEMP VIEW seen AS SELECT 1")
+        connection.execute(
+            "CREATE EXTENSION pgcrypto; CREATE TEMP TABLE here (x int); CREATE TEMP VIEW seen AS SELECT 1"
+        )
         found = read_schema(connection)
     assert {item.kind for item in found.facts} == {"schema", "extension"}
 
 
 def test_schemas_are_managed_by_the_filter(database: str) -> None:
-    load(database, _SCHEMA, "CREATE SCHEMA other; CREATE TABLE other.x (y int)",
-         "CREATE SCHEMA safemig; CREATE TABLE safemig.log (x int)",
-         "CREATE SCHEMA supabase_migrations; CREATE TABLE supabase_migrations.schema_migrations (version text)")
+    load(
+        database,
+        _SCHEMA,
+        "CREATE SCHEMA other; CREATE TABLE other.x (y int)",
+        "CREATE SCHEMA safemig; CREATE TABLE safemig.log (x int)",
+        "CREATE SCHEMA supabase_migrations; CREATE TABLE supabase_migrations.schema_migrations (version text)",
+    )
     with psycopg.connect(database, autocommit=True) as connection:
         assert read_schema(connection).tables == (("app", "t"), ("other", "x"))
         assert read_schema(connection, SchemaFilter(only=("other",))).tables == (("other", "x"),)
@@ -94,24 +100,36 @@ def test_a_platform_is_recognised_by_its_role() -> None:
 
 
 def test_a_role_without_rights_is_told_what_it_cannot_see(server: ThrowawayServer, database: str) -> None:
-    load(database, "CREATE FOREIGN DATA WRAPPER w; CREATE SERVER s FOREIGN DATA WRAPPER w; CREATE ROLE weak LOGIN;"
-                   "CREATE USER MAPPING FOR PUBLIC SERVER s OPTIONS (password 'secret');"
-                   "CREATE SUBSCRIPTION sub CONNECTION 'dbname=x' PUBLICATION p WITH (connect = false, slot_name = NONE)")
+    load(
+        database,
+        "CREATE FOREIGN DATA WRAPPER w; CREATE SERVER s FOREIGN DATA WRAPPER w; CREATE ROLE weak LOGIN;"
+        "CREATE USER MAPPING FOR PUBLIC SERVER s OPTIONS (password 'secret');"
+        "CREATE SUBSCRIPTION sub CONNECTION 'dbname=x' PUBLICATION p WITH (connect = false, slot_name = NONE)",
+    )
     try:
         with psycopg.connect(database.replace("postgres@", "weak@"), autocommit=True) as connection:
             found = read_schema(connection)
         assert [words.split(",")[0] for words in found.unmodelled] == [
-            "options of the user mapping of PUBLIC on server s", "subscription sub"
+            "options of the user mapping of PUBLIC on server s",
+            "subscription sub",
         ]
     finally:
-        load(database, "ALTER SUBSCRIPTION sub DISABLE", "DROP SUBSCRIPTION sub", "DROP SERVER s CASCADE", "DROP ROLE weak")
+        load(
+            database,
+            "ALTER SUBSCRIPTION sub DISABLE",
+            "DROP SUBSCRIPTION sub",
+            "DROP SERVER s CASCADE",
+            "DROP ROLE weak",
+        )
 
 
 def test_a_schema_that_changes_meanwhile_is_read_all_the_same(database: str) -> None:
     def churn() -> None:
         with psycopg.connect(database, autocommit=True) as connection:
             while not done.is_set():
-                connection.execute("CREATE TABLE c (x int PRIMARY KEY, y text DEFAULT 'a'); CREATE VIEW cv AS SELECT x FROM c")
+                connection.execute(
+                    "CREATE TABLE c (x int PRIMARY KEY, y text DEFAULT 'a'); CREATE VIEW cv AS SELECT x FROM c"
+                )
                 connection.execute("DROP VIEW cv; DROP TABLE c")
 
     done = threading.Event()

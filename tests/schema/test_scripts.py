@@ -57,18 +57,40 @@ def test_what_needs_a_destructive_statement_is_left_out_with_it(difference: Call
 
 ONLINE = (
     ("CREATE INDEX i ON t (a)", ["CREATE INDEX CONCURRENTLY IF NOT EXISTS i ON public.t USING btree (a)"], False),
-    ("ALTER TABLE t ADD CONSTRAINT c CHECK (b > 0)",
-     ["ALTER TABLE public.t ADD CONSTRAINT c CHECK ((b > 0)) NOT VALID", "ALTER TABLE public.t VALIDATE CONSTRAINT c"], True),
-    ("ALTER TABLE u ADD CONSTRAINT f FOREIGN KEY (t_id) REFERENCES t",
-     ["ALTER TABLE public.u ADD CONSTRAINT f FOREIGN KEY (t_id) REFERENCES public.t(id) NOT VALID",
-      "ALTER TABLE public.u VALIDATE CONSTRAINT f"], True),
-    ("ALTER TABLE t ADD CONSTRAINT q UNIQUE (a)",
-     ["CREATE UNIQUE INDEX CONCURRENTLY IF NOT EXISTS q ON public.t USING btree (a)",
-      "ALTER TABLE public.t ADD CONSTRAINT q UNIQUE USING INDEX q"], False),
-    ("ALTER TABLE t ALTER a SET NOT NULL",
-     ["ALTER TABLE public.t ADD CONSTRAINT t_a_is_not_null CHECK (a IS NOT NULL) NOT VALID",
-      "ALTER TABLE public.t VALIDATE CONSTRAINT t_a_is_not_null", "ALTER TABLE public.t ALTER COLUMN a SET NOT NULL",
-      "ALTER TABLE public.t DROP CONSTRAINT t_a_is_not_null"], True),
+    (
+        "ALTER TABLE t ADD CONSTRAINT c CHECK (b > 0)",
+        [
+            "ALTER TABLE public.t ADD CONSTRAINT c CHECK ((b > 0)) NOT VALID",
+            "ALTER TABLE public.t VALIDATE CONSTRAINT c",
+        ],
+        True,
+    ),
+    (
+        "ALTER TABLE u ADD CONSTRAINT f FOREIGN KEY (t_id) REFERENCES t",
+        [
+            "ALTER TABLE public.u ADD CONSTRAINT f FOREIGN KEY (t_id) REFERENCES public.t(id) NOT VALID",
+            "ALTER TABLE public.u VALIDATE CONSTRAINT f",
+        ],
+        True,
+    ),
+    (
+        "ALTER TABLE t ADD CONSTRAINT q UNIQUE (a)",
+        [
+            "CREATE UNIQUE INDEX CONCURRENTLY IF NOT EXISTS q ON public.t USING btree (a)",
+            "ALTER TABLE public.t ADD CONSTRAINT q UNIQUE USING INDEX q",
+        ],
+        False,
+    ),
+    (
+        "ALTER TABLE t ALTER a SET NOT NULL",
+        [
+            "ALTER TABLE public.t ADD CONSTRAINT t_a_is_not_null CHECK (a IS NOT NULL) NOT VALID",
+            "ALTER TABLE public.t VALIDATE CONSTRAINT t_a_is_not_null",
+            "ALTER TABLE public.t ALTER COLUMN a SET NOT NULL",
+            "ALTER TABLE public.t DROP CONSTRAINT t_a_is_not_null",
+        ],
+        True,
+    ),
 )
 
 
@@ -85,7 +107,8 @@ def test_online_a_change_blocks_as_little_as_it_can(
 
 def test_online_a_new_enum_value_is_committed_before_it_is_used(difference: Callable[..., SchemaDiff]) -> None:
     found = difference(
-        "CREATE TYPE m AS ENUM ('a'); CREATE TABLE x (y m DEFAULT 'a')", "CREATE TYPE m AS ENUM ('a', 'b'); CREATE TABLE x (y m DEFAULT 'b')"
+        "CREATE TYPE m AS ENUM ('a'); CREATE TABLE x (y m DEFAULT 'a')",
+        "CREATE TYPE m AS ENUM ('a', 'b'); CREATE TABLE x (y m DEFAULT 'b')",
     )
     assert [transactional for transactional, _ in found.segments] == [False, True]
 
@@ -102,10 +125,16 @@ def test_a_likely_rename_is_asked_about_and_not_guessed(difference: Callable[...
 
 def test_a_named_rename_is_made(difference: Callable[..., SchemaDiff]) -> None:
     extra = "CREATE INDEX i ON t (lower(a)) WHERE a <> ''; ALTER TABLE t ADD CHECK (a <> 'x'); COMMENT ON COLUMN t.a IS 'c';"
-    found = difference("", "ALTER TABLE t RENAME COLUMN a TO c; ALTER TABLE t RENAME TO w", _PLAIN + extra,
-                       public__t="public.w", public__w__a="c")
+    found = difference(
+        "",
+        "ALTER TABLE t RENAME COLUMN a TO c; ALTER TABLE t RENAME TO w",
+        _PLAIN + extra,
+        public__t="public.w",
+        public__w__a="c",
+    )
     assert [statement.sql for statement in found.statements if statement.rule != "grants"] == [
-        "ALTER TABLE public.t RENAME TO w", "ALTER TABLE public.w RENAME COLUMN a TO c"
+        "ALTER TABLE public.t RENAME TO w",
+        "ALTER TABLE public.w RENAME COLUMN a TO c",
     ]
     assert found.rename_questions == ()
 
@@ -131,7 +160,11 @@ def test_every_statement_that_loses_data_says_what(difference: Callable[..., Sch
 def test_reverse_statements_undo(new_database: Callable[[], str]) -> None:
     base, target = new_database(), new_database()
     load(base, _PLAIN)
-    load(target, _PLAIN, "ALTER TABLE t ADD c int DEFAULT 3, ALTER b SET NOT NULL; CREATE INDEX i ON t (a); CREATE VIEW v AS SELECT a FROM t")
+    load(
+        target,
+        _PLAIN,
+        "ALTER TABLE t ADD c int DEFAULT 3, ALTER b SET NOT NULL; CREATE INDEX i ON t (a); CREATE VIEW v AS SELECT a FROM t",
+    )
     before = read(base).fingerprint
     there = compare(read(base), read(target))
     load(base, there.sql)

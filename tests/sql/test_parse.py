@@ -73,7 +73,9 @@ UNREADABLE = [
 ]
 
 
-@pytest.mark.parametrize(("sql", "line", "column", "reason"), UNREADABLE, ids=[row[3] or "too deep" for row in UNREADABLE])
+@pytest.mark.parametrize(
+    ("sql", "line", "column", "reason"), UNREADABLE, ids=[row[3] or "too deep" for row in UNREADABLE]
+)
 def test_what_is_not_sql_is_refused_with_its_place(sql: str, line: int, column: int, reason: str) -> None:
     with pytest.raises(SqlSyntaxError) as caught:
         parse(sql)

@@ -73,7 +73,11 @@ def grant_to_public(scene: Scene) -> Iterator[Hit]:
         return  # what PUBLIC has on new types, languages and functions anyway
     for name in objects:
         one_table = scene.node == "GrantStmt" and grant.get("targtype", "ACL_TARGET_OBJECT") == "ACL_TARGET_OBJECT"
-        safer = f"GRANT {rights.upper()} ON {name.sql} TO app;" if one_table and grant.get("objtype") == "OBJECT_TABLE" else ""
+        safer = (
+            f"GRANT {rights.upper()} ON {name.sql} TO app;"
+            if one_table and grant.get("objtype") == "OBJECT_TABLE"
+            else ""
+        )
         yield Hit(str(name), f"every role gets {rights.upper()} on {name}", safer)
 
 
@@ -120,7 +124,12 @@ def role_power(scene: Scene) -> Iterator[Hit]:
     role = scene.tree.get("role")
     role = role if isinstance(role, str) else (role or {}).get("rolename", "")
     given = options(scene.tree.get("options"))
-    powers = {"superuser": "SUPERUSER", "bypassrls": "BYPASSRLS", "createrole": "CREATEROLE", "isreplication": "REPLICATION"}
+    powers = {
+        "superuser": "SUPERUSER",
+        "bypassrls": "BYPASSRLS",
+        "createrole": "CREATEROLE",
+        "isreplication": "REPLICATION",
+    }
     for key, words in powers.items():
         if key in given and constant(given[key]) not in (False, 0):
             yield Hit(str(role), f"{role} gets {words}")
@@ -138,7 +147,9 @@ def role_power(scene: Scene) -> Iterator[Hit]:
 def owner_change(scene: Scene) -> Iterator[Hit]:
     if scene.node == "AT_ChangeOwner":
         kind = scene.parent.get("objtype", "OBJECT_TABLE").removeprefix("OBJECT_")
-        if not scene.is_new and not scene.world.is_new_object(kind.replace("MATVIEW", "MATERIALIZED VIEW"), scene.table):
+        if not scene.is_new and not scene.world.is_new_object(
+            kind.replace("MATVIEW", "MATERIALIZED VIEW"), scene.table
+        ):
             yield Hit(str(scene.table), f"{scene.table} gets another owner")
         return
     name = names.of_object(scene.tree.get("object", {}))
@@ -222,12 +233,20 @@ def set_config_hides(scene: Scene) -> Iterator[Hit]:
         if scene.table.name != "set_config" or not arguments:
             return
         if arguments[0].lower() == "session_replication_role" and arguments[1:2] != ["origin"]:
-            yield Hit(arguments[0], "no foreign key is checked and no trigger fires from then on", severity=Severity.DANGEROUS)
+            yield Hit(
+                arguments[0], "no foreign key is checked and no trigger fires from then on", severity=Severity.DANGEROUS
+            )
             return
         name = arguments[0].lower()
     else:
         name = scene.tree.get("name", "").lower()
-    if name in ("allow_system_table_mods", "zero_damaged_pages", "ignore_checksum_failure", "ignore_invalid_pages", "fsync"):
+    if name in (
+        "allow_system_table_mods",
+        "zero_damaged_pages",
+        "ignore_checksum_failure",
+        "ignore_invalid_pages",
+        "fsync",
+    ):
         yield Hit(name, f"{name} switches a guard of the server off", severity=Severity.DANGEROUS)
 
 
@@ -241,7 +260,10 @@ def set_config_hides(scene: Scene) -> Iterator[Hit]:
 )  # fmt: skip
 def server_settings(scene: Scene) -> Iterator[Hit]:
     if scene.node == "CreatedbStmt":
-        yield Hit(str(scene.tree.get("dbname", "")), "a database is made, which belongs to the cluster and not to this database's schema")
+        yield Hit(
+            str(scene.tree.get("dbname", "")),
+            "a database is made, which belongs to the cluster and not to this database's schema",
+        )
         return
     setting = (scene.tree.get("setstmt") or {}).get("name", "settings")
     name = scene.tree.get("dbname") or (scene.tree.get("role") or {}).get("rolename") or "server"
@@ -263,11 +285,16 @@ def security_definer_path(scene: Scene) -> Iterator[Hit]:
         option = item.get("DefElem", {})
         kind, argument = node(option.get("arg", {}))
         definer = definer or (option.get("defname") == "security" and bool(argument.get("boolval")))
-        fixed = fixed or (option.get("defname") == "set" and kind == "VariableSetStmt" and argument.get("name") == "search_path")
+        fixed = fixed or (
+            option.get("defname") == "set" and kind == "VariableSetStmt" and argument.get("name") == "search_path"
+        )
     if definer and not fixed:
         name = names.of_strings(scene.tree.get("funcname") or scene.tree.get("func", {}).get("objname"))
         if scene.node == "AlterFunctionStmt":
-            yield Hit(str(name), f"{name}() runs with its owner's rights from then on; whether its search_path is fixed is not known")
+            yield Hit(
+                str(name),
+                f"{name}() runs with its owner's rights from then on; whether its search_path is fixed is not known",
+            )
             return
         parameters = ", ".join(
             ".".join(strings(item["FunctionParameter"].get("argType", {}).get("names")))
@@ -306,7 +333,11 @@ def replication_change(scene: Scene) -> Iterator[Hit]:
     if scene.node == "AT_ReplicaIdentity":
         kind = (tree.get("def") or {}).get("ReplicaIdentityStmt", {}).get("identity_type")
         if kind in ("n", "f") and not scene.is_new:
-            said = "UPDATE and DELETE of a published table fail" if kind == "n" else "every change carries the whole old row"
+            said = (
+                "UPDATE and DELETE of a published table fail"
+                if kind == "n"
+                else "every change carries the whole old row"
+            )
             yield Hit(str(scene.table), f"{scene.table}: {said} from then on",
                       f"ALTER TABLE {scene.table.sql} REPLICA IDENTITY DEFAULT;")  # fmt: skip
     elif scene.node == "DropStmt":
@@ -315,7 +346,9 @@ def replication_change(scene: Scene) -> Iterator[Hit]:
                 yield Hit(str(names.of_object(item)), f"publication {names.of_object(item)} no longer sends changes")
     elif scene.node == "AlterPublicationStmt":
         if tree.get("action", "AP_AddObjects") != "AP_AddObjects" and not tree.get("options"):
-            yield Hit(str(tree.get("pubname", "")), f"publication {tree.get('pubname')} sends other tables from then on")
+            yield Hit(
+                str(tree.get("pubname", "")), f"publication {tree.get('pubname')} sends other tables from then on"
+            )
     else:
         yield Hit(str(tree.get("subname", "")), f"subscription {tree.get('subname')} is changed")
 
@@ -331,8 +364,6 @@ def session_role(scene: Scene) -> Iterator[Hit]:
     name = scene.tree.get("name", "").lower()
     if name in ("role", "session_authorization") and scene.tree.get("kind", "VAR_SET_VALUE") == "VAR_SET_VALUE":
         yield Hit(name, "later statements run as another role")
-
-
 
 
 @rule(

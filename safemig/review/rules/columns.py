@@ -18,7 +18,17 @@ from safemig.sql.tree import Tree, constant, is_null, node, strings, walk
 
 # Functions of common extensions that are volatile; others that are not PostgreSQL's own are looked up.
 _VOLATILE_OF_EXTENSIONS = frozenset(
-    ("uuid_generate_v1", "uuid_generate_v1mc", "uuid_generate_v4", "gen_salt", "gen_random_bytes", "uuidv4", "uuidv7", "nanoid", "ulid")
+    (
+        "uuid_generate_v1",
+        "uuid_generate_v1mc",
+        "uuid_generate_v4",
+        "gen_salt",
+        "gen_random_bytes",
+        "uuidv4",
+        "uuidv7",
+        "nanoid",
+        "ulid",
+    )
 )
 
 
@@ -96,7 +106,9 @@ def add_column_rewrites(scene: Scene) -> Iterator[Hit]:
         reason = "a stored generated column is computed for every row"
     elif call := volatile_call(scene, default):
         reason = f"{call}() is volatile and gives each row its own value"
-    elif scene.world.domains.get(scene.world.resolve(names.of_strings((definition.get("typeName") or {}).get("names")))):
+    elif scene.world.domains.get(
+        scene.world.resolve(names.of_strings((definition.get("typeName") or {}).get("names")))
+    ):
         reason = f"domain {kind} has a constraint, which is checked by writing every row"
     if not reason:
         return
@@ -298,7 +310,11 @@ def _lossy(scene: Scene) -> str:
     base_new, mods = split_type(new)
     base_old, mods_old = split_type(old)
     if _is_cast(using, column, new) and node(using)[0] == "TypeCast" and old:
-        if base_new in ("character varying", "character") and mods and base_old in ("text", "character varying", "character"):
+        if (
+            base_new in ("character varying", "character")
+            and mods
+            and base_old in ("text", "character varying", "character")
+        ):
             if base_old == "text" or not mods_old or mods[0] < mods_old[0]:
                 return f"an explicit cast from {old} to {new} cuts longer values silently"
         elif cost_of_change(old, new) == "lossy":
@@ -384,7 +400,11 @@ def set_not_null(scene: Scene) -> Iterator[Hit]:
 def rename_in_use(scene: Scene) -> Iterator[Hit]:
     moved = scene.node == "AlterObjectSchemaStmt"
     kind = str(scene.tree.get("objectType" if moved else "renameType", "")).removeprefix("OBJECT_")
-    if kind in ("TABCONSTRAINT", "INDEX", "TRIGGER", "POLICY", "RULE", "DOMCONSTRAINT", "STATISTIC_EXT", "EVENT_TRIGGER") and not moved:
+    if (
+        kind
+        in ("TABCONSTRAINT", "INDEX", "TRIGGER", "POLICY", "RULE", "DOMCONSTRAINT", "STATISTIC_EXT", "EVENT_TRIGGER")
+        and not moved
+    ):
         return
     if "relation" in scene.tree:
         name = names.of_range(scene.tree.get("relation"))

@@ -29,7 +29,9 @@ def constraint_name(scene: Scene, constraint: Tree, suffix: str) -> str:
     """Return the constraint's name, as PostgreSQL would make it where none is written (ChooseConstraintName)."""
     keys = strings(constraint.get("fk_attrs")) or strings(constraint.get("keys"))
     if not keys and "raw_expr" in constraint:
-        columns = {strings(body.get("fields"))[-1] for kind, body in walk(constraint["raw_expr"]) if kind == "ColumnRef"}
+        columns = {
+            strings(body.get("fields"))[-1] for kind, body in walk(constraint["raw_expr"]) if kind == "ColumnRef"
+        }
         keys = list(columns) if len(columns) == 1 else []
     return str(constraint.get("conname") or "_".join([scene.table.name, *keys, suffix]))[:63]
 
@@ -117,7 +119,9 @@ def add_unique_builds_index(scene: Scene) -> Iterator[Hit]:
         return
     keys = strings(constraint.get("keys"))
     primary = kind == "CONSTR_PRIMARY"
-    name = str(constraint.get("conname") or f"{scene.table.name}_{'pkey' if primary else '_'.join([*keys, 'key'])}")[:63]
+    name = str(constraint.get("conname") or f"{scene.table.name}_{'pkey' if primary else '_'.join([*keys, 'key'])}")[
+        :63
+    ]
     columns = ", ".join(map(quote_identifier, keys))
     nulls = " NULLS NOT DISTINCT" if constraint.get("nulls_not_distinct") else ""
     yield Hit(
@@ -140,7 +144,10 @@ def add_unique_builds_index(scene: Scene) -> Iterator[Hit]:
 def primary_key_needs_not_null(scene: Scene) -> Iterator[Hit]:
     constraint = constraint_of(scene)
     if constraint.get("contype") == "CONSTR_PRIMARY" and constraint.get("indexname") and not scene.is_new:
-        yield Hit(f"{scene.table}.{constraint['indexname']}", f"instant only where the index's columns of {scene.table} are NOT NULL")
+        yield Hit(
+            f"{scene.table}.{constraint['indexname']}",
+            f"instant only where the index's columns of {scene.table} are NOT NULL",
+        )
 
 
 @rule(
@@ -215,7 +222,9 @@ def drop_constraint(scene: Scene) -> Iterator[Hit]:
 )  # fmt: skip
 def alter_constraint(scene: Scene) -> Iterator[Hit]:
     if not scene.is_new:
-        name = (scene.tree.get("def") or {}).get("ATAlterConstraint", {}).get("conname") or constraint_of(scene).get("conname", "")
+        name = (scene.tree.get("def") or {}).get("ATAlterConstraint", {}).get("conname") or constraint_of(scene).get(
+            "conname", ""
+        )
         yield Hit(f"{scene.table}.{name}", f"ACCESS EXCLUSIVE on {scene.table} for a moment")
 
 
@@ -233,7 +242,14 @@ def domain_constraint(scene: Scene) -> Iterator[Hit]:
     name = names.of_strings(scene.tree.get("typeName"))
     what = scene.tree.get("subtype")
     constraint = (scene.tree.get("def") or {}).get("Constraint", {})
-    if scene.world.is_new_object("DOMAIN", name) or what not in ("C", "O", "X", "AD_AddConstraint", "AD_SetNotNull", "AD_DropConstraint"):
+    if scene.world.is_new_object("DOMAIN", name) or what not in (
+        "C",
+        "O",
+        "X",
+        "AD_AddConstraint",
+        "AD_SetNotNull",
+        "AD_DropConstraint",
+    ):
         return
     if what in ("X", "AD_DropConstraint"):
         yield Hit(str(name), f"drops a constraint of domain {name}: its columns then take values that it refused")
@@ -241,4 +257,9 @@ def domain_constraint(scene: Scene) -> Iterator[Hit]:
     if constraint.get("skip_validation"):
         return
     safer = f"ALTER DOMAIN {name.sql} ADD CONSTRAINT … NOT VALID;\n-- in a migration of its own: ALTER DOMAIN … VALIDATE CONSTRAINT …;"
-    yield Hit(str(name), f"reads every table with a column of domain {name} while writes to it wait", safer, lock=LockMode.SHARE)
+    yield Hit(
+        str(name),
+        f"reads every table with a column of domain {name} while writes to it wait",
+        safer,
+        lock=LockMode.SHARE,
+    )

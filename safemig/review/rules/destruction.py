@@ -140,7 +140,9 @@ def drop_database(scene: Scene) -> Iterator[Hit]:
 def drop_owned(scene: Scene) -> Iterator[Hit]:
     for item in scene.tree.get("roles", ()):
         role = item.get("RoleSpec", {}).get("rolename", "current_user")
-        yield Hit(role, f"drops every object that {role} owns", f"REASSIGN OWNED BY {quote_identifier(role)} TO CURRENT_USER;")
+        yield Hit(
+            role, f"drops every object that {role} owns", f"REASSIGN OWNED BY {quote_identifier(role)} TO CURRENT_USER;"
+        )
 
 
 _CASCADE_TAKES = {
@@ -213,7 +215,9 @@ def drop_sequence(scene: Scene) -> Iterator[Hit]:
 def drop_attribute(scene: Scene) -> Iterator[Hit]:
     if scene.parent.get("objtype") == "OBJECT_TYPE" and not scene.world.is_new_object("TYPE", scene.table):
         attribute = scene.tree.get("name", "")
-        yield Hit(f"{scene.table}.{attribute}", f"drops attribute {attribute} of type {scene.table} from every stored value")
+        yield Hit(
+            f"{scene.table}.{attribute}", f"drops attribute {attribute} of type {scene.table} from every stored value"
+        )
 
 
 @rule(
@@ -225,7 +229,9 @@ def drop_attribute(scene: Scene) -> Iterator[Hit]:
     ok=("CREATE TABLE fresh (a int); TRUNCATE fresh", "GRANT TRUNCATE ON audit TO janitor"),
 )  # fmt: skip
 def truncate(scene: Scene) -> Iterator[Hit]:
-    all_new = all(scene.world.is_surely_new(names.of_range(item.get("RangeVar"))) for item in scene.tree.get("relations", ()))
+    all_new = all(
+        scene.world.is_surely_new(names.of_range(item.get("RangeVar"))) for item in scene.tree.get("relations", ())
+    )
     for item in scene.tree.get("relations", ()):
         name = names.of_range(item.get("RangeVar"))
         if all_new or scene.world.is_surely_new(name):

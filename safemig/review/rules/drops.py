@@ -16,7 +16,9 @@ from safemig.sql.tree import strings
 _ELSEWHERE = frozenset(  # other rules say these
     ("OBJECT_TABLE", "OBJECT_SCHEMA", "OBJECT_SEQUENCE", "OBJECT_INDEX", "OBJECT_FOREIGN_TABLE", "OBJECT_PUBLICATION")
 )
-_CODE = frozenset(("OBJECT_VIEW", "OBJECT_MATVIEW", "OBJECT_FUNCTION", "OBJECT_PROCEDURE", "OBJECT_ROUTINE", "OBJECT_AGGREGATE"))
+_CODE = frozenset(
+    ("OBJECT_VIEW", "OBJECT_MATVIEW", "OBJECT_FUNCTION", "OBJECT_PROCEDURE", "OBJECT_ROUTINE", "OBJECT_AGGREGATE")
+)
 
 
 @rule(
@@ -91,7 +93,10 @@ def drop_other(scene: Scene) -> Iterator[Hit]:
             continue
         if kind == "OBJECT_TYPE" and _is_left_by_rebuild(scene, name):
             continue  # enum-value-removed says it at the change of type
-        yield Hit(str(name), f"drops {words.lower()} {name}{'; CASCADE drops what needs it too' if cascades(scene.tree) else ''}")
+        yield Hit(
+            str(name),
+            f"drops {words.lower()} {name}{'; CASCADE drops what needs it too' if cascades(scene.tree) else ''}",
+        )
 
 
 def _is_left_by_rebuild(scene: Scene, name: Name) -> bool:
@@ -109,7 +114,11 @@ def drop_role(scene: Scene) -> Iterator[Hit]:
     for item in scene.tree.get("roles", ()):
         role = str(item.get("RoleSpec", {}).get("rolename", ""))
         verb = "drops role" if scene.node == "DropRoleStmt" else "gives away everything owned by"
-        yield Hit(role, f"{verb} {role}", f"ALTER ROLE {names.Name('', role).sql} NOLOGIN;" if scene.node == "DropRoleStmt" else "")
+        yield Hit(
+            role,
+            f"{verb} {role}",
+            f"ALTER ROLE {names.Name('', role).sql} NOLOGIN;" if scene.node == "DropRoleStmt" else "",
+        )
 
 
 @rule(

@@ -40,7 +40,9 @@ def dynamic_sql(scene: Scene) -> Iterator[Hit]:
     elif known := scene.tree.get("known"):
         yield Hit(place(scene), f"runs text that cannot be read: {_short(str(known))}")
     else:
-        yield Hit(place(scene), f"runs text that is put together at run time: {_short(str(scene.tree.get('text', '')))}")
+        yield Hit(
+            place(scene), f"runs text that is put together at run time: {_short(str(scene.tree.get('text', '')))}"
+        )
 
 
 @rule(
@@ -55,7 +57,8 @@ def dynamic_sql(scene: Scene) -> Iterator[Hit]:
 def partly_dynamic_sql(scene: Scene) -> Iterator[Hit]:
     free = bool(scene.tree.get("free"))
     called = any(
-        kind == "FuncCall" and HOLE in names.of_strings(body.get("funcname")).name for kind, body in walk(scene.tree.get("tree"))
+        kind == "FuncCall" and HOLE in names.of_strings(body.get("funcname")).name
+        for kind, body in walk(scene.tree.get("tree"))
     )
     select = free and any(node(one)[0] in ("SelectStmt", "CallStmt", "DoStmt") for one in scene.tree.get("tree", ()))
     if called or select:
@@ -190,7 +193,10 @@ def unknown_function(scene: Scene) -> Iterator[Hit]:
 )  # fmt: skip
 def copy_program(scene: Scene) -> Iterator[Hit]:
     if scene.tree.get("is_program"):
-        yield Hit(str(scene.table) or place(scene), f"runs a program on the server: {_short(str(scene.tree.get('filename', '')))}")
+        yield Hit(
+            str(scene.table) or place(scene),
+            f"runs a program on the server: {_short(str(scene.tree.get('filename', '')))}",
+        )
     elif scene.tree.get("filename") and not scene.tree.get("is_from"):
         yield Hit(str(scene.table) or place(scene), f"overwrites {scene.tree['filename']} on the server's machine")
 

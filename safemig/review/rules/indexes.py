@@ -74,7 +74,11 @@ def _on_only(text: str) -> str:
 )  # fmt: skip
 def index_guard(scene: Scene) -> Iterator[Hit]:
     if scene.tree.get("concurrent") and not scene.tree.get("if_not_exists") and scene.tree.get("idxname"):
-        yield Hit(str(scene.tree["idxname"]), "run again after a failure, it fails", concurrently(scene.text, named=True) + ";")
+        yield Hit(
+            str(scene.tree["idxname"]),
+            "run again after a failure, it fails",
+            concurrently(scene.text, named=True) + ";",
+        )
 
 
 @rule(
@@ -89,7 +93,11 @@ def index_invalid(scene: Scene) -> Iterator[Hit]:
     name = str(scene.tree.get("idxname", ""))
     known = scene.facts.indexes.get(name) if scene.facts else None
     if known and not known.is_valid:
-        yield Hit(name, f"{name} is there and INVALID, so IF NOT EXISTS skips it", f"DROP INDEX CONCURRENTLY IF EXISTS {name};")
+        yield Hit(
+            name,
+            f"{name} is there and INVALID, so IF NOT EXISTS skips it",
+            f"DROP INDEX CONCURRENTLY IF EXISTS {name};",
+        )
 
 
 @rule(
@@ -112,7 +120,11 @@ def drop_index(scene: Scene) -> Iterator[Hit]:
         unique = "; it keeps duplicates out" if index and index.is_unique else ""
         if scene.tree.get("concurrent"):
             if used or unique:
-                yield Hit(str(name), f"{name} goes{used}{unique}", severity=Severity.CAUTION if unique else Severity.RECOMMENDATION)
+                yield Hit(
+                    str(name),
+                    f"{name} goes{used}{unique}",
+                    severity=Severity.CAUTION if unique else Severity.RECOMMENDATION,
+                )
             continue
         yield Hit(
             str(name), f"reads and writes of {owner or 'its table'} wait while {name} is dropped{used}{unique}",
@@ -132,7 +144,12 @@ def reindex(scene: Scene) -> Iterator[Hit]:
     if not flag(scene.tree.get("params"), "concurrently") and not scene.is_new:
         name = str(scene.table) if scene.table.name else str(scene.tree.get("name", ""))
         safer = re.sub(r"(?is)\A(reindex\s+(?:\([^)]*\)\s*)?\w+)", r"\1 CONCURRENTLY", scene.text, count=1)
-        yield Hit(name, f"writes wait, and reads that use the index, until {name} is rebuilt", safer + ";", lock=LockMode.SHARE)
+        yield Hit(
+            name,
+            f"writes wait, and reads that use the index, until {name} is rebuilt",
+            safer + ";",
+            lock=LockMode.SHARE,
+        )
 
 
 @rule(
@@ -171,7 +188,9 @@ _REWRITES = {
 def table_rewrite(scene: Scene) -> Iterator[Hit]:
     if not scene.is_new:
         severity = None if scene.node == "AT_SetUnLogged" else weight(scene)
-        yield Hit(str(scene.table), f"{_REWRITES[scene.node]}{scene.size}, and reads and writes wait", severity=severity)
+        yield Hit(
+            str(scene.table), f"{_REWRITES[scene.node]}{scene.size}, and reads and writes wait", severity=severity
+        )
 
 
 @rule(
@@ -183,7 +202,9 @@ def table_rewrite(scene: Scene) -> Iterator[Hit]:
 )  # fmt: skip
 def tablespace_move_all(scene: Scene) -> Iterator[Hit]:
     name = str(scene.tree.get("orig_tablespacename", ""))
-    yield Hit(name, f"moves every table of tablespace {name} while reads and writes wait", lock=LockMode.ACCESS_EXCLUSIVE)
+    yield Hit(
+        name, f"moves every table of tablespace {name} while reads and writes wait", lock=LockMode.ACCESS_EXCLUSIVE
+    )
 
 
 @rule(

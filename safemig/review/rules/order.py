@@ -48,7 +48,12 @@ def lock_timeout_off(scene: Scene) -> Iterator[Hit]:
     for name, mode in locks(scene.tree["tree"], scene.world).items():
         if mode.blocks_writes and not scene.world.is_new(name):
             words = "is off" if setting in _OFF or not length else f"is {setting}"
-            yield Hit(str(name), f"lock_timeout {words} while {mode.value} on {name} is waited for", "SET lock_timeout = '3s';", lock=mode)
+            yield Hit(
+                str(name),
+                f"lock_timeout {words} while {mode.value} on {name} is waited for",
+                "SET lock_timeout = '3s';",
+                lock=mode,
+            )
             return
 
 
@@ -68,7 +73,9 @@ def needs_own_file(scene: Scene) -> Iterator[Hit]:
     for number, statement in enumerate(statements):
         if refuses_transaction(statement.tree):
             where = scene.world.file.rsplit("/", 1)[-1] or "sql"
-            yield Hit(where, f"{statement.kind} cannot run in a transaction: give it a file of its own", statement=number)
+            yield Hit(
+                where, f"{statement.kind} cannot run in a transaction: give it a file of its own", statement=number
+            )
 
 
 @rule(
@@ -107,7 +114,9 @@ def concurrently_in_transaction(scene: Scene) -> Iterator[Hit]:
 def concurrently_on_partitioned(scene: Scene) -> Iterator[Hit]:
     table = scene.world.tables.get(scene.world.resolve(scene.table))
     if scene.tree.get("concurrent") and table and table.is_partitioned:
-        yield Hit(f"{scene.table}.{scene.tree.get('idxname', '')}", f"{scene.table} is partitioned: the statement fails")
+        yield Hit(
+            f"{scene.table}.{scene.tree.get('idxname', '')}", f"{scene.table} is partitioned: the statement fails"
+        )
 
 
 @rule(

@@ -36,7 +36,9 @@ def attach_partition_scans(scene: Scene) -> Iterator[Hit]:
     if scene.parent.get("objtype") == "OBJECT_INDEX" or scene.world.is_new(child):
         return
     table = scene.world.tables.get(scene.world.resolve(child))
-    if table and any(one.kind == "c" and one.is_validated and one.file != scene.world.file for one in table.constraints.values()):
+    if table and any(
+        one.kind == "c" and one.is_validated and one.file != scene.world.file for one in table.constraints.values()
+    ):
         return  # a validated CHECK is there; whether it says the same as the bounds, the rehearsal shows
     default = (command.get("bound") or {}).get("is_default")
     what = "attaches it as DEFAULT" if default else "checks every row against the bounds"
@@ -168,20 +170,29 @@ def enum_value_renamed(scene: Scene) -> Iterator[Hit]:
     ok=("ALTER TYPE mood ADD VALUE 'calm'", "CREATE TYPE m AS ENUM ('a'); ALTER TYPE m ADD VALUE 'b'; INSERT INTO t VALUES ('b'::m)"),
 )  # fmt: skip
 def enum_value_used_too_early(scene: Scene) -> Iterator[Hit]:
-    added = {label: name for name, label in scene.world.labels_of_this_file if ("TYPE", name) not in scene.world.new_objects}
+    added = {
+        label: name for name, label in scene.world.labels_of_this_file if ("TYPE", name) not in scene.world.new_objects
+    }
     if not added:
         return
     for kind, body in walk(scene.tree):
         value = constant({kind: body}) if kind == "A_Const" else None
         if isinstance(value, str) and value in added and not _cannot_hold(scene, added[value]):
-            yield Hit(f"{added[value]}.{value}", f"'{value}' was added to {added[value]} in this file and cannot be used before the COMMIT")
+            yield Hit(
+                f"{added[value]}.{value}",
+                f"'{value}' was added to {added[value]} in this file and cannot be used before the COMMIT",
+            )
             return
 
 
 def _cannot_hold(scene: Scene, enum: Name) -> bool:
     """Tell whether the table's columns are known and none of them is of the enum."""
     table = scene.world.tables.get(scene.world.resolve(scene.table))
-    return bool(table and table.is_known and all(column.type.removesuffix("[]") != str(enum) for column in table.columns.values()))
+    return bool(
+        table
+        and table.is_known
+        and all(column.type.removesuffix("[]") != str(enum) for column in table.columns.values())
+    )
 
 
 @rule(
@@ -224,7 +235,9 @@ def create_skipped(scene: Scene) -> Iterator[Hit]:
     wanted = [item["ColumnDef"].get("colname", "") for item in scene.tree.get("tableElts", ()) if "ColumnDef" in item]
     missing = [column for column in wanted if column not in table.columns]
     if missing:
-        adds = "\n".join(f"ALTER TABLE {name.sql} ADD COLUMN IF NOT EXISTS {quote_identifier(column)} …;" for column in missing)
+        adds = "\n".join(
+            f"ALTER TABLE {name.sql} ADD COLUMN IF NOT EXISTS {quote_identifier(column)} …;" for column in missing
+        )
         yield Hit(str(name), f"{name} is there already, without {', '.join(missing)}: the statement is skipped", adds)
 
 
@@ -279,5 +292,3 @@ def needs_newer_server(scene: Scene) -> Iterator[Hit]:
             if words:
                 yield Hit(where, f"{words} needs PostgreSQL 18, and the server is {major}")
                 return
-
-

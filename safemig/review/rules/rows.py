@@ -62,7 +62,9 @@ def delete_rows(scene: Scene) -> Iterator[Hit]:
     every = is_always_true(scene.tree.get("whereClause"))
     which = "every row" if every and not scene.tree.get("usingClause") else "rows"
     kept = Name(scene.table.schema, f"{scene.table.name}_deleted"[:63])
-    safer = f"CREATE TABLE {kept.sql} AS SELECT * FROM {scene.table.sql};  -- keep them; then delete in batches, not here"
+    safer = (
+        f"CREATE TABLE {kept.sql} AS SELECT * FROM {scene.table.sql};  -- keep them; then delete in batches, not here"
+    )
     yield Hit(str(scene.table), f"deletes {which} of {scene.table}{scene.size}", safer)
 
 
@@ -100,7 +102,9 @@ def _overwriting(scene: Scene, message: str, clauses: list[Tree]) -> Hit:
     """Return a caution, or a danger where a value is set to NULL: then it is erased rather than replaced."""
     erased = [column for clause in clauses for column, value in set_columns(clause) if _erases(value)]
     if erased:
-        return Hit(f"{scene.table}", f"{message}, and erases {', '.join(erased)}", severity=Severity.DANGEROUS, data_loss=True)
+        return Hit(
+            f"{scene.table}", f"{message}, and erases {', '.join(erased)}", severity=Severity.DANGEROUS, data_loss=True
+        )
     return Hit(str(scene.table), message)
 
 

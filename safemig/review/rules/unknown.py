@@ -44,7 +44,11 @@ def transaction_control(scene: Scene) -> Iterator[Hit]:
     kind = str(scene.tree.get("kind", "")).removeprefix("TRANS_STMT_").replace("_", " ")
     where = scene.world.file.rsplit("/", 1)[-1] or "sql"
     severity = Severity.DANGEROUS if kind in ("ROLLBACK PREPARED", "COMMIT PREPARED", "PREPARE") else None
-    yield Hit(where, f"{kind} does not belong in a migration file: the runner's transaction is the only one", severity=severity)
+    yield Hit(
+        where,
+        f"{kind} does not belong in a migration file: the runner's transaction is the only one",
+        severity=severity,
+    )
 
 
 # Statement kinds that are looked at by rules of their own, or that harm nothing.

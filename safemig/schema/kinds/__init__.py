@@ -13,9 +13,35 @@ from safemig.schema.kinds.types import BaseType, Composite, Domain, DomainConstr
 from safemig.schema.kinds.views import MaterializedView, View
 
 _CLASSES: tuple[type[Kind], ...] = (
-    SchemaKind, Extension, Enum, Domain, DomainConstraint, Composite, Range, BaseType, Sequence, SequenceOwner,
-    IdentitySequence, Table, Column, Default, Constraint, Index, Partition, Inheritance, ReplicaIdentity, Cluster,
-    View, MaterializedView, Routine, Trigger, TriggerState, Rule, Policy, EventTrigger, *OTHER_KINDS,
+    SchemaKind,
+    Extension,
+    Enum,
+    Domain,
+    DomainConstraint,
+    Composite,
+    Range,
+    BaseType,
+    Sequence,
+    SequenceOwner,
+    IdentitySequence,
+    Table,
+    Column,
+    Default,
+    Constraint,
+    Index,
+    Partition,
+    Inheritance,
+    ReplicaIdentity,
+    Cluster,
+    View,
+    MaterializedView,
+    Routine,
+    Trigger,
+    TriggerState,
+    Rule,
+    Policy,
+    EventTrigger,
+    *OTHER_KINDS,
 )
 
 KINDS: dict[str, Kind] = {kind.name: kind() for kind in _CLASSES}

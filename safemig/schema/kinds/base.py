@@ -86,7 +86,11 @@ class Kind:
         for name, before, after in zip(new._fields, old, new, strict=True):
             if before != after:
                 word = name.replace("_", " ")
-                if isinstance(before, str | int) and isinstance(after, str | int) and len(str(before) + str(after)) < 80:
+                if (
+                    isinstance(before, str | int)
+                    and isinstance(after, str | int)
+                    and len(str(before) + str(after)) < 80
+                ):
                     parts.append(f"{word} {before or 'none'} -> {after or 'none'}")
                 else:
                     parts.append(f"{word} changed")

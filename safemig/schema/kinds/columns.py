@@ -126,7 +126,9 @@ def _not_null_constraint(item: Id, fact: ColumnFact) -> Step:
     """A not-null constraint that has a name, no heirs or no validity of its own (PostgreSQL 18)."""
     table, name = quote_name(item.schema, item.name), quote_identifier(not_null_name(item, fact))
     tail = (" NO INHERIT" if fact.not_null_no_inherit else "") + (" NOT VALID" if fact.not_null_not_valid else "")
-    return Step(f"ALTER TABLE {table} ADD CONSTRAINT {name} NOT NULL {quote_identifier(item.sub)}{tail}", lock=_EXCLUSIVE)
+    return Step(
+        f"ALTER TABLE {table} ADD CONSTRAINT {name} NOT NULL {quote_identifier(item.sub)}{tail}", lock=_EXCLUSIVE
+    )
 
 
 def not_null_name(item: Id, fact: ColumnFact) -> str:
@@ -174,31 +176,61 @@ class Column(InsideRelation):
         if item in plan.replaced:
             why = "its values are computed again" if fact.generated else "it starts empty"
         if fact.generated == "s":
-            rule, rewrites, why = "add-col-generated-stored", True, why or "the table is written anew to compute the column"
+            rule, rewrites, why = (
+                "add-col-generated-stored",
+                True,
+                why or "the table is written anew to compute the column",
+            )
         elif fact.identity:
             rule, rewrites, why = "add-col-identity", True, "the table is written anew to number its rows"
         elif default in plan.target.facts and plan.is_volatile(default):
-            rule, rewrites, why = "add-col-volatile-default", True, "the table is written anew, for the default differs row by row"
+            rule, rewrites, why = (
+                "add-col-volatile-default",
+                True,
+                "the table is written anew, for the default differs row by row",
+            )
         elif fact.not_null and default not in plan.target.facts:
             rule, why = "add-col-not-null-no-default", "fails where the table has rows, for they would have no value"
         word = plan.table_keyword(item)
-        steps = [Step(f"ALTER {word} {table} ADD COLUMN IF NOT EXISTS {definition}", why, rule=rule, rewrites=rewrites,
-                      lock=_EXCLUSIVE, reverse=f"ALTER {word} {table} DROP COLUMN {quote_identifier(item.sub)}")]
+        steps = [
+            Step(
+                f"ALTER {word} {table} ADD COLUMN IF NOT EXISTS {definition}",
+                why,
+                rule=rule,
+                rewrites=rewrites,
+                lock=_EXCLUSIVE,
+                reverse=f"ALTER {word} {table} DROP COLUMN {quote_identifier(item.sub)}",
+            )
+        ]
         steps += column_settings(item, None, fact, plan)
         if default in plan.target.facts and not fact.generated:
             for child in plan.children_columns(item):
                 if Id("default", *child[1:]) not in plan.target.facts:
-                    steps.append(Step(f"ALTER TABLE {quote_name(child.schema, child.name)} ALTER COLUMN {quote_identifier(child.sub)}"
-                                      " DROP DEFAULT", lock=_EXCLUSIVE))
+                    steps.append(
+                        Step(
+                            f"ALTER TABLE {quote_name(child.schema, child.name)} ALTER COLUMN {quote_identifier(child.sub)}"
+                            " DROP DEFAULT",
+                            lock=_EXCLUSIVE,
+                        )
+                    )
         return steps
 
     def drop(self, item: Id, fact: ColumnFact, plan: Plan) -> list[Step]:
         table, name = quote_name(item.schema, item.name), quote_identifier(item.sub)
         why = f"the values of {item.dotted} are lost"
         if item in plan.replaced:
-            why += "; it is created again with its new definition" + (", and computed anew" if fact.generated else ", empty")
-        return [Step(f"ALTER {plan.table_keyword(item)} {table} DROP COLUMN IF EXISTS {name}", why, destructive=True,
-                     rule="drop-column", lock=_EXCLUSIVE)]
+            why += "; it is created again with its new definition" + (
+                ", and computed anew" if fact.generated else ", empty"
+            )
+        return [
+            Step(
+                f"ALTER {plan.table_keyword(item)} {table} DROP COLUMN IF EXISTS {name}",
+                why,
+                destructive=True,
+                rule="drop-column",
+                lock=_EXCLUSIVE,
+            )
+        ]
 
     def alter(self, item: Id, old: ColumnFact, new: ColumnFact, plan: Plan) -> list[Step] | None:
         if plan.table_of(item) is None:
@@ -214,11 +246,23 @@ class Column(InsideRelation):
         prefix = f"ALTER {plan.table_keyword(item)} {table} ALTER COLUMN {name}"
         steps: list[Step] = []
         if old.generated and not new.generated:
-            steps.append(Step(f"{prefix} DROP EXPRESSION", rule="drop-expression", lock=_EXCLUSIVE,
-                              why="the column keeps its values and is computed no more"))
+            steps.append(
+                Step(
+                    f"{prefix} DROP EXPRESSION",
+                    rule="drop-expression",
+                    lock=_EXCLUSIVE,
+                    why="the column keeps its values and is computed no more",
+                )
+            )
         if old.identity and not new.identity and not plan.parent_does(item, "identity"):
-            steps.append(Step(f"{prefix} DROP IDENTITY", rule="drop-expression", lock=_EXCLUSIVE,
-                              why="new rows get no number by themselves any more"))
+            steps.append(
+                Step(
+                    f"{prefix} DROP IDENTITY",
+                    rule="drop-expression",
+                    lock=_EXCLUSIVE,
+                    why="new rows get no number by themselves any more",
+                )
+            )
         if (old.type, old.collation) != (new.type, new.collation) and not (
             plan.parent_does(item, "type", "collation") or plan.row_type(item, plan.target)
         ):
@@ -228,16 +272,26 @@ class Column(InsideRelation):
         elif new.not_null and old.not_null_not_valid != new.not_null_not_valid:
             name_now = quote_identifier(not_null_name(item, old))
             if old.not_null_not_valid and old.not_null_name == new.not_null_name:
-                steps.append(Step(f"ALTER TABLE {table} VALIDATE CONSTRAINT {name_now}", rule="validate-constraint",
-                                  lock=LockMode.SHARE_UPDATE_EXCLUSIVE, why="reads the whole table while it goes on working"))
+                steps.append(
+                    Step(
+                        f"ALTER TABLE {table} VALIDATE CONSTRAINT {name_now}",
+                        rule="validate-constraint",
+                        lock=LockMode.SHARE_UPDATE_EXCLUSIVE,
+                        why="reads the whole table while it goes on working",
+                    )
+                )
             else:
                 steps.append(Step(f"ALTER TABLE {table} DROP CONSTRAINT {name_now}", lock=_EXCLUSIVE))
                 steps.append(_not_null_constraint(item, new))
         elif new.not_null and old.not_null_name != new.not_null_name and plan.version >= 180000:
             before = old.not_null_name or f"{item.name}_{item.sub}_not_null"
             after = new.not_null_name or f"{item.name}_{item.sub}_not_null"
-            steps.append(Step(f"ALTER TABLE {table} RENAME CONSTRAINT {quote_identifier(before)} TO {quote_identifier(after)}",
-                              lock=_EXCLUSIVE))
+            steps.append(
+                Step(
+                    f"ALTER TABLE {table} RENAME CONSTRAINT {quote_identifier(before)} TO {quote_identifier(after)}",
+                    lock=_EXCLUSIVE,
+                )
+            )
         if new.not_null and old.not_null and old.not_null_no_inherit != new.not_null_no_inherit:
             constraint = quote_identifier(new.not_null_name or f"{item.name}_{item.sub}_not_null")
             word = "NO INHERIT" if new.not_null_no_inherit else "INHERIT"
@@ -248,7 +302,9 @@ class Column(InsideRelation):
         if old.foreign_options != new.foreign_options:
             from safemig.schema.kinds.tables import generic_changes
 
-            steps.append(Step(f"{prefix} OPTIONS ({generic_changes(old.foreign_options, new.foreign_options)})", lock=_EXCLUSIVE))
+            steps.append(
+                Step(f"{prefix} OPTIONS ({generic_changes(old.foreign_options, new.foreign_options)})", lock=_EXCLUSIVE)
+            )
         return steps
 
     def _type_step(self, item: Id, prefix: str, old: ColumnFact, new: ColumnFact, plan: Plan) -> Step:
@@ -265,7 +321,15 @@ class Column(InsideRelation):
         why = f"{item.dotted} goes from {old.type} to {new.type}: {found.why}"
         back = f"{prefix} TYPE {old.type}"
         if found.lossy:
-            return Step(sql, why, destructive=True, rule="alter-type-lossy", lock=_EXCLUSIVE, rewrites=found.rewrites, reverse=back)
+            return Step(
+                sql,
+                why,
+                destructive=True,
+                rule="alter-type-lossy",
+                lock=_EXCLUSIVE,
+                rewrites=found.rewrites,
+                reverse=back,
+            )
         rule = "alter-type-rewrite" if found.rewrites else "alter-type-free"
         return Step(sql, why, rule=rule, lock=_EXCLUSIVE, rewrites=found.rewrites, reverse=back)
 
@@ -282,24 +346,44 @@ class Column(InsideRelation):
                 Step(f"{add} NOT VALID", lock=_EXCLUSIVE),
                 Step(f"ALTER TABLE {table} VALIDATE CONSTRAINT {name}", lock=LockMode.SHARE_UPDATE_EXCLUSIVE),
             )
-            return [Step(add, "fails where a row has none; reads the whole table", rule="set-not-null", lock=_EXCLUSIVE,
-                         online=online)]
+            return [
+                Step(
+                    add,
+                    "fails where a row has none; reads the whole table",
+                    rule="set-not-null",
+                    lock=_EXCLUSIVE,
+                    online=online,
+                )
+            ]
         check = quote_identifier(f"{item.name[:20]}_{item.sub[:24]}_is_not_null")
         online = (
-            Step(f"ALTER TABLE {table} ADD CONSTRAINT {check} CHECK ({quote_identifier(item.sub)} IS NOT NULL) NOT VALID",
-                 "so that SET NOT NULL need not read the table under its lock", lock=_EXCLUSIVE),
+            Step(
+                f"ALTER TABLE {table} ADD CONSTRAINT {check} CHECK ({quote_identifier(item.sub)} IS NOT NULL) NOT VALID",
+                "so that SET NOT NULL need not read the table under its lock",
+                lock=_EXCLUSIVE,
+            ),
             Step(f"ALTER TABLE {table} VALIDATE CONSTRAINT {check}", lock=LockMode.SHARE_UPDATE_EXCLUSIVE),
             Step(f"{prefix} SET NOT NULL", lock=_EXCLUSIVE, reverse=f"{prefix} DROP NOT NULL"),
             Step(f"ALTER TABLE {table} DROP CONSTRAINT {check}", lock=_EXCLUSIVE),
         )
-        return [Step(f"{prefix} SET NOT NULL", "fails where a row has none; reads the whole table", rule="set-not-null",
-                     lock=_EXCLUSIVE, reverse=f"{prefix} DROP NOT NULL", online=online)]
+        return [
+            Step(
+                f"{prefix} SET NOT NULL",
+                "fails where a row has none; reads the whole table",
+                rule="set-not-null",
+                lock=_EXCLUSIVE,
+                reverse=f"{prefix} DROP NOT NULL",
+                online=online,
+            )
+        ]
 
     def _identity(self, item: Id, prefix: str, old: ColumnFact, new: ColumnFact) -> list[Step]:
         if not new.identity:
             return []
         if not old.identity:
-            return [Step(f"{prefix} ADD {identity_clause(item, new)}", lock=_EXCLUSIVE, reverse=f"{prefix} DROP IDENTITY")]
+            return [
+                Step(f"{prefix} ADD {identity_clause(item, new)}", lock=_EXCLUSIVE, reverse=f"{prefix} DROP IDENTITY")
+            ]
         said = []
         if old.identity != new.identity:
             said.append(f"SET GENERATED {'ALWAYS' if new.identity == 'a' else 'BY DEFAULT'}")
@@ -337,22 +421,38 @@ class Default(InsideRelation):
 
     def _prefix(self, item: Id, plan: Plan) -> str:
         only = "ONLY " if plan.has_children(item) else ""
-        return (f"ALTER {plan.table_keyword(item)} {only}{quote_name(item.schema, item.name)}"
-                f" ALTER COLUMN {quote_identifier(item.sub)}")
+        return (
+            f"ALTER {plan.table_keyword(item)} {only}{quote_name(item.schema, item.name)}"
+            f" ALTER COLUMN {quote_identifier(item.sub)}"
+        )
 
     def create(self, item: Id, fact: DefaultFact, plan: Plan) -> list[Step]:
         prefix = self._prefix(item, plan)
         if plan.steps_aside(item):
-            return [Step(f"{prefix} SET EXPRESSION AS ({fact.expression})", "the column is computed anew for every row",
-                         rule="add-col-generated-stored", lock=_EXCLUSIVE, rewrites=True)]
+            return [
+                Step(
+                    f"{prefix} SET EXPRESSION AS ({fact.expression})",
+                    "the column is computed anew for every row",
+                    rule="add-col-generated-stored",
+                    lock=_EXCLUSIVE,
+                    rewrites=True,
+                )
+            ]
         return [Step(f"{prefix} SET DEFAULT {fact.expression}", lock=_EXCLUSIVE, reverse=f"{prefix} DROP DEFAULT")]
 
     def drop(self, item: Id, fact: DefaultFact, plan: Plan) -> list[Step]:
         prefix = self._prefix(item, plan)
         if plan.steps_aside(item):
             type_name = plan.base.facts[Id("column", *item[1:])].type
-            return [Step(f"{prefix} SET EXPRESSION AS (NULL::{type_name})", "out of the way, to be computed anew below",
-                         rule="add-col-generated-stored", lock=_EXCLUSIVE, rewrites=True)]
+            return [
+                Step(
+                    f"{prefix} SET EXPRESSION AS (NULL::{type_name})",
+                    "out of the way, to be computed anew below",
+                    rule="add-col-generated-stored",
+                    lock=_EXCLUSIVE,
+                    rewrites=True,
+                )
+            ]
         return [Step(f"{prefix} DROP DEFAULT", lock=_EXCLUSIVE, reverse=f"{prefix} SET DEFAULT {fact.expression}")]
 
     def alter(self, item: Id, old: DefaultFact, new: DefaultFact, plan: Plan) -> list[Step] | None:
@@ -361,8 +461,15 @@ class Default(InsideRelation):
         if now or then:
             if now and then and plan.version >= 170000:
                 prefix = self._prefix(item, plan)
-                return [Step(f"{prefix} SET EXPRESSION AS ({new.expression})", "the column is computed anew for every row",
-                             rule="add-col-generated-stored", lock=_EXCLUSIVE, rewrites=True)]
+                return [
+                    Step(
+                        f"{prefix} SET EXPRESSION AS ({new.expression})",
+                        "the column is computed anew for every row",
+                        rule="add-col-generated-stored",
+                        lock=_EXCLUSIVE,
+                        rewrites=True,
+                    )
+                ]
             return None
         steps = self.create(item, new, plan)
         column_old, column_new = plan.base.facts[column], plan.target.facts[column]

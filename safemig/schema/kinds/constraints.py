@@ -48,7 +48,10 @@ class Constraint(InsideRelation):
         extra += f" USING INDEX TABLESPACE {quote_identifier(fact.tablespace)}" if fact.tablespace else ""
         if not extra:
             return definition
-        end = min((p for p in (definition.find(" DEFERRABLE"), definition.find(" WHERE (")) if p >= 0), default=len(definition))
+        end = min(
+            (p for p in (definition.find(" DEFERRABLE"), definition.find(" WHERE (")) if p >= 0),
+            default=len(definition),
+        )
         return definition[:end] + extra + definition[end:]
 
     def created_with(self, item: Id, fact: ConstraintFact, plan: Plan) -> Id | None:
@@ -98,8 +101,16 @@ class Constraint(InsideRelation):
             "f": "reads the whole table while writes wait; fails where a row has no match",
             "c": "reads the whole table under its lock; fails where a row violates it",
         }[fact.type]
-        return [Step(sql, why, rule=_RULES[fact.type], lock=lock, reverse=reverse,
-                     online=self._online(item, fact, prefix, name, definition, plan))]
+        return [
+            Step(
+                sql,
+                why,
+                rule=_RULES[fact.type],
+                lock=lock,
+                reverse=reverse,
+                online=self._online(item, fact, prefix, name, definition, plan),
+            )
+        ]
 
     def _online(
         self, item: Id, fact: ConstraintFact, prefix: str, name: str, definition: str, plan: Plan
@@ -110,65 +121,110 @@ class Constraint(InsideRelation):
             if "NOT ENFORCED" in definition:
                 return None
             lock = LockMode.SHARE_ROW_EXCLUSIVE if fact.type == "f" else _EXCLUSIVE
-            return Step(f"{prefix} ADD CONSTRAINT {name} {definition} NOT VALID", lock=lock,
-                        reverse=f"{prefix} DROP CONSTRAINT {name}"), validate
+            return Step(
+                f"{prefix} ADD CONSTRAINT {name} {definition} NOT VALID",
+                lock=lock,
+                reverse=f"{prefix} DROP CONSTRAINT {name}",
+            ), validate
         plain = definition.startswith(("UNIQUE (", "PRIMARY KEY ("))
-        if fact.type not in "pu" or partitioned or not plain or "WITHOUT OVERLAPS" in definition or "NULLS NOT" in definition:
+        if (
+            fact.type not in "pu"
+            or partitioned
+            or not plain
+            or "WITHOUT OVERLAPS" in definition
+            or "NULLS NOT" in definition
+        ):
             return None
         close = _closing(definition)
-        columns, rest = definition[definition.index("("): close + 1], definition[close + 1:]
+        columns, rest = definition[definition.index("(") : close + 1], definition[close + 1 :]
         include = ""
         if rest.startswith(" INCLUDE ("):
             end = _closing(rest)
-            include, rest = rest[: end + 1], rest[end + 1:]
+            include, rest = rest[: end + 1], rest[end + 1 :]
         settings = rest.split(" DEFERRABLE")[0]
-        deferrable = rest[len(settings):]
+        deferrable = rest[len(settings) :]
         settings = settings.replace(" USING INDEX TABLESPACE", " TABLESPACE")
         word = "PRIMARY KEY" if fact.type == "p" else "UNIQUE"
         return (
-            Step(f"CREATE UNIQUE INDEX CONCURRENTLY IF NOT EXISTS {name} ON {quote_name(item.schema, item.name)}"
-                 f" USING btree {columns}{include}{settings}",
-                 lock=LockMode.SHARE_UPDATE_EXCLUSIVE, transactional=False),
-            Step(f"{prefix} ADD CONSTRAINT {name} {word} USING INDEX {name}{deferrable}", lock=_EXCLUSIVE,
-                 reverse=f"{prefix} DROP CONSTRAINT {name}"),
+            Step(
+                f"CREATE UNIQUE INDEX CONCURRENTLY IF NOT EXISTS {name} ON {quote_name(item.schema, item.name)}"
+                f" USING btree {columns}{include}{settings}",
+                lock=LockMode.SHARE_UPDATE_EXCLUSIVE,
+                transactional=False,
+            ),
+            Step(
+                f"{prefix} ADD CONSTRAINT {name} {word} USING INDEX {name}{deferrable}",
+                lock=_EXCLUSIVE,
+                reverse=f"{prefix} DROP CONSTRAINT {name}",
+            ),
         )
 
     def drop(self, item: Id, fact: ConstraintFact, plan: Plan) -> list[Step]:
         table, name = quote_name(item.schema, item.name), quote_identifier(item.sub)
         word = plan.table_keyword(item)
         rule = "drop-constraint-fk" if fact.type == "f" else None
-        return [Step(f"ALTER {word} {table} DROP CONSTRAINT IF EXISTS {name}", lock=_EXCLUSIVE, rule=rule,
-                     why="both tables are locked" if rule else "",
-                     reverse=f"ALTER {word} {table} ADD CONSTRAINT {name} {self._definition(fact)}")]
+        return [
+            Step(
+                f"ALTER {word} {table} DROP CONSTRAINT IF EXISTS {name}",
+                lock=_EXCLUSIVE,
+                rule=rule,
+                why="both tables are locked" if rule else "",
+                reverse=f"ALTER {word} {table} ADD CONSTRAINT {name} {self._definition(fact)}",
+            )
+        ]
 
     def alter(self, item: Id, old: ConstraintFact, new: ConstraintFact, plan: Plan) -> list[Step] | None:
         prefix = f"ALTER {plan.table_keyword(item)} {quote_name(item.schema, item.name)}"
         name = quote_identifier(item.sub)
-        same = old._replace(definition="", options=(), tablespace="", is_local=False, inherited=False, parent="") == new._replace(
-            definition="", options=(), tablespace="", is_local=False, inherited=False, parent="")
+        same = old._replace(
+            definition="", options=(), tablespace="", is_local=False, inherited=False, parent=""
+        ) == new._replace(definition="", options=(), tablespace="", is_local=False, inherited=False, parent="")
         if not same:
             return None
         steps: list[Step] = []
         if old.definition != new.definition:
             if old.definition == f"{new.definition} NOT VALID":
-                steps.append(Step(f"{prefix} VALIDATE CONSTRAINT {name}", lock=LockMode.SHARE_UPDATE_EXCLUSIVE,
-                                  rule="validate-constraint", why="reads the whole table while it goes on working"))
+                steps.append(
+                    Step(
+                        f"{prefix} VALIDATE CONSTRAINT {name}",
+                        lock=LockMode.SHARE_UPDATE_EXCLUSIVE,
+                        rule="validate-constraint",
+                        why="reads the whole table while it goes on working",
+                    )
+                )
             elif new.type == "f" and _without_deferrable(old.definition) == _without_deferrable(new.definition):
                 words = _deferrable(new.definition)
-                steps.append(Step(f"{prefix} ALTER CONSTRAINT {name} {words}", lock=_EXCLUSIVE, rule="alter-constraint",
-                                  why="only when the check is made changes"))
+                steps.append(
+                    Step(
+                        f"{prefix} ALTER CONSTRAINT {name} {words}",
+                        lock=_EXCLUSIVE,
+                        rule="alter-constraint",
+                        why="only when the check is made changes",
+                    )
+                )
             else:
                 return None
         index = f"ALTER INDEX {quote_name(item.schema, item.sub)}"
         steps += option_steps(index, old.options, new.options, LockMode.SHARE_UPDATE_EXCLUSIVE)
         if old.tablespace != new.tablespace:
-            steps.append(Step(f"{index} SET TABLESPACE {quote_identifier(new.tablespace or 'pg_default')}", lock=_EXCLUSIVE,
-                              rule="set-tablespace", why="the index's file is copied", rewrites=True))
+            steps.append(
+                Step(
+                    f"{index} SET TABLESPACE {quote_identifier(new.tablespace or 'pg_default')}",
+                    lock=_EXCLUSIVE,
+                    rule="set-tablespace",
+                    why="the index's file is copied",
+                    rewrites=True,
+                )
+            )
         if not old.parent and new.parent and new.type in _INDEXED and not plan.attached_anew(item):
             parent = plan.parent_constraint(item)
             if parent is not None and parent not in plan.created:
-                steps.append(Step(f"ALTER INDEX {quote_name(parent.schema, parent.sub)}"
-                                  f" ATTACH PARTITION {quote_name(item.schema, item.sub)}"))
+                steps.append(
+                    Step(
+                        f"ALTER INDEX {quote_name(parent.schema, parent.sub)}"
+                        f" ATTACH PARTITION {quote_name(item.schema, item.sub)}"
+                    )
+                )
         return steps
 
     def detail(self, old: ConstraintFact, new: ConstraintFact) -> str:
@@ -231,35 +287,76 @@ class Index(Kind):
         else:
             online = None
             if not plan.is_partitioned_index(fact):
-                online = (Step(f"{head}CONCURRENTLY IF NOT EXISTS {definition}", lock=LockMode.SHARE_UPDATE_EXCLUSIVE,
-                               transactional=False, reverse=f"DROP INDEX CONCURRENTLY IF EXISTS {quote_name(item.schema, item.name)}"),)
-            steps = [Step(plain, f"writes to {fact.table} wait while the index is built", rule="create-index",
-                          lock=LockMode.SHARE, online=online, reverse=reverse)]
+                online = (
+                    Step(
+                        f"{head}CONCURRENTLY IF NOT EXISTS {definition}",
+                        lock=LockMode.SHARE_UPDATE_EXCLUSIVE,
+                        transactional=False,
+                        reverse=f"DROP INDEX CONCURRENTLY IF EXISTS {quote_name(item.schema, item.name)}",
+                    ),
+                )
+            steps = [
+                Step(
+                    plain,
+                    f"writes to {fact.table} wait while the index is built",
+                    rule="create-index",
+                    lock=LockMode.SHARE,
+                    online=online,
+                    reverse=reverse,
+                )
+            ]
         steps += [self._target_step(item, number, target) for number, target in fact.statistics]
         if not fact.is_valid:
             steps += [
-                Step(f"ALTER INDEX {quote_name(item.schema, item.name)} ATTACH PARTITION {quote_name(child.schema, child.name)}")
+                Step(
+                    f"ALTER INDEX {quote_name(item.schema, item.name)} ATTACH PARTITION {quote_name(child.schema, child.name)}"
+                )
                 for child in plan.attached_indexes(item)
             ]
-        if fact.parent and table not in plan.created and not plan.attached_anew(Id("table", fact.table_schema, fact.table)):
+        if (
+            fact.parent
+            and table not in plan.created
+            and not plan.attached_anew(Id("table", fact.table_schema, fact.table))
+        ):
             parent = Id("index", fact.parent_schema, fact.parent)
             if parent in plan.base.facts and parent not in plan.created:
-                steps.append(Step(f"ALTER INDEX {quote_name(fact.parent_schema, fact.parent)} ATTACH PARTITION"
-                                  f" {quote_name(item.schema, item.name)}", lock=_EXCLUSIVE))
+                steps.append(
+                    Step(
+                        f"ALTER INDEX {quote_name(fact.parent_schema, fact.parent)} ATTACH PARTITION"
+                        f" {quote_name(item.schema, item.name)}",
+                        lock=_EXCLUSIVE,
+                    )
+                )
         return steps
 
     def _target_step(self, item: Id, number: int, target: int) -> Step:
-        return Step(f"ALTER INDEX {quote_name(item.schema, item.name)} ALTER COLUMN {number} SET STATISTICS {target}",
-                    lock=LockMode.SHARE_UPDATE_EXCLUSIVE)
+        return Step(
+            f"ALTER INDEX {quote_name(item.schema, item.name)} ALTER COLUMN {number} SET STATISTICS {target}",
+            lock=LockMode.SHARE_UPDATE_EXCLUSIVE,
+        )
 
     def drop(self, item: Id, fact: IndexFact, plan: Plan) -> list[Step]:
         name = quote_name(item.schema, item.name)
         online = None
         if not plan.is_partitioned_index(fact, plan.base) and not fact.parent:
-            online = (Step(f"DROP INDEX CONCURRENTLY IF EXISTS {name}", lock=LockMode.SHARE_UPDATE_EXCLUSIVE,
-                           transactional=False, reverse=fact.definition),)
-        return [Step(f"DROP INDEX IF EXISTS {name}", "queries that use it become slow", rule="drop-index", lock=_EXCLUSIVE,
-                     reverse=fact.definition, online=online)]
+            online = (
+                Step(
+                    f"DROP INDEX CONCURRENTLY IF EXISTS {name}",
+                    lock=LockMode.SHARE_UPDATE_EXCLUSIVE,
+                    transactional=False,
+                    reverse=fact.definition,
+                ),
+            )
+        return [
+            Step(
+                f"DROP INDEX IF EXISTS {name}",
+                "queries that use it become slow",
+                rule="drop-index",
+                lock=_EXCLUSIVE,
+                reverse=fact.definition,
+                online=online,
+            )
+        ]
 
     def dropped_with(self, item: Id, fact: IndexFact, plan: Plan) -> Id | None:
         if fact.parent:
@@ -288,8 +385,15 @@ class Index(Kind):
         if old.is_valid != new.is_valid and not (new.is_valid and plan.is_partitioned_index(new)):
             return None
         if old.tablespace != new.tablespace:
-            steps.append(Step(f"ALTER INDEX {name} SET TABLESPACE {quote_identifier(new.tablespace or 'pg_default')}",
-                              "the index's file is copied", rule="set-tablespace", lock=_EXCLUSIVE, rewrites=True))
+            steps.append(
+                Step(
+                    f"ALTER INDEX {name} SET TABLESPACE {quote_identifier(new.tablespace or 'pg_default')}",
+                    "the index's file is copied",
+                    rule="set-tablespace",
+                    lock=_EXCLUSIVE,
+                    rewrites=True,
+                )
+            )
         if old.statistics != new.statistics:
             targets = dict(new.statistics)
             for number in sorted({number for number, _ in old.statistics} | set(targets)):
@@ -301,7 +405,12 @@ class Index(Kind):
             if new.parent and not old.parent and not plan.attached_anew(Id("table", new.table_schema, new.table)):
                 parent = Id("index", new.parent_schema, new.parent)
                 if parent in plan.base.facts and parent not in plan.created:
-                    steps.append(Step(f"ALTER INDEX {quote_name(new.parent_schema, new.parent)} ATTACH PARTITION {name}", lock=_EXCLUSIVE))
+                    steps.append(
+                        Step(
+                            f"ALTER INDEX {quote_name(new.parent_schema, new.parent)} ATTACH PARTITION {name}",
+                            lock=_EXCLUSIVE,
+                        )
+                    )
         return steps
 
     def detail(self, old: IndexFact, new: IndexFact) -> str:

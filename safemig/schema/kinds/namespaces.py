@@ -33,8 +33,15 @@ class SchemaKind(Kind):
 
     def drop(self, item: Id, fact: SchemaFact, plan: Plan) -> list[Step]:
         name = quote_identifier(item.name)
-        return [Step(f"DROP SCHEMA IF EXISTS {name}", "the schema is gone, with whatever is not managed in it", destructive=True,
-                     rule="drop-schema", reverse=f"CREATE SCHEMA {name}")]
+        return [
+            Step(
+                f"DROP SCHEMA IF EXISTS {name}",
+                "the schema is gone, with whatever is not managed in it",
+                destructive=True,
+                rule="drop-schema",
+                reverse=f"CREATE SCHEMA {name}",
+            )
+        ]
 
 
 class Extension(Kind):
@@ -47,13 +54,22 @@ class Extension(Kind):
 
     def create(self, item: Id, fact: ExtensionFact, plan: Plan) -> list[Step]:
         name = quote_identifier(item.name)
-        return [Step(f"CREATE EXTENSION IF NOT EXISTS {name} WITH SCHEMA {quote_identifier(fact.schema)}",
-                     reverse=f"DROP EXTENSION {name}")]
+        return [
+            Step(
+                f"CREATE EXTENSION IF NOT EXISTS {name} WITH SCHEMA {quote_identifier(fact.schema)}",
+                reverse=f"DROP EXTENSION {name}",
+            )
+        ]
 
     def drop(self, item: Id, fact: ExtensionFact, plan: Plan) -> list[Step]:
-        return [Step(f"DROP EXTENSION IF EXISTS {quote_identifier(item.name)}",
-                     "what the extension brought, and any data that it keeps, is lost",
-                     destructive=True, rule="drop-extension")]
+        return [
+            Step(
+                f"DROP EXTENSION IF EXISTS {quote_identifier(item.name)}",
+                "what the extension brought, and any data that it keeps, is lost",
+                destructive=True,
+                rule="drop-extension",
+            )
+        ]
 
     def alter(self, item: Id, old: ExtensionFact, new: ExtensionFact, plan: Plan) -> list[Step] | None:
         if old.schema == new.schema:
@@ -83,9 +99,15 @@ class Sequence(Kind):
         return [Step(f"CREATE {unlogged}SEQUENCE IF NOT EXISTS {name}{said}", reverse=f"DROP SEQUENCE {name}")]
 
     def drop(self, item: Id, fact: SequenceFact, plan: Plan) -> list[Step]:
-        return [Step(f"DROP SEQUENCE IF EXISTS {quote_name(item.schema, item.name)}",
-                     f"the last value that {item.dotted} gave out is lost", destructive=True, rule="drop-sequence",
-                     lock=LockMode.ACCESS_EXCLUSIVE)]
+        return [
+            Step(
+                f"DROP SEQUENCE IF EXISTS {quote_name(item.schema, item.name)}",
+                f"the last value that {item.dotted} gave out is lost",
+                destructive=True,
+                rule="drop-sequence",
+                lock=LockMode.ACCESS_EXCLUSIVE,
+            )
+        ]
 
     def dropped_with(self, item: Id, fact: SequenceFact, plan: Plan) -> Id | None:
         owner = plan.base.facts.get(Id("sequence owner", item.schema, item.name))
@@ -102,8 +124,13 @@ class Sequence(Kind):
         said = sequence_changes(old.options, new.options)
         if said:
             back = sequence_changes(new.options, old.options)
-            steps.append(Step(f"ALTER SEQUENCE {name} {' '.join(said)}", lock=LockMode.SHARE_ROW_EXCLUSIVE,
-                              reverse=f"ALTER SEQUENCE {name} {' '.join(back)}"))
+            steps.append(
+                Step(
+                    f"ALTER SEQUENCE {name} {' '.join(said)}",
+                    lock=LockMode.SHARE_ROW_EXCLUSIVE,
+                    reverse=f"ALTER SEQUENCE {name} {' '.join(back)}",
+                )
+            )
         return steps
 
 

@@ -43,7 +43,10 @@ class DefaultPrivileges(Kind):
         if item.schema:
             head += f" IN SCHEMA {quote_identifier(item.schema)}"
         pairs = changes(before, after, _OBJECTS[item.sub], object_type=item.sub, owner=item.name)
-        return [Step(f"{head} {sql.replace(f' ON {_OBJECTS[item.sub]} ', f' ON {_OBJECTS[item.sub]} ', 1)}", why) for sql, why in pairs]
+        return [
+            Step(f"{head} {sql.replace(f' ON {_OBJECTS[item.sub]} ', f' ON {_OBJECTS[item.sub]} ', 1)}", why)
+            for sql, why in pairs
+        ]
 
     def _usual(self, item: Id) -> Any:
         return () if item.schema else builtin(item.sub)
@@ -88,11 +91,21 @@ class Publication(Kind):
     def create(self, item: Id, fact: PublicationFact, plan: Plan) -> list[Step]:
         name = quote_identifier(item.name)
         everything = " FOR ALL TABLES" if fact.all_tables else ""
-        return [Step(f"CREATE PUBLICATION {name}{everything} WITH ({_with(fact.options)})", reverse=f"DROP PUBLICATION {name}")]
+        return [
+            Step(
+                f"CREATE PUBLICATION {name}{everything} WITH ({_with(fact.options)})",
+                reverse=f"DROP PUBLICATION {name}",
+            )
+        ]
 
     def drop(self, item: Id, fact: PublicationFact, plan: Plan) -> list[Step]:
-        return [Step(f"DROP PUBLICATION IF EXISTS {quote_identifier(item.name)}", "subscribers get nothing from it any more",
-                     rule="publication-subscription")]
+        return [
+            Step(
+                f"DROP PUBLICATION IF EXISTS {quote_identifier(item.name)}",
+                "subscribers get nothing from it any more",
+                rule="publication-subscription",
+            )
+        ]
 
     def alter(self, item: Id, old: PublicationFact, new: PublicationFact, plan: Plan) -> list[Step] | None:
         if old.all_tables != new.all_tables:
@@ -100,8 +113,13 @@ class Publication(Kind):
         names = {name for name, _ in new.options}
         usual = {"publish_via_partition_root": "false", "publish_generated_columns": "none"}
         gone = tuple((name, usual[name]) for name, _ in old.options if name not in names)
-        return [Step(f"ALTER PUBLICATION {quote_identifier(item.name)} SET ({_with((*new.options, *gone))})",
-                     "what subscribers get changes", rule="publication-subscription")]
+        return [
+            Step(
+                f"ALTER PUBLICATION {quote_identifier(item.name)} SET ({_with((*new.options, *gone))})",
+                "what subscribers get changes",
+                rule="publication-subscription",
+            )
+        ]
 
 
 def _with(options: tuple[tuple[str, str], ...]) -> str:
@@ -127,13 +145,23 @@ class PublicationTable(Kind):
     def create(self, item: Id, fact: PublicationTableFact, plan: Plan) -> list[Step]:
         table = quote_name(fact.schema, fact.table)
         name = quote_identifier(item.name)
-        return [Step(f"ALTER PUBLICATION {name} ADD TABLE ONLY {self._words(fact)}", lock=LockMode.SHARE_UPDATE_EXCLUSIVE,
-                     reverse=f"ALTER PUBLICATION {name} DROP TABLE ONLY {table}")]
+        return [
+            Step(
+                f"ALTER PUBLICATION {name} ADD TABLE ONLY {self._words(fact)}",
+                lock=LockMode.SHARE_UPDATE_EXCLUSIVE,
+                reverse=f"ALTER PUBLICATION {name} DROP TABLE ONLY {table}",
+            )
+        ]
 
     def drop(self, item: Id, fact: PublicationTableFact, plan: Plan) -> list[Step]:
         name = quote_identifier(item.name)
-        return [Step(f"ALTER PUBLICATION {name} DROP TABLE ONLY {quote_name(fact.schema, fact.table)}",
-                     lock=LockMode.SHARE_UPDATE_EXCLUSIVE, reverse=f"ALTER PUBLICATION {name} ADD TABLE ONLY {self._words(fact)}")]
+        return [
+            Step(
+                f"ALTER PUBLICATION {name} DROP TABLE ONLY {quote_name(fact.schema, fact.table)}",
+                lock=LockMode.SHARE_UPDATE_EXCLUSIVE,
+                reverse=f"ALTER PUBLICATION {name} ADD TABLE ONLY {self._words(fact)}",
+            )
+        ]
 
 
 class PublicationSchema(Kind):
@@ -148,10 +176,18 @@ class PublicationSchema(Kind):
         return None
 
     def create(self, item: Id, fact: Any, plan: Plan) -> list[Step]:
-        return [Step(f"ALTER PUBLICATION {quote_identifier(item.name)} ADD TABLES IN SCHEMA {quote_identifier(fact.schema)}")]
+        return [
+            Step(
+                f"ALTER PUBLICATION {quote_identifier(item.name)} ADD TABLES IN SCHEMA {quote_identifier(fact.schema)}"
+            )
+        ]
 
     def drop(self, item: Id, fact: Any, plan: Plan) -> list[Step]:
-        return [Step(f"ALTER PUBLICATION {quote_identifier(item.name)} DROP TABLES IN SCHEMA {quote_identifier(fact.schema)}")]
+        return [
+            Step(
+                f"ALTER PUBLICATION {quote_identifier(item.name)} DROP TABLES IN SCHEMA {quote_identifier(fact.schema)}"
+            )
+        ]
 
 
 class Subscription(Kind):
@@ -164,17 +200,24 @@ class Subscription(Kind):
     def create(self, item: Id, fact: SubscriptionFact, plan: Plan) -> list[Step]:
         said = ", ".join(f"{name} = {value}" for name, value in (("connect", "false"), *fact.options))
         names = ", ".join(map(quote_identifier, fact.publications))
-        return [Step(f"CREATE SUBSCRIPTION {quote_identifier(item.name)} CONNECTION {quote_literal(fact.connection).strip()}"
-                     f"\n    PUBLICATION {names}\n    WITH ({said})",
-                     "made without connecting, as pg_dump does; enable it when its slot is there", rule="publication-subscription")]
+        return [
+            Step(
+                f"CREATE SUBSCRIPTION {quote_identifier(item.name)} CONNECTION {quote_literal(fact.connection).strip()}"
+                f"\n    PUBLICATION {names}\n    WITH ({said})",
+                "made without connecting, as pg_dump does; enable it when its slot is there",
+                rule="publication-subscription",
+            )
+        ]
 
     def drop(self, item: Id, fact: SubscriptionFact, plan: Plan) -> list[Step]:
         name = quote_identifier(item.name)
         why = f"where {item.name} had got to is lost; its slot on the publisher stays and must be dropped there"
         rule = "publication-subscription"
-        return [Step(f"ALTER SUBSCRIPTION {name} DISABLE", why, destructive=True, rule=rule),
-                Step(f"ALTER SUBSCRIPTION {name} SET (slot_name = NONE)", why, destructive=True, rule=rule),
-                Step(f"DROP SUBSCRIPTION {name}", why, destructive=True, rule=rule)]
+        return [
+            Step(f"ALTER SUBSCRIPTION {name} DISABLE", why, destructive=True, rule=rule),
+            Step(f"ALTER SUBSCRIPTION {name} SET (slot_name = NONE)", why, destructive=True, rule=rule),
+            Step(f"DROP SUBSCRIPTION {name}", why, destructive=True, rule=rule),
+        ]
 
     def alter(self, item: Id, old: SubscriptionFact, new: SubscriptionFact, plan: Plan) -> list[Step] | None:
         name = quote_identifier(item.name)
@@ -187,8 +230,16 @@ class Subscription(Kind):
         if old.publications != new.publications:
             names = ", ".join(map(quote_identifier, new.publications))
             steps.append(Step(f"ALTER SUBSCRIPTION {name} SET PUBLICATION {names} WITH (refresh = false)"))
-        usual = {"binary": "false", "streaming": "off", "synchronous_commit": "'off'", "disable_on_error": "false", "origin": "any",
-                 "password_required": "true", "run_as_owner": "false", "failover": "false"}
+        usual = {
+            "binary": "false",
+            "streaming": "off",
+            "synchronous_commit": "'off'",
+            "disable_on_error": "false",
+            "origin": "any",
+            "password_required": "true",
+            "run_as_owner": "false",
+            "failover": "false",
+        }
         differ = [key for key in sorted({*before, *after}) if before.get(key) != after.get(key)]
         said = [f"{key} = {after.get(key, usual.get(key, 'NONE'))}" for key in differ]
         if said:
@@ -267,7 +318,12 @@ class UserMapping(Kind):
 
     def create(self, item: Id, fact: UserMappingFact, plan: Plan) -> list[Step]:
         said = f" OPTIONS ({generic_options(fact.options)})" if fact.options else ""
-        return [Step(f"CREATE USER MAPPING IF NOT EXISTS {self._on(item)}{said}", reverse=f"DROP USER MAPPING {self._on(item)}")]
+        return [
+            Step(
+                f"CREATE USER MAPPING IF NOT EXISTS {self._on(item)}{said}",
+                reverse=f"DROP USER MAPPING {self._on(item)}",
+            )
+        ]
 
     def drop(self, item: Id, fact: UserMappingFact, plan: Plan) -> list[Step]:
         return [Step(f"DROP USER MAPPING IF EXISTS {self._on(item)}")]
@@ -424,8 +480,12 @@ class TextSearchDictionary(Kind):
     def create(self, item: Id, fact: TextSearchFact, plan: Plan) -> list[Step]:
         name = quote_name(item.schema, item.name)
         said = f",\n    {fact.options[0][1]}" if fact.options else ""
-        return [Step(f"CREATE TEXT SEARCH DICTIONARY {name} (\n    TEMPLATE = {fact.base}{said}\n)",
-                     reverse=f"DROP TEXT SEARCH DICTIONARY {name}")]
+        return [
+            Step(
+                f"CREATE TEXT SEARCH DICTIONARY {name} (\n    TEMPLATE = {fact.base}{said}\n)",
+                reverse=f"DROP TEXT SEARCH DICTIONARY {name}",
+            )
+        ]
 
 
 class TextSearchConfiguration(Kind):
@@ -437,30 +497,59 @@ class TextSearchConfiguration(Kind):
 
     def create(self, item: Id, fact: TextSearchFact, plan: Plan) -> list[Step]:
         name = quote_name(item.schema, item.name)
-        steps = [Step(f"CREATE TEXT SEARCH CONFIGURATION {name} (PARSER = {fact.base})",
-                      reverse=f"DROP TEXT SEARCH CONFIGURATION {name}")]
+        steps = [
+            Step(
+                f"CREATE TEXT SEARCH CONFIGURATION {name} (PARSER = {fact.base})",
+                reverse=f"DROP TEXT SEARCH CONFIGURATION {name}",
+            )
+        ]
         return steps + [self._map(item, "ADD", token, dictionaries) for token, dictionaries in fact.options]
 
     def _map(self, item: Id, word: str, token: str, dictionaries: str) -> Step:
-        return Step(f"ALTER TEXT SEARCH CONFIGURATION {quote_name(item.schema, item.name)} {word} MAPPING FOR"
-                    f" {quote_identifier(token)} WITH {dictionaries}")
+        return Step(
+            f"ALTER TEXT SEARCH CONFIGURATION {quote_name(item.schema, item.name)} {word} MAPPING FOR"
+            f" {quote_identifier(token)} WITH {dictionaries}"
+        )
 
     def alter(self, item: Id, old: TextSearchFact, new: TextSearchFact, plan: Plan) -> list[Step] | None:
         if old.base != new.base:
             return None
         before, after = dict(old.options), dict(new.options)
         steps = [
-            Step(f"ALTER TEXT SEARCH CONFIGURATION {quote_name(item.schema, item.name)} DROP MAPPING FOR {quote_identifier(token)}")
-            for token in before if token not in after
+            Step(
+                f"ALTER TEXT SEARCH CONFIGURATION {quote_name(item.schema, item.name)} DROP MAPPING FOR {quote_identifier(token)}"
+            )
+            for token in before
+            if token not in after
         ]
         return steps + [
             self._map(item, "ALTER" if token in before else "ADD", token, dictionaries)
-            for token, dictionaries in after.items() if before.get(token) != dictionaries
+            for token, dictionaries in after.items()
+            if before.get(token) != dictionaries
         ]
 
 
 OTHER_KINDS: tuple[type[Kind], ...] = (
-    DefaultPrivileges, Statistics, Publication, PublicationTable, PublicationSchema, Subscription, Wrapper, Server,
-    UserMapping, Conversion, Cast, Operator, OperatorFamily, OperatorClass, Collation, Language, AccessMethod, Transform,
-    TextSearchParser, TextSearchTemplate, TextSearchDictionary, TextSearchConfiguration,
+    DefaultPrivileges,
+    Statistics,
+    Publication,
+    PublicationTable,
+    PublicationSchema,
+    Subscription,
+    Wrapper,
+    Server,
+    UserMapping,
+    Conversion,
+    Cast,
+    Operator,
+    OperatorFamily,
+    OperatorClass,
+    Collation,
+    Language,
+    AccessMethod,
+    Transform,
+    TextSearchParser,
+    TextSearchTemplate,
+    TextSearchDictionary,
+    TextSearchConfiguration,
 )

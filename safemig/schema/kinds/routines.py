@@ -50,8 +50,12 @@ class Routine(Kind):
 
     def _extensions(self, item: Id, old: tuple[str, ...], fact: RoutineFact) -> list[Step]:
         head = f"ALTER {self.target(item, fact)}"
-        gone = [f"{head} NO DEPENDS ON EXTENSION {quote_identifier(e)}" for e in old if e not in fact.depends_on_extensions]
-        fresh = [f"{head} DEPENDS ON EXTENSION {quote_identifier(e)}" for e in fact.depends_on_extensions if e not in old]
+        gone = [
+            f"{head} NO DEPENDS ON EXTENSION {quote_identifier(e)}" for e in old if e not in fact.depends_on_extensions
+        ]
+        fresh = [
+            f"{head} DEPENDS ON EXTENSION {quote_identifier(e)}" for e in fact.depends_on_extensions if e not in old
+        ]
         return [Step(sql) for sql in gone + fresh]
 
     def drop(self, item: Id, fact: RoutineFact, plan: Plan) -> list[Step]:
@@ -59,8 +63,14 @@ class Routine(Kind):
         sql = f"DROP {self.target(item, fact)}"
         word = _KEYWORDS[fact.routine]
         sql = sql.replace(f"DROP {word} ", f"DROP {word} IF EXISTS ", 1)
-        return [Step(sql, "" if again else "whoever calls it must stop first", rule=None if again else "drop-function",
-                     reverse=fact.definition)]
+        return [
+            Step(
+                sql,
+                "" if again else "whoever calls it must stop first",
+                rule=None if again else "drop-function",
+                reverse=fact.definition,
+            )
+        ]
 
     def alter(self, item: Id, old: RoutineFact, new: RoutineFact, plan: Plan) -> list[Step] | None:
         if not self._replaceable(old, new):
@@ -104,12 +114,21 @@ class Trigger(InsideRelation):
 
     def _enabled(self, item: Id, fact: TriggerFact) -> Step:
         table = quote_name(item.schema, item.name)
-        return Step(f"ALTER TABLE {table} {_ENABLED[fact.enabled]} TRIGGER {quote_identifier(item.sub)}",
-                    rule="disable-trigger" if fact.enabled == "D" else None, lock=LockMode.SHARE_ROW_EXCLUSIVE,
-                    why="the trigger fires no more" if fact.enabled == "D" else "")
+        return Step(
+            f"ALTER TABLE {table} {_ENABLED[fact.enabled]} TRIGGER {quote_identifier(item.sub)}",
+            rule="disable-trigger" if fact.enabled == "D" else None,
+            lock=LockMode.SHARE_ROW_EXCLUSIVE,
+            why="the trigger fires no more" if fact.enabled == "D" else "",
+        )
 
     def create(self, item: Id, fact: TriggerFact, plan: Plan) -> list[Step]:
-        steps = [Step(self._or_replace(fact, plan), lock=LockMode.SHARE_ROW_EXCLUSIVE, reverse=f"DROP {self.target(item, fact)}")]
+        steps = [
+            Step(
+                self._or_replace(fact, plan),
+                lock=LockMode.SHARE_ROW_EXCLUSIVE,
+                reverse=f"DROP {self.target(item, fact)}",
+            )
+        ]
         return [*steps, self._enabled(item, fact)] if fact.enabled != "O" else steps
 
     def drop(self, item: Id, fact: TriggerFact, plan: Plan) -> list[Step]:
@@ -121,8 +140,11 @@ class Trigger(InsideRelation):
         if old.definition != new.definition:
             if new.constraint or old.constraint or plan.version < 140000:
                 return None
-            steps.append(Step(self._or_replace(new, plan), lock=LockMode.SHARE_ROW_EXCLUSIVE,
-                              reverse=self._or_replace(old, plan)))
+            steps.append(
+                Step(
+                    self._or_replace(new, plan), lock=LockMode.SHARE_ROW_EXCLUSIVE, reverse=self._or_replace(old, plan)
+                )
+            )
         if old.enabled != new.enabled or (steps and new.enabled != "O"):
             steps.append(self._enabled(item, new))
         return steps
@@ -136,8 +158,12 @@ class TriggerState(InsideRelation):
     drop_phase = 9
 
     def _say(self, item: Id, state: str) -> list[Step]:
-        return [Step(f"ALTER TABLE {quote_name(item.schema, item.name)} {_ENABLED[state]} TRIGGER {quote_identifier(item.sub)}",
-                     lock=LockMode.SHARE_ROW_EXCLUSIVE)]
+        return [
+            Step(
+                f"ALTER TABLE {quote_name(item.schema, item.name)} {_ENABLED[state]} TRIGGER {quote_identifier(item.sub)}",
+                lock=LockMode.SHARE_ROW_EXCLUSIVE,
+            )
+        ]
 
     def dropped_with(self, item: Id, fact: TriggerStateFact, plan: Plan) -> Id | None:
         if item in plan.removed:
@@ -163,8 +189,10 @@ class Rule(InsideRelation):
     drop_phase = 11
 
     def _enabled(self, item: Id, fact: RuleFact) -> Step:
-        return Step(f"ALTER TABLE {quote_name(item.schema, item.name)} {_ENABLED[fact.enabled]} RULE {quote_identifier(item.sub)}",
-                    lock=_EXCLUSIVE)
+        return Step(
+            f"ALTER TABLE {quote_name(item.schema, item.name)} {_ENABLED[fact.enabled]} RULE {quote_identifier(item.sub)}",
+            lock=_EXCLUSIVE,
+        )
 
     def _create(self, fact: RuleFact) -> str:
         return fact.definition.replace("CREATE RULE", "CREATE OR REPLACE RULE", 1)
@@ -177,7 +205,11 @@ class Rule(InsideRelation):
         return [Step(f"DROP {self.target(item, fact)}", lock=_EXCLUSIVE, reverse=fact.definition)]
 
     def alter(self, item: Id, old: RuleFact, new: RuleFact, plan: Plan) -> list[Step] | None:
-        steps = [] if old.definition == new.definition else [Step(self._create(new), lock=_EXCLUSIVE, reverse=self._create(old))]
+        steps = (
+            []
+            if old.definition == new.definition
+            else [Step(self._create(new), lock=_EXCLUSIVE, reverse=self._create(old))]
+        )
         return [*steps, self._enabled(item, new)] if old.enabled != new.enabled else steps
 
 
@@ -205,12 +237,20 @@ class Policy(InsideRelation):
             parts.append(f"USING ({fact.using})")
         if fact.check is not None:
             parts.append(f"WITH CHECK ({fact.check})")
-        return [Step(parts[0] + "".join(f"\n    {part}" for part in parts[1:]), lock=_EXCLUSIVE, reverse=f"DROP {self.target(item, fact)}")]
+        return [
+            Step(
+                parts[0] + "".join(f"\n    {part}" for part in parts[1:]),
+                lock=_EXCLUSIVE,
+                reverse=f"DROP {self.target(item, fact)}",
+            )
+        ]
 
     def drop(self, item: Id, fact: PolicyFact, plan: Plan) -> list[Step]:
         sql = f"DROP {self.target(item, fact)}".replace("DROP POLICY", "DROP POLICY IF EXISTS", 1)
         again = item in plan.replaced
-        return [Step(sql, "" if again else "who sees which rows changes", rule=None if again else "rls", lock=_EXCLUSIVE)]
+        return [
+            Step(sql, "" if again else "who sees which rows changes", rule=None if again else "rls", lock=_EXCLUSIVE)
+        ]
 
     def alter(self, item: Id, old: PolicyFact, new: PolicyFact, plan: Plan) -> list[Step] | None:
         if (old.command, old.permissive) != (new.command, new.permissive):
@@ -237,8 +277,14 @@ class EventTrigger(Kind):
     def create(self, item: Id, fact: EventTriggerFact, plan: Plan) -> list[Step]:
         tags = ", ".join(quote_literal(tag).strip() for tag in fact.tags)
         when = f"\n    WHEN TAG IN ({tags})" if tags else ""
-        steps = [Step(f"CREATE EVENT TRIGGER {quote_identifier(item.name)} ON {fact.event}{when}\n"
-                      f"    EXECUTE FUNCTION {fact.function}()", rule="event-trigger", why="runs at every such statement from now on")]
+        steps = [
+            Step(
+                f"CREATE EVENT TRIGGER {quote_identifier(item.name)} ON {fact.event}{when}\n"
+                f"    EXECUTE FUNCTION {fact.function}()",
+                rule="event-trigger",
+                why="runs at every such statement from now on",
+            )
+        ]
         return [*steps, self._enabled(item, fact)] if fact.enabled != "O" else steps
 
     def _enabled(self, item: Id, fact: EventTriggerFact) -> Step:

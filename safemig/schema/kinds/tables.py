@@ -62,11 +62,21 @@ class Table(Kind):
         sql = head.rstrip() + self._tail(item, fact, plan)
         steps = [Step(sql, reverse=f"DROP {self.target(item, fact)}"), *later]
         if fact.row_security:
-            steps.append(Step(f"ALTER TABLE {name} ENABLE ROW LEVEL SECURITY", lock=_EXCLUSIVE,
-                              reverse=f"ALTER TABLE {name} DISABLE ROW LEVEL SECURITY"))
+            steps.append(
+                Step(
+                    f"ALTER TABLE {name} ENABLE ROW LEVEL SECURITY",
+                    lock=_EXCLUSIVE,
+                    reverse=f"ALTER TABLE {name} DISABLE ROW LEVEL SECURITY",
+                )
+            )
         if fact.force_row_security:
-            steps.append(Step(f"ALTER TABLE {name} FORCE ROW LEVEL SECURITY", lock=_EXCLUSIVE,
-                              reverse=f"ALTER TABLE {name} NO FORCE ROW LEVEL SECURITY"))
+            steps.append(
+                Step(
+                    f"ALTER TABLE {name} FORCE ROW LEVEL SECURITY",
+                    lock=_EXCLUSIVE,
+                    reverse=f"ALTER TABLE {name} NO FORCE ROW LEVEL SECURITY",
+                )
+            )
         return steps
 
     def _columns(self, item: Id, fact: TableFact, plan: Plan) -> tuple[list[str], list[Step]]:
@@ -84,9 +94,7 @@ class Table(Kind):
             later += column_settings(column, None, definition, plan)
         return lines, later
 
-    def _inherited(
-        self, column: Id, fact: ColumnFact, plan: Plan, lines: list[str], *, typed: bool
-    ) -> list[Step]:
+    def _inherited(self, column: Id, fact: ColumnFact, plan: Plan, lines: list[str], *, typed: bool) -> list[Step]:
         """What an inherited or typed column has beyond what it gets by itself."""
         default = Id("default", *column[1:])
         expression = plan.target.facts[default].expression if default in plan.target.facts else None
@@ -106,18 +114,26 @@ class Table(Kind):
             plan.target.facts[d].expression if (d := Id("default", *parent[1:])) in plan.target.facts else None
             for parent in parents
         }
-        if not fact.generated and inherited != {expression} and (
-            expression is None or plan.created_by(default) == plan.created_by(column)
+        if (
+            not fact.generated
+            and inherited != {expression}
+            and (expression is None or plan.created_by(default) == plan.created_by(column))
         ):
-            steps.append(Step(f"ALTER TABLE {table} ALTER COLUMN {name} " +
-                              (f"SET DEFAULT {expression}" if expression is not None else "DROP DEFAULT"), lock=_EXCLUSIVE))
+            steps.append(
+                Step(
+                    f"ALTER TABLE {table} ALTER COLUMN {name} "
+                    + (f"SET DEFAULT {expression}" if expression is not None else "DROP DEFAULT"),
+                    lock=_EXCLUSIVE,
+                )
+            )
         if fact.not_null and not any(plan.target.facts[parent].not_null for parent in parents):
             steps.append(Step(f"ALTER TABLE {table} ALTER COLUMN {name} SET NOT NULL", lock=_EXCLUSIVE))
         return steps
 
     def _constraints(self, item: Id, plan: Plan) -> list[str]:
         found = [
-            inner for inner in plan.target.children.get(item, ())
+            inner
+            for inner in plan.target.children.get(item, ())
             if inner.kind == "constraint" and plan.created_by(inner) == plan.created_by(item)
         ]
         order = {"p": 0, "u": 1, "x": 2, "c": 3}
@@ -125,15 +141,22 @@ class Table(Kind):
         lines = []
         for inner in found:
             fact = plan.target.facts[inner]
-            if fact.inherited and not fact.is_local and Id("partition", item.schema, item.name) not in plan.target.facts:
+            if (
+                fact.inherited
+                and not fact.is_local
+                and Id("partition", item.schema, item.name) not in plan.target.facts
+            ):
                 continue
             lines.append(plan.kinds["constraint"].inline(inner, fact))  # type: ignore[attr-defined]
         return lines
 
     def _tail(self, item: Id, fact: TableFact, plan: Plan) -> str:
         parts = []
-        parents = [inner for inner in plan.target.children.get(item, ()) if inner.kind == "inheritance"
-                   and plan.created_by(inner) == plan.created_by(item)]
+        parents = [
+            inner
+            for inner in plan.target.children.get(item, ())
+            if inner.kind == "inheritance" and plan.created_by(inner) == plan.created_by(item)
+        ]
         parents.sort(key=lambda inner: plan.target.facts[inner].position)
         if parents:
             names = (quote_name(plan.target.facts[p].parent_schema, plan.target.facts[p].parent) for p in parents)
@@ -156,8 +179,16 @@ class Table(Kind):
         sql = f"DROP {self.target(item, fact).replace('TABLE ', 'TABLE IF EXISTS ', 1)}"
         if fact.relkind == "f":
             return [Step(sql, "the foreign table's definition; its rows live elsewhere", lock=_EXCLUSIVE)]
-        again = " (it cannot be altered into what it is to be, so it is created again, empty)" if item in plan.replaced else ""
-        return [Step(sql, f"all rows of {item.dotted} are lost{again}", destructive=True, rule="drop-table", lock=_EXCLUSIVE)]
+        again = (
+            " (it cannot be altered into what it is to be, so it is created again, empty)"
+            if item in plan.replaced
+            else ""
+        )
+        return [
+            Step(
+                sql, f"all rows of {item.dotted} are lost{again}", destructive=True, rule="drop-table", lock=_EXCLUSIVE
+            )
+        ]
 
     def alter(self, item: Id, old: TableFact, new: TableFact, plan: Plan) -> list[Step] | None:
         if old.relkind != new.relkind or old.partition_key != new.partition_key or old.server != new.server:
@@ -173,28 +204,55 @@ class Table(Kind):
                 steps.append(Step(f"{name} OF {new.of_type}", lock=_EXCLUSIVE))
         if old.persistence != new.persistence:
             word = "UNLOGGED" if new.persistence == "u" else "LOGGED"
-            why = "the table is written anew" + ("; after a crash an unlogged table is empty" if word == "UNLOGGED" else "")
+            why = "the table is written anew" + (
+                "; after a crash an unlogged table is empty" if word == "UNLOGGED" else ""
+            )
             steps.append(Step(f"{name} SET {word}", why, rule="set-logged-unlogged", lock=_EXCLUSIVE, rewrites=True))
         if old.access_method != new.access_method:
             method = quote_identifier(new.access_method or "heap")
-            steps.append(Step(f"{name} SET ACCESS METHOD {method}", "the table is written anew", rule="set-access-method",
-                              lock=_EXCLUSIVE, rewrites=True))
+            steps.append(
+                Step(
+                    f"{name} SET ACCESS METHOD {method}",
+                    "the table is written anew",
+                    rule="set-access-method",
+                    lock=_EXCLUSIVE,
+                    rewrites=True,
+                )
+            )
         if old.tablespace != new.tablespace:
             space = quote_identifier(new.tablespace or "pg_default")
-            steps.append(Step(f"{name} SET TABLESPACE {space}", "the table's files are copied", rule="set-tablespace",
-                              lock=_EXCLUSIVE, rewrites=True))
+            steps.append(
+                Step(
+                    f"{name} SET TABLESPACE {space}",
+                    "the table's files are copied",
+                    rule="set-tablespace",
+                    lock=_EXCLUSIVE,
+                    rewrites=True,
+                )
+            )
         steps += option_steps(name, old.options, new.options, LockMode.SHARE_UPDATE_EXCLUSIVE)
         if old.row_security != new.row_security:
             word = "ENABLE" if new.row_security else "DISABLE"
-            steps.append(Step(f"{name} {word} ROW LEVEL SECURITY", rule="rls", lock=_EXCLUSIVE,
-                              why="who sees which rows changes"))
+            steps.append(
+                Step(
+                    f"{name} {word} ROW LEVEL SECURITY", rule="rls", lock=_EXCLUSIVE, why="who sees which rows changes"
+                )
+            )
         if old.force_row_security != new.force_row_security:
             word = "FORCE" if new.force_row_security else "NO FORCE"
-            steps.append(Step(f"{name} {word} ROW LEVEL SECURITY", rule="rls", lock=_EXCLUSIVE,
-                              why="who sees which rows changes"))
+            steps.append(
+                Step(
+                    f"{name} {word} ROW LEVEL SECURITY", rule="rls", lock=_EXCLUSIVE, why="who sees which rows changes"
+                )
+            )
         if old.foreign_options != new.foreign_options:
-            steps.append(Step(f"ALTER FOREIGN TABLE {quote_name(item.schema, item.name)}"
-                              f" OPTIONS ({generic_changes(old.foreign_options, new.foreign_options)})", lock=_EXCLUSIVE))
+            steps.append(
+                Step(
+                    f"ALTER FOREIGN TABLE {quote_name(item.schema, item.name)}"
+                    f" OPTIONS ({generic_changes(old.foreign_options, new.foreign_options)})",
+                    lock=_EXCLUSIVE,
+                )
+            )
         return steps
 
 
@@ -210,14 +268,27 @@ class Partition(InsideRelation):
 
     def create(self, item: Id, fact: PartitionFact, plan: Plan) -> list[Step]:
         parent, child = quote_name(fact.parent_schema, fact.parent), quote_name(item.schema, item.name)
-        return [Step(f"ALTER TABLE {parent} ATTACH PARTITION {child} {fact.bound}",
-                     lock=LockMode.SHARE_UPDATE_EXCLUSIVE, reverse=f"ALTER TABLE {parent} DETACH PARTITION {child}")]
+        return [
+            Step(
+                f"ALTER TABLE {parent} ATTACH PARTITION {child} {fact.bound}",
+                lock=LockMode.SHARE_UPDATE_EXCLUSIVE,
+                reverse=f"ALTER TABLE {parent} DETACH PARTITION {child}",
+            )
+        ]
 
     def drop(self, item: Id, fact: PartitionFact, plan: Plan) -> list[Step]:
         parent, child = quote_name(fact.parent_schema, fact.parent), quote_name(item.schema, item.name)
-        return [Step(f"ALTER TABLE {parent} DETACH PARTITION {child}", "its rows are no longer seen through the parent"
-                     if item in plan.removed else "attached again below with its new bounds", rule="detach-partition",
-                     lock=_EXCLUSIVE, reverse=f"ALTER TABLE {parent} ATTACH PARTITION {child} {fact.bound}")]
+        return [
+            Step(
+                f"ALTER TABLE {parent} DETACH PARTITION {child}",
+                "its rows are no longer seen through the parent"
+                if item in plan.removed
+                else "attached again below with its new bounds",
+                rule="detach-partition",
+                lock=_EXCLUSIVE,
+                reverse=f"ALTER TABLE {parent} ATTACH PARTITION {child} {fact.bound}",
+            )
+        ]
 
 
 class Inheritance(InsideRelation):
@@ -233,12 +304,20 @@ class Inheritance(InsideRelation):
         return table if table in plan.created else None
 
     def create(self, item: Id, fact: InheritanceFact, plan: Plan) -> list[Step]:
-        return [Step(f"ALTER TABLE {quote_name(item.schema, item.name)} INHERIT {quote_name(fact.parent_schema, fact.parent)}",
-                     lock=_EXCLUSIVE)]
+        return [
+            Step(
+                f"ALTER TABLE {quote_name(item.schema, item.name)} INHERIT {quote_name(fact.parent_schema, fact.parent)}",
+                lock=_EXCLUSIVE,
+            )
+        ]
 
     def drop(self, item: Id, fact: InheritanceFact, plan: Plan) -> list[Step]:
-        return [Step(f"ALTER TABLE {quote_name(item.schema, item.name)} NO INHERIT {quote_name(fact.parent_schema, fact.parent)}",
-                     lock=_EXCLUSIVE)]
+        return [
+            Step(
+                f"ALTER TABLE {quote_name(item.schema, item.name)} NO INHERIT {quote_name(fact.parent_schema, fact.parent)}",
+                lock=_EXCLUSIVE,
+            )
+        ]
 
     def alter(self, item: Id, old: InheritanceFact, new: InheritanceFact, plan: Plan) -> list[Step] | None:
         return []  # only the order of several parents: nothing that ALTER could say
@@ -253,8 +332,12 @@ class ReplicaIdentity(InsideRelation):
         return ()
 
     def _say(self, item: Id, words: str) -> Step:
-        return Step(f"ALTER TABLE {quote_name(item.schema, item.name)} REPLICA IDENTITY {words}", rule="replica-identity",
-                    lock=_EXCLUSIVE, why="what logical replication sends for updates and deletes changes")
+        return Step(
+            f"ALTER TABLE {quote_name(item.schema, item.name)} REPLICA IDENTITY {words}",
+            rule="replica-identity",
+            lock=_EXCLUSIVE,
+            why="what logical replication sends for updates and deletes changes",
+        )
 
     def create(self, item: Id, fact: ReplicaIdentityFact, plan: Plan) -> list[Step]:
         words = {"n": "NOTHING", "f": "FULL", "i": f"USING INDEX {quote_identifier(fact.by)}"}[fact.mode]
@@ -280,7 +363,12 @@ class Cluster(InsideRelation):
         return f"ALTER {kind} {quote_name(item.schema, item.name)}"
 
     def create(self, item: Id, fact: ClusterFact, plan: Plan) -> list[Step]:
-        return [Step(f"{self._alter(item, plan)} CLUSTER ON {quote_identifier(fact.by)}", lock=LockMode.SHARE_UPDATE_EXCLUSIVE)]
+        return [
+            Step(
+                f"{self._alter(item, plan)} CLUSTER ON {quote_identifier(fact.by)}",
+                lock=LockMode.SHARE_UPDATE_EXCLUSIVE,
+            )
+        ]
 
     def drop(self, item: Id, fact: ClusterFact, plan: Plan) -> list[Step]:
         return [Step(f"{self._alter(item, plan)} SET WITHOUT CLUSTER", lock=LockMode.SHARE_UPDATE_EXCLUSIVE)]

@@ -30,8 +30,12 @@ class Type(Kind):
 
     def drop(self, item: Id, fact: Any, plan: Plan) -> list[Step]:
         word = self.keyword
-        return [Step(f"DROP {word} IF EXISTS {quote_name(item.schema, item.name)}",
-                     reverse="; ".join(step.sql for step in self.create(item, fact, plan)))]
+        return [
+            Step(
+                f"DROP {word} IF EXISTS {quote_name(item.schema, item.name)}",
+                reverse="; ".join(step.sql for step in self.create(item, fact, plan)),
+            )
+        ]
 
     def grant_target(self, item: Id, fact: Any) -> str:
         return f"TYPE {quote_name(item.schema, item.name)}"
@@ -61,15 +65,22 @@ class Enum(Type):
                 where = f" BEFORE {_literal(old.labels[0])}" if old.labels else ""
             elif any(later in old.labels for later in new.labels[position + 1 :]):
                 where = f" AFTER {_literal(new.labels[position - 1])}"
-            steps.append(Step(f"ALTER TYPE {quote_name(item.schema, item.name)} ADD VALUE IF NOT EXISTS {_literal(label)}{where}",
-                              "readers that do not know the value yet will meet it", rule="enum-add-value",
-                              transactional=not plan.online or not plan.uses_labels(item, fresh)))
+            steps.append(
+                Step(
+                    f"ALTER TYPE {quote_name(item.schema, item.name)} ADD VALUE IF NOT EXISTS {_literal(label)}{where}",
+                    "readers that do not know the value yet will meet it",
+                    rule="enum-add-value",
+                    transactional=not plan.online or not plan.uses_labels(item, fresh),
+                )
+            )
         return steps
 
     def detail(self, old: EnumFact, new: EnumFact) -> str:
         gone = [label for label in old.labels if label not in new.labels]
         fresh = [label for label in new.labels if label not in old.labels]
-        parts = [f"value {_literal(label)} added" for label in fresh] + [f"value {_literal(label)} removed" for label in gone]
+        parts = [f"value {_literal(label)} added" for label in fresh] + [
+            f"value {_literal(label)} removed" for label in gone
+        ]
         return "; ".join(parts) or "values in another order"
 
 
@@ -106,8 +117,15 @@ class Domain(Type):
             if new.not_null and plan.is_stored_deeper(item):
                 return None
             if new.not_null:
-                steps.append(Step(f"{prefix} SET NOT NULL", "reads every table that uses the domain; fails where one has no value",
-                                  rule="domain-constraint", lock=LockMode.SHARE, reverse=f"{prefix} DROP NOT NULL"))
+                steps.append(
+                    Step(
+                        f"{prefix} SET NOT NULL",
+                        "reads every table that uses the domain; fails where one has no value",
+                        rule="domain-constraint",
+                        lock=LockMode.SHARE,
+                        reverse=f"{prefix} DROP NOT NULL",
+                    )
+                )
             else:
                 steps.append(Step(f"{prefix} DROP NOT NULL", reverse=f"{prefix} SET NOT NULL"))
         return steps
@@ -143,19 +161,38 @@ class DomainConstraint(Kind):
         prefix, name = f"ALTER DOMAIN {quote_name(item.schema, item.name)}", quote_identifier(item.sub)
         online = None
         if not fact.definition.endswith("NOT VALID"):
-            online = (Step(f"{prefix} ADD CONSTRAINT {name} {fact.definition} NOT VALID"),
-                      Step(f"{prefix} VALIDATE CONSTRAINT {name}", lock=LockMode.SHARE))
-        return [Step(f"{prefix} ADD CONSTRAINT {name} {fact.definition}", "reads every table that uses the domain",
-                     rule="domain-constraint", lock=LockMode.SHARE, online=online, reverse=f"{prefix} DROP CONSTRAINT {name}")]
+            online = (
+                Step(f"{prefix} ADD CONSTRAINT {name} {fact.definition} NOT VALID"),
+                Step(f"{prefix} VALIDATE CONSTRAINT {name}", lock=LockMode.SHARE),
+            )
+        return [
+            Step(
+                f"{prefix} ADD CONSTRAINT {name} {fact.definition}",
+                "reads every table that uses the domain",
+                rule="domain-constraint",
+                lock=LockMode.SHARE,
+                online=online,
+                reverse=f"{prefix} DROP CONSTRAINT {name}",
+            )
+        ]
 
     def drop(self, item: Id, fact: DomainConstraintFact, plan: Plan) -> list[Step]:
         prefix, name = f"ALTER DOMAIN {quote_name(item.schema, item.name)}", quote_identifier(item.sub)
-        return [Step(f"{prefix} DROP CONSTRAINT IF EXISTS {name}", reverse=f"{prefix} ADD CONSTRAINT {name} {fact.definition}")]
+        return [
+            Step(
+                f"{prefix} DROP CONSTRAINT IF EXISTS {name}",
+                reverse=f"{prefix} ADD CONSTRAINT {name} {fact.definition}",
+            )
+        ]
 
     def alter(self, item: Id, old: DomainConstraintFact, new: DomainConstraintFact, plan: Plan) -> list[Step] | None:
         if old.definition == f"{new.definition} NOT VALID":
-            return [Step(f"ALTER DOMAIN {quote_name(item.schema, item.name)} VALIDATE CONSTRAINT {quote_identifier(item.sub)}",
-                         lock=LockMode.SHARE)]
+            return [
+                Step(
+                    f"ALTER DOMAIN {quote_name(item.schema, item.name)} VALIDATE CONSTRAINT {quote_identifier(item.sub)}",
+                    lock=LockMode.SHARE,
+                )
+            ]
         return None
 
 
@@ -176,15 +213,23 @@ class Composite(Type):
         after = {attribute[0]: attribute for attribute in new.attributes}
         prefix = f"ALTER TYPE {quote_name(item.schema, item.name)}"
         kept = [name for name in before if name in after]
-        if kept != [name for name in after if name in before] or [*kept, *(n for n in after if n not in before)] != list(after):
+        if kept != [name for name in after if name in before] or [
+            *kept,
+            *(n for n in after if n not in before),
+        ] != list(after):
             return None  # attributes can only be added at the end
         cascade = " CASCADE" if plan.has_typed_tables(item) else ""
         steps = []
         for name in before:
             if name not in after:
-                steps.append(Step(f"{prefix} DROP ATTRIBUTE {quote_identifier(name)}{cascade}",
-                                  f"the values of {name} are lost wherever the type is stored",
-                                  destructive=True, rule="drop-attribute"))
+                steps.append(
+                    Step(
+                        f"{prefix} DROP ATTRIBUTE {quote_identifier(name)}{cascade}",
+                        f"the values of {name} are lost wherever the type is stored",
+                        destructive=True,
+                        rule="drop-attribute",
+                    )
+                )
         for name in kept:
             if before[name] != after[name]:
                 if plan.is_stored(item):
@@ -194,8 +239,12 @@ class Composite(Type):
                 steps.append(Step(f"{prefix} ALTER ATTRIBUTE {quote_identifier(name)} TYPE {type_name}{said}{cascade}"))
         for name in after:
             if name not in before:
-                steps.append(Step(f"{prefix} ADD ATTRIBUTE {_attribute(after[name])}{cascade}",
-                                  reverse=f"{prefix} DROP ATTRIBUTE {quote_identifier(name)}"))
+                steps.append(
+                    Step(
+                        f"{prefix} ADD ATTRIBUTE {_attribute(after[name])}{cascade}",
+                        reverse=f"{prefix} DROP ATTRIBUTE {quote_identifier(name)}",
+                    )
+                )
         return steps
 
 

@@ -38,31 +38,49 @@ class View(Kind):
         return f"CREATE OR REPLACE VIEW {quote_name(item.schema, item.name)}{said} AS\n{definition}"
 
     def create(self, item: Id, fact: ViewFact, plan: Plan) -> list[Step]:
-        return [Step(self._create(item, fact.definition, fact.options), reverse=f"DROP VIEW {quote_name(item.schema, item.name)}")]
+        return [
+            Step(
+                self._create(item, fact.definition, fact.options),
+                reverse=f"DROP VIEW {quote_name(item.schema, item.name)}",
+            )
+        ]
 
     def drop(self, item: Id, fact: ViewFact, plan: Plan) -> list[Step]:
         again = item in plan.replaced
-        return [Step(f"DROP VIEW IF EXISTS {quote_name(item.schema, item.name)}",
-                     "" if again else "whoever reads it must stop first", rule=None if again else "drop-view",
-                     lock=_EXCLUSIVE, reverse=self._create(item, fact.definition, fact.options))]
+        return [
+            Step(
+                f"DROP VIEW IF EXISTS {quote_name(item.schema, item.name)}",
+                "" if again else "whoever reads it must stop first",
+                rule=None if again else "drop-view",
+                lock=_EXCLUSIVE,
+                reverse=self._create(item, fact.definition, fact.options),
+            )
+        ]
 
     def alter(self, item: Id, old: ViewFact, new: ViewFact, plan: Plan) -> list[Step] | None:
         steps: list[Step] = []
         if old.definition != new.definition or old.columns != new.columns:
             if new.columns[: len(old.columns)] != old.columns:
                 return None
-            return [Step(self._create(item, new.definition, new.options), lock=_EXCLUSIVE,
-                         reverse=self._create(item, old.definition, old.options) if old.columns == new.columns else None)]
+            return [
+                Step(
+                    self._create(item, new.definition, new.options),
+                    lock=_EXCLUSIVE,
+                    reverse=self._create(item, old.definition, old.options) if old.columns == new.columns else None,
+                )
+            ]
         steps += option_steps(f"ALTER VIEW {quote_name(item.schema, item.name)}", old.options, new.options, _EXCLUSIVE)
         return steps
 
     def detail(self, old: ViewFact, new: ViewFact) -> str:
         return "; ".join(
-            word for word, differs in (
+            word
+            for word, differs in (
                 ("columns changed", old.columns != new.columns),
                 ("definition changed", old.definition != new.definition and old.columns == new.columns),
                 (f"options {dict(old.options)} -> {dict(new.options)}", old.options != new.options),
-            ) if differs
+            )
+            if differs
         )
 
 
@@ -91,8 +109,14 @@ class MaterializedView(Kind):
             head += f"\nTABLESPACE {quote_identifier(fact.tablespace)}"
         tail = "" if fact.populated else "\nWITH NO DATA"
         why = "computed anew" if item in plan.replaced else ""
-        steps = [Step(f"{head} AS\n{fact.definition}{tail}", why, rule="refresh-matview" if why else None,
-                      reverse=f"DROP MATERIALIZED VIEW {name}")]
+        steps = [
+            Step(
+                f"{head} AS\n{fact.definition}{tail}",
+                why,
+                rule="refresh-matview" if why else None,
+                reverse=f"DROP MATERIALIZED VIEW {name}",
+            )
+        ]
         for column in plan.target.column_order.get(item, ()):
             inner = Id("column", item.schema, item.name, column)
             from safemig.schema.kinds.columns import column_settings
@@ -102,8 +126,14 @@ class MaterializedView(Kind):
 
     def drop(self, item: Id, fact: MaterializedViewFact, plan: Plan) -> list[Step]:
         again = item in plan.replaced
-        return [Step(f"DROP MATERIALIZED VIEW IF EXISTS {quote_name(item.schema, item.name)}",
-                     "" if again else "whoever reads it must stop first", rule=None if again else "drop-view", lock=_EXCLUSIVE)]
+        return [
+            Step(
+                f"DROP MATERIALIZED VIEW IF EXISTS {quote_name(item.schema, item.name)}",
+                "" if again else "whoever reads it must stop first",
+                rule=None if again else "drop-view",
+                lock=_EXCLUSIVE,
+            )
+        ]
 
     def alter(self, item: Id, old: MaterializedViewFact, new: MaterializedViewFact, plan: Plan) -> list[Step] | None:
         if old.definition != new.definition or old.columns != new.columns:
@@ -113,13 +143,34 @@ class MaterializedView(Kind):
         prefix = f"ALTER MATERIALIZED VIEW {quote_name(item.schema, item.name)}"
         steps = option_steps(prefix, old.options, new.options, LockMode.SHARE_UPDATE_EXCLUSIVE)
         if old.access_method != new.access_method:
-            steps.append(Step(f"{prefix} SET ACCESS METHOD {quote_identifier(new.access_method or 'heap')}", "written anew",
-                              rule="set-access-method", lock=_EXCLUSIVE, rewrites=True))
+            steps.append(
+                Step(
+                    f"{prefix} SET ACCESS METHOD {quote_identifier(new.access_method or 'heap')}",
+                    "written anew",
+                    rule="set-access-method",
+                    lock=_EXCLUSIVE,
+                    rewrites=True,
+                )
+            )
         if old.tablespace != new.tablespace:
-            steps.append(Step(f"{prefix} SET TABLESPACE {quote_identifier(new.tablespace or 'pg_default')}",
-                              "its file is copied", rule="set-tablespace", lock=_EXCLUSIVE, rewrites=True))
+            steps.append(
+                Step(
+                    f"{prefix} SET TABLESPACE {quote_identifier(new.tablespace or 'pg_default')}",
+                    "its file is copied",
+                    rule="set-tablespace",
+                    lock=_EXCLUSIVE,
+                    rewrites=True,
+                )
+            )
         if old.populated != new.populated:
             word = "WITH DATA" if new.populated else "WITH NO DATA"
-            steps.append(Step(f"REFRESH MATERIALIZED VIEW {quote_name(item.schema, item.name)} {word}",
-                              "reads wait while it is computed", rule="refresh-matview", lock=_EXCLUSIVE, rewrites=True))
+            steps.append(
+                Step(
+                    f"REFRESH MATERIALIZED VIEW {quote_name(item.schema, item.name)} {word}",
+                    "reads wait while it is computed",
+                    rule="refresh-matview",
+                    lock=_EXCLUSIVE,
+                    rewrites=True,
+                )
+            )
         return steps

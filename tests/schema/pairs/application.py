@@ -54,15 +54,26 @@ APPLICATION = (
     Pair("the demo", "", _DEMO, _USERS, destructive=True),
     Pair("a column is added", "", "ALTER TABLE app.users ADD COLUMN age integer", _USERS, destructive=False),
     Pair("a column is dropped", "", "ALTER TABLE app.users DROP COLUMN legacy", _USERS, destructive=True),
-    Pair("a column of a view changes its type", "",
-         "DROP VIEW app.people; ALTER TABLE app.users ALTER COLUMN name TYPE text;"
-         "CREATE VIEW app.people AS SELECT id, email, name FROM app.users", _USERS, destructive=False),
+    Pair(
+        "a column of a view changes its type",
+        "",
+        "DROP VIEW app.people; ALTER TABLE app.users ALTER COLUMN name TYPE text;"
+        "CREATE VIEW app.people AS SELECT id, email, name FROM app.users",
+        _USERS,
+        destructive=False,
+    ),
     Pair("not null is set", "", "ALTER TABLE app.users ALTER COLUMN legacy SET NOT NULL", _USERS, destructive=False),
-    Pair("a default is set", "", "ALTER TABLE app.users ALTER COLUMN legacy SET DEFAULT 'x'", _USERS, destructive=False),
-    Pair("an enum loses a value", "",
-         "DROP VIEW app.people; ALTER TABLE app.users ALTER COLUMN status DROP DEFAULT, ALTER COLUMN status TYPE text;"
-         "DROP TYPE app.status; CREATE TYPE app.status AS ENUM ('new', 'gone');"
-         "ALTER TABLE app.users ALTER COLUMN status TYPE app.status USING status::app.status,"
-         " ALTER COLUMN status SET DEFAULT 'new'; CREATE VIEW app.people AS SELECT id, email, name FROM app.users",
-         _USERS, destructive=True),
+    Pair(
+        "a default is set", "", "ALTER TABLE app.users ALTER COLUMN legacy SET DEFAULT 'x'", _USERS, destructive=False
+    ),
+    Pair(
+        "an enum loses a value",
+        "",
+        "DROP VIEW app.people; ALTER TABLE app.users ALTER COLUMN status DROP DEFAULT, ALTER COLUMN status TYPE text;"
+        "DROP TYPE app.status; CREATE TYPE app.status AS ENUM ('new', 'gone');"
+        "ALTER TABLE app.users ALTER COLUMN status TYPE app.status USING status::app.status,"
+        " ALTER COLUMN status SET DEFAULT 'new'; CREATE VIEW app.people AS SELECT id, email, name FROM app.users",
+        _USERS,
+        destructive=True,
+    ),
 )
