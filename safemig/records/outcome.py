@@ -171,7 +171,10 @@ def _status_word(data: dict[str, Any]) -> str:
     unreachable = any(each.get("problem") for each in data.get("environments", []))
     if data.get("problems") or unreachable or {"edited", "missing"} & set(states):
         return "PROBLEMS"
-    return "PENDING" if "pending" in states else "UP-TO-DATE"
+    if "pending" in states:
+        return "PENDING"
+    drifted = any(each.get("drift") not in ("", "none", None) for each in data.get("environments", []))
+    return "DRIFTED" if drifted else "UP-TO-DATE"
 
 
 def _exit_code(answer: RecordedResult) -> int:
