@@ -108,11 +108,15 @@ def _status_of(conninfo: str, run_id: str, transaction_id: str, backend: tuple[A
         if backend:
             connection.execute(END_BACKEND, backend)
             time.sleep(0.2)
-        row = connection.execute(WHAT_BECAME_OF, (transaction_id,)).fetchone()
-        status = row[0] if row else None
+        try:
+            row = connection.execute(WHAT_BECAME_OF, (transaction_id,)).fetchone()
+            status = row[0] if row else None
+        except psycopg.errors.InvalidParameterValue:
+            # "in the future": a crash (synchronous_commit = off) or a failover has taken the server back before it.
+            status = None
         if status in ("committed", "aborted"):
             return str(status)
-        if status is None:  # too old to be known: our own row, of the same transaction, is
+        if status is None:  # our own row, of the same transaction, is there or is not
             return "committed" if deployment_exists(connection, run_id) else "aborted"
         raise UnreachableError("the old session has not ended yet")
     finally:

@@ -201,7 +201,11 @@ class Production:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.server = ThrowawayServer.start(folder=folder)
+        self.server = self._started()
+
+    def _started(self) -> ThrowawayServer:
+        # As production servers are: what was acknowledged is on disk.
+        return ThrowawayServer.start(folder=self.folder, settings={"synchronous_commit": "on", "fsync": "on"})
 
     def crash(self) -> None:
         """Stop it immediately, and start it again in the background."""
@@ -212,7 +216,7 @@ class Production:
 
     def _start(self) -> None:
         time.sleep(1)
-        self.server = ThrowawayServer.start(folder=self.folder)
+        self.server = self._started()
 
 
 @pytest.fixture
@@ -262,6 +266,12 @@ def test_a_server_that_crashes_at_commit_is_asked_what_became_of_it(
         production.thread.join()
         assert shop.state() == before
         assert shop.deploy().verdict == "DEPLOYED"
+
+
+def test_a_transaction_that_a_crash_took_back_is_settled_as_not_done(shop: Shop) -> None:
+    lost = psycopg.OperationalError("server closed the connection unexpectedly")
+    with pytest.raises(DeploymentFailedError, match="did not commit"):
+        outcome.settle(shop.production, "run", "99999999", None, lost)
 
 
 def test_a_commit_that_the_network_swallows_is_noticed(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
