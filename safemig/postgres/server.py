@@ -192,21 +192,24 @@ def _reachable(programs: Programs, user: pwd.struct_passwd | None) -> Programs:
     if user is None or _runs_as(programs.path("postgres"), user):
         return programs
     root = programs.folder.parent
-    mark = hashlib.sha256(f"{root}\0{programs.path('postgres').stat().st_mtime_ns}".encode()).hexdigest()[:12]
+    package = root.parent
+    # By content, so that all virtual environments share one copy.
+    mark = hashlib.sha256(programs.path("postgres").read_bytes()).hexdigest()[:12]
     home = Path("/var/cache/safemig") / f"postgresql-{programs.version}-{mark}"
     if not home.is_dir():
         home.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
         half_made = Path(tempfile.mkdtemp(prefix=home.name + ".", dir=home.parent))
-        shutil.copytree(root, half_made, symlinks=True, dirs_exist_ok=True)
-        # Wheels put the libraries that the programs were linked with into a folder beside the package.
-        for libraries in root.parent.parent.glob(f"{root.parent.name}*.libs"):
-            shutil.copytree(libraries, half_made.parent.parent / libraries.name, dirs_exist_ok=True)
+        # As a wheel lays them out: the programs look for their libraries beside the package, by a relative path.
+        shutil.copytree(root, half_made / package.name / root.name, symlinks=True)
+        for libraries in package.parent.glob(f"{package.name}*.libs"):
+            shutil.copytree(libraries, half_made / libraries.name)
         half_made.chmod(0o755)
         try:
             half_made.rename(home)
         except OSError:  # somebody else was first
             shutil.rmtree(half_made)
-    copied = Programs(home / programs.folder.name, programs.version_num, programs.has_server, programs.has_clients)
+    folder = home / package.name / root.name / programs.folder.name
+    copied = Programs(folder, programs.version_num, programs.has_server, programs.has_clients)
     if not _runs_as(copied.path("postgres"), user):
         raise ToolError(
             f"the user {user.pw_name} cannot run PostgreSQL {programs.version}",

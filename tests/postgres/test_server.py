@@ -94,9 +94,12 @@ def test_as_root_the_server_runs_as_somebody_else(server: ThrowawayServer) -> No
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root starts a server as another user, from a folder closed to them")
 def test_programs_in_a_closed_home_are_copied_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     closed = tmp_path / "home"
-    shutil.copytree(server_programs().folder.parent, closed / "pginstall", symlinks=True)
+    root = server_programs().folder.parent
+    shutil.copytree(root, closed / root.parent.name / root.name, symlinks=True)
+    for libraries in root.parent.parent.glob(f"{root.parent.name}*.libs"):
+        shutil.copytree(libraries, closed / libraries.name)
     closed.chmod(0o700)
-    monkeypatch.setenv(PROGRAMS_VARIABLE, str(closed / "pginstall" / "bin"))
+    monkeypatch.setenv(PROGRAMS_VARIABLE, str(closed / root.parent.name / root.name / "bin"))
     with ThrowawayServer.start() as server:
         assert str(server.programs.folder).startswith("/var/cache/safemig/")
         copied = server.programs.folder
@@ -107,7 +110,6 @@ def test_programs_in_a_closed_home_are_copied_once(tmp_path: Path, monkeypatch: 
     with ThrowawayServer.start() as again:
         assert again.programs.folder == copied
         assert copied.stat().st_ctime == made
-    shutil.rmtree(copied.parent)
 
 
 def test_kept_data_is_there_at_the_next_start(tmp_path: Path) -> None:
