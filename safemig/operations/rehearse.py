@@ -224,7 +224,7 @@ def _cannot_bring_back(
     back: SchemaDiff, before: Sequence[TableContent], after: Sequence[TableContent]
 ) -> tuple[str, ...]:
     written_since = [
-        f"what is written after the deployment: {statement.why}"
+        f"what is written once it is deployed ({statement.why})"
         for statement in back.statements
         if statement.destructive
     ]
