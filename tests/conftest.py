@@ -11,20 +11,22 @@ from safemig.postgres.programs import find_programs
 from safemig.postgres.server import ThrowawayServer
 
 MAJORS = sorted({programs.major for programs in find_programs() if programs.has_server and programs.has_clients})
+# Nothing of the server's own may take a lock or a session that a test looks for.
+QUIET = {"autovacuum": "off"}
 _numbers = itertools.count(1)
 
 
 @pytest.fixture(scope="session")
 def server() -> Iterator[ThrowawayServer]:
     """The newest PostgreSQL on this machine, for all tests of this process."""
-    with ThrowawayServer.start() as started:
+    with ThrowawayServer.start(settings=QUIET) as started:
         yield started
 
 
 @pytest.fixture(scope="session", params=MAJORS, ids=lambda major: f"pg{major}")
 def every_server(request: pytest.FixtureRequest) -> Iterator[ThrowawayServer]:
     """Each major version on this machine in turn."""
-    with ThrowawayServer.start(major=request.param) as started:
+    with ThrowawayServer.start(major=request.param, settings=QUIET) as started:
         yield started
 
 
