@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import psycopg
 
-from safemig.errors import DeploymentFailedError
+from safemig.errors import DeploymentFailedError, DeploymentStoppedError
 from safemig.operations.bookkeeping import Run
 from safemig.operations.execution import Listener, Segment, run_steps
 from safemig.postgres import activity
@@ -16,8 +16,9 @@ def run_apart(run: Run, connection: Connection, segment: Segment, listen: Listen
     """Run statements that refuse a transaction, one by one. An index that a failure left invalid is removed.
 
     Raises:
-        DeploymentFailedError: one failed; those before it stay, and running them again changes nothing where they
-            say IF NOT EXISTS.
+        DeploymentFailedError: the first one failed; nothing was changed.
+        DeploymentStoppedError: a later one failed; those before it stay, and running them again changes nothing
+            where they say IF NOT EXISTS.
     """
     done: list[Step] = []
     # CREATE INDEX CONCURRENTLY waits for others' transactions without blocking them; a short limit would only
@@ -36,10 +37,12 @@ def run_apart(run: Run, connection: Connection, segment: Segment, listen: Listen
     except psycopg.Error as error:
         failing = segment.steps[len(done)]
         removed = _remove_invalid_indexes(connection, failing)
-        raise DeploymentFailedError(
+        # What ran before it stays: only where nothing did is it true that nothing was changed.
+        raise (DeploymentStoppedError if done else DeploymentFailedError)(
             words_of(error),
             where=f"step {failing.number}, {failing.file}, line {failing.line}: {failing.kind}"
-            + (f"; the invalid {', '.join(removed)} was removed" if removed else ""),
+            + (f"; the invalid {', '.join(removed)} was removed" if removed else "")
+            + (f"; applied: step {', '.join(str(step.number) for step in done)}" if done else ""),
             next="correct the cause, then deploy again",
         ) from None
     finally:

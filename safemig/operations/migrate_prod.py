@@ -13,6 +13,7 @@ import psycopg
 
 from safemig.errors import (
     DeploymentStoppedError,
+    OutcomeUnknownError,
     RefusedError,
     RehearsalError,
     ReviewRefusedError,
@@ -220,6 +221,8 @@ class ProductionDeployment:
                         with self._connection(conninfo) as connection:
                             part = str(number + 1) if number else ""
                             last = self._run(connection, conninfo, segment, promise.validator(reached), run, part)
+                    except OutcomeUnknownError:
+                        raise  # whether this part is applied is just what is not known
                     except SafemigError as error:
                         if applied:
                             raise _stopped(applied, segment, error) from error

@@ -7,7 +7,7 @@ both tools agree. `safemig.migrations` adds each file's checksum and the run; `s
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from safemig.postgres.connect import Connection
@@ -63,8 +63,6 @@ ADD_APPLIED = """
 INSERT INTO supabase_migrations.schema_migrations (version, statements, name) VALUES (%s, %s, %s)
 """
 ADD_CHECKSUM = "INSERT INTO safemig.migrations (version, sha256, run_id) VALUES (%s, %s, %s)"
-FORGET_APPLIED = "DELETE FROM supabase_migrations.schema_migrations WHERE version = ANY (%s)"
-FORGET_CHECKSUMS = "DELETE FROM safemig.migrations WHERE version = ANY (%s)"
 ADD_DEPLOYMENT = """
 INSERT INTO safemig.deployments
     (run_id, act, plan_id, started_at, transaction_id, by, migrations, schema_before, schema_after, facts)
@@ -111,13 +109,6 @@ def record_applied(
     """Record one migration as applied, within the caller's transaction."""
     connection.execute(ADD_APPLIED, (version, list(statements), name))
     connection.execute(ADD_CHECKSUM, (version, sha256, run_id))
-
-
-def forget_applied(connection: Connection, versions: Iterable[str]) -> None:
-    """Take migrations out of the history, within the caller's transaction: they were rolled back."""
-    listed = list(versions)
-    connection.execute(FORGET_APPLIED, (listed,))
-    connection.execute(FORGET_CHECKSUMS, (listed,))
 
 
 def record_deployment(connection: Connection, *, facts: dict[str, Any] | None = None, **row: Any) -> None:

@@ -19,7 +19,7 @@ from safemig.errors import (
     SafemigError,
     SettingsError,
 )
-from safemig.operations import outcome
+from safemig.operations import outcome, transaction
 from safemig.operations.migrate_prod import ProductionDeployment
 from safemig.postgres import activity
 from safemig.postgres.connect import connect
@@ -340,6 +340,37 @@ def test_what_fails_after_the_first_commit_says_what_is_applied_and_goes_on_late
     assert shop.on(shop.production, "SELECT to_regclass('users_legacy')::text") == [(None,)]
     shop.on(shop.production, "DELETE FROM users WHERE id > 200")
     assert shop.deploy().migrations == (INDEX_FILE,)
+
+
+def test_what_ran_apart_before_a_failure_is_said_to_stay(shop: Shop) -> None:
+    first = "CREATE INDEX CONCURRENTLY IF NOT EXISTS users_email ON users (email);"
+    shop.write(INDEX_FILE, first + INDEX.replace("(legacy, id)", "(legacy) WHERE id > 200"))
+    run = begun(shop)
+    shop.on(shop.production, "INSERT INTO users SELECT n, n::text, 'twice' FROM generate_series(201, 202) n")
+    with pytest.raises(DeploymentStoppedError, match="could not create unique index") as caught:
+        run.deploy()
+    assert caught.value.exit_code == 4
+    assert str(caught.value.where).endswith("; applied: step 1")
+    assert shop.on(shop.production, "SELECT to_regclass('users_email')::text, to_regclass('users_legacy')::text") == [
+        ("users_email", None)
+    ]
+
+
+def test_an_unknown_outcome_of_a_later_part_stays_unknown(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    shop.write(SECOND_FILE, SECOND)
+    shop.write(INDEX_FILE, INDEX)
+    run, real, parts = begun(shop), transaction.commit, []
+
+    def commit(*arguments: object) -> None:
+        parts.append(arguments)
+        if len(parts) == 2:
+            raise OutcomeUnknownError("the server is gone")
+        real(*arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(transaction, "commit", commit)
+    with pytest.raises(OutcomeUnknownError) as caught:
+        run.deploy()
+    assert caught.value.exit_code == 5
 
 
 def test_an_invalid_index_of_that_name_is_not_believed(shop: Shop) -> None:
