@@ -72,6 +72,9 @@ def build_actions(plan: Plan) -> list[Action]:
         action = Action(_key(item, phase, backwards=True), item, steps, drops={item})
         droppers[item] = action
         actions.append(action)
+    for item, shell in shells.items():
+        if item in droppers:
+            shell.wait_for(droppers[item], hard=True)
     for item, action in droppers.items():
         container = plan.base.relation(item.schema, item.name) if item.kind in INSIDE_RELATION else None
         if container is not None and container in plan.removed:

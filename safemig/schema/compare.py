@@ -9,7 +9,7 @@ from safemig.schema.action import Action
 from safemig.schema.actions import build_actions
 from safemig.schema.collection import without_collection
 from safemig.schema.difference import Change, SchemaDiff, Statement
-from safemig.schema.edges import named_in_bodies
+from safemig.schema.edges import BODIES
 from safemig.schema.kinds.base import Step
 from safemig.schema.model import Id, Schema
 from safemig.schema.order import blocked_by, ordered
@@ -70,7 +70,7 @@ def _statements(plan: Plan) -> tuple[tuple[Statement, ...], list[str]]:
     actions, warnings = ordered(build_actions(plan))
     blocked = blocked_by(actions)
     found = []
-    if _needs_unchecked_bodies(plan, actions):
+    if _writes_bodies(plan, actions):
         found.append(_UNCHECKED)
     for action in actions:
         for step in action.steps:
@@ -84,7 +84,7 @@ _UNCHECKED = Statement(
     reverse_sql=None,
     objects=(),
     destructive=False,
-    why="some functions name each other, so not all can be checked as they are made",
+    why="a body may name what is made later, or what its own search_path finds",
     rule=None,
     transactional=True,
     lock=None,
@@ -92,9 +92,13 @@ _UNCHECKED = Statement(
 )
 
 
-def _needs_unchecked_bodies(plan: Plan, actions: list[Action]) -> bool:
-    place = {action: number for number, action in enumerate(actions)}
-    return any(place[other] > place[action] for action, named in named_in_bodies(plan, actions) for other in named)
+def _writes_bodies(plan: Plan, actions: list[Action]) -> bool:
+    """Tell whether a routine is written whose body is a text, which PostgreSQL would check as it stands now."""
+    return any(
+        item.kind == "routine" and (fact := plan.target.facts[item]).language in BODIES and fact.routine != "a"
+        for action in actions
+        for item in action.creates | action.alters
+    )
 
 
 def _statement(action: Action, step: Step, whole: Step, blocked: Mapping[Action, str]) -> Statement:

@@ -7,6 +7,8 @@ from collections.abc import Iterable, Iterator
 
 from safemig.schema.action import Action
 from safemig.schema.bounds import may_overlap
+from safemig.schema.facts import ConstraintFact
+from safemig.schema.kinds.views import lists_columns
 from safemig.schema.model import INSIDE_RELATION, Id
 from safemig.schema.plan import Plan
 
@@ -62,6 +64,9 @@ def join(
                 if item in droppers:
                     action.wait_for(droppers[item], hard=True)
         for item in action.alters:
+            for parent in plan.parent_columns(item, plan.target):
+                for maker in producers.get(parent, ()):
+                    action.wait_for(maker, hard=False)
             for needed in old.needs.get(item, ()):
                 dropper = droppers.get(needed)
                 if dropper is not None and needed not in new.needs.get(item, ()):
@@ -92,16 +97,30 @@ def join(
                     droppers[parent].wait_for(action, hard=True)
     _join_partitions(plan, producers, droppers)
     _join_typed_tables(plan, producers, droppers)
+    _join_column_lists(plan, producers, droppers)
     _join_bodies(plan, actions)
 
 
 def _join_partitions(plan: Plan, producers: dict[Id, list[Action]], droppers: dict[Id, Action]) -> None:
     """A partition is attached when it has all that it must bring, and after others have gone out of its way."""
     leaving: dict[Id, list[Id]] = {}
-    for item in droppers:
+    for item, action in droppers.items():
         if item.kind == "partition":
             old = plan.base.facts[item]
             leaving.setdefault(Id("table", old.parent_schema, old.parent), []).append(item)
+        if item.kind in ("partition", "inheritance") and item in action.drops and action.item == item:
+            table = Id("table", item.schema, item.name)
+            # What it has from its parent is kept when it leaves, and only then its own to drop.
+            kept = [inner for inner in plan.base.children.get(table) if inner.kind == "constraint"]
+            kept = [inner for inner in kept if plan.base.facts[inner].inherited]
+            kept += [inner for inner in plan.indexes_of(table, plan.base) if plan.base.facts[inner].parent]
+            for inner in kept:
+                if inner in droppers:
+                    droppers[inner].wait_for(action, hard=True)
+            if table in plan.dropped:
+                for other in (table, *plan.descendants(table, plan.base)):
+                    if other in droppers:
+                        droppers[other].wait_for(action, hard=True)
     for item in plan.created:
         if item.kind == "partition":
             fact = plan.target.facts[item]
@@ -112,10 +131,14 @@ def _join_partitions(plan: Plan, producers: dict[Id, list[Action]], droppers: di
                         if inner.kind in ("column", "default", "constraint") or (
                             inner.kind == "index" and table == child
                         ):
-                            if inner.kind == "constraint" and plan.target.facts[inner].type == "f":
+                            late = inner.kind == "constraint" and _comes_late(plan.target.facts[inner])
+                            if late and (table == child or plan.target.facts[inner].type == "f"):
                                 continue
                             for maker in producers.get(inner, ()):
-                                attach.wait_for(maker, hard=table == child)
+                                if late and inner in maker.creates:
+                                    maker.wait_for(attach, hard=True)
+                                else:
+                                    attach.wait_for(maker, hard=table == child)
                     for inner in plan.base.children.get(table, ()):
                         if inner.kind in ("column", "constraint") and inner in droppers:
                             attach.wait_for(droppers[inner], hard=False)
@@ -147,6 +170,11 @@ def _join_partitions(plan: Plan, producers: dict[Id, list[Action]], droppers: di
                         maker.wait_for(own, hard=False)
 
 
+def _comes_late(constraint: ConstraintFact) -> bool:
+    """Tell whether a parent's constraint is made after its partitions are there, for ATTACH would refuse theirs."""
+    return constraint.type == "f" or (constraint.type == "c" and constraint.definition.endswith(" NOT VALID"))
+
+
 def _join_typed_tables(plan: Plan, producers: dict[Id, list[Action]], droppers: dict[Id, Action]) -> None:
     """ALTER TABLE ... OF wants the columns as the type has them; only after NOT OF may they become others."""
     for item in plan.alterations:
@@ -166,6 +194,20 @@ def _join_typed_tables(plan: Plan, producers: dict[Id, list[Action]], droppers: 
                     table.wait_for(other, hard=True)
                 else:
                     other.wait_for(table, hard=True)
+
+
+def _join_column_lists(plan: Plan, producers: dict[Id, list[Action]], droppers: dict[Id, Action]) -> None:
+    """A view that lists the columns of what it reads can be made only when that has just these."""
+    for item in plan.created:
+        if item.kind not in ("view", "materialized view") or not lists_columns(plan.target.facts[item]):
+            continue
+        read = {needed[1:3] for needed in plan.target.graph.needs.get(item, ())}
+        columns = {inner for inner in plan.added | plan.removed if inner.kind == "column" and inner[1:3] in read}
+        others = [droppers[inner] for inner in sorted(columns) if inner in droppers]
+        others += [maker for inner in sorted(columns) for maker in producers.get(inner, ())]
+        for own in producers.get(item, ()):
+            for other in others:
+                own.wait_for(other, hard=False)
 
 
 _WORD = re.compile(r"\w+")

@@ -13,6 +13,7 @@ from safemig.schema.casts import conversion
 from safemig.schema.kinds import KINDS
 from safemig.schema.kinds.base import Step
 from safemig.schema.model import Graph, Id, Schema
+from safemig.sql.identifiers import quote_literal, quote_name
 
 # What PostgreSQL does not rebuild by itself around a column whose type changes.
 HINDERS_TYPE_CHANGE = frozenset(
@@ -313,8 +314,6 @@ class Plan:
 
     def uses_labels(self, enum: Id, labels: Sequence[str]) -> bool:
         """Tell whether anything that this script writes says one of the new `labels` of `enum`."""
-        from safemig.sql.identifiers import quote_literal, quote_name
-
         said = [f"{quote_literal(label).strip()}::{quote_name(enum.schema, enum.name)}" for label in labels]
         return any(
             word in repr(self.target.facts[item]).replace("\\'", "'")
@@ -335,13 +334,11 @@ class Plan:
         return _comes_back(self.base.graph, item, container)
 
     def references_dropped(self, item: Id, container: Id) -> bool:
+        """Tell whether `item` needs another table or view that is dropped, or a column of one."""
         return any(
-            (needed.kind == "table" and needed != container and needed in self.dropped)
-            or (
-                needed.kind == "column"
-                and Id("table", needed.schema, needed.name) in self.dropped
-                and Id("table", needed.schema, needed.name) != container
-            )
+            needed[1:3] != container[1:3]
+            and needed.kind in ("table", "view", "materialized view", "column")
+            and self.base.relation(needed.schema, needed.name) in self.dropped
             for needed in self.base.graph.needs.get(item, ())
         )
 
@@ -440,6 +437,43 @@ class Plan:
 
     def indexes_of(self, table: Id, schema: Schema) -> list[Id]:
         return [item for item in schema.graph.needed_by.get(table, ()) if item.kind == "index"]
+
+    def leaves_parent(self, item: Id) -> bool:
+        """Tell whether the table of `item` stays while it is detached, or inherits no more: it keeps what it has."""
+        table = Id("table", item.schema, item.name)
+        return table not in self.dropped and any(
+            inner.kind in ("partition", "inheritance") and inner in self.dropped
+            for inner in self.base.children.get(table)
+        )
+
+    def ancestors(self, table: Id, schema: Schema) -> list[Id]:
+        """The parents of `table`, theirs, and so on."""
+        parents = self._parent_tables(schema)
+        found = list(parents.get(table, ()))
+        for parent in found:
+            found += parents.get(parent, ())
+        return found
+
+    def descendants(self, table: Id, schema: Schema) -> list[Id]:
+        """The children of `table`, theirs, and so on."""
+        children: dict[Id, list[Id]] = {}
+        for child, parents in self._parent_tables(schema).items():
+            for parent in parents:
+                children.setdefault(parent, []).append(child)
+        found = list(children.get(table, ()))
+        for child in found:
+            found += children.get(child, ())
+        return found
+
+    def is_referenced(self, table: Id) -> bool:
+        """Tell whether a foreign key of the base references `table`."""
+        words = f" REFERENCES {quote_name(table.schema, table.name)}("
+        return any(
+            dependent.kind == "constraint" and words in self.base.facts[dependent].definition
+            for column in self.base.children.get(table)
+            if column.kind == "column"
+            for dependent in self.base.graph.needed_by.get(column, ())
+        )
 
     def attached_anew(self, item: Id) -> bool:
         return Id("partition", item.schema, item.name) in self.created

@@ -27,8 +27,8 @@ from safemig.postgres.catalog.snapshot import (
     PG_TS_TEMPLATE,
     PG_USER_MAPPING,
     Snapshot,
+    generic_options,
     not_of_extension,
-    options,
 )
 from safemig.schema import facts
 from safemig.schema.model import Id
@@ -221,15 +221,15 @@ def _collation_options(row: dict[str, Any]) -> facts.Options:
 def _read_foreign(snapshot: Snapshot) -> None:
     for oid, name, handler, validator, said, owner, acl in snapshot.rows(WRAPPERS):
         item = Id("foreign data wrapper", "", name)
-        snapshot.add(PG_FOREIGN_DATA_WRAPPER, oid, item, facts.WrapperFact(handler, validator, options(said)))
+        snapshot.add(PG_FOREIGN_DATA_WRAPPER, oid, item, facts.WrapperFact(handler, validator, generic_options(said)))
         snapshot.privileges(item, acl, owner, "F")
     for oid, name, wrapper, type_, version, said, owner, acl in snapshot.rows(SERVERS):
         item = Id("server", "", name)
-        snapshot.add(PG_FOREIGN_SERVER, oid, item, facts.ServerFact(wrapper, type_, version, options(said)))
+        snapshot.add(PG_FOREIGN_SERVER, oid, item, facts.ServerFact(wrapper, type_, version, generic_options(said)))
         snapshot.privileges(item, acl, owner, "s")
     for oid, server, user, said, hidden in snapshot.rows(USER_MAPPINGS):
         item = Id("user mapping", "", server, user)
-        snapshot.add(PG_USER_MAPPING, oid, item, facts.UserMappingFact(options(said)))
+        snapshot.add(PG_USER_MAPPING, oid, item, facts.UserMappingFact(generic_options(said)))
         if hidden:
             snapshot.unmodelled.append(
                 f"options of the user mapping of {user or 'PUBLIC'} on server {server}, which this role may not see"

@@ -12,6 +12,7 @@ from safemig.postgres.catalog.snapshot import (
     PG_CONSTRAINT,
     PG_TYPE,
     Snapshot,
+    generic_options,
     not_of_extension,
     options,
 )
@@ -70,7 +71,7 @@ ORDER BY i.inhrelid, i.inhseqno
 
 CONSTRAINTS = """
 SELECT k.oid::int8, k.conname, k.contype::text, k.conrelid::int8, pg_get_constraintdef(k.oid),
-       k.conislocal, k.coninhcount > 0, coalesce(p.conname, ''),
+       k.conislocal, k.coninhcount > 0, coalesce(p.conname, ''), coalesce(p.conrelid = k.conrelid, false),
        i.reloptions, coalesce(ts.spcname, ''), x.indisclustered, x.indisreplident, k.conindid::int8,
        (SELECT array_agg(a.attname ORDER BY u.position) FROM unnest(k.conkey) WITH ORDINALITY AS u (number, position)
         JOIN pg_attribute a ON a.attrelid = k.conrelid AND a.attnum = u.number), k.connoinherit, NOT k.convalidated
@@ -170,7 +171,7 @@ def read_relations(snapshot: Snapshot) -> None:
             of_type,
             partition_key,
             server,
-            options(foreign_options),
+            generic_options(foreign_options),
         )
         if bound is not None:
             bounds[oid] = bound
@@ -294,7 +295,7 @@ def _read_columns(
                 how_compressed,
                 statistics,
                 options(attoptions),
-                options(foreign_options),
+                generic_options(foreign_options),
                 is_local,
                 inherited,
                 "",
@@ -309,8 +310,8 @@ def _read_columns(
                 "",
                 None,
                 "",
-                "",
-                "",
+                storage if relation.kind == "materialized view" else "",
+                how_compressed if relation.kind == "materialized view" else "",
                 statistics if relation.kind != "view" else -1,
                 options(attoptions),
                 (),
@@ -355,6 +356,7 @@ def _read_constraints(snapshot: Snapshot, relations: dict[int, Id]) -> None:
             is_local,
             inherited,
             parent,
+            of_referenced,
             index_options,
             tablespace,
             clustered,
@@ -372,9 +374,8 @@ def _read_constraints(snapshot: Snapshot, relations: dict[int, Id]) -> None:
             snapshot.objects[PG_CONSTRAINT, oid] = Id("column", relation.schema, relation.name, columns[0])
             continue
         item = Id("constraint", relation.schema, relation.name, name)
-        if kind == "f" and parent:
-            snapshot.objects[PG_CONSTRAINT, oid] = item
-            continue  # comes and goes with the partitioned table's own foreign key
+        if of_referenced:  # a foreign key's own row for a partition of the table that it references
+            continue
         snapshot.add(
             PG_CONSTRAINT,
             oid,

@@ -94,3 +94,8 @@ def options(items: Iterable[str] | None) -> tuple[tuple[str, str], ...]:
         return ()
     pairs = (item.partition("=") for item in items)
     return tuple((name, value) for name, _, value in pairs)
+
+
+def generic_options(items: Iterable[str] | None) -> tuple[tuple[str, str], ...]:
+    """Return the options of a foreign object as pairs by name: their order means nothing, and pg_dump sorts them."""
+    return tuple(sorted(options(items)))

@@ -119,7 +119,24 @@ def column_settings(item: Id, old: ColumnFact | None, new: ColumnFact, plan: Pla
     steps += option_steps(prefix, old.options if old else (), new.options, LockMode.SHARE_UPDATE_EXCLUSIVE)
     if old is None and new.not_null_not_valid:
         steps.append(_not_null_constraint(item, new))
+    steps += _identity_persistence(item, old, new, plan)
     return steps
+
+
+def _identity_persistence(item: Id, old: ColumnFact | None, new: ColumnFact, plan: Plan) -> list[Step]:
+    """A sequence that is unlogged where its table is not, or the other way round (PostgreSQL 15 and later)."""
+    if new.identity_sequence is None:
+        return []
+    schema, name, _, after = new.identity_sequence
+    if old is not None and old.identity_sequence is not None:
+        before = old.identity_sequence[3]
+        if plan.base.facts[Id("table", *item[1:3])].persistence != plan.table_of(item).persistence:
+            before = plan.table_of(item).persistence  # SET LOGGED takes the sequence along
+    else:
+        before = plan.table_of(item).persistence
+    if before == after:
+        return []
+    return [Step(f"ALTER SEQUENCE {quote_name(schema, name)} SET {'UNLOGGED' if after == 'u' else 'LOGGED'}")]
 
 
 def _not_null_constraint(item: Id, fact: ColumnFact) -> Step:
@@ -298,7 +315,9 @@ class Column(InsideRelation):
             steps.append(Step(f"ALTER TABLE {table} ALTER CONSTRAINT {constraint} {word}", lock=_EXCLUSIVE))
         if not plan.parent_does(item, "identity"):
             steps += self._identity(item, prefix, old, new)
-        steps += column_settings(item, old, new, plan)
+        # A new type brings its own storage and the usual compression with it.
+        now = old if old.type == new.type else old._replace(storage="", compression="")
+        steps += column_settings(item, now, new, plan)
         if old.foreign_options != new.foreign_options:
             from safemig.schema.kinds.tables import generic_changes
 

@@ -56,15 +56,14 @@ class Constraint(InsideRelation):
 
     def created_with(self, item: Id, fact: ConstraintFact, plan: Plan) -> Id | None:
         table = Id("table", item.schema, item.name)
-        if table in plan.created:
-            if fact.type == "f" or fact.definition.endswith("NOT VALID") or plan.stands_apart(item):
-                return None
-            return table
-        if fact.inherited and not fact.is_local:
-            parent = plan.parent_constraint(item)
-            if parent is not None and parent in plan.created and fact.type == "c":
-                return parent
-        return None
+        parent = plan.parent_constraint(item) if fact.parent or (fact.inherited and not fact.is_local) else None
+        if fact.type == "f" and fact.parent:
+            # It comes with the partitioned table's own, or with the ATTACH that finds that one there.
+            return parent if parent in plan.created else Id("partition", item.schema, item.name)
+        not_valid = fact.definition.endswith("NOT VALID")
+        if table in plan.created and not (not_valid and fact.type == "c" and parent in plan.created):
+            return None if fact.type == "f" or not_valid or plan.stands_apart(item) else table
+        return parent if parent in plan.created and fact.type == "c" else None
 
     def dropped_with(self, item: Id, fact: ConstraintFact, plan: Plan) -> Id | None:
         found = super().dropped_with(item, fact, plan)
@@ -72,7 +71,7 @@ class Constraint(InsideRelation):
             if fact.type == "f" and plan.references_dropped(item, found):
                 return None
             return None if plan.must_go_first(item, found) else found
-        if fact.parent or (fact.inherited and not fact.is_local):
+        if (fact.parent or (fact.inherited and not fact.is_local)) and not plan.leaves_parent(item):
             parent = plan.parent_constraint(item, plan.base)
             if parent is not None and parent in plan.dropped:
                 return parent
@@ -359,7 +358,7 @@ class Index(Kind):
         ]
 
     def dropped_with(self, item: Id, fact: IndexFact, plan: Plan) -> Id | None:
-        if fact.parent:
+        if fact.parent and not plan.leaves_parent(Id("index", fact.table_schema, fact.table)):
             parent = Id("index", fact.parent_schema, fact.parent)
             if parent in plan.dropped:
                 return parent

@@ -274,6 +274,9 @@ class BaseType(Type):
         inner = ",\n    ".join(f"{key} = {value}" if value else key for key, value in fact.options)
         return [Step(f"CREATE TYPE {name} (\n    {inner}\n)")]
 
+    def alter(self, item: Id, old: BaseTypeFact, new: BaseTypeFact, plan: Plan) -> list[Step] | None:
+        return None if old.options else self.create(item, new, plan)  # the shell is filled
+
     def drop(self, item: Id, fact: BaseTypeFact, plan: Plan) -> list[Step]:
         # A base type and its input and output functions need each other: they can only go together.
         word = " CASCADE" if fact.options else ""

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from safemig.schema.facts import MaterializedViewFact, Options, ViewFact
@@ -16,6 +17,14 @@ if TYPE_CHECKING:
     from safemig.schema.plan import Plan
 
 _EXCLUSIVE = LockMode.ACCESS_EXCLUSIVE
+
+# `FROM orders o(id, total, ...)`: the server names all columns of what is read, so the text fits only these columns.
+_COLUMN_LIST = re.compile(r"""(?:\)|\b[a-z_0-9"]+) [\w"]+\([\w", ]*\)""")
+
+
+def lists_columns(fact: ViewFact | MaterializedViewFact) -> bool:
+    """Tell whether a view's text lists all columns of something that it reads."""
+    return _COLUMN_LIST.search(fact.definition) is not None
 
 
 class View(Kind):
@@ -60,7 +69,7 @@ class View(Kind):
     def alter(self, item: Id, old: ViewFact, new: ViewFact, plan: Plan) -> list[Step] | None:
         steps: list[Step] = []
         if old.definition != new.definition or old.columns != new.columns:
-            if new.columns[: len(old.columns)] != old.columns:
+            if new.columns[: len(old.columns)] != old.columns or self._waits_for_columns(item, old, new, plan):
                 return None
             return [
                 Step(
@@ -71,6 +80,13 @@ class View(Kind):
             ]
         steps += option_steps(f"ALTER VIEW {quote_name(item.schema, item.name)}", old.options, new.options, _EXCLUSIVE)
         return steps
+
+    def _waits_for_columns(self, item: Id, old: ViewFact, new: ViewFact, plan: Plan) -> bool:
+        """Tell whether the text lists the columns of a relation that gets or loses some: it fits only one of the two."""
+        if not (lists_columns(old) or lists_columns(new)):
+            return False
+        read = {needed[1:3] for schema in (plan.base, plan.target) for needed in schema.graph.needs.get(item, ())}
+        return any(inner.kind == "column" and inner[1:3] in read for inner in plan.added | plan.removed)
 
     def detail(self, old: ViewFact, new: ViewFact) -> str:
         return "; ".join(
