@@ -42,7 +42,13 @@ def _compare(base: Schema, target: Schema, renames: Mapping[str, str]) -> Schema
         target_fingerprint=target.fingerprint,
         changes=(*(_rename_change(item, step) for item, step in steps), *_changes(plan)),
         statements=(*renamed, *statements),
-        warnings=(*warnings, *_unmodelled(base, target), *_leftovers(target), *_column_order(base, target)),
+        warnings=(
+            *warnings,
+            *_unmodelled(base, target),
+            *_leftovers(target),
+            *_column_order(base, target),
+            *_origins(plan),
+        ),
         rename_questions=tuple(questions(plan)),
         online_statements=(*renamed, *online),
     )
@@ -211,6 +217,15 @@ def _leftovers(target: Schema) -> list[str]:
         f"index {item.dotted} is invalid in the target, left by a build that failed: not counted as a difference"
         for item in target.facts
         if is_leftover(item, target)
+    ]
+
+
+def _origins(plan: Plan) -> list[str]:
+    """What a child table has of its own and should have from its parent alone: no statement says that."""
+    return [
+        f"{item.kind} {item.dotted} stays the table's own beside its parent's; pg_dump writes it out, and nothing else differs"
+        for item in sorted(plan.no_longer_local)
+        if Id("partition", item.schema, item.name) not in plan.target.facts
     ]
 
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from safemig.schema.model import Id
+
 Options = tuple[tuple[str, str], ...]
 
 
@@ -88,6 +90,12 @@ class ColumnFact(NamedTuple):
     not_null_name: str  # PostgreSQL 18 and later, where it is not the name that the server chooses
     not_null_no_inherit: bool
     not_null_not_valid: bool
+    not_null_local: bool = True  # False where a child table has it from its parent alone
+
+
+def not_null_name(item: Id, fact: ColumnFact) -> str:
+    """Return the name of a column's not-null constraint, also where it is the one that the server chooses."""
+    return fact.not_null_name or f"{item.name}_{item.sub}_not_null"
 
 
 class DefaultFact(NamedTuple):

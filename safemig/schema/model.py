@@ -106,6 +106,16 @@ class Graph:
         return False
 
 
+# How these came to a child table, by itself or from its parent, says nothing of what the schema is.
+_WITH_ORIGIN = frozenset({"column", "constraint"})
+
+
+def _without_origin(fact: Any) -> Any:
+    if fact.is_local and getattr(fact, "not_null_local", True):
+        return fact
+    return fact._replace(is_local=True, **({"not_null_local": True} if hasattr(fact, "not_null_local") else {}))
+
+
 @dataclass(frozen=True, eq=False, repr=False)
 class Schema:
     """One database's schema as facts, read at one moment.
@@ -158,9 +168,8 @@ class Schema:
     def _lines(self) -> list[str]:
         plain = tuple.__repr__  # of the values alone, and quick
         facts = self.facts
-        # How a column came to a child table (is_local) says nothing of what the schema is.
         lines = [
-            f"{plain(item)}={plain(fact._replace(is_local=True) if item[0] == 'column' and not fact.is_local else fact)}"
+            f"{plain(item)}={plain(_without_origin(fact) if item[0] in _WITH_ORIGIN else fact)}"
             for item, fact in sorted(facts.items(), key=itemgetter(0))
         ]
         lines += [f"comment {plain(item)}={self.comments[item]!r}" for item in sorted(self.comments)]

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from safemig.schema.casts import conversion
+from safemig.schema.facts import not_null_name
 from safemig.schema.kinds import KINDS
 from safemig.schema.kinds.base import Step
 from safemig.schema.model import Graph, Id, Schema
@@ -43,10 +44,12 @@ class Plan:
         self.added: set[Id] = set()
         self.removed: set[Id] = set()
         self.changed: set[Id] = set()
+        self.no_longer_local: set[Id] = set()  # differ only in what a child table has of its own, which has no ALTER
         if like is None:
             self._find()
         else:
             self.added, self.removed, self.changed = like.added, like.removed, like.changed
+            self.no_longer_local = like.no_longer_local
         self.replaced: set[Id] = set()
         self.swapped: set[Id] = set()
         self.retyped: set[Id] = set()
@@ -55,6 +58,7 @@ class Plan:
         self.dropped: set[Id] = set(self.removed)
         self._creators: dict[Id, Id] = {}
         self._with_children: set[Id] | None = None
+        self._taken: set[tuple[str, str]] | None = None
         if self.added or self.removed or self.changed:
             self._decide()
 
@@ -69,12 +73,12 @@ class Plan:
         for item in [item for item in self.added | self.changed if is_leftover(item, target)]:
             self.added.discard(item)  # pg_dump does not write it either
             self.changed.discard(item)
-        self.changed -= {
+        self.no_longer_local = {
             item
             for item in self.changed
-            if item.kind == "column"
-            and base.facts[item]._replace(is_local=True) == target.facts[item]._replace(is_local=True)
+            if item.kind in ("column", "constraint") and without_origin(before[item], after[item]) == after[item]
         }
+        self.changed -= self.no_longer_local
 
     # -- deciding ----------------------------------------------------------------------------------------------
 
@@ -401,6 +405,30 @@ class Plan:
                 return True
         return False
 
+    def parent_renames_not_null(self, item: Id) -> bool:
+        """Tell whether a parent's not-null constraint gets the same new name, which PostgreSQL passes on to `item`."""
+
+        def names(column: Id) -> tuple[str, str]:
+            return not_null_name(column, self.base.facts[column]), not_null_name(column, self.target.facts[column])
+
+        return any(
+            parent in self.base.facts and self.inherits_throughout(item, parent) and names(parent) == names(item)
+            for parent in self.parent_columns(item, self.target)
+        )
+
+    def not_null_name_is_taken(self, item: Id) -> bool:
+        """Tell whether another table holds the name that the server would choose: it would choose another one then."""
+        if self.version < 180000:
+            return False
+        if self._taken is None:
+            self._taken = {
+                (column.schema, fact.not_null_name)
+                for schema in (self.base, self.target)
+                for column, fact in schema.facts.items()
+                if column.kind == "column" and fact.not_null_name
+            }
+        return (item.schema, not_null_name(item, self.target.facts[item])) in self._taken
+
     def differs_from_parent(self, default: Id) -> bool:
         """Tell whether a column that is added with its parent's has a default of its own."""
         column = Id("column", *default[1:])
@@ -489,6 +517,17 @@ def is_leftover(item: Id, schema: Schema) -> bool:
     fact = schema.facts[item]
     table = schema.facts.get(Id("table", fact.table_schema, fact.table))
     return not fact.is_valid and (table is None or table.relkind != "p")
+
+
+def without_origin(old: Any, new: Any) -> Any:
+    """Return a column or constraint as `old`, but from where `new` has it, as far as no ALTER makes it so.
+
+    A child table's own column can become no inherited one, and no merged one its own again.
+    """
+    if hasattr(new, "not_null_local"):
+        kept = old.not_null_local and not new.not_null_local
+        return old._replace(is_local=new.is_local, not_null_local=new.not_null_local if kept else old.not_null_local)
+    return old._replace(is_local=new.is_local) if old.is_local and new.inherited else old
 
 
 def _comes_back(graph: Graph, item: Id, container: Id) -> bool:

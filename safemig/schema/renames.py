@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from safemig.errors import SettingsError
+from safemig.schema.facts import not_null_name
 from safemig.schema.kinds.base import Step
 from safemig.schema.model import INSIDE_RELATION, Id, Schema
 from safemig.schema.plan import Plan
@@ -192,6 +193,12 @@ def _mapped(base: Schema, moved: Callable[[Id], Id], rewritten: Callable[[Id, An
                 yield moved(item), moved(needed), letter
 
     facts = {moved(item): rewritten(item, fact) for item, fact in base.facts.items()}
+    if base.server_version_num >= 180000:
+        for item, fact in base.facts.items():
+            after = moved(item)
+            if item.kind == "column" and after != item and fact.not_null:  # the constraint keeps its name
+                kept, plain = not_null_name(item, fact), facts[after]._replace(not_null_name="")
+                facts[after] = plain._replace(not_null_name="" if kept == not_null_name(after, plain) else kept)
     order: dict[Id, tuple[str, ...]] = {}
     for item, columns in base.column_order.items():
         order[moved(item)] = tuple(moved(Id("column", item.schema, item.name, column)).sub for column in columns)

@@ -370,7 +370,15 @@ def _read_constraints(snapshot: Snapshot, relations: dict[int, Id]) -> None:
         if relation is None:
             continue
         if kind == "n":
-            _note_not_null(snapshot, relation, name, columns[0], no_inherit, not_valid)
+            _note_not_null(
+                snapshot,
+                relation,
+                name,
+                columns[0],
+                is_local=is_local,
+                no_inherit=no_inherit,
+                not_valid=not_valid,
+            )
             snapshot.objects[PG_CONSTRAINT, oid] = Id("column", relation.schema, relation.name, columns[0])
             continue
         item = Id("constraint", relation.schema, relation.name, name)
@@ -389,12 +397,16 @@ def _read_constraints(snapshot: Snapshot, relations: dict[int, Id]) -> None:
             _note_index_uses(snapshot, relation, item, name, clustered, identity)
 
 
-def _note_not_null(snapshot: Snapshot, relation: Id, name: str, column: str, no_inherit: bool, not_valid: bool) -> None:
+def _note_not_null(
+    snapshot: Snapshot, relation: Id, name: str, column: str, *, is_local: bool, no_inherit: bool, not_valid: bool
+) -> None:
     item = Id("column", relation.schema, relation.name, column)
-    fact = snapshot.facts[item]
-    usual = f"{relation.name}_{column}_not_null"
+    fact = snapshot.facts[item]._replace(not_null_name="")
     snapshot.facts[item] = fact._replace(
-        not_null_name="" if name == usual else name, not_null_no_inherit=no_inherit, not_null_not_valid=not_valid
+        not_null_name="" if name == facts.not_null_name(item, fact) else name,
+        not_null_no_inherit=no_inherit,
+        not_null_not_valid=not_valid,
+        not_null_local=is_local or Id("partition", relation.schema, relation.name) in snapshot.facts,
     )
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from safemig.schema.casts import Conversion, conversion
-from safemig.schema.facts import ColumnFact, DefaultFact, SequenceOptions
+from safemig.schema.facts import ColumnFact, DefaultFact, SequenceOptions, not_null_name
 from safemig.schema.kinds.base import InsideRelation, Step, option_steps
 from safemig.schema.model import Id
 from safemig.sql.identifiers import quote_identifier, quote_literal, quote_name
@@ -39,8 +39,8 @@ def column_definition(item: Id, fact: ColumnFact, plan: Plan, *, partition: bool
     elif default in plan.target.facts and plan.created_by(default) == plan.created_by(item):
         parts.append(f"DEFAULT {plan.target.facts[default].expression}")
     if fact.not_null and not fact.not_null_not_valid:
-        if fact.not_null_name:
-            parts.append(f"CONSTRAINT {quote_identifier(fact.not_null_name)}")
+        if fact.not_null_name or plan.not_null_name_is_taken(item):
+            parts.append(f"CONSTRAINT {quote_identifier(not_null_name(item, fact))}")
         parts.append("NOT NULL")
         if fact.not_null_no_inherit:
             parts.append("NO INHERIT")
@@ -146,10 +146,6 @@ def _not_null_constraint(item: Id, fact: ColumnFact) -> Step:
     return Step(
         f"ALTER TABLE {table} ADD CONSTRAINT {name} NOT NULL {quote_identifier(item.sub)}{tail}", lock=_EXCLUSIVE
     )
-
-
-def not_null_name(item: Id, fact: ColumnFact) -> str:
-    return fact.not_null_name or f"{item.name}_{item.sub}_not_null"
 
 
 class Column(InsideRelation):
@@ -300,17 +296,15 @@ class Column(InsideRelation):
             else:
                 steps.append(Step(f"ALTER TABLE {table} DROP CONSTRAINT {name_now}", lock=_EXCLUSIVE))
                 steps.append(_not_null_constraint(item, new))
-        elif new.not_null and old.not_null_name != new.not_null_name and plan.version >= 180000:
-            before = old.not_null_name or f"{item.name}_{item.sub}_not_null"
-            after = new.not_null_name or f"{item.name}_{item.sub}_not_null"
-            steps.append(
-                Step(
-                    f"ALTER TABLE {table} RENAME CONSTRAINT {quote_identifier(before)} TO {quote_identifier(after)}",
-                    lock=_EXCLUSIVE,
-                )
-            )
+        elif new.not_null and old.not_null and plan.version >= 180000:
+            before, after = not_null_name(item, old), not_null_name(item, new)
+            if before != after and new.not_null_local and not plan.parent_renames_not_null(item):
+                words = f"RENAME CONSTRAINT {quote_identifier(before)} TO {quote_identifier(after)}"
+                steps.append(Step(f"ALTER TABLE {table} {words}", lock=_EXCLUSIVE))
+            if new.not_null_local and not old.not_null_local:
+                steps.append(Step(f"{prefix} SET NOT NULL", "it has it from its parent already", lock=_EXCLUSIVE))
         if new.not_null and old.not_null and old.not_null_no_inherit != new.not_null_no_inherit:
-            constraint = quote_identifier(new.not_null_name or f"{item.name}_{item.sub}_not_null")
+            constraint = quote_identifier(not_null_name(item, new))
             word = "NO INHERIT" if new.not_null_no_inherit else "INHERIT"
             steps.append(Step(f"ALTER TABLE {table} ALTER CONSTRAINT {constraint} {word}", lock=_EXCLUSIVE))
         if not plan.parent_does(item, "identity"):
@@ -358,7 +352,7 @@ class Column(InsideRelation):
         if new.not_null_not_valid:
             return [_not_null_constraint(item, new)]
         if new.not_null_name or new.not_null_no_inherit:
-            name = quote_identifier(new.not_null_name or f"{item.name}_{item.sub}_not_null")
+            name = quote_identifier(not_null_name(item, new))
             tail = " NO INHERIT" if new.not_null_no_inherit else ""
             add = f"ALTER TABLE {table} ADD CONSTRAINT {name} NOT NULL {quote_identifier(item.sub)}{tail}"
             online: tuple[Step, ...] = (

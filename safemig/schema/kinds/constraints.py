@@ -215,6 +215,10 @@ class Constraint(InsideRelation):
                     rewrites=True,
                 )
             )
+        if new.type == "c" and new.inherited and old.inherited and new.is_local and not old.is_local:
+            steps.append(
+                Step(f"{prefix} ADD CONSTRAINT {name} {new.definition}", "merged with its parent's", lock=_EXCLUSIVE)
+            )
         if not old.parent and new.parent and new.type in _INDEXED and not plan.attached_anew(item):
             parent = plan.parent_constraint(item)
             if parent is not None and parent not in plan.created:
