@@ -6,8 +6,9 @@ from collections.abc import Iterable
 
 from safemig.schema import grants
 from safemig.schema.action import Action, Key
-from safemig.schema.edges import join
+from safemig.schema.edges import Stages, join
 from safemig.schema.kinds.base import Step
+from safemig.schema.loops import stand_in, view_loops
 from safemig.schema.model import INSIDE_RELATION, Grant, Id
 from safemig.schema.plan import Plan
 from safemig.schema.swap import swap_steps
@@ -21,6 +22,7 @@ def build_actions(plan: Plan) -> list[Action]:
     droppers: dict[Id, Action] = {}
     folded: list[Id] = []
     shells: dict[Id, Action] = {}
+    circles = view_loops(plan.target, (item for item in plan.created if item.kind == "view"))
     for item in sorted(plan.created):
         if plan.created_by(item) != item:
             folded.append(item)
@@ -34,6 +36,11 @@ def build_actions(plan: Plan) -> list[Action]:
             shell = Action(
                 _key(item, kind.phase - 1), item, [Step(f"CREATE TYPE {quote_name(item.schema, item.name)}")]
             )
+            action.wait_for(shell, hard=True)
+            shells[item] = shell
+            actions.append(shell)
+        if item in circles:
+            shell = Action(_key(item, kind.phase - 1), item, [stand_in(item, plan.target)])
             action.wait_for(shell, hard=True)
             shells[item] = shell
             actions.append(shell)
@@ -87,7 +94,12 @@ def build_actions(plan: Plan) -> list[Action]:
             taker.drops.add(item)
             droppers[item] = taker
     actions += _belongings(plan, producers)
-    join(plan, actions, producers, droppers, shells)
+    ends: dict[Id, Action] = {}
+    for item in view_loops(plan.base, (item for item in plan.dropped if item.kind == "view")):
+        ends[item] = Action(_key(item, plan.kinds["view"].drop_phase - 1), item, [stand_in(item, plan.base)])
+        droppers[item].wait_for(ends[item], hard=True)
+        actions.append(ends[item])
+    join(plan, actions, producers, droppers, Stages(shells, ends, circles))
     return actions
 
 

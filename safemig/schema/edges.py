@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 
 from safemig.schema.action import Action
 from safemig.schema.bounds import may_overlap
@@ -21,12 +22,39 @@ def implied(item: Id) -> list[Id]:
     return found
 
 
+@dataclass(frozen=True, slots=True)
+class Stages:
+    """What is made in two stages, for it is needed before it can be whole: `shells` come first, `ends` at the end.
+
+    `circles` holds the created views that read each other.
+    """
+
+    shells: dict[Id, Action]
+    ends: dict[Id, Action]
+    circles: dict[Id, frozenset[Id]]
+
+    def before(self, item: Id, needed: Id, plan: Plan) -> Action | None:
+        """Return the shell of `needed`, where that is all that `item` can wait for."""
+        whole = Id("view", *needed[1:3]) if needed.kind == "column" else needed
+        shell = self.shells.get(whole)
+        if shell is None or whole[1:3] == item[1:3]:
+            return None
+        if whole.kind == "view":
+            return shell if whole in self.circles.get(Id("view", *item[1:3]), ()) else None
+        return shell if item.kind == "routine" and item in plan.target.graph.needs.get(whole, ()) else None
+
+    def after(self, item: Id, dependent: Id, dropper: Action) -> Action:
+        """Return what of `dependent` must be gone before `item`: itself, or in a circle only what it reads."""
+        ends = Id("view", *item[1:3]) in self.ends
+        return self.ends.get(Id("view", *dependent[1:3]), dropper) if ends else dropper
+
+
 def join(
     plan: Plan,
     actions: list[Action],
     producers: dict[Id, list[Action]],
     droppers: dict[Id, Action],
-    shells: dict[Id, Action],
+    stages: Stages,
 ) -> None:
     """Draw the edges between the actions."""
     new, old = plan.target.graph, plan.base.graph
@@ -44,8 +72,9 @@ def join(
                         action.wait_for(maker, hard=True)
         for item in action.creates | action.alters:
             for needed in [*new.needs.get(item, ()), *implied(item)]:
-                if needed in shells and item.kind == "routine" and item in new.needs.get(needed, ()):
-                    action.wait_for(shells[needed], hard=True)
+                early = stages.before(item, needed, plan)
+                if early is not None:
+                    action.wait_for(early, hard=True)
                     continue
                 for maker in producers.get(needed, ()):
                     if needed in maker.creates:
@@ -89,14 +118,15 @@ def join(
                                 if later in maker.creates:
                                     maker.wait_for(action, hard=False)
         for item in action.drops:
-            for dependent in [*old.needed_by.get(item, ())]:
+            for dependent in old.needed_by.get(item, ()):
                 if dependent in droppers:
-                    action.wait_for(droppers[dependent], hard=True)
+                    action.wait_for(stages.after(item, dependent, droppers[dependent]), hard=True)
             for parent in implied(item):
                 if parent in droppers and droppers[parent] is not action:
                     droppers[parent].wait_for(action, hard=True)
     _join_partitions(plan, producers, droppers)
     _join_typed_tables(plan, producers, droppers)
+    _join_domains(plan, producers, droppers)
     _join_column_lists(plan, producers, droppers)
     _join_bodies(plan, actions)
 
@@ -121,6 +151,11 @@ def _join_partitions(plan: Plan, producers: dict[Id, list[Action]], droppers: di
                 for other in (table, *plan.descendants(table, plan.base)):
                     if other in droppers:
                         droppers[other].wait_for(action, hard=True)
+    for item, action in droppers.items():
+        if item.kind == "column" and item == action.item:  # a child that goes may hold on to it by its partition key
+            for child in plan.descendants(Id("table", item.schema, item.name), plan.base):
+                if child in droppers:
+                    action.wait_for(droppers[child], hard=False)
     for item in plan.created:
         if item.kind == "partition":
             fact = plan.target.facts[item]
@@ -194,6 +229,26 @@ def _join_typed_tables(plan: Plan, producers: dict[Id, list[Action]], droppers: 
                     table.wait_for(other, hard=True)
                 else:
                     other.wait_for(table, hard=True)
+
+
+def _join_domains(plan: Plan, producers: dict[Id, list[Action]], droppers: dict[Id, Action]) -> None:
+    """A domain is checked anew when no column that leaves it, and might hold it where it cannot be checked, is left."""
+    for item in (*plan.created, *plan.alterations):
+        domain = Id("domain", item.schema, item.name)
+        if item.kind not in ("domain", "domain constraint") or domain not in plan.base.facts:
+            continue
+        for column in plan.base.graph.needed_by.get(domain, ()):
+            if column.kind != "column" or domain in plan.target.graph.needs.get(column, ()):
+                continue
+            leaving = [*producers.get(column, ()), *([droppers[column]] if column in droppers else [])]
+            for own in producers.get(item, ()):
+                for other in leaving:
+                    own.wait_for(other, hard=False)
+        for column in plan.target.graph.needed_by.get(domain, ()):
+            if column.kind == "column" and domain not in plan.base.graph.needs.get(column, ()):
+                for maker in producers.get(column, ()):
+                    for own in producers.get(item, ()):
+                        maker.wait_for(own, hard=False)
 
 
 def _join_column_lists(plan: Plan, producers: dict[Id, list[Action]], droppers: dict[Id, Action]) -> None:

@@ -41,6 +41,8 @@ class Plan:
         self.version = base.server_version_num
         self.kinds = KINDS
         self._parents: dict[int, dict[Id, list[Id]]] = {} if like is None else like._parents
+        self._children: dict[int, dict[Id, list[Id]]] = {} if like is None else like._children
+        self._attached_by_parent: dict[int, dict[Id, list[Id]]] = {} if like is None else like._attached_by_parent
         self.added: set[Id] = set()
         self.removed: set[Id] = set()
         self.changed: set[Id] = set()
@@ -131,6 +133,9 @@ class Plan:
         if item.kind in SWAPPABLE and self.is_stored(item):
             self.swapped.add(item)
             self.alterations.pop(item, None)
+            for column in self.stored_in_columns(item):
+                if self.is_generated(column, self.base):  # its values have no way from the old type to the new
+                    self._replace(column)
             return
         if (
             item.kind == "default"
@@ -147,6 +152,35 @@ class Plan:
         for inner in self._inner(item):
             if inner in self.base.facts and inner in self.target.facts and inner not in self.replaced:
                 self._replace(inner)
+        parent = self._attached_to(item)
+        if parent is not None and parent in self.target.facts and parent not in self.replaced:
+            self._replace(parent)
+
+    def _attached_to(self, item: Id) -> Id | None:
+        """The parent's index or constraint, from which this one cannot be taken while both stay."""
+        fact = self.base.facts[item]
+        if item.kind not in ("index", "constraint") or not fact.parent:
+            return None
+        table = item if item.kind == "constraint" else Id("index", fact.table_schema, fact.table)
+        if self.leaves_parent(table):
+            return None
+        if item.kind == "index":
+            return Id("index", fact.parent_schema, fact.parent)
+        return self.parent_constraint(item, self.base)
+
+    def _attached(self, item: Id) -> list[Id]:
+        """What of the partitions goes with an index or constraint of a partitioned table."""
+        if item.kind == "index":
+            return self.attached_indexes(item, self.base)
+        if item.kind != "constraint" or self.base.facts[item].type not in "pux":
+            return []
+        tables = self.descendants(Id("table", item.schema, item.name), self.base)
+        children = (inner for table in tables for inner in self.base.children.get(table) if inner.kind == "constraint")
+        return [
+            inner
+            for inner in children
+            if self.base.facts[inner].parent == item.sub and self.parent_constraint(inner, self.base) == item
+        ]
 
     def _inner(self, item: Id) -> Sequence[Id]:
         """What is lost with a drop, and so must be created again."""
@@ -176,14 +210,30 @@ class Plan:
                 continue  # altered in place, and needs it no more
             else:
                 found.append(dependent)
+        if item in self.dropped:
+            found += [inner for inner in self._attached(item) if inner in facts]
+        if item in self.retyped:
+            found += self._stored_rows(Id("table", item.schema, item.name))
         if item in self.swapped:
             for column in self.stored_in_columns(item):
                 found += [
                     dependent
                     for dependent in self.base.graph.needed_by.get(column, ())
-                    if dependent in facts and dependent.kind in HINDERS_TYPE_CHANGE and dependent.kind != "default"
+                    if dependent in facts
+                    and dependent.kind in HINDERS_TYPE_CHANGE
+                    and (dependent.kind != "default" or self._is_computed_from(dependent, column))
                 ]
         return found
+
+    def _stored_rows(self, table: Id) -> list[Id]:
+        """The materialized views that hold whole rows of `table`, for which PostgreSQL refuses to change them."""
+        columns = (item for item in self.base.graph.needed_by.get(table, ()) if item.kind == "column")
+        views = (Id("materialized view", column.schema, column.name) for column in columns)
+        return [view for view in views if view in self.base.facts and view in self.target.facts]
+
+    def _is_computed_from(self, default: Id, column: Id) -> bool:
+        """Tell whether `default` is the expression of another, generated column."""
+        return default[1:] != column[1:] and self.is_generated(Id("column", *default[1:]), self.base)
 
     def _cannot_follow(self, dependent: Id, column: Id) -> bool:
         """Tell whether PostgreSQL cannot rebuild a constraint or index by itself while its columns change one by one."""
@@ -455,13 +505,16 @@ class Plan:
                 return found
         return None
 
-    def attached_indexes(self, index: Id) -> list[Id]:
-        """The indexes of partitions that belong to a partitioned index of the target."""
-        return sorted(
-            item
-            for item, fact in self.target.facts.items()
-            if item.kind == "index" and (fact.parent_schema, fact.parent) == (index.schema, index.name)
-        )
+    def attached_indexes(self, index: Id, schema: Schema | None = None) -> list[Id]:
+        """The indexes of partitions that belong to a partitioned index (of the target, where `schema` is not said)."""
+        schema = schema or self.target
+        found = self._attached_by_parent.get(id(schema))
+        if found is None:
+            found = self._attached_by_parent[id(schema)] = {}
+            for item, fact in sorted(schema.facts.items()):
+                if item.kind == "index" and fact.parent:
+                    found.setdefault(Id("index", fact.parent_schema, fact.parent), []).append(item)
+        return found.get(index, [])
 
     def indexes_of(self, table: Id, schema: Schema) -> list[Id]:
         return [item for item in schema.graph.needed_by.get(table, ()) if item.kind == "index"]
@@ -484,23 +537,26 @@ class Plan:
 
     def descendants(self, table: Id, schema: Schema) -> list[Id]:
         """The children of `table`, theirs, and so on."""
-        children: dict[Id, list[Id]] = {}
-        for child, parents in self._parent_tables(schema).items():
-            for parent in parents:
-                children.setdefault(parent, []).append(child)
+        children = self._children.get(id(schema))
+        if children is None:
+            children = self._children[id(schema)] = {}
+            for child, parents in self._parent_tables(schema).items():
+                for parent in parents:
+                    children.setdefault(parent, []).append(child)
         found = list(children.get(table, ()))
         for child in found:
             found += children.get(child, ())
         return found
 
     def is_referenced(self, table: Id) -> bool:
-        """Tell whether a foreign key of the base references `table`."""
+        """Tell whether a foreign key references `table`, before or after."""
         words = f" REFERENCES {quote_name(table.schema, table.name)}("
         return any(
-            dependent.kind == "constraint" and words in self.base.facts[dependent].definition
-            for column in self.base.children.get(table)
+            dependent.kind == "constraint" and words in schema.facts[dependent].definition
+            for schema in (self.base, self.target)
+            for column in schema.children.get(table)
             if column.kind == "column"
-            for dependent in self.base.graph.needed_by.get(column, ())
+            for dependent in schema.graph.needed_by.get(column, ())
         )
 
     def attached_anew(self, item: Id) -> bool:

@@ -46,8 +46,8 @@ def swap_steps(item: Id, plan: Plan) -> list[Step]:
     ]
     steps += [Step(step.sql, why, destructive=destructive, rule=rule) for step in kind.create(item, new, plan)]
     for column in plan.stored_in_columns(item):
-        if any(parent in plan.base.facts for parent in plan.parent_columns(column, plan.base)):
-            continue  # converted with its parent's
+        if column in plan.replaced or any(p in plan.base.facts for p in plan.parent_columns(column, plan.base)):
+            continue  # made anew, or converted with its parent's
         fact = plan.target.facts[column]
         if plan.base.facts[column].type != fact.type:
             continue
@@ -73,7 +73,7 @@ def _by_way_of_text(item: Id, plan: Plan, why: str, destructive: bool) -> list[S
     back: list[Step] = []
     rule = "alter-type-lossy"
     for column in plan.stored_in_columns(item):
-        if any(parent in plan.base.facts for parent in plan.parent_columns(column, plan.base)):
+        if column in plan.replaced or any(p in plan.base.facts for p in plan.parent_columns(column, plan.base)):
             continue
         fact, name = plan.target.facts[column], quote_identifier(column.sub)
         if plan.base.facts[column].type != fact.type:

@@ -92,7 +92,8 @@ SELECT t.oid::int8, t.typinput::regproc::text, t.typoutput::regproc::text,
        CASE WHEN t.typmodout <> 0 THEN t.typmodout::regproc::text END,
        CASE WHEN t.typanalyze <> 0 THEN t.typanalyze::regproc::text END,
        t.typlen, t.typbyval, t.typalign::text, t.typstorage::text, t.typcategory::text, t.typispreferred,
-       t.typdefault, CASE WHEN t.typelem <> 0 THEN format_type(t.typelem, NULL) END, t.typdelim::text, t.typcollation <> 0
+       t.typdefault, CASE WHEN t.typelem <> 0 THEN format_type(t.typelem, NULL) END, t.typdelim::text, t.typcollation <> 0,
+       {subscript}
 FROM pg_type t WHERE t.typtype = 'b' AND t.typisdefined AND t.typnamespace = ANY(%(namespaces)s::oid[])
 """
 
@@ -117,7 +118,9 @@ def read_types(snapshot: Snapshot) -> None:
         attributes.setdefault(row_type, []).append((name, type_name, collation))
         snapshot.columns[relation, number] = Id("column", "", str(relation), name)  # given its type's name below
     ranges, multiranges = _read_ranges(snapshot)
-    bases = {row[0]: row[1:] for row in snapshot.rows(BASE_TYPES)}
+    subscript = "CASE WHEN t.typsubscript <> 0 THEN t.typsubscript::regproc::text END"
+    query = BASE_TYPES.format(subscript=subscript if snapshot.version >= 140000 else "NULL")
+    bases = {row[0]: row[1:] for row in snapshot.rows(query)}
     for row in snapshot.rows(TYPES):
         oid, schema, name, kind, array, owner, acl, labels, base, collation, default, not_null, relation, defined = row
         fact: object
@@ -194,6 +197,7 @@ def _base_options(row: tuple[object, ...]) -> facts.Options:
         element,
         delimiter,
         collatable,
+        subscript,
     ) = row
     found: list[tuple[str, str]] = [("INPUT", str(input_)), ("OUTPUT", str(output))]
     for name, value in (
@@ -202,6 +206,7 @@ def _base_options(row: tuple[object, ...]) -> facts.Options:
         ("TYPMOD_IN", modin),
         ("TYPMOD_OUT", modout),
         ("ANALYZE", analyze),
+        ("SUBSCRIPT", subscript),
     ):
         if value:
             found.append((name, str(value)))

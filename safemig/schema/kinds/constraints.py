@@ -61,13 +61,16 @@ class Constraint(InsideRelation):
             # It comes with the partitioned table's own, or with the ATTACH that finds that one there.
             return parent if parent in plan.created else Id("partition", item.schema, item.name)
         not_valid = fact.definition.endswith("NOT VALID")
+        if table not in plan.created and plan.attached_anew(item) and not not_valid:
+            return None  # ATTACH wants it there already
         if table in plan.created and not (not_valid and fact.type == "c" and parent in plan.created):
             return None if fact.type == "f" or not_valid or plan.stands_apart(item) else table
         return parent if parent in plan.created and fact.type == "c" else None
 
     def dropped_with(self, item: Id, fact: ConstraintFact, plan: Plan) -> Id | None:
         found = super().dropped_with(item, fact, plan)
-        if found is not None:
+        of_parent = bool(fact.parent) and fact.type == "f"
+        if found is not None and not of_parent:
             if fact.type == "f" and plan.references_dropped(item, found):
                 return None
             return None if plan.must_go_first(item, found) else found
@@ -75,6 +78,8 @@ class Constraint(InsideRelation):
             parent = plan.parent_constraint(item, plan.base)
             if parent is not None and parent in plan.dropped:
                 return parent
+        if found is not None:
+            return found
         if item in plan.removed and fact.type != "f":
             for column in fact.columns:
                 of = Id("column", item.schema, item.name, column)
@@ -178,7 +183,7 @@ class Constraint(InsideRelation):
         same = old._replace(
             definition="", options=(), tablespace="", is_local=False, inherited=False, parent=""
         ) == new._replace(definition="", options=(), tablespace="", is_local=False, inherited=False, parent="")
-        if not same:
+        if not same or (old.parent and not new.parent and not plan.leaves_parent(item)):
             return None
         steps: list[Step] = []
         if old.definition != new.definition:

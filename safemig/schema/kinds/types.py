@@ -264,6 +264,10 @@ class Range(Type):
         return [Step(f"CREATE TYPE {name} AS RANGE (\n    {inner}\n)", reverse=f"DROP TYPE {name}")]
 
 
+# What ALTER TYPE ... SET can say of a base type (PostgreSQL 13; SUBSCRIPT since 14).
+_ALTERABLE = frozenset({"RECEIVE", "SEND", "TYPMOD_IN", "TYPMOD_OUT", "ANALYZE", "SUBSCRIPT", "STORAGE"})
+
+
 class BaseType(Type):
     name = "base type"
 
@@ -275,7 +279,16 @@ class BaseType(Type):
         return [Step(f"CREATE TYPE {name} (\n    {inner}\n)")]
 
     def alter(self, item: Id, old: BaseTypeFact, new: BaseTypeFact, plan: Plan) -> list[Step] | None:
-        return None if old.options else self.create(item, new, plan)  # the shell is filled
+        if not old.options:
+            return self.create(item, new, plan)  # the shell is filled
+        before, after = dict(old.options), dict(new.options)
+        differ = [
+            key for key in (*before, *(key for key in after if key not in before)) if before.get(key) != after.get(key)
+        ]
+        if any(key not in _ALTERABLE for key in differ) or (before["STORAGE"] != after["STORAGE"] == "plain"):
+            return None
+        said = ", ".join(f"{key} = {after.get(key, 'NONE')}" for key in differ)
+        return [Step(f"ALTER TYPE {quote_name(item.schema, item.name)} SET ({said})")]
 
     def drop(self, item: Id, fact: BaseTypeFact, plan: Plan) -> list[Step]:
         # A base type and its input and output functions need each other: they can only go together.
