@@ -102,7 +102,7 @@ def join(
                     dropper.wait_for(action, hard=True)
             hinders = item in plan.retyped or item in plan.swapped
             for dependent in old.needed_by.get(item, ()):
-                if dependent in droppers:
+                if dependent in droppers and droppers[dependent].item not in plan.swapped:
                     action.wait_for(droppers[dependent], hard=hinders and dependent in plan.replaced)
             if item in plan.swapped:
                 for column in plan.stored_in_columns(item):
@@ -151,11 +151,12 @@ def _join_partitions(plan: Plan, producers: dict[Id, list[Action]], droppers: di
                 for other in (table, *plan.descendants(table, plan.base)):
                     if other in droppers:
                         droppers[other].wait_for(action, hard=True)
-    for item, action in droppers.items():
-        if item.kind == "column" and item == action.item:  # a child that goes may hold on to it by its partition key
+    for item in (*plan.removed, *plan.retyped):
+        if item.kind == "column":  # a child that goes may hold on to it by its partition key
             for child in plan.descendants(Id("table", item.schema, item.name), plan.base):
-                if child in droppers:
-                    action.wait_for(droppers[child], hard=False)
+                for own in (*([droppers[item]] if item in droppers else []), *producers.get(item, ())):
+                    if child in droppers and own.item == item:
+                        own.wait_for(droppers[child], hard=False)
     for item in plan.created:
         if item.kind == "partition":
             fact = plan.target.facts[item]

@@ -134,9 +134,13 @@ class Plan:
             self.swapped.add(item)
             self.alterations.pop(item, None)
             for column in self.stored_in_columns(item):
-                if self.is_generated(column, self.base):  # its values have no way from the old type to the new
+                # A computed value has no way from the old type to the new, and a partition key has none at all.
+                if self.is_generated(column, self.base) or self.is_partition_key(column):
                     self._replace(column)
             return
+        table = Id("table", item.schema, item.name)
+        if item.kind == "column" and table not in self.dropped and self.is_partition_key(item):
+            item = table
         if (
             item.kind == "default"
             and self.is_generated(Id("column", *item[1:]), self.base)
@@ -280,6 +284,14 @@ class Plan:
             and Id("table", dependent.schema, dependent.name) in self.target.facts
             and item in self.target.graph.needs.get(dependent, ())
         ]
+
+    def is_partition_key(self, column: Id) -> bool:
+        """Tell whether a table is partitioned by a column: it can be neither dropped nor given another type then."""
+        table = Id("table", column.schema, column.name)
+        if not self.is_partitioned(column) or table not in self.base.facts:
+            return False
+        needs = self.base.graph.needs
+        return needs.get(column, {}).get(table) == "i" or column in needs.get(table, ())
 
     def is_stored(self, item: Id) -> bool:
         """Tell whether columns are made of a type, or of a type that is made of it."""

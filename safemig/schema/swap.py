@@ -46,8 +46,8 @@ def swap_steps(item: Id, plan: Plan) -> list[Step]:
     ]
     steps += [Step(step.sql, why, destructive=destructive, rule=rule) for step in kind.create(item, new, plan)]
     for column in plan.stored_in_columns(item):
-        if column in plan.replaced or any(p in plan.base.facts for p in plan.parent_columns(column, plan.base)):
-            continue  # made anew, or converted with its parent's
+        if column in plan.replaced or _goes_with_parent(column, plan):
+            continue
         fact = plan.target.facts[column]
         if plan.base.facts[column].type != fact.type:
             continue
@@ -67,13 +67,19 @@ def swap_steps(item: Id, plan: Plan) -> list[Step]:
     return steps
 
 
+def _goes_with_parent(column: Id, plan: Plan) -> bool:
+    """Tell whether a child's column is converted with its parent's."""
+    parents = plan.parent_columns(column, plan.base)
+    return any(parent in plan.base.facts and parent not in plan.replaced for parent in parents)
+
+
 def _by_way_of_text(item: Id, plan: Plan, why: str, destructive: bool) -> list[Step]:
     """The same for a range, whose constructor functions keep a second type from standing beside it."""
     there: list[Step] = []
     back: list[Step] = []
     rule = "alter-type-lossy"
     for column in plan.stored_in_columns(item):
-        if column in plan.replaced or any(p in plan.base.facts for p in plan.parent_columns(column, plan.base)):
+        if column in plan.replaced or _goes_with_parent(column, plan):
             continue
         fact, name = plan.target.facts[column], quote_identifier(column.sub)
         if plan.base.facts[column].type != fact.type:

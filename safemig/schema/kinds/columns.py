@@ -31,7 +31,9 @@ def column_definition(item: Id, fact: ColumnFact, plan: Plan, *, partition: bool
     if fact.collation:
         parts.append(f"COLLATE {fact.collation}")
     default = Id("default", *item[1:])
-    if fact.generated:
+    if fact.generated and plan.version < 160000 and not partition and _computed_by_parent(item, plan):
+        pass  # it may not be said again
+    elif fact.generated:
         expression = plan.target.facts[default].expression
         parts.append(f"GENERATED ALWAYS AS ({expression}) {'VIRTUAL' if fact.generated == 'v' else 'STORED'}")
     elif fact.identity and not (partition and fact.identity_sequence is None):
@@ -45,6 +47,10 @@ def column_definition(item: Id, fact: ColumnFact, plan: Plan, *, partition: bool
         if fact.not_null_no_inherit:
             parts.append("NO INHERIT")
     return " ".join(parts)
+
+
+def _computed_by_parent(item: Id, plan: Plan) -> bool:
+    return any(plan.is_generated(parent, plan.target) for parent in plan.parent_columns(item, plan.target))
 
 
 def identity_clause(item: Id, fact: ColumnFact) -> str:
@@ -249,6 +255,8 @@ class Column(InsideRelation):
         if plan.table_of(item) is None:
             # A view's columns are its own; only a materialized view's have settings.
             return column_settings(item, old, new, plan) if plan.is_materialized_view(item) else []
+        if old.type != new.type and plan.is_partition_key(item):
+            return None
         if old.generated != new.generated and new.generated:
             return None
         if old.generated and new.generated and plan.version < 170000 and plan.expression_differs(item):

@@ -179,16 +179,12 @@ class Table(Kind):
         sql = f"DROP {self.target(item, fact).replace('TABLE ', 'TABLE IF EXISTS ', 1)}"
         if fact.relkind == "f":
             return [Step(sql, "the foreign table's definition; its rows live elsewhere", lock=_EXCLUSIVE)]
-        again = (
-            " (it cannot be altered into what it is to be, so it is created again, empty)"
-            if item in plan.replaced
-            else ""
-        )
-        return [
-            Step(
-                sql, f"all rows of {item.dotted} are lost{again}", destructive=True, rule="drop-table", lock=_EXCLUSIVE
-            )
-        ]
+        why = f"all rows of {item.dotted} are lost"
+        if item in plan.replaced:
+            why += " (it cannot be altered into what it is to be, so it is created again, empty)"
+            if fact.relkind == "p":
+                why += ", but for those in partitions that are detached before and attached again"
+        return [Step(sql, why, destructive=True, rule="drop-table", lock=_EXCLUSIVE)]
 
     def alter(self, item: Id, old: TableFact, new: TableFact, plan: Plan) -> list[Step] | None:
         if old.relkind != new.relkind or old.partition_key != new.partition_key or old.server != new.server:
