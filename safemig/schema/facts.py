@@ -276,5 +276,15 @@ class CollationFact(NamedTuple):
     options: Options
 
 
+class MemberPrivilegesFact(NamedTuple):
+    """Privileges on an extension's or PostgreSQL's own object that differ from those that it came with."""
+
+    target: str  # what stands behind GRANT ... ON
+    letter: str  # its type, as pg_default_acl writes it
+    owner: str
+    usual: tuple[tuple[str, str, bool], ...]
+    grants: tuple[tuple[str, str, bool], ...]
+
+
 class DefaultPrivilegesFact(NamedTuple):
     grants: tuple[tuple[str, str, bool], ...]

@@ -42,6 +42,7 @@ _VERBATIM_SUB = frozenset(
         "publication table",
         "publication schema",
         "default privileges",
+        "member privileges",
         "transform",
         "operator class",
         "operator family",

@@ -380,11 +380,12 @@ class Plan:
 
     def uses_labels(self, enum: Id, labels: Sequence[str]) -> bool:
         """Tell whether anything that this script writes says one of the new `labels` of `enum`."""
-        said = [f"{quote_literal(label).strip()}::{quote_name(enum.schema, enum.name)}" for label in labels]
+        plain = [quote_literal(label).strip() for label in labels]
+        said = [f"{label}::{quote_name(enum.schema, enum.name)}" for label in plain]
         return any(
             word in repr(self.target.facts[item]).replace("\\'", "'")
             for item in self.added | self.changed | self.replaced
-            for word in said
+            for word in (plain if item.kind == "partition" else said)  # bounds are said without a cast
             if item != enum
         )
 

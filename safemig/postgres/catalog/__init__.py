@@ -15,7 +15,12 @@ import psycopg
 from psycopg import pq
 
 from safemig.errors import UnreachableError, UnsupportedError
-from safemig.postgres.catalog.dependencies import read_comments, read_default_privileges, read_dependencies
+from safemig.postgres.catalog.dependencies import (
+    read_comments,
+    read_default_privileges,
+    read_dependencies,
+    read_member_privileges,
+)
 from safemig.postgres.catalog.others import read_others
 from safemig.postgres.catalog.relations import read_relations
 from safemig.postgres.catalog.routines import read_routines
@@ -137,6 +142,7 @@ def _read(connection: psycopg.Connection[Any], schemas: SchemaFilter) -> Schema:
         read_others(snapshot)
         read_comments(snapshot)
         read_default_privileges(snapshot)
+        read_member_privileges(snapshot, whole=not schemas.only)
         resolve = read_dependencies(snapshot)
     return Schema(
         server_version_num=snapshot.version,

@@ -23,6 +23,34 @@ FROM pg_default_acl d LEFT JOIN pg_namespace n ON n.oid = d.defaclnamespace
 WHERE d.defaclnamespace = 0 OR d.defaclnamespace = ANY(%(namespaces)s::oid[])
 """
 
+# An extension's objects, and PostgreSQL's own, whose privileges are not those that they came with (pg_init_privs).
+# The letters are those of pg_default_acl, which acldefault() writes otherwise for sequences and servers.
+MEMBER_PRIVILEGES = """
+WITH granted AS (
+  SELECT 1255 AS class, oid, pronamespace AS namespace, 'f' AS letter, proowner AS owner, proacl AS acl,
+         CASE prokind WHEN 'p' THEN 'PROCEDURE ' ELSE 'FUNCTION ' END || oid::regprocedure::text AS target
+  FROM pg_proc WHERE proacl IS NOT NULL
+  UNION ALL
+  SELECT 1259, oid, relnamespace, CASE relkind WHEN 'S' THEN 'S' ELSE 'r' END, relowner, relacl,
+         CASE relkind WHEN 'S' THEN 'SEQUENCE ' ELSE 'TABLE ' END || oid::regclass::text
+  FROM pg_class WHERE relacl IS NOT NULL
+  UNION ALL
+  SELECT 1247, oid, typnamespace, 'T', typowner, typacl, 'TYPE ' || format_type(oid, NULL) FROM pg_type WHERE typacl IS NOT NULL
+  UNION ALL
+  SELECT 2612, oid, 0, 'l', lanowner, lanacl, 'LANGUAGE ' || quote_ident(lanname) FROM pg_language WHERE lanacl IS NOT NULL
+  UNION ALL
+  SELECT 2328, oid, 0, 'F', fdwowner, fdwacl, 'FOREIGN DATA WRAPPER ' || quote_ident(fdwname)
+  FROM pg_foreign_data_wrapper WHERE fdwacl IS NOT NULL
+)
+SELECT g.letter, g.target, pg_get_userbyid(g.owner), g.acl::text[], i.initprivs::text[], m.refobjid::int8
+FROM granted g
+LEFT JOIN pg_init_privs i ON i.classoid = g.class AND i.objoid = g.oid AND i.objsubid = 0
+LEFT JOIN pg_depend m ON m.classid = g.class AND m.objid = g.oid AND m.deptype = 'e'
+WHERE g.acl IS DISTINCT FROM i.initprivs
+  AND CASE WHEN m.refobjid IS NULL THEN %(whole)s AND g.oid < 16384 AND g.namespace <> 'public'::regnamespace
+           ELSE g.namespace = 0 OR g.namespace = ANY(%(namespaces)s::oid[]) END
+"""
+
 # Rows about pinned objects and schemas (every name carries its schema) add nothing.
 DEPENDENCIES = f"""
 SELECT classid::int8, objid::int8, objsubid, refclassid::int8, refobjid::int8, refobjsubid, deptype::text
@@ -61,6 +89,26 @@ def read_default_privileges(snapshot: Snapshot) -> None:
         snapshot.facts[Id("default privileges", schema, role, object_type)] = facts.DefaultPrivilegesFact(
             tuple(sorted(found))
         )
+
+
+def read_member_privileges(snapshot: Snapshot, *, whole: bool) -> None:
+    """Read what was granted and revoked on extensions' objects; `whole` also on PostgreSQL's own."""
+    for letter, target, owner, acl, initial, extension in snapshot.rows(MEMBER_PRIVILEGES, whole=whole):
+        now = grants.read_acl(tuple(acl), owner, letter, snapshot.version)
+        usual = (
+            grants.builtin(letter)
+            if initial is None
+            else grants.read_acl(tuple(initial), owner, letter, snapshot.version)
+        )
+        if now == usual:
+            continue
+        item = Id("member privileges", "", "", target)
+        snapshot.facts[item] = facts.MemberPrivilegesFact(
+            target, letter, owner, tuple(sorted(usual)), tuple(sorted(now))
+        )
+        brought_by = snapshot.objects.get((PG_EXTENSION, extension))
+        if brought_by is not None:
+            snapshot.extra_dependencies.append((item, brought_by, "n"))
 
 
 def read_dependencies(snapshot: Snapshot) -> Callable[[], Iterator[tuple[Id, Id, str]]]:

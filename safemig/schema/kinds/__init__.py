@@ -5,10 +5,30 @@ from __future__ import annotations
 from safemig.schema.kinds.base import Kind
 from safemig.schema.kinds.columns import Column, Default
 from safemig.schema.kinds.constraints import Constraint, Index
+from safemig.schema.kinds.foreign import Server, UserMapping, Wrapper
 from safemig.schema.kinds.namespaces import Extension, IdentitySequence, SchemaKind, Sequence, SequenceOwner
-from safemig.schema.kinds.others import OTHER_KINDS
+from safemig.schema.kinds.others import (
+    AccessMethod,
+    Cast,
+    Collation,
+    Conversion,
+    Language,
+    Operator,
+    OperatorClass,
+    OperatorFamily,
+    Statistics,
+    Transform,
+)
+from safemig.schema.kinds.privileges import DefaultPrivileges, MemberPrivileges
+from safemig.schema.kinds.replication import Publication, PublicationSchema, PublicationTable, Subscription
 from safemig.schema.kinds.routines import EventTrigger, Policy, Routine, Rule, Trigger, TriggerState
 from safemig.schema.kinds.tables import Cluster, Inheritance, Partition, ReplicaIdentity, Table
+from safemig.schema.kinds.text_search import (
+    TextSearchConfiguration,
+    TextSearchDictionary,
+    TextSearchParser,
+    TextSearchTemplate,
+)
 from safemig.schema.kinds.types import BaseType, Composite, Domain, DomainConstraint, Enum, Range
 from safemig.schema.kinds.views import MaterializedView, View
 
@@ -41,7 +61,29 @@ _CLASSES: tuple[type[Kind], ...] = (
     Rule,
     Policy,
     EventTrigger,
-    *OTHER_KINDS,
+    DefaultPrivileges,
+    MemberPrivileges,
+    Statistics,
+    Publication,
+    PublicationTable,
+    PublicationSchema,
+    Subscription,
+    Wrapper,
+    Server,
+    UserMapping,
+    Conversion,
+    Cast,
+    Operator,
+    OperatorFamily,
+    OperatorClass,
+    Collation,
+    Language,
+    AccessMethod,
+    Transform,
+    TextSearchParser,
+    TextSearchTemplate,
+    TextSearchDictionary,
+    TextSearchConfiguration,
 )
 
 KINDS: dict[str, Kind] = {kind.name: kind() for kind in _CLASSES}
