@@ -15,6 +15,7 @@ from safemig.schema.model import Id, Schema
 from safemig.schema.order import blocked_by, ordered
 from safemig.schema.plan import Plan, is_leftover
 from safemig.schema.renames import apply_renames, questions
+from safemig.schema.reparse import readable
 
 
 def compare(base: Schema, target: Schema, *, renames: Mapping[str, str] = {}) -> SchemaDiff:
@@ -112,9 +113,11 @@ def _statement(action: Action, step: Step, whole: Step, blocked: Mapping[Action,
         item.dotted for item in (action.creates | action.drops | action.alters | action.needs) if item.kind != "default"
     )
     reason = blocked.get(action)
+    # A body that is a text is kept to the letter.
+    said = str if action.item.kind == "routine" and "\nAS $" in step.sql else readable
     return Statement(
-        sql=step.sql,
-        reverse_sql=step.reverse,
+        sql=said(step.sql),
+        reverse_sql=None if step.reverse is None else said(step.reverse),
         objects=tuple(dict.fromkeys((action.item.dotted, *objects))),
         destructive=step.destructive,
         why=step.why or (whole.why if step is whole else ""),
