@@ -15,12 +15,23 @@ import psycopg
 from psycopg import pq
 
 from safemig.errors import UnreachableError, UnsupportedError
-from safemig.postgres.catalog.dependencies import read_comments, read_default_privileges, read_dependencies
-from safemig.postgres.catalog.others import read_others
-from safemig.postgres.catalog.relations import read_relations
-from safemig.postgres.catalog.routines import read_routines
+from safemig.postgres.catalog.dependencies import (
+    DEPENDENCY_QUERIES,
+    read_comments,
+    read_default_privileges,
+    read_dependencies,
+)
+from safemig.postgres.catalog.others import other_queries, read_others
+from safemig.postgres.catalog.relations import read_relations, relation_queries
+from safemig.postgres.catalog.routines import ROUTINE_QUERIES, read_routines
 from safemig.postgres.catalog.snapshot import PG_NAMESPACE, SchemaChangedError, Snapshot
-from safemig.postgres.catalog.types import EXTENSION_NAMESPACES, NAMESPACES, read_extensions, read_types
+from safemig.postgres.catalog.types import (
+    EXTENSION_NAMESPACES,
+    NAMESPACES,
+    read_extensions,
+    read_types,
+    type_queries,
+)
 from safemig.schema import facts
 from safemig.schema.collection import without_collection
 from safemig.schema.model import Id, Schema
@@ -47,12 +58,16 @@ PLATFORM_SCHEMAS = (
 )
 PLATFORM_PREFIXES = ("supabase_", "pgsodium", "graphql")
 
-# Names come out qualified and plain, and no query over the catalogs is worth compiling.
+# Names come out qualified and plain. No query over the catalogs is worth compiling, or more than one process.
 PLAIN_SETTINGS = """
-SELECT set_config('search_path', '', true), set_config('quote_all_identifiers', 'off', true), set_config('jit', 'off', true)
+SELECT set_config('search_path', '', true), set_config('quote_all_identifiers', 'off', true), set_config('jit', 'off', true),
+       set_config('max_parallel_workers_per_gather', '0', true), set_config('work_mem', '64MB', true)
 """
 
-SERVER_ROLES = "SELECT current_user::text, EXISTS (SELECT FROM pg_roles WHERE rolname = %(role)s)"
+WHO_READS = """
+SELECT current_user::text, EXISTS (SELECT FROM pg_roles WHERE rolname = %(platform_role)s),
+       has_column_privilege('pg_subscription', 'subconninfo', 'SELECT')
+"""
 
 OLDEST_SUPPORTED_VERSION = 130000
 
@@ -125,11 +140,19 @@ def read_schema(connection: psycopg.Connection[Any], schemas: SchemaFilter = EVE
 
 
 def _read(connection: psycopg.Connection[Any], schemas: SchemaFilter) -> Schema:
-    with without_collection(), _one_moment(connection):
+    with without_collection(), _one_moment(connection), connection.pipeline():
         snapshot = Snapshot.on(connection)
-        snapshot.cursor.execute(PLAIN_SETTINGS)
-        ((current_user, platform),) = snapshot.rows(SERVER_ROLES, role=PLATFORM_ROLE)
+        snapshot.send(
+            (PLAIN_SETTINGS, WHO_READS, EXTENSION_NAMESPACES, NAMESPACES), platform_role=PLATFORM_ROLE
+        )
+        ((current_user, platform, may_read_subscriptions),) = snapshot.rows(WHO_READS)
         _read_namespaces(snapshot, schemas, platform)
+        version = snapshot.version
+        snapshot.send(type_queries(version))
+        snapshot.send(relation_queries(version))
+        snapshot.send(ROUTINE_QUERIES)
+        snapshot.send(other_queries(version, subscriptions=may_read_subscriptions))
+        snapshot.send(DEPENDENCY_QUERIES)
         read_extensions(snapshot)
         read_types(snapshot)
         read_relations(snapshot)

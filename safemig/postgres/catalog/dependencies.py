@@ -30,6 +30,9 @@ FROM pg_depend WHERE deptype IN ('n', 'a', 'i') AND refobjid >= 16384 AND refcla
 """
 
 
+DEPENDENCY_QUERIES = (COMMENTS, LABELS, DEFAULT_PRIVILEGES, DEPENDENCIES)
+
+
 def read_comments(snapshot: Snapshot) -> None:
     """Read comments and security labels of everything that was read."""
     for catalog, oid, number, text in snapshot.rows(COMMENTS):

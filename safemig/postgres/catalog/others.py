@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from safemig.postgres.catalog.operators import read_operators
+from safemig.postgres.catalog.operators import OPERATOR_QUERIES, read_operators
 from safemig.postgres.catalog.snapshot import (
     PG_AM,
     PG_CAST,
@@ -78,7 +78,6 @@ SELECT x.oid::int8, p.pubname, n.nspname FROM pg_publication_namespace x
 JOIN pg_publication p ON p.oid = x.pnpubid JOIN pg_namespace n ON n.oid = x.pnnspid
 """
 
-MAY_READ_SUBSCRIPTIONS = "SELECT has_column_privilege('pg_subscription', 'subconninfo', 'SELECT')"
 SUBSCRIPTIONS = """
 SELECT s.oid::int8, s.subname, s.subconninfo, s.subpublications, to_jsonb(s), pg_get_userbyid(s.subowner)
 FROM pg_subscription s WHERE s.subdbid = (SELECT oid FROM pg_database WHERE datname = current_database())
@@ -157,6 +156,24 @@ SELECT t.oid::int8, format_type(t.trftype, NULL), l.lanname,
        CASE WHEN t.trftosql <> 0 THEN t.trftosql::regprocedure::text END
 FROM pg_transform t JOIN pg_language l ON l.oid = t.trflang WHERE {not_of_extension(PG_TRANSFORM, "t.oid")}
 """
+
+
+def other_queries(version: int, *, subscriptions: bool) -> tuple[str, ...]:
+    """Return what `read_others` asks a server of `version`; `subscriptions`: whether this role may read them whole."""
+    return (
+        WRAPPERS, SERVERS, USER_MAPPINGS, PUBLICATIONS, _publication_tables(version),
+        *((PUBLICATION_SCHEMAS,) if version >= 150000 else ()),
+        SUBSCRIPTIONS if subscriptions else SUBSCRIPTION_NAMES,
+        TEXT_SEARCH_PARSERS, TEXT_SEARCH_TEMPLATES, TEXT_SEARCH_DICTIONARIES, TEXT_SEARCH_CONFIGURATIONS,
+        LANGUAGES, ACCESS_METHODS, TRANSFORMS, *OPERATOR_QUERIES, STATISTICS, COLLATIONS, CONVERSIONS, CASTS,
+    )  # fmt: skip
+
+
+def _publication_tables(version: int) -> str:
+    modern = version >= 150000
+    return PUBLICATION_TABLES.format(
+        columns=_PUBLISHED_COLUMNS if modern else "NULL", where="pg_get_expr(r.prqual, r.prrelid)" if modern else "NULL"
+    )
 
 
 def read_others(snapshot: Snapshot) -> None:
@@ -247,21 +264,17 @@ def _read_replication(snapshot: Snapshot) -> None:
             said.append(("publish_generated_columns", "stored"))
         snapshot.add(PG_PUBLICATION, oid, item, facts.PublicationFact(row["puballtables"], tuple(said)))
         snapshot.owners[item] = owner
-    modern = snapshot.version >= 150000
-    query = PUBLICATION_TABLES.format(
-        columns=_PUBLISHED_COLUMNS if modern else "NULL", where="pg_get_expr(r.prqual, r.prrelid)" if modern else "NULL"
-    )
-    for oid, publication, schema, table, columns, where in snapshot.rows(query):
+    for oid, publication, schema, table, columns, where in snapshot.rows(_publication_tables(snapshot.version)):
         item = Id("publication table", "", publication, quote_name(schema, table))
         snapshot.add(
             PG_PUBLICATION_REL, oid, item, facts.PublicationTableFact(schema, table, tuple(columns or ()), where)
         )
-    if modern:
+    if snapshot.version >= 150000:
         for oid, publication, schema in snapshot.rows(PUBLICATION_SCHEMAS):
             item = Id("publication schema", "", publication, quote_identifier(schema))
             snapshot.add(PG_PUBLICATION_NAMESPACE, oid, item, facts.PublicationSchemaFact(schema))
             snapshot.extra_dependencies.append((item, Id("schema", "", schema), "a"))
-    if not snapshot.rows(MAY_READ_SUBSCRIPTIONS)[0][0]:
+    if SUBSCRIPTION_NAMES in snapshot.sent:
         snapshot.unmodelled += [
             f"subscription {name}, which this role may not see" for (name,) in snapshot.rows(SUBSCRIPTION_NAMES)
         ]

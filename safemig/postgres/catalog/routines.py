@@ -94,6 +94,9 @@ WHERE NOT p.tgisinternal AND t.tgenabled <> p.tgenabled AND c.relnamespace = ANY
 """
 
 
+ROUTINE_QUERIES = (AGGREGATES, ROUTINES, TRIGGERS, TRIGGER_STATES, RULES, POLICIES, EVENT_TRIGGERS)
+
+
 def read_routines(snapshot: Snapshot) -> None:
     """Read what holds code: routines, triggers, rules, policies, event triggers."""
     aggregates = {row[0]: row[1:] for row in snapshot.rows(AGGREGATES)}
