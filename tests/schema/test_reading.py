@@ -70,9 +70,7 @@ def test_an_idle_connection_is_idle_again(database: str, autocommit: bool) -> No
 
 def test_temporary_objects_and_extension_members_are_left_out(database: str) -> None:
     with psycopg.connect(database, autocommit=True) as connection:
-        connection.execute(
-            "CREATE EXTENSION hstore; CREATE TEMP TABLE here (x int); CREATE TEMP VIEW seen AS SELECT 1"
-        )
+        connection.execute("CREATE EXTENSION hstore; CREATE TEMP TABLE here (x int); CREATE TEMP VIEW seen AS SELECT 1")
         found = read_schema(connection)
     assert {item.kind for item in found.facts} == {"schema", "extension"}
 

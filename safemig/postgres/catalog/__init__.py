@@ -142,9 +142,7 @@ def read_schema(connection: psycopg.Connection[Any], schemas: SchemaFilter = EVE
 def _read(connection: psycopg.Connection[Any], schemas: SchemaFilter) -> Schema:
     with without_collection(), _one_moment(connection), connection.pipeline():
         snapshot = Snapshot.on(connection)
-        snapshot.send(
-            (PLAIN_SETTINGS, WHO_READS, EXTENSION_NAMESPACES, NAMESPACES), platform_role=PLATFORM_ROLE
-        )
+        snapshot.send((PLAIN_SETTINGS, WHO_READS, EXTENSION_NAMESPACES, NAMESPACES), platform_role=PLATFORM_ROLE)
         ((current_user, platform, may_read_subscriptions),) = snapshot.rows(WHO_READS)
         _read_namespaces(snapshot, schemas, platform)
         version = snapshot.version

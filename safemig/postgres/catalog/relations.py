@@ -405,9 +405,7 @@ def _read_constraints(snapshot: Snapshot, relations: dict[int, Id]) -> None:
             continue
         if kind == "n":
             column = columns[table, numbers[0]]
-            _note_not_null(
-                snapshot, column, name, is_local=is_local, no_inherit=no_inherit, not_valid=not_valid
-            )
+            _note_not_null(snapshot, column, name, is_local=is_local, no_inherit=no_inherit, not_valid=not_valid)
             snapshot.objects[PG_CONSTRAINT, oid] = column
             continue
         item = _new(Id, ("constraint", relation[1], relation[2], name))
