@@ -28,7 +28,6 @@ def compare(base: Schema, target: Schema, *, renames: Mapping[str, str] = {}) ->
 
 
 def _compare(base: Schema, target: Schema, renames: Mapping[str, str]) -> SchemaDiff:
-    fingerprint = base.fingerprint
     renamed: tuple[Statement, ...] = ()
     steps: list[tuple[Id, Step]] = []
     if renames:
@@ -38,8 +37,6 @@ def _compare(base: Schema, target: Schema, renames: Mapping[str, str]) -> Schema
     statements, warnings = _statements(plan)
     online, _ = _statements(Plan(base, target, online=True, like=plan))
     return SchemaDiff(
-        base_fingerprint=fingerprint,
-        target_fingerprint=target.fingerprint,
         changes=(*(_rename_change(item, step) for item, step in steps), *_changes(plan)),
         statements=(*renamed, *statements),
         warnings=(

@@ -7,11 +7,12 @@ facts. Its identity is a name (`Id`), never an OID, and the names are not part o
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from operator import itemgetter
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from safemig.sql.identifiers import quote_name
 
@@ -56,40 +57,48 @@ OWNER_LACKS = "\x00owner"
 Facts = Mapping[Id, Any]
 
 
-class Dependency(NamedTuple):
-    """A row of pg_depend in names: `dependent` needs `referenced`; `type` is pg_depend's letter."""
+class Edges:
+    """The edges of a graph in one direction: from an item to those at their other ends, with pg_depend's letter."""
 
-    dependent: Id
-    referenced: Id
-    type: str
+    __slots__ = ("_far_end", "_known", "_rows")
+
+    def __init__(self, rows: Mapping[Id, list[tuple[Id, Id, str]]], far_end: Literal[0, 1]) -> None:
+        self._rows, self._far_end = rows, far_end
+        self._known: dict[Id, dict[Id, str]] = {}
+
+    def get(self, item: Id, default: Any = ()) -> Any:
+        """Return {other: letter} of `item`; where two rows join the same two, the stronger letter (n) stays."""
+        found = self._known.get(item)
+        if found is None:
+            rows = self._rows.get(item)
+            if rows is None:
+                return default
+            found = self._known[item] = {}
+            for row in rows:
+                other = row[self._far_end]
+                if found.get(other) != "n":
+                    found[other] = row[2]
+        return found
 
 
 @dataclass(frozen=True, eq=False)
 class Graph:
-    """Who needs whom; both directions."""
+    """Who needs whom; both directions. Rows are only sorted by their ends until somebody asks: few ever do."""
 
-    needs: dict[Id, dict[Id, str]]
-    needed_by: dict[Id, dict[Id, str]]
+    needs: Edges
+    needed_by: Edges
+    dependencies: Sequence[tuple[Id, Id, str]]
 
     @classmethod
     def of(cls, dependencies: Iterable[tuple[Id, Id, str]]) -> Graph:
-        """Return the graph of `dependencies`; where two rows join the same two, the stronger letter (n) stays."""
-        needs: dict[Id, dict[Id, str]] = {}
-        needed_by: dict[Id, dict[Id, str]] = {}
-        for dependent, referenced, letter in dependencies:
-            there = needs.get(dependent)
-            if there is None:
-                needs[dependent] = {referenced: letter}
-            elif there.get(referenced) == "n":
-                continue
-            else:
-                there[referenced] = letter
-            users = needed_by.get(referenced)
-            if users is None:
-                needed_by[referenced] = {dependent: letter}
-            else:
-                users[dependent] = letter
-        return cls(needs, needed_by)
+        """Return the graph of `dependencies`: (dependent, referenced, pg_depend's letter)."""
+        rows = tuple(dependencies)
+        outgoing: defaultdict[Id, list[tuple[Id, Id, str]]] = defaultdict(list)
+        incoming: defaultdict[Id, list[tuple[Id, Id, str]]] = defaultdict(list)
+        for row in rows:
+            outgoing[row[0]].append(row)
+            incoming[row[1]].append(row)
+        return cls(Edges(outgoing, 1), Edges(incoming, 0), rows)
 
     def reaches(self, start: Iterable[Id], goal: Id, *, avoid: Iterable[Id] = ()) -> bool:
         """Tell whether one of `start`, or anything that it needs at whatever depth, is `goal`."""

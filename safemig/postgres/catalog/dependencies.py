@@ -6,7 +6,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from safemig.postgres.catalog.snapshot import PG_CLASS, PG_EXTENSION, PG_NAMESPACE, Snapshot
+from safemig.postgres.catalog.snapshot import (
+    PG_CLASS,
+    PG_CONSTRAINT,
+    PG_EXTENSION,
+    PG_NAMESPACE,
+    PG_TRIGGER,
+    PG_TYPE,
+    Snapshot,
+)
 from safemig.schema import facts, grants
 from safemig.schema.model import OWNER_LACKS, Id
 
@@ -23,10 +31,13 @@ FROM pg_default_acl d LEFT JOIN pg_namespace n ON n.oid = d.defaclnamespace
 WHERE d.defaclnamespace = 0 OR d.defaclnamespace = ANY(%(namespaces)s::oid[])
 """
 
-# Rows about pinned objects and schemas (every name carries its schema) add nothing.
+# Rows about pinned objects and schemas (every name carries its schema) add nothing; nor do those that tie a table to
+# its row type, an index or a trigger to its constraint, and the server's own storage to its table.
 DEPENDENCIES = f"""
 SELECT classid::int8, objid::int8, objsubid, refclassid::int8, refobjid::int8, refobjsubid, deptype::text
 FROM pg_depend WHERE deptype IN ('n', 'a', 'i') AND refobjid >= 16384 AND refclassid <> {PG_NAMESPACE}
+  AND NOT (deptype = 'i' AND (classid = {PG_TYPE} OR (refclassid = {PG_CONSTRAINT} AND classid IN ({PG_CLASS}, {PG_TRIGGER}))))
+  AND NOT (refclassid = {PG_CLASS} AND refobjid IN (SELECT oid FROM pg_class WHERE relkind = 't'))
 """
 
 

@@ -165,7 +165,7 @@ def read_relations(snapshot: Snapshot) -> None:
             foreign_options,
         ) = row
         kind = {"v": "view", "m": "materialized view"}.get(relkind, "table")
-        item = Id(kind, schema, name)
+        item = Id(kind, intern(schema), intern(name))
         relations[oid] = item
         snapshot.objects[PG_CLASS, oid] = item
         snapshot.objects[PG_TYPE, row_type] = item
