@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from operator import itemgetter
+from types import MappingProxyType
 from typing import Any, Literal, NamedTuple
 
 from safemig.sql.identifiers import quote_name
@@ -57,6 +58,9 @@ OWNER_LACKS = "\x00owner"
 Facts = Mapping[Id, Any]
 
 
+_NO_EDGES: Mapping[Id, str] = MappingProxyType({})
+
+
 class Edges:
     """The edges of a graph in one direction: from an item to those at their other ends, with pg_depend's letter."""
 
@@ -66,13 +70,14 @@ class Edges:
         self._rows, self._far_end = rows, far_end
         self._known: dict[Id, dict[Id, str]] = {}
 
-    def get(self, item: Id, default: Any = ()) -> Any:
+    def get(self, item: Id, default: tuple[()] = ()) -> Mapping[Id, str]:
         """Return {other: letter} of `item`; where two rows join the same two, the stronger letter (n) stays."""
+        del default  # as a dict's get() has it: nothing is what an item without edges has
         found = self._known.get(item)
         if found is None:
             rows = self._rows.get(item)
             if rows is None:
-                return default
+                return _NO_EDGES
             found = self._known[item] = {}
             for row in rows:
                 other = row[self._far_end]
