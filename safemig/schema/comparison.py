@@ -34,8 +34,11 @@ def _compare(base: Schema, target: Schema, renames: Mapping[str, str]) -> Schema
         base, steps = apply_renames(base, target, renames)
         renamed = tuple(_plain(item, step) for item, step in steps)
     plan = Plan(base, target)
-    statements, warnings = _statements(plan)
-    online, _ = _statements(Plan(base, target, online=True, like=plan))
+    actions, warnings = ordered(build_actions(plan))
+    statements, online = _statements(plan, actions)
+    if plan.differs_online:
+        online_plan = Plan(base, target, online=True, like=plan)
+        _, online = _statements(online_plan, ordered(build_actions(online_plan))[0])
     return SchemaDiff(
         changes=(*(_rename_change(item, step) for item, step in steps), *_changes(plan)),
         statements=(*renamed, *statements),
@@ -69,17 +72,20 @@ def _rename_change(item: Id, step: Step) -> Change:
     return Change(item.kind, item.dotted, "change", f"renamed: {step.sql}")
 
 
-def _statements(plan: Plan) -> tuple[tuple[Statement, ...], list[str]]:
-    actions, warnings = ordered(build_actions(plan))
+def _statements(plan: Plan, actions: list[Action]) -> tuple[tuple[Statement, ...], tuple[Statement, ...]]:
+    """Return the statements of ordered actions: for one transaction, and in their least blocking form."""
     blocked = blocked_by(actions)
-    found = []
-    if _writes_bodies(plan, actions):
-        found.append(_UNCHECKED)
+    found = [_UNCHECKED] if _writes_bodies(plan, actions) else []
+    online = list(found)
     for action in actions:
         for step in action.steps:
-            for one in step.online if plan.online and step.online is not None else (step,):
-                found.append(_statement(action, one, step, blocked))
-    return tuple(found), warnings
+            statement = _statement(action, step, step, blocked)
+            found.append(statement)
+            if step.online is None:
+                online.append(statement)
+            else:
+                online += [_statement(action, one, step, blocked) for one in step.online]
+    return tuple(found), tuple(online)
 
 
 _UNCHECKED = Statement(

@@ -62,6 +62,8 @@ class Plan:
         self.dropped: set[Id] = set(self.removed)
         self._creators: dict[Id, Id] = {}
         self._with_children: set[Id] | None = None
+        # Whether the plan of a script that commits on its way (`online`) is another one.
+        self.differs_online = False
         self._taken: set[tuple[str, str]] | None = None
         if self.added or self.removed or self.changed:
             self._decide()
@@ -384,12 +386,14 @@ class Plan:
     def uses_labels(self, enum: Id, labels: Sequence[str]) -> bool:
         """Tell whether anything that this script writes says one of the new `labels` of `enum`."""
         said = [f"{quote_literal(label).strip()}::{quote_name(enum.schema, enum.name)}" for label in labels]
-        return any(
+        found = any(
             word in repr(self.target.facts[item]).replace("\\'", "'")
             for item in self.added | self.changed | self.replaced
             for word in said
             if item != enum
         )
+        self.differs_online |= found
+        return found
 
     def stands_apart(self, item: Id, container: Id | None = None) -> bool:
         """Tell whether `item` needs something that needs its own table: then it cannot be part of its CREATE."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from functools import cache
+from functools import cache, lru_cache
 
 _PLAIN = re.compile(r"[a-z_][a-z0-9_]*\Z")
 
@@ -16,6 +16,7 @@ def keywords() -> frozenset[str]:
     return frozenset(COL_NAME_KEYWORDS) | frozenset(RESERVED_KEYWORDS) | frozenset(TYPE_FUNC_NAME_KEYWORDS)
 
 
+@lru_cache(maxsize=1 << 16)
 def quote_identifier(name: str) -> str:
     """Return `name` as SQL, quoted unless it is plain lower case and no keyword (as `quote_ident()` does)."""
     if _PLAIN.match(name) and name not in keywords():
