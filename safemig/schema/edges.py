@@ -184,14 +184,10 @@ def _join_partitions(plan: Plan, producers: dict[Id, list[Action]], droppers: di
         elif item.kind == "index":
             fact = plan.target.facts[item]
             if not fact.is_valid:  # made for the parent alone, when its partitions are in place
-                for other, link in plan.target.facts.items():
-                    if other.kind == "partition" and (link.parent_schema, link.parent) == (
-                        fact.table_schema,
-                        fact.table,
-                    ):
-                        for attach in producers.get(other, ()):
-                            for own in producers.get(item, ()):
-                                own.wait_for(attach, hard=False)
+                for other in plan.target.partitions.get((fact.table_schema, fact.table), ()):
+                    for attach in producers.get(other, ()):
+                        for own in producers.get(item, ()):
+                            own.wait_for(attach, hard=False)
             if fact.parent:
                 parent = Id("index", fact.parent_schema, fact.parent)
                 for maker in producers.get(parent, ()):

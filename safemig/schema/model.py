@@ -11,7 +11,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from operator import itemgetter
+from operator import attrgetter, itemgetter
 from types import MappingProxyType
 from typing import Any, Literal, NamedTuple
 
@@ -203,6 +203,29 @@ class Schema:
             if item[0] in INSIDE:
                 found.setdefault(item[1:3], []).append(item)
         return Children(self.facts, found)
+
+    @cached_property
+    def indexes(self) -> Mapping[tuple[str, str], list[Id]]:
+        """The indexes of each table or materialized view, by (schema, name)."""
+        return self._by("index", "table_schema", "table")
+
+    @cached_property
+    def attached_indexes(self) -> Mapping[tuple[str, str], list[Id]]:
+        """The indexes of partitions that belong to each partitioned index, by its (schema, name)."""
+        return self._by("index", "parent_schema", "parent")
+
+    @cached_property
+    def partitions(self) -> Mapping[tuple[str, str], list[Id]]:
+        """The "partition" facts of each partitioned table, by its (schema, name)."""
+        return self._by("partition", "parent_schema", "parent")
+
+    def _by(self, kind: str, schema: str, name: str) -> Mapping[tuple[str, str], list[Id]]:
+        key = attrgetter(schema, name)
+        found: dict[tuple[str, str], list[Id]] = {}
+        for item, fact in self.facts.items():
+            if item[0] == kind:
+                found.setdefault(key(fact), []).append(item)
+        return found
 
     def relation(self, schema: str, name: str) -> Id | None:
         """Return the table, view or materialized view of that name."""

@@ -44,7 +44,6 @@ class Plan:
         self.kinds = KINDS
         self._parents: dict[int, dict[Id, list[Id]]] = {} if like is None else like._parents
         self._children: dict[int, dict[Id, list[Id]]] = {} if like is None else like._children
-        self._attached_by_parent: dict[int, dict[Id, list[Id]]] = {} if like is None else like._attached_by_parent
         self.added: set[Id] = set()
         self.removed: set[Id] = set()
         self.changed: set[Id] = set()
@@ -526,17 +525,10 @@ class Plan:
 
     def attached_indexes(self, index: Id, schema: Schema | None = None) -> list[Id]:
         """The indexes of partitions that belong to a partitioned index (of the target, where `schema` is not said)."""
-        schema = schema or self.target
-        found = self._attached_by_parent.get(id(schema))
-        if found is None:
-            found = self._attached_by_parent[id(schema)] = {}
-            for item, fact in sorted(schema.facts.items()):
-                if item.kind == "index" and fact.parent:
-                    found.setdefault(Id("index", fact.parent_schema, fact.parent), []).append(item)
-        return found.get(index, [])
+        return sorted((schema or self.target).attached_indexes.get((index.schema, index.name), ()))
 
-    def indexes_of(self, table: Id, schema: Schema) -> list[Id]:
-        return [item for item in schema.graph.needed_by.get(table, ()) if item.kind == "index"]
+    def indexes_of(self, table: Id, schema: Schema) -> Sequence[Id]:
+        return schema.indexes.get((table.schema, table.name), ())
 
     def leaves_parent(self, item: Id) -> bool:
         """Tell whether the table of `item` stays while it is detached, or inherits no more: it keeps what it has."""
