@@ -45,6 +45,7 @@ def _compare(base: Schema, target: Schema, renames: Mapping[str, str]) -> Schema
         warnings=(
             *warnings,
             *_unmodelled(base, target),
+            *_unseen(base, target),
             *_leftovers(target),
             *_column_order(base, target),
             *_origins(plan),
@@ -213,6 +214,14 @@ def _unmodelled(base: Schema, target: Schema) -> list[str]:
         )
         found.append(f"not compared, for it is not modelled: {words} ({where})")
     return found
+
+
+def _unseen(base: Schema, target: Schema) -> list[str]:
+    where = {(True, True): "in both", (True, False): "in the base", (False, True): "in the target"}
+    return [
+        f"not compared, for the role that reads may not see it {where[item in base.unseen, item in target.unseen]}: {words}"
+        for item, words in sorted({**base.unseen, **target.unseen}.items())
+    ]
 
 
 def _leftovers(target: Schema) -> list[str]:

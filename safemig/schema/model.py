@@ -134,7 +134,8 @@ def _without_origin(fact: Any) -> Any:
 class Schema:
     """One database's schema as facts, read at one moment.
 
-    `dependencies` is kept unresolved until somebody asks, for two equal schemas never need it.
+    `dependencies` is kept unresolved until somebody asks, for two equal schemas never need it. `unseen` are objects
+    that are there, and that the role which read may not see whole, each in words; no fact tells of them.
     """
 
     server_version_num: int
@@ -146,6 +147,7 @@ class Schema:
     owners: Mapping[Id, str]
     column_order: Mapping[Id, tuple[str, ...]]
     unmodelled: tuple[str, ...] = ()
+    unseen: Mapping[Id, str] = MappingProxyType({})
     with_ownership: bool = False
     resolve: Any = field(default=None)
 

@@ -76,6 +76,9 @@ class Plan:
         self.added = {item for item in differ if item not in before}
         self.changed = differ - self.added
         self.removed = before.keys() - after.keys() if len(before) + len(self.added) != len(after) else set()
+        for item in (*base.unseen, *target.unseen):
+            for found in (self.added, self.removed, self.changed):
+                found.discard(item)
         for item in [item for item in self.added | self.changed if is_leftover(item, target)]:
             self.added.discard(item)  # pg_dump does not write it either
             self.changed.discard(item)

@@ -57,6 +57,18 @@ PLATFORM_SCHEMAS = (
     "pgmq",
 )
 PLATFORM_PREFIXES = ("supabase_", "pgsodium", "graphql")
+PLATFORM_ROLES = frozenset(
+    {
+        PLATFORM_ROLE,
+        "supabase_auth_admin",
+        "supabase_etl_admin",
+        "supabase_functions_admin",
+        "supabase_read_only_user",
+        "supabase_realtime_admin",
+        "supabase_replication_admin",
+        "supabase_storage_admin",
+    }
+)
 
 # Names come out qualified and plain. No query over the catalogs is worth compiling, or more than one process.
 PLAIN_SETTINGS = """
@@ -144,6 +156,8 @@ def _read(connection: psycopg.Connection[Any], schemas: SchemaFilter) -> Schema:
         snapshot = Snapshot.on(connection)
         snapshot.send((PLAIN_SETTINGS, WHO_READS, EXTENSION_NAMESPACES, NAMESPACES), platform_role=PLATFORM_ROLE)
         ((current_user, platform, may_read_subscriptions),) = snapshot.rows(WHO_READS)
+        if platform:
+            snapshot.platform_roles = PLATFORM_ROLES
         _read_namespaces(snapshot, schemas, platform)
         version = snapshot.version
         snapshot.send(type_queries(version))
@@ -169,6 +183,7 @@ def _read(connection: psycopg.Connection[Any], schemas: SchemaFilter) -> Schema:
         owners=snapshot.owners,
         column_order=snapshot.column_order,
         unmodelled=tuple(sorted(snapshot.unmodelled)),
+        unseen=snapshot.unseen,
         with_ownership=schemas.ownership,
         resolve=resolve,
     )

@@ -69,6 +69,8 @@ def read_comments(snapshot: Snapshot) -> None:
 
 def read_default_privileges(snapshot: Snapshot) -> None:
     for role, schema, object_type, acl in snapshot.rows(DEFAULT_PRIVILEGES):
+        if role in snapshot.platform_roles:
+            continue
         found = grants.read_acl(tuple(acl or ()), role, object_type, snapshot.version)
         if schema:  # only adds to what is granted anyway
             found = frozenset(grant for grant in found if grant[0] != OWNER_LACKS)

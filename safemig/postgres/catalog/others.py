@@ -48,11 +48,14 @@ FROM pg_foreign_server s JOIN pg_foreign_data_wrapper w ON w.oid = s.srvfdw
 WHERE {not_of_extension(PG_FOREIGN_SERVER, "s.oid")}
 """
 
-# Options hold passwords, and are shown only to those who may see them.
+# Options hold passwords, and are shown only to those who may see them (manual, section 53.36, "pg_user_mappings").
 USER_MAPPINGS = """
-SELECT umid::int8, srvname, CASE WHEN umuser = 0 THEN '' ELSE usename END, umoptions,
-       umoptions IS NULL AND NOT (SELECT rolsuper FROM pg_roles WHERE rolname = current_user)
-FROM pg_user_mappings
+SELECT m.umid::int8, m.srvname, CASE WHEN m.umuser = 0 THEN '' ELSE m.usename END, m.umoptions,
+       m.umoptions IS NULL AND NOT (SELECT rolsuper FROM pg_roles WHERE rolname = current_user)
+         AND NOT CASE WHEN m.umuser = 0 THEN pg_has_role(s.srvowner, 'USAGE')
+                 ELSE m.usename = current_user
+                   AND (pg_has_role(s.srvowner, 'USAGE') OR has_server_privilege(s.oid, 'USAGE')) END
+FROM pg_user_mappings m JOIN pg_foreign_server s ON s.oid = m.srvid
 """
 
 STATISTICS = f"""
@@ -246,11 +249,10 @@ def _read_foreign(snapshot: Snapshot) -> None:
         snapshot.privileges(item, acl, owner, "s")
     for oid, server, user, said, hidden in snapshot.rows(USER_MAPPINGS):
         item = Id("user mapping", "", server, user)
-        snapshot.add(PG_USER_MAPPING, oid, item, facts.UserMappingFact(generic_options(said)))
         if hidden:
-            snapshot.unmodelled.append(
-                f"options of the user mapping of {user or 'PUBLIC'} on server {server}, which this role may not see"
-            )
+            snapshot.unseen[item] = f"the options of the user mapping of {user or 'PUBLIC'} on server {server}"
+            continue
+        snapshot.add(PG_USER_MAPPING, oid, item, facts.UserMappingFact(generic_options(said)))
 
 
 def _read_replication(snapshot: Snapshot) -> None:
@@ -275,9 +277,8 @@ def _read_replication(snapshot: Snapshot) -> None:
             snapshot.add(PG_PUBLICATION_NAMESPACE, oid, item, facts.PublicationSchemaFact(schema))
             snapshot.extra_dependencies.append((item, Id("schema", "", schema), "a"))
     if SUBSCRIPTION_NAMES in snapshot.sent:
-        snapshot.unmodelled += [
-            f"subscription {name}, which this role may not see" for (name,) in snapshot.rows(SUBSCRIPTION_NAMES)
-        ]
+        for (name,) in snapshot.rows(SUBSCRIPTION_NAMES):
+            snapshot.unseen[Id("subscription", "", name)] = f"the subscription {name}"
         return
     for oid, name, connection, publications, row, owner in snapshot.rows(SUBSCRIPTIONS):
         item = Id("subscription", "", name)

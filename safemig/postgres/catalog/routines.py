@@ -76,9 +76,11 @@ JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE c.relnamespace = ANY(%(namespaces)s::oid[])
 """
 
+# An event trigger is in no schema; it is managed where its function is.
 EVENT_TRIGGERS = f"""
 SELECT e.oid::int8, e.evtname, e.evtevent, e.evttags, e.evtfoid::regproc::text, e.evtenabled::text, pg_get_userbyid(e.evtowner)
-FROM pg_event_trigger e WHERE {not_of_extension(PG_EVENT_TRIGGER, "e.oid")}
+FROM pg_event_trigger e JOIN pg_proc p ON p.oid = e.evtfoid
+WHERE p.pronamespace = ANY(%(namespaces)s::oid[]) AND {not_of_extension(PG_EVENT_TRIGGER, "e.oid")}
 """
 
 _MODIFY = {"r": "READ_ONLY", "s": "SHAREABLE", "w": "READ_WRITE"}

@@ -51,6 +51,7 @@ class Snapshot:
     connection: psycopg.Connection[Any]
     version: int
     namespaces: str = "{}"  # OIDs of the managed schemas, as an array's text
+    platform_roles: frozenset[str] = frozenset()  # what they set for their own objects is not the project's
     facts: dict[Id, Any] = field(default_factory=dict)
     comments: dict[Id, str] = field(default_factory=dict)
     grants: dict[Id, frozenset[Grant]] = field(default_factory=dict)
@@ -58,6 +59,7 @@ class Snapshot:
     owners: dict[Id, str] = field(default_factory=dict)
     column_order: dict[Id, tuple[str, ...]] = field(default_factory=dict)
     unmodelled: list[str] = field(default_factory=list)
+    unseen: dict[Id, str] = field(default_factory=dict)
     objects: dict[tuple[int, int], Id] = field(default_factory=dict)
     columns: dict[tuple[int, int], Id] = field(default_factory=dict)
     extra_dependencies: list[tuple[Id, Id, str]] = field(default_factory=list)
