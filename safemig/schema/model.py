@@ -147,7 +147,7 @@ class Schema:
     owners: Mapping[Id, str]
     column_order: Mapping[Id, tuple[str, ...]]
     unmodelled: tuple[str, ...] = ()
-    unseen: Mapping[Id, str] = MappingProxyType({})
+    unseen: Mapping[Id, str] = field(default_factory=dict)
     with_ownership: bool = False
     resolve: Any = field(default=None)
 

@@ -97,30 +97,6 @@ def test_a_platform_is_recognised_by_its_role() -> None:
     assert everything.manages("public", platform=True)
 
 
-def test_a_role_without_rights_is_told_what_it_cannot_see(server: ThrowawayServer, database: str) -> None:
-    load(
-        database,
-        "CREATE FOREIGN DATA WRAPPER w; CREATE SERVER s FOREIGN DATA WRAPPER w; CREATE ROLE weak LOGIN;"
-        "CREATE USER MAPPING FOR PUBLIC SERVER s OPTIONS (password 'secret');"
-        "CREATE SUBSCRIPTION sub CONNECTION 'dbname=x' PUBLICATION p WITH (connect = false, slot_name = NONE)",
-    )
-    try:
-        with psycopg.connect(database.replace("postgres@", "weak@"), autocommit=True) as connection:
-            found = read_schema(connection)
-        assert [words.split(",")[0] for words in found.unmodelled] == [
-            "options of the user mapping of PUBLIC on server s",
-            "subscription sub",
-        ]
-    finally:
-        load(
-            database,
-            "ALTER SUBSCRIPTION sub DISABLE",
-            "DROP SUBSCRIPTION sub",
-            "DROP SERVER s CASCADE",
-            "DROP ROLE weak",
-        )
-
-
 def test_a_schema_that_changes_meanwhile_is_read_all_the_same(database: str) -> None:
     def churn() -> None:
         with psycopg.connect(database, autocommit=True) as connection:

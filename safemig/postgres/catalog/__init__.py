@@ -7,7 +7,7 @@ qualified: two servers that hold the same schema say the same words.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -140,11 +140,11 @@ def read_schema(connection: psycopg.Connection[Any], schemas: SchemaFilter = EVE
         try:
             return _read(connection, schemas)
         except _CHANGED_UNDERWAY as error:
-            if not own:
-                raise
-            if attempt == ATTEMPTS - 1:
+            if not own and isinstance(error, psycopg.Error):
+                raise  # the transaction's owner decides
+            if not own or attempt == ATTEMPTS - 1:
                 raise UnreachableError(
-                    "the schema kept changing while it was read",
+                    "the schema kept changing while it was read" if own else "the schema changed while it was read",
                     where=str(error).strip().split("\n")[0],
                     next="wait until the other schema changes are done, then try again",
                 ) from error
@@ -152,7 +152,7 @@ def read_schema(connection: psycopg.Connection[Any], schemas: SchemaFilter = EVE
 
 
 def _read(connection: psycopg.Connection[Any], schemas: SchemaFilter) -> Schema:
-    with without_collection(), _one_moment(connection), connection.pipeline():
+    with without_collection(), _one_moment(connection), _pipelined(connection):
         snapshot = Snapshot.on(connection)
         snapshot.send((PLAIN_SETTINGS, WHO_READS, EXTENSION_NAMESPACES, NAMESPACES), platform_role=PLATFORM_ROLE)
         ((current_user, platform, may_read_subscriptions),) = snapshot.rows(WHO_READS)
@@ -192,6 +192,18 @@ def _read(connection: psycopg.Connection[Any], schemas: SchemaFilter) -> Schema:
 def database_fingerprint(connection: psycopg.Connection[Any], schemas: SchemaFilter = EVERYTHING) -> str:
     """Return the fingerprint of the schema that `connection` sees. Reads only."""
     return read_schema(connection, schemas).fingerprint
+
+
+@contextmanager
+def _pipelined(connection: psycopg.Connection[Any]) -> Iterator[None]:
+    """Send queries without waiting for each one's answer; where one fails, drop the answers of those after it."""
+    with connection.pipeline() as pipeline:
+        try:
+            yield
+        except psycopg.Error:
+            with suppress(psycopg.Error):
+                pipeline.sync()
+            raise
 
 
 @contextmanager

@@ -104,7 +104,7 @@ _STORAGE = {"p": "plain", "e": "external", "x": "extended", "m": "main"}
 def type_queries(version: int) -> tuple[str, ...]:
     """Return what `read_extensions` and `read_types` ask a server of `version`."""
     return (
-        EXTENSIONS, EXTENSION_MEMBERS, COMPOSITE_ATTRIBUTES, _ranges(version), BASE_TYPES, TYPES, DOMAIN_CONSTRAINTS,
+        EXTENSIONS, EXTENSION_MEMBERS, COMPOSITE_ATTRIBUTES, _ranges(version), _base_types(version), TYPES, DOMAIN_CONSTRAINTS,
     )  # fmt: skip
 
 
@@ -114,6 +114,11 @@ def _ranges(version: int) -> str:
         multirange_oid="r.rngmultitypid::int8" if version >= 140000 else "0",
         multirange="(SELECT m.typname FROM pg_type m WHERE m.oid = r.rngmultitypid)" if version >= 140000 else "NULL",
     )
+
+
+def _base_types(version: int) -> str:
+    subscript = "CASE WHEN t.typsubscript <> 0 THEN t.typsubscript::regproc::text END"
+    return BASE_TYPES.format(subscript=subscript if version >= 140000 else "NULL")
 
 
 def read_extensions(snapshot: Snapshot) -> None:
@@ -133,9 +138,7 @@ def read_types(snapshot: Snapshot) -> None:
         attributes.setdefault(row_type, []).append((name, type_name, collation))
         snapshot.columns[relation, number] = Id("column", "", str(relation), name)  # given its type's name below
     ranges, multiranges = _read_ranges(snapshot)
-    subscript = "CASE WHEN t.typsubscript <> 0 THEN t.typsubscript::regproc::text END"
-    query = BASE_TYPES.format(subscript=subscript if snapshot.version >= 140000 else "NULL")
-    bases = {row[0]: row[1:] for row in snapshot.rows(query)}
+    bases = {row[0]: row[1:] for row in snapshot.rows(_base_types(snapshot.version))}
     for row in snapshot.rows(TYPES):
         oid, schema, name, kind, array, owner, acl, labels, base, collation, default, not_null, relation, defined = row
         fact: object
