@@ -17,6 +17,7 @@ from safemig.postgres.catalog.snapshot import (
     generic_options,
     not_of_extension,
     options,
+    present,
 )
 from safemig.schema import facts
 from safemig.schema.model import Id
@@ -26,7 +27,7 @@ SELECT c.oid::int8, n.nspname, c.relname, c.relkind::text, c.relpersistence::tex
        coalesce(am.amname, ''), coalesce(ts.spcname, ''), c.relreplident::text, c.relrowsecurity, c.relforcerowsecurity,
        CASE WHEN c.reloftype <> 0 THEN format_type(c.reloftype, NULL) ELSE '' END,
        CASE WHEN c.relkind = 'p' THEN pg_get_partkeydef(c.oid) ELSE '' END,
-       CASE WHEN c.relispartition THEN pg_get_expr(c.relpartbound, c.oid) END,
+       CASE WHEN c.relispartition THEN coalesce(pg_get_expr(c.relpartbound, c.oid), '') END,
        CASE WHEN c.relkind IN ('v', 'm') THEN pg_get_viewdef(c.oid) END, c.relispopulated,
        pg_get_userbyid(c.relowner), c.relacl::text[], c.reltype::int8, coalesce(y.typarray, 0)::int8,
        coalesce(s.srvname, ''), f.ftoptions
@@ -189,8 +190,10 @@ def read_relations(snapshot: Snapshot) -> None:
             server,
             generic_options(foreign_options),
         )
+        if relkind == "p":
+            present(partition_key, item)
         if bound is not None:
-            bounds[oid] = bound
+            bounds[oid] = present(bound, item)
         if replica_identity in "nf" and relkind != "f":
             snapshot.facts[Id("replica identity", schema, name)] = facts.ReplicaIdentityFact(replica_identity, "")
     sequences = _read_sequences(snapshot)
@@ -217,7 +220,7 @@ def read_relations(snapshot: Snapshot) -> None:
 
 
 def _add_view(snapshot: Snapshot, item: Id, row: tuple[Any, ...], columns: tuple[tuple[str, str, str], ...]) -> None:
-    definition = (row[15] or "").strip().removesuffix(";")
+    definition = present(row[15], item).strip().removesuffix(";")
     if item.kind == "view":
         snapshot.facts[item] = facts.ViewFact(definition, options(row[5]), columns)
     else:
@@ -487,7 +490,7 @@ def _read_indexes(snapshot: Snapshot, relations: dict[int, Id]) -> None:
             facts.IndexFact(
                 relation.name,
                 relation.schema,
-                definition.replace(" ON ONLY ", " ON ", 1),
+                present(definition, item).replace(" ON ONLY ", " ON ", 1),
                 is_valid,
                 parent_schema,
                 parent,

@@ -44,6 +44,13 @@ class SchemaChangedError(Exception):
     """An object was dropped by somebody else while it was read."""
 
 
+def present(text: str | None, item: Id) -> str:
+    """Return what the server wrote of `item`. Raises SchemaChangedError where it wrote nothing: there is no more to write of."""
+    if not text:
+        raise SchemaChangedError(f"{item.kind} {item.dotted} is gone")
+    return text
+
+
 @dataclass
 class Snapshot:
     """What was read so far."""
