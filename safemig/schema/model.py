@@ -70,7 +70,7 @@ class Edges:
         self._rows, self._far_end = rows, far_end
         self._known: dict[Id, dict[Id, str]] = {}
 
-    def get(self, item: Id, default: tuple[()] = ()) -> Mapping[Id, str]:
+    def get(self, item: Id, default: Mapping[Id, str] | tuple[()] = ()) -> Mapping[Id, str]:
         """Return {other: letter} of `item`; where two rows join the same two, the stronger letter (n) stays."""
         del default  # as a dict's get() has it: nothing is what an item without edges has
         found = self._known.get(item)

@@ -194,3 +194,12 @@ def test_a_staging_newer_than_every_server_here_is_refused_with_what_was_found(
     assert raised.value.where == f"found: {old.version}"
     # To compare two databases needs no program at all.
     assert "CREATE TABLE IF NOT EXISTS public.notes" in shop.project.schema_diff("production", "staging").sql
+
+
+def test_the_proof_names_what_the_file_does_not_bring_about(shop: Shop) -> None:
+    shop.write("20260102000000_notes.sql", "CREATE TABLE notes (a int, b int);")
+    shop.on(shop.staging, "CREATE TABLE notes (b int, a int); CREATE TABLE more (x int)")
+    made = shop.project.generate("more")
+    assert made.proof == "NOT EQUAL: 1 differences to staging remain"
+    assert made.remaining[0].startswith("in another order: TABLE public.notes")
+    assert "-- Proof:     NOT EQUAL" in made.text
