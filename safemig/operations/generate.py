@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -18,7 +19,8 @@ from safemig.operations.databases import open_environment, schema_of
 from safemig.operations.execution import NO_TRANSACTION
 from safemig.operations.plan import identify
 from safemig.operations.shadow import Shadow, open_shadow
-from safemig.postgres.connect import read_target, words_of
+from safemig.postgres.connect import Connection, read_target, words_of
+from safemig.postgres.copies import restore_copy
 from safemig.postgres.dump import dump_schema
 from safemig.results import Check, Generated, Target
 from safemig.schema import Schema, SchemaDiff, Statement, compare, script
@@ -60,9 +62,8 @@ def generate(
     with open_environment(settings, environment) as staging, open_shadow(settings, staging, whole=False) as shadow:
         source = read_target(staging, environment)
         base_name = shadow.make(migrations)
-        base, wanted, left_out = without_extensions(
-            shadow.schema(base_name), schema_of(settings, staging), shadow.lacks
-        )
+        there, stand_in = _in_words_of(shadow, staging, settings.conninfo(environment))
+        base, wanted, left_out = without_extensions(shadow.schema(base_name), there, shadow.lacks)
         diff = compare(base, wanted, renames=renames or {})
         if left_out:
             diff = replace(diff, warnings=(*diff.warnings, _not_compared(shadow, left_out)))
@@ -72,7 +73,7 @@ def generate(
                 description, None, diff, "", proof=f"staging is what the local migrations make{but}: nothing to do"
             )
         parts = _parts(diff)
-        proof = _prove(settings, shadow, base_name, diff, parts, wanted, settings.conninfo(environment), source)
+        proof = _prove(settings, shadow, base_name, diff, parts, wanted, stand_in, source)
     checklist = _checklist(diff, proof, base, _not_compared(shadow, left_out) if left_out else "")
     version = new_version(datetime.now(UTC), (each.version for each in migrations))
     paths: list[Path] = []
@@ -158,6 +159,22 @@ def _prove(
         what = ", ".join(f"{each.action} {each.kind} {each.name}" for each in left)
         return _Proof(f"proven equal, but for what is commented out: {what}", ())
     return _Proof("proven equal", ())
+
+
+def _in_words_of(shadow: Shadow, staging: Connection, conninfo: str) -> tuple[Schema, str]:
+    """Return staging's schema as the shadow's server writes it, and the connection string of what was read.
+
+    Each major version deparses expressions in a form of its own (15 says `users.id` where 17 says `id`): from another
+    version a copy of staging's schema is read, where one can be made; without an extension it cannot.
+    """
+    programs = shadow.server.programs
+    if programs.major == staging.info.server_version // 10000 or shadow.lacks:
+        return schema_of(shadow.settings, staging), conninfo
+    with tempfile.TemporaryDirectory() as folder:
+        dump = Path(folder) / "staging.sql"
+        dump.write_text(dump_schema(conninfo, programs.version_num, only=shadow.settings.schemas), encoding="utf-8")
+        url = restore_copy(shadow.server, "staging", dump)
+    return shadow.schema("staging"), url
 
 
 def _not_compared(shadow: Shadow, left_out: Sequence[Id]) -> str:

@@ -203,3 +203,12 @@ def test_the_proof_names_what_the_file_does_not_bring_about(shop: Shop) -> None:
     assert made.proof == "NOT EQUAL: 1 differences to staging remain"
     assert made.remaining[0].startswith("in another order: TABLE public.notes")
     assert "-- Proof:     NOT EQUAL" in made.text
+
+
+def test_staging_of_another_version_is_read_in_the_words_of_ours(shop: Shop, oldest: str) -> None:
+    nothing = shop.project.generate("nothing")
+    assert nothing.path is None, nothing.text  # 15 writes the view otherwise, and it is the same
+    shop.on(oldest, "CREATE VIEW totals AS SELECT user_id, sum(total) AS all_of_it FROM orders GROUP BY user_id")
+    made = shop.project.generate("totals")
+    assert made.diff.summary == "1 change: +1 view"
+    assert made.proof == "proven equal"
