@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
-import threading
 from collections.abc import Callable
 
 import psycopg
 import pytest
 from psycopg import pq
 
-from safemig.errors import UnreachableError
 from safemig.postgres.catalog import SchemaFilter, database_fingerprint, read_schema
 from safemig.postgres.server import ThrowawayServer
 from safemig.schema import compare
@@ -95,27 +92,6 @@ def test_a_platform_is_recognised_by_its_role() -> None:
     assert not everything.manages("auth", platform=True)
     assert not everything.manages("supabase_functions", platform=True)
     assert everything.manages("public", platform=True)
-
-
-def test_a_schema_that_changes_meanwhile_is_read_all_the_same(database: str) -> None:
-    def churn() -> None:
-        with psycopg.connect(database, autocommit=True) as connection:
-            while not done.is_set():
-                connection.execute(
-                    "CREATE TABLE c (x int PRIMARY KEY, y text DEFAULT 'a'); CREATE VIEW cv AS SELECT x FROM c"
-                )
-                connection.execute("DROP VIEW cv; DROP TABLE c")
-
-    done = threading.Event()
-    worker = threading.Thread(target=churn)
-    worker.start()
-    try:
-        for _ in range(15):
-            with contextlib.suppress(UnreachableError):
-                assert set(read(database).tables) <= {("public", "c")}
-    finally:
-        done.set()
-        worker.join()
 
 
 def test_an_index_that_a_failed_build_left_is_no_difference(database: str, new_database: Callable[[], str]) -> None:
