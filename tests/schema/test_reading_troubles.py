@@ -105,6 +105,18 @@ def test_a_drop_under_an_older_snapshot_is_said(database: str, dropped: str, ite
         assert reader.execute("SELECT 2").fetchone() == (2,)  # the transaction goes on
 
 
+def test_a_lock_that_is_held_for_long_is_said(database: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("safemig.postgres.catalog.LONGEST_WAIT_MS", 200)
+    load(database, "CREATE TABLE t (x int); CREATE VIEW v AS SELECT x FROM t")
+    with psycopg.connect(database) as other:
+        other.execute("LOCK TABLE t IN ACCESS EXCLUSIVE MODE")
+        with pytest.raises(UnreachableError, match="another session holds a lock") as raised:
+            read(database)
+        assert raised.value.where == "waited 0.2 s"
+        other.rollback()
+    assert read(database).tables == (("public", "t"),)
+
+
 def test_readings_beside_changes_are_each_of_one_moment(database: str) -> None:
     load(database, "CREATE SCHEMA app")
 

@@ -76,6 +76,10 @@ SELECT set_config('search_path', '', true), set_config('quote_all_identifiers', 
        set_config('max_parallel_workers_per_gather', '0', true), set_config('work_mem', '64MB', true)
 """
 
+# The server locks a view's tables (ACCESS SHARE) to write out its definition; who rewrites one keeps us waiting.
+LONGEST_WAIT = "SELECT set_config('lock_timeout', %(longest_wait)s, true)"
+LONGEST_WAIT_MS = 10_000
+
 WHO_READS = """
 SELECT current_user::text, EXISTS (SELECT FROM pg_roles WHERE rolname = %(platform_role)s),
        has_column_privilege('pg_subscription', 'subconninfo', 'SELECT')
@@ -126,7 +130,7 @@ def read_schema(connection: psycopg.Connection[Any], schemas: SchemaFilter = EVE
     On an idle connection the reading is one repeatable-read, read-only transaction of its own; inside an open
     transaction it sees that transaction's uncommitted changes, and leaves its settings as they were.
 
-    Raises UnreachableError when others keep changing the schema meanwhile, UnsupportedError for a server older than
+    Raises UnreachableError when others keep changing the schema meanwhile, or lock it for long, UnsupportedError for a server older than
     13, and psycopg's errors where the server fails.
     """
     if connection.info.server_version < OLDEST_SUPPORTED_VERSION:
@@ -138,7 +142,15 @@ def read_schema(connection: psycopg.Connection[Any], schemas: SchemaFilter = EVE
     own = connection.info.transaction_status == pq.TransactionStatus.IDLE
     for attempt in range(ATTEMPTS):
         try:
-            return _read(connection, schemas)
+            return _read(connection, schemas, (LONGEST_WAIT,) if own else ())
+        except psycopg.errors.LockNotAvailable as error:
+            if not own:
+                raise
+            raise UnreachableError(
+                "another session holds a lock that the reading waits for",
+                where=f"waited {LONGEST_WAIT_MS / 1000:g} s",
+                next="look for a long ALTER TABLE, VACUUM FULL or LOCK in pg_stat_activity, then try again",
+            ) from error
         except _CHANGED_UNDERWAY as error:
             if not own and isinstance(error, psycopg.Error):
                 raise  # the transaction's owner decides
@@ -151,10 +163,11 @@ def read_schema(connection: psycopg.Connection[Any], schemas: SchemaFilter = EVE
     raise AssertionError  # the loop returns or raises
 
 
-def _read(connection: psycopg.Connection[Any], schemas: SchemaFilter) -> Schema:
+def _read(connection: psycopg.Connection[Any], schemas: SchemaFilter, settings: tuple[str, ...]) -> Schema:
     with without_collection(), _one_moment(connection), _pipelined(connection):
         snapshot = Snapshot.on(connection)
-        snapshot.send((PLAIN_SETTINGS, WHO_READS, EXTENSION_NAMESPACES, NAMESPACES), platform_role=PLATFORM_ROLE)
+        snapshot.send((PLAIN_SETTINGS, *settings), longest_wait=str(LONGEST_WAIT_MS))
+        snapshot.send((WHO_READS, EXTENSION_NAMESPACES, NAMESPACES), platform_role=PLATFORM_ROLE)
         ((current_user, platform, may_read_subscriptions),) = snapshot.rows(WHO_READS)
         if platform:
             snapshot.platform_roles = PLATFORM_ROLES
