@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import psycopg
 import pytest
@@ -104,3 +108,28 @@ def test_an_index_that_a_failed_build_left_is_no_difference(database: str, new_d
     assert there.sql == ""
     assert "index public.i is invalid" in there.warnings[0]
     assert compare(read(database), read(clean)).statements[0].sql == "DROP INDEX IF EXISTS public.i"
+
+
+def test_the_command_loads_nothing_that_a_comparison_does_not_need(database: str, tmp_path: Path) -> None:
+    script = (
+        "import sys; from safemig.cli import main\n"
+        "try: main(sys.argv[1:])\n"
+        "except SystemExit as end: print(end.code, *sorted(sys.modules.keys() & {'IPython', 'jinja2', 'nbformat', 'pandas',"
+        " 'papermill', 'pydantic', 'safemig.review', 'safemig.sql.parsing', 'safemig.views', 'tomllib'}))"
+    )
+    command = [sys.executable, "-c", script, "diff", "--from", database, "--to", database]
+    variables = {name: value for name, value in os.environ.items() if not name.startswith("SAFEMIG_")}
+    answer = subprocess.run(command, capture_output=True, text=True, check=True, cwd=tmp_path, env=variables)
+    assert answer.stdout.split() == ["0"]
+
+
+def test_settings_count_where_there_are_any(new_database: Callable[[], str], tmp_path: Path) -> None:
+    one, other = new_database(), new_database()
+    load(one, "CREATE SCHEMA ours; CREATE SCHEMA theirs")
+    load(other, "CREATE SCHEMA ours; CREATE TABLE ours.t (x int)")
+    (tmp_path / "safemig.toml").write_text('schemas = ["ours"]\n')
+    command = [sys.executable, "-m", "safemig", "diff", "--from", one, "--to", other]
+    for folder, said in ((tmp_path, False), (Path("/"), True)):
+        answer = subprocess.run(command, capture_output=True, text=True, check=True, cwd=folder)
+        assert "CREATE TABLE IF NOT EXISTS ours.t" in answer.stdout
+        assert ("theirs" in answer.stdout) is said
