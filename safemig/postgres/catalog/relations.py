@@ -73,7 +73,8 @@ ORDER BY i.inhrelid, i.inhseqno
 """
 
 CONSTRAINTS = """
-SELECT k.oid::int8, k.conname, k.contype::text, k.conrelid::int8, pg_get_constraintdef(k.oid),
+SELECT k.oid::int8, k.conname, k.contype::text, k.conrelid::int8,
+       CASE WHEN k.contype <> 'n' THEN pg_get_constraintdef(k.oid) END,
        k.conislocal, k.coninhcount > 0, coalesce(p.conname, ''), coalesce(p.conrelid = k.conrelid, false),
        i.reloptions, coalesce(ts.spcname, ''), x.indisclustered, x.indisreplident, k.conindid::int8,
        k.conkey, k.connoinherit, NOT k.convalidated
