@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from safemig.project import Project
     from safemig.records import Progress
     from safemig.result import Result
+    from safemig.schema import SchemaDiff
 
 TARGET = click.option("--target", default="production", show_default=True, help="The environment that this is about.")
 ACCEPT = click.option(
@@ -205,7 +206,7 @@ def status(folder: str, form: str, record: bool) -> None:
 @click.pass_obj
 def diff(folder: str, from_: str, to: str, allow_destructive: bool, renames: tuple[str, ...]) -> None:
     """Print the DDL that turns one schema into another: SQL alone, empty when the two are equal. Reads only."""
-    result = _project(folder).schema_diff(from_, to, renames=_pairs(renames))
+    result = _difference(folder, from_, to, _pairs(renames))
     sql = (result.sql if allow_destructive else result.safe_sql).rstrip("\n")
     if sql:
         click.echo(sql)
@@ -272,6 +273,15 @@ def _project(folder: str) -> Project:
     from safemig.project import Project
 
     return Project.open(folder)
+
+
+def _difference(folder: str, from_: str, to: str, renames: dict[str, str]) -> SchemaDiff:
+    from safemig.operations.schema_diff import difference, is_url
+    from safemig.settings_file import has_settings
+
+    if is_url(from_) and is_url(to) and not has_settings(folder):
+        return difference(from_, to, renames=renames)  # loading settings would take longer than comparing
+    return _project(folder).schema_diff(from_, to, renames=renames)
 
 
 def _show(result: Result, form: str = "text") -> None:

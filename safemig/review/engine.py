@@ -20,7 +20,7 @@ from safemig.sql.clauses import tokens
 from safemig.sql.fold import HOLE
 from safemig.sql.kinds import tables
 from safemig.sql.locks import LockMode
-from safemig.sql.parse import ParsedStatement, SourceFile, SqlSyntaxError, parse, parse_what_can_be
+from safemig.sql.parsing import ParsedStatement, SourceFile, SqlSyntaxError, parse, parse_what_can_be
 from safemig.sql.tree import walk
 
 _MAYBE_ACCEPTS = re.compile(r"--\s*safemig:\s*accept", re.IGNORECASE)
