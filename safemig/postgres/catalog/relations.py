@@ -427,7 +427,8 @@ def _read_constraints(snapshot: Snapshot, relations: dict[int, Id]) -> None:
                 parent,
                 options(index_options),
                 tablespace,
-                tuple([columns[table, number][3] for number in numbers or ()]),
+                # A check of the whole row has column 0 here, one of tableoid a negative number.
+                tuple([columns[table, number][3] for number in numbers or () if number > 0]),
             ),
         )
         if kind in "pux":
