@@ -11,6 +11,7 @@ from pglast.parser import ParseError, parse_sql_json
 from safemig.review import history
 from safemig.review.locks import locks
 from safemig.review.rule import Hit, Rule, rules_for
+from safemig.review.rules.hidden import is_unknown
 from safemig.review.rules.unknown import KNOWN
 from safemig.review.scene import NO_NAME, Scene, clause_span
 from safemig.review.types import type_text
@@ -160,6 +161,8 @@ class Examination:
                     self.fires(inner, part, text, origin)
             if kind == "CallStmt":
                 self.call(body.get("funccall", {}), text, origin)
+            if "ExecuteStmt" in body.get("query", ()):  # CREATE TABLE ... AS EXECUTE
+                self.running("ExecuteStmt", body["query"]["ExecuteStmt"], text, origin)
             self.calls(body, text, origin)
         elif kind == "CreateTableAsStmt" or kind not in _KEEPS:
             self.defined(kind, body, text, origin)
@@ -190,11 +193,22 @@ class Examination:
                     self.call(call, text, origin)
             elif kind == "RangeVar":
                 name = self.world.resolve(names.of_range(part))
+                self.policies(name, text, origin)
                 view = self.world.views.get(name)
                 if view and f"view {name}" not in self.inside and len(self.inside) < _DEEPEST:
                     self.inside.append(f"view {name}")
                     self.calls(view, text, origin or f"in view {name}, which this reads")
                     self.inside.pop()
+
+    def policies(self, table: Name, text: str, origin: str) -> None:
+        """Look at the functions that a table's policies call for each row that is read or written.
+
+        Those whose code is not known are left out: they run for every application already.
+        """
+        found = self.world.tables.get(table)
+        for call in [call for calls in found.policies.values() for call in calls] if found else ():
+            if not is_unknown(self.world, names.of_strings(call.get("funcname"))):
+                self.call(call, text, origin or f"in a policy of {table}")
 
     def call(self, body: Tree, text: str, origin: str) -> None:
         name = names.of_strings(body.get("funcname"))
@@ -308,6 +322,7 @@ class Examination:
             item["ResTarget"].get("name", "") for item in body.get("targetList", ()) if "ResTarget" in item
         )
         self.triggers(name, _events(kind, body), text, origin, changed if kind == "UpdateStmt" else frozenset())
+        self.policies(table.name, text, origin)
         if kind != "DeleteStmt":
             for call in table.calls:
                 self.call(call, text, origin)
@@ -324,6 +339,8 @@ class Examination:
         """Look at the triggers and rules that the events on a table fire."""
         for event in events:
             for trigger_name, trigger in list(self.world.triggers_on(name, event, columns)):
+                for call in trigger.calls:
+                    self.call(call, text, origin or f"in the WHEN of trigger {trigger_name} on {name}")
                 if trigger.function is not None:
                     self.named((trigger.function,), text, origin, f"which trigger {trigger_name} on {name} runs")
                 key = f"rule {trigger_name} {name}"

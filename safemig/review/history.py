@@ -213,11 +213,11 @@ def _alter_table(world: World, body: Tree, conditional: bool) -> None:
 def _drop(world: World, body: Tree, conditional: bool) -> None:
     for item in body.get("objects", ()):
         kind = body.get("removeType")
-        if kind in ("OBJECT_TRIGGER", "OBJECT_RULE"):
+        if kind in ("OBJECT_TRIGGER", "OBJECT_RULE", "OBJECT_POLICY"):
             parts = strings(item.get("List", {}).get("items"))
             found = world.tables.get(world.resolve(names.of_parts(parts[:-1])))
             if found and not conditional:
-                found.triggers.pop(parts[-1], None)
+                (found.policies if kind == "OBJECT_POLICY" else found.triggers).pop(parts[-1], None)
             continue
         full = world.resolve(names.of_object(item))
         if kind in ("OBJECT_TABLE", "OBJECT_FOREIGN_TABLE", "OBJECT_MATVIEW"):
@@ -323,8 +323,18 @@ def _trigger(world: World, body: Tree, _conditional: bool) -> None:
     bits = int(body.get("events", 0))
     events = frozenset(name for bit, name in _EVENTS if bits & bit)
     table.triggers[body.get("trigname", "")] = Trigger(
-        events, names.of_strings(body.get("funcname")), columns=frozenset(strings(body.get("columns")))
+        events,
+        names.of_strings(body.get("funcname")),
+        columns=frozenset(strings(body.get("columns"))),
+        calls=calls_in(body.get("whenClause")),
     )
+
+
+def _policy(world: World, body: Tree, _conditional: bool) -> None:
+    if calls := calls_in([body.get("qual"), body.get("with_check")]):
+        policies = world.table(names.of_range(body.get("table"))).policies
+        name = body.get("policy_name", "")
+        policies[name] = (*policies.get(name, ()), *calls)  # ALTER may change the one and keep the other
 
 
 def _rule(world: World, body: Tree, _conditional: bool) -> None:
@@ -460,7 +470,7 @@ _CHANGES: dict[str, Callable[[World, Tree, bool], None]] = {
     "CreateStmt": _create_table, "CreateTableAsStmt": _create_table_as, "SelectStmt": _select,
     "AlterTableStmt": _alter_table, "DropStmt": _drop, "RenameStmt": _rename,
     "AlterObjectSchemaStmt": _set_schema, "IndexStmt": _index,
-    "CreateTrigStmt": _trigger, "RuleStmt": _rule, "ViewStmt": _view, "CreateEnumStmt": _enum,
+    "CreateTrigStmt": _trigger, "CreatePolicyStmt": _policy, "AlterPolicyStmt": _policy, "RuleStmt": _rule, "ViewStmt": _view, "CreateEnumStmt": _enum,
     "AlterEnumStmt": _alter_enum, "CompositeTypeStmt": _composite, "CreateRangeStmt": _range_type,
     "CreateCastStmt": _cast, "CreateEventTrigStmt": _event_trigger,
     "DefineStmt": _define, "CreateDomainStmt": _domain, "CreateSchemaStmt": _schema, "CreateSeqStmt": _sequence,

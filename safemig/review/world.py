@@ -48,6 +48,7 @@ class Trigger:
     function: Name | None
     actions: tuple[Tree, ...] = ()
     columns: frozenset[str] = frozenset()  # UPDATE OF these only; empty: any
+    calls: tuple[Tree, ...] = ()  # function calls in its WHEN
 
 
 @dataclass(slots=True)
@@ -66,6 +67,7 @@ class Table:
     is_partitioned: bool = False
     parent: Name | None = None
     calls: list[Tree] = field(default_factory=list)  # function calls in its checks, generated columns and indexes
+    policies: dict[str, tuple[Tree, ...]] = field(default_factory=dict)  # policy -> the function calls in it
 
 
 @dataclass(slots=True)

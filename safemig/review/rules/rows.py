@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 # ruff: noqa: S608  (this SQL is shown to people; nothing here runs it)
+import re
 from collections.abc import Iterator
 
 from safemig.review.model import Severity
@@ -191,7 +192,7 @@ def _is_new_column(scene: Scene, column: str) -> bool:
     "In a migration it also keeps the locks of the statements before it.",
     instead="UPDATE users SET active = true WHERE id BETWEEN 1 AND 10000;  -- in batches, each committed, outside of the migration",
     err=("UPDATE users SET active = true", "UPDATE users SET active = true WHERE 1 = 1",
-         "UPDATE users SET name = trim(name) WHERE name IS NOT NULL"),
+         "UPDATE users SET name = trim(name) WHERE name IS NOT NULL", "UPDATE orders SET state = 'closed' WHERE state = 'done'"),
     ok=("CREATE TABLE fresh (a int); UPDATE fresh SET a = 1", "UPDATE settings SET value = '2' WHERE key = 'version'",
         "UPDATE users SET active = true WHERE id BETWEEN 1 AND 10000", "UPDATE users SET active = true WHERE id = ANY(ARRAY[1, 2])"),
 )  # fmt: skip
@@ -212,7 +213,7 @@ def update_many_rows(scene: Scene) -> Iterator[Hit]:
 
 
 def _names_few(condition: Tree | None) -> bool:
-    """Tell whether a WHERE pins some column to constants: a few known rows, as settings and seeds do."""
+    """Tell whether a WHERE pins a key to constants: a few known rows, as settings and seeds do."""
     kind, body = node(condition or {})
     if kind == "BoolExpr":
         arguments = body.get("args", ())
@@ -223,12 +224,22 @@ def _names_few(condition: Tree | None) -> bool:
         ends = [constant(item) for item in body.get("rexpr", {}).get("List", {}).get("items", ())]
         low, high = (*ends, None, None)[:2]
         return isinstance(low, int) and isinstance(high, int) and high - low <= _LARGEST_BATCH
-    if kind == "A_Expr" and strings(body.get("name")) == ["="] and body.get("kind") == "AEXPR_OP_ANY":
-        return "A_ArrayExpr" in body.get("rexpr", {})
-    if kind == "A_Expr" and strings(body.get("name")) == ["="] and body.get("kind") in ("AEXPR_OP", "AEXPR_IN"):
-        left, _ = node(body.get("lexpr", {}))
-        return left == "ColumnRef" and (constant(body.get("rexpr")) is not None or body.get("kind") == "AEXPR_IN")
+    if kind == "A_Expr" and strings(body.get("name")) == ["="]:
+        left, reference = node(body.get("lexpr", {}))
+        if left != "ColumnRef" or not _KEY.search((strings(reference.get("fields")) or [""])[-1]):
+            return False
+        if body.get("kind") == "AEXPR_OP_ANY":
+            return "A_ArrayExpr" in body.get("rexpr", {})
+        return body.get("kind") == "AEXPR_IN" or (
+            body.get("kind") == "AEXPR_OP" and constant(body.get("rexpr")) is not None
+        )
     return False
+
+
+# What tells rows apart by its name; state = 'done', kind = 2 or active = true may hold for millions of them.
+_KEY = re.compile(
+    r"(?i)(\A|_)(id|uuid|guid|key|k|name|code|slug|e?mail|version|login|username|token|path|url|no|number)\Z|[a-z]Id\Z"
+)
 
 
 @rule(

@@ -321,3 +321,125 @@ ALTER TABLE users DROP CONSTRAINT IF EXISTS k, ADD CONSTRAINT k CHECK (n > 0) NO
 DO $$ DECLARE r record; BEGIN FOR r IN SELECT conname FROM pg_constraint LOOP EXECUTE 'ALTER TABLE users DROP CONSTRAINT ' || quote_ident(r.conname); END LOOP; END $$;
 --- enum rebuilt function that truncates inside a procedure, defined only
 CREATE PROCEDURE p() LANGUAGE plpgsql AS $$ BEGIN TRUNCATE users; COMMIT; END $$;
+--- empty strings become null
+UPDATE users SET phone = NULL WHERE phone = '';
+--- alter type
+ALTER TABLE orders ALTER COLUMN total TYPE numeric(14, 4);
+--- alter type using
+ALTER TABLE orders ALTER COLUMN placed TYPE timestamptz USING placed AT TIME ZONE 'UTC';
+--- alter type set data type
+ALTER TABLE "Orders" ALTER "Qty" SET DATA TYPE bigint;
+--- index plain
+CREATE INDEX orders_customer ON orders (customer_id);
+--- unique index plain
+CREATE UNIQUE INDEX IF NOT EXISTS orders_ref ON orders (reference);
+--- add check, again
+ALTER TABLE orders ADD CONSTRAINT total_positive CHECK (total >= 0);
+--- add fk
+ALTER TABLE orders ADD CONSTRAINT orders_customer_fk FOREIGN KEY (customer_id) REFERENCES customers (id);
+--- add fk with on delete cascade
+ALTER TABLE orders ADD CONSTRAINT orders_customer_fk FOREIGN KEY (customer_id) REFERENCES customers (id) ON DELETE CASCADE;
+--- add unique, again
+ALTER TABLE customers ADD CONSTRAINT customers_email_key UNIQUE (email);
+--- add pk
+ALTER TABLE legacy ADD PRIMARY KEY (id);
+--- add exclude, again
+ALTER TABLE bookings ADD CONSTRAINT no_overlap EXCLUDE USING gist (room WITH =, during WITH &&);
+--- update all
+UPDATE customers SET state = 'active';
+--- update with where range
+UPDATE customers SET region = 'EU' WHERE country IN (SELECT code FROM eu_countries);
+--- set not null, again
+ALTER TABLE customers ALTER COLUMN email SET NOT NULL;
+--- rename column, again
+ALTER TABLE customers RENAME COLUMN fullname TO full_name;
+--- rename table, again
+ALTER TABLE customers RENAME TO clients;
+--- drop index, again
+DROP INDEX orders_customer;
+--- drop view, again
+DROP VIEW IF EXISTS old_report;
+--- drop function, again
+DROP FUNCTION IF EXISTS old_calc(int);
+--- drop constraint, again
+ALTER TABLE orders DROP CONSTRAINT total_positive;
+--- drop trigger, again
+DROP TRIGGER IF EXISTS touch ON customers;
+--- disable rls
+ALTER TABLE customers DISABLE ROW LEVEL SECURITY;
+--- grant to public, again
+GRANT ALL ON customers TO PUBLIC;
+--- security definer
+CREATE FUNCTION admin_list() RETURNS SETOF text LANGUAGE sql SECURITY DEFINER AS 'SELECT rolname::text FROM pg_roles';
+--- vacuum full, again
+VACUUM FULL orders;
+--- cluster, again
+CLUSTER orders USING orders_pkey;
+--- reindex, again
+REINDEX TABLE orders;
+--- lock table, again
+LOCK TABLE orders IN ACCESS EXCLUSIVE MODE;
+--- refresh
+REFRESH MATERIALIZED VIEW sales_by_day;
+--- volatile default
+ALTER TABLE customers ADD COLUMN IF NOT EXISTS token uuid DEFAULT gen_random_uuid();
+--- serial column
+ALTER TABLE customers ADD COLUMN IF NOT EXISTS seq_no bigserial;
+--- stored generated
+ALTER TABLE customers ADD COLUMN IF NOT EXISTS lower_mail text GENERATED ALWAYS AS (lower(email)) STORED;
+--- not null without default
+ALTER TABLE customers ADD COLUMN IF NOT EXISTS must text NOT NULL;
+--- add column unique
+ALTER TABLE customers ADD COLUMN IF NOT EXISTS handle text UNIQUE;
+--- add column references
+ALTER TABLE orders ADD COLUMN IF NOT EXISTS shop_id bigint REFERENCES shops (id);
+--- set unlogged, again
+ALTER TABLE sessions SET UNLOGGED;
+--- set tablespace, again
+ALTER TABLE orders SET TABLESPACE fast;
+--- set schema, again
+ALTER TABLE orders SET SCHEMA archive;
+--- disable trigger, again
+ALTER TABLE orders DISABLE TRIGGER ALL;
+--- do block with update
+DO $$ BEGIN UPDATE customers SET state = 'x'; END $$;
+--- do block with plain index
+DO $$ BEGIN CREATE INDEX i ON orders (a); END $$;
+--- execute constant index
+DO $$ BEGIN EXECUTE 'CREATE INDEX i2 ON orders (b)'; END $$;
+--- merge update, again
+MERGE INTO stock s USING deliveries d ON s.item = d.item WHEN MATCHED THEN UPDATE SET qty = s.qty + d.qty WHEN NOT MATCHED THEN INSERT VALUES (d.item, d.qty);
+--- upsert, again
+INSERT INTO settings (k, v) VALUES ('a', 'b') ON CONFLICT (k) DO UPDATE SET v = excluded.v;
+--- rename enum value, again
+ALTER TYPE shipping_state RENAME VALUE 'packed' TO 'boxed';
+--- domain constraint
+ALTER DOMAIN email_address ADD CONSTRAINT no_blank CHECK (VALUE <> '');
+--- commit inside
+CREATE TABLE IF NOT EXISTS z (id int PRIMARY KEY);
+COMMIT;
+--- create rule, again
+CREATE RULE no_del AS ON DELETE TO customers DO INSTEAD NOTHING;
+--- trigger on existing table
+CREATE TRIGGER guard BEFORE DELETE ON customers FOR EACH ROW EXECUTE FUNCTION guard();
+--- two in one, one safe one caution
+ALTER TABLE orders ADD COLUMN IF NOT EXISTS x int, ALTER COLUMN y TYPE bigint;
+--- trigger whose function deletes, on existing table
+CREATE FUNCTION wipe_children() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN DELETE FROM children WHERE parent = OLD.id; RETURN OLD; END $$;
+CREATE TRIGGER wipe BEFORE DELETE ON parents FOR EACH ROW EXECUTE FUNCTION wipe_children();
+--- update in a cte
+WITH u AS (UPDATE orders SET state = 'closed' WHERE state = 'done' RETURNING id) SELECT count(*) FROM u;
+--- prepare execute update
+PREPARE p AS UPDATE orders SET total = total * 1.25; EXECUTE p;
+--- drop policy, again
+DROP POLICY IF EXISTS only_mine ON customers;
+--- detach
+ALTER TABLE events DETACH PARTITION events_2019;
+--- replica identity, again
+ALTER TABLE orders REPLICA IDENTITY NOTHING;
+--- identity on existing
+ALTER TABLE orders ADD COLUMN IF NOT EXISTS n bigint GENERATED BY DEFAULT AS IDENTITY;
+--- drop foreign table, again
+DROP FOREIGN TABLE remote_orders;
+--- set expression overwrites stored values
+ALTER TABLE customers ALTER COLUMN code TYPE char(2);

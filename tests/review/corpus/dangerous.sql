@@ -485,3 +485,269 @@ DO $$ BEGIN EXECUTE (SELECT string_agg('DROP TABLE ' || tablename, ';') FROM pg_
 DO $$ BEGIN EXECUTE CASE WHEN true THEN 'DROP TABLE users' ELSE 'SELECT 1' END; END $$;
 --- EXECUTE of a setting that was just set
 DO $$ BEGIN PERFORM set_config('x.q', 'DROP TABLE users', false); EXECUTE current_setting('x.q'); END $$;
+--- drop table, again
+DROP TABLE customers;
+--- drop table if exists list
+drop table if exists a, b, "C" cascade;
+--- drop column, again
+ALTER TABLE customers DROP COLUMN email;
+--- drop column short form
+alter table only public.customers drop email;
+--- drop column amid others
+ALTER TABLE customers ADD COLUMN IF NOT EXISTS a int, DROP COLUMN IF EXISTS b, ALTER COLUMN c SET DEFAULT 1;
+--- drop column comment gap
+ALTER TABLE customers DROP/**/COLUMN/* x */email;
+--- truncate, again
+TRUNCATE customers;
+--- truncate many
+TRUNCATE TABLE ONLY a, b RESTART IDENTITY CASCADE;
+--- delete
+DELETE FROM customers;
+--- delete where
+DELETE FROM customers WHERE created < '2020-01-01';
+--- delete using, again
+DELETE FROM orders o USING customers c WHERE c.id = o.customer_id AND c.banned;
+--- delete single row
+DELETE FROM feature_flags WHERE name = 'old';
+--- drop schema, again
+DROP SCHEMA legacy CASCADE;
+--- drop schema plain
+DROP SCHEMA IF EXISTS legacy;
+--- drop owned, again
+DROP OWNED BY old_app;
+--- drop attribute, again
+ALTER TYPE money_amount DROP ATTRIBUTE currency;
+--- delete from pg_enum
+DELETE FROM pg_enum WHERE enumlabel = 'lost' AND enumtypid = 'shipping_state'::regtype;
+--- delete from pg_catalog.pg_enum in do
+DO $$ BEGIN DELETE FROM pg_catalog.pg_enum WHERE enumlabel = 'lost'; END $$;
+--- enum rebuild
+ALTER TYPE state RENAME TO state_old;
+CREATE TYPE state AS ENUM ('new', 'open');
+ALTER TABLE orders ALTER COLUMN state TYPE state USING state::text::state;
+DROP TYPE state_old;
+--- cte delete
+WITH gone AS (DELETE FROM logs RETURNING *) INSERT INTO logs_archive SELECT * FROM gone;
+--- cte delete nested
+WITH a AS (SELECT 1), b AS (DELETE FROM logs WHERE id IN (SELECT * FROM a) RETURNING 1) SELECT * FROM b;
+--- copy delete
+COPY (DELETE FROM logs RETURNING *) TO STDOUT;
+--- prepare execute delete
+PREPARE wipe AS DELETE FROM logs; EXECUTE wipe;
+--- merge delete, again
+MERGE INTO stock s USING gone g ON g.id = s.id WHEN MATCHED THEN DELETE;
+--- merge not matched by source delete
+MERGE INTO stock s USING feed f ON f.id = s.id WHEN NOT MATCHED BY SOURCE THEN DELETE;
+--- explain analyze delete, again
+EXPLAIN (ANALYZE, BUFFERS) DELETE FROM logs;
+--- do drop
+DO $do$ BEGIN DROP TABLE customers; END $do$;
+--- do conditional drop
+DO $$ BEGIN IF EXISTS (SELECT 1 FROM pg_tables WHERE tablename = 'old') THEN DROP TABLE old; END IF; END $$;
+--- execute const
+DO $$ BEGIN EXECUTE 'DROP TABLE customers'; END $$;
+--- execute format
+DO $$ DECLARE t text := 'customers'; BEGIN EXECUTE format('TRUNCATE %I', t); END $$;
+--- execute concat
+DO $$ BEGIN EXECUTE 'DR' || 'OP TABLE ' || 'customers'; END $$;
+--- execute chr
+DO $$ BEGIN EXECUTE chr(68) || 'ROP TABLE customers'; END $$;
+--- execute loop drop
+DO $$ DECLARE r record; BEGIN FOR r IN SELECT tablename FROM pg_tables WHERE schemaname = 'public' LOOP EXECUTE 'DROP TABLE ' || quote_ident(r.tablename); END LOOP; END $$;
+--- execute reverse
+DO $$ BEGIN EXECUTE reverse('sremotsuc ELBAT PORD'); END $$;
+--- execute decode hex
+DO $$ BEGIN EXECUTE convert_from(decode('44524f50205441424c4520637573746f6d657273', 'hex'), 'UTF8'); END $$;
+--- function defined and called
+CREATE FUNCTION clean() RETURNS void LANGUAGE sql AS 'DELETE FROM logs';
+SELECT clean();
+--- plpgsql function performed in do
+CREATE FUNCTION clean() RETURNS void LANGUAGE plpgsql AS $$ BEGIN TRUNCATE logs; END $$;
+DO $$ BEGIN PERFORM clean(); END $$;
+--- procedure called, again
+CREATE PROCEDURE sweep() LANGUAGE plpgsql AS $$ BEGIN DELETE FROM logs; COMMIT; END $$;
+CALL sweep();
+--- function called in where of update
+CREATE FUNCTION sneaky() RETURNS boolean LANGUAGE plpgsql AS $$ BEGIN DELETE FROM logs; RETURN true; END $$;
+UPDATE settings SET v = 'x' WHERE k = 'a' AND sneaky();
+--- function in default
+CREATE FUNCTION sneaky() RETURNS int LANGUAGE plpgsql AS $$ BEGIN DELETE FROM logs; RETURN 1; END $$;
+ALTER TABLE customers ADD COLUMN IF NOT EXISTS x int DEFAULT sneaky();
+--- trigger fired in the same file
+CREATE TABLE IF NOT EXISTS bait (id int PRIMARY KEY);
+CREATE FUNCTION boom() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN DELETE FROM customers; RETURN NEW; END $$;
+CREATE TRIGGER boom AFTER INSERT ON bait FOR EACH STATEMENT EXECUTE FUNCTION boom();
+INSERT INTO bait VALUES (1);
+--- rule fired in the same file
+CREATE TABLE IF NOT EXISTS bait (id int PRIMARY KEY);
+CREATE RULE r AS ON INSERT TO bait DO ALSO DELETE FROM customers;
+INSERT INTO bait VALUES (1);
+--- unicode identifier
+DELETE FROM U&"cust\006Fmers";
+--- upper lower mix with newlines
+dElEtE
+  -- comment
+FROM
+  customers
+;
+--- do with tag and nested quotes
+DO LANGUAGE plpgsql $a$ BEGIN EXECUTE $b$DELETE FROM customers$b$; END $a$;
+--- do old quotes
+DO 'BEGIN EXECUTE ''DROP TABLE customers''; END';
+--- update to null, again
+UPDATE customers SET phone = NULL;
+--- copy program
+COPY customers FROM PROGRAM 'curl http://x/y';
+--- jinja
+DROP TABLE {{ table }};
+--- syntax error, again
+CREAT TABLE x (id int);
+--- mysql
+ALTER TABLE `users` DROP COLUMN `a`;
+--- lo_unlink
+SELECT lo_unlink(12345);
+--- dblink, again
+SELECT dblink_exec('dbname=prod', 'DROP TABLE customers');
+--- plpython
+DO LANGUAGE plpython3u $$ plpy.execute("DROP TABLE customers") $$;
+--- execute dynamic drop prefix
+CREATE FUNCTION drop_it(t text) RETURNS void LANGUAGE plpgsql AS $$ BEGIN EXECUTE 'DROP TABLE ' || t; END $$;
+SELECT drop_it('customers');
+--- type narrowing with left
+ALTER TABLE customers ALTER COLUMN name TYPE varchar(3) USING left(name, 3);
+--- type to using null
+ALTER TABLE customers ALTER COLUMN data TYPE jsonb USING NULL;
+--- delete returning into select into
+CREATE TABLE kept AS WITH d AS (DELETE FROM logs RETURNING *) SELECT * FROM d;
+--- drop partition
+DROP TABLE events_2019;
+--- detach then drop
+ALTER TABLE events DETACH PARTITION events_2019;
+DROP TABLE events_2019;
+--- drop sequence cascade
+DROP SEQUENCE invoice_no CASCADE;
+--- drop domain cascade, again
+DROP DOMAIN email_address CASCADE;
+--- cursor delete
+DO $$ DECLARE c CURSOR FOR SELECT * FROM logs FOR UPDATE; r record; BEGIN OPEN c; FETCH c INTO r; DELETE FROM logs WHERE CURRENT OF c; END $$;
+--- sql standard body called
+CREATE FUNCTION zap() RETURNS void LANGUAGE sql BEGIN ATOMIC DELETE FROM logs; END;
+SELECT zap();
+--- nested function call
+CREATE FUNCTION inner_zap() RETURNS void LANGUAGE sql AS 'DELETE FROM logs';
+CREATE FUNCTION outer_zap() RETURNS void LANGUAGE plpgsql AS $$ BEGIN PERFORM inner_zap(); END $$;
+SELECT outer_zap();
+--- delete via view
+DELETE FROM active_customers WHERE id = 1;
+--- create table if not exists does not make it new for sure then truncates
+TRUNCATE TABLE audit_log;
+CREATE TABLE IF NOT EXISTS audit_log (id int PRIMARY KEY);
+--- drop and recreate table
+DROP TABLE IF EXISTS customers;
+CREATE TABLE customers (id bigint PRIMARY KEY);
+--- query_to_xml
+SELECT query_to_xml('DELETE FROM customers RETURNING 1', true, false, '');
+--- policy call
+CREATE FUNCTION pol() RETURNS boolean LANGUAGE plpgsql AS $$ BEGIN DELETE FROM logs; RETURN true; END $$;
+CREATE POLICY p ON customers USING (pol());
+SELECT * FROM customers;
+--- when clause call
+CREATE FUNCTION w() RETURNS boolean LANGUAGE plpgsql AS $$ BEGIN DELETE FROM logs; RETURN true; END $$;
+CREATE FUNCTION nothing() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NEW; END $$;
+CREATE TABLE IF NOT EXISTS fire (id int PRIMARY KEY);
+CREATE TRIGGER t BEFORE INSERT ON fire FOR EACH ROW WHEN (w()) EXECUTE FUNCTION nothing();
+INSERT INTO fire VALUES (1);
+--- check constraint call on insert
+CREATE FUNCTION w2(i int) RETURNS boolean LANGUAGE plpgsql AS $$ BEGIN DELETE FROM logs; RETURN true; END $$;
+CREATE TABLE IF NOT EXISTS fire2 (id int CHECK (w2(id)));
+INSERT INTO fire2 VALUES (1);
+--- view with function selected
+CREATE FUNCTION w3() RETURNS int LANGUAGE plpgsql AS $$ BEGIN DELETE FROM logs; RETURN 1; END $$;
+CREATE VIEW innocent AS SELECT w3() AS x;
+SELECT * FROM innocent;
+--- expression index builds with a function
+CREATE FUNCTION w4(t text) RETURNS text LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN DELETE FROM logs; RETURN t; END $$;
+CREATE INDEX CONCURRENTLY IF NOT EXISTS ix ON customers (w4(email));
+--- materialized view body call
+CREATE FUNCTION w5() RETURNS int LANGUAGE sql AS 'DELETE FROM logs RETURNING 1';
+CREATE MATERIALIZED VIEW mv AS SELECT w5();
+--- generated column calls
+CREATE FUNCTION w6(i int) RETURNS int LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN DELETE FROM logs; RETURN i; END $$;
+ALTER TABLE customers ADD COLUMN g int GENERATED ALWAYS AS (w6(id)) STORED;
+--- operator behind function
+CREATE FUNCTION w7(a int, b int) RETURNS boolean LANGUAGE plpgsql AS $$ BEGIN DELETE FROM logs; RETURN true; END $$;
+CREATE OPERATOR === (leftarg = int, rightarg = int, function = w7);
+SELECT 1 === 2;
+--- aggregate state function
+CREATE FUNCTION w8(s int, v int) RETURNS int LANGUAGE plpgsql AS $$ BEGIN DELETE FROM logs; RETURN 0; END $$;
+CREATE AGGREGATE agg8 (int) (sfunc = w8, stype = int);
+SELECT agg8(id) FROM customers;
+--- cast function
+CREATE TYPE tt AS (a text);
+CREATE FUNCTION w9(text) RETURNS tt LANGUAGE plpgsql AS $$ BEGIN DELETE FROM logs; RETURN ROW($1)::tt; END $$;
+CREATE CAST (text AS tt) WITH FUNCTION w9(text);
+SELECT 'x'::text::tt;
+--- alter column using call
+CREATE FUNCTION w10(t text) RETURNS text LANGUAGE plpgsql AS $$ BEGIN DELETE FROM logs; RETURN t; END $$;
+ALTER TABLE customers ALTER COLUMN name TYPE text USING w10(name);
+--- exception handler holds the delete
+DO $$ BEGIN PERFORM 1/0; EXCEPTION WHEN division_by_zero THEN DELETE FROM customers; END $$;
+--- perform with cte delete
+DO $$ BEGIN WITH x AS (DELETE FROM customers RETURNING id) INSERT INTO gone SELECT id FROM x; END $$;
+--- for loop over delete returning
+DO $$ DECLARE r record; BEGIN FOR r IN DELETE FROM customers RETURNING * LOOP RAISE NOTICE '%', r; END LOOP; END $$;
+--- execute using variable assigned in branch
+DO $$ DECLARE s text; BEGIN IF true THEN s := 'DELETE FROM customers'; ELSE s := 'SELECT 1'; END IF; EXECUTE s; END $$;
+--- execute of select result
+DO $$ DECLARE s text; BEGIN SELECT sql INTO s FROM maintenance_jobs WHERE id = 7; EXECUTE s; END $$;
+--- execute string_agg
+DO $$ DECLARE s text; BEGIN SELECT string_agg(format('DROP TABLE %I CASCADE', tablename), ';') INTO s FROM pg_tables; EXECUTE s; END $$;
+--- event trigger function that drops
+CREATE FUNCTION ev() RETURNS event_trigger LANGUAGE plpgsql AS $$ BEGIN DROP TABLE customers; END $$;
+CREATE EVENT TRIGGER e ON ddl_command_end EXECUTE FUNCTION ev();
+CREATE TABLE IF NOT EXISTS poke (id int PRIMARY KEY);
+--- update set empty string
+UPDATE customers SET address = '';
+--- delete in lateral-less subselect function with default arg
+CREATE FUNCTION d1(a int DEFAULT 1) RETURNS int LANGUAGE sql AS 'DELETE FROM logs RETURNING 1';
+INSERT INTO counters (n) VALUES (d1());
+--- listen to window: function in order by
+CREATE FUNCTION d2() RETURNS int LANGUAGE sql AS 'DELETE FROM logs RETURNING 1';
+SELECT * FROM customers ORDER BY d2() LIMIT 1;
+--- update removes enum usage then rebuild in do
+DO $$ BEGIN
+ ALTER TYPE mood RENAME TO mood_old;
+ CREATE TYPE mood AS ENUM ('happy');
+ ALTER TABLE person ALTER COLUMN mood TYPE mood USING mood::text::mood;
+ DROP TYPE mood_old;
+END $$;
+--- reassign via catalog update
+UPDATE pg_attribute SET attisdropped = true WHERE attrelid = 'customers'::regclass AND attname = 'email';
+--- drop user mapping server cascade foreign tables
+DROP SERVER warehouse CASCADE;
+--- drop materialised table-like via drop routine cascade column default
+DROP FUNCTION make_code() CASCADE;
+ALTER TABLE customers DROP COLUMN code;
+--- pg_terminate style destructive builtin
+SELECT pg_drop_replication_slot('standby1');
+--- lo_put truncates
+SELECT lo_truncate(lo_open(12, 131072), 0);
+--- copy to program, again
+COPY customers TO PROGRAM 'cat > /dev/null';
+--- delete inside create schema-less sql function with begin atomic performed by procedure
+CREATE PROCEDURE p9() LANGUAGE sql BEGIN ATOMIC DELETE FROM logs; END;
+CALL p9();
+--- create table as execute
+PREPARE q AS DELETE FROM logs RETURNING *;
+CREATE TABLE kept2 AS EXECUTE q;
+--- do inside function body executed
+CREATE FUNCTION f_do() RETURNS void LANGUAGE plpgsql AS $$ BEGIN EXECUTE 'DO $x$ BEGIN DROP TABLE customers; END $x$'; END $$;
+SELECT f_do();
+--- insert default values fires new default
+CREATE FUNCTION dv() RETURNS int LANGUAGE sql AS 'DELETE FROM logs RETURNING 1';
+CREATE TABLE IF NOT EXISTS withdef (id int DEFAULT dv());
+INSERT INTO withdef DEFAULT VALUES;
+--- drop column on a partitioned parent only
+ALTER TABLE IF EXISTS ONLY measurements DROP COLUMN IF EXISTS city_id RESTRICT;
+--- drop column in view form
+ALTER FOREIGN TABLE remote_orders DROP COLUMN note;

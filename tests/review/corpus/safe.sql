@@ -151,8 +151,6 @@ INSERT INTO help (body) VALUES ($q$DELETE FROM users; EXECUTE 'DROP TABLE x'$q$)
 UPDATE settings SET value = '2' WHERE key = 'schema_version';
 --- update by primary key list
 UPDATE plans SET price = 10 WHERE id IN (1, 2, 3);
---- empty strings become null
-UPDATE users SET phone = NULL WHERE phone = '';
 --- create view
 CREATE VIEW active_users AS SELECT * FROM users WHERE active;
 --- replace view
@@ -327,3 +325,191 @@ ALTER TYPE mood ADD VALUE IF NOT EXISTS 'active';
 INSERT INTO log (t) VALUES ('active');
 --- a virtual column
 ALTER TABLE users ADD COLUMN IF NOT EXISTS twice int GENERATED ALWAYS AS (n * 2) VIRTUAL;
+--- create table if not exists with everything
+CREATE TABLE IF NOT EXISTS shop.baskets (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, owner uuid NOT NULL DEFAULT gen_random_uuid(), note text CHECK (length(note) < 200), made timestamptz NOT NULL DEFAULT now(), UNIQUE (owner, made));
+--- create table comment words
+-- this will not DROP TABLE anything
+CREATE TABLE IF NOT EXISTS drop_table_log (truncate_reason text, "delete" boolean DEFAULT false);
+--- add column nullable
+ALTER TABLE customers ADD COLUMN IF NOT EXISTS nickname text;
+--- add column default constant not null
+ALTER TABLE customers ADD COLUMN IF NOT EXISTS is_vip boolean NOT NULL DEFAULT false;
+--- add column default now
+ALTER TABLE customers ADD COLUMN IF NOT EXISTS seen_at timestamptz DEFAULT now();
+--- add two columns
+ALTER TABLE customers ADD COLUMN IF NOT EXISTS a int, ADD COLUMN IF NOT EXISTS b jsonb DEFAULT '{}'::jsonb;
+--- add column default array
+ALTER TABLE public.customers ADD COLUMN IF NOT EXISTS tags text[] NOT NULL DEFAULT '{}';
+--- add column default quoted word
+ALTER TABLE customers ADD COLUMN IF NOT EXISTS action varchar(20) DEFAULT 'DELETE';
+--- concurrent index
+CREATE INDEX CONCURRENTLY IF NOT EXISTS customers_nick_idx ON customers (nickname);
+--- unique concurrent index
+CREATE UNIQUE INDEX CONCURRENTLY IF NOT EXISTS customers_mail_key ON customers (lower(email)) WHERE email IS NOT NULL;
+--- concurrent gin
+CREATE INDEX CONCURRENTLY IF NOT EXISTS docs_body_idx ON docs USING gin (to_tsvector('english', body));
+--- create enum, again
+CREATE TYPE shipping_state AS ENUM ('new', 'packed', 'deleted', 'dropped');
+--- create composite, again
+CREATE TYPE money_amount AS (amount numeric, currency char(3));
+--- create range type
+CREATE TYPE floatrange AS RANGE (subtype = float8);
+--- add value, again
+ALTER TYPE shipping_state ADD VALUE 'lost';
+--- add value if not exists, again
+ALTER TYPE shipping_state ADD VALUE IF NOT EXISTS 'returned' AFTER 'packed';
+--- create function sql
+CREATE OR REPLACE FUNCTION full_name(first text, last text) RETURNS text LANGUAGE sql IMMUTABLE AS $$ SELECT first || ' ' || last $$;
+--- create function plpgsql
+CREATE FUNCTION bump() RETURNS trigger LANGUAGE plpgsql AS $f$
+BEGIN
+  NEW.updated_at := now();
+  RETURN NEW;
+END $f$;
+--- create procedure
+CREATE PROCEDURE note(msg text) LANGUAGE plpgsql AS $$ BEGIN RAISE NOTICE '%', msg; END $$;
+--- insert seed
+INSERT INTO countries (code, name) VALUES ('NO', 'Norway'), ('SE', 'Sweden');
+--- insert on conflict nothing
+INSERT INTO settings (k, v) VALUES ('mode', 'DROP TABLE users') ON CONFLICT (k) DO NOTHING;
+--- insert select
+INSERT INTO audit_kinds (name) SELECT unnest(ARRAY['create','update','delete']);
+--- create view, again
+CREATE VIEW active_customers AS SELECT id, email FROM customers WHERE deleted_at IS NULL;
+--- create or replace view
+CREATE OR REPLACE VIEW open_orders AS SELECT * FROM orders WHERE state = 'open';
+--- create schema
+CREATE SCHEMA IF NOT EXISTS reporting;
+--- create extension
+CREATE EXTENSION IF NOT EXISTS pgcrypto;
+--- comment on
+COMMENT ON TABLE customers IS 'DELETE FROM customers is forbidden; so is TRUNCATE';
+--- comment on column
+COMMENT ON COLUMN customers.email IS 'unique address';
+--- grant select delete
+GRANT SELECT, INSERT, UPDATE, DELETE ON customers TO app_rw;
+--- grant truncate
+GRANT TRUNCATE ON staging_area TO loader;
+--- create sequence
+CREATE SEQUENCE IF NOT EXISTS invoice_no START 1000;
+--- select, again
+SELECT count(*) FROM customers WHERE status = 'delete';
+--- set lock timeout and add column
+SET lock_timeout = '3s';
+SET statement_timeout = '30s';
+ALTER TABLE customers ADD COLUMN IF NOT EXISTS region text;
+--- create table and index it plain
+CREATE TABLE IF NOT EXISTS invoices (id bigint PRIMARY KEY, due date);
+CREATE INDEX IF NOT EXISTS invoices_due ON invoices (due);
+--- create table then constraint on it
+CREATE TABLE IF NOT EXISTS invoices (id bigint, due date);
+ALTER TABLE invoices ADD CONSTRAINT invoices_pkey PRIMARY KEY (id);
+ALTER TABLE invoices ALTER COLUMN due SET NOT NULL;
+--- create table as, again
+CREATE TABLE IF NOT EXISTS customers_backup AS SELECT * FROM customers;
+--- materialized view, again
+CREATE MATERIALIZED VIEW IF NOT EXISTS sales_by_day AS SELECT date_trunc('day', made) d, sum(total) FROM orders GROUP BY 1;
+--- temp table dropped
+CREATE TEMP TABLE scratch (a int);
+INSERT INTO scratch VALUES (1);
+DROP TABLE scratch;
+--- domain
+CREATE DOMAIN email_address AS text CHECK (VALUE ~ '@');
+--- on delete cascade in a new table
+CREATE TABLE IF NOT EXISTS lines (id bigint PRIMARY KEY, tag text REFERENCES new_tags ON DELETE SET NULL);
+CREATE TABLE IF NOT EXISTS new_tags (name text PRIMARY KEY);
+--- trigger on a new table, again
+CREATE TABLE IF NOT EXISTS t1 (id int PRIMARY KEY, updated_at timestamptz);
+CREATE FUNCTION touch_t1() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN NEW.updated_at = now(); RETURN NEW; END $$;
+CREATE TRIGGER t1_after_delete AFTER DELETE ON t1 FOR EACH ROW EXECUTE FUNCTION touch_t1();
+--- do block that checks and creates
+DO $$ BEGIN
+  IF NOT EXISTS (SELECT 1 FROM pg_type WHERE typname = 'mood') THEN
+    CREATE TYPE mood AS ENUM ('sad', 'happy');
+  END IF;
+END $$;
+--- do block raise notice
+DO $$ BEGIN RAISE NOTICE 'we do not DELETE FROM users'; END $$;
+--- do block duplicate object
+DO $$ BEGIN CREATE TYPE color AS ENUM ('red'); EXCEPTION WHEN duplicate_object THEN NULL; END $$;
+--- analyze, again
+ANALYZE customers;
+--- string with semicolon
+INSERT INTO notes (body) VALUES ('; DROP TABLE users; --');
+--- dollar quoted string
+INSERT INTO notes (body) VALUES ($x$ DELETE FROM users; $x$);
+--- nested comments
+/* outer /* DROP TABLE a; */ still */ CREATE TABLE IF NOT EXISTS q (id int PRIMARY KEY);
+--- column called drop
+ALTER TABLE customers ADD COLUMN IF NOT EXISTS "drop column" text;
+--- rls on new table with policy for delete
+CREATE TABLE IF NOT EXISTS posts (id bigint PRIMARY KEY, owner uuid);
+ALTER TABLE posts ENABLE ROW LEVEL SECURITY;
+CREATE POLICY posts_delete ON posts FOR DELETE USING (owner = current_setting('app.user')::uuid);
+--- statistics target
+ALTER TABLE customers ALTER COLUMN email SET STATISTICS 500;
+--- create publication
+CREATE PUBLICATION news FOR TABLE customers;
+--- create role
+CREATE ROLE report_reader NOLOGIN;
+--- set default, again
+ALTER TABLE customers ALTER COLUMN state SET DEFAULT 'new';
+--- lots of ddl new schema
+CREATE SCHEMA crm;
+CREATE TABLE crm.people (id bigint PRIMARY KEY);
+CREATE TABLE crm.calls (id bigint PRIMARY KEY, person bigint NOT NULL REFERENCES crm.people (id) ON DELETE CASCADE);
+CREATE INDEX ON crm.calls (person);
+--- insert with returning cte
+WITH fresh AS (INSERT INTO tags (name) VALUES ('a') RETURNING id) INSERT INTO tag_log (tag_id) SELECT id FROM fresh;
+--- create function with insert, select call
+CREATE FUNCTION add_one(i int) RETURNS int LANGUAGE sql AS 'SELECT i + 1';
+SELECT add_one(1);
+--- setval on new sequence
+CREATE SEQUENCE fresh_seq;
+SELECT setval('fresh_seq', 100);
+--- partition table new
+CREATE TABLE IF NOT EXISTS events (id bigint, at date NOT NULL, PRIMARY KEY (id, at)) PARTITION BY RANGE (at);
+CREATE TABLE IF NOT EXISTS events_2026 PARTITION OF events FOR VALUES FROM ('2026-01-01') TO ('2027-01-01');
+--- update on own new table
+CREATE TABLE IF NOT EXISTS knobs (k text PRIMARY KEY, v text);
+INSERT INTO knobs VALUES ('a', 'b');
+UPDATE knobs SET v = 'c';
+--- delete from own new table
+CREATE TABLE pads (k text PRIMARY KEY);
+INSERT INTO pads VALUES ('a'), ('b');
+DELETE FROM pads WHERE k = 'a';
+--- column named like keyword in insert
+INSERT INTO actions (name, sql) VALUES ('purge', 'TRUNCATE TABLE logs'), ('wipe', 'DELETE FROM logs');
+--- virtual view with delete string
+CREATE VIEW v_del AS SELECT 'DROP TABLE x'::text AS stmt;
+--- event in json
+INSERT INTO hooks (payload) VALUES ('{"op": "DROP TABLE", "cascade": true}'::jsonb);
+--- alter default privileges
+ALTER DEFAULT PRIVILEGES IN SCHEMA crm GRANT SELECT, DELETE ON TABLES TO crm_app;
+--- aggregate, again
+CREATE AGGREGATE my_sum (int) (sfunc = int4pl, stype = int, initcond = '0');
+--- create index concurrently include
+CREATE INDEX CONCURRENTLY IF NOT EXISTS o_idx ON orders (customer_id, created_at DESC) INCLUDE (total);
+--- unicode text
+INSERT INTO langs (name) VALUES ('Ünïcödé — 日本語'), (U&'\0441\043B');
+--- bom at the start
+﻿CREATE TABLE IF NOT EXISTS bommed (id int PRIMARY KEY);
+--- empty file with comment only
+-- nothing to do here: DROP TABLE users;
+--- long if not exists with check
+ALTER TABLE customers ADD COLUMN IF NOT EXISTS metadata jsonb NOT NULL DEFAULT '{"deleted": false}';
+--- create trigger function with TG_OP delete
+CREATE OR REPLACE FUNCTION log_change() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+  IF TG_OP = 'DELETE' THEN
+    INSERT INTO change_log (op) VALUES ('DELETE');
+    RETURN OLD;
+  END IF;
+  RETURN NEW;
+END $$;
+--- reset
+RESET lock_timeout;
+--- function that deletes, only defined
+CREATE OR REPLACE FUNCTION purge_old() RETURNS void LANGUAGE sql AS $$ DELETE FROM logs WHERE at < now() - interval '90 days' $$;
+--- drop default not null
+ALTER TABLE customers ALTER COLUMN email DROP NOT NULL;
