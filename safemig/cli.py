@@ -6,6 +6,7 @@ diff, records, help) ask the Python API; review and status leave a record with `
 
 from __future__ import annotations
 
+import gc
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -100,7 +101,15 @@ def review(folder: str, files: tuple[str, ...], target: str, accept: tuple[str, 
         _record(
             folder, "review", files=[str(Path(file).resolve()) for file in files], target=target, accept=list(accept)
         )
-    result = _project(folder).review(*files, target=target, accept=accept)
+    from safemig.settings_file import nothing_is_set
+
+    gc.disable()  # a review makes millions of small objects and no cycles, and the process ends with it
+    if files and nothing_is_set(folder, target):
+        from safemig.operations.review import review_files
+
+        result = review_files(files, accept=accept)
+    else:
+        result = _project(folder).review(*files, target=target, accept=accept)
     if form == "text":
         click.echo(result.render("text"))
     else:

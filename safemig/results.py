@@ -9,11 +9,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from safemig.result import Result
-from safemig.schema import SchemaDiff
 from safemig.sql.locks import LockMode
+
+if TYPE_CHECKING:
+    from safemig.schema import SchemaDiff
 
 CheckState = Literal["ok", "warning", "failed", "not done"]
 StepState = Literal["planned", "ran", "failed", "rolled back", "not run"]

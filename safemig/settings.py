@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import re
-import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -16,9 +15,9 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from safemig.errors import SettingsError
+from safemig.settings_file import FILE_NAME, find_settings
 
 _ENVIRONMENT = re.compile(r"SAFEMIG_ENVIRONMENTS__[^_].*__(URL|SERVICE)\Z")
-FILE_NAME = "safemig.toml"
 PRODUCTION = "production"
 STAGING = "staging"
 
@@ -180,7 +179,7 @@ def load_settings(folder: str | Path = ".", **arguments: Any) -> Settings:
     start = Path(folder).resolve()
     if not start.is_dir():
         raise SettingsError("the project's folder does not exist", where=str(start), next="name an existing folder")
-    file, content = _find_file(start)
+    file, content = find_settings(start)
     given = {name: value for name, value in arguments.items() if value is not None}
     _FileSource.content = content
     try:
@@ -189,28 +188,6 @@ def load_settings(folder: str | Path = ".", **arguments: Any) -> Settings:
         raise _explained(error, file) from None
     finally:
         _FileSource.content = {}
-
-
-def _find_file(start: Path) -> tuple[Path | None, dict[str, Any]]:
-    for folder in (start, *start.parents):
-        if (file := folder / FILE_NAME).is_file():
-            return file, _read_toml(file)
-        if (file := folder / "pyproject.toml").is_file():
-            content = _read_toml(file).get("tool", {}).get("safemig")
-            if content is not None:
-                return file, content
-    return None, {}
-
-
-def _read_toml(file: Path) -> dict[str, Any]:
-    try:
-        return tomllib.loads(file.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise SettingsError(f"not valid TOML: {error}", where=str(file), next="correct that line") from None
-    except OSError as error:
-        raise SettingsError(
-            f"cannot be read: {error.strerror}", where=str(file), next="correct its permissions"
-        ) from None
 
 
 def _explained(error: ValidationError, file: Path | None) -> SettingsError:

@@ -18,10 +18,8 @@ from safemig.review.scene import Scene
 from safemig.review.world import World
 from safemig.sql.clauses import tokens
 from safemig.sql.fold import HOLE
-from safemig.sql.kinds import tables
 from safemig.sql.locks import LockMode
 from safemig.sql.parse import ParsedStatement, SourceFile, SqlSyntaxError, parse, parse_what_can_be
-from safemig.sql.tree import walk
 
 _MAYBE_ACCEPTS = re.compile(r"--\s*safemig:\s*accept", re.IGNORECASE)
 _IN_FILE = re.compile(r"--\s*safemig:\s*accept\s+(?P<text>.*)", re.IGNORECASE)
@@ -121,17 +119,19 @@ def _of_file(world: World, file: SourceFile, statements: list[ParsedStatement]) 
 def _statement(
     world: World, file: SourceFile, statement: ParsedStatement
 ) -> tuple[list[Finding], ReviewedStatement, list[fix.Piece] | None]:
-    nodes = walk(statement.tree)
-    taken = {name: mode for name, mode in locks(statement.tree, world, nodes).items() if not world.is_new(name)}
+    taken = locks(statement.tree, world, statement.json)
+    taken = {name: mode for name, mode in taken.items() if not world.is_new(name)} if taken else taken
     kind = statement.kind
-    facts = next((table.facts for name in taken if (table := world.tables.get(name)) and table.facts), None)
-    found: dict[tuple[str, str, int, str], Finding] = {}
+    facts = None
+    if world.target is not None:
+        facts = next((table.facts for name in taken if (table := world.tables.get(name)) and table.facts), None)
     examination = Examination(world, statement)
     everything = examination.run()
     for name, mode in examination.locks.items():
         if HOLE not in name.name and (name not in taken or taken[name].strength < mode.strength):
             taken[name] = mode
-    strongest = max(taken.values(), key=lambda mode: mode.strength, default=None)
+    strongest = max(taken.values(), key=lambda mode: mode.strength) if taken else None
+    found: dict[tuple[str, str, int, str], Finding] = {}
     for placed in everything:
         finding = _finding(file, statement, kind, placed, strongest)
         found.setdefault((finding.rule, finding.object, finding.line, finding.message), finding)
@@ -144,7 +144,7 @@ def _statement(
         statement.column,
         kind,
         strongest,
-        tables(statement.tree, nodes),
+        statement.tables,
         tuple(dict.fromkeys(finding.rule for finding in found.values())),
         tuple(TableLock(str(name), mode) for name, mode in taken.items()),
         statement.transactional,

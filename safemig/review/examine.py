@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
-from pglast.parser import ParseError, parse_sql_json
+from pglast.parser import ParseError
 
 from safemig.review import history
-from safemig.review.locks import locks
+from safemig.review.locks import DML, changes_inside, locks
 from safemig.review.rule import Hit, Rule, rules_for
 from safemig.review.rules.hidden import is_unknown
 from safemig.review.rules.unknown import KNOWN
@@ -18,15 +17,14 @@ from safemig.review.types import type_text
 from safemig.review.world import Function, World
 from safemig.sql import names
 from safemig.sql.fold import HOLE, Hole, Pieces, fold, skeleton
-from safemig.sql.kinds import flag
+from safemig.sql.kinds import flag, relations
 from safemig.sql.kinds import kind as statement_kind
 from safemig.sql.locks import LockMode
 from safemig.sql.names import Name
 from safemig.sql.parse import ParsedStatement
 from safemig.sql.plpgsql import UnreadableBody, read_body
-from safemig.sql.tree import Tree, constant, node, options, strings, walk
+from safemig.sql.tree import Tree, constant, holds, node, options, read_trees, strings, walk
 
-DML = frozenset({"InsertStmt", "UpdateStmt", "DeleteStmt", "MergeStmt"})
 _EVENT = {"InsertStmt": ("insert",), "UpdateStmt": ("update",), "DeleteStmt": ("delete",),
           "MergeStmt": ("insert", "update", "delete")}  # fmt: skip
 # What evaluates the expressions that it holds, rather than keeping them for later.
@@ -70,7 +68,8 @@ class Examination:
     def run(self) -> list[Placed]:
         """Look at the statement, and return what was found."""
         self.line, self.column = self.statement.line, self.statement.column
-        self.ask("Statement", {"tree": self.statement.tree}, self.statement.sql, NO_NAME, "")
+        if self.world.settings:
+            self.ask("Statement", {"tree": self.statement.tree}, self.statement.sql, NO_NAME, "")
         self.look(self.statement.tree, self.statement.sql, "")
         return self.placed
 
@@ -155,16 +154,17 @@ class Examination:
         elif kind in _RUNS:
             if kind in DML:
                 self.fires(kind, body, text, origin)
-            for inner, part in walk(body):
-                if inner in DML and part is not body:
-                    self.ask(inner, part, text, names.of_range(part.get("relation")), origin or "in a CTE")
-                    self.fires(inner, part, text, origin)
+            json = self.statement.json if body is node(self.statement.tree)[1] else None
+            for inner, part in changes_inside({kind: body}, json):
+                self.ask(inner, part, text, names.of_range(part.get("relation")), origin or "in a CTE")
+                self.fires(inner, part, text, origin)
             if kind == "CallStmt":
                 self.call(body.get("funccall", {}), text, origin)
             if "ExecuteStmt" in body.get("query", ()):  # CREATE TABLE ... AS EXECUTE
                 self.running("ExecuteStmt", body["query"]["ExecuteStmt"], text, origin)
-            self.calls(body, text, origin)
-        elif kind == "CreateTableAsStmt" or kind not in _KEEPS:
+            if json is None or self.may_call(json):
+                self.calls(body, text, origin)
+        elif kind not in _KEEPS:
             self.defined(kind, body, text, origin)
 
     def defined(self, kind: str, body: Tree, text: str, origin: str) -> None:
@@ -177,6 +177,22 @@ class Examination:
                     self.calls(command, text, origin)
             if kind == "IndexStmt":
                 self.calls(body, text, origin)
+
+    def may_call(self, json: str) -> bool:
+        """Tell from a statement's JSON whether `calls` could find anything in it."""
+        world = self.world
+        return (
+            holds(json, "FuncCall")
+            or (bool(world.operators) and holds(json, "A_Expr"))
+            or (bool(world.casts or world.domain_calls) and holds(json, "TypeCast"))
+            or (holds(json, "RangeVar") and any(map(self.runs_code, relations(json))))
+        )
+
+    def runs_code(self, name: Name) -> bool:
+        """Tell whether reading the relation may run functions: it is a view, or has policies that call some."""
+        full = self.world.resolve(name)
+        table = self.world.tables.get(full)
+        return full in self.world.views or bool(table and table.policies)
 
     def calls(self, tree: Tree, text: str, origin: str) -> None:
         """Look at each function that the expressions below `tree` call, and at the views that they read."""
@@ -246,7 +262,7 @@ class Examination:
             yield from ((statement, function.definition) for statement in function.statements)
         elif function.language == "sql":
             try:
-                for item in json.loads(parse_sql_json(function.source))["stmts"]:
+                for item in read_trees(function.source):
                     yield item["stmt"], function.source
             except (ParseError, RecursionError) as problem:
                 self.ask("UnreadableBody", {"why": str(problem.args[0])}, text, NO_NAME, origin)
@@ -289,7 +305,7 @@ class Examination:
                 continue
             sql = piece.text if piece.form == "statement" else f"SELECT {piece.text}"
             try:
-                for item in json.loads(parse_sql_json(sql))["stmts"]:
+                for item in read_trees(sql):
                     yield item["stmt"], piece.text
             except (ParseError, RecursionError) as problem:
                 self.ask("UnreadableBody", {"why": str(problem.args[0])}, piece.text, NO_NAME, origin)
@@ -300,7 +316,7 @@ class Examination:
         holes = [piece for piece in pieces if isinstance(piece, Hole)]
         sql = skeleton(pieces)
         try:
-            found = [item["stmt"] for item in json.loads(parse_sql_json(sql))["stmts"]]
+            found = [item["stmt"] for item in read_trees(sql)]
         except (ParseError, RecursionError):
             found = []
         free = [hole for hole in holes if hole.kind == "text"]
@@ -326,11 +342,11 @@ class Examination:
         if kind != "DeleteStmt":
             for call in table.calls:
                 self.call(call, text, origin)
-            for column in table.columns.values():
-                for call in (
-                    *(column.calls if kind != "UpdateStmt" else ()),
-                    *self.world.domain_calls.get(column.type, ()),
-                ):
+            if kind != "UpdateStmt":
+                for call in [call for column in table.columns.values() for call in column.calls]:
+                    self.call(call, text, origin)
+            for column in table.columns.values() if self.world.domain_calls else ():
+                for call in self.world.domain_calls.get(column.type, ()):
                     self.call(call, text, origin)
 
     def triggers(
@@ -393,7 +409,7 @@ def function_statements(function: Function) -> list[Tree]:
             return found
     for text in texts:
         try:
-            found.extend(item["stmt"] for item in json.loads(parse_sql_json(text))["stmts"])
+            found.extend(item["stmt"] for item in read_trees(text))
         except (ParseError, RecursionError):
             continue
     return found

@@ -9,7 +9,7 @@ from safemig.sql import names
 from safemig.sql.kinds import flag
 from safemig.sql.locks import LockMode
 from safemig.sql.names import Name
-from safemig.sql.tree import Tree, node, strings, walk
+from safemig.sql.tree import Tree, holds, node, strings, walk
 
 _TRIGGERS = {
     f"AT_{switch}Trig{which}": LockMode.SHARE_ROW_EXCLUSIVE
@@ -38,6 +38,7 @@ _RECURSING = frozenset(
     for command in ("AddColumn", "DropColumn", "AlterColumnType", "SetNotNull", "DropNotNull", "ColumnDefault", "AddConstraint",
                     "DropConstraint", "ValidateConstraint", "SetStorage", "SetStatistics", "DropExpression", "SetExpression")
 )  # fmt: skip
+DML = frozenset(("InsertStmt", "UpdateStmt", "DeleteStmt", "MergeStmt"))
 _Take = Callable[[Name, LockMode], None]
 _LOCK_TABLE_MODES = (None, *LockMode)  # LockStmt.mode counts from 1 as PostgreSQL's LOCKMODE does
 
@@ -53,10 +54,10 @@ def command_lock(command: Tree) -> LockMode:
     return COMMAND_LOCKS.get(subtype, LockMode.ACCESS_EXCLUSIVE)
 
 
-def locks(tree: Tree, world: World, nodes: list[tuple[str, Tree]] | None = None) -> dict[Name, LockMode]:
+def locks(tree: Tree, world: World, json: str | None = None) -> dict[Name, LockMode]:
     """Return the strongest lock on each table that the statement names or that is known to hang on it.
 
-    `nodes` is `walk(tree)`, where the caller has it already.
+    `json` is the text that the tree was read from, where the caller has it: it spares the walk.
     """
     found: dict[Name, LockMode] = {}
 
@@ -84,7 +85,7 @@ def locks(tree: Tree, world: World, nodes: list[tuple[str, Tree]] | None = None)
             take(names.of_range(parent.get("RangeVar")), mode)
             if partition:
                 _default_partition(world, names.of_range(parent.get("RangeVar")), take)
-        for name in _references(body):
+        for name in references(body):
             take(name, LockMode.SHARE_ROW_EXCLUSIVE)
     elif kind == "IndexStmt":
         take(target, LockMode.SHARE_UPDATE_EXCLUSIVE if body.get("concurrent") else LockMode.SHARE)
@@ -139,18 +140,24 @@ def locks(tree: Tree, world: World, nodes: list[tuple[str, Tree]] | None = None)
         take(names.of_parts(parts), LockMode.SHARE_UPDATE_EXCLUSIVE)
     elif kind == "CopyStmt":
         take(target, LockMode.ROW_EXCLUSIVE if body.get("is_from") else LockMode.ACCESS_SHARE)
-    if kind in ("InsertStmt", "UpdateStmt", "DeleteStmt", "MergeStmt"):
+    if kind in DML:
         take(target, LockMode.ROW_EXCLUSIVE)
-    for inner, part in walk(tree) if nodes is None else nodes:
-        if inner in ("InsertStmt", "UpdateStmt", "DeleteStmt", "MergeStmt") and part is not body:
-            take(names.of_range(part.get("relation")), LockMode.ROW_EXCLUSIVE)
+    for _, part in changes_inside(tree, json):
+        take(names.of_range(part.get("relation")), LockMode.ROW_EXCLUSIVE)
     return found
+
+
+def changes_inside(tree: Tree, json: str | None) -> list[tuple[str, Tree]]:
+    """Return the changes of rows within a statement, in its CTEs mostly, not the statement itself."""
+    if json is not None and ('Stmt":{' not in json[16:] or not any(holds(json, kind, below=True) for kind in DML)):
+        return []
+    return [(kind, part) for kind, part in walk(node(tree)[1]) if kind in DML]
 
 
 def _of_command(command: Tree, table: Name, world: World, take: _Take) -> None:
     kind, definition = node(command.get("def") or {})
     subtype = command.get("subtype")
-    for name in _references(definition):
+    for name in references(definition):
         take(name, LockMode.SHARE_ROW_EXCLUSIVE)
     if subtype == "AT_AttachPartition":
         take(names.of_range(definition.get("name")), LockMode.ACCESS_EXCLUSIVE)
@@ -238,8 +245,11 @@ def _users_of_domain(body: Tree, world: World) -> list[Name]:
     ]
 
 
-def _references(tree: Tree) -> list[Name]:
-    """Return the tables that foreign keys below `tree` refer to."""
-    own = [names.of_range(tree["pktable"])] if "pktable" in tree else []
-    inner = [part["pktable"] for kind, part in walk(tree) if kind == "Constraint" and "pktable" in part]
-    return own + [names.of_range(one) for one in inner]
+def references(tree: Tree) -> list[Name]:
+    """Return the tables that the foreign keys of a table, a column or a constraint refer to."""
+    found = [names.of_range(tree["pktable"])] if "pktable" in tree else []
+    for item in (*tree.get("constraints", ()), *tree.get("tableElts", ())):
+        for part in item.values():
+            if "pktable" in part or "constraints" in part:
+                found.extend(references(part))
+    return found

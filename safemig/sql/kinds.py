@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 
+import orjson
+
 from safemig.sql.names import Name, of_object, of_range, of_strings
-from safemig.sql.tree import Tree, constant, node, options, walk
+from safemig.sql.tree import Tree, constant, holds, node, options, walk
 
 _PLAIN = {
     "SelectStmt": "SELECT", "InsertStmt": "INSERT", "UpdateStmt": "UPDATE", "DeleteStmt": "DELETE",
@@ -140,12 +142,20 @@ def flag(params: list[Tree] | None, wanted: str) -> bool:
     return value is None or str(value).lower() in ("true", "on", "1", "yes")
 
 
+_REFUSES = frozenset(("CreatedbStmt", "DropdbStmt", "CreateTableSpaceStmt", "DropTableSpaceStmt", "AlterSystemStmt",
+                      "DropSubscriptionStmt"))  # fmt: skip
+_MAY_REFUSE = _REFUSES | {"IndexStmt", "DropStmt", "ReindexStmt", "VacuumStmt", "ClusterStmt", "AlterTableStmt", "AlterDatabaseStmt",
+                          "DiscardStmt", "CreateSubscriptionStmt", "AlterSubscriptionStmt", "TransactionStmt"}  # fmt: skip
+
+
 def refuses_transaction(tree: Tree) -> bool:
     """Tell whether PostgreSQL refuses the statement inside a transaction block (error 25001).
 
     Source: `PreventInTransactionBlock` in PostgreSQL's source, as of version 18.
     """
     name, body = node(tree)
+    if name not in _MAY_REFUSE:
+        return False
     if name in ("IndexStmt", "DropStmt"):
         return bool(body.get("concurrent"))
     if name == "ReindexStmt":
@@ -174,16 +184,41 @@ def refuses_transaction(tree: Tree) -> bool:
         return str(body.get("kind")).removeprefix("ALTER_SUBSCRIPTION_") in ("REFRESH", *publications)
     if name == "TransactionStmt":
         return body.get("kind") in ("TRANS_STMT_COMMIT_PREPARED", "TRANS_STMT_ROLLBACK_PREPARED")
-    return name in ("CreatedbStmt", "DropdbStmt", "CreateTableSpaceStmt", "DropTableSpaceStmt", "AlterSystemStmt",
-                    "DropSubscriptionStmt")  # fmt: skip
+    return name in _REFUSES
 
 
-def tables(tree: Tree, nodes: list[tuple[str, Tree]] | None = None) -> tuple[str, ...]:
+# A RangeVar as libpg_query writes it. In a string of the statement's own, each of these quotes would be escaped.
+_RELATION = re.compile(r'(?:"schemaname":"((?:[^"\\]|\\.)+)",)?"relname":"((?:[^"\\]|\\.)+)"')
+# What names tables by lists of words, or other things by a RangeVar.
+_NAMES_APART = frozenset(("DropStmt", "CommentStmt", "CompositeTypeStmt"))
+
+
+def relations(json: str) -> list[Name]:
+    """Return the relations that a statement's JSON names, in the order of the text, CTEs' names too."""
+    if "\\" in json:  # an escaped character may be in a name
+        return [Name(_unescaped(schema), _unescaped(name)) for schema, name in _RELATION.findall(json)]
+    found: list[Name] = []
+    before, *parts = json.split('"relname":"')
+    for part in parts:
+        at = before.rfind('"schemaname":"') if before.endswith('",') else -1
+        schema = before[at + 14 : -2] if at >= 0 else ""
+        found.append(Name(schema if '"' not in schema else "", part[: part.index('"')]))
+        before = part
+    return found
+
+
+def _unescaped(name: str) -> str:
+    return str(orjson.loads(f'"{name}"')) if "\\" in name else name
+
+
+def tables(tree: Tree, json: str = "") -> tuple[str, ...]:
     """Return the dotted names of the relations that the statement itself names; a CTE's name is none.
 
-    `nodes` is `walk(tree)`, where the caller has it already.
+    `json` is the text that the tree was read from, where the caller has it: then the names are taken from there.
     """
     name, body = node(tree)
+    if json and name not in _NAMES_APART and not holds(json, "CommonTableExpr"):
+        return tuple(dict.fromkeys(map(str, relations(json))))
     found: dict[str, None] = {}
 
     def add(one: Name) -> None:
@@ -202,7 +237,7 @@ def tables(tree: Tree, nodes: list[tuple[str, Tree]] | None = None) -> tuple[str
     for field in ("relation", "view", "table", "sequence", "into", "pktable"):
         if isinstance(body.get(field), dict):
             add(of_range(body[field].get("rel", body[field]) if field == "into" else body[field]))
-    nodes = walk(tree) if nodes is None else nodes
+    nodes = walk(tree)
     common = {inner.get("ctename") for kind_of, inner in nodes if kind_of == "CommonTableExpr"}
     for kind_of, inner in nodes:
         if kind_of == "RangeVar":

@@ -41,11 +41,14 @@ def printable(text: str) -> str:
     A table may be named with an escape sequence that would repaint a terminal, or with one that turns the reading
     direction so that SQL looks like other SQL.
     """
+    text = text.replace("\r\n", "\n").expandtabs(4)
+    if text.replace("\n", "").isprintable():  # which is stricter, and a hundred times as fast
+        return text
     return "".join(
         character
         if character == "\n" or unicodedata.category(character) not in {"Cc", "Cf", "Cs", "Zl", "Zp"}
         else f"\\u{ord(character):04x}"
-        for character in text.replace("\r\n", "\n").expandtabs(4)
+        for character in text
     )
 
 

@@ -128,8 +128,7 @@ def concurrently_on_partitioned(scene: Scene) -> Iterator[Hit]:
     ok="ALTER TABLE users ADD COLUMN IF NOT EXISTS a int; INSERT INTO log VALUES (1)",
 )  # fmt: skip
 def work_under_lock(scene: Scene) -> Iterator[Hit]:
-    held = sorted(str(name) for name in scene.world.exclusive)
-    if not held or (scene.is_new and scene.node == "UpdateStmt"):
+    if not scene.world.exclusive or (scene.is_new and scene.node == "UpdateStmt"):
         return
     if scene.node == "InsertStmt":
         source = scene.tree.get("selectStmt", {}).get("SelectStmt", {})
@@ -139,6 +138,7 @@ def work_under_lock(scene: Scene) -> Iterator[Hit]:
         value = scene.tree["whereClause"].get("A_Expr", {})
         if constant(value.get("rexpr")) is not None:
             return
+    held = sorted(str(name) for name in scene.world.exclusive)
     yield Hit(str(scene.table), f"reads and writes of {', '.join(held)} wait meanwhile (ACCESS EXCLUSIVE is held until the COMMIT)",
               lock=LockMode.ACCESS_EXCLUSIVE)  # fmt: skip
 
