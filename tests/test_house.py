@@ -24,7 +24,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("errors", "result"),
     ("sql",),
     ("review", "schema"),
-    ("results",),
+    ("results", "settings_file"),
     ("settings", "views", "postgres", "migrations"),
     ("operations",),
     ("records",),

@@ -61,7 +61,11 @@ def review(
 
 def review_files(files: Sequence[str | Path], *, accept: Sequence[str] = ()) -> Review:
     """Review files where there is no project: no settings, no target. Raises as `review` does."""
-    return review_sources([_source(name) for name in files], accept=[Acceptance.parse(text) for text in accept])
+    from safemig.operations.in_two import read_in_two
+
+    return review_sources(
+        [_source(name) for name in files], accept=[Acceptance.parse(text) for text in accept], reader=read_in_two
+    )
 
 
 def _source(path: str | Path) -> SourceFile:

@@ -64,6 +64,7 @@ class Examination:
     line: int = 0
     column: int = 0
     locks: dict[Name, LockMode] = field(default_factory=dict)  # what the hidden statements take on older tables
+    asks: bool = True  # False where only what the statement changes is of interest
 
     def run(self) -> list[Placed]:
         """Look at the statement, and return what was found."""
@@ -109,7 +110,7 @@ class Examination:
     ) -> None:
         """Call each rule that looks at `kind`, and place what it finds."""
         asked = rules_for(kind)
-        if not asked:
+        if not asked or not self.asks:
             return
         scene = Scene(kind, body, self.world, self.statement, text, table, origin, parent or {}, clause)
         for rule in asked:
@@ -154,7 +155,7 @@ class Examination:
         elif kind in _RUNS:
             if kind in DML:
                 self.fires(kind, body, text, origin)
-            json = self.statement.json if body is node(self.statement.tree)[1] else None
+            json = self.json_of(body)
             for inner, part in changes_inside({kind: body}, json):
                 self.ask(inner, part, text, names.of_range(part.get("relation")), origin or "in a CTE")
                 self.fires(inner, part, text, origin)
@@ -169,14 +170,21 @@ class Examination:
 
     def defined(self, kind: str, body: Tree, text: str, origin: str) -> None:
         """Look at the expressions that a change of schema evaluates for rows that exist already."""
+        json = self.json_of(body)
+        if kind not in ("AlterTableStmt", "IndexStmt") or (json is not None and not self.may_call(json)):
+            return
         table = names.of_range(body.get("relation"))
-        if kind in ("AlterTableStmt", "IndexStmt") and not self.world.is_surely_new(table):
+        if not self.world.is_surely_new(table):
             for inner in body.get("cmds", ()):
                 command = inner.get("AlterTableCmd", {})
                 if command.get("subtype") in ("AT_AddColumn", "AT_AlterColumnType", "AT_AddConstraint"):
                     self.calls(command, text, origin)
             if kind == "IndexStmt":
                 self.calls(body, text, origin)
+
+    def json_of(self, body: Tree) -> str | None:
+        """Return the JSON that the statement was read from; None for one that it runs, of which only the tree is there."""
+        return self.statement.json if body is node(self.statement.tree)[1] else None
 
     def may_call(self, json: str) -> bool:
         """Tell from a statement's JSON whether `calls` could find anything in it."""

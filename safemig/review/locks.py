@@ -85,7 +85,7 @@ def locks(tree: Tree, world: World, json: str | None = None) -> dict[Name, LockM
             take(names.of_range(parent.get("RangeVar")), mode)
             if partition:
                 _default_partition(world, names.of_range(parent.get("RangeVar")), take)
-        for name in references(body):
+        for name in references(body) if json is None or '"pktable":{' in json else ():
             take(name, LockMode.SHARE_ROW_EXCLUSIVE)
     elif kind == "IndexStmt":
         take(target, LockMode.SHARE_UPDATE_EXCLUSIVE if body.get("concurrent") else LockMode.SHARE)

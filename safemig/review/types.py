@@ -29,7 +29,7 @@ def type_text(type_name: Tree | None) -> str:
     if not type_name:
         return ""
     if "typmods" not in type_name and "arrayBounds" not in type_name and len(type_name.get("names", ())) == 1:
-        bare = type_name["names"][0].get("String", {}).get("sval", "")
+        bare: str = type_name["names"][0].get("String", {}).get("sval", "")
         return _SPELLING.get(bare, bare)
     parts = [part for part in strings(type_name.get("names")) if part not in ("pg_catalog", "public")]
     base = ".".join(parts)

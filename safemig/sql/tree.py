@@ -54,8 +54,8 @@ def _read(text: str) -> list[Tree]:
 
 def node(wrapped: Tree) -> tuple[str, Tree]:
     """Return the name and the body of a wrapped node."""
-    for name, body in wrapped.items():
-        return name, body
+    for pair in wrapped.items():
+        return pair
     return "", {}
 
 

@@ -124,6 +124,8 @@ def _callout(callout: Callout) -> str:
 
 
 def _wrapped(text: str, first: str, following: str) -> str:
+    if text and len(first) + len(text) <= _WIDTH and text.isprintable():
+        return first + text.rstrip()
     return textwrap.fill(
         text, _WIDTH, initial_indent=first, subsequent_indent=following, break_long_words=False, break_on_hyphens=False
     )
