@@ -1,6 +1,5 @@
 """Measure safemig beside the tool that people know for the same job, in one run on one machine; print ratios.
 
-    python benchmarks/side_by_side.py review [STATEMENTS]      against squawk (PyPI: squawk-cli)
     python benchmarks/side_by_side.py schema_diff [TABLES]     against migra (PyPI: migra)
 
 Whole commands are timed, start-up included, in turn, the other tool first; the best of five counts, for both. The
@@ -22,48 +21,15 @@ from safemig.postgres.server import ThrowawayServer
 
 RUNS = 5
 SAFEMIG = Path(sys.executable).with_name("safemig")
-# What a migration usually holds; {n} makes the names differ.
-STATEMENTS = (
-    "CREATE TABLE IF NOT EXISTS app.t{n} (id bigint PRIMARY KEY, name text NOT NULL, made_at timestamptz DEFAULT now());",
-    "ALTER TABLE app.orders ADD COLUMN IF NOT EXISTS extra_{n} text;",
-    "CREATE INDEX orders_extra_{n} ON app.orders (extra_{n});",
-    "ALTER TABLE app.orders ALTER COLUMN extra_{n} SET NOT NULL;",
-    "ALTER TABLE app.orders DROP COLUMN legacy_{n};",
-    "ALTER TABLE app.items ADD CONSTRAINT items_order_{n} FOREIGN KEY (order_id) REFERENCES app.orders (id);",
-    "COMMENT ON TABLE app.t{n} IS 'made by the benchmark';",
-    "UPDATE app.orders SET name = lower(name) WHERE id = {n};",
-    "CREATE OR REPLACE FUNCTION app.f{n}(a int) RETURNS int LANGUAGE sql AS $$ SELECT a + {n} $$;",
-    "GRANT SELECT ON app.t{n} TO CURRENT_USER;",
-)
 
 
 def main() -> None:
     """Run the benchmark that was asked for."""
     what, *size = sys.argv[1:] or [""]
-    if what == "review":
-        review(int(size[0]) if size else 1_000)
-    elif what == "schema_diff":
+    if what == "schema_diff":
         schema_diff(int(size[0]) if size else 200)
     else:
         sys.exit(__doc__)
-
-
-def review(count: int) -> None:
-    """Review `count` statements in files of ten, with no database."""
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        files = []
-        for start in range(0, count, len(STATEMENTS)):
-            path = folder / f"{20250101000000 + start}_step.sql"
-            path.write_text("\n".join(each.format(n=start) for each in STATEMENTS) + "\n", encoding="utf-8")
-            files.append(str(path))
-        squawk = installed(folder / "venv", "squawk-cli") / "squawk"
-        print(f"review of {count:,} statements in {len(files)} files")
-        compare(
-            "squawk", [squawk, *files],
-            "safemig", [SAFEMIG, "review", "--format", "json", *files],
-            folder,
-        )  # fmt: skip
 
 
 def schema_diff(tables: int) -> None:

@@ -104,12 +104,13 @@ def review(folder: str, files: tuple[str, ...], target: str, accept: tuple[str, 
     from safemig.settings_file import nothing_is_set
 
     gc.disable()  # a review makes millions of small objects and no cycles, and the process ends with it
-    if files and nothing_is_set(folder, target):
-        from safemig.operations.review import review_files
+    from safemig.operations.review import review as review_project
+    from safemig.operations.review import review_files
 
+    if files and nothing_is_set(folder, target):
         result = review_files(files, accept=accept)
     else:
-        result = _project(folder).review(*files, target=target, accept=accept)
+        result = review_project(_project(folder).settings, files, environment=target, accept=accept, in_two=True)
     if form == "text":
         click.echo(result.render("text"))
     else:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pickle
+import sys
 from collections.abc import Sequence
 
 from safemig.review.engine import ReadFile, pass_over, read
@@ -21,7 +22,7 @@ def read_in_two(world: World, files: Sequence[SourceFile]) -> list[ReadFile]:
     goes on from where it stands, which is where the second began. Only for a process without threads.
     """
     number = _where_to_part(files)
-    if number == 0 or not hasattr(os, "fork") or len(os.sched_getaffinity(0)) < 2:
+    if number == 0 or sys.platform != "linux" or len(os.sched_getaffinity(0)) < 2:
         return read(world, files)
     out, into = os.pipe()
     child = os.fork()

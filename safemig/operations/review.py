@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from safemig.errors import MigrationError, SettingsError, UnreachableError
 from safemig.migrations import Migration, read_migrations, stand
+from safemig.operations.in_two import read_in_two
 from safemig.review import Acceptance, Review, TargetFacts
 from safemig.review import review as review_sources
 from safemig.sql import SourceFile
@@ -22,11 +23,13 @@ def review(
     *,
     environment: str = "production",
     accept: Sequence[str] = (),
+    in_two: bool = False,
 ) -> Review:
     """Review what is pending for an environment, or the `files` named. Reads only.
 
     Without a reachable target every migration of the folder counts as pending where no file is named, nothing is
-    known of sizes, and the review's assumptions say so.
+    known of sizes, and the review's assumptions say so. `in_two` lets a long sequence be read by two processes, which
+    is for a process without threads only.
 
     Raises:
         MigrationError: the folder or a file is not as it must be; files and history contradict each other.
@@ -56,13 +59,12 @@ def review(
         applied=[SourceFile(each.file, each.sql) for each in applied],
         target=facts,
         accept=acceptances,
+        reader=read_in_two if in_two else None,
     )
 
 
 def review_files(files: Sequence[str | Path], *, accept: Sequence[str] = ()) -> Review:
     """Review files where there is no project: no settings, no target. Raises as `review` does."""
-    from safemig.operations.in_two import read_in_two
-
     return review_sources(
         [_source(name) for name in files], accept=[Acceptance.parse(text) for text in accept], reader=read_in_two
     )

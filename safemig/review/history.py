@@ -11,6 +11,8 @@ from safemig.sql.names import TEMPORARY, Name
 from safemig.sql.tree import Tree, constant, node, options, strings, walk
 
 _EVENTS = ((4, "insert"), (8, "delete"), (16, "update"), (32, "truncate"))  # TRIGGER_TYPE_* in pg_trigger.h
+# What `World.new_objects` holds but schemas, whose names are no relations'.
+_NAMED = ("FUNCTION", "VIEW", "MATERIALIZED VIEW", "INDEX", "SEQUENCE", "TYPE", "DOMAIN")
 _RULE_EVENTS = {"CMD_INSERT": "insert", "CMD_UPDATE": "update", "CMD_DELETE": "delete", "CMD_SELECT": "select"}
 CONTYPES = {"CONSTR_FOREIGN": "f", "CONSTR_CHECK": "c", "CONSTR_UNIQUE": "u", "CONSTR_PRIMARY": "p",
             "CONSTR_EXCLUSION": "x", "CONSTR_NOTNULL": "n"}  # fmt: skip
@@ -230,7 +232,8 @@ def _drop(world: World, body: Tree, conditional: bool) -> None:
             world.enums.pop(full, None)
         elif kind == "OBJECT_VIEW":
             world.views.pop(full, None)
-        world.new_objects = {pair for pair in world.new_objects if pair[1] != full or pair[0] == "SCHEMA"}
+        for words in _NAMED:
+            world.new_objects.discard((words, full))
 
 
 def _rename(world: World, body: Tree, conditional: bool) -> None:

@@ -172,7 +172,7 @@ def duplicate_index(scene: Scene) -> Iterator[Hit]:
     if table is None or not plain or not all(columns):
         return
     for name, others in table.indexes.items():
-        if others[0] == columns[0] and others[: len(columns)] == columns and name != scene.tree.get("idxname"):
+        if others[:1] == columns[:1] and others[: len(columns)] == columns and name != scene.tree.get("idxname"):
             yield Hit(
                 str(scene.tree.get("idxname") or scene.table),
                 f"{name} on ({', '.join(others)}) serves the same queries",
