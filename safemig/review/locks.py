@@ -195,7 +195,7 @@ def _of_drop(body: Tree, world: World, take: _Take) -> None:
             if body.get("behavior") == "DROP_CASCADE" and known and known.facts:
                 for words in known.facts.dependents:  # "materialized view totals", "foreign key k of orders"
                     if not words.startswith("view "):
-                        take(world.named(words.rsplit(" ", 1)[-1].replace('"', "")), LockMode.ACCESS_EXCLUSIVE)
+                        take(names.of_last(words), LockMode.ACCESS_EXCLUSIVE)
         elif kind == "OBJECT_INDEX":
             owner = world.indexes.get(world.resolve(name))
             if owner:

@@ -131,8 +131,8 @@ class World:
             self.domains[self.named(dotted)] = True
 
     def named(self, dotted: str) -> Name:
-        """Return the name that a dotted spelling without quotes means."""
-        schema, _, name = dotted.rpartition(".")
+        """Return the name that a dotted spelling means, as `TargetFacts` has them."""
+        schema, name = names.of_dotted(dotted)
         return Name(schema or "public", name)
 
     def resolve(self, name: Name) -> Name:
@@ -210,7 +210,7 @@ def _from_facts(name: Name, facts: TableFacts) -> Table:
         key: Constraint(kind=one.kind, is_validated=one.is_validated) for key, one in facts.constraints.items()
     }
     triggers = {
-        key: Trigger(one.events, names.of_parts(one.function.split(".")), columns=one.columns)
+        key: Trigger(one.events, names.of_dotted(one.function), columns=one.columns)
         for key, one in facts.triggers.items()
         if one.is_enabled
     }
@@ -224,7 +224,7 @@ def _from_facts(name: Name, facts: TableFacts) -> Table:
         facts=facts,
         is_known=bool(columns),
         is_partitioned=facts.is_partitioned,
-        parent=names.of_parts(facts.parent.split(".")) if facts.parent else None,
+        parent=names.of_dotted(facts.parent) if facts.parent else None,
     )
 
 

@@ -751,3 +751,259 @@ INSERT INTO withdef DEFAULT VALUES;
 ALTER TABLE IF EXISTS ONLY measurements DROP COLUMN IF EXISTS city_id RESTRICT;
 --- drop column in view form
 ALTER FOREIGN TABLE remote_orders DROP COLUMN note;
+--- drop not-null constraint fk cascade rename
+ALTER TABLE orders RENAME CONSTRAINT a TO b, RENAME TO c;
+--- prisma drop column warning
+/*
+  Warnings:
+  - You are about to drop the column `name` on the `User` table. All the data in the column will be lost.
+*/
+-- AlterTable
+ALTER TABLE "User" DROP COLUMN "name",
+ADD COLUMN     "fullName" TEXT;
+--- prisma drop table
+-- DropForeignKey
+ALTER TABLE "Post" DROP CONSTRAINT "Post_authorId_fkey";
+-- DropTable
+DROP TABLE "Post";
+--- prisma enum rebuild
+BEGIN;
+CREATE TYPE "Role_new" AS ENUM ('USER', 'ADMIN');
+ALTER TABLE "User" ALTER COLUMN "role" DROP DEFAULT;
+ALTER TABLE "User" ALTER COLUMN "role" TYPE "Role_new" USING ("role"::text::"Role_new");
+ALTER TYPE "Role" RENAME TO "Role_old";
+ALTER TYPE "Role_new" RENAME TO "Role";
+DROP TYPE "Role_old";
+COMMIT;
+--- delete duplicates before unique
+DELETE FROM users a USING users b WHERE a.id < b.id AND a.email = b.email;
+CREATE UNIQUE INDEX CONCURRENTLY IF NOT EXISTS u ON users (email);
+--- rename swap then drop
+ALTER TABLE users RENAME TO users_old;
+CREATE TABLE users (id int PRIMARY KEY);
+INSERT INTO users SELECT id FROM users_old;
+DROP TABLE users_old;
+--- temp shadow does not help
+CREATE TEMP TABLE users (id int);
+DELETE FROM public.users;
+--- search path games
+SET search_path = other;
+CREATE TABLE users (id int);
+DELETE FROM public.users;
+--- truncate after rollback
+BEGIN;
+CREATE TABLE logs (id int);
+ROLLBACK;
+TRUNCATE logs;
+--- conditional create then delete
+DO $$ BEGIN IF false THEN CREATE TABLE logs (id int); END IF; END $$;
+DELETE FROM logs;
+--- attach old table to a new parent then drop parent
+CREATE TABLE newp (id int, at date) PARTITION BY RANGE (at);
+ALTER TABLE newp ATTACH PARTITION old_data FOR VALUES FROM ('2000-01-01') TO ('2030-01-01');
+DROP TABLE newp;
+--- inherit old into new then truncate
+CREATE TABLE base (id int);
+ALTER TABLE old_child INHERIT base;
+TRUNCATE base;
+--- rename old over new
+CREATE TABLE n (id int);
+DROP TABLE n;
+ALTER TABLE users RENAME TO n;
+DROP TABLE n;
+--- set schema then drop schema
+CREATE SCHEMA trash;
+ALTER TABLE users SET SCHEMA trash;
+DROP SCHEMA trash CASCADE;
+--- cascade from a new referenced table
+CREATE TABLE fresh (id int PRIMARY KEY);
+ALTER TABLE users ADD COLUMN f int REFERENCES fresh ON DELETE CASCADE;
+DELETE FROM fresh;
+--- truncate cascade of a new table
+CREATE TABLE fresh (id int PRIMARY KEY);
+ALTER TABLE users ADD CONSTRAINT k FOREIGN KEY (f) REFERENCES fresh NOT VALID;
+TRUNCATE fresh CASCADE;
+--- view over old, delete through the view
+CREATE VIEW easy AS SELECT * FROM users;
+DELETE FROM easy;
+--- update through returning cte overwritten null
+WITH x AS (UPDATE users SET email = NULL RETURNING id) SELECT * FROM x;
+--- merge with do nothing and delete
+MERGE INTO t USING s ON t.id = s.id WHEN MATCHED AND s.gone THEN DELETE WHEN MATCHED THEN DO NOTHING;
+--- execute with hex escapes
+DO $$ BEGIN EXECUTE E'\x44\x52\x4f\x50 TABLE users'; END $$;
+--- execute unicode string
+DO $$ BEGIN EXECUTE U&'\0044ROP TABLE users'; END $$;
+--- execute replace
+DO $$ BEGIN EXECUTE replace('DxROP TABLE users', 'x', ''); END $$;
+--- execute translate upper
+DO $$ BEGIN EXECUTE upper('drop table users'); END $$;
+--- execute array_to_string
+DO $$ BEGIN EXECUTE array_to_string(ARRAY['DROP','TABLE','users'], ' '); END $$;
+--- execute substring
+DO $$ BEGIN EXECUTE substring('xxDROP TABLE users' from 3); END $$;
+--- execute overlay
+DO $$ BEGIN EXECUTE overlay('XXXX TABLE users' placing 'DROP' from 1 for 4); END $$;
+--- execute coalesce
+DO $$ BEGIN EXECUTE coalesce(NULL, 'DROP TABLE users'); END $$;
+--- execute setting
+DO $$ BEGIN EXECUTE current_setting('my.sql'); END $$;
+--- execute subselect constant
+DO $$ BEGIN EXECUTE (SELECT 'DROP TABLE users'); END $$;
+--- execute variable built up
+DO $$ DECLARE s text := ''; BEGIN s := s || 'DELETE '; s := s || 'FROM users'; EXECUTE s; END $$;
+--- execute using parameter
+DO $$ BEGIN EXECUTE 'DELETE FROM users WHERE id = $1' USING 5; END $$;
+--- execute immediate multi statement
+DO $$ BEGIN EXECUTE 'SELECT 1; DROP TABLE users'; END $$;
+--- execute in return query
+CREATE FUNCTION rq() RETURNS SETOF int LANGUAGE plpgsql AS $$ BEGIN RETURN QUERY EXECUTE 'DELETE FROM users RETURNING 1'; END $$;
+SELECT * FROM rq();
+--- open cursor for execute
+DO $$ DECLARE c refcursor; r record; BEGIN OPEN c FOR EXECUTE 'DELETE FROM users RETURNING 1'; FETCH c INTO r; END $$;
+--- assignment by a subquery with function
+CREATE FUNCTION kill() RETURNS int LANGUAGE sql AS 'DELETE FROM users RETURNING 1';
+DO $$ DECLARE n int; BEGIN n := kill(); END $$;
+--- function in if condition
+CREATE FUNCTION kill() RETURNS boolean LANGUAGE plpgsql AS $$ BEGIN DELETE FROM users; RETURN true; END $$;
+DO $$ BEGIN IF kill() THEN NULL; END IF; END $$;
+--- function in raise
+CREATE FUNCTION kill() RETURNS text LANGUAGE plpgsql AS $$ BEGIN DELETE FROM users; RETURN 'x'; END $$;
+DO $$ BEGIN RAISE NOTICE '%', kill(); END $$;
+--- function in an assert
+CREATE FUNCTION kill() RETURNS boolean LANGUAGE plpgsql AS $$ BEGIN DELETE FROM users; RETURN true; END $$;
+DO $$ BEGIN ASSERT kill(); END $$;
+--- function in returning
+CREATE FUNCTION kill() RETURNS int LANGUAGE sql AS 'DELETE FROM users RETURNING 1';
+INSERT INTO notes (a) VALUES (1) RETURNING kill();
+--- function in on conflict where
+CREATE FUNCTION kill() RETURNS boolean LANGUAGE plpgsql AS $$ BEGIN DELETE FROM users; RETURN true; END $$;
+INSERT INTO notes (a) VALUES (1) ON CONFLICT (a) DO UPDATE SET a = 2 WHERE kill();
+--- function in values list
+CREATE FUNCTION kill() RETURNS int LANGUAGE sql AS 'DELETE FROM users RETURNING 1';
+VALUES (kill());
+--- function in limit
+CREATE FUNCTION kill() RETURNS int LANGUAGE sql AS 'DELETE FROM users RETURNING 1';
+SELECT 1 LIMIT kill();
+--- function in from rows
+CREATE FUNCTION kill() RETURNS SETOF int LANGUAGE sql AS 'DELETE FROM users RETURNING 1';
+SELECT * FROM ROWS FROM (kill()) AS t;
+--- function in window frame
+CREATE FUNCTION kill() RETURNS int LANGUAGE sql AS 'DELETE FROM users RETURNING 1';
+SELECT sum(1) OVER (ORDER BY kill()) FROM notes;
+--- function in set command via select set_config
+CREATE FUNCTION kill() RETURNS text LANGUAGE plpgsql AS $$ BEGIN DELETE FROM users; RETURN '1s'; END $$;
+SELECT set_config('lock_timeout', kill(), true);
+--- function in check added to an existing table
+CREATE FUNCTION kill(i int) RETURNS boolean LANGUAGE plpgsql AS $$ BEGIN DELETE FROM users; RETURN true; END $$;
+ALTER TABLE orders ADD CONSTRAINT k CHECK (kill(id));
+--- function in refreshed matview
+CREATE FUNCTION kill() RETURNS int LANGUAGE sql AS 'DELETE FROM users RETURNING 1';
+CREATE MATERIALIZED VIEW mv AS SELECT kill() WITH NO DATA;
+REFRESH MATERIALIZED VIEW mv;
+--- cursor declared over a function
+CREATE FUNCTION kill() RETURNS int LANGUAGE sql AS 'DELETE FROM users RETURNING 1';
+DECLARE c CURSOR FOR SELECT kill();
+FETCH c;
+--- explain analyze of a select with function
+CREATE FUNCTION kill() RETURNS int LANGUAGE sql AS 'DELETE FROM users RETURNING 1';
+EXPLAIN ANALYZE SELECT kill();
+--- copy of a select with function
+CREATE FUNCTION kill() RETURNS int LANGUAGE sql AS 'DELETE FROM users RETURNING 1';
+COPY (SELECT kill()) TO STDOUT;
+--- procedure with transaction calling function
+CREATE FUNCTION kill() RETURNS void LANGUAGE sql AS 'DELETE FROM users';
+CREATE PROCEDURE p() LANGUAGE plpgsql AS $$ BEGIN PERFORM kill(); END $$;
+DO $$ BEGIN CALL p(); END $$;
+--- overloaded function
+CREATE FUNCTION f(a int) RETURNS int LANGUAGE sql AS 'SELECT 1';
+CREATE FUNCTION f(a text) RETURNS int LANGUAGE sql AS 'DELETE FROM users RETURNING 1';
+SELECT f('x'::text);
+--- replaced function
+CREATE FUNCTION f() RETURNS int LANGUAGE sql AS 'SELECT 1';
+CREATE OR REPLACE FUNCTION f() RETURNS int LANGUAGE sql AS 'DELETE FROM users RETURNING 1';
+SELECT f();
+--- renamed function
+CREATE FUNCTION f() RETURNS int LANGUAGE sql AS 'DELETE FROM users RETURNING 1';
+ALTER FUNCTION f() RENAME TO harmless;
+SELECT harmless();
+--- function in another schema
+CREATE SCHEMA s;
+CREATE FUNCTION s.f() RETURNS int LANGUAGE sql AS 'DELETE FROM users RETURNING 1';
+ALTER FUNCTION s.f() SET SCHEMA public;
+SELECT f();
+--- trigger enabled later fires
+CREATE FUNCTION boom() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN DELETE FROM users; RETURN NULL; END $$;
+CREATE TRIGGER b AFTER UPDATE ON settings FOR EACH STATEMENT EXECUTE FUNCTION boom();
+UPDATE settings SET v = '1' WHERE k = 'x';
+--- trigger fires by a cte insert
+CREATE FUNCTION boom() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN TRUNCATE users; RETURN NULL; END $$;
+CREATE TRIGGER b AFTER INSERT ON settings FOR EACH STATEMENT EXECUTE FUNCTION boom();
+WITH i AS (INSERT INTO settings VALUES ('a') RETURNING 1) SELECT * FROM i;
+--- trigger on view instead of
+CREATE VIEW w AS SELECT 1 AS a;
+CREATE FUNCTION boom() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN DELETE FROM users; RETURN NEW; END $$;
+CREATE TRIGGER b INSTEAD OF INSERT ON w FOR EACH ROW EXECUTE FUNCTION boom();
+INSERT INTO w VALUES (1);
+--- rule do instead on select
+CREATE TABLE r1 (a int);
+CREATE RULE x AS ON UPDATE TO r1 DO INSTEAD DELETE FROM users;
+UPDATE r1 SET a = 1;
+--- deferred by copy from program
+COPY users FROM PROGRAM 'rm -rf /tmp/x' WITH (FORMAT csv);
+--- alter column drop and add same name
+ALTER TABLE users DROP COLUMN email;
+ALTER TABLE users ADD COLUMN email text;
+--- type conversion to boolean constant
+ALTER TABLE users ALTER COLUMN flags TYPE boolean USING false;
+--- numeric to int by cast
+ALTER TABLE users ALTER COLUMN score TYPE int USING round(score)::int;
+--- using substring
+ALTER TABLE users ALTER COLUMN code TYPE char(2) USING substr(code, 1, 2);
+--- drop expression-less default pg_class update
+UPDATE pg_class SET relname = 'x' WHERE relname = 'users';
+--- drop table inside explain analyze create table as
+EXPLAIN ANALYZE CREATE TABLE z AS WITH d AS (DELETE FROM users RETURNING *) SELECT * FROM d;
+--- drop all tables in schema
+DO $$ DECLARE r RECORD; BEGIN FOR r IN (SELECT tablename FROM pg_tables WHERE schemaname = current_schema()) LOOP EXECUTE 'DROP TABLE IF EXISTS ' || quote_ident(r.tablename) || ' CASCADE'; END LOOP; END $$;
+--- psql gexec, again
+SELECT 'DROP TABLE ' || tablename FROM pg_tables \gexec
+--- go template
+{{ if .drop }} DROP TABLE users; {{ end }}
+--- erb
+<% drop_table %>
+--- sql server
+IF OBJECT_ID('users') IS NOT NULL DROP TABLE users;
+GO
+--- unterminated string, again
+INSERT INTO users VALUES ('abc);
+--- unterminated dollar
+DO $$ BEGIN DROP TABLE users; END;
+--- null byte is unreadable
+SELECT 1; \set x 'DROP TABLE'
+--- drop tablespace and database
+DROP DATABASE IF EXISTS prod WITH (FORCE);
+--- alter type drop attribute cascade
+ALTER TYPE addr DROP ATTRIBUTE IF EXISTS zip CASCADE;
+--- drop sequence, again
+DROP SEQUENCE IF EXISTS invoice_numbers;
+--- dblink in perform
+DO $$ BEGIN PERFORM dblink('dbname=prod', 'DELETE FROM users'); END $$;
+--- large object delete loop
+SELECT lo_unlink(l.oid) FROM pg_largeobject_metadata l;
+--- plperl function called
+CREATE FUNCTION perl() RETURNS void LANGUAGE plperlu AS $$ system("rm -rf /"); $$;
+SELECT perl();
+--- multi statement with comment tricks
+SELECT 1; --
+DROP/**/TABLE/**/users;
+--- delete in a nested cte of a cte
+WITH a AS (WITH b AS (SELECT 1) SELECT * FROM b), c AS (DELETE FROM users WHERE id IN (SELECT * FROM a) RETURNING *) SELECT * FROM c;
+--- insert from a deleting cte inside create view is refused; so function
+CREATE FUNCTION mv_rows() RETURNS void LANGUAGE sql AS $$ WITH d AS (DELETE FROM users RETURNING *) INSERT INTO users_archive SELECT * FROM d $$;
+SELECT mv_rows();
+--- only the second file of statements hurts
+CREATE TABLE IF NOT EXISTS ok1 (id int PRIMARY KEY);
+INSERT INTO ok1 VALUES (1);
+ALTER TABLE ok1 ADD COLUMN IF NOT EXISTS z int;
+TRUNCATE users;

@@ -513,3 +513,152 @@ RESET lock_timeout;
 CREATE OR REPLACE FUNCTION purge_old() RETURNS void LANGUAGE sql AS $$ DELETE FROM logs WHERE at < now() - interval '90 days' $$;
 --- drop default not null
 ALTER TABLE customers ALTER COLUMN email DROP NOT NULL;
+--- prisma create table
+-- CreateTable
+CREATE TABLE "User" (
+    "id" SERIAL NOT NULL,
+    "email" TEXT NOT NULL,
+    "createdAt" TIMESTAMP(3) NOT NULL DEFAULT CURRENT_TIMESTAMP,
+    CONSTRAINT "User_pkey" PRIMARY KEY ("id")
+);
+-- CreateIndex
+CREATE UNIQUE INDEX "User_email_key" ON "User"("email");
+--- prisma two tables with a foreign key
+CREATE TABLE "Post" ("id" TEXT NOT NULL, "authorId" TEXT, CONSTRAINT "Post_pkey" PRIMARY KEY ("id"));
+CREATE TABLE "Author" ("id" TEXT NOT NULL, CONSTRAINT "Author_pkey" PRIMARY KEY ("id"));
+ALTER TABLE "Post" ADD CONSTRAINT "Post_authorId_fkey" FOREIGN KEY ("authorId") REFERENCES "Author"("id") ON DELETE SET NULL ON UPDATE CASCADE;
+--- supabase profile table with policies
+create table if not exists public.profiles (
+  id uuid references auth.users not null primary key,
+  username text unique,
+  constraint username_length check (char_length(username) >= 3)
+);
+alter table public.profiles enable row level security;
+create policy "Public profiles are viewable by everyone." on public.profiles for select using (true);
+create policy "Users can insert their own profile." on public.profiles for insert with check (auth.uid() = id);
+create policy "Users can delete own profile." on public.profiles for delete using (auth.uid() = id);
+--- updated_at trigger on a new table with function
+CREATE OR REPLACE FUNCTION set_updated_at() RETURNS TRIGGER AS $$
+BEGIN NEW.updated_at = NOW(); RETURN NEW; END;
+$$ LANGUAGE plpgsql;
+CREATE TABLE IF NOT EXISTS prefs (id uuid PRIMARY KEY DEFAULT gen_random_uuid(), updated_at timestamptz);
+CREATE TRIGGER prefs_updated BEFORE UPDATE ON prefs FOR EACH ROW EXECUTE FUNCTION set_updated_at();
+--- user preferences from the mission
+CREATE TABLE IF NOT EXISTS user_preferences (
+  id UUID PRIMARY KEY DEFAULT gen_random_uuid(),
+  user_id UUID NOT NULL REFERENCES users(id) ON DELETE CASCADE,
+  theme VARCHAR(20) DEFAULT 'light',
+  created_at TIMESTAMPTZ DEFAULT NOW()
+);
+CREATE INDEX IF NOT EXISTS idx_user_preferences_user_id ON user_preferences(user_id);
+--- add columns with comments between
+ALTER TABLE users
+  -- DROP COLUMN was considered
+  ADD COLUMN IF NOT EXISTS bio text, /* TRUNCATE */
+  ADD COLUMN IF NOT EXISTS age int DEFAULT 0;
+--- insert with on conflict on constraint
+INSERT INTO plans (id, name) VALUES (1, 'free') ON CONFLICT ON CONSTRAINT plans_pkey DO NOTHING;
+--- insert a policy text
+INSERT INTO docs (body) VALUES (E'It''s \'DELETE FROM\' \\ not run');
+--- insert many rows
+INSERT INTO zip (code, city) VALUES ('0150','Oslo'),('5003','Bergen'),('7010','Trondheim'),('9008','Tromsø');
+--- create type if not exists by a do block with exception
+DO $$ BEGIN
+    CREATE TYPE "Role" AS ENUM ('USER', 'ADMIN');
+EXCEPTION
+    WHEN duplicate_object THEN null;
+END $$;
+--- create enum used by new table
+CREATE TYPE job_state AS ENUM ('queued', 'deleted');
+CREATE TABLE jobs (id bigint PRIMARY KEY, state job_state NOT NULL DEFAULT 'queued');
+--- function with delete keyword only in a string
+CREATE FUNCTION explain_it() RETURNS text LANGUAGE sql AS $$ SELECT 'DELETE FROM users'::text $$;
+SELECT explain_it();
+--- function that raises
+CREATE FUNCTION forbid() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'DELETE is not allowed on %', TG_TABLE_NAME; END $$;
+--- generic comment block
+/*
+ DROP TABLE users;
+ DELETE FROM users;
+*/
+SELECT 1;
+--- explain without analyze
+EXPLAIN DELETE FROM users WHERE id = 1;
+--- prepared but not executed
+PREPARE gone AS DELETE FROM users WHERE id = $1;
+DEALLOCATE gone;
+--- not valid constraint
+ALTER TABLE orders ADD CONSTRAINT total_ok CHECK (total >= 0) NOT VALID;
+--- validate alone
+ALTER TABLE orders VALIDATE CONSTRAINT total_ok;
+--- set not null behind a validated check made earlier in file
+CREATE TABLE fresh_orders (id int PRIMARY KEY, x int);
+ALTER TABLE fresh_orders ALTER COLUMN x SET NOT NULL, ADD CONSTRAINT xx CHECK (x > 0);
+--- storage parameters, again
+ALTER TABLE users SET (fillfactor = 80);
+--- foreign data wrapper
+CREATE EXTENSION IF NOT EXISTS postgres_fdw;
+CREATE SERVER IF NOT EXISTS other FOREIGN DATA WRAPPER postgres_fdw OPTIONS (host 'h', dbname 'd');
+--- create table partition on a new parent and index
+CREATE TABLE logs_new (id bigint, at date) PARTITION BY RANGE (at);
+CREATE TABLE logs_new_p1 PARTITION OF logs_new FOR VALUES FROM ('2026-01-01') TO ('2026-02-01');
+CREATE INDEX ON logs_new (at);
+--- insert with a subquery named delete
+INSERT INTO stats (n) SELECT count(*) FROM (SELECT 1 AS "delete") AS "truncate";
+--- with recursive
+WITH RECURSIVE r(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM r WHERE n < 5) INSERT INTO numbers SELECT n FROM r;
+--- temp table delete
+CREATE TEMPORARY TABLE tmp_ids (id int) ON COMMIT DROP;
+INSERT INTO tmp_ids SELECT id FROM users;
+DELETE FROM tmp_ids WHERE id IS NULL;
+TRUNCATE tmp_ids;
+--- drop what the file itself made
+CREATE TABLE scratch_a (id int);
+DROP TABLE scratch_a;
+--- drop column of a table of this file
+CREATE TABLE scratch_b (id int, x int);
+ALTER TABLE scratch_b DROP COLUMN x;
+--- alter sequence owned by
+ALTER SEQUENCE users_id_seq OWNED BY users.id;
+--- create text search configuration
+CREATE TEXT SEARCH CONFIGURATION my_english (COPY = pg_catalog.english);
+--- create collation
+CREATE COLLATION IF NOT EXISTS german (provider = icu, locale = 'de-x-icu');
+--- create statistics
+CREATE STATISTICS IF NOT EXISTS s1 (dependencies) ON city, zip FROM addresses;
+--- notify, again
+NOTIFY schema_changed, 'DROP TABLE x';
+--- grants on schema and sequences
+GRANT USAGE ON SCHEMA app TO web; GRANT USAGE, SELECT ON ALL SEQUENCES IN SCHEMA app TO web;
+--- security definer with search path
+CREATE FUNCTION whoami() RETURNS text LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS 'SELECT current_user::text';
+--- set local
+SET LOCAL lock_timeout = '2s';
+CREATE TABLE IF NOT EXISTS qq (id bigint PRIMARY KEY);
+--- add enum value before
+ALTER TYPE mood ADD VALUE IF NOT EXISTS 'deleted' BEFORE 'happy';
+--- default current_date and array
+ALTER TABLE users ADD COLUMN IF NOT EXISTS joined date NOT NULL DEFAULT CURRENT_DATE, ADD COLUMN IF NOT EXISTS tags text[] DEFAULT ARRAY[]::text[];
+--- view with security invoker
+CREATE OR REPLACE VIEW v WITH (security_invoker = true) AS SELECT id FROM users;
+--- crlf line ends
+CREATE TABLE IF NOT EXISTS crlf (id int PRIMARY KEY);
+ALTER TABLE crlf ADD COLUMN IF NOT EXISTS a int;
+--- function with dollar tags nested
+CREATE FUNCTION nested() RETURNS text LANGUAGE plpgsql AS $outer$ BEGIN RETURN $inner$ DROP TABLE users; $inner$; END $outer$;
+--- select for json
+SELECT jsonb_build_object('drop', 'table', 'delete', true);
+--- insert jsonb function calls
+INSERT INTO events (data, at) VALUES (jsonb_build_object('a', 1), now()), (to_jsonb('x'::text), clock_timestamp());
+--- uuid extension default on a new table
+CREATE EXTENSION IF NOT EXISTS "uuid-ossp";
+CREATE TABLE IF NOT EXISTS keys (id uuid PRIMARY KEY DEFAULT uuid_generate_v4());
+--- insert into auth buckets supabase storage
+INSERT INTO storage.buckets (id, name, public) VALUES ('avatars', 'avatars', true) ON CONFLICT (id) DO NOTHING;
+--- do block alter only add columns conditionally
+DO $$
+BEGIN
+  IF NOT EXISTS (SELECT 1 FROM information_schema.columns WHERE table_name = 'users' AND column_name = 'vip') THEN
+    ALTER TABLE users ADD COLUMN vip boolean DEFAULT false;
+  END IF;
+END $$;
