@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from safemig.review.locks import references
+from safemig.review.hanging import references
 from safemig.review.model import Severity
 from safemig.review.rule import Hit, rule
 from safemig.review.scene import Scene
