@@ -36,6 +36,7 @@ CREATE TABLE orders (
 CREATE TABLE settings (key text PRIMARY KEY, value text);
 CREATE TABLE audit (id int);
 CREATE TABLE log (LIKE users);
+CREATE TABLE archive (LIKE orders);
 CREATE TABLE stock (id int, amount int);
 CREATE TABLE delivery (id int, amount int);
 CREATE TABLE bookings (room int, during int4range);

@@ -242,6 +242,21 @@ def nullable_again(scene: Scene) -> Iterator[Hit]:
 
 
 @rule(
+    "default-dropped", RECOMMENDATION, "A column loses its default",
+    on="AT_ColumnDefault",
+    why="INSERTs that do not name the column write NULL from then on, or fail where it is NOT NULL.",
+    instead="ALTER TABLE users ALTER COLUMN email SET DEFAULT '';  -- keep it until the application names the column",
+    err="ALTER TABLE users ALTER COLUMN email DROP DEFAULT",
+    ok=("ALTER TABLE users ALTER COLUMN email SET DEFAULT ''",
+        "CREATE TABLE IF NOT EXISTS t (a int DEFAULT 1 PRIMARY KEY); ALTER TABLE t ALTER a DROP DEFAULT"),
+)  # fmt: skip
+def default_dropped(scene: Scene) -> Iterator[Hit]:
+    if "def" not in scene.tree and not scene.is_new:
+        column = scene.tree.get("name", "")
+        yield Hit(f"{scene.table}.{column}", f"INSERTs that do not name {column} rely on its default")
+
+
+@rule(
     "cascading-delete", RECOMMENDATION, "Deleting a parent row deletes rows of a table in use",
     on="AT_AddConstraint",
     why="ON DELETE CASCADE turns one DELETE in the parent into many in a table that had no such habit.",

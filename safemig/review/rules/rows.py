@@ -8,9 +8,9 @@ from collections.abc import Iterator
 
 from safemig.review.model import Severity
 from safemig.review.rule import Hit, rule
-from safemig.review.scene import Scene
+from safemig.review.scene import SMALL_ROWS, Scene
 from safemig.sql.identifiers import quote_identifier
-from safemig.sql.names import Name
+from safemig.sql.names import Name, of_range
 from safemig.sql.tree import Tree, constant, is_null, node, strings, walk
 
 _LARGEST_BATCH = 50_000
@@ -254,6 +254,29 @@ def upsert_overwrites(scene: Scene) -> Iterator[Hit]:
     clause = scene.tree.get("onConflictClause", {})
     if clause.get("action") == "ONCONFLICT_UPDATE" and not scene.is_new:
         yield _overwriting(scene, f"overwrites rows of {scene.table} that have the same key", [clause])
+
+
+@rule(
+    "insert-from-query", Severity.RECOMMENDATION, "As many rows are written as a query gives",
+    on="InsertStmt",
+    why="One INSERT ... SELECT from a large table writes it all in one transaction, with every index, and holds what the statements "
+    "before it locked.",
+    instead="INSERT INTO archive SELECT * FROM orders WHERE id BETWEEN 1 AND 10000;  -- in batches, each committed",
+    err="INSERT INTO archive SELECT * FROM orders",
+    ok=("INSERT INTO archive VALUES (1)", "INSERT INTO archive SELECT * FROM orders LIMIT 100",
+        "CREATE TABLE fresh (a int); INSERT INTO archive SELECT a FROM fresh"),
+)  # fmt: skip
+def insert_from_query(scene: Scene) -> Iterator[Hit]:
+    source = scene.tree.get("selectStmt", {}).get("SelectStmt", {})
+    read = [of_range(item["RangeVar"]) for item in source.get("fromClause", ()) if "RangeVar" in item]
+    if source.get("limitCount") or _names_few(source.get("whereClause")):
+        return
+    for name in read:
+        facts = scene.facts_of(name)
+        few = facts is not None and facts.rows_estimate is not None and facts.rows_estimate <= SMALL_ROWS
+        if not scene.world.is_new(name) and not is_catalog(name) and not few:
+            yield Hit(str(scene.table), f"writes as many rows as {name} holds in one transaction")
+            return
 
 
 @rule(
