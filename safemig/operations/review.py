@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from safemig.errors import MigrationError, SettingsError, UnreachableError
 from safemig.migrations import Migration, read_migrations, stand
+from safemig.operations.fixing import write_fixed
 from safemig.operations.in_two import read_in_two
 from safemig.review import Acceptance, Review, TargetFacts
 from safemig.review import review as review_sources
@@ -61,6 +62,52 @@ def review(
         accept=acceptances,
         reader=read_in_two if in_two else None,
     )
+
+
+def fix(
+    settings: Settings | None,
+    files: Sequence[str | Path] = (),
+    *,
+    environment: str = "production",
+    accept: Sequence[str] = (),
+) -> tuple[Review, tuple[Path, ...]]:
+    """Write what is pending, or the `files` named, in its safer form where that is mechanical, and review the result.
+
+    Returns that review, and the files that were written. What an environment has applied is never rewritten.
+
+    Raises:
+        MigrationError: a file is applied already, or cannot be written; further as `review` does.
+    """
+    if settings is None:
+        made, paths = review_files(files, accept=accept), {str(name): Path(name) for name in files}
+    else:
+        made = review(settings, files, environment=environment, accept=accept)
+        folder = settings.path("migrations")
+        paths = {file.name: Path(file.name) if files else folder / file.name for file in made.files}
+        if files:
+            _refuse_applied(settings, environment, [Path(name) for name in files])
+    every, written = write_fixed(made, paths)
+    if settings is None:
+        return review_files(every, accept=accept), written
+    return review(settings, every if files else (), environment=environment, accept=accept), written
+
+
+def _refuse_applied(settings: Settings, environment: str, files: Sequence[Path]) -> None:
+    try:
+        settings.conninfo(environment)
+        from safemig.operations.databases import open_environment
+        from safemig.postgres.history import read_history
+
+        with open_environment(settings, environment) as connection:
+            applied = {each.version for each in read_history(connection)}
+    except (UnreachableError, SettingsError):
+        return
+    if found := [file for file in files if file.name[:14] in applied]:
+        raise MigrationError(
+            f"{found[0].name} is applied to {environment} already: an applied file is not rewritten",
+            where=str(found[0].parent),
+            next="fix only files that are pending",
+        )
 
 
 def review_files(files: Sequence[str | Path], *, accept: Sequence[str] = ()) -> Review:
