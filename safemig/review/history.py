@@ -229,7 +229,9 @@ def _drop(world: World, body: Tree, conditional: bool) -> None:
             if owner in world.tables:
                 world.tables[owner].indexes.pop(full.name, None)
         elif kind == "OBJECT_TYPE":
-            world.enums.pop(full, None)
+            labels = world.enums.pop(full, None)
+            if ("TYPE", full) not in world.new_objects:
+                world.dropped_types[full] = labels
         elif kind == "OBJECT_VIEW":
             world.views.pop(full, None)
         for words in _NAMED:

@@ -98,6 +98,7 @@ class World:
     made_later: set[tuple[str, Name]] = field(default_factory=set)  # what the file makes, anywhere in it
     labels_of_this_file: set[tuple[Name, str]] = field(default_factory=set)
     renamed_types: dict[Name, Name] = field(default_factory=dict)  # old name -> new name
+    dropped_types: dict[Name, list[str] | None] = field(default_factory=dict)  # older ones -> the labels, where known
     operators: dict[str, list[Name]] = field(default_factory=dict)  # operator -> the functions behind it
     casts: dict[str, list[Name]] = field(default_factory=dict)  # type -> the functions that cast to it
     domain_calls: dict[str, list[Tree]] = field(default_factory=dict)  # domain -> function calls in its checks

@@ -1007,3 +1007,40 @@ CREATE TABLE IF NOT EXISTS ok1 (id int PRIMARY KEY);
 INSERT INTO ok1 VALUES (1);
 ALTER TABLE ok1 ADD COLUMN IF NOT EXISTS z int;
 TRUNCATE users;
+--- delete with limit subquery
+DELETE FROM logs WHERE id IN (SELECT id FROM logs ORDER BY id LIMIT 1000);
+--- delete returning only
+DELETE FROM users RETURNING id;
+--- delete with cte input
+WITH old AS (SELECT id FROM users WHERE x) DELETE FROM users WHERE id IN (SELECT id FROM old);
+--- delete where exists
+DELETE FROM a WHERE EXISTS (SELECT 1 FROM b WHERE b.id = a.id);
+--- truncate only, again
+TRUNCATE ONLY logs CONTINUE IDENTITY RESTRICT;
+--- drop column in do execute format with column loop
+DO $$ DECLARE c text; BEGIN FOREACH c IN ARRAY ARRAY['a','b'] LOOP EXECUTE format('ALTER TABLE users DROP COLUMN IF EXISTS %I', c); END LOOP; END $$;
+--- drop column with quotes and tabs
+ALTER	TABLE	"users"	DROP	COLUMN	"e-mail";
+--- drop table by executing selected text
+DO $$ BEGIN EXECUTE (SELECT string_agg('DROP TABLE ' || quote_ident(tablename), '; ') FROM pg_tables WHERE tablename LIKE 'tmp%'); END $$;
+--- rebuild table without a column
+CREATE TABLE users_new AS SELECT id, name FROM users;
+DROP TABLE users;
+ALTER TABLE users_new RENAME TO users;
+--- enum value removed by update of pg_enum
+UPDATE pg_enum SET enumlabel = 'b' WHERE enumlabel = 'a';
+--- enum with text detour
+ALTER TABLE orders ALTER COLUMN status TYPE text;
+DROP TYPE status;
+CREATE TYPE status AS ENUM ('open');
+ALTER TABLE orders ALTER COLUMN status TYPE status USING status::status;
+--- two line psql
+\set ON_ERROR_STOP on
+\connect other
+DROP TABLE x;
+--- oracle
+DROP TABLE users PURGE;
+--- sqlite pragma
+PRAGMA foreign_keys = OFF;
+--- envsubst
+DROP TABLE ${TABLE};

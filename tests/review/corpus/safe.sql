@@ -662,3 +662,98 @@ BEGIN
     ALTER TABLE users ADD COLUMN vip boolean DEFAULT false;
   END IF;
 END $$;
+--- nextval insert
+INSERT INTO orders (id, note) VALUES (nextval('orders_id_seq'), 'x');
+--- crypt
+INSERT INTO accounts (login, hash) VALUES ('root', crypt('x', gen_salt('bf')));
+--- pg dump header and table
+SET statement_timeout = 0;
+SET lock_timeout = 0;
+SET idle_in_transaction_session_timeout = 0;
+SET client_encoding = 'UTF8';
+SET standard_conforming_strings = on;
+SELECT pg_catalog.set_config('search_path', '', false);
+SET check_function_bodies = false;
+SET xmloption = content;
+SET client_min_messages = warning;
+SET row_security = off;
+SET default_tablespace = '';
+SET default_table_access_method = heap;
+CREATE TABLE public.gadgets (id integer NOT NULL, name text);
+ALTER TABLE public.gadgets OWNER TO app;
+CREATE SEQUENCE public.gadgets_id_seq AS integer START WITH 1 INCREMENT BY 1 NO MINVALUE NO MAXVALUE CACHE 1;
+ALTER SEQUENCE public.gadgets_id_seq OWNED BY public.gadgets.id;
+ALTER TABLE ONLY public.gadgets ALTER COLUMN id SET DEFAULT nextval('public.gadgets_id_seq'::regclass);
+SELECT pg_catalog.setval('public.gadgets_id_seq', 1, false);
+ALTER TABLE ONLY public.gadgets ADD CONSTRAINT gadgets_pkey PRIMARY KEY (id);
+CREATE INDEX gadgets_name ON public.gadgets USING btree (name);
+--- add attribute, again
+ALTER TYPE addr ADD ATTRIBUTE country text;
+--- alter function search path
+ALTER FUNCTION f(int) SET search_path = pg_catalog;
+--- advisory lock
+SELECT pg_advisory_xact_lock(42);
+CREATE TABLE IF NOT EXISTS locked_in (id int PRIMARY KEY);
+--- function with dynamic sql only defined
+CREATE OR REPLACE FUNCTION run_any(q text) RETURNS void LANGUAGE plpgsql AS $$ BEGIN EXECUTE q; END $$;
+--- function with delete only defined in a plpgsql trigger
+CREATE OR REPLACE FUNCTION purge_children() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN DELETE FROM child WHERE parent_id = OLD.id; RETURN OLD; END $$;
+--- materialized view with no data
+CREATE MATERIALIZED VIEW IF NOT EXISTS mv2 AS SELECT 1 AS a WITH NO DATA;
+--- insert default values
+INSERT INTO counters DEFAULT VALUES;
+--- insert multi cte select
+WITH src AS (SELECT 1 AS id UNION ALL SELECT 2) INSERT INTO ids SELECT id FROM src;
+--- insert where not exists
+INSERT INTO roles (name) SELECT 'admin' WHERE NOT EXISTS (SELECT 1 FROM roles WHERE name = 'admin');
+--- create type shell then range with subtype diff
+CREATE TYPE timerange AS RANGE (subtype = time);
+--- commented alter
+ALTER TABLE IF EXISTS users ADD COLUMN IF NOT EXISTS locale text DEFAULT 'en-US'; -- DROP COLUMN locale;
+--- generated virtual free default expression
+ALTER TABLE users ADD COLUMN IF NOT EXISTS created_on date DEFAULT (now() AT TIME ZONE 'utc')::date;
+--- interval default
+ALTER TABLE jobs ADD COLUMN IF NOT EXISTS ttl interval NOT NULL DEFAULT interval '1 day';
+--- enum default
+ALTER TABLE users ADD COLUMN IF NOT EXISTS role user_role NOT NULL DEFAULT 'member'::user_role;
+--- numeric default negative
+ALTER TABLE acc ADD COLUMN IF NOT EXISTS bal numeric(12,2) NOT NULL DEFAULT -1.00;
+--- uuid nil default
+ALTER TABLE acc ADD COLUMN IF NOT EXISTS tenant uuid NOT NULL DEFAULT '00000000-0000-0000-0000-000000000000';
+--- current user default
+ALTER TABLE acc ADD COLUMN IF NOT EXISTS made_by text DEFAULT CURRENT_USER;
+--- function with drop in comment
+CREATE FUNCTION c1() RETURNS int LANGUAGE sql AS $$ /* DROP TABLE users; */ SELECT 1 -- DELETE FROM users
+$$;
+SELECT c1();
+--- call a pure function of this file in an index
+CREATE FUNCTION norm(t text) RETURNS text LANGUAGE sql IMMUTABLE AS $$ SELECT lower(t) $$;
+CREATE INDEX CONCURRENTLY IF NOT EXISTS users_norm ON users (norm(email));
+--- listen
+LISTEN jobs;
+--- show
+SHOW server_version;
+--- discard plans
+DISCARD PLANS;
+--- security label free event
+COMMENT ON FUNCTION f(int) IS 'TRUNCATE';
+--- alter index attach
+CREATE TABLE pt (a int) PARTITION BY LIST (a);
+CREATE TABLE pt1 PARTITION OF pt FOR VALUES IN (1);
+CREATE INDEX pti ON ONLY pt (a);
+CREATE INDEX pt1i ON pt1 (a);
+ALTER INDEX pti ATTACH PARTITION pt1i;
+--- do create extension
+DO $$ BEGIN CREATE EXTENSION IF NOT EXISTS citext; END $$;
+--- do grant
+DO $$ BEGIN IF EXISTS (SELECT 1 FROM pg_roles WHERE rolname = 'app') THEN GRANT SELECT ON users TO app; END IF; END $$;
+--- do create role if missing
+DO $$ BEGIN IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'app') THEN CREATE ROLE app NOLOGIN; END IF; END $$;
+--- do execute constant create
+DO $$ BEGIN EXECUTE 'CREATE TABLE IF NOT EXISTS made_by_do (id int PRIMARY KEY)'; END $$;
+--- do raise exception check
+DO $$ DECLARE n int; BEGIN SELECT count(*) INTO n FROM users WHERE email IS NULL; IF n > 0 THEN RAISE EXCEPTION '% users without email; DELETE them first', n; END IF; END $$;
+--- do get diagnostics insert
+DO $$ DECLARE n bigint; BEGIN INSERT INTO kinds (name) VALUES ('a'); GET DIAGNOSTICS n = ROW_COUNT; RAISE NOTICE '%', n; END $$;
+--- do insert returning into
+DO $$ DECLARE new_id int; BEGIN INSERT INTO teams (name) VALUES ('core') RETURNING id INTO new_id; INSERT INTO members (team) VALUES (new_id); END $$;
