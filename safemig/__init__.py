@@ -10,10 +10,10 @@ In Jupyter, `%load_ext safemig` gives the magics; `%deploy_help` lists them.
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from safemig.errors import use_display
+from safemig.lazily import loaded_from
 from safemig.result import Renderer, use_renderer
 
 if TYPE_CHECKING:
@@ -50,10 +50,7 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
-    if name in _HOMES:
-        return getattr(importlib.import_module(_HOMES[name]), name)
-    raise AttributeError(f"module 'safemig' has no attribute {name!r}")
+__getattr__ = loaded_from(__name__, _HOMES)
 
 
 def __dir__() -> list[str]:

@@ -7,6 +7,7 @@ diff, records, help) ask the Python API; review and status leave a record with `
 from __future__ import annotations
 
 import gc
+import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from safemig.project import Project
     from safemig.records import Progress
     from safemig.result import Result
+    from safemig.schema import SchemaDiff
 
 TARGET = click.option("--target", default="production", show_default=True, help="The environment that this is about.")
 ACCEPT = click.option(
@@ -106,14 +108,14 @@ def review(
         _record(
             folder, "review", files=[str(Path(file).resolve()) for file in files], target=target, accept=list(accept)
         )
-    from safemig.settings_file import nothing_is_set
+    from safemig.settings_file import has_settings
 
     gc.disable()  # a review makes millions of small objects and no cycles, and the process ends with it
     from safemig.operations.review import fix as fix_files
     from safemig.operations.review import review as review_project
     from safemig.operations.review import review_files
 
-    bare = bool(files) and nothing_is_set(folder, target)
+    bare = bool(files) and not has_settings(folder) and f"{target.upper()}_DATABASE_URL" not in os.environ
     if fix:
         settings = None if bare else _project(folder).settings
         result, written = fix_files(settings, files, environment=target, accept=accept)
@@ -227,7 +229,7 @@ def status(folder: str, form: str, record: bool) -> None:
 @click.pass_obj
 def diff(folder: str, from_: str, to: str, allow_destructive: bool, renames: tuple[str, ...]) -> None:
     """Print the DDL that turns one schema into another: SQL alone, empty when the two are equal. Reads only."""
-    result = _project(folder).schema_diff(from_, to, renames=_pairs(renames))
+    result = _difference(folder, from_, to, _pairs(renames))
     sql = (result.sql if allow_destructive else result.safe_sql).rstrip("\n")
     if sql:
         click.echo(sql)
@@ -294,6 +296,15 @@ def _project(folder: str) -> Project:
     from safemig.project import Project
 
     return Project.open(folder)
+
+
+def _difference(folder: str, from_: str, to: str, renames: dict[str, str]) -> SchemaDiff:
+    from safemig.operations.schema_diff import difference, is_url
+    from safemig.settings_file import has_settings
+
+    if is_url(from_) and is_url(to) and not has_settings(folder):
+        return difference(from_, to, renames=renames)  # loading settings would take longer than comparing
+    return _project(folder).schema_diff(from_, to, renames=renames)
 
 
 def _show(result: Result, form: str = "text") -> None:

@@ -15,7 +15,8 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from safemig.errors import SettingsError
-from safemig.settings_file import FILE_NAME, find_settings
+from safemig.settings_file import FILE_NAME as FILE_NAME
+from safemig.settings_file import VARIABLES, find_settings
 
 _ENVIRONMENT = re.compile(r"SAFEMIG_ENVIRONMENTS__[^_].*__(URL|SERVICE)\Z")
 PRODUCTION = "production"
@@ -81,7 +82,7 @@ class Settings(BaseSettings):
     """All settings of a project; paths are relative to `folder`, the project's own."""
 
     model_config = SettingsConfigDict(
-        env_prefix="SAFEMIG_",
+        env_prefix=VARIABLES,
         env_nested_delimiter="__",
         extra="forbid",
         frozen=True,

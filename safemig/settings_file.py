@@ -1,22 +1,34 @@
-"""Where the settings of a project are written, if anywhere. Loads nothing, so that a command without any stays instant."""
+"""Find and read the settings file. Standard library only: who needs no settings need not wait for the rest of them."""
 
 from __future__ import annotations
 
 import os
-import tomllib
 from pathlib import Path
 from typing import Any
 
 from safemig.errors import SettingsError
 
 FILE_NAME = "safemig.toml"
+VARIABLES = "SAFEMIG_"
+
+
+def has_settings(folder: str | Path) -> bool:
+    """Tell whether anything is set for a project in `folder`: a file there or above, or a `SAFEMIG_*` variable.
+
+    Raises:
+        SettingsError: as `find_settings`.
+    """
+    if any(name.upper().startswith(VARIABLES) for name in os.environ):
+        return True
+    start = Path(folder).resolve()
+    return not start.is_dir() or find_settings(start)[0] is not None
 
 
 def find_settings(start: Path) -> tuple[Path | None, dict[str, Any]]:
-    """Return the settings file at or above `start` and what it says; None and nothing where there is none.
+    """Return the settings file at or above the folder `start`, and what it holds.
 
     Raises:
-        SettingsError: the file is no TOML, or cannot be read.
+        SettingsError: it is no TOML, or cannot be read.
     """
     for folder in (start, *start.parents):
         if (file := folder / FILE_NAME).is_file():
@@ -28,16 +40,9 @@ def find_settings(start: Path) -> tuple[Path | None, dict[str, Any]]:
     return None, {}
 
 
-def nothing_is_set(folder: str | Path, environment: str) -> bool:
-    """Tell whether neither a file nor a variable sets anything, the URL of `environment` neither."""
-    names = {name.upper() for name in os.environ}
-    if f"{environment.upper()}_DATABASE_URL" in names or any(name.startswith("SAFEMIG_") for name in names):
-        return False
-    start = Path(folder).resolve()
-    return start.is_dir() and find_settings(start)[0] is None
-
-
 def _read_toml(file: Path) -> dict[str, Any]:
+    import tomllib
+
     try:
         return tomllib.loads(file.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:

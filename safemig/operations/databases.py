@@ -7,12 +7,9 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import psycopg
-
-from safemig.errors import UnreachableError
 from safemig.migrations import Standing, read_migrations, stand
 from safemig.postgres.catalog import SchemaFilter, read_schema
-from safemig.postgres.connect import Connection, connected, redacted, words_of
+from safemig.postgres.connect import Connection, connected, explained
 from safemig.postgres.history import read_history
 from safemig.schema import Schema
 from safemig.settings import Settings
@@ -27,15 +24,8 @@ def open_environment(settings: Settings, environment: str, *, read_only: bool = 
         UnreachableError: it cannot be reached, goes away, or does not let us read what we must.
     """
     conninfo = settings.conninfo(environment)
-    try:
-        with connected(conninfo, environment, read_only=read_only) as connection:
-            yield connection
-    except psycopg.Error as error:
-        raise UnreachableError(
-            f"{environment} refuses: {redacted(words_of(error), conninfo)}",
-            where=environment,
-            next="connect as a role that owns the database, or may read all of it",
-        ) from None
+    with explained(conninfo, environment), connected(conninfo, environment, read_only=read_only) as connection:
+        yield connection
 
 
 def schema_of(settings: Settings, connection: Connection) -> Schema:

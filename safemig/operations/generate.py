@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
+import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from itertools import groupby
 from pathlib import Path
@@ -18,11 +19,14 @@ from safemig.operations.databases import open_environment, schema_of
 from safemig.operations.execution import NO_TRANSACTION
 from safemig.operations.plan import identify
 from safemig.operations.shadow import Shadow, open_shadow
-from safemig.postgres.connect import read_target, words_of
+from safemig.postgres.connect import Connection, read_target, words_of
+from safemig.postgres.copies import restore_copy
 from safemig.postgres.dump import dump_schema
 from safemig.results import Check, Generated, Target
 from safemig.schema import Schema, SchemaDiff, Statement, compare, script
-from safemig.schema.dumps import differences, normalise
+from safemig.schema.dumps import differences
+from safemig.schema.model import Id
+from safemig.schema.partial import without_extensions
 from safemig.settings import STAGING, Settings
 from safemig.sql.identifiers import quote_name
 
@@ -55,18 +59,22 @@ def generate(
     name = slug(description)
     folder = settings.path("migrations")
     migrations = read_migrations(folder)
-    with open_environment(settings, environment) as staging, open_shadow(settings, staging) as shadow:
+    with open_environment(settings, environment) as staging, open_shadow(settings, staging, whole=False) as shadow:
         source = read_target(staging, environment)
         base_name = shadow.make(migrations)
-        base, wanted = shadow.schema(base_name), schema_of(settings, staging)
+        there, stand_in = _in_words_of(shadow, staging, settings.conninfo(environment))
+        base, wanted, left_out = without_extensions(shadow.schema(base_name), there, shadow.lacks)
         diff = compare(base, wanted, renames=renames or {})
+        if left_out:
+            diff = replace(diff, warnings=(*diff.warnings, _not_compared(shadow, left_out)))
         if diff.is_empty:
+            but = f", but for what is not compared: {_not_compared(shadow, left_out)}" if left_out else ""
             return Generated(
-                description, None, diff, "", proof="staging is what the local migrations make: nothing to do"
+                description, None, diff, "", proof=f"staging is what the local migrations make{but}: nothing to do"
             )
         parts = _parts(diff)
-        proof = _prove(settings, shadow, base_name, diff, parts, wanted, settings.conninfo(environment), source)
-    checklist = _checklist(diff, proof, base)
+        proof = _prove(settings, shadow, base_name, diff, parts, wanted, stand_in, source)
+    checklist = _checklist(diff, proof, base, _not_compared(shadow, left_out) if left_out else "")
     version = new_version(datetime.now(UTC), (each.version for each in migrations))
     paths: list[Path] = []
     texts: list[str] = []
@@ -143,15 +151,39 @@ def _prove(
     _run(shadow, complete, diff.sql)
     # One pg_dump for both, for each version writes in a form of its own.
     version = max(source.server_version_num, shadow.server.programs.version_num)
-    ours = normalise(_dump(settings, shadow.server.url(complete), version))
-    theirs = normalise(_dump(settings, staging, version))
-    remaining = differences("\n".join(ours), "\n".join(theirs)) if ours != theirs else ()
+    remaining = differences(_dump(settings, shadow.server.url(complete), version), _dump(settings, staging, version))
     if remaining:
-        return _Proof(f"NOT EQUAL: {len(remaining)} differences to staging remain", remaining)
+        lacking = f"; this machine lacks the extension {', '.join(shadow.lacks)}" if shadow.lacks else ""
+        return _Proof(f"NOT EQUAL: {len(remaining)} differences to staging remain{lacking}", remaining)
     if commented:
         what = ", ".join(f"{each.action} {each.kind} {each.name}" for each in left)
         return _Proof(f"proven equal, but for what is commented out: {what}", ())
     return _Proof("proven equal", ())
+
+
+def _in_words_of(shadow: Shadow, staging: Connection, conninfo: str) -> tuple[Schema, str]:
+    """Return staging's schema as the shadow's server writes it, and the connection string of what was read.
+
+    Each major version deparses expressions in a form of its own (15 says `users.id` where 17 says `id`): from another
+    version a copy of staging's schema is read, where one can be made; without an extension it cannot.
+    """
+    programs = shadow.server.programs
+    if programs.major == staging.info.server_version // 10000 or shadow.lacks:
+        return schema_of(shadow.settings, staging), conninfo
+    with tempfile.TemporaryDirectory() as folder:
+        dump = Path(folder) / "staging.sql"
+        dump.write_text(dump_schema(conninfo, programs.version_num, only=shadow.settings.schemas), encoding="utf-8")
+        url = restore_copy(shadow.server, "staging", dump)
+    return shadow.schema("staging"), url
+
+
+def _not_compared(shadow: Shadow, left_out: Sequence[Id]) -> str:
+    """Say what was left out for want of an extension."""
+    lacks = ", ".join(shadow.lacks)
+    what = ", ".join(f"{item.kind} {item.dotted}" for item in left_out if item.kind != "extension")
+    return f"the throwaway PostgreSQL {shadow.server.programs.version} lacks the extension {lacks}" + (
+        f", so what needs it was not compared: {what}" if what else ", and nothing of ours needs it"
+    )
 
 
 def _dump(settings: Settings, conninfo: str, version_num: int) -> str:
@@ -169,7 +201,7 @@ def _run(shadow: Shadow, name: str, sql: str) -> None:
         ) from None
 
 
-def _checklist(diff: SchemaDiff, proof: _Proof, base: Schema) -> tuple[Check, ...]:
+def _checklist(diff: SchemaDiff, proof: _Proof, base: Schema, not_compared: str) -> tuple[Check, ...]:
     existing = [quote_name(schema, table) for schema, table in base.tables]
     live = [each for each in diff.online_statements if not _is_commented(each)]
     commented = len(diff.online_statements) - len(live)
@@ -178,6 +210,7 @@ def _checklist(diff: SchemaDiff, proof: _Proof, base: Schema) -> tuple[Check, ..
     return (
         Check("no live statement destroys data", "ok", f"{commented} commented out" if commented else "none there"),
         Check("the files make staging's schema", "failed" if proof.remaining else "ok", proof.words),
+        *((Check("all that staging has was compared", "failed", not_compared),) if not_compared else ()),
         Check("no table is rewritten", "failed" if rewrites else "ok", ", ".join(rewrites) or "none"),
         Check("tables locked against writes are known", "ok", ", ".join(blocking) or "none"),
         Check("renames are said, not guessed", "failed" if diff.rename_questions else "ok",

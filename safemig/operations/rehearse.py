@@ -195,6 +195,7 @@ def _prove_rollback(
 ) -> RollbackProof:
     back = compare(reached, start)
     facts = {
+        "fingerprints": (reached.fingerprint, start.fingerprint),
         "files": [(each.version, each.file) for each in situation.plan.migrations],
         "plan_id": situation.plan.id,
         "database": situation.target.database,

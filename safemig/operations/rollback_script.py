@@ -34,6 +34,7 @@ class RollbackScript:
 def compose(
     diff: SchemaDiff,
     *,
+    fingerprints: tuple[str, str],
     files: Sequence[tuple[str, str]],
     plan_id: str,
     database: str,
@@ -42,10 +43,13 @@ def compose(
     remaining: Sequence[str],
     cannot_bring_back: Sequence[str],
 ) -> str:
-    """Return the script's text. `diff` leads from the schema after the deployment back to the one before it."""
+    """Return the script's text.
+
+    `diff` leads from the schema after the deployment back to the one before it; `fingerprints` are of those two.
+    """
     facts = {
-        "from": diff.base_fingerprint,
-        "to": diff.target_fingerprint,
+        "from": fingerprints[0],
+        "to": fingerprints[1],
         "versions": [version for version, _ in files],
         "files": [file for _, file in files],
         "plan": plan_id,

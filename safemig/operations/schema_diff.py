@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
-from safemig.operations.databases import schema_of
-from safemig.postgres.connect import connected
-from safemig.schema import Schema, SchemaDiff, compare
-from safemig.settings import Settings
+from safemig.postgres.catalog import SchemaFilter, read_schema
+from safemig.postgres.connect import connected, explained
+from safemig.schema.collection import without_collection
+
+if TYPE_CHECKING:
+    from safemig.schema import Schema, SchemaDiff
+    from safemig.settings import Settings
 
 
 def schema_diff(settings: Settings, from_: str, to: str, *, renames: Mapping[str, str] | None = None) -> SchemaDiff:
@@ -15,13 +20,69 @@ def schema_diff(settings: Settings, from_: str, to: str, *, renames: Mapping[str
 
     Raises:
         SettingsError: neither an environment nor a URL.
-        UnreachableError: one cannot be reached.
+        UnreachableError: one cannot be reached, or refuses us.
     """
-    return compare(_read(settings, from_, "--from"), _read(settings, to, "--to"), renames=renames or {})
+    ends = [
+        (which, name) if is_url(which) else (settings.conninfo(which), which)
+        for which, name in ((from_, "--from"), (to, "--to"))
+    ]
+    return _difference(*ends, schemas=settings.schemas, renames=renames or {})
 
 
-def _read(settings: Settings, which: str, name: str) -> Schema:
-    is_url = "://" in which or "=" in which
-    conninfo = which if is_url else settings.conninfo(which)
-    with connected(conninfo, name if is_url else which) as connection:
-        return schema_of(settings, connection)
+def difference(from_url: str, to_url: str, *, renames: Mapping[str, str] | None = None) -> SchemaDiff:
+    """Return what turns the schema at one URL into that at the other, with no settings at all. Reads only.
+
+    Raises:
+        UnreachableError: one cannot be reached, or refuses us.
+    """
+    return _difference((from_url, "--from"), (to_url, "--to"), schemas=(), renames=renames or {})
+
+
+def is_url(which: str) -> bool:
+    """Tell a connection string, of either of libpq's two forms, from an environment's name."""
+    return "://" in which or "=" in which
+
+
+def _difference(
+    from_: tuple[str, str], to: tuple[str, str], *, schemas: tuple[str, ...], renames: Mapping[str, str]
+) -> SchemaDiff:
+    managed = SchemaFilter(only=schemas)
+    with without_collection():
+        readings = _Reading(*from_, managed), _Reading(*to, managed)
+        for reading in readings:
+            reading.start()
+        # While the servers are busy there is time to load what comes next.
+        from safemig.schema import compare
+        from safemig.sql.identifiers import keywords
+
+        keywords()
+        base, target = (reading.result() for reading in readings)
+        return compare(base, target, renames=renames)
+
+
+class _Reading(threading.Thread):
+    """One side, read beside the other: most of the time is the servers'.
+
+    An interrupt leaves it behind, which harms nothing: it only reads, and ends with the process.
+    """
+
+    def __init__(self, conninfo: str, name: str, managed: SchemaFilter) -> None:
+        super().__init__(name=f"safemig reads {name}", daemon=True)
+        self._what = (conninfo, name, managed)
+        self._found: Schema | BaseException | None = None
+
+    def run(self) -> None:
+        try:
+            conninfo, name, managed = self._what
+            with explained(conninfo, name), connected(conninfo, name) as connection:
+                self._found = read_schema(connection, managed)
+        except BaseException as error:  # noqa: BLE001 - raised again in the thread that asks
+            self._found = error
+
+    def result(self) -> Schema:
+        """Wait for the schema and return it, or raise what went wrong."""
+        self.join()
+        assert self._found is not None  # noqa: S101 - run() sets it
+        if isinstance(self._found, BaseException):
+            raise self._found
+        return self._found

@@ -15,7 +15,7 @@ from safemig.migrations import Migration
 from safemig.operations.databases import schema_of
 from safemig.operations.execution import plan_files, run_steps
 from safemig.postgres.connect import Connection, connect, words_of
-from safemig.postgres.copies import start_server_like
+from safemig.postgres.copies import missing_extensions, start_server_like
 from safemig.postgres.server import ThrowawayServer
 from safemig.schema import Schema
 from safemig.settings import Settings
@@ -29,6 +29,7 @@ class Shadow:
 
     settings: Settings
     server: ThrowawayServer
+    lacks: tuple[str, ...] = ()  # the source's extensions that this server does not have
     _numbers: Iterator[int] = field(default_factory=lambda: itertools.count(1))
 
     def make(self, migrations: Sequence[Migration] = (), *, template: str | None = None) -> str:
@@ -64,10 +65,16 @@ class Shadow:
 
 
 @contextmanager
-def open_shadow(settings: Settings, source: Connection) -> Iterator[Shadow]:
-    """Start a server for shadows of `source`: of its version, with its roles and search_path."""
-    with start_server_like(source) as server:
-        yield Shadow(settings, server)
+def open_shadow(settings: Settings, source: Connection, *, whole: bool = True) -> Iterator[Shadow]:
+    """Start a server for shadows of `source`: of its version, with its roles and search_path.
+
+    Where it need not be `whole`, an extension that this machine does not have is no reason to stop; `lacks` names it.
+    """
+    with start_server_like(source, whole=whole) as server:
+        shadow = Shadow(settings, server)
+        if not whole:
+            shadow.lacks = shadow.within("postgres", lambda copy: missing_extensions(source, copy))
+        yield shadow
 
 
 def replay(connection: Connection, migrations: Sequence[Migration]) -> None:

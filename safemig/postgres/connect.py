@@ -5,14 +5,16 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import psycopg
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from safemig.errors import UnreachableError
-from safemig.results import Target
+
+if TYPE_CHECKING:
+    from safemig.results import Target
 
 Connection = psycopg.Connection[Any]
 
@@ -83,6 +85,23 @@ def connect(conninfo: str, name: str, *, autocommit: bool = True, application_na
 
 
 @contextmanager
+def explained(conninfo: str, name: str) -> Iterator[None]:
+    """Let psycopg's errors inside leave as ours, without secrets.
+
+    Raises:
+        UnreachableError: the database goes away, or does not let us read what we must.
+    """
+    try:
+        yield
+    except psycopg.Error as error:
+        raise UnreachableError(
+            f"{name} refuses: {redacted(words_of(error), conninfo)}",
+            where=name,
+            next="connect as a role that owns the database, or may read all of it",
+        ) from None
+
+
+@contextmanager
 def connected(conninfo: str, name: str, *, read_only: bool = True) -> Iterator[Connection]:
     """Open a connection in autocommit, by default one that cannot write, and close it at the end."""
     connection = connect(conninfo, name)
@@ -96,6 +115,8 @@ def connected(conninfo: str, name: str, *, read_only: bool = True) -> Iterator[C
 
 def read_target(connection: Connection, environment: str) -> Target:
     """Return which database this is. Reads only."""
+    from safemig.results import Target
+
     row = connection.execute(WHO_AM_I).fetchone()
     assert row is not None  # noqa: S101 - a SELECT of functions gives one row
     database, user, version_num, system_identifier, host = row

@@ -18,20 +18,21 @@ WHICH_EXTENSIONS_CAN_BE_MADE = "SELECT name FROM pg_available_extensions"
 WHICH_SEARCH_PATH = "SHOW search_path"
 
 
-def start_server_like(source: Connection) -> ThrowawayServer:
+def start_server_like(source: Connection, *, whole: bool = True) -> ThrowawayServer:
     """Start a throwaway server for copies of `source`: of its major version, else the next newer one.
 
-    The source's roles exist on it, by name only: no password, no login.
+    The source's roles exist on it, by name only: no password, no login. `whole` copies need all that the source has.
 
     Raises:
         ToolError: no such server on this machine.
-        RehearsalError: it lacks an extension that the source uses; the message names it.
+        RehearsalError: it lacks an extension that a whole copy uses; the message names it.
     """
     server = ThrowawayServer.start(at_least=source.info.server_version // 10000)
     try:
         with psycopg.connect(server.url(), autocommit=True) as connection:
             _make_roles(source, connection)
-            _require_extensions(source, connection, server)
+            if whole:
+                _require_extensions(source, connection, server)
             row = source.execute(WHICH_SEARCH_PATH).fetchone()
             # Migrations that name no schema must find what they find on the source.
             if row:
@@ -68,9 +69,14 @@ def _make_roles(source: Connection, copy: Connection) -> None:
             copy.execute(sql.SQL("CREATE ROLE {} NOLOGIN").format(sql.Identifier(name)))
 
 
-def _require_extensions(source: Connection, copy: Connection, server: ThrowawayServer) -> None:
+def missing_extensions(source: Connection, copy: Connection) -> tuple[str, ...]:
+    """Return the names of the extensions that the source uses and the server of `copy` does not have."""
     available = {name for (name,) in copy.execute(WHICH_EXTENSIONS_CAN_BE_MADE)}
-    missing = [name for (name,) in source.execute(WHICH_EXTENSIONS).fetchall() if name not in available]
+    return tuple(name for (name,) in source.execute(WHICH_EXTENSIONS).fetchall() if name not in available)
+
+
+def _require_extensions(source: Connection, copy: Connection, server: ThrowawayServer) -> None:
+    missing = missing_extensions(source, copy)
     if missing:
         raise RehearsalError(
             f"the throwaway PostgreSQL {server.programs.version} lacks the extensions: {', '.join(missing)}",

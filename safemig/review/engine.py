@@ -19,7 +19,7 @@ from safemig.review.world import World
 from safemig.sql.clauses import tokens
 from safemig.sql.fold import HOLE
 from safemig.sql.locks import LockMode
-from safemig.sql.parse import ParsedStatement, SourceFile, SqlSyntaxError, parse, parse_what_can_be
+from safemig.sql.parsing import ParsedStatement, SourceFile, SqlSyntaxError, parse, parse_what_can_be
 
 _MAYBE_ACCEPTS = re.compile(r"--\s*safemig:\s*accept", re.IGNORECASE)
 _IN_FILE = re.compile(r"--\s*safemig:\s*accept\s+(?P<text>.*)", re.IGNORECASE)

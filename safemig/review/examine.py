@@ -21,7 +21,7 @@ from safemig.sql.kinds import flag, relations
 from safemig.sql.kinds import kind as statement_kind
 from safemig.sql.locks import LockMode
 from safemig.sql.names import Name
-from safemig.sql.parse import ParsedStatement
+from safemig.sql.parsing import ParsedStatement
 from safemig.sql.plpgsql import UnreadableBody, read_body
 from safemig.sql.tree import Tree, constant, holds, node, options, read_trees, strings, walk
 

@@ -14,7 +14,7 @@ from typing import Literal
 from safemig.review.examine import Placed
 from safemig.review.scene import clause_span
 from safemig.sql.clauses import each_token
-from safemig.sql.parse import ParsedStatement, SourceFile
+from safemig.sql.parsing import ParsedStatement, SourceFile
 from safemig.sql.tree import node
 
 OWN_MIGRATION = "-- in a migration of its own:\n"

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from safemig.errors import SettingsError
 from safemig.result import Result
 from safemig.sql.locks import LockMode
-from safemig.sql.parse import SourceFile
+from safemig.sql.parsing import SourceFile
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -10,7 +10,7 @@ from safemig.review.world import World
 from safemig.sql import names
 from safemig.sql.clauses import alter_clauses
 from safemig.sql.names import Name
-from safemig.sql.parse import ParsedStatement
+from safemig.sql.parsing import ParsedStatement
 from safemig.sql.tree import Tree
 
 NO_NAME = Name("", "")

@@ -2,8 +2,26 @@
 
 from __future__ import annotations
 
-from safemig.schema.compare import compare
-from safemig.schema.difference import Change, SchemaDiff, Statement, script
-from safemig.schema.model import Schema
+from typing import TYPE_CHECKING
+
+from safemig.lazily import loaded_from
+
+if TYPE_CHECKING:
+    from safemig.schema.comparison import compare
+    from safemig.schema.difference import Change, SchemaDiff, Statement, script
+    from safemig.schema.model import Schema
 
 __all__ = ["Change", "Schema", "SchemaDiff", "Statement", "compare", "script"]
+
+# Reading a schema needs no rules of how to change one.
+__getattr__ = loaded_from(
+    __name__,
+    {
+        "Change": "safemig.schema.difference",
+        "Schema": "safemig.schema.model",
+        "SchemaDiff": "safemig.schema.difference",
+        "Statement": "safemig.schema.difference",
+        "compare": "safemig.schema.comparison",
+        "script": "safemig.schema.difference",
+    },
+)

@@ -171,7 +171,8 @@ def _bearer(item: Id) -> Id:
 
 
 def _exists(plan: Plan, item: Id) -> bool:
-    return _bearer(item) in plan.target.facts
+    bearer = _bearer(item)
+    return bearer in plan.target.facts and bearer not in plan.base.unseen
 
 
 def _on(plan: Plan, item: Id) -> str:

@@ -12,11 +12,17 @@ from contextlib import contextmanager
 
 @contextmanager
 def without_collection() -> Iterator[None]:
-    """Switch the collector off inside, and on again afterwards if it was on. Reference counting goes on as ever."""
+    """Switch the collector off inside, and on again afterwards if it was on. Reference counting goes on as ever.
+
+    What was made inside counts as old afterwards: else the first collection would walk all of it once more.
+    """
     was_on = gc.isenabled()
     gc.disable()
     try:
         yield
     finally:
         if was_on:
+            if not gc.get_freeze_count():  # somebody else's frozen objects stay frozen
+                gc.freeze()
+                gc.unfreeze()
             gc.enable()

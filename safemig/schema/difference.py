@@ -54,8 +54,6 @@ class SchemaDiff(Result):
 
     kind: ClassVar[str] = "schema_diff"
 
-    base_fingerprint: str
-    target_fingerprint: str
     changes: tuple[Change, ...]
     statements: tuple[Statement, ...]
     warnings: tuple[str, ...] = ()

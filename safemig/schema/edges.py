@@ -184,14 +184,10 @@ def _join_partitions(plan: Plan, producers: dict[Id, list[Action]], droppers: di
         elif item.kind == "index":
             fact = plan.target.facts[item]
             if not fact.is_valid:  # made for the parent alone, when its partitions are in place
-                for other, link in plan.target.facts.items():
-                    if other.kind == "partition" and (link.parent_schema, link.parent) == (
-                        fact.table_schema,
-                        fact.table,
-                    ):
-                        for attach in producers.get(other, ()):
-                            for own in producers.get(item, ()):
-                                own.wait_for(attach, hard=False)
+                for other in plan.target.partitions.get((fact.table_schema, fact.table), ()):
+                    for attach in producers.get(other, ()):
+                        for own in producers.get(item, ()):
+                            own.wait_for(attach, hard=False)
             if fact.parent:
                 parent = Id("index", fact.parent_schema, fact.parent)
                 for maker in producers.get(parent, ()):
@@ -280,16 +276,22 @@ def _join_bodies(plan: Plan, actions: list[Action]) -> None:
 def named_in_bodies(plan: Plan, actions: Iterable[Action]) -> Iterator[tuple[Action, set[Action]]]:
     """Yield each action that writes a routine with what else in the script its body seems to name."""
     makers: dict[str, set[Action]] = {}
+    columns: dict[str, dict[str, set[Action]]] = {}  # by their table's name, then their own
     writers: list[Action] = []
     for action in actions:
         for item in action.creates | action.alters:
             if item.kind == "routine" and plan.target.facts[item].language in BODIES:
                 writers.append(action)
-            if item.kind in _NAMED:
-                makers.setdefault(item.sub if item.kind == "column" else item.name, set()).add(action)
+            if item.kind == "column":
+                columns.setdefault(item.name, {}).setdefault(item.sub, set()).add(action)
+            elif item.kind in _NAMED:
+                makers.setdefault(item.name, set()).add(action)
     for action in writers:
         words = set(_WORD.findall(plan.target.facts[action.item].definition))
-        named = {maker for word in words for maker in makers.get(word, ())} - {action}
+        named = {maker for word in words for maker in makers.get(word, ())}
+        for table in words & columns.keys():
+            named |= {maker for word in words & columns[table].keys() for maker in columns[table][word]}
+        named.discard(action)
         if named:
             yield action, named
 
@@ -305,6 +307,5 @@ _NAMED = frozenset(
         "composite type",
         "range",
         "sequence",
-        "column",
     }
 )

@@ -95,7 +95,12 @@ class ColumnFact(NamedTuple):
 
 def not_null_name(item: Id, fact: ColumnFact) -> str:
     """Return the name of a column's not-null constraint, also where it is the one that the server chooses."""
-    return fact.not_null_name or f"{item.name}_{item.sub}_not_null"
+    return fact.not_null_name or usual_not_null_name(item)
+
+
+def usual_not_null_name(item: Id) -> str:
+    """Return the name that the server chooses for a column's not-null constraint, where it is free and short enough."""
+    return f"{item.name}_{item.sub}_not_null"
 
 
 class DefaultFact(NamedTuple):

@@ -7,11 +7,13 @@ facts. Its identity is a name (`Id`), never an OID, and the names are not part o
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from operator import itemgetter
-from typing import Any, NamedTuple
+from operator import attrgetter, itemgetter
+from types import MappingProxyType
+from typing import Any, Literal, NamedTuple
 
 from safemig.sql.identifiers import quote_name
 
@@ -57,40 +59,52 @@ OWNER_LACKS = "\x00owner"
 Facts = Mapping[Id, Any]
 
 
-class Dependency(NamedTuple):
-    """A row of pg_depend in names: `dependent` needs `referenced`; `type` is pg_depend's letter."""
+_NO_EDGES: Mapping[Id, str] = MappingProxyType({})
 
-    dependent: Id
-    referenced: Id
-    type: str
+
+class Edges:
+    """The edges of a graph in one direction: from an item to those at their other ends, with pg_depend's letter."""
+
+    __slots__ = ("_far_end", "_known", "_rows")
+
+    def __init__(self, rows: Mapping[Id, list[tuple[Id, Id, str]]], far_end: Literal[0, 1]) -> None:
+        self._rows, self._far_end = rows, far_end
+        self._known: dict[Id, dict[Id, str]] = {}
+
+    def get(self, item: Id, default: Mapping[Id, str] | tuple[()] = ()) -> Mapping[Id, str]:
+        """Return {other: letter} of `item`; where two rows join the same two, the stronger letter (n) stays."""
+        del default  # as a dict's get() has it: nothing is what an item without edges has
+        found = self._known.get(item)
+        if found is None:
+            rows = self._rows.get(item)
+            if rows is None:
+                return _NO_EDGES
+            found = self._known[item] = {}
+            for row in rows:
+                other = row[self._far_end]
+                if found.get(other) != "n":
+                    found[other] = row[2]
+        return found
 
 
 @dataclass(frozen=True, eq=False)
 class Graph:
-    """Who needs whom; both directions."""
+    """Who needs whom; both directions. Rows are only sorted by their ends until somebody asks: few ever do."""
 
-    needs: dict[Id, dict[Id, str]]
-    needed_by: dict[Id, dict[Id, str]]
+    needs: Edges
+    needed_by: Edges
+    dependencies: Sequence[tuple[Id, Id, str]]
 
     @classmethod
     def of(cls, dependencies: Iterable[tuple[Id, Id, str]]) -> Graph:
-        """Return the graph of `dependencies`; where two rows join the same two, the stronger letter (n) stays."""
-        needs: dict[Id, dict[Id, str]] = {}
-        needed_by: dict[Id, dict[Id, str]] = {}
-        for dependent, referenced, letter in dependencies:
-            there = needs.get(dependent)
-            if there is None:
-                needs[dependent] = {referenced: letter}
-            elif there.get(referenced) == "n":
-                continue
-            else:
-                there[referenced] = letter
-            users = needed_by.get(referenced)
-            if users is None:
-                needed_by[referenced] = {dependent: letter}
-            else:
-                users[dependent] = letter
-        return cls(needs, needed_by)
+        """Return the graph of `dependencies`: (dependent, referenced, pg_depend's letter)."""
+        rows = tuple(dependencies)
+        outgoing: defaultdict[Id, list[tuple[Id, Id, str]]] = defaultdict(list)
+        incoming: defaultdict[Id, list[tuple[Id, Id, str]]] = defaultdict(list)
+        for row in rows:
+            outgoing[row[0]].append(row)
+            incoming[row[1]].append(row)
+        return cls(Edges(outgoing, 1), Edges(incoming, 0), rows)
 
     def reaches(self, start: Iterable[Id], goal: Id, *, avoid: Iterable[Id] = ()) -> bool:
         """Tell whether one of `start`, or anything that it needs at whatever depth, is `goal`."""
@@ -121,7 +135,8 @@ def _without_origin(fact: Any) -> Any:
 class Schema:
     """One database's schema as facts, read at one moment.
 
-    `dependencies` is kept unresolved until somebody asks, for two equal schemas never need it.
+    `dependencies` is kept unresolved until somebody asks, for two equal schemas never need it. `unseen` are objects
+    that are there, and that the role which read may not see whole, each in words; no fact tells of them.
     """
 
     server_version_num: int
@@ -133,6 +148,7 @@ class Schema:
     owners: Mapping[Id, str]
     column_order: Mapping[Id, tuple[str, ...]]
     unmodelled: tuple[str, ...] = ()
+    unseen: Mapping[Id, str] = field(default_factory=dict)
     with_ownership: bool = False
     resolve: Any = field(default=None)
 
@@ -190,6 +206,29 @@ class Schema:
             if item[0] in INSIDE:
                 found.setdefault(item[1:3], []).append(item)
         return Children(self.facts, found)
+
+    @cached_property
+    def indexes(self) -> Mapping[tuple[str, str], list[Id]]:
+        """The indexes of each table or materialized view, by (schema, name)."""
+        return self._by("index", "table_schema", "table")
+
+    @cached_property
+    def attached_indexes(self) -> Mapping[tuple[str, str], list[Id]]:
+        """The indexes of partitions that belong to each partitioned index, by its (schema, name)."""
+        return self._by("index", "parent_schema", "parent")
+
+    @cached_property
+    def partitions(self) -> Mapping[tuple[str, str], list[Id]]:
+        """The "partition" facts of each partitioned table, by its (schema, name)."""
+        return self._by("partition", "parent_schema", "parent")
+
+    def _by(self, kind: str, schema: str, name: str) -> Mapping[tuple[str, str], list[Id]]:
+        key = attrgetter(schema, name)
+        found: dict[tuple[str, str], list[Id]] = {}
+        for item, fact in self.facts.items():
+            if item[0] == kind:
+                found.setdefault(key(fact), []).append(item)
+        return found
 
     def relation(self, schema: str, name: str) -> Id | None:
         """Return the table, view or materialized view of that name."""

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
+from itertools import compress
+from operator import ne
 from typing import Any
 
 from safemig.schema.casts import conversion
@@ -42,7 +44,6 @@ class Plan:
         self.kinds = KINDS
         self._parents: dict[int, dict[Id, list[Id]]] = {} if like is None else like._parents
         self._children: dict[int, dict[Id, list[Id]]] = {} if like is None else like._children
-        self._attached_by_parent: dict[int, dict[Id, list[Id]]] = {} if like is None else like._attached_by_parent
         self.added: set[Id] = set()
         self.removed: set[Id] = set()
         self.changed: set[Id] = set()
@@ -60,6 +61,8 @@ class Plan:
         self.dropped: set[Id] = set(self.removed)
         self._creators: dict[Id, Id] = {}
         self._with_children: set[Id] | None = None
+        # Whether the plan of a script that commits on its way (`online`) is another one.
+        self.differs_online = False
         self._taken: set[tuple[str, str]] | None = None
         if self.added or self.removed or self.changed:
             self._decide()
@@ -68,10 +71,14 @@ class Plan:
         """Find what was added, removed and changed."""
         base, target = self.base, self.target
         before, after = base.facts, target.facts
-        self.added = {item for item in after if item not in before}
-        self.removed = set(before) - set(after) if len(before) + len(self.added) != len(after) else set()
-        missing = object()
-        self.changed = {item for item, fact in after.items() if before.get(item, missing) != fact} - self.added
+        # The loop runs in C: nearly all facts are equal, and there may be a million.
+        differ = set(compress(after, map(ne, map(before.get, after), after.values())))
+        self.added = {item for item in differ if item not in before}
+        self.changed = differ - self.added
+        self.removed = before.keys() - after.keys() if len(before) + len(self.added) != len(after) else set()
+        for item in (*base.unseen, *target.unseen):
+            for found in (self.added, self.removed, self.changed):
+                found.discard(item)
         for item in [item for item in self.added | self.changed if is_leftover(item, target)]:
             self.added.discard(item)  # pg_dump does not write it either
             self.changed.discard(item)
@@ -382,12 +389,14 @@ class Plan:
         """Tell whether anything that this script writes says one of the new `labels` of `enum`."""
         plain = [quote_literal(label).strip() for label in labels]
         said = [f"{label}::{quote_name(enum.schema, enum.name)}" for label in plain]
-        return any(
+        found = any(
             word in repr(self.target.facts[item]).replace("\\'", "'")
             for item in self.added | self.changed | self.replaced
             for word in (plain if item.kind == "partition" else said)  # bounds are said without a cast
             if item != enum
         )
+        self.differs_online |= found
+        return found
 
     def stands_apart(self, item: Id, container: Id | None = None) -> bool:
         """Tell whether `item` needs something that needs its own table: then it cannot be part of its CREATE."""
@@ -520,17 +529,10 @@ class Plan:
 
     def attached_indexes(self, index: Id, schema: Schema | None = None) -> list[Id]:
         """The indexes of partitions that belong to a partitioned index (of the target, where `schema` is not said)."""
-        schema = schema or self.target
-        found = self._attached_by_parent.get(id(schema))
-        if found is None:
-            found = self._attached_by_parent[id(schema)] = {}
-            for item, fact in sorted(schema.facts.items()):
-                if item.kind == "index" and fact.parent:
-                    found.setdefault(Id("index", fact.parent_schema, fact.parent), []).append(item)
-        return found.get(index, [])
+        return sorted((schema or self.target).attached_indexes.get((index.schema, index.name), ()))
 
-    def indexes_of(self, table: Id, schema: Schema) -> list[Id]:
-        return [item for item in schema.graph.needed_by.get(table, ()) if item.kind == "index"]
+    def indexes_of(self, table: Id, schema: Schema) -> Sequence[Id]:
+        return schema.indexes.get((table.schema, table.name), ())
 
     def leaves_parent(self, item: Id) -> bool:
         """Tell whether the table of `item` stays while it is detached, or inherits no more: it keeps what it has."""

@@ -188,9 +188,8 @@ def _mapped(base: Schema, moved: Callable[[Id], Id], rewritten: Callable[[Id, An
     graph = base.graph
 
     def resolve() -> Iterator[tuple[Id, Id, str]]:
-        for item, needs in graph.needs.items():
-            for needed, letter in needs.items():
-                yield moved(item), moved(needed), letter
+        for item, needed, letter in graph.dependencies:
+            yield moved(item), moved(needed), letter
 
     facts = {moved(item): rewritten(item, fact) for item, fact in base.facts.items()}
     if base.server_version_num >= 180000:

@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import re
-
-from pglast.keywords import COL_NAME_KEYWORDS, RESERVED_KEYWORDS, TYPE_FUNC_NAME_KEYWORDS
+from functools import cache, lru_cache
 
 _PLAIN = re.compile(r"[a-z_][a-z0-9_]*\Z")
-_KEYWORDS = frozenset(COL_NAME_KEYWORDS) | frozenset(RESERVED_KEYWORDS) | frozenset(TYPE_FUNC_NAME_KEYWORDS)
 
 
+@cache
+def keywords() -> frozenset[str]:
+    """Return the words that are no plain name. The parser that knows them is loaded at the first call."""
+    from pglast.keywords import COL_NAME_KEYWORDS, RESERVED_KEYWORDS, TYPE_FUNC_NAME_KEYWORDS
+
+    return frozenset(COL_NAME_KEYWORDS) | frozenset(RESERVED_KEYWORDS) | frozenset(TYPE_FUNC_NAME_KEYWORDS)
+
+
+@lru_cache(maxsize=1 << 16)
 def quote_identifier(name: str) -> str:
     """Return `name` as SQL, quoted unless it is plain lower case and no keyword (as `quote_ident()` does)."""
-    if _PLAIN.match(name) and name not in _KEYWORDS:
+    if _PLAIN.match(name) and name not in keywords():
         return name
     return '"' + name.replace('"', '""') + '"'
 

@@ -9,9 +9,12 @@ from safemig.views.shared_parts import change_list, check_table, sql_listing
 
 def build(result: Generated) -> Document:
     """Show what changed on staging, the file that says so, and what was commented out and why."""
+    warnings = (Bullets("Mind", result.diff.warnings),) if result.diff.warnings else ()
     if result.path is None:
         return Document(
-            Badge("NOTHING TO DO", "ok"), ("staging is exactly what the migrations make; no file was written",)
+            Badge("NOTHING TO DO", "warning" if warnings else "ok"),
+            ("staging is exactly what the migrations make; no file was written",),
+            warnings,
         )
     equal = not result.remaining
     headline: list[Inline] = [

@@ -24,7 +24,7 @@ from tests.operations.test_rollback_prod import roll_back
 _numbers = itertools.count(1)
 
 ZOO = r"""
-CREATE EXTENSION IF NOT EXISTS pgcrypto;
+CREATE EXTENSION IF NOT EXISTS hstore;
 CREATE SCHEMA "Other Schema";
 CREATE TYPE mood AS ENUM ('sad', 'it''s ok', 'happy');
 CREATE DOMAIN positive AS int CHECK (VALUE > 0);

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 
 import pytest
 
-from safemig.errors import MigrationError, SafemigError, UnreachableError
+from safemig.errors import MigrationError, SafemigError, ToolError, UnreachableError
+from safemig.postgres.programs import PROGRAMS_VARIABLE, server_programs
+from safemig.postgres.server import ThrowawayServer
 from safemig.review import Verdict
-from tests.operations.conftest import Shop
+from tests.conftest import MAJORS
+from tests.operations.conftest import FIRST, Shop
 
 BY_HAND = """
 CREATE TABLE user_preferences (user_id bigint PRIMARY KEY REFERENCES users ON DELETE CASCADE, theme text NOT NULL DEFAULT 'light');
@@ -138,3 +142,73 @@ def test_a_missing_migrations_folder_is_said(shop: Shop) -> None:
     shop.migrations.rmdir()
     with pytest.raises(SafemigError, match="migrations folder does not exist"):
         shop.project.generate("x")
+
+
+@pytest.fixture
+def oldest(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """Staging on the oldest server here, while only the programs of another version are to be found."""
+    if len(MAJORS) < 2:
+        pytest.skip("needs two versions of PostgreSQL")
+    with ThrowawayServer.start(major=MAJORS[0]) as server:
+        url = server.create_database("staging")
+        shop.on(url, FIRST)
+        monkeypatch.setenv("STAGING_DATABASE_URL", url)
+        monkeypatch.setenv(PROGRAMS_VARIABLE, str(server_programs(major=MAJORS[1]).folder))
+        yield url
+
+
+def test_an_extension_that_is_not_here_is_named_and_the_rest_compared(shop: Shop, oldest: str) -> None:
+    extensions = {name for (name,) in shop.on(oldest, "SELECT name FROM pg_available_extensions")}
+    if not {"uuid-ossp", "xml2"} <= extensions:
+        pytest.skip("the oldest PostgreSQL here came without uuid-ossp and xml2")
+    shop.on(
+        oldest,
+        'CREATE EXTENSION "uuid-ossp"; CREATE EXTENSION xml2; CREATE TABLE notes (id uuid DEFAULT uuid_generate_v4(), n int);'
+        "CREATE VIEW titles AS SELECT xpath_string(email, '/t') AS title FROM users; ALTER TABLE users ADD active boolean",
+    )
+    made = shop.project.generate("more")
+    statements = "\n".join(line for line in made.text.split("\n") if not line.startswith("--"))
+    assert "CREATE TABLE IF NOT EXISTS public.notes" in statements
+    assert "ADD COLUMN IF NOT EXISTS active" in statements
+    assert "EXTENSION" not in statements
+    assert "titles" not in statements
+    said = "lacks the extension uuid-ossp, xml2, so what needs it was not compared: default public.notes.id, view public.titles"
+    assert said in made.diff.warnings[-1]
+    assert "[!] all that staging has was compared: the throwaway PostgreSQL" in made.text
+    assert made.proof.startswith("NOT EQUAL: ")
+    assert made.proof.endswith("this machine lacks the extension uuid-ossp, xml2")
+    assert any(line.startswith("missing: EXTENSION uuid-ossp") for line in made.remaining)
+    assert any(line.startswith("missing: VIEW public.titles") for line in made.remaining)
+
+
+def test_a_staging_newer_than_every_server_here_is_refused_with_what_was_found(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if len(MAJORS) < 2:
+        pytest.skip("needs two versions of PostgreSQL")
+    old = server_programs(major=MAJORS[0])
+    monkeypatch.setenv(PROGRAMS_VARIABLE, str(old.folder))
+    shop.on(shop.staging, "CREATE TABLE notes (id int)")
+    with pytest.raises(ToolError, match=rf"no PostgreSQL server \({MAJORS[-1]} or later\)") as raised:
+        shop.project.generate("more")
+    assert raised.value.where == f"found: {old.version}"
+    # To compare two databases needs no program at all.
+    assert "CREATE TABLE IF NOT EXISTS public.notes" in shop.project.schema_diff("production", "staging").sql
+
+
+def test_the_proof_names_what_the_file_does_not_bring_about(shop: Shop) -> None:
+    shop.write("20260102000000_notes.sql", "CREATE TABLE notes (a int, b int);")
+    shop.on(shop.staging, "CREATE TABLE notes (b int, a int); CREATE TABLE more (x int)")
+    made = shop.project.generate("more")
+    assert made.proof == "NOT EQUAL: 1 differences to staging remain"
+    assert made.remaining[0].startswith("in another order: TABLE public.notes")
+    assert "-- Proof:     NOT EQUAL" in made.text
+
+
+def test_staging_of_another_version_is_read_in_the_words_of_ours(shop: Shop, oldest: str) -> None:
+    nothing = shop.project.generate("nothing")
+    assert nothing.path is None, nothing.text  # 15 writes the view otherwise, and it is the same
+    shop.on(oldest, "CREATE VIEW totals AS SELECT user_id, sum(total) AS all_of_it FROM orders GROUP BY user_id")
+    made = shop.project.generate("totals")
+    assert made.diff.summary == "1 change: +1 view"
+    assert made.proof == "proven equal"

@@ -13,7 +13,7 @@ from safemig.review.world import World
 from safemig.sql import SourceFile
 from safemig.sql.kinds import relations
 from safemig.sql.names import of_range
-from safemig.sql.parse import SqlSyntaxError, parse
+from safemig.sql.parsing import SqlSyntaxError, parse
 from safemig.sql.tree import holds, walk
 from tests.review.test_corpus import cases
 

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
-import threading
+import os
+import subprocess
+import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import psycopg
 import pytest
 from psycopg import pq
 
-from safemig.errors import UnreachableError
 from safemig.postgres.catalog import SchemaFilter, database_fingerprint, read_schema
 from safemig.postgres.server import ThrowawayServer
 from safemig.schema import compare
@@ -97,51 +98,6 @@ def test_a_platform_is_recognised_by_its_role() -> None:
     assert everything.manages("public", platform=True)
 
 
-def test_a_role_without_rights_is_told_what_it_cannot_see(server: ThrowawayServer, database: str) -> None:
-    load(
-        database,
-        "CREATE FOREIGN DATA WRAPPER w; CREATE SERVER s FOREIGN DATA WRAPPER w; CREATE ROLE weak LOGIN;"
-        "CREATE USER MAPPING FOR PUBLIC SERVER s OPTIONS (password 'secret');"
-        "CREATE SUBSCRIPTION sub CONNECTION 'dbname=x' PUBLICATION p WITH (connect = false, slot_name = NONE)",
-    )
-    try:
-        with psycopg.connect(database.replace("postgres@", "weak@"), autocommit=True) as connection:
-            found = read_schema(connection)
-        assert [words.split(",")[0] for words in found.unmodelled] == [
-            "options of the user mapping of PUBLIC on server s",
-            "subscription sub",
-        ]
-    finally:
-        load(
-            database,
-            "ALTER SUBSCRIPTION sub DISABLE",
-            "DROP SUBSCRIPTION sub",
-            "DROP SERVER s CASCADE",
-            "DROP ROLE weak",
-        )
-
-
-def test_a_schema_that_changes_meanwhile_is_read_all_the_same(database: str) -> None:
-    def churn() -> None:
-        with psycopg.connect(database, autocommit=True) as connection:
-            while not done.is_set():
-                connection.execute(
-                    "CREATE TABLE c (x int PRIMARY KEY, y text DEFAULT 'a'); CREATE VIEW cv AS SELECT x FROM c"
-                )
-                connection.execute("DROP VIEW cv; DROP TABLE c")
-
-    done = threading.Event()
-    worker = threading.Thread(target=churn)
-    worker.start()
-    try:
-        for _ in range(15):
-            with contextlib.suppress(UnreachableError):
-                assert set(read(database).tables) <= {("public", "c")}
-    finally:
-        done.set()
-        worker.join()
-
-
 def test_an_index_that_a_failed_build_left_is_no_difference(database: str, new_database: Callable[[], str]) -> None:
     load(database, "CREATE TABLE t (x int); INSERT INTO t VALUES (1), (1)")
     clean = new_database()
@@ -152,3 +108,28 @@ def test_an_index_that_a_failed_build_left_is_no_difference(database: str, new_d
     assert there.sql == ""
     assert "index public.i is invalid" in there.warnings[0]
     assert compare(read(database), read(clean)).statements[0].sql == "DROP INDEX IF EXISTS public.i"
+
+
+def test_the_command_loads_nothing_that_a_comparison_does_not_need(database: str, tmp_path: Path) -> None:
+    script = (
+        "import sys; from safemig.cli import main\n"
+        "try: main(sys.argv[1:])\n"
+        "except SystemExit as end: print(end.code, *sorted(sys.modules.keys() & {'IPython', 'jinja2', 'nbformat', 'pandas',"
+        " 'papermill', 'pydantic', 'safemig.review', 'safemig.sql.parsing', 'safemig.views', 'tomllib'}))"
+    )
+    command = [sys.executable, "-c", script, "diff", "--from", database, "--to", database]
+    variables = {name: value for name, value in os.environ.items() if not name.startswith("SAFEMIG_")}
+    answer = subprocess.run(command, capture_output=True, text=True, check=True, cwd=tmp_path, env=variables)
+    assert answer.stdout.split() == ["0"]
+
+
+def test_settings_count_where_there_are_any(new_database: Callable[[], str], tmp_path: Path) -> None:
+    one, other = new_database(), new_database()
+    load(one, "CREATE SCHEMA ours; CREATE SCHEMA theirs")
+    load(other, "CREATE SCHEMA ours; CREATE TABLE ours.t (x int)")
+    (tmp_path / "safemig.toml").write_text('schemas = ["ours"]\n')
+    command = [sys.executable, "-m", "safemig", "diff", "--from", one, "--to", other]
+    for folder, said in ((tmp_path, False), (Path("/"), True)):
+        answer = subprocess.run(command, capture_output=True, text=True, check=True, cwd=folder)
+        assert "CREATE TABLE IF NOT EXISTS ours.t" in answer.stdout
+        assert ("theirs" in answer.stdout) is said

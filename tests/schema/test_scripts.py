@@ -166,8 +166,9 @@ def test_reverse_statements_undo(new_database: Callable[[], str]) -> None:
         "ALTER TABLE t ADD c int DEFAULT 3, ALTER b SET NOT NULL; CREATE INDEX i ON t (a); CREATE VIEW v AS SELECT a FROM t",
     )
     before = read(base).fingerprint
-    there = compare(read(base), read(target))
+    wanted = read(target)
+    there = compare(read(base), wanted)
     load(base, there.sql)
-    assert read(base).fingerprint == there.target_fingerprint
+    assert read(base).fingerprint == wanted.fingerprint
     load(base, *[statement.reverse_sql or "" for statement in reversed(there.statements)])
     assert read(base).fingerprint == before

@@ -65,8 +65,6 @@ def examples(table: str = "orders", person: str = "dana") -> dict[str, Result]:
     rows = (RowChange(table, 12_400_000, 12_400_000), RowChange("notes", None, 0), RowChange("legacy", 7, None))
     tables = (TableContent(table, 12_400_000, "ab" * 32), TableContent("users", 5_000, "cd" * 32))
     diff = SchemaDiff(
-        "aaaa",
-        "bbbb",
         (
             Change("column", f"public.{table}.note", "add", "text"),
             Change("index", f"public.{table}_old_idx", "remove", ""),
@@ -131,7 +129,7 @@ def examples(table: str = "orders", person: str = "dana") -> dict[str, Result]:
             ((f"DROP INDEX {table}_old_idx;", "the index is lost"),), (checks[0], checks[3]), "proven equal", (),
             (Path("supabase/migrations/20261122200001_add_note_2.sql"),),
         ),
-        "generate nothing": Generated("x", None, SchemaDiff("a", "a", (), ()), ""),
+        "generate nothing": Generated("x", None, SchemaDiff((), ()), ""),
         "preflight": Preflight("production", checks),
         "preflight ready": Preflight("production", (checks[0],)),
         "plan": Plan("3f2a9c1", target, "ee" * 32, (PlannedMigration("20261122200000", "add_note", file, "ff" * 32),), planned),
@@ -181,5 +179,5 @@ def examples(table: str = "orders", person: str = "dana") -> dict[str, Result]:
         "review": review,
         "review safe": Review((), (ReviewedFile("a.sql", ()),)),
         "schema_diff": diff,
-        "schema_diff equal": SchemaDiff("a", "a", (), ()),
+        "schema_diff equal": SchemaDiff((), ()),
     }  # fmt: skip

@@ -7,7 +7,7 @@ qualified: two servers that hold the same schema say the same words.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,16 +16,24 @@ from psycopg import pq
 
 from safemig.errors import UnreachableError, UnsupportedError
 from safemig.postgres.catalog.dependencies import (
+    DEPENDENCY_QUERIES,
+    MEMBER_PRIVILEGES,
     read_comments,
     read_default_privileges,
     read_dependencies,
     read_member_privileges,
 )
-from safemig.postgres.catalog.others import read_others
-from safemig.postgres.catalog.relations import read_relations
-from safemig.postgres.catalog.routines import read_routines
+from safemig.postgres.catalog.others import other_queries, read_others
+from safemig.postgres.catalog.relations import read_relations, relation_queries
+from safemig.postgres.catalog.routines import ROUTINE_QUERIES, read_routines
 from safemig.postgres.catalog.snapshot import PG_NAMESPACE, SchemaChangedError, Snapshot
-from safemig.postgres.catalog.types import EXTENSION_NAMESPACES, NAMESPACES, read_extensions, read_types
+from safemig.postgres.catalog.types import (
+    EXTENSION_NAMESPACES,
+    NAMESPACES,
+    read_extensions,
+    read_types,
+    type_queries,
+)
 from safemig.schema import facts
 from safemig.schema.collection import without_collection
 from safemig.schema.model import Id, Schema
@@ -51,13 +59,33 @@ PLATFORM_SCHEMAS = (
     "pgmq",
 )
 PLATFORM_PREFIXES = ("supabase_", "pgsodium", "graphql")
+PLATFORM_ROLES = frozenset(
+    {
+        PLATFORM_ROLE,
+        "supabase_auth_admin",
+        "supabase_etl_admin",
+        "supabase_functions_admin",
+        "supabase_read_only_user",
+        "supabase_realtime_admin",
+        "supabase_replication_admin",
+        "supabase_storage_admin",
+    }
+)
 
-# Names come out qualified and plain, and no query over the catalogs is worth compiling.
+# Names come out qualified and plain. No query over the catalogs is worth compiling, or more than one process.
 PLAIN_SETTINGS = """
-SELECT set_config('search_path', '', true), set_config('quote_all_identifiers', 'off', true), set_config('jit', 'off', true)
+SELECT set_config('search_path', '', true), set_config('quote_all_identifiers', 'off', true), set_config('jit', 'off', true),
+       set_config('max_parallel_workers_per_gather', '0', true), set_config('work_mem', '64MB', true)
 """
 
-SERVER_ROLES = "SELECT current_user::text, EXISTS (SELECT FROM pg_roles WHERE rolname = %(role)s)"
+# The server locks a view's tables (ACCESS SHARE) to write out its definition; who rewrites one keeps us waiting.
+LONGEST_WAIT = "SELECT set_config('lock_timeout', %(longest_wait)s, true)"
+LONGEST_WAIT_MS = 10_000
+
+WHO_READS = """
+SELECT current_user::text, EXISTS (SELECT FROM pg_roles WHERE rolname = %(platform_role)s),
+       has_column_privilege('pg_subscription', 'subconninfo', 'SELECT')
+"""
 
 OLDEST_SUPPORTED_VERSION = 130000
 
@@ -104,7 +132,7 @@ def read_schema(connection: psycopg.Connection[Any], schemas: SchemaFilter = EVE
     On an idle connection the reading is one repeatable-read, read-only transaction of its own; inside an open
     transaction it sees that transaction's uncommitted changes, and leaves its settings as they were.
 
-    Raises UnreachableError when others keep changing the schema meanwhile, UnsupportedError for a server older than
+    Raises UnreachableError when others keep changing the schema meanwhile, or lock it for long, UnsupportedError for a server older than
     13, and psycopg's errors where the server fails.
     """
     if connection.info.server_version < OLDEST_SUPPORTED_VERSION:
@@ -116,25 +144,43 @@ def read_schema(connection: psycopg.Connection[Any], schemas: SchemaFilter = EVE
     own = connection.info.transaction_status == pq.TransactionStatus.IDLE
     for attempt in range(ATTEMPTS):
         try:
-            return _read(connection, schemas)
-        except _CHANGED_UNDERWAY as error:
+            return _read(connection, schemas, (LONGEST_WAIT,) if own else ())
+        except psycopg.errors.LockNotAvailable as error:
             if not own:
                 raise
-            if attempt == ATTEMPTS - 1:
+            raise UnreachableError(
+                "another session holds a lock that the reading waits for",
+                where=f"waited {LONGEST_WAIT_MS / 1000:g} s",
+                next="look for a long ALTER TABLE, VACUUM FULL or LOCK in pg_stat_activity, then try again",
+            ) from error
+        except _CHANGED_UNDERWAY as error:
+            if not own and isinstance(error, psycopg.Error):
+                raise  # the transaction's owner decides
+            if not own or attempt == ATTEMPTS - 1:
                 raise UnreachableError(
-                    "the schema kept changing while it was read",
+                    "the schema kept changing while it was read" if own else "the schema changed while it was read",
                     where=str(error).strip().split("\n")[0],
                     next="wait until the other schema changes are done, then try again",
                 ) from error
     raise AssertionError  # the loop returns or raises
 
 
-def _read(connection: psycopg.Connection[Any], schemas: SchemaFilter) -> Schema:
-    with without_collection(), _one_moment(connection):
+def _read(connection: psycopg.Connection[Any], schemas: SchemaFilter, settings: tuple[str, ...]) -> Schema:
+    with without_collection(), _one_moment(connection), _pipelined(connection):
         snapshot = Snapshot.on(connection)
-        snapshot.cursor.execute(PLAIN_SETTINGS)
-        ((current_user, platform),) = snapshot.rows(SERVER_ROLES, role=PLATFORM_ROLE)
+        snapshot.send((PLAIN_SETTINGS, *settings), longest_wait=str(LONGEST_WAIT_MS))
+        snapshot.send((WHO_READS, EXTENSION_NAMESPACES, NAMESPACES), platform_role=PLATFORM_ROLE)
+        ((current_user, platform, may_read_subscriptions),) = snapshot.rows(WHO_READS)
+        if platform:
+            snapshot.platform_roles = PLATFORM_ROLES
         _read_namespaces(snapshot, schemas, platform)
+        version = snapshot.version
+        snapshot.send(type_queries(version))
+        snapshot.send(relation_queries(version))
+        snapshot.send(ROUTINE_QUERIES)
+        snapshot.send(other_queries(version, subscriptions=may_read_subscriptions))
+        snapshot.send(DEPENDENCY_QUERIES)
+        snapshot.send((MEMBER_PRIVILEGES,), whole=not schemas.only)
         read_extensions(snapshot)
         read_types(snapshot)
         read_relations(snapshot)
@@ -142,7 +188,7 @@ def _read(connection: psycopg.Connection[Any], schemas: SchemaFilter) -> Schema:
         read_others(snapshot)
         read_comments(snapshot)
         read_default_privileges(snapshot)
-        read_member_privileges(snapshot, whole=not schemas.only)
+        read_member_privileges(snapshot)
         resolve = read_dependencies(snapshot)
     return Schema(
         server_version_num=snapshot.version,
@@ -154,6 +200,7 @@ def _read(connection: psycopg.Connection[Any], schemas: SchemaFilter) -> Schema:
         owners=snapshot.owners,
         column_order=snapshot.column_order,
         unmodelled=tuple(sorted(snapshot.unmodelled)),
+        unseen=snapshot.unseen,
         with_ownership=schemas.ownership,
         resolve=resolve,
     )
@@ -162,6 +209,18 @@ def _read(connection: psycopg.Connection[Any], schemas: SchemaFilter) -> Schema:
 def database_fingerprint(connection: psycopg.Connection[Any], schemas: SchemaFilter = EVERYTHING) -> str:
     """Return the fingerprint of the schema that `connection` sees. Reads only."""
     return read_schema(connection, schemas).fingerprint
+
+
+@contextmanager
+def _pipelined(connection: psycopg.Connection[Any]) -> Iterator[None]:
+    """Send queries without waiting for each one's answer; where one fails, drop the answers of those after it."""
+    with connection.pipeline() as pipeline:
+        try:
+            yield
+        except psycopg.Error:
+            with suppress(psycopg.Error):
+                pipeline.sync()
+            raise
 
 
 @contextmanager

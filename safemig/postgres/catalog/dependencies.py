@@ -6,7 +6,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from safemig.postgres.catalog.snapshot import PG_CLASS, PG_EXTENSION, PG_NAMESPACE, Snapshot
+from safemig.postgres.catalog.snapshot import (
+    PG_CLASS,
+    PG_CONSTRAINT,
+    PG_EXTENSION,
+    PG_NAMESPACE,
+    PG_TRIGGER,
+    PG_TYPE,
+    Snapshot,
+)
 from safemig.schema import facts, grants
 from safemig.schema.model import OWNER_LACKS, Id
 
@@ -51,11 +59,17 @@ WHERE g.acl IS DISTINCT FROM i.initprivs
            ELSE g.namespace = 0 OR g.namespace = ANY(%(namespaces)s::oid[]) END
 """
 
-# Rows about pinned objects and schemas (every name carries its schema) add nothing.
+# Rows about pinned objects and schemas (every name carries its schema) add nothing; nor do those that tie a table to
+# its row type, an index or a trigger to its constraint, and the server's own storage to its table.
 DEPENDENCIES = f"""
 SELECT classid::int8, objid::int8, objsubid, refclassid::int8, refobjid::int8, refobjsubid, deptype::text
 FROM pg_depend WHERE deptype IN ('n', 'a', 'i') AND refobjid >= 16384 AND refclassid <> {PG_NAMESPACE}
+  AND NOT (deptype = 'i' AND (classid = {PG_TYPE} OR (refclassid = {PG_CONSTRAINT} AND classid IN ({PG_CLASS}, {PG_TRIGGER}))))
+  AND NOT (refclassid = {PG_CLASS} AND refobjid IN (SELECT oid FROM pg_class WHERE relkind = 't'))
 """
+
+
+DEPENDENCY_QUERIES = (COMMENTS, LABELS, DEFAULT_PRIVILEGES, DEPENDENCIES)
 
 
 def read_comments(snapshot: Snapshot) -> None:
@@ -83,6 +97,8 @@ def read_comments(snapshot: Snapshot) -> None:
 
 def read_default_privileges(snapshot: Snapshot) -> None:
     for role, schema, object_type, acl in snapshot.rows(DEFAULT_PRIVILEGES):
+        if role in snapshot.platform_roles:
+            continue
         found = grants.read_acl(tuple(acl or ()), role, object_type, snapshot.version)
         if schema:  # only adds to what is granted anyway
             found = frozenset(grant for grant in found if grant[0] != OWNER_LACKS)
@@ -91,9 +107,9 @@ def read_default_privileges(snapshot: Snapshot) -> None:
         )
 
 
-def read_member_privileges(snapshot: Snapshot, *, whole: bool) -> None:
-    """Read what was granted and revoked on extensions' objects; `whole` also on PostgreSQL's own."""
-    for letter, target, owner, acl, initial, extension in snapshot.rows(MEMBER_PRIVILEGES, whole=whole):
+def read_member_privileges(snapshot: Snapshot) -> None:
+    """Read what was granted and revoked on extensions' objects, and on PostgreSQL's own where all is read."""
+    for letter, target, owner, acl, initial, extension in snapshot.rows(MEMBER_PRIVILEGES):
         now = grants.read_acl(tuple(acl), owner, letter, snapshot.version)
         usual = (
             grants.builtin(letter)

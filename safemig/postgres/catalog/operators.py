@@ -69,6 +69,9 @@ ORDER BY 5
 """
 
 
+OPERATOR_QUERIES = (OPERATORS, MEMBERS, FAMILIES, CLASSES)
+
+
 def read_operators(snapshot: Snapshot) -> None:
     """Read operators, and the families and classes that hold them."""
     for row in snapshot.rows(OPERATORS):

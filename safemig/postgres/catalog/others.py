@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from safemig.postgres.catalog.operators import read_operators
+from safemig.postgres.catalog.operators import OPERATOR_QUERIES, read_operators
 from safemig.postgres.catalog.snapshot import (
     PG_AM,
     PG_CAST,
@@ -48,11 +48,14 @@ FROM pg_foreign_server s JOIN pg_foreign_data_wrapper w ON w.oid = s.srvfdw
 WHERE {not_of_extension(PG_FOREIGN_SERVER, "s.oid")}
 """
 
-# Options hold passwords, and are shown only to those who may see them.
+# Options hold passwords, and are shown only to those who may see them (manual, section 53.36, "pg_user_mappings").
 USER_MAPPINGS = """
-SELECT umid::int8, srvname, CASE WHEN umuser = 0 THEN '' ELSE usename END, umoptions,
-       umoptions IS NULL AND NOT (SELECT rolsuper FROM pg_roles WHERE rolname = current_user)
-FROM pg_user_mappings
+SELECT m.umid::int8, m.srvname, CASE WHEN m.umuser = 0 THEN '' ELSE m.usename END, m.umoptions,
+       m.umoptions IS NULL AND NOT (SELECT rolsuper FROM pg_roles WHERE rolname = current_user)
+         AND NOT CASE WHEN m.umuser = 0 THEN pg_has_role(s.srvowner, 'USAGE')
+                 ELSE m.usename = current_user
+                   AND (pg_has_role(s.srvowner, 'USAGE') OR has_server_privilege(s.oid, 'USAGE')) END
+FROM pg_user_mappings m JOIN pg_foreign_server s ON s.oid = m.srvid
 """
 
 STATISTICS = f"""
@@ -78,7 +81,6 @@ SELECT x.oid::int8, p.pubname, n.nspname FROM pg_publication_namespace x
 JOIN pg_publication p ON p.oid = x.pnpubid JOIN pg_namespace n ON n.oid = x.pnnspid
 """
 
-MAY_READ_SUBSCRIPTIONS = "SELECT has_column_privilege('pg_subscription', 'subconninfo', 'SELECT')"
 SUBSCRIPTIONS = """
 SELECT s.oid::int8, s.subname, s.subconninfo, s.subpublications, to_jsonb(s), pg_get_userbyid(s.subowner)
 FROM pg_subscription s WHERE s.subdbid = (SELECT oid FROM pg_database WHERE datname = current_database())
@@ -159,6 +161,24 @@ FROM pg_transform t JOIN pg_language l ON l.oid = t.trflang WHERE {not_of_extens
 """
 
 
+def other_queries(version: int, *, subscriptions: bool) -> tuple[str, ...]:
+    """Return what `read_others` asks a server of `version`; `subscriptions`: whether this role may read them whole."""
+    return (
+        WRAPPERS, SERVERS, USER_MAPPINGS, PUBLICATIONS, _publication_tables(version),
+        *((PUBLICATION_SCHEMAS,) if version >= 150000 else ()),
+        SUBSCRIPTIONS if subscriptions else SUBSCRIPTION_NAMES,
+        TEXT_SEARCH_PARSERS, TEXT_SEARCH_TEMPLATES, TEXT_SEARCH_DICTIONARIES, TEXT_SEARCH_CONFIGURATIONS,
+        LANGUAGES, ACCESS_METHODS, TRANSFORMS, *OPERATOR_QUERIES, STATISTICS, COLLATIONS, CONVERSIONS, CASTS,
+    )  # fmt: skip
+
+
+def _publication_tables(version: int) -> str:
+    modern = version >= 150000
+    return PUBLICATION_TABLES.format(
+        columns=_PUBLISHED_COLUMNS if modern else "NULL", where="pg_get_expr(r.prqual, r.prrelid)" if modern else "NULL"
+    )
+
+
 def read_others(snapshot: Snapshot) -> None:
     """Read the rarer kinds."""
     _read_foreign(snapshot)
@@ -229,11 +249,10 @@ def _read_foreign(snapshot: Snapshot) -> None:
         snapshot.privileges(item, acl, owner, "s")
     for oid, server, user, said, hidden in snapshot.rows(USER_MAPPINGS):
         item = Id("user mapping", "", server, user)
-        snapshot.add(PG_USER_MAPPING, oid, item, facts.UserMappingFact(generic_options(said)))
         if hidden:
-            snapshot.unmodelled.append(
-                f"options of the user mapping of {user or 'PUBLIC'} on server {server}, which this role may not see"
-            )
+            snapshot.unseen[item] = f"the options of the user mapping of {user or 'PUBLIC'} on server {server}"
+            continue
+        snapshot.add(PG_USER_MAPPING, oid, item, facts.UserMappingFact(generic_options(said)))
 
 
 def _read_replication(snapshot: Snapshot) -> None:
@@ -247,24 +266,19 @@ def _read_replication(snapshot: Snapshot) -> None:
             said.append(("publish_generated_columns", "stored"))
         snapshot.add(PG_PUBLICATION, oid, item, facts.PublicationFact(row["puballtables"], tuple(said)))
         snapshot.owners[item] = owner
-    modern = snapshot.version >= 150000
-    query = PUBLICATION_TABLES.format(
-        columns=_PUBLISHED_COLUMNS if modern else "NULL", where="pg_get_expr(r.prqual, r.prrelid)" if modern else "NULL"
-    )
-    for oid, publication, schema, table, columns, where in snapshot.rows(query):
+    for oid, publication, schema, table, columns, where in snapshot.rows(_publication_tables(snapshot.version)):
         item = Id("publication table", "", publication, quote_name(schema, table))
         snapshot.add(
             PG_PUBLICATION_REL, oid, item, facts.PublicationTableFact(schema, table, tuple(columns or ()), where)
         )
-    if modern:
+    if snapshot.version >= 150000:
         for oid, publication, schema in snapshot.rows(PUBLICATION_SCHEMAS):
             item = Id("publication schema", "", publication, quote_identifier(schema))
             snapshot.add(PG_PUBLICATION_NAMESPACE, oid, item, facts.PublicationSchemaFact(schema))
             snapshot.extra_dependencies.append((item, Id("schema", "", schema), "a"))
-    if not snapshot.rows(MAY_READ_SUBSCRIPTIONS)[0][0]:
-        snapshot.unmodelled += [
-            f"subscription {name}, which this role may not see" for (name,) in snapshot.rows(SUBSCRIPTION_NAMES)
-        ]
+    if SUBSCRIPTION_NAMES in snapshot.sent:
+        for (name,) in snapshot.rows(SUBSCRIPTION_NAMES):
+            snapshot.unseen[Id("subscription", "", name)] = f"the subscription {name}"
         return
     for oid, name, connection, publications, row, owner in snapshot.rows(SUBSCRIPTIONS):
         item = Id("subscription", "", name)

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from sys import intern
 from typing import Any
 
 from safemig.postgres.catalog.snapshot import (
@@ -11,22 +12,22 @@ from safemig.postgres.catalog.snapshot import (
     PG_CLASS,
     PG_CONSTRAINT,
     PG_TYPE,
+    SchemaChangedError,
     Snapshot,
     generic_options,
     not_of_extension,
     options,
+    present,
 )
 from safemig.schema import facts
 from safemig.schema.model import Id
-
-_OPTIONS = "(SELECT array_agg(o) FROM unnest({column}) AS o)"
 
 RELATIONS = f"""
 SELECT c.oid::int8, n.nspname, c.relname, c.relkind::text, c.relpersistence::text, c.reloptions, t.reloptions,
        coalesce(am.amname, ''), coalesce(ts.spcname, ''), c.relreplident::text, c.relrowsecurity, c.relforcerowsecurity,
        CASE WHEN c.reloftype <> 0 THEN format_type(c.reloftype, NULL) ELSE '' END,
        CASE WHEN c.relkind = 'p' THEN pg_get_partkeydef(c.oid) ELSE '' END,
-       CASE WHEN c.relispartition THEN pg_get_expr(c.relpartbound, c.oid) END,
+       CASE WHEN c.relispartition THEN coalesce(pg_get_expr(c.relpartbound, c.oid), '') END,
        CASE WHEN c.relkind IN ('v', 'm') THEN pg_get_viewdef(c.oid) END, c.relispopulated,
        pg_get_userbyid(c.relowner), c.relacl::text[], c.reltype::int8, coalesce(y.typarray, 0)::int8,
        coalesce(s.srvname, ''), f.ftoptions
@@ -42,15 +43,17 @@ WHERE c.relkind IN ('r', 'p', 'f', 'v', 'm') AND c.relpersistence <> 't' AND c.r
   AND {not_of_extension(PG_CLASS, "c.oid")}
 """
 
+# A default names no column of its table, and without the table it is written much faster; a generation expression does.
 COLUMNS = """
-SELECT a.attrelid::int8, a.attnum, a.attname, format_type(a.atttypid, a.atttypmod),
+SELECT a.attrelid::int8, a.attnum, a.attname, a.attacl::text[], d.oid::int8,
+       CASE WHEN a.attgenerated = '' THEN pg_get_expr(d.adbin, 0) ELSE pg_get_expr(d.adbin, d.adrelid) END,
+       format_type(a.atttypid, a.atttypmod),
        CASE WHEN a.attcollation <> 0 AND a.attcollation <> y.typcollation THEN
          CASE WHEN cn.nspname = 'pg_catalog' THEN '' ELSE quote_ident(cn.nspname) || '.' END || quote_ident(co.collname)
        ELSE '' END,
        a.attnotnull, a.attidentity::text, a.attgenerated::text,
        CASE WHEN a.attstorage <> y.typstorage THEN a.attstorage::text ELSE '' END,
-       {compression}, coalesce(a.attstattarget, -1), a.attoptions, a.attfdwoptions, a.attislocal, a.attinhcount > 0,
-       a.attacl::text[], d.oid::int8, pg_get_expr(d.adbin, d.adrelid)
+       {compression}, coalesce(a.attstattarget, -1), a.attoptions, a.attfdwoptions, a.attislocal, a.attinhcount > 0
 FROM pg_attribute a
 JOIN pg_class c ON c.oid = a.attrelid
 JOIN pg_type y ON y.oid = a.atttypid
@@ -70,11 +73,11 @@ ORDER BY i.inhrelid, i.inhseqno
 """
 
 CONSTRAINTS = """
-SELECT k.oid::int8, k.conname, k.contype::text, k.conrelid::int8, pg_get_constraintdef(k.oid),
+SELECT k.oid::int8, k.conname, k.contype::text, k.conrelid::int8,
+       CASE WHEN k.contype <> 'n' THEN pg_get_constraintdef(k.oid) END,
        k.conislocal, k.coninhcount > 0, coalesce(p.conname, ''), coalesce(p.conrelid = k.conrelid, false),
        i.reloptions, coalesce(ts.spcname, ''), x.indisclustered, x.indisreplident, k.conindid::int8,
-       (SELECT array_agg(a.attname ORDER BY u.position) FROM unnest(k.conkey) WITH ORDINALITY AS u (number, position)
-        JOIN pg_attribute a ON a.attrelid = k.conrelid AND a.attnum = u.number), k.connoinherit, NOT k.convalidated
+       k.conkey, k.connoinherit, NOT k.convalidated
 FROM pg_constraint k
 JOIN pg_class c ON c.oid = k.conrelid
 LEFT JOIN pg_constraint p ON p.oid = k.conparentid
@@ -85,12 +88,14 @@ WHERE k.contype IN ('p', 'u', 'x', 'f', 'c', 'n') AND c.relkind IN ('r', 'p', 'f
   AND c.relnamespace = ANY(%(namespaces)s::oid[])
 """
 
+# Only a column that is an expression has a statistics target of its own.
 INDEXES = """
 SELECT i.oid::int8, n.nspname, i.relname, x.indrelid::int8, pg_get_indexdef(i.oid), x.indisvalid, x.indisclustered,
        x.indisreplident, coalesce(pn.nspname, ''), coalesce(p.relname, ''),
        coalesce(ts.spcname, ''),
-       (SELECT array_agg(ARRAY[a.attnum, a.attstattarget] ORDER BY a.attnum) FROM pg_attribute a
-        WHERE a.attrelid = i.oid AND a.attstattarget >= 0)
+       CASE WHEN x.indexprs IS NOT NULL THEN
+         (SELECT array_agg(ARRAY[a.attnum, a.attstattarget] ORDER BY a.attnum) FROM pg_attribute a
+          WHERE a.attrelid = i.oid AND a.attstattarget >= 0) END
 FROM pg_index x
 JOIN pg_class i ON i.oid = x.indexrelid
 JOIN pg_class c ON c.oid = x.indrelid
@@ -115,6 +120,19 @@ LEFT JOIN pg_depend d ON d.classid = {PG_CLASS} AND d.objid = c.oid AND d.objsub
 WHERE c.relpersistence <> 't' AND c.relnamespace = ANY(%(namespaces)s::oid[])
   AND {not_of_extension(PG_CLASS, "c.oid")}
 """
+
+
+def _columns(version: int) -> str:
+    return COLUMNS.format(compression="a.attcompression::text" if version >= 140000 else "''")
+
+
+def relation_queries(version: int) -> tuple[str, ...]:
+    """Return what `read_relations` asks a server of `version`."""
+    return RELATIONS, SEQUENCES, _columns(version), INHERITANCE, CONSTRAINTS, INDEXES
+
+
+# In the longest loops a tuple is made as one: the classes' own constructors take three times as long.
+_new = tuple.__new__
 
 
 def read_relations(snapshot: Snapshot) -> None:
@@ -149,7 +167,7 @@ def read_relations(snapshot: Snapshot) -> None:
             foreign_options,
         ) = row
         kind = {"v": "view", "m": "materialized view"}.get(relkind, "table")
-        item = Id(kind, schema, name)
+        item = Id(kind, intern(schema), intern(name))
         relations[oid] = item
         snapshot.objects[PG_CLASS, oid] = item
         snapshot.objects[PG_TYPE, row_type] = item
@@ -173,8 +191,10 @@ def read_relations(snapshot: Snapshot) -> None:
             server,
             generic_options(foreign_options),
         )
+        if relkind == "p":
+            present(partition_key, item)
         if bound is not None:
-            bounds[oid] = bound
+            bounds[oid] = present(bound, item)
         if replica_identity in "nf" and relkind != "f":
             snapshot.facts[Id("replica identity", schema, name)] = facts.ReplicaIdentityFact(replica_identity, "")
     sequences = _read_sequences(snapshot)
@@ -201,7 +221,7 @@ def read_relations(snapshot: Snapshot) -> None:
 
 
 def _add_view(snapshot: Snapshot, item: Id, row: tuple[Any, ...], columns: tuple[tuple[str, str, str], ...]) -> None:
-    definition = (row[15] or "").strip().removesuffix(";")
+    definition = present(row[15], item).strip().removesuffix(";")
     if item.kind == "view":
         snapshot.facts[item] = facts.ViewFact(definition, options(row[5]), columns)
     else:
@@ -255,83 +275,55 @@ def _read_columns(
 ) -> dict[int, tuple[tuple[str, str, str], ...]]:
     """Read columns and defaults; return each relation's output columns."""
     outputs: dict[int, list[tuple[str, str, str]]] = {}
-    compression = "a.attcompression::text" if snapshot.version >= 140000 else "''"
-    for row in snapshot.rows(COLUMNS.format(compression=compression)):
-        (
-            table,
-            number,
-            name,
-            type_name,
-            collation,
-            not_null,
-            identity,
-            generated,
-            storage,
-            how_compressed,
-            statistics,
-            attoptions,
-            foreign_options,
-            is_local,
-            inherited,
-            acl,
-            default_oid,
-            expression,
-        ) = row
-        relation = relations.get(table)
+    order: dict[int, list[str]] = {}
+    columns, found, extra = snapshot.columns, snapshot.facts, snapshot.extra_dependencies
+    # Many columns are the same but for their names: one fact stands for all of them.
+    known: dict[tuple[Any, ...], facts.ColumnFact] = {}
+    defaults: dict[str, facts.DefaultFact] = {}
+    last, relation = None, None
+    for row in snapshot.rows(_columns(snapshot.version)):
+        table, number, name, acl, default_oid, expression = row[:6]
+        if table != last:
+            last, relation = table, relations.get(table)
+            if relation is not None:
+                kind, schema, of = relation[:3]
+                names = order[table] = []
+                if kind != "table":
+                    shown = outputs[table] = []
         if relation is None:
             continue
-        item = Id("column", relation.schema, relation.name, name)
-        snapshot.columns[table, number] = item
-        sequence = identities.get((table, number))
-        if relation.kind == "table":
-            snapshot.facts[item] = facts.ColumnFact(
-                type_name,
-                collation,
-                not_null,
-                identity,
-                sequence,
-                generated,
-                storage,
-                how_compressed,
-                statistics,
-                options(attoptions),
-                generic_options(foreign_options),
-                is_local,
-                inherited,
-                "",
-                False,
-                False,
-            )
+        item = _new(Id, ("column", schema, of, intern(name)))
+        columns[table, number] = item
+        names.append(item[3])
+        if kind != "table":
+            found[item] = _output_column(kind, row)
+            shown.append((name, row[6], row[7]))
+        elif row[9] or row[14] is not None or row[15] is not None:
+            sequence = identities.get((table, number))
+            found[item] = _table_column(row, sequence)
+            if sequence is not None:
+                identity_item = Id("identity sequence", sequence[0], sequence[1])
+                found[identity_item] = facts.SequenceOwnerFact(schema, of, name)
+                extra.append((identity_item, item, "i"))
         else:
-            snapshot.facts[item] = facts.ColumnFact(
-                type_name,
-                collation,
-                False,
-                "",
-                None,
-                "",
-                storage if relation.kind == "materialized view" else "",
-                how_compressed if relation.kind == "materialized view" else "",
-                statistics if relation.kind != "view" else -1,
-                options(attoptions),
-                (),
-                True,
-                False,
-                "",
-                False,
-                False,
-            )
-        outputs.setdefault(table, []).append((name, type_name, collation))
-        if sequence is not None:
-            identity_item = Id("identity sequence", sequence[0], sequence[1])
-            snapshot.facts[identity_item] = facts.SequenceOwnerFact(relation.schema, relation.name, name)
-            snapshot.extra_dependencies.append((identity_item, item, "i"))
+            shape = row[6:]
+            fact = known.get(shape)
+            if fact is None:
+                fact = known[shape] = _table_column(row, None)
+            found[item] = fact
         if acl is not None:
             snapshot.privileges(item, acl, None, "c")
         if default_oid is not None:
-            default = Id("default", relation.schema, relation.name, name)
-            snapshot.add(PG_ATTRDEF, default_oid, default, facts.DefaultFact(expression))
-            snapshot.extra_dependencies.append((default, item, "a"))
+            if expression is None:
+                raise SchemaChangedError(f"the default of {item.dotted} is gone")
+            default = _new(Id, ("default", schema, of, name))
+            said = defaults.get(expression)
+            if said is None:
+                said = defaults[expression] = facts.DefaultFact(expression)
+            found[default] = said
+            snapshot.objects[PG_ATTRDEF, default_oid] = default
+            if row[10]:
+                extra.append((default, item, "a"))
     for item, owned in [(item, fact) for item, fact in snapshot.facts.items() if item.kind == "sequence owner"]:
         column = snapshot.columns.get(owned)
         if column is None:
@@ -340,12 +332,58 @@ def _read_columns(
         snapshot.facts[item] = facts.SequenceOwnerFact(column.schema, column.name, column.sub)
         sequence_item = Id("sequence", item.schema, item.name)
         snapshot.extra_dependencies += [(item, sequence_item, "a"), (item, column, "a")]
-    for oid, found in outputs.items():
-        snapshot.column_order[relations[oid]] = tuple(name for name, _, _ in found)
-    return {oid: tuple(found) for oid, found in outputs.items()}
+    for oid, columns_of in order.items():
+        snapshot.column_order[relations[oid]] = tuple(columns_of)
+    return {oid: tuple(columns_of) for oid, columns_of in outputs.items()}
+
+
+def _table_column(
+    row: tuple[Any, ...], sequence: tuple[str, str, facts.SequenceOptions, str] | None
+) -> facts.ColumnFact:
+    return facts.ColumnFact(
+        type=row[6],
+        collation=row[7],
+        not_null=row[8],
+        identity=row[9],
+        identity_sequence=sequence,
+        generated=row[10],
+        storage=row[11],
+        compression=row[12],
+        statistics=row[13],
+        options=options(row[14]),
+        foreign_options=generic_options(row[15]),
+        is_local=row[16],
+        inherited=row[17],
+        not_null_name="",
+        not_null_no_inherit=False,
+        not_null_not_valid=False,
+    )
+
+
+def _output_column(kind: str, row: tuple[Any, ...]) -> facts.ColumnFact:
+    """Return the fact of a view's column: its type and what can be said of it by itself."""
+    return facts.ColumnFact(
+        type=row[6],
+        collation=row[7],
+        not_null=False,
+        identity="",
+        identity_sequence=None,
+        generated="",
+        storage=row[11] if kind == "materialized view" else "",
+        compression=row[12] if kind == "materialized view" else "",
+        statistics=row[13] if kind != "view" else -1,
+        options=options(row[14]),
+        foreign_options=(),
+        is_local=True,
+        inherited=False,
+        not_null_name="",
+        not_null_no_inherit=False,
+        not_null_not_valid=False,
+    )
 
 
 def _read_constraints(snapshot: Snapshot, relations: dict[int, Id]) -> None:
+    columns = snapshot.columns
     for row in snapshot.rows(CONSTRAINTS):
         (
             oid,
@@ -362,7 +400,7 @@ def _read_constraints(snapshot: Snapshot, relations: dict[int, Id]) -> None:
             clustered,
             identity,
             index,
-            columns,
+            numbers,
             no_inherit,
             not_valid,
         ) = row
@@ -370,18 +408,11 @@ def _read_constraints(snapshot: Snapshot, relations: dict[int, Id]) -> None:
         if relation is None:
             continue
         if kind == "n":
-            _note_not_null(
-                snapshot,
-                relation,
-                name,
-                columns[0],
-                is_local=is_local,
-                no_inherit=no_inherit,
-                not_valid=not_valid,
-            )
-            snapshot.objects[PG_CONSTRAINT, oid] = Id("column", relation.schema, relation.name, columns[0])
+            column = columns[table, numbers[0]]
+            _note_not_null(snapshot, column, name, is_local=is_local, no_inherit=no_inherit, not_valid=not_valid)
+            snapshot.objects[PG_CONSTRAINT, oid] = column
             continue
-        item = Id("constraint", relation.schema, relation.name, name)
+        item = _new(Id, ("constraint", relation[1], relation[2], name))
         if of_referenced:  # a foreign key's own row for a partition of the table that it references
             continue
         snapshot.add(
@@ -389,7 +420,14 @@ def _read_constraints(snapshot: Snapshot, relations: dict[int, Id]) -> None:
             oid,
             item,
             facts.ConstraintFact(
-                kind, definition, is_local, inherited, parent, options(index_options), tablespace, tuple(columns or ())
+                kind,
+                definition,
+                is_local,
+                inherited,
+                parent,
+                options(index_options),
+                tablespace,
+                tuple([columns[table, number][3] for number in numbers or ()]),
             ),
         )
         if kind in "pux":
@@ -398,20 +436,23 @@ def _read_constraints(snapshot: Snapshot, relations: dict[int, Id]) -> None:
 
 
 def _note_not_null(
-    snapshot: Snapshot, relation: Id, name: str, column: str, *, is_local: bool, no_inherit: bool, not_valid: bool
+    snapshot: Snapshot, item: Id, name: str, *, is_local: bool, no_inherit: bool, not_valid: bool
 ) -> None:
-    item = Id("column", relation.schema, relation.name, column)
-    fact = snapshot.facts[item]._replace(not_null_name="")
-    snapshot.facts[item] = fact._replace(
-        not_null_name="" if name == facts.not_null_name(item, fact) else name,
+    is_usual = name == facts.usual_not_null_name(item)
+    if is_usual and is_local and not (no_inherit or not_valid):
+        return  # as the column's fact is already
+    snapshot.facts[item] = snapshot.facts[item]._replace(
+        not_null_name="" if is_usual else name,
         not_null_no_inherit=no_inherit,
         not_null_not_valid=not_valid,
-        not_null_local=is_local or Id("partition", relation.schema, relation.name) in snapshot.facts,
+        not_null_local=is_local or Id("partition", item.schema, item.name) in snapshot.facts,
     )
 
 
 def _note_index_uses(snapshot: Snapshot, table: Id, item: Id, name: str, clustered: bool, identity: bool) -> None:
     """Note that the table is clustered on this index, or replicates by it: facts of their own that need the index."""
+    if not (clustered or identity):
+        return
     uses: list[tuple[str, Any]] = []
     if clustered:
         uses.append(("cluster", facts.ClusterFact(name)))
@@ -450,7 +491,7 @@ def _read_indexes(snapshot: Snapshot, relations: dict[int, Id]) -> None:
             facts.IndexFact(
                 relation.name,
                 relation.schema,
-                definition.replace(" ON ONLY ", " ON ", 1),
+                present(definition, item).replace(" ON ONLY ", " ON ", 1),
                 is_valid,
                 parent_schema,
                 parent,

@@ -14,6 +14,7 @@ from safemig.postgres.catalog.snapshot import (
     PG_TRIGGER,
     Snapshot,
     not_of_extension,
+    present,
 )
 from safemig.schema import facts
 from safemig.schema.model import Id
@@ -69,16 +70,19 @@ WHERE c.relpersistence <> 't' AND c.relnamespace = ANY(%(namespaces)s::oid[])
 POLICIES = """
 SELECT p.oid::int8, p.polname, n.nspname, c.relname, p.polcmd::text, p.polpermissive,
        ARRAY(SELECT CASE WHEN r = 0 THEN '' ELSE pg_get_userbyid(r) END FROM unnest(p.polroles) AS r ORDER BY 1),
-       pg_get_expr(p.polqual, p.polrelid), pg_get_expr(p.polwithcheck, p.polrelid)
+       CASE WHEN p.polqual IS NOT NULL THEN coalesce(pg_get_expr(p.polqual, p.polrelid), '') END,
+       CASE WHEN p.polwithcheck IS NOT NULL THEN coalesce(pg_get_expr(p.polwithcheck, p.polrelid), '') END
 FROM pg_policy p
 JOIN pg_class c ON c.oid = p.polrelid
 JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE c.relnamespace = ANY(%(namespaces)s::oid[])
 """
 
+# An event trigger is in no schema; it is managed where its function is.
 EVENT_TRIGGERS = f"""
 SELECT e.oid::int8, e.evtname, e.evtevent, e.evttags, e.evtfoid::regproc::text, e.evtenabled::text, pg_get_userbyid(e.evtowner)
-FROM pg_event_trigger e WHERE {not_of_extension(PG_EVENT_TRIGGER, "e.oid")}
+FROM pg_event_trigger e JOIN pg_proc p ON p.oid = e.evtfoid
+WHERE p.pronamespace = ANY(%(namespaces)s::oid[]) AND {not_of_extension(PG_EVENT_TRIGGER, "e.oid")}
 """
 
 _MODIFY = {"r": "READ_ONLY", "s": "SHAREABLE", "w": "READ_WRITE"}
@@ -92,6 +96,9 @@ JOIN pg_class c ON c.oid = t.tgrelid JOIN pg_namespace n ON n.oid = c.relnamespa
 JOIN pg_class pc ON pc.oid = p.tgrelid JOIN pg_namespace pn ON pn.oid = pc.relnamespace
 WHERE NOT p.tgisinternal AND t.tgenabled <> p.tgenabled AND c.relnamespace = ANY(%(namespaces)s::oid[])
 """
+
+
+ROUTINE_QUERIES = (AGGREGATES, ROUTINES, TRIGGERS, TRIGGER_STATES, RULES, POLICIES, EVENT_TRIGGERS)
 
 
 def read_routines(snapshot: Snapshot) -> None:
@@ -124,7 +131,7 @@ def read_routines(snapshot: Snapshot) -> None:
             item,
             facts.RoutineFact(
                 kind,
-                definition.rstrip(),
+                present(definition, item).rstrip(),
                 result,
                 language,
                 tuple(names or ()),
@@ -155,14 +162,15 @@ def read_routines(snapshot: Snapshot) -> None:
                 snapshot.objects[PG_REWRITE, oid] = owner_item
             continue
         item = Id("rule", schema, table, name)
-        snapshot.add(PG_REWRITE, oid, item, facts.RuleFact(definition.rstrip().removesuffix(";"), enabled))
-    for oid, name, schema, table, command, permissive, roles, using, check in snapshot.rows(POLICIES):
         snapshot.add(
-            PG_POLICY,
-            oid,
-            Id("policy", schema, table, name),
-            facts.PolicyFact(command, permissive, tuple(roles), using, check),
+            PG_REWRITE, oid, item, facts.RuleFact(present(definition, item).rstrip().removesuffix(";"), enabled)
         )
+    for oid, name, schema, table, command, permissive, roles, using, check in snapshot.rows(POLICIES):
+        item = Id("policy", schema, table, name)
+        for expression in (using, check):
+            if expression is not None:
+                present(expression, item)
+        snapshot.add(PG_POLICY, oid, item, facts.PolicyFact(command, permissive, tuple(roles), using, check))
     for oid, name, event, tags, function, enabled, owner in snapshot.rows(EVENT_TRIGGERS):
         item = Id("event trigger", "", name)
         snapshot.add(PG_EVENT_TRIGGER, oid, item, facts.EventTriggerFact(event, tuple(tags or ()), function, enabled))

@@ -44,13 +44,21 @@ class SchemaChangedError(Exception):
     """An object was dropped by somebody else while it was read."""
 
 
+def present(text: str | None, item: Id) -> str:
+    """Return what the server wrote of `item`. Raises SchemaChangedError where it wrote nothing: there is no more to write of."""
+    if not text:
+        raise SchemaChangedError(f"{item.kind} {item.dotted} is gone")
+    return text
+
+
 @dataclass
 class Snapshot:
     """What was read so far."""
 
-    cursor: psycopg.Cursor[tuple[Any, ...]]
+    connection: psycopg.Connection[Any]
     version: int
     namespaces: str = "{}"  # OIDs of the managed schemas, as an array's text
+    platform_roles: frozenset[str] = frozenset()  # what they set for their own objects is not the project's
     facts: dict[Id, Any] = field(default_factory=dict)
     comments: dict[Id, str] = field(default_factory=dict)
     grants: dict[Id, frozenset[Grant]] = field(default_factory=dict)
@@ -58,18 +66,27 @@ class Snapshot:
     owners: dict[Id, str] = field(default_factory=dict)
     column_order: dict[Id, tuple[str, ...]] = field(default_factory=dict)
     unmodelled: list[str] = field(default_factory=list)
+    unseen: dict[Id, str] = field(default_factory=dict)
     objects: dict[tuple[int, int], Id] = field(default_factory=dict)
     columns: dict[tuple[int, int], Id] = field(default_factory=dict)
     extra_dependencies: list[tuple[Id, Id, str]] = field(default_factory=list)
+    sent: dict[str, psycopg.Cursor[tuple[Any, ...]]] = field(default_factory=dict)
 
     @classmethod
     def on(cls, connection: psycopg.Connection[Any]) -> Snapshot:
-        return cls(connection.cursor(row_factory=tuple_row), connection.info.server_version)
+        return cls(connection, connection.info.server_version)
 
-    def rows(self, query: str, **parameters: Any) -> list[tuple[Any, ...]]:
-        """Run one of the catalog queries; `%(namespaces)s::oid[]` stands for the managed schemas."""
-        self.cursor.execute(query, {"namespaces": self.namespaces, **parameters}, prepare=False)
-        return self.cursor.fetchall()
+    def send(self, queries: Iterable[str], **parameters: Any) -> None:
+        """Send queries without waiting for their answers, which `rows` gives; `%(namespaces)s::oid[]` stands for the
+        managed schemas. The connection is in pipeline mode, so all together cost one round trip.
+        """
+        for query in queries:
+            cursor = self.connection.cursor(row_factory=tuple_row)
+            self.sent[query] = cursor.execute(query, {"namespaces": self.namespaces, **parameters}, prepare=False)
+
+    def rows(self, query: str) -> list[tuple[Any, ...]]:
+        """Return the answer of a query that was sent; each can be had once, for the memory goes with it."""
+        return self.sent.pop(query).fetchall()
 
     def add(self, catalog: int, oid: int, item: Id, fact: Any) -> None:
         """Note a fact. Raises SchemaChangedError when it was dropped while it was read, and so has no definition."""

@@ -101,6 +101,26 @@ _ALIGN = {"c": "char", "s": "int2", "i": "int4", "d": "double"}
 _STORAGE = {"p": "plain", "e": "external", "x": "extended", "m": "main"}
 
 
+def type_queries(version: int) -> tuple[str, ...]:
+    """Return what `read_extensions` and `read_types` ask a server of `version`."""
+    return (
+        EXTENSIONS, EXTENSION_MEMBERS, COMPOSITE_ATTRIBUTES, _ranges(version), _base_types(version), TYPES, DOMAIN_CONSTRAINTS,
+    )  # fmt: skip
+
+
+def _ranges(version: int) -> str:
+    return RANGES.format(
+        collation=_COLLATION.format(given="r.rngcollation", usual="s.typcollation"),
+        multirange_oid="r.rngmultitypid::int8" if version >= 140000 else "0",
+        multirange="(SELECT m.typname FROM pg_type m WHERE m.oid = r.rngmultitypid)" if version >= 140000 else "NULL",
+    )
+
+
+def _base_types(version: int) -> str:
+    subscript = "CASE WHEN t.typsubscript <> 0 THEN t.typsubscript::regproc::text END"
+    return BASE_TYPES.format(subscript=subscript if version >= 140000 else "NULL")
+
+
 def read_extensions(snapshot: Snapshot) -> None:
     """Read the extensions; whatever they brought leads to them."""
     for oid, name, schema, relocatable in snapshot.rows(EXTENSIONS):
@@ -118,9 +138,7 @@ def read_types(snapshot: Snapshot) -> None:
         attributes.setdefault(row_type, []).append((name, type_name, collation))
         snapshot.columns[relation, number] = Id("column", "", str(relation), name)  # given its type's name below
     ranges, multiranges = _read_ranges(snapshot)
-    subscript = "CASE WHEN t.typsubscript <> 0 THEN t.typsubscript::regproc::text END"
-    query = BASE_TYPES.format(subscript=subscript if snapshot.version >= 140000 else "NULL")
-    bases = {row[0]: row[1:] for row in snapshot.rows(query)}
+    bases = {row[0]: row[1:] for row in snapshot.rows(_base_types(snapshot.version))}
     for row in snapshot.rows(TYPES):
         oid, schema, name, kind, array, owner, acl, labels, base, collation, default, not_null, relation, defined = row
         fact: object
@@ -163,15 +181,8 @@ def _name_attributes(snapshot: Snapshot, relation: int, schema: str, name: str) 
 
 def _read_ranges(snapshot: Snapshot) -> tuple[dict[int, facts.Options], dict[int, int]]:
     """Return each range's options, and its multirange type (PostgreSQL 14 and later)."""
-    query = RANGES.format(
-        collation=_COLLATION.format(given="r.rngcollation", usual="s.typcollation"),
-        multirange_oid="r.rngmultitypid::int8" if snapshot.version >= 140000 else "0",
-        multirange="(SELECT m.typname FROM pg_type m WHERE m.oid = r.rngmultitypid)"
-        if snapshot.version >= 140000
-        else "NULL",
-    )
     names = ("subtype", "subtype_opclass", "collation", "canonical", "subtype_diff", "multirange_type_name")
-    rows = snapshot.rows(query)
+    rows = snapshot.rows(_ranges(snapshot.version))
     found = {
         row[0]: tuple((name, value) for name, value in zip(names, row[1:-1], strict=True) if value) for row in rows
     }

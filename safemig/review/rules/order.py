@@ -12,7 +12,7 @@ from safemig.review.scene import Scene
 from safemig.sql import names
 from safemig.sql.kinds import refuses_transaction
 from safemig.sql.locks import LockMode
-from safemig.sql.parse import ParsedStatement
+from safemig.sql.parsing import ParsedStatement
 from safemig.sql.tree import constant, node
 
 _OFF = ("0", "default", "0s", "0ms", "0min", "-1")

@@ -15,6 +15,7 @@ from safemig.schema.model import Id, Schema
 from safemig.schema.order import blocked_by, ordered
 from safemig.schema.plan import Plan, is_leftover
 from safemig.schema.renames import apply_renames, questions
+from safemig.schema.reparse import readable
 
 
 def compare(base: Schema, target: Schema, *, renames: Mapping[str, str] = {}) -> SchemaDiff:
@@ -28,23 +29,24 @@ def compare(base: Schema, target: Schema, *, renames: Mapping[str, str] = {}) ->
 
 
 def _compare(base: Schema, target: Schema, renames: Mapping[str, str]) -> SchemaDiff:
-    fingerprint = base.fingerprint
     renamed: tuple[Statement, ...] = ()
     steps: list[tuple[Id, Step]] = []
     if renames:
         base, steps = apply_renames(base, target, renames)
         renamed = tuple(_plain(item, step) for item, step in steps)
     plan = Plan(base, target)
-    statements, warnings = _statements(plan)
-    online, _ = _statements(Plan(base, target, online=True, like=plan))
+    actions, warnings = ordered(build_actions(plan))
+    statements, online = _statements(plan, actions)
+    if plan.differs_online:
+        online_plan = Plan(base, target, online=True, like=plan)
+        _, online = _statements(online_plan, ordered(build_actions(online_plan))[0])
     return SchemaDiff(
-        base_fingerprint=fingerprint,
-        target_fingerprint=target.fingerprint,
         changes=(*(_rename_change(item, step) for item, step in steps), *_changes(plan)),
         statements=(*renamed, *statements),
         warnings=(
             *warnings,
             *_unmodelled(base, target),
+            *_unseen(base, target),
             *_leftovers(target),
             *_column_order(base, target),
             *_origins(plan),
@@ -72,17 +74,20 @@ def _rename_change(item: Id, step: Step) -> Change:
     return Change(item.kind, item.dotted, "change", f"renamed: {step.sql}")
 
 
-def _statements(plan: Plan) -> tuple[tuple[Statement, ...], list[str]]:
-    actions, warnings = ordered(build_actions(plan))
+def _statements(plan: Plan, actions: list[Action]) -> tuple[tuple[Statement, ...], tuple[Statement, ...]]:
+    """Return the statements of ordered actions: for one transaction, and in their least blocking form."""
     blocked = blocked_by(actions)
-    found = []
-    if _writes_bodies(plan, actions):
-        found.append(_UNCHECKED)
+    found = [_UNCHECKED] if _writes_bodies(plan, actions) else []
+    online = list(found)
     for action in actions:
         for step in action.steps:
-            for one in step.online if plan.online and step.online is not None else (step,):
-                found.append(_statement(action, one, step, blocked))
-    return tuple(found), warnings
+            statement = _statement(action, step, step, blocked)
+            found.append(statement)
+            if step.online is None:
+                online.append(statement)
+            else:
+                online += [_statement(action, one, step, blocked) for one in step.online]
+    return tuple(found), tuple(online)
 
 
 _UNCHECKED = Statement(
@@ -112,9 +117,11 @@ def _statement(action: Action, step: Step, whole: Step, blocked: Mapping[Action,
         item.dotted for item in (action.creates | action.drops | action.alters | action.needs) if item.kind != "default"
     )
     reason = blocked.get(action)
+    # A body that is a text is kept to the letter.
+    said = str if action.item.kind == "routine" and "\nAS $" in step.sql else readable
     return Statement(
-        sql=step.sql,
-        reverse_sql=step.reverse,
+        sql=said(step.sql),
+        reverse_sql=None if step.reverse is None else said(step.reverse),
         objects=tuple(dict.fromkeys((action.item.dotted, *objects))),
         destructive=step.destructive,
         why=step.why or (whole.why if step is whole else ""),
@@ -210,6 +217,14 @@ def _unmodelled(base: Schema, target: Schema) -> list[str]:
         )
         found.append(f"not compared, for it is not modelled: {words} ({where})")
     return found
+
+
+def _unseen(base: Schema, target: Schema) -> list[str]:
+    where = {(True, True): "in both", (True, False): "in the base", (False, True): "in the target"}
+    return [
+        f"not compared, for the role that reads may not see it {where[item in base.unseen, item in target.unseen]}: {words}"
+        for item, words in sorted({**base.unseen, **target.unseen}.items())
+    ]
 
 
 def _leftovers(target: Schema) -> list[str]:
