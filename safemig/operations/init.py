@@ -8,7 +8,8 @@ from pathlib import Path
 from safemig.errors import SettingsError
 from safemig.migrations import new_version, slug, write_new
 from safemig.results import Initialised
-from safemig.settings import FILE_NAME, load_settings
+from safemig.settings import load_settings
+from safemig.settings_file import FILE_NAME
 
 _SETTINGS = """\
 # safemig's settings. Every key has a default; this file may as well be empty.

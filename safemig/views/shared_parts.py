@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
-from safemig.results import Check, RowChange, Step, TableContent, Target
-from safemig.schema import SchemaDiff
 from safemig.views import numbers
 from safemig.views.document import (
     Badge,
@@ -22,6 +21,10 @@ from safemig.views.document import (
     Table,
     Tone,
 )
+
+if TYPE_CHECKING:
+    from safemig.results import Check, RowChange, Step, TableContent, Target
+    from safemig.schema import SchemaDiff
 
 _CHECK_TONES: dict[str, Tone] = {"ok": "ok", "warning": "warning", "failed": "error", "not done": "waiting"}
 _STEP_TONES: dict[str, Tone] = {
