@@ -74,7 +74,7 @@ def rehearse_on_copy(
     started = time.monotonic()
     with start_server_like(source) as server:
         full = settings.rehearsal == "data"
-        url = restore_copy(server, "copy", (backup.full if full else backup.schema).path)
+        url = restore_copy(source, server, "copy", (backup.full if full else backup.schema).path)
         with_data = content_of(url, server.programs)
         verified = backup.verified
         if full:

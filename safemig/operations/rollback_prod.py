@@ -151,7 +151,7 @@ def _require_fitting(connection: Connection, script: RollbackScript, environment
 
 def _rehearse(settings: Settings, source: Connection, script: RollbackScript, backup: Backup) -> tuple[Schema, Schema]:
     with start_server_like(source) as server:
-        url = restore_copy(server, "copy", backup.full.path)
+        url = restore_copy(source, server, "copy", backup.full.path)
         with connect(url, "the copy") as copy:
             start = schema_of(settings, copy)
             if start.fingerprint != script.from_fingerprint:

@@ -12,6 +12,7 @@ from safemig.errors import DeploymentFailedError
 from safemig.operations.databases import schema_of
 from safemig.postgres import activity
 from safemig.postgres.connect import Connection, words_of
+from safemig.postgres.dump import LARGE_OBJECTS
 from safemig.results import Check, RowChange, TableContent
 from safemig.schema import Schema, compare
 from safemig.settings import Settings
@@ -74,7 +75,7 @@ class SchemaPromise:
 
 
 def count_rows(connection: Connection) -> dict[str, int]:
-    """Return the rows of every table, counted. Reads every table once."""
+    """Return the rows of every table, and how many large objects there are, counted. Reads every table once."""
     tables = activity.ask(connection, activity.WHICH_TABLES_HOLD_DATA)
     counts: dict[str, int] = {}
     for schema, table in tables:
@@ -84,6 +85,9 @@ def count_rows(connection: Connection) -> dict[str, int]:
             sql.Literal(schema), sql.Literal(table), name)).fetchone()  # fmt: skip
         if row:
             counts[row[0]] = row[1]
+    ((large,),) = activity.ask(connection, activity.HOW_MANY_LARGE_OBJECTS)
+    if large:
+        counts[LARGE_OBJECTS] = large
     return counts
 
 

@@ -67,6 +67,7 @@ SELECT n.nspname, c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.rel
 WHERE c.relkind = 'r' AND n.nspname !~ '^pg_' AND n.nspname NOT IN ('information_schema', 'safemig', 'supabase_migrations')
 ORDER BY 1, 2
 """
+HOW_MANY_LARGE_OBJECTS = "SELECT count(*) FROM pg_largeobject_metadata"
 
 
 @dataclass(frozen=True, slots=True)

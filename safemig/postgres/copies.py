@@ -1,4 +1,4 @@
-"""Copies on the throwaway server: the source's roles made, its extensions checked, a dump restored into them."""
+"""Copies of a database: made like it; on the throwaway server with its roles and extensions, a dump restored into them."""
 
 from __future__ import annotations
 
@@ -16,6 +16,11 @@ WHICH_ROLES = "SELECT rolname FROM pg_roles WHERE rolname !~ '^pg_' ORDER BY 1"
 WHICH_EXTENSIONS = "SELECT extname FROM pg_extension ORDER BY 1"
 WHICH_EXTENSIONS_CAN_BE_MADE = "SELECT name FROM pg_available_extensions"
 WHICH_SEARCH_PATH = "SHOW search_path"
+# Its own columns differ: locale providers came with 15, and 17 renamed the column of their locale.
+HOW_IT_WAS_MADE = """
+SELECT to_jsonb(d) || jsonb_build_object('encoding', pg_encoding_to_char(encoding)) FROM pg_database d
+WHERE datname = current_database()
+"""
 
 
 def start_server_like(source: Connection, *, whole: bool = True) -> ThrowawayServer:
@@ -44,13 +49,39 @@ def start_server_like(source: Connection, *, whole: bool = True) -> ThrowawaySer
     return server
 
 
-def restore_copy(server: ThrowawayServer, database: str, dump: Path) -> str:
-    """Make a database on the throwaway server from a dump, and return its URL.
+def made_like(source: Connection) -> sql.Composable:
+    """Return the options of CREATE DATABASE that make one of the source's encoding, collation and their provider."""
+    row = source.execute(HOW_IT_WAS_MADE).fetchone()
+    assert row is not None  # noqa: S101 - we are connected to it
+    made = row[0]
+    options = {"ENCODING": made["encoding"], "LC_COLLATE": made["datcollate"], "LC_CTYPE": made["datctype"]}
+    locale = made.get("datlocale") or made.get("daticulocale")
+    if made.get("datlocprovider") == "i":
+        options |= {"LOCALE_PROVIDER": "icu", "ICU_LOCALE": locale}
+        if made.get("daticurules"):
+            options["ICU_RULES"] = made["daticurules"]
+    elif made.get("datlocprovider") == "b":
+        options |= {"LOCALE_PROVIDER": "builtin", "BUILTIN_LOCALE": locale}
+    return sql.SQL(" ").join(
+        sql.SQL(name) + sql.SQL(" ") + sql.Literal(str(value))
+        for name, value in [("TEMPLATE", "template0"), *options.items()]
+    )
+
+
+def restore_copy(source: Connection, server: ThrowawayServer, database: str, dump: Path) -> str:
+    """Make a database on the throwaway server like `source`, from a dump of it, and return its URL.
+
+    Where this machine lacks the source's collation, the copy sorts by bytes (C).
 
     Raises:
         RehearsalError: the dump does not restore; the message has psql's own words.
     """
-    url = server.create_database(database)
+    try:
+        url = server.create_database(database, options=made_like(source))
+    except psycopg.Error:
+        encoding = source.info.parameter_status("server_encoding") or "UTF8"
+        plain = sql.SQL("TEMPLATE template0 LC_COLLATE 'C' LC_CTYPE 'C' ENCODING {}").format(sql.Literal(encoding))
+        url = server.create_database(database, options=plain)
     try:
         run_psql(server.programs, url, dump)
     except ToolError as error:

@@ -9,9 +9,10 @@ import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from safemig.errors import BackupError
+from safemig.postgres.connect import connect
 from safemig.postgres.programs import Programs, client_programs
 from safemig.postgres.tools import piped
 from safemig.results import BackupFile, TableContent
@@ -20,9 +21,17 @@ from safemig.sql.identifiers import quote_identifier
 # Bookkeeping that follows the deployment itself, not the application's schema.
 BOOKKEEPING_SCHEMAS = ("safemig", "supabase_migrations")
 _CHUNK_BYTES = 1 << 20
-_COPY = re.compile(rb"COPY (.+?) (?:\(.*\) )?FROM stdin;\n\Z", re.DOTALL)
+_COPY = re.compile(rb"COPY (.+?)  ?(?:\(.*\) )?FROM stdin;\n\Z", re.DOTALL)  # two spaces: a table without columns
 _END_OF_DATA = b"\\.\n"
 _TRAILER = b"-- PostgreSQL database dump complete"
+# Large objects, as pg_dump writes them, and as we do (see `DumpReader`). Header of PostgreSQL 13 to 16, and of 17 on.
+_LARGE_OBJECTS = re.compile(rb"-- Data for Name: (BLOBS|\d+(\.\.\d+)?); Type: BLOBS; ")
+_LO_OPEN = re.compile(rb"SELECT pg_catalog\.lo_open\('(\d+)', \d+\);\n\Z")
+_LO_WRITE = re.compile(rb"SELECT pg_catalog\.lowrite\(0, '\\x([0-9a-f]*)'\);\n\Z")
+_LO_OURS = re.compile(rb"-- Large object (\d+)\n\Z")
+_LO_PUT = re.compile(rb"SELECT pg_catalog\.lo_put\('\d+', \d+, '\\x([0-9a-f]*)'\);\n\Z")
+_LO_FRAME = (b"BEGIN;\n", b"COMMIT;\n", b"SELECT pg_catalog.lo_close(0);\n")
+LARGE_OBJECTS = "large objects"  # their name among the tables: no table has one without a dot
 # In the part of a `--clean` dump that drops what it is going to make.
 _DROP = re.compile(rb"(DROP (?!USER MAPPING)[A-Z ]+? .*|ALTER TABLE .* DROP CONSTRAINT .*);\n\Z")
 
@@ -30,8 +39,12 @@ _DROP = re.compile(rb"(DROP (?!USER MAPPING)[A-Z ]+? .*|ALTER TABLE .* DROP CONS
 class DumpReader:
     """Reads a plain dump once; after that, `content` is every table's rows and sha256.
 
-    The hash is of the COPY data as it stands in the dump, the same as of `COPY table TO STDOUT`. Lines outside of
-    the data go through `rewrite`, which may change a line or, by returning b"", leave it out.
+    The hash is of the COPY data as it stands in the dump, the same as of `COPY table TO STDOUT`. All large objects
+    together are one more entry, `LARGE_OBJECTS`: a row each, hashed by number and content. Lines outside of the data
+    go through `rewrite`, which may change a line or, by returning b"", leave it out.
+
+    pg_dump puts BEGIN and COMMIT around large objects (seen in 15 and 17), and that COMMIT would end the one transaction
+    of `psql -1` in its middle; with a `rewrite` each is written by lo_put() instead, which needs no transaction.
     """
 
     def __init__(self, rewrite: Callable[[bytes], bytes] | None = None) -> None:
@@ -40,12 +53,13 @@ class DumpReader:
         self._name = ""
         self._rows = 0
         self._hash = hashlib.sha256()
+        self._large = _LargeObjects(rewrites=rewrite is not None)
         self.is_complete = False
 
     @property
     def content(self) -> tuple[TableContent, ...]:
         """What was read, by name; a dump's own order depends on foreign keys and on what else is in it."""
-        return tuple(sorted(self._tables, key=lambda table: table.name))
+        return tuple(sorted([*self._tables, *self._large.content], key=lambda table: table.name))
 
     def pieces(self, stream: IO[bytes]) -> Iterator[bytes]:
         """Yield the dump in pieces as they come: single lines outside of the data, whole blocks of data."""
@@ -82,9 +96,12 @@ class DumpReader:
                         continue
                 before, match, command = [*before[1:], line], _COPY.match(command), b""
                 if match:
-                    self._name, self._rows, self._hash = match[1].decode(), 0, hashlib.sha256()
+                    # Only SQL_ASCII is not dumped as UTF-8, and may hold any bytes.
+                    self._name, self._rows, self._hash = match[1].decode(errors="backslashreplace"), 0, hashlib.sha256()
                     in_data = at_start = True
                     yield line
+                elif self._large.is_inside(line):
+                    yield self._large.read(line)
                 else:
                     self.is_complete = self.is_complete or line.startswith(_TRAILER)
                     yield self._rewrite(line) if self._rewrite else line
@@ -97,23 +114,76 @@ class DumpReader:
         return block
 
 
+class _LargeObjects:
+    """The part of a dump that holds the large objects' content."""
+
+    def __init__(self, *, rewrites: bool) -> None:
+        self._rewrites = rewrites
+        self._announced = self._inside = False
+        self._number, self._offset = b"", 0
+        self._hashes: dict[int, Any] = {}
+
+    @property
+    def content(self) -> tuple[TableContent, ...]:
+        """All of them as one entry; none where there are none."""
+        if not self._hashes:
+            return ()
+        whole = hashlib.sha256()
+        for number in sorted(self._hashes):
+            whole.update(f"{number}:{self._hashes[number].hexdigest()}\n".encode())
+        return (TableContent(LARGE_OBJECTS, len(self._hashes), whole.hexdigest()),)
+
+    def is_inside(self, line: bytes) -> bool:
+        """Tell whether a line belongs to that part; it is ended by the comment that announces the next object."""
+        if line == b"--\n":  # before and after the announcement
+            self._announced, self._inside = False, self._announced
+            return False
+        self._announced = self._announced or bool(_LARGE_OBJECTS.match(line))
+        return self._inside
+
+    def read(self, line: bytes) -> bytes:
+        """Take a line of that part in, and return it as it is to be written."""
+        if match := _LO_OPEN.match(line) or _LO_OURS.match(line):
+            self._number, self._offset = match[1], 0
+            self._hashes[int(match[1])] = hashlib.sha256()
+            return b"-- Large object %b\n" % match[1] if self._rewrites else line
+        if match := _LO_WRITE.match(line) or _LO_PUT.match(line):
+            self._hashes[int(self._number)].update(match[1])
+            offset, self._offset = self._offset, self._offset + len(match[1]) // 2
+            if self._rewrites:
+                return b"SELECT pg_catalog.lo_put('%b', %d, '\\x%b');\n" % (self._number, offset, match[1])
+        return b"" if self._rewrites and line in _LO_FRAME else line
+
+
 def dump_schema(conninfo: str, server_version_num: int, *, only: tuple[str, ...] = ()) -> str:
     """Return `pg_dump --schema-only` of a database, of the schemas `only` or of all but bookkeeping; without owners."""
     schemas = [f"--schema={quote_identifier(name)}" for name in only]
     schemas += [f"--exclude-schema={name}" for name in BOOKKEEPING_SCHEMAS]
     with piped(
-        client_programs(server_version_num), "pg_dump", conninfo, "--schema-only", "--no-owner", "--no-sync", *schemas
-    ) as process:
+        client_programs(server_version_num), "pg_dump", conninfo, "--schema-only", "--no-owner", "--no-sync",
+        encoding_of(conninfo), *schemas,
+    ) as process:  # fmt: skip
         return _output(process).read().decode()
 
 
 def content_of(conninfo: str, programs: Programs) -> tuple[TableContent, ...]:
     """Return rows and sha256 of every table of a database, from a dump of its data that is thrown away."""
     reader = DumpReader()
-    with piped(programs, "pg_dump", conninfo, "--data-only", "--no-sync") as process:
+    with piped(programs, "pg_dump", conninfo, "--data-only", "--no-sync", encoding_of(conninfo)) as process:
         for _ in reader.pieces(_output(process)):
             pass
     return reader.content
+
+
+def encoding_of(conninfo: str) -> str:
+    """Return pg_dump's option for the encoding to dump a database in: UTF-8, or for SQL_ASCII its bytes as they are."""
+    # What is in an SQL_ASCII database need not be UTF-8, and the server refuses to send it as such.
+    connection = connect(conninfo, "the database")
+    try:
+        is_bytes = connection.info.parameter_status("server_encoding") == "SQL_ASCII"
+    finally:
+        connection.close()
+    return "--encoding=SQL_ASCII" if is_bytes else "--encoding=UTF8"
 
 
 def write_full_dump(
@@ -188,7 +258,8 @@ class _Dump:
         try:
             descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
             with os.fdopen(descriptor, "wb", buffering=_CHUNK_BYTES) as file:
-                with piped(self.programs, "pg_dump", self.conninfo, *self.options) as process:
+                options = (*self.options, encoding_of(self.conninfo))
+                with piped(self.programs, "pg_dump", self.conninfo, *options) as process:
                     for piece in reader.pieces(_output(process)):
                         file.write(piece)
                         whole.update(piece)

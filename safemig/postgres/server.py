@@ -107,14 +107,10 @@ class ThrowawayServer:
             f"postgresql://{SUPERUSER}@/{quote(database, safe='')}?host={quote(str(self.folder), safe='')}&port={PORT}"
         )
 
-    def create_database(self, name: str, *, template: str | None = None, owner: str | None = None) -> str:
-        """Create a database, by default from `template0`, and return its URL."""
-        statement = sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(
-            sql.Identifier(name), sql.Identifier(template or "template0")
-        )
-        if owner:
-            statement += sql.SQL(" OWNER {}").format(sql.Identifier(owner))
-        self._administer(statement)
+    def create_database(self, name: str, *, template: str | None = None, options: sql.Composable | None = None) -> str:
+        """Create a database, by default from `template0`, or as `options` of CREATE DATABASE say, and return its URL."""
+        how = options or sql.SQL("TEMPLATE {}").format(sql.Identifier(template or "template0"))
+        self._administer(sql.SQL("CREATE DATABASE {} {}").format(sql.Identifier(name), how))
         return self.url(name)
 
     def drop_database(self, name: str) -> None:

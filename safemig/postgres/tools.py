@@ -42,7 +42,7 @@ def without_password(conninfo: str) -> Iterator[tuple[str, dict[str, str]]]:
 
 def pg_dump_arguments(conninfo: str, *options: str) -> list[str]:
     """Return the arguments that dump what `conninfo` (without a password) names, asking for nothing."""
-    return [f"--dbname={conninfo}", "--no-password", "--encoding=UTF8", *options]
+    return [f"--dbname={conninfo}", "--no-password", *options]
 
 
 @contextmanager
