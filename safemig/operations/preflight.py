@@ -232,10 +232,7 @@ def _clock(_: Settings, connection: Connection) -> Check:
 
 
 def _alone(_: Settings, connection: Connection) -> Check:
-    rows = ask(connection, activity.WHO_HOLDS_DEPLOYMENT_LOCK, activity.DEPLOYMENT_LOCK)
-    if rows:
-        pid, application, user, since = rows[0]
-        found = f"pid {pid}, {user}, {application}, since {since:%Y-%m-%dT%H:%M:%SZ}"
+    if found := activity.who_deploys(connection):
         return Check("another deployment", "failed", found, "none under way", "wait until it has ended")
     return Check("another deployment", "ok", "none", "none under way")
 

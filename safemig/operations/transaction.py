@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 
 import psycopg
@@ -21,6 +21,7 @@ from safemig.results import Step
 from safemig.settings import Settings
 
 TRY_LOCK = "SELECT pg_try_advisory_lock(%s)"
+UNLOCK = "SELECT pg_advisory_unlock(%s)"
 CURRENT_TRANSACTION = "SELECT pg_current_xact_id()::text"
 ASSIGNED_TRANSACTION = "SELECT pg_current_xact_id_if_assigned()::text"
 WHERE_IN_THE_LOG = "SELECT pg_current_wal_lsn()::text"
@@ -31,6 +32,8 @@ FROM pg_locks l JOIN pg_class c ON c.oid = l.relation JOIN pg_stat_activity a ON
 WHERE l.granted AND l.pid <> pg_backend_pid() AND format('%%I.%%I', c.relnamespace::regnamespace, c.relname) = ANY (%s)
 ORDER BY a.xact_start LIMIT 3
 """
+
+_JUST_ENDED_SECONDS = 2.0  # a holder whose session ends is gone from the list before its lock is free
 
 # What may be tried again as a whole: nothing of a failed transaction stays.
 _RETRIED = (pg.LockNotAvailable, pg.DeadlockDetected, pg.SerializationFailure)
@@ -58,18 +61,22 @@ def only_deployment(conninfo: str, environment: str, run_id: str) -> Iterator[No
     connection = connect(conninfo, environment, application_name=f"safemig {run_id} lock")
     try:
         require_primary(connection, environment)
-        row = connection.execute(TRY_LOCK, (activity.DEPLOYMENT_LOCK,)).fetchone()
-        if not (row and row[0]):
-            holders = activity.ask(connection, activity.WHO_HOLDS_DEPLOYMENT_LOCK, activity.DEPLOYMENT_LOCK)
-            who = ", ".join(
-                f"pid {pid} {name} ({user}) since {since:%Y-%m-%dT%H:%M:%SZ}" for pid, name, user, since in holders
-            )
-            raise RefusedError(
-                f"another deployment is under way on {environment}",
-                where=who or "it has just ended",
-                next="try again when it has ended",
-            )
-        yield
+        deadline = time.monotonic() + _JUST_ENDED_SECONDS
+        while not connection.execute(TRY_LOCK, (activity.DEPLOYMENT_LOCK,)).fetchone()[0]:  # type: ignore[index]
+            who = activity.who_deploys(connection)
+            if who or time.monotonic() > deadline:
+                raise RefusedError(
+                    f"another deployment is under way on {environment}",
+                    where=who or "who it is cannot be seen",
+                    next="try again when it has ended",
+                )
+            time.sleep(0.05)
+        try:
+            yield
+        finally:
+            # Not left to the end of the session, which the server notices a moment later.
+            with suppress(psycopg.Error):
+                connection.execute(UNLOCK, (activity.DEPLOYMENT_LOCK,))
     finally:
         connection.close()
 

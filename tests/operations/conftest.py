@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import itertools
+import shutil
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -111,3 +113,12 @@ def shop(
     yield made
     for name in names:
         server.drop_database(name)
+
+
+@pytest.fixture
+def temporary() -> Iterator[Path]:
+    """A folder of a killed process's own for what it leaves behind; the server's user may enter it."""
+    folder = Path(tempfile.mkdtemp(prefix="sm-", dir="/tmp"))
+    folder.chmod(0o755)
+    yield folder
+    shutil.rmtree(folder)

@@ -27,6 +27,7 @@ from safemig.operations import outcome, transaction
 from safemig.postgres.history import make_history, record_applied
 from safemig.postgres.server import ThrowawayServer
 from tests.operations.conftest import FIRST, FIRST_FILE, ROWS, Shop
+from tests.operations.killing import DEPLOY, kill_at, wait_until_alone
 
 FIRST_PART = "20260102000000_second.sql"
 SECOND_PART = "20260103000000_index.sql"
@@ -35,32 +36,6 @@ CREATE TABLE IF NOT EXISTS notes (id bigint PRIMARY KEY, body text);
 ALTER TABLE users ADD COLUMN IF NOT EXISTS active boolean NOT NULL DEFAULT true;
 """
 INDEX = "CREATE INDEX CONCURRENTLY IF NOT EXISTS users_legacy ON users (legacy);"
-
-# Deploys, and kills itself with a signal at the n-th time that a function of safemig is reached, or has returned.
-DRIVER = """
-import importlib, os, sys
-import safemig
-folder, module, name, when, count, number = sys.argv[1:]
-owner = importlib.import_module(module)
-*path, last = name.split(".")
-for part in path:
-    owner = getattr(owner, part)
-real, left = getattr(owner, last), [int(count)]
-def trapped(*args, **kwargs):
-    left[0] -= 1
-    if when == "before" and not left[0]:
-        os.kill(os.getpid(), int(number))
-    result = real(*args, **kwargs)
-    if when == "after" and not left[0]:
-        os.kill(os.getpid(), int(number))
-    return result
-setattr(owner, last, trapped)
-project = safemig.Project.open(folder)
-try:
-    project.migrate_prod(approve=project.plan().id)
-except KeyboardInterrupt:
-    sys.exit(130)
-"""
 
 LOCKS_ON_USERS = """
 SELECT count(*) FROM pg_locks l JOIN pg_class c ON c.oid = l.relation WHERE c.relname = 'users' AND l.pid <> pg_backend_pid()
@@ -87,32 +62,6 @@ POINTS = [
 ]
 
 
-@pytest.fixture
-def temporary() -> Iterator[Path]:
-    """A folder of the killed process's own for what it leaves behind; the server's user may enter it."""
-    folder = Path(tempfile.mkdtemp(prefix="sm-", dir="/tmp"))
-    folder.chmod(0o755)
-    yield folder
-    shutil.rmtree(folder)
-
-
-def _wait_until_alone(shop: Shop) -> None:
-    deadline = time.monotonic() + 20
-    while shop.on(shop.production, "SELECT 1 FROM pg_stat_activity WHERE application_name LIKE 'safemig%'"):
-        assert time.monotonic() < deadline, "a session of the killed run lives on"
-        time.sleep(0.1)
-
-
-def _kill_at(shop: Shop, temporary: Path, where: str, when: str, count: int) -> int:
-    module, _, name = where.rpartition(".")
-    if module.rpartition(".")[2].lstrip("_")[0].isupper():
-        module, _, owner = module.rpartition(".")
-        name = f"{owner}.{name}"
-    command = [sys.executable, "-c", DRIVER, str(shop.folder), module, name, when, str(count), str(int(signal.SIGKILL))]
-    environment = os.environ | {"TMPDIR": str(temporary)}
-    return subprocess.run(command, capture_output=True, check=False, timeout=120, env=environment).returncode
-
-
 def _applied(shop: Shop) -> tuple[str, ...]:
     rows = shop.on(
         shop.production, "SELECT version || '_' || name || '.sql' FROM supabase_migrations.schema_migrations ORDER BY 1"
@@ -127,8 +76,8 @@ def test_killed_at_any_point(
     shop.write(FIRST_PART, SECOND)
     shop.write(SECOND_PART, INDEX)
     before = shop.state()
-    assert _kill_at(shop, temporary, where, when, count) == -signal.SIGKILL
-    _wait_until_alone(shop)
+    assert kill_at(shop, temporary, DEPLOY, where, when, count) == -signal.SIGKILL
+    wait_until_alone(shop)
     assert _applied(shop) == applied
     if not applied:
         assert shop.state() == before
@@ -180,7 +129,7 @@ def test_killed_in_the_middle_of_a_statement(shop: Shop, number: signal.Signals)
     process.send_signal(number)
     process.communicate()
     killed = time.monotonic()
-    _wait_until_alone(shop)
+    wait_until_alone(shop)
     assert time.monotonic() - killed < 10  # the statement itself would take 20 s
     assert shop.state() == before
     assert shop.on(shop.production, LOCKS_ON_USERS) == [(0,)]

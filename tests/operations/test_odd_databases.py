@@ -158,7 +158,7 @@ def test_psql_restores_all_or_nothing_even_with_large_objects(
 
 
 def test_a_deployment_and_its_rollback_on_all_that(odd: Callable[..., tuple[Project, str]]) -> None:
-    project, url = odd(UTF8, SECURED, KINDS_OF_TABLES, VALUES, HOSTILE, LARGE, WIDE)
+    project, _ = odd(UTF8, SECURED, KINDS_OF_TABLES, VALUES, HOSTILE, LARGE, WIDE)
     (project.settings.path("migrations") / "20260102000000_new.sql").write_text(MIGRATION)
     done = project.migrate_prod(approve=project.plan().id)
     assert done.verdict == "DEPLOYED"

@@ -16,6 +16,7 @@ import pytest
 from safemig.errors import RefusedError, UnreachableError
 from safemig.operations.transaction import deploying_connection
 from safemig.postgres.server import ThrowawayServer, _as_user, _server_user
+from tests.conftest import QUIET
 from tests.operations.conftest import Shop
 
 PGBOUNCER = shutil.which("pgbouncer", path=f"{os.environ['PATH']}:/usr/sbin")
@@ -80,7 +81,7 @@ def standby(shop: Shop, server: ThrowawayServer) -> Iterator[str]:
         check=True, cwd="/", **_as_user(user),  # type: ignore[call-overload]
     )  # fmt: skip
     try:
-        with ThrowawayServer.start(folder=folder, major=server.major) as started:
+        with ThrowawayServer.start(folder=folder, major=server.major, settings=QUIET) as started:
             yield shop.production.replace(quote(str(server.folder), safe=""), quote(str(folder), safe=""))
         assert started
     finally:
