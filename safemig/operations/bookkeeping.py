@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 
 from safemig import __version__
-from safemig.errors import OutcomeUnknownError, SafemigError
+from safemig.errors import OutcomeUnknownError, SafemigError, SettingsError
 from safemig.operations import journal
 from safemig.operations.databases import schema_of, who
 from safemig.operations.execution import Segment
@@ -42,8 +42,17 @@ class Run:
         return f"{self.run_id}-{part}" if part else self.run_id
 
     def note(self, event: journal.Event, **facts: Any) -> None:
-        """Write an event into the journal."""
+        """Write an event into the journal.
+
+        Raises:
+            SettingsError: it cannot be written.
+        """
         journal.write(self.journal_path, self.run_id, event, **facts)
+
+    def note_what_is_done(self, event: journal.Event, **facts: Any) -> None:
+        """Write an event into the journal if it can be: what is done is done, and the database knows it."""
+        with suppress(SettingsError):
+            self.note(event, **facts)
 
     def settle_earlier(self, connection: Connection) -> None:
         """Note what became of earlier runs that were cut off.
@@ -62,9 +71,9 @@ class Run:
             raise  # it stays open until somebody learns how it ended
         except BaseException as error:
             what = error.what if isinstance(error, SafemigError) else type(error).__name__
-            self.note("ended", verdict="FAILED", error=what)
+            self.note_what_is_done("ended", verdict="FAILED", error=what)
             raise
-        self.note("ended", verdict="DONE")
+        self.note_what_is_done("ended", verdict="DONE")
 
     def record(self, connection: Connection, names: Sequence[str], steps: Sequence[Step] = (), part: str = "") -> None:
         """Write the run's row and its steps into the database, within the caller's transaction."""

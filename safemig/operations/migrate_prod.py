@@ -25,7 +25,7 @@ from safemig.operations.approval import Ask, approve
 from safemig.operations.backup_prod import backup_prod
 from safemig.operations.bookkeeping import Run
 from safemig.operations.databases import open_environment, schema_of, who
-from safemig.operations.execution import Listener, Segment
+from safemig.operations.execution import Listener, Segment, locks_up_front
 from safemig.operations.plan import Situation, assess
 from safemig.operations.preflight import preflight
 from safemig.operations.rehearse import Rehearsed, rehearse_on_copy
@@ -41,7 +41,7 @@ from safemig.operations.validation import (
     project_checks,
     rows_changed,
 )
-from safemig.postgres.connect import Connection
+from safemig.postgres.connect import Connection, read_target, read_timeline
 from safemig.postgres.history import make_history
 from safemig.results import Approval, Backup, Deployment, Plan, Preflight, Rehearsal, Step, Validation
 from safemig.review import Review, Verdict
@@ -220,7 +220,8 @@ class ProductionDeployment:
                         # A connection each: the one before may have been lost at its COMMIT, and that settled.
                         with self._connection(conninfo) as connection:
                             part = str(number + 1) if number else ""
-                            last = self._run(connection, conninfo, segment, promise.validator(reached), run, part)
+                            validate = promise.validator(reached)
+                            last = self._run(connection, conninfo, segment, rehearsed.result, validate, run, part)
                     except OutcomeUnknownError:
                         raise  # whether this part is applied is just what is not known
                     except SafemigError as error:
@@ -297,6 +298,14 @@ class ProductionDeployment:
 
     def _unchanged(self, connection: Connection, situation: Situation) -> Schema:
         """Return the schema as it is now; it must be the one that was planned for."""
+        timeline, target = read_timeline(connection), read_target(connection, self.environment)
+        if (target.system_identifier, timeline) != (situation.target.system_identifier, situation.timeline):
+            raise RefusedError(
+                f"{self.environment} is another server than the one that was backed up: a standby was promoted since",
+                where=f"system {situation.target.system_identifier}, timeline {situation.timeline}; "
+                f"now {target.system_identifier}, timeline {timeline}",
+                next="start again: what the new primary holds must be backed up and rehearsed",
+            )
         now = schema_of(self.settings, connection)
         if now.fingerprint == situation.plan.schema_fingerprint:
             return now
@@ -331,17 +340,21 @@ class ProductionDeployment:
         connection: Connection,
         conninfo: str,
         segment: Segment,
+        rehearsal: Rehearsal,
         validate: Callable[[Connection], None],
         run: Run,
         part: str,
     ) -> Committed:
         apart = () if segment.transactional else run_apart(run, connection, segment, self._listen)
+        numbers = {step.number for step in segment.steps if segment.transactional and rehearsal.mode == "data"}
+        rehearsed = [step for step in rehearsal.steps if step.number in numbers]
         committed = commit_steps(
             run,
             connection,
             conninfo,
             segment.steps if segment.transactional else (),
             part=part,
+            locks=locks_up_front(connection, rehearsed),
             validate=validate,
             record=lambda connection, steps: run.record_segment(connection, segment, (*apart, *steps), part),
             listen=self._listen,

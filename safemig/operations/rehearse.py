@@ -21,7 +21,7 @@ from safemig.operations.plan import Situation, assess
 from safemig.operations.validation import BOOKKEEPING
 from safemig.postgres.connect import Connection, connect, words_of
 from safemig.postgres.copies import restore_copy, start_server_like
-from safemig.postgres.dump import content_of
+from safemig.postgres.dump import content_of, require_unchanged
 from safemig.postgres.history import make_history
 from safemig.postgres.server import ThrowawayServer
 from safemig.postgres.tools import run_psql
@@ -74,6 +74,7 @@ def rehearse_on_copy(
     started = time.monotonic()
     with start_server_like(source) as server:
         full = settings.rehearsal == "data"
+        require_unchanged(backup.full if full else backup.schema)
         url = restore_copy(source, server, "copy", (backup.full if full else backup.schema).path)
         with_data = content_of(url, server.programs)
         verified = backup.verified

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 
 import psycopg
 from psycopg import errors as pg
-from tenacity import RetryError, Retrying, retry_if_exception_type, stop_after_attempt, wait_random
+from tenacity import RetryCallState, RetryError, Retrying, retry_if_exception_type, stop_after_attempt, wait_random
 
 from safemig.errors import DeploymentFailedError, RefusedError, UnreachableError
 from safemig.operations.bookkeeping import Run
@@ -17,8 +18,10 @@ from safemig.operations.execution import Listener, run_steps
 from safemig.operations.outcome import commit, settle
 from safemig.postgres import activity
 from safemig.postgres.connect import Connection, connect, require_primary, set_session, words_of
-from safemig.results import Step
+from safemig.results import Step, Waiting
 from safemig.settings import Settings
+from safemig.sql import parse
+from safemig.sql.locks import LockMode
 
 TRY_LOCK = "SELECT pg_try_advisory_lock(%s)"
 UNLOCK = "SELECT pg_advisory_unlock(%s)"
@@ -118,6 +121,7 @@ def commit_steps(
     steps: Sequence[Step],
     *,
     part: str = "",
+    locks: Mapping[str, LockMode] = MappingProxyType({}),
     validate: Callable[[Connection], None],
     record: Callable[[Connection, Sequence[Step]], None],
     listen: Listener | None = None,
@@ -125,27 +129,29 @@ def commit_steps(
     """Run steps in one transaction, validate, record, COMMIT. All of it, or nothing.
 
     A lock that is not had within `lock_timeout_ms` ends the attempt, so that nobody queues behind us for longer;
-    the whole transaction is tried again after a pause, `lock_attempts` times.
+    the whole transaction is tried again after a pause, `lock_attempts` times. `locks`, by table, are taken before the
+    first step, all within that time: else who holds the second table makes everybody wait for the first.
 
     Raises:
         DeploymentFailedError: a statement or the validation failed; it was rolled back, nothing was changed.
         OutcomeUnknownError: the server went away at COMMIT and did not come back in time.
     """
     settings = run.settings
-    trial = _Trial(run, connection, steps, validate, record, listen)
+    trial = _Trial(run, connection, steps, locks, validate, record, listen)
     try:
         retrying = Retrying(
             retry=retry_if_exception_type(_RETRIED),
             stop=stop_after_attempt(settings.lock_attempts),
             wait=wait_random(0.05, 0.05 + 10 * settings.lock_timeout_ms / 1000),
+            before_sleep=trial.tell_wait,
         )
         done, transaction_id = retrying(trial.attempt)
     except RetryError as error:
         last = error.last_attempt.exception()
         assert isinstance(last, psycopg.Error)  # noqa: S101 - only these are retried
-        raise _failed(connection, steps, trial.running, last, settings.lock_attempts) from None
+        raise _failed(connection, trial.failing_step, last, settings.lock_attempts) from None
     except psycopg.Error as error:
-        raise _failed(connection, steps, trial.running, error, 1) from None
+        raise _failed(connection, trial.failing_step, error, 1) from None
     backend = connection.execute(MY_BACKEND).fetchone()
     run.note("committing", transaction=transaction_id, part=part)
     try:
@@ -154,11 +160,11 @@ def commit_steps(
         settle(conninfo, run.id_of(part), transaction_id, backend, error)
         lsn = ""
     except psycopg.Error as error:  # a deferred constraint, checked at COMMIT
-        raise _failed(connection, steps, trial.running, error, 1) from None
+        raise _failed(connection, None, error, 1) from None
     else:
         row = connection.execute(WHERE_IN_THE_LOG).fetchone()
         lsn = str(row[0]) if row else ""
-    run.note("committed", transaction=transaction_id, part=part)
+    run.note_what_is_done("committed", transaction=transaction_id, part=part)
     return Committed(done, transaction_id, lsn)
 
 
@@ -170,14 +176,17 @@ class _Trial:
         run: Run,
         connection: Connection,
         steps: Sequence[Step],
+        locks: Mapping[str, LockMode],
         validate: Callable[[Connection], None],
         record: Callable[[Connection, Sequence[Step]], None],
         listen: Listener | None,
     ) -> None:
         self.running: list[Step] = []
+        self.failing = 0  # the position of the step that runs, or whose lock is waited for
         self._run = run
         self._connection = connection
         self._steps = steps
+        self._locks = locks
         self._validate = validate
         self._record = record
         self._listen = listen
@@ -192,8 +201,10 @@ class _Trial:
         try:
             row = connection.execute(CURRENT_TRANSACTION).fetchone()
             transaction_id = str(row[0]) if row else ""
+            self._lock()
             for position, step in enumerate(self._steps):
                 self._step(position, step)
+            self.failing = len(self._steps)
             _require_same_transaction(connection, transaction_id)
             self._validate(connection)
             self._record(connection, self.running)
@@ -202,8 +213,44 @@ class _Trial:
             raise
         return tuple(self.running), transaction_id
 
+    @property
+    def failing_step(self) -> Step | None:
+        """The step at which it failed; None where all of them ran."""
+        return self._steps[self.failing] if self.failing < len(self._steps) else None
+
+    def _lock(self) -> None:
+        if not self._locks:
+            return
+        begun = time.monotonic()
+        settings = self._run.settings
+        try:
+            # The strongest first, then by name: whoever else does so too cannot meet us in a deadlock.
+            for mode in sorted(set(self._locks.values()), key=lambda mode: -mode.strength):
+                # lock_timeout is for each lock by itself; this is for all of them.
+                left_ms = settings.lock_timeout_ms - 1000 * (time.monotonic() - begun)
+                set_session(self._connection, statement_timeout=f"{max(1, round(left_ms))}ms")
+                tables = ", ".join(sorted(f"ONLY {table}" for table, of in self._locks.items() if of is mode))
+                self._connection.execute(f"LOCK TABLE {tables} IN {mode.value} MODE".encode())
+            set_session(self._connection, statement_timeout=f"{settings.statement_timeout_s}s")
+        except (*_RETRIED, pg.QueryCanceled) as error:
+            wanting = [number for number, step in enumerate(self._steps) if self._locks.keys() & set(_tables_of(step))]
+            self.failing = wanting[0] if wanting else 0
+            for number in wanting:
+                self._attempts[number] += 1
+                self._waited[number] += time.monotonic() - begun
+            raise pg.LockNotAvailable("canceling statement due to lock timeout") from error
+
+    def tell_wait(self, state: RetryCallState) -> None:
+        """Tell who stands in the way, before the pause between two attempts."""
+        step = self.failing_step
+        waiting = Waiting(state.attempt_number, step, _blockers(self._connection, step))
+        self._run.note("waiting", attempt=waiting.attempt, step=step.number if step else 0, blockers=waiting.blockers)
+        if self._listen:
+            self._listen(waiting)
+
     def _step(self, position: int, step: Step) -> None:
         begun = time.monotonic()
+        self.failing = position
         self._attempts[position] += 1
         self._run.note("step", number=step.number, state="running", attempt=self._attempts[position])
         try:
@@ -236,13 +283,12 @@ def _rollback(connection: Connection) -> None:
             connection.close()  # the server rolls back by itself
 
 
-def _failed(
-    connection: Connection, steps: Sequence[Step], ran: Sequence[Step], error: psycopg.Error, attempts: int
-) -> DeploymentFailedError:
-    failing = steps[len(ran)] if len(ran) < len(steps) else None
+def _failed(connection: Connection, failing: Step | None, error: psycopg.Error, attempts: int) -> DeploymentFailedError:
     what = words_of(error)
     if isinstance(error, pg.LockNotAvailable):
-        what = f"a lock was not to be had in {attempts} attempts: {what}{_blockers(connection, failing)}"
+        what = f"a lock was not to be had in {attempts} attempts: {what}" + "".join(
+            f"; {each}" for each in _blockers(connection, failing)
+        )
     place = f"step {failing.number}, {failing.file}, line {failing.line}: {failing.kind}" if failing else "at COMMIT"
     return DeploymentFailedError(
         what,
@@ -253,11 +299,12 @@ def _failed(
     )
 
 
-def _blockers(connection: Connection, step: Step | None) -> str:
-    if step is None or connection.closed:
-        return ""
-    from safemig.sql import parse
+def _tables_of(step: Step) -> list[str]:
+    return [name if "." in name else f"public.{name}" for statement in parse(step.sql) for name in statement.tables]
 
-    tables = [name if "." in name else f"public.{name}" for statement in parse(step.sql) for name in statement.tables]
-    rows = connection.execute(WHO_BLOCKS, (tables,)).fetchall()
-    return "".join(f"; pid {pid} {user}, {state} for {age:,} s, holds locks there" for pid, user, state, age in rows)
+
+def _blockers(connection: Connection, step: Step | None) -> tuple[str, ...]:
+    if step is None or connection.closed:
+        return ()
+    rows = connection.execute(WHO_BLOCKS, (_tables_of(step),)).fetchall()
+    return tuple(f"pid {pid} {user}, {state} for {age:,} s, holds locks there" for pid, user, state, age in rows)

@@ -5,11 +5,12 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import select
 import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Protocol
 
 from safemig.errors import BackupError
 from safemig.postgres.connect import connect
@@ -31,9 +32,23 @@ _LO_WRITE = re.compile(rb"SELECT pg_catalog\.lowrite\(0, '\\x([0-9a-f]*)'\);\n\Z
 _LO_OURS = re.compile(rb"-- Large object (\d+)\n\Z")
 _LO_PUT = re.compile(rb"SELECT pg_catalog\.lo_put\('\d+', \d+, '\\x([0-9a-f]*)'\);\n\Z")
 _LO_FRAME = (b"BEGIN;\n", b"COMMIT;\n", b"SELECT pg_catalog.lo_close(0);\n")
+# A table without a live row may keep it silent for long, and so may a lock that it waits for (then for a minute).
+SILENT_SECONDS = 60.0
+LOCK_WAIT = "--lock-wait-timeout=60s"
+A_DUMP_IS_AT_WORK = """
+SELECT 1 FROM pg_stat_activity
+WHERE application_name = %s AND state = 'active' AND wait_event IS DISTINCT FROM 'ClientWrite' LIMIT 1
+"""
 LARGE_OBJECTS = "large objects"  # their name among the tables: no table has one without a dot
 # In the part of a `--clean` dump that drops what it is going to make.
 _DROP = re.compile(rb"(DROP (?!USER MAPPING)[A-Z ]+? .*|ALTER TABLE .* DROP CONSTRAINT .*);\n\Z")
+
+
+class Readable(Protocol):
+    """What a dump is read from."""
+
+    def read(self, size: int, /) -> bytes:
+        """Return up to `size` bytes, b"" at the end."""
 
 
 class DumpReader:
@@ -61,7 +76,7 @@ class DumpReader:
         """What was read, by name; a dump's own order depends on foreign keys and on what else is in it."""
         return tuple(sorted([*self._tables, *self._large.content], key=lambda table: table.name))
 
-    def pieces(self, stream: IO[bytes]) -> Iterator[bytes]:
+    def pieces(self, stream: Readable) -> Iterator[bytes]:
         """Yield the dump in pieces as they come: single lines outside of the data, whole blocks of data."""
         buffer, in_data, at_start = b"", False, False
         before, command = [b"", b"", b""], b""
@@ -155,6 +170,35 @@ class _LargeObjects:
         return b"" if self._rewrites and line in _LO_FRAME else line
 
 
+class _Watched:
+    """pg_dump's output, read with an eye on its session: a pg_dump that hangs would else be waited for for ever."""
+
+    def __init__(self, process: subprocess.Popen[bytes], conninfo: str) -> None:
+        self._process = process
+        self._conninfo = conninfo
+
+    def read(self, size: int) -> bytes:
+        """Return what there is, at most `size` bytes; b"" at the end.
+
+        Raises:
+            BackupError: it has been silent, and its session does not work or is gone.
+        """
+        stream = _output(self._process)
+        while not select.select([stream], [], [], SILENT_SECONDS)[0]:
+            connection = connect(self._conninfo, "the database")
+            try:
+                works = connection.execute(A_DUMP_IS_AT_WORK, (f"safemig dump {os.getpid()}",)).fetchone()
+            finally:
+                connection.close()
+            if not works:
+                raise BackupError(
+                    f"pg_dump has said nothing for {SILENT_SECONDS:g} s, and its session does no work",
+                    where=f"process {self._process.pid}, ended now",
+                    next="look at this machine (a stopped process, a network that swallows), then try again",
+                )
+        return os.read(stream.fileno(), size)
+
+
 def dump_schema(conninfo: str, server_version_num: int, *, only: tuple[str, ...] = ()) -> str:
     """Return `pg_dump --schema-only` of a database, of the schemas `only` or of all but bookkeeping; without owners."""
     schemas = [f"--schema={quote_identifier(name)}" for name in only]
@@ -169,8 +213,8 @@ def dump_schema(conninfo: str, server_version_num: int, *, only: tuple[str, ...]
 def content_of(conninfo: str, programs: Programs) -> tuple[TableContent, ...]:
     """Return rows and sha256 of every table of a database, from a dump of its data that is thrown away."""
     reader = DumpReader()
-    with piped(programs, "pg_dump", conninfo, "--data-only", "--no-sync", encoding_of(conninfo)) as process:
-        for _ in reader.pieces(_output(process)):
+    with piped(programs, "pg_dump", conninfo, "--data-only", "--no-sync", LOCK_WAIT, encoding_of(conninfo)) as process:
+        for _ in reader.pieces(_Watched(process, conninfo)):
             pass
     return reader.content
 
@@ -225,17 +269,39 @@ def read_back(file: BackupFile) -> tuple[TableContent, ...]:
                 whole.update(piece)
                 size += len(piece)
     except OSError as error:
-        raise BackupError(
-            f"the backup cannot be read: {error.strerror}", where=str(file.path), next="use another backup"
-        ) from None
+        raise _unreadable(file, error) from None
     if size != file.size_bytes or whole.hexdigest() != file.sha256 or not reader.is_complete:
-        raise BackupError(
-            "the backup is not the file that its manifest describes",
-            where=f"{file.path}: {size:,} bytes, sha256 {whole.hexdigest()[:12]}…; "
-            f"the manifest says {file.size_bytes:,} bytes, sha256 {file.sha256[:12]}…",
-            next="use another backup; this one was cut short or changed",
-        )
+        raise _another(file, size, whole.hexdigest())
     return reader.content
+
+
+def require_unchanged(file: BackupFile) -> None:
+    """Read a file of a backup whole, and compare it with what its manifest says.
+
+    Raises:
+        BackupError: it is missing, or not the same bytes.
+    """
+    try:
+        with file.path.open("rb") as stream:
+            found = hashlib.file_digest(stream, "sha256").hexdigest()
+            size = stream.tell()
+    except OSError as error:
+        raise _unreadable(file, error) from None
+    if (size, found) != (file.size_bytes, file.sha256):
+        raise _another(file, size, found)
+
+
+def _unreadable(file: BackupFile, error: OSError) -> BackupError:
+    return BackupError(f"the backup cannot be read: {error.strerror}", where=str(file.path), next="use another backup")
+
+
+def _another(file: BackupFile, size: int, sha256: str) -> BackupError:
+    return BackupError(
+        "the backup is not the file that its manifest describes",
+        where=f"{file.path}: {size:,} bytes, sha256 {sha256[:12]}…; "
+        f"the manifest says {file.size_bytes:,} bytes, sha256 {file.sha256[:12]}…",
+        next="use another backup; this one was cut short or changed",
+    )
 
 
 def _output(process: subprocess.Popen[bytes]) -> IO[bytes]:
@@ -258,9 +324,9 @@ class _Dump:
         try:
             descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
             with os.fdopen(descriptor, "wb", buffering=_CHUNK_BYTES) as file:
-                options = (*self.options, encoding_of(self.conninfo))
+                options = (*self.options, LOCK_WAIT, encoding_of(self.conninfo))
                 with piped(self.programs, "pg_dump", self.conninfo, *options) as process:
-                    for piece in reader.pieces(_output(process)):
+                    for piece in reader.pieces(_Watched(process, self.conninfo)):
                         file.write(piece)
                         whole.update(piece)
                         size += len(piece)

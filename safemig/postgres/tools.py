@@ -53,6 +53,8 @@ def piped(programs: Programs, program: Program, conninfo: str, *options: str) ->
         ToolError: it ended with an error; the message has its own words, without secrets.
     """
     with without_password(conninfo) as (plain, environment), tempfile.TemporaryFile() as stderr:
+        # Its own name, by which its session is found (libpq's fallback_application_name says only "pg_dump").
+        plain = make_conninfo(plain, application_name=f"safemig dump {os.getpid()}")
         command = [str(programs.path(program)), *pg_dump_arguments(plain, *options)]
         process = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=stderr, env=environment
