@@ -341,7 +341,7 @@ class ProductionDeployment:
         conninfo: str,
         segment: Segment,
         rehearsal: Rehearsal,
-        validate: Callable[[Connection], None],
+        validate: Callable[[Connection], Schema],
         run: Run,
         part: str,
     ) -> Committed:
@@ -356,7 +356,9 @@ class ProductionDeployment:
             part=part,
             locks=locks_up_front(connection, rehearsed),
             validate=validate,
-            record=lambda connection, steps: run.record_segment(connection, segment, (*apart, *steps), part),
+            record=lambda connection, steps, schema: run.record_segment(
+                connection, segment, (*apart, *steps), schema, part
+            ),
             listen=self._listen,
         )
         return replace(committed, steps=(*apart, *committed.steps))

@@ -84,7 +84,7 @@ def rollback_prod(
                 conninfo,
                 file.steps,
                 validate=promise.validator(reached),
-                record=lambda connection, steps: run.record(connection, chosen.files, steps),
+                record=lambda connection, steps, schema: run.record(connection, chosen.files, steps, schema),
                 listen=listen,
             )
     with open_environment(settings, environment) as connection:

@@ -24,7 +24,7 @@ from safemig.postgres import activity
 from safemig.postgres.connect import Connection, read_target
 from safemig.postgres.history import make_history, read_history, record_applied
 from safemig.results import AppliedMigration, Deployment, Step, Target
-from safemig.schema import SchemaDiff, compare
+from safemig.schema import Schema, SchemaDiff, compare
 from safemig.settings import PRODUCTION, STAGING, Settings
 
 
@@ -70,13 +70,13 @@ def sync_prod(
     promise = SchemaPromise(settings, before, before)
     run = Run(settings, "sync_prod", environment, run_id, plan_id, started, before.fingerprint)
 
-    def validate(connection: Connection) -> None:
+    def validate(connection: Connection) -> Schema:
         _require_empty(connection, environment)
-        promise.validator(wanted)(connection)
+        return promise.validator(wanted)(connection)
 
-    def record(connection: Connection, steps: Sequence[Step]) -> None:
+    def record(connection: Connection, steps: Sequence[Step], schema: Schema) -> None:
         _take_over(connection, history, run_id)
-        run.record(connection, (), steps)
+        run.record(connection, (), steps, schema)
 
     with (
         only_deployment(conninfo, environment, run_id),

@@ -19,6 +19,7 @@ from safemig.operations.outcome import commit, settle
 from safemig.postgres import activity
 from safemig.postgres.connect import Connection, connect, require_primary, set_session, words_of
 from safemig.results import Step, Waiting
+from safemig.schema import Schema
 from safemig.settings import Settings
 from safemig.sql import parse
 from safemig.sql.locks import LockMode
@@ -36,6 +37,7 @@ WHERE l.granted AND l.pid <> pg_backend_pid() AND format('%%I.%%I', c.relnamespa
 ORDER BY a.xact_start LIMIT 3
 """
 
+_LONGEST_PAUSE_SECONDS = 5.0
 _JUST_ENDED_SECONDS = 2.0  # a holder whose session ends is gone from the list before its lock is free
 
 # What may be tried again as a whole: nothing of a failed transaction stays.
@@ -122,8 +124,8 @@ def commit_steps(
     *,
     part: str = "",
     locks: Mapping[str, LockMode] = MappingProxyType({}),
-    validate: Callable[[Connection], None],
-    record: Callable[[Connection, Sequence[Step]], None],
+    validate: Callable[[Connection], Schema],
+    record: Callable[[Connection, Sequence[Step], Schema], None],
     listen: Listener | None = None,
 ) -> Committed:
     """Run steps in one transaction, validate, record, COMMIT. All of it, or nothing.
@@ -142,16 +144,16 @@ def commit_steps(
         retrying = Retrying(
             retry=retry_if_exception_type(_RETRIED),
             stop=stop_after_attempt(settings.lock_attempts),
-            wait=wait_random(0.05, 0.05 + 10 * settings.lock_timeout_ms / 1000),
+            wait=wait_random(0.05, 0.05 + min(_LONGEST_PAUSE_SECONDS, 10 * settings.lock_timeout_ms / 1000)),
             before_sleep=trial.tell_wait,
         )
         done, transaction_id = retrying(trial.attempt)
     except RetryError as error:
         last = error.last_attempt.exception()
         assert isinstance(last, psycopg.Error)  # noqa: S101 - only these are retried
-        raise _failed(connection, trial.failing_step, last, settings.lock_attempts) from None
+        raise _failed(trial.failing_step, last, settings.lock_attempts, trial.blockers()) from None
     except psycopg.Error as error:
-        raise _failed(connection, trial.failing_step, error, 1) from None
+        raise _failed(trial.failing_step, error, 1) from None
     backend = connection.execute(MY_BACKEND).fetchone()
     run.note("committing", transaction=transaction_id, part=part)
     try:
@@ -160,7 +162,7 @@ def commit_steps(
         settle(conninfo, run.id_of(part), transaction_id, backend, error)
         lsn = ""
     except psycopg.Error as error:  # a deferred constraint, checked at COMMIT
-        raise _failed(connection, None, error, 1) from None
+        raise _failed(None, error, 1) from None
     else:
         row = connection.execute(WHERE_IN_THE_LOG).fetchone()
         lsn = str(row[0]) if row else ""
@@ -177,12 +179,13 @@ class _Trial:
         connection: Connection,
         steps: Sequence[Step],
         locks: Mapping[str, LockMode],
-        validate: Callable[[Connection], None],
-        record: Callable[[Connection, Sequence[Step]], None],
+        validate: Callable[[Connection], Schema],
+        record: Callable[[Connection, Sequence[Step], Schema], None],
         listen: Listener | None,
     ) -> None:
         self.running: list[Step] = []
         self.failing = 0  # the position of the step that runs, or whose lock is waited for
+        self._wanted: list[str] = []  # the tables whose locks are asked for
         self._run = run
         self._connection = connection
         self._steps = steps
@@ -206,8 +209,7 @@ class _Trial:
                 self._step(position, step)
             self.failing = len(self._steps)
             _require_same_transaction(connection, transaction_id)
-            self._validate(connection)
-            self._record(connection, self.running)
+            self._record(connection, self.running, self._validate(connection))
         except BaseException:
             _rollback(connection)
             raise
@@ -217,6 +219,11 @@ class _Trial:
     def failing_step(self) -> Step | None:
         """The step at which it failed; None where all of them ran."""
         return self._steps[self.failing] if self.failing < len(self._steps) else None
+
+    def blockers(self) -> tuple[str, ...]:
+        """Return who holds locks on the tables that were asked for last."""
+        rows = [] if self._connection.closed else self._connection.execute(WHO_BLOCKS, (self._wanted,)).fetchall()
+        return tuple(f"pid {pid} {user}, {state} for {age:,} s, holds locks there" for pid, user, state, age in rows)
 
     def _lock(self) -> None:
         if not self._locks:
@@ -234,7 +241,7 @@ class _Trial:
             set_session(self._connection, statement_timeout=f"{settings.statement_timeout_s}s")
         except (*_RETRIED, pg.QueryCanceled) as error:
             wanting = [number for number, step in enumerate(self._steps) if self._locks.keys() & set(_tables_of(step))]
-            self.failing = wanting[0] if wanting else 0
+            self.failing, self._wanted = wanting[0] if wanting else 0, list(self._locks)
             for number in wanting:
                 self._attempts[number] += 1
                 self._waited[number] += time.monotonic() - begun
@@ -243,14 +250,14 @@ class _Trial:
     def tell_wait(self, state: RetryCallState) -> None:
         """Tell who stands in the way, before the pause between two attempts."""
         step = self.failing_step
-        waiting = Waiting(state.attempt_number, step, _blockers(self._connection, step))
+        waiting = Waiting(state.attempt_number, step, self.blockers())
         self._run.note("waiting", attempt=waiting.attempt, step=step.number if step else 0, blockers=waiting.blockers)
         if self._listen:
             self._listen(waiting)
 
     def _step(self, position: int, step: Step) -> None:
         begun = time.monotonic()
-        self.failing = position
+        self.failing, self._wanted = position, _tables_of(step)
         self._attempts[position] += 1
         self._run.note("step", number=step.number, state="running", attempt=self._attempts[position])
         try:
@@ -283,12 +290,12 @@ def _rollback(connection: Connection) -> None:
             connection.close()  # the server rolls back by itself
 
 
-def _failed(connection: Connection, failing: Step | None, error: psycopg.Error, attempts: int) -> DeploymentFailedError:
+def _failed(
+    failing: Step | None, error: psycopg.Error, attempts: int, blockers: Sequence[str] = ()
+) -> DeploymentFailedError:
     what = words_of(error)
     if isinstance(error, pg.LockNotAvailable):
-        what = f"a lock was not to be had in {attempts} attempts: {what}" + "".join(
-            f"; {each}" for each in _blockers(connection, failing)
-        )
+        what = f"a lock was not to be had in {attempts} attempts: {what}" + "".join(f"; {each}" for each in blockers)
     place = f"step {failing.number}, {failing.file}, line {failing.line}: {failing.kind}" if failing else "at COMMIT"
     return DeploymentFailedError(
         what,
@@ -301,10 +308,3 @@ def _failed(connection: Connection, failing: Step | None, error: psycopg.Error, 
 
 def _tables_of(step: Step) -> list[str]:
     return [name if "." in name else f"public.{name}" for statement in parse(step.sql) for name in statement.tables]
-
-
-def _blockers(connection: Connection, step: Step | None) -> tuple[str, ...]:
-    if step is None or connection.closed:
-        return ()
-    rows = connection.execute(WHO_BLOCKS, (_tables_of(step),)).fetchall()
-    return tuple(f"pid {pid} {user}, {state} for {age:,} s, holds locks there" for pid, user, state, age in rows)

@@ -46,16 +46,21 @@ class SchemaPromise:
     copy_start: Schema
     production_start: Schema
 
-    def validator(self, reached: Schema) -> Callable[[Connection], None]:
-        """Return the check to be run inside the transaction, before COMMIT; it raises DeploymentFailedError."""
+    def validator(self, reached: Schema) -> Callable[[Connection], Schema]:
+        """Return the check to be run inside the transaction, before COMMIT; it raises DeploymentFailedError.
 
-        def validate(connection: Connection) -> None:
-            if differences := self.differences(reached, schema_of(self.settings, connection)):
+        It returns the schema that it has read, for locks are held meanwhile and nobody should read it again.
+        """
+
+        def validate(connection: Connection) -> Schema:
+            now = schema_of(self.settings, connection)
+            if differences := self.differences(reached, now):
                 raise DeploymentFailedError(
                     f"the schema is not what the rehearsal ended with: {len(differences)} differences",
                     where=", ".join(differences[:5]) + "; rolled back, nothing was changed",
                     next="look for what the copy does not have: event triggers, roles, settings of the database",
                 )
+            return now
 
         return validate
 

@@ -189,8 +189,9 @@ def _reachable(programs: Programs, user: pwd.struct_passwd | None) -> Programs:
         return programs
     root = programs.folder.parent
     package = root.parent
-    # By content, so that all virtual environments share one copy.
-    mark = hashlib.sha256(programs.path("postgres").read_bytes()).hexdigest()[:12]
+    # By content and layout, so that all virtual environments share one copy.
+    layout = f"{package.name}/{root.name}/{programs.folder.name}".encode()
+    mark = hashlib.sha256(layout + programs.path("postgres").read_bytes()).hexdigest()[:12]
     home = Path("/var/cache/safemig") / f"postgresql-{programs.version}-{mark}"
     if not home.is_dir():
         home.parent.mkdir(mode=0o755, parents=True, exist_ok=True)

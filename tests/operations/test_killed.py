@@ -156,9 +156,9 @@ class Production:
         # As production servers are: what was acknowledged is on disk.
         return ThrowawayServer.start(folder=self.folder, settings={"synchronous_commit": "on", "fsync": "on"})
 
-    def crash(self) -> None:
-        """Stop it immediately, and start it again in the background."""
-        os.kill(int((self.folder / "data" / "postmaster.pid").read_text().splitlines()[0]), signal.SIGQUIT)
+    def crash(self, how: signal.Signals) -> None:
+        """Stop it (SIGQUIT: immediately, as a crash; SIGINT: fast), and start it again in the background."""
+        os.kill(int((self.folder / "data" / "postmaster.pid").read_text().splitlines()[0]), how)
         self.server.stop()
         self.thread = threading.Thread(target=self._start)
         self.thread.start()
@@ -188,9 +188,10 @@ def production(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> Iterator[Producti
     shutil.rmtree(folder)
 
 
+@pytest.mark.parametrize("how", [signal.SIGQUIT, signal.SIGINT], ids=["immediate", "fast"])
 @pytest.mark.parametrize("when", ["before", "after"])
 def test_a_server_that_crashes_at_commit_is_asked_what_became_of_it(
-    shop: Shop, production: Production, monkeypatch: pytest.MonkeyPatch, when: str
+    shop: Shop, production: Production, monkeypatch: pytest.MonkeyPatch, when: str, how: signal.Signals
 ) -> None:
     shop.write(FIRST_PART, SECOND)
     before, real = shop.state(), transaction.commit
@@ -199,7 +200,7 @@ def test_a_server_that_crashes_at_commit_is_asked_what_became_of_it(
         monkeypatch.setattr(transaction, "commit", real)
         if when == "after":
             real(*arguments)
-        production.crash()
+        production.crash(how)
         if when == "before":
             real(*arguments)
         raise psycopg.OperationalError("server closed the connection unexpectedly")
