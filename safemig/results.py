@@ -78,15 +78,6 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True)
-class Waiting:
-    """A lock was not had in an attempt, and there will be another one; `blockers` says who holds locks there."""
-
-    attempt: int
-    step: Step | None
-    blockers: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
 class PlannedMigration:
     """A pending migration as the plan binds it: its bytes, by their hash."""
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from safemig.errors import MigrationError
 from safemig.migrations import Migration
 from safemig.postgres.connect import Connection
-from safemig.results import HeldLock, Step, Waiting
+from safemig.results import HeldLock, Step
 from safemig.sql import ParsedStatement, SqlSyntaxError, parse
 from safemig.sql.locks import LockMode
 
@@ -35,7 +35,7 @@ UP_FRONT_SECONDS = 1.0
 NO_TRANSACTION = "safemig: no transaction"
 _NO_TRANSACTION = re.compile(rf"^--[ \t]*{NO_TRANSACTION}\b", re.MULTILINE)
 
-Listener = Callable[[Step | Waiting], None]
+Listener = Callable[[Step], None]
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ from safemig.operations.execution import Listener, run_steps
 from safemig.operations.outcome import commit, settle
 from safemig.postgres import activity
 from safemig.postgres.connect import Connection, connect, require_primary, set_session, words_of
-from safemig.results import Step, Waiting
+from safemig.results import Step
 from safemig.schema import Schema
 from safemig.settings import Settings
 from safemig.sql import parse
@@ -145,7 +145,7 @@ def commit_steps(
             retry=retry_if_exception_type(_RETRIED),
             stop=stop_after_attempt(settings.lock_attempts),
             wait=wait_random(0.05, 0.05 + min(_LONGEST_PAUSE_SECONDS, 10 * settings.lock_timeout_ms / 1000)),
-            before_sleep=trial.tell_wait,
+            before_sleep=trial.note_wait,
         )
         done, transaction_id = retrying(trial.attempt)
     except RetryError as error:
@@ -247,13 +247,11 @@ class _Trial:
                 self._waited[number] += time.monotonic() - begun
             raise pg.LockNotAvailable("canceling statement due to lock timeout") from error
 
-    def tell_wait(self, state: RetryCallState) -> None:
-        """Tell who stands in the way, before the pause between two attempts."""
+    def note_wait(self, state: RetryCallState) -> None:
+        """Note who stands in the way, before the pause between two attempts."""
         step = self.failing_step
-        waiting = Waiting(state.attempt_number, step, self.blockers())
-        self._run.note("waiting", attempt=waiting.attempt, step=step.number if step else 0, blockers=waiting.blockers)
-        if self._listen:
-            self._listen(waiting)
+        number = step.number if step else 0
+        self._run.note("waiting", attempt=state.attempt_number, step=number, blockers=self.blockers())
 
     def _step(self, position: int, step: Step) -> None:
         begun = time.monotonic()
