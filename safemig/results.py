@@ -51,10 +51,11 @@ class Check:
 
 @dataclass(frozen=True, slots=True)
 class HeldLock:
-    """A table-level lock that a statement took and held to the end of its transaction."""
+    """A table-level lock that a statement took and held to the end of its transaction, `held_s` on the copy."""
 
     object: str
     mode: LockMode
+    held_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +75,7 @@ class Step:
     rows: int | None = None
     locks: tuple[HeldLock, ...] = ()
     rewrites: tuple[str, ...] = ()
+    scans: tuple[str, ...] = ()  # tables read from end to end
     error: str = ""
 
 
@@ -108,11 +110,15 @@ class TableContent:
 
 @dataclass(frozen=True, slots=True)
 class RowChange:
-    """A table's rows before and after; None where the table did not exist."""
+    """A table's rows before and after; None where the table did not exist.
+
+    `changed`, of a rehearsal, names the columns that were there before and whose content is another one after.
+    """
 
     table: str
     before: int | None
     after: int | None
+    changed: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, repr=False)

@@ -29,6 +29,11 @@ WHERE c.relkind IN ('r', 'm') AND n.nspname <> 'information_schema' AND n.nspnam
 WHICH_ARE_TABLES = """
 SELECT name FROM unnest(%s::text[]) AS name JOIN pg_class c ON c.oid = to_regclass(name) WHERE c.relkind IN ('r', 'p')
 """
+# Within a transaction only; what it has read so far, so that the difference is one statement's.
+WHICH_SCANS = """
+SELECT format('%I.%I', s.schemaname, s.relname), s.seq_scan FROM pg_stat_xact_user_tables s
+WHERE s.seq_scan > 0 AND s.schemaname NOT IN ('safemig', 'supabase_migrations')
+"""
 UP_FRONT_SECONDS = 1.0
 
 # In a file of its own line, after "--": each statement runs by itself, as those that refuse a transaction do.
@@ -149,11 +154,11 @@ def run_steps(connection: Connection, steps: Sequence[Step], *, listen: Listener
 
 
 def observe_steps(connection: Connection, steps: Sequence[Step], *, listen: Listener | None = None) -> Iterator[Step]:
-    """Run steps as `run_steps` does, and note the locks that each took on tables that were there, and rewrites.
+    """Run steps as `run_steps` does, and note what each did to tables that were there: locks, rewrites, scans.
 
     For a copy: the catalogs are read after every statement.
     """
-    nodes = _file_nodes(connection)
+    nodes, scans = _file_nodes(connection), _scans(connection)
     existing = {name for name, _ in nodes.values()}
     held: dict[str, LockMode] = {}
     for done in run_steps(connection, steps):
@@ -167,7 +172,9 @@ def observe_steps(connection: Connection, steps: Sequence[Step], *, listen: List
         now = _file_nodes(connection)
         rewrites = tuple(nodes[oid][0] for oid in nodes if oid in now and now[oid][1] != nodes[oid][1])
         nodes = now
-        observed = replace(done, locks=taken, rewrites=rewrites)
+        before, scans = scans, _scans(connection)
+        read = tuple(name for name in sorted(scans) if name in existing and scans[name] > before.get(name, 0))
+        observed = replace(done, locks=taken, rewrites=rewrites, scans=read)
         if listen:
             listen(observed)
         yield observed
@@ -200,6 +207,19 @@ def _held_locks(connection: Connection) -> dict[str, LockMode]:
         if name not in locks or lock.strength > locks[name].strength:
             locks[name] = lock
     return locks
+
+
+def with_held_times(steps: Sequence[Step]) -> list[Step]:
+    """Return the steps of one transaction with how long each lock was held: from its statement to the end."""
+    left = [sum(later.ran_s or 0.0 for later in steps[number:]) for number in range(len(steps))]
+    return [
+        replace(step, locks=tuple(replace(lock, held_s=held) for lock in step.locks))
+        for step, held in zip(steps, left, strict=True)
+    ]
+
+
+def _scans(connection: Connection) -> dict[str, int]:
+    return dict(connection.execute(WHICH_SCANS).fetchall())
 
 
 def _file_nodes(connection: Connection) -> dict[int, tuple[str, int]]:

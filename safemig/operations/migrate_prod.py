@@ -180,6 +180,11 @@ class ProductionDeployment:
         rehearsed = _needs(self._rehearsed, "rehearse")
         gone = rehearsed.result.rollback.cannot_bring_back if rehearsed.result.rollback else ()
         what = [f"{len(situation.plan.steps)} steps of {len(situation.plan.migrations)} migrations, rehearsed."]
+        what += [
+            f"{row.table}: the content of {', '.join(row.changed)} changes."
+            for row in rehearsed.result.rows
+            if row.changed
+        ]
         what += [f"A rollback cannot bring back {each}." for each in gone]
         self._approval = approve(
             situation.plan.id, situation.target, self._given, "\n".join(what), verb="migrate-prod", ask=self._ask
@@ -388,8 +393,11 @@ def _needs(fact: T | None, step: str) -> T:
 
 def _with_locks(done: Sequence[Step], rehearsed: Sequence[Step]) -> tuple[Step, ...]:
     # Read on the copy after every statement; on production nobody is made to wait for that.
-    locks = {step.number: step for step in rehearsed}
-    return tuple(replace(step, locks=locks[step.number].locks, rewrites=locks[step.number].rewrites) for step in done)
+    seen = {step.number: step for step in rehearsed}
+    return tuple(
+        replace(step, locks=seen[step.number].locks, rewrites=seen[step.number].rewrites, scans=seen[step.number].scans)
+        for step in done
+    )
 
 
 def _nothing_to_deploy(situation: Situation, run_id: str, started: datetime) -> Deployment:
