@@ -197,6 +197,8 @@ class Backup(Result):
     client_version: str
     seconds: float
     verified: Literal["restored", "read", "no"] = "no"
+    cluster: BackupFile | None = None  # roles, tablespaces, settings: what no dump of one database holds
+    notes: tuple[str, ...] = ()
 
     @property
     def rows(self) -> int:

@@ -103,6 +103,11 @@ class Settings(BaseSettings):
         (), description="Schemas to manage; empty: all but PostgreSQL's and the platform's."
     )
     accept: tuple[str, ...] = Field((), description='Findings accepted: "rule:object: reason".')
+    keep_backups: int = Field(
+        0,
+        ge=0,
+        description="How many good backups are kept; older ones are removed, 0 for none. Never the last good one.",
+    )
     rehearsal: Literal["data", "schema"] = Field("data", description="What the rehearsal's copy holds.")
     transaction: Literal["all", "file"] = Field(
         "all", description="What is committed together: all pending migrations that can be, or each file by itself."

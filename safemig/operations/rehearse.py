@@ -82,7 +82,7 @@ def rehearse_on_copy(
         verified = backup.verified
         if full:
             _require_equal(backup, with_data)
-            verified = mark_verified(backup, "restored").verified
+            verified = mark_verified(settings, backup, "restored").verified
         with connect(url, "the copy") as copy:
             make_history(copy)
             read = _reader(settings, copy)

@@ -17,6 +17,7 @@ from safemig.operations.plan import identify
 from safemig.operations.swap import comment_on
 from safemig.operations.swap import swap as exchange_names
 from safemig.operations.transaction import only_deployment
+from safemig.postgres.cluster import settings_and_grants
 from safemig.postgres.connect import Connection, connect, read_target, words_of
 from safemig.postgres.copies import made_like
 from safemig.postgres.dump import content_of, read_back
@@ -45,21 +46,6 @@ REPLACED_BEFORE = """
 SELECT datname FROM pg_database WHERE shobj_description(oid, 'pg_database') = %s ORDER BY datname DESC LIMIT 1
 """
 NOW = "SELECT to_char(clock_timestamp() AT TIME ZONE 'UTC', 'YYYYMMDDHH24MISS')"
-SETTINGS_OF_DATABASE = """
-SELECT format('ALTER %%s %%I SET %%I TO ', CASE WHEN setrole = 0 THEN 'DATABASE'
-              ELSE format('ROLE %%I IN DATABASE', setrole::regrole::text) END, %(new)s::text, split_part(entry, '=', 1))
-       -- a list, such as search_path, is kept as it was written; anything else as a bare value (as in pg_dump's dumputils.c)
-       || CASE WHEN split_part(entry, '=', 1) IN ('search_path', 'temp_tablespaces', 'session_preload_libraries',
-               'shared_preload_libraries', 'local_preload_libraries', 'unix_socket_directories')
-          THEN substr(entry, strpos(entry, '=') + 1) ELSE quote_literal(substr(entry, strpos(entry, '=') + 1)) END
-FROM pg_db_role_setting s, unnest(setconfig) AS entry
-WHERE setdatabase = (SELECT oid FROM pg_database WHERE datname = %(old)s)
-"""
-GRANTS_OF_DATABASE = """
-SELECT format('GRANT %%s ON DATABASE %%I TO %%s', a.privilege_type, %(new)s::text,
-              CASE WHEN a.grantee = 0 THEN 'PUBLIC' ELSE quote_ident(a.grantee::regrole::text) END)
-FROM pg_database d, aclexplode(d.datacl) a WHERE d.datname = %(old)s AND a.grantee <> d.datdba
-"""
 # The comment of a database on its way; whoever comes after a crash reads there how far it came.
 _RESTORING = "safemig: restoring backup {}"
 _RESTORED = "safemig: restored from backup {}"
@@ -216,9 +202,8 @@ def _holds_nothing(conninfo: str) -> bool:
 
 def _take_settings(connection: Connection, old: str, new: str) -> None:
     # A dump of one database holds neither its settings nor the grants on the database itself.
-    for question in (SETTINGS_OF_DATABASE, GRANTS_OF_DATABASE):
-        for (statement,) in connection.execute(question, {"old": old, "new": new}).fetchall():
-            connection.execute(statement.encode())
+    for statement in settings_and_grants(connection, old, new):
+        connection.execute(statement.encode())
 
 
 def _drop(connection: Connection, name: str) -> None:

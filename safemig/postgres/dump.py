@@ -7,7 +7,7 @@ import os
 import re
 import select
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Protocol
@@ -319,33 +319,16 @@ class _Dump:
     server_version_num: int
 
     def write(self, path: Path) -> tuple[BackupFile, tuple[TableContent, ...]]:
-        partial = path.with_name(path.name + ".partial")
-        reader, whole, size = DumpReader(self._rewriter()), hashlib.sha256(), 0
-        try:
-            descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-            with os.fdopen(descriptor, "wb", buffering=_CHUNK_BYTES) as file:
-                options = (*self.options, LOCK_WAIT, encoding_of(self.conninfo))
-                with piped(self.programs, "pg_dump", self.conninfo, *options) as process:
-                    for piece in reader.pieces(_Watched(process, self.conninfo)):
-                        file.write(piece)
-                        whole.update(piece)
-                        size += len(piece)
-                file.flush()
-                os.fsync(file.fileno())
+        reader = DumpReader(self._rewriter())
+
+        def pieces() -> Iterator[bytes]:
+            options = (*self.options, LOCK_WAIT, encoding_of(self.conninfo))
+            with piped(self.programs, "pg_dump", self.conninfo, *options) as process:
+                yield from reader.pieces(_Watched(process, self.conninfo))
             if not reader.is_complete:
                 raise BackupError("pg_dump ended before the dump was complete", where=str(path), next="try again")
-            # link() never replaces another backup, rename() would.
-            os.link(partial, path)
-            _sync_folder(path.parent)
-        except OSError as error:
-            raise BackupError(
-                f"the backup cannot be written: {error.strerror}",
-                where=str(path),
-                next="free disk space or correct the folder's permissions, then try again",
-            ) from None
-        finally:
-            partial.unlink(missing_ok=True)
-        return BackupFile(path, size, whole.hexdigest()), reader.content
+
+        return write_whole(path, pieces()), reader.content
 
     def _rewriter(self) -> Callable[[bytes], bytes]:
         newer_client = self.programs.major > self.server_version_num // 10000
@@ -363,6 +346,37 @@ class _Dump:
             return line
 
         return rewrite
+
+
+def write_whole(path: Path, pieces: Iterable[bytes]) -> BackupFile:
+    """Write a file of a backup, mode 0600: as `.partial`, synced, then under its name, where none may be yet.
+
+    Raises:
+        BackupError: no room or no right; nothing is left of it then, nor where `pieces` raises.
+    """
+    partial = path.with_name(path.name + ".partial")
+    whole, size = hashlib.sha256(), 0
+    try:
+        descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "wb", buffering=_CHUNK_BYTES) as file:
+            for piece in pieces:
+                file.write(piece)
+                whole.update(piece)
+                size += len(piece)
+            file.flush()
+            os.fsync(file.fileno())
+        # link() never replaces another backup, rename() would.
+        os.link(partial, path)
+        _sync_folder(path.parent)
+    except OSError as error:
+        raise BackupError(
+            f"the backup cannot be written: {error.strerror}",
+            where=str(path),
+            next="free disk space or correct the folder's permissions, then try again",
+        ) from None
+    finally:
+        partial.unlink(missing_ok=True)
+    return BackupFile(path, size, whole.hexdigest())
 
 
 def _sync_folder(folder: Path) -> None:
