@@ -39,6 +39,7 @@ SELECT format('%I.%I', n.nspname, c.relname) FROM pg_index i JOIN pg_class c ON 
 JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE NOT (i.indisvalid AND i.indisready) AND c.relkind = 'i' AND n.nspname !~ '^pg_' ORDER BY 1
 """
+EXTENSIONS = "SELECT extname FROM pg_extension WHERE extname <> 'plpgsql' ORDER BY 1"
 RIGHTS = """
 SELECT r.rolsuper, r.rolbypassrls, r.rolname FROM pg_roles r WHERE r.rolname = current_user
 """

@@ -9,7 +9,7 @@ import shutil
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from urllib.parse import quote
 
@@ -183,3 +183,27 @@ def pooler(shop: Shop, server: ThrowawayServer, tmp_path: Path) -> Iterator[str]
         process.terminate()
         process.wait()
         shutil.rmtree(folder)
+
+
+@pytest.fixture
+def small_disk() -> Iterator[Callable[[int], Path]]:
+    """A maker of file systems of so many MiB, in memory."""
+    made: list[Path] = []
+    root = [] if os.geteuid() == 0 else ["sudo", "-n"]
+
+    def make(size_mb: int) -> Path:
+        folder = Path(tempfile.mkdtemp(prefix="sm-", dir="/tmp"))
+        options = f"size={size_mb}m,mode=0755,uid={os.geteuid()},gid={os.getegid()}"
+        answer = subprocess.run(
+            [*root, "mount", "-t", "tmpfs", "-o", options, "tmpfs", folder], capture_output=True, check=False
+        )
+        if answer.returncode != 0:
+            folder.rmdir()
+            pytest.skip(f"cannot mount a tmpfs here: {answer.stderr.decode().strip()}")
+        made.append(folder)
+        return folder
+
+    yield make
+    for folder in made:
+        subprocess.run([*root, "umount", "-l", folder], check=True)
+        folder.rmdir()

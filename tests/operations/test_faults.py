@@ -9,7 +9,7 @@ import subprocess
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 
@@ -335,30 +335,6 @@ def test_a_pg_dump_that_does_not_do_its_work(
 
 
 # Full disks
-
-
-@pytest.fixture
-def small_disk() -> Iterator[Callable[[int], Path]]:
-    """A maker of file systems of so many MiB, in memory."""
-    made: list[Path] = []
-    root = [] if os.geteuid() == 0 else ["sudo", "-n"]
-
-    def make(size_mb: int) -> Path:
-        folder = Path(tempfile.mkdtemp(prefix="sm-", dir="/tmp"))
-        options = f"size={size_mb}m,mode=0755,uid={os.geteuid()},gid={os.getegid()}"
-        answer = subprocess.run(
-            [*root, "mount", "-t", "tmpfs", "-o", options, "tmpfs", folder], capture_output=True, check=False
-        )
-        if answer.returncode != 0:
-            folder.rmdir()
-            pytest.skip(f"cannot mount a tmpfs here: {answer.stderr.decode().strip()}")
-        made.append(folder)
-        return folder
-
-    yield make
-    for folder in made:
-        subprocess.run([*root, "umount", "-l", folder], check=True)
-        folder.rmdir()
 
 
 def _fill(folder: Path) -> None:

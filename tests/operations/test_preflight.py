@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
 import psycopg
 import pytest
 
 from safemig.errors import RefusedError, UnreachableError
 from safemig.operations.transaction import deploying_connection
+from safemig.postgres import activity
 from tests.operations.conftest import Shop
 
 
@@ -31,6 +36,30 @@ def test_what_stands_in_the_way_is_named(shop: Shop) -> None:
         connection.execute("CREATE UNIQUE INDEX CONCURRENTLY invalid ON users (legacy)")
     states = _states(shop)
     assert states["invalid indexes"] == "warning"
+
+
+def test_the_rows_are_those_of_the_list(shop: Shop) -> None:
+    assert [check.name for check in shop.project.preflight().checks] == [
+        "reachable", "server version", "primary", "writable", "direct connection", "pg_dump and psql",
+        "server for the copy", "extensions", "rights", "long transactions", "prepared transactions",
+        "sessions waiting for locks", "replicas", "invalid indexes", "disk for backup", "disk for copy",
+        "disk for records", "history", "drift", "clocks", "another deployment", "earlier runs",
+    ]  # fmt: skip
+
+
+def test_each_full_disk_is_told_by_its_place(
+    shop: Shop, small_disk: Callable[[int], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(small_disk(1)))
+    (shop.folder / "safemig.toml").write_text(f"backups = '{small_disk(1)}'\nrecords = '{small_disk(1)}'\n")
+    states = _states(shop)
+    assert [states[f"disk for {place}"] for place in ("backup", "copy", "records")] == ["failed"] * 3
+
+
+def test_a_missing_extension_is_named(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(activity, "EXTENSIONS", "SELECT unnest(ARRAY['pg_trgm', 'no_such_thing'])")
+    (check,) = [check for check in shop.project.preflight().checks if check.name == "extensions"]
+    assert (check.state, check.found) == ("failed", "missing: no_such_thing")
 
 
 def test_a_role_without_rights_is_told_which(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
