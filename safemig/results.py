@@ -243,6 +243,7 @@ class Approval(Result):
     by: str
     at: datetime
     how: Literal["typed", "parameter"]
+    others: tuple[str, ...] = ()  # who approved the same plan before, where more than one approval is needed
 
 
 @dataclass(frozen=True, slots=True, repr=False)

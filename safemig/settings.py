@@ -108,6 +108,12 @@ class Settings(BaseSettings):
         ge=0,
         description="How many good backups are kept; older ones are removed, 0 for none. Never the last good one.",
     )
+    required_approvals: int = Field(
+        1, ge=1, le=10, description="How many different people must approve a plan before it is run on production."
+    )
+    authors_may_approve: bool = Field(
+        True, description="Whether who committed to a pending migration (as git tells) may approve it."
+    )
     rehearsal: Literal["data", "schema"] = Field("data", description="What the rehearsal's copy holds.")
     transaction: Literal["all", "file"] = Field(
         "all", description="What is committed together: all pending migrations that can be, or each file by itself."

@@ -22,6 +22,7 @@ from safemig.errors import (
 )
 from safemig.operations.apart import run_apart
 from safemig.operations.approval import Ask, approve
+from safemig.operations.approvers import require_approvers
 from safemig.operations.backup_prod import backup_prod
 from safemig.operations.bookkeeping import Run
 from safemig.operations.databases import open_environment, schema_of, who
@@ -172,7 +173,7 @@ class ProductionDeployment:
         """Ask for the approval of the plan (see `approval.approve`).
 
         Raises:
-            RefusedError: it was not given.
+            RefusedError: it was not given, an author gave it, or more are needed (by setting).
         """
         situation = _needs(self._situation, "plan")
         if not situation.files:
@@ -188,6 +189,12 @@ class ProductionDeployment:
         what += [f"A rollback cannot bring back {each}." for each in gone]
         self._approval = approve(
             situation.plan.id, situation.target, self._given, "\n".join(what), verb="migrate-prod", ask=self._ask
+        )
+        self._approval = require_approvers(
+            self.settings,
+            self._approval,
+            verb="migrate-prod",
+            files=[file.migration.path for file in situation.files],
         )
         return self._approval
 

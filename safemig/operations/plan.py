@@ -63,6 +63,7 @@ def assess(settings: Settings, connection: Connection, environment: str) -> Situ
         "settings": {
             "accept": settings.accept,
             "rehearsal": settings.rehearsal,
+            "approvals": (settings.required_approvals, settings.authors_may_approve),
             "schemas": settings.schemas,
             "transaction": settings.transaction,
         },

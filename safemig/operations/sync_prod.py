@@ -13,6 +13,7 @@ from psycopg import sql
 from safemig.errors import RefusedError
 from safemig.migrations import Migration
 from safemig.operations.approval import Ask, approve
+from safemig.operations.approvers import require_approvers
 from safemig.operations.backup_prod import backup_prod
 from safemig.operations.bookkeeping import Run
 from safemig.operations.databases import open_environment, schema_of, who
@@ -64,7 +65,7 @@ def sync_prod(
         }
     )
     what = f"{diff.summary}: {environment} gets the schema of {source}."
-    _approve(plan_id, target, approve, what, ask)
+    _approve(settings, plan_id, target, approve, what, ask)
     backup = backup_prod(settings, environment)
     (file,) = plan_files([Migration("", "sync", Path(f"schema of {source}"), diff.sql, "")])
     promise = SchemaPromise(settings, before, before)
@@ -120,8 +121,8 @@ def _require_empty(connection: Connection, environment: str) -> None:
         )
 
 
-def _approve(plan_id: str, target: Target, given: str, what: str, ask: Ask | None) -> None:
-    approve(plan_id, target, given, what, verb="sync-prod", ask=ask)
+def _approve(settings: Settings, plan_id: str, target: Target, given: str, what: str, ask: Ask | None) -> None:
+    require_approvers(settings, approve(plan_id, target, given, what, verb="sync-prod", ask=ask), verb="sync-prod")
 
 
 def _take_over(connection: Connection, history: tuple[AppliedMigration, ...], run_id: str) -> None:

@@ -78,6 +78,19 @@ WHAT_A_RUN_COMMITTED = """
 SELECT unnest(CASE WHEN cardinality(migrations) > 0 THEN migrations ELSE ARRAY[act] END) FROM safemig.deployments
 WHERE run_id = %(run)s OR starts_with(run_id, %(run)s || '-') ORDER BY committed_at
 """
+# Made when the settings first ask for more than one approval.
+MAKE_APPROVALS = """
+CREATE SCHEMA IF NOT EXISTS safemig;
+CREATE TABLE IF NOT EXISTS safemig.approvals (
+    plan_id text NOT NULL,
+    by text NOT NULL,
+    how text NOT NULL,
+    session_user_name text NOT NULL DEFAULT session_user,
+    approved_at timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (plan_id, by));
+"""
+ADD_APPROVAL = "INSERT INTO safemig.approvals (plan_id, by, how) VALUES (%s, %s, %s) ON CONFLICT DO NOTHING"
+APPROVALS = "SELECT by FROM safemig.approvals WHERE plan_id = %s ORDER BY approved_at, by"
 DEPLOYMENT_EXISTS = "SELECT 1 FROM safemig.deployments WHERE run_id = %s"
 
 
@@ -153,6 +166,17 @@ def deployment_exists(connection: Connection, run_id: str) -> bool:
     if not _existing(connection)[2]:
         return False
     return connection.execute(DEPLOYMENT_EXISTS, (run_id,)).fetchone() is not None
+
+
+def record_approval(connection: Connection, plan_id: str, by: str, how: str) -> None:
+    """Keep that somebody approved a plan; twice is once."""
+    connection.execute(MAKE_APPROVALS.encode())
+    connection.execute(ADD_APPROVAL, (plan_id, _storable(connection, by), how))
+
+
+def approvals_of(connection: Connection, plan_id: str) -> list[str]:
+    """Return who approved a plan, the first of them first. Reads only."""
+    return [by for (by,) in connection.execute(APPROVALS, (plan_id,))]
 
 
 def _storable(connection: Connection, text: str) -> str:
