@@ -59,6 +59,16 @@ class HeldLock:
 
 
 @dataclass(frozen=True, slots=True)
+class Batches:
+    """That a statement is run for `size` keys of a table's column at a time, with a pause between two batches."""
+
+    size: int
+    table: str
+    key: str
+    pause_ms: int
+
+
+@dataclass(frozen=True, slots=True)
 class Step:
     """One statement of a plan, planned or run. `rows` is None where the server reports none."""
 
@@ -76,6 +86,7 @@ class Step:
     locks: tuple[HeldLock, ...] = ()
     rewrites: tuple[str, ...] = ()
     scans: tuple[str, ...] = ()  # tables read from end to end
+    batches: Batches | None = None
     error: str = ""
 
 

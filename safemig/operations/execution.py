@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 
 from safemig.errors import MigrationError
 from safemig.migrations import Migration
+from safemig.operations.batches import Keeping, declared, run_batches
 from safemig.postgres.connect import Connection
 from safemig.results import HeldLock, Step
 from safemig.sql import ParsedStatement, SqlSyntaxError, parse
@@ -81,7 +82,9 @@ def plan_files(migrations: Sequence[Migration]) -> tuple[PlannedFile, ...]:
     number = 0
     for migration in migrations:
         steps: list[Step] = []
-        for statement in parse_file(migration):
+        statements = parse_file(migration)
+        in_batches = declared(migration, statements)
+        for place, statement in enumerate(statements):
             if statement.is_transaction_control:
                 raise MigrationError(
                     f"{statement.kind} in a migration: the transaction is safemig's own",
@@ -89,15 +92,26 @@ def plan_files(migrations: Sequence[Migration]) -> tuple[PlannedFile, ...]:
                     next="take it out; all pending migrations run in one transaction, or none does",
                 )
             number += 1
+            batches = in_batches.get(place)
+            transactional = statement.transactional and batches is None
             steps.append(
-                Step(number, migration.file, statement.line, statement.kind, statement.sql, statement.transactional)
+                Step(
+                    number,
+                    migration.file,
+                    statement.line,
+                    statement.kind,
+                    statement.sql,
+                    transactional,
+                    batches=batches,
+                )
             )
         alone = bool(_NO_TRANSACTION.search(migration.sql))
         file = PlannedFile(migration, tuple(steps), not alone and all(step.transactional for step in steps))
         if not file.transactional and not alone and any(step.transactional and step.kind != "SET" for step in steps):
             apart = next(step for step in steps if not step.transactional)
             raise MigrationError(
-                f"{apart.kind} cannot run in a transaction, and other statements of this file must",
+                f"{apart.kind}{' in batches' if apart.batches else ''} cannot run in a transaction, "
+                "and other statements of this file must",
                 where=f"{migration.file}, line {apart.line}",
                 next=f'put it into a migration file of its own, or write "-- {NO_TRANSACTION}" into this one',
             )
@@ -132,7 +146,13 @@ def segments(files: Sequence[PlannedFile], *, together: bool = True) -> tuple[Se
     return tuple(found)
 
 
-def run_steps(connection: Connection, steps: Sequence[Step], *, listen: Listener | None = None) -> Iterator[Step]:
+def run_steps(
+    connection: Connection,
+    steps: Sequence[Step],
+    *,
+    listen: Listener | None = None,
+    keeping: Keeping | None = None,
+) -> Iterator[Step]:
     """Run steps on a connection, in the caller's transaction if there is one, and give each back with what it did.
 
     Raises:
@@ -140,13 +160,18 @@ def run_steps(connection: Connection, steps: Sequence[Step], *, listen: Listener
     """
     for step in steps:
         started = time.monotonic()
-        cursor = connection.execute(step.sql.encode())
+        rows: int | None
+        if step.batches:
+            rows = run_batches(connection, step, keeping)
+        else:
+            cursor = connection.execute(step.sql.encode())
+            rows = cursor.rowcount if cursor.rowcount >= 0 and _counts_rows(cursor.statusmessage) else None
         done = replace(
             step,
             state="ran",
             ran_s=time.monotonic() - started,
             attempts=step.attempts + 1,
-            rows=cursor.rowcount if cursor.rowcount >= 0 and _counts_rows(cursor.statusmessage) else None,
+            rows=rows,
         )
         if listen:
             listen(done)
