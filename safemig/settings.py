@@ -103,6 +103,9 @@ class Settings(BaseSettings):
         (), description="Schemas to manage; empty: all but PostgreSQL's and the platform's."
     )
     accept: tuple[str, ...] = Field((), description='Findings accepted: "rule:object: reason".')
+    compression: Literal["none", "zstd"] = Field(
+        "none", description="How full backups are stored; zstd needs safemig[zstd], and zstd -dc before psql."
+    )
     keep_backups: int = Field(
         0,
         ge=0,

@@ -16,6 +16,7 @@ from safemig.errors import BackupError, ToolError
 from safemig.migrations import new_version
 from safemig.operations.databases import open_environment, who
 from safemig.postgres.cluster import write_cluster
+from safemig.postgres.compression import SUFFIX
 from safemig.postgres.connect import Connection, read_target
 from safemig.postgres.dump import read_back, write_full_dump, write_schema_dump
 from safemig.postgres.programs import Programs, client_programs
@@ -59,8 +60,9 @@ def backup_prod(
             assert row is not None  # noqa: S101 - a SELECT of functions gives one row
             snapshot, lsn, now = row
             timestamp = _free_timestamp(folder, now)
+            suffix = SUFFIX if settings.compression == "zstd" else ""
             of = {"snapshot": snapshot, "server_version_num": target.server_version_num}
-            full, tables = write_full_dump(conninfo, programs, folder / f"backup_full_{timestamp}.sql", **of)
+            full, tables = write_full_dump(conninfo, programs, folder / f"backup_full_{timestamp}.sql{suffix}", **of)
             schema = write_schema_dump(conninfo, programs, folder / f"backup_schema_{timestamp}.sql", **of)
         cluster, notes = _cluster(connection, conninfo, programs, folder / f"backup_cluster_{timestamp}.sql")
     if read and read_back(full) != tables:
@@ -252,6 +254,8 @@ def _require_room(connection: Connection, folder: Path) -> None:
 def _free_timestamp(folder: Path, now: datetime) -> str:
     # Two backups within a second: the later one takes the next second, so that names sort and none is replaced.
     taken = (
-        path.stem.rpartition("_")[2] for pattern in ("backup_full_*", "manifest_*") for path in folder.glob(pattern)
+        path.name.partition(".")[0].rpartition("_")[2]
+        for pattern in ("backup_full_*", "manifest_*")
+        for path in folder.glob(pattern)
     )
     return new_version(now, taken)

@@ -10,9 +10,10 @@ import subprocess
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, Protocol
+from typing import IO, Any
 
 from safemig.errors import BackupError
+from safemig.postgres.compression import SUFFIX, Readable, compressed, opened
 from safemig.postgres.connect import connect
 from safemig.postgres.programs import Programs, client_programs
 from safemig.postgres.tools import piped
@@ -42,13 +43,6 @@ WHERE application_name = %s AND state = 'active' AND wait_event IS DISTINCT FROM
 LARGE_OBJECTS = "large objects"  # their name among the tables: no table has one without a dot
 # In the part of a `--clean` dump that drops what it is going to make.
 _DROP = re.compile(rb"(DROP (?!USER MAPPING)[A-Z ]+? .*|ALTER TABLE .* DROP CONSTRAINT .*);\n\Z")
-
-
-class Readable(Protocol):
-    """What a dump is read from."""
-
-    def read(self, size: int, /) -> bytes:
-        """Return up to `size` bytes, b"" at the end."""
 
 
 class DumpReader:
@@ -235,6 +229,7 @@ def write_full_dump(
 ) -> tuple[BackupFile, tuple[TableContent, ...]]:
     """Dump schema and data of one snapshot into `path`, so that `psql -1 -f` brings them back over a damaged database.
 
+    Compressed where the name ends in .zst.
     Every DROP of its clearing part says CASCADE: what was made after the backup and hangs on an object in it (a new
     table's foreign key, a new view) would else stop the restore at its first statement. Written as `.partial`, mode
     0600, synced, then renamed.
@@ -263,6 +258,14 @@ def read_back(file: BackupFile) -> tuple[TableContent, ...]:
         BackupError: it is missing, not the file that the manifest describes, or not complete.
     """
     reader, whole, size = DumpReader(), hashlib.sha256(), 0
+    if file.path.suffix == SUFFIX:
+        require_unchanged(file)
+        with opened(file.path) as stream:
+            for _ in reader.pieces(stream):
+                pass
+        if not reader.is_complete:
+            raise _another(file, file.size_bytes, file.sha256)
+        return reader.content
     try:
         with file.path.open("rb") as stream:
             for piece in reader.pieces(stream):
@@ -328,7 +331,7 @@ class _Dump:
             if not reader.is_complete:
                 raise BackupError("pg_dump ended before the dump was complete", where=str(path), next="try again")
 
-        return write_whole(path, pieces()), reader.content
+        return write_whole(path, compressed(pieces()) if path.suffix == SUFFIX else pieces()), reader.content
 
     def _rewriter(self) -> Callable[[bytes], bytes]:
         newer_client = self.programs.major > self.server_version_num // 10000

@@ -6,12 +6,13 @@ import os
 import subprocess
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from safemig.errors import ToolError
+from safemig.postgres.compression import SUFFIX, opened
 from safemig.postgres.connect import redacted
 from safemig.postgres.programs import Program, Programs
 
@@ -79,26 +80,48 @@ def run_psql(programs: Programs, conninfo: str, file: Path, *, single_transactio
     Raises:
         ToolError: a statement failed; the message has psql's own words.
     """
+    is_piped = file.suffix == SUFFIX
     options = [
         "--no-psqlrc",
         "--quiet",
         "--no-password",
         "--set=ON_ERROR_STOP=1",
         "--output=/dev/null",
-        f"--file={file}",
+        f"--file={'-' if is_piped else file}",
     ]
     if single_transaction:
         options.append("--single-transaction")
-    with without_password(conninfo) as (plain, environment):
-        answer = subprocess.run(
+    with (
+        without_password(conninfo) as (plain, environment),
+        opened(file) as script,
+        tempfile.TemporaryFile() as stderr,
+    ):
+        process = subprocess.Popen(
             [str(programs.path("psql")), f"--dbname={plain}", *options],
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
+            stdin=subprocess.PIPE if is_piped else subprocess.DEVNULL,
+            stderr=stderr,
             env=environment | {"PGOPTIONS": "-c client_min_messages=warning"},
-            check=False,
         )
-    if answer.returncode != 0:
-        raise _failure(programs, "psql", answer.stderr.decode(errors="replace"), conninfo)
+        try:
+            if process.stdin:
+                with suppress(BrokenPipeError):  # it has ended at an error, and says so itself
+                    while piece := script.read(1 << 20):
+                        process.stdin.write(piece)
+                    process.stdin.close()
+            process.wait()
+        except BaseException:
+            # What it was not given to the end must not be committed, and to close its input would be the end.
+            process.kill()
+            process.wait()
+            raise
+        finally:
+            if process.stdin:
+                with suppress(BrokenPipeError):
+                    process.stdin.close()
+        stderr.seek(0)
+        words = stderr.read().decode(errors="replace")
+    if process.returncode != 0:
+        raise _failure(programs, "psql", words, conninfo)
 
 
 def _failure(programs: Programs, program: Program, stderr: str, conninfo: str) -> ToolError:

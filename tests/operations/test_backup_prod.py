@@ -275,3 +275,29 @@ def test_only_so_many_good_backups_are_kept_and_never_is_the_last_removed(shop: 
     assert {path.name for path in shop.backups.glob("manifest_*")} == {good.manifest.name}
     assert not unverified.full.path.exists()
     assert (shop.backups / f"rollback_{second.timestamp}.sql").is_file()
+
+
+def test_a_compressed_backup_is_smaller_and_as_good(shop: Shop, server: ThrowawayServer) -> None:
+    plain = shop.project.backup_prod()
+    (shop.folder / "safemig.toml").write_text("compression = 'zstd'\n")
+    backup = shop.project.backup_prod()
+    assert backup.full.path.name == f"backup_full_{backup.timestamp}.sql.zst"
+    assert backup.full.size_bytes < plain.full.size_bytes / 3
+    assert backup.tables == plain.tables == read_back(backup.full)
+    before = shop.state()
+    shop.on(shop.production, "DELETE FROM orders; DROP VIEW big_orders")
+    run_psql(server_programs(), shop.production, backup.full.path)
+    assert shop.state() == before
+    restored = shop.project.restore_prod()
+    assert restored.tables == backup.tables
+    server.drop_database(restored.database)
+    content = backup.full.path.read_bytes()
+    for damaged in (content[:-100], content[:2000] + b"x" + content[2001:], b"no zstd"):
+        backup.full.path.write_bytes(damaged)
+        with pytest.raises(BackupError, match="not the file that its manifest describes"):
+            read_back(backup.full)
+        # Nor does psql get the end of a cut one, which it would commit.
+        shop.on(shop.production, "DELETE FROM orders")
+        with pytest.raises((BackupError, ToolError)):
+            run_psql(server_programs(), shop.production, backup.full.path)
+        assert shop.on(shop.production, "SELECT count(*) FROM orders") == [(0,)]
