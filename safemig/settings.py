@@ -99,6 +99,9 @@ class Settings(BaseSettings):
     environments: dict[str, Environment] = Field(
         default_factory=dict, description="The databases by name; staging and production always exist."
     )
+    scratch: Environment | None = Field(
+        None, description="A server for the rehearsal's copy; without it, a throwaway one is started on this machine."
+    )
     schemas: tuple[str, ...] = Field(
         (), description="Schemas to manage; empty: all but PostgreSQL's and the platform's."
     )
@@ -130,6 +133,11 @@ class Settings(BaseSettings):
         for name in (STAGING, PRODUCTION):
             self.environments.setdefault(name, Environment(url=f"env:{name.upper()}_DATABASE_URL"))
         return self
+
+    @property
+    def scratch_conninfo(self) -> str:
+        """The connection string of the server for the rehearsal's copy; "" where a throwaway one is started."""
+        return self.scratch.conninfo("scratch") if self.scratch else ""
 
     @classmethod
     def settings_customise_sources(

@@ -30,6 +30,10 @@ lock_attempts = 30
 # Findings that you accept, by rule and object, with the reason:
 # accept = ["drop-column:users.legacy: moved to profiles on 2026-10-02"]
 
+# A server for the rehearsal's copy, where this machine cannot start one:
+# [scratch]
+# url = "env:SCRATCH_DATABASE_URL"
+
 [environments.staging]
 url = "env:STAGING_DATABASE_URL"
 

@@ -22,10 +22,9 @@ from safemig.operations.plan import Situation, assess
 from safemig.operations.untouched import named_tables, read_columns, renamed_back, rows_and_columns
 from safemig.operations.validation import BOOKKEEPING
 from safemig.postgres.connect import Connection, connect, words_of
-from safemig.postgres.copies import restore_copy, start_server_like
+from safemig.postgres.copies import CopyServer, open_server_like, restore_copy
 from safemig.postgres.dump import content_of, require_unchanged
 from safemig.postgres.history import make_history
-from safemig.postgres.server import ThrowawayServer
 from safemig.postgres.tools import run_psql
 from safemig.results import Backup, Rehearsal, RollbackProof, Step, TableContent
 from safemig.schema import Schema, SchemaDiff, compare
@@ -74,7 +73,7 @@ def rehearse_on_copy(
             next="safemig status shows what is applied",
         )
     started = time.monotonic()
-    with start_server_like(source) as server:
+    with open_server_like(source, settings.scratch_conninfo) as server:
         full = settings.rehearsal == "data"
         require_unchanged(backup.full if full else backup.schema)
         url = restore_copy(source, server, "copy", (backup.full if full else backup.schema).path)
@@ -160,7 +159,7 @@ def _run(
 
 
 def _prove_rollback(
-    server: ThrowawayServer,
+    server: CopyServer,
     url: str,
     situation: Situation,
     backup: Backup,
@@ -194,7 +193,7 @@ def _prove_rollback(
     return proof
 
 
-def _run_back(server: ThrowawayServer, url: str, ways: Sequence[SchemaDiff], facts: dict[str, Any]) -> SchemaDiff:
+def _run_back(server: CopyServer, url: str, ways: Sequence[SchemaDiff], facts: dict[str, Any]) -> SchemaDiff:
     """Run the first rollback that runs, and return it; one that fails leaves nothing behind."""
     failure = ToolError("there is none")
     with tempfile.TemporaryDirectory() as folder:

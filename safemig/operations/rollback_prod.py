@@ -19,7 +19,7 @@ from safemig.operations.rollback_script import RollbackScript, read_script
 from safemig.operations.transaction import commit_steps, deploying_connection, only_deployment
 from safemig.operations.validation import SchemaPromise, check_rows, check_schema, count_rows, rows_changed
 from safemig.postgres.connect import Connection, connect, read_target
-from safemig.postgres.copies import restore_copy, start_server_like
+from safemig.postgres.copies import open_server_like, restore_copy
 from safemig.postgres.dump import require_unchanged
 from safemig.postgres.history import read_history
 from safemig.postgres.tools import run_psql
@@ -153,7 +153,7 @@ def _require_fitting(connection: Connection, script: RollbackScript, environment
 
 def _rehearse(settings: Settings, source: Connection, script: RollbackScript, backup: Backup) -> tuple[Schema, Schema]:
     require_unchanged(backup.full)
-    with start_server_like(source) as server:
+    with open_server_like(source, settings.scratch_conninfo) as server:
         url = restore_copy(source, server, "copy", backup.full.path)
         with connect(url, "the copy") as copy:
             start = schema_of(settings, copy)

@@ -8,7 +8,9 @@ import psycopg
 from psycopg import sql
 
 from safemig.errors import RehearsalError, ToolError
-from safemig.postgres.connect import Connection
+from safemig.postgres.connect import Connection, connect, words_of
+from safemig.postgres.programs import Programs
+from safemig.postgres.scratch import ScratchServer
 from safemig.postgres.server import ThrowawayServer
 from safemig.postgres.tools import run_psql
 
@@ -21,6 +23,38 @@ HOW_IT_WAS_MADE = """
 SELECT to_jsonb(d) || jsonb_build_object('encoding', pg_encoding_to_char(encoding)) FROM pg_database d
 WHERE datname = current_database()
 """
+
+
+CopyServer = ThrowawayServer | ScratchServer
+
+
+def open_server_like(source: Connection, scratch: str = "") -> CopyServer:
+    """Return a server for copies of `source`: the one at the URL `scratch`, else a throwaway one (see below).
+
+    Raises:
+        ToolError: the scratch server cannot be used.
+        RehearsalError: it lacks an extension that the source uses; the message names it.
+    """
+    if not scratch:
+        return start_server_like(source)
+    row = source.execute(WHICH_SEARCH_PATH).fetchone()
+    server = ScratchServer.open(scratch, source, row[0] if row else "public")
+    try:
+        connection = connect(scratch, "the scratch server")
+        try:
+            _make_roles(source, connection)
+            _require_extensions(source, connection, "scratch", server.programs)
+        finally:
+            connection.close()
+    except psycopg.Error as error:
+        server.stop()
+        raise ToolError(
+            f"the scratch server refuses: {words_of(error)}", where="scratch", next="connect as a role with CREATEROLE"
+        ) from None
+    except BaseException:
+        server.stop()
+        raise
+    return server
 
 
 def start_server_like(source: Connection, *, whole: bool = True) -> ThrowawayServer:
@@ -37,7 +71,7 @@ def start_server_like(source: Connection, *, whole: bool = True) -> ThrowawaySer
         with psycopg.connect(server.url(), autocommit=True) as connection:
             _make_roles(source, connection)
             if whole:
-                _require_extensions(source, connection, server)
+                _require_extensions(source, connection, str(server.programs.folder), server.programs)
             row = source.execute(WHICH_SEARCH_PATH).fetchone()
             # Migrations that name no schema must find what they find on the source.
             if row:
@@ -68,7 +102,7 @@ def made_like(source: Connection) -> sql.Composable:
     )
 
 
-def restore_copy(source: Connection, server: ThrowawayServer, database: str, dump: Path) -> str:
+def restore_copy(source: Connection, server: CopyServer, database: str, dump: Path) -> str:
     """Make a database on the throwaway server like `source`, from a dump of it, and return its URL.
 
     Where this machine lacks the source's collation, the copy sorts by bytes (C).
@@ -106,12 +140,12 @@ def missing_extensions(source: Connection, copy: Connection) -> tuple[str, ...]:
     return tuple(name for (name,) in source.execute(WHICH_EXTENSIONS).fetchall() if name not in available)
 
 
-def _require_extensions(source: Connection, copy: Connection, server: ThrowawayServer) -> None:
+def _require_extensions(source: Connection, copy: Connection, where: str, programs: Programs) -> None:
     missing = missing_extensions(source, copy)
     if missing:
         raise RehearsalError(
-            f"the throwaway PostgreSQL {server.programs.version} lacks the extensions: {', '.join(missing)}",
-            where=str(server.programs.folder),
+            f"the PostgreSQL {programs.version} for the copy lacks the extensions: {', '.join(missing)}",
+            where=where,
             next="install them for that server (such as postgresql-17-pgvector), or another PostgreSQL that has them",
         )
 

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
 import pytest
 
-from safemig.errors import RehearsalError
+from safemig.errors import RehearsalError, ToolError
+from safemig.postgres.server import ThrowawayServer
 from safemig.sql.locks import LockMode
+from tests.conftest import QUIET
 from tests.operations.conftest import Shop
+from tests.operations.killing import kill_at
 
 SECOND_FILE = "20260102000000_second.sql"
 TRIGGER = """
@@ -89,6 +97,39 @@ def test_a_migration_that_cannot_be_taken_back_is_refused_with_the_reason(shop: 
     with pytest.raises(RehearsalError, match=r"no rollback script that runs on the copy.*invalid input value for enum"):
         shop.project.rehearse()
     assert shop.state() == before
+
+
+@pytest.fixture
+def scratch(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> Iterator[ThrowawayServer]:
+    """Another server, which the settings name as the one for copies."""
+    with ThrowawayServer.start(settings=QUIET) as other:
+        monkeypatch.setenv("SCRATCH_DATABASE_URL", other.url())
+        (shop.folder / "safemig.toml").write_text('[scratch]\nurl = "env:SCRATCH_DATABASE_URL"\n')
+        yield other
+
+
+def _databases(server: ThrowawayServer) -> list[str]:
+    with psycopg.connect(server.url()) as connection:
+        return [name for (name,) in connection.execute("SELECT datname FROM pg_database ORDER BY 1").fetchall()]
+
+
+def test_a_scratch_server_by_url_leaves_no_database_behind(
+    shop: Shop, scratch: ThrowawayServer, temporary: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = _databases(scratch)
+    shop.write(SECOND_FILE, "ALTER TABLE users ADD COLUMN IF NOT EXISTS more text;")
+    # Killed in the middle, what it leaves is dropped by the next one.
+    point = "safemig.operations.rehearse.observe_steps"
+    assert kill_at(shop, temporary, "project.rehearse()", point, "before", 1) == -signal.SIGKILL
+    assert len(_databases(scratch)) == len(before) + 1
+    rehearsal = shop.project.rehearse()
+    assert rehearsal.backup_verified == "restored"
+    assert rehearsal.rollback
+    assert rehearsal.rollback.is_proven
+    assert _databases(scratch) == before
+    monkeypatch.setenv("SCRATCH_DATABASE_URL", shop.production)
+    with pytest.raises(ToolError, match="is the server of the database itself"):
+        shop.project.rehearse()
 
 
 ALLOWED = [
