@@ -224,35 +224,71 @@ def test_a_transaction_that_a_crash_took_back_is_settled_as_not_done(shop: Shop)
         outcome.settle(shop.production, "run", "99999999", None, lost)
 
 
-def test_a_commit_that_the_network_swallows_is_noticed(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A proxy of the test's own lets everything through, until the COMMIT, which it swallows without a word."""
+@pytest.mark.parametrize("how", ["swallowed", "dropped"])
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_a_commit_that_the_network_loses_is_settled(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch, how: str, when: str
+) -> None:
+    """A proxy of the test's own lets everything through, until the COMMIT, which it loses, or the answer to it."""
     monkeypatch.setattr(outcome, "_COMMIT_PATIENCE_SECONDS", 0.5)
     shop.write(FIRST_PART, SECOND)
     before = shop.state()
     run = shop.project.deployment(approve=shop.project.plan().id)
     for step in (run.preflight, run.review, run.plan, run.backup, run.rehearse, run.approve):
         step()
-    with BlackHole(shop) as hole:
+    with BlackHole(shop, how, when) as hole:
         monkeypatch.setenv("PRODUCTION_DATABASE_URL", hole.url)
-        with pytest.raises(DeploymentFailedError, match="did not commit: nothing was changed"):
-            run.deploy()
-        assert hole.swallowed
+        if when == "after":
+            assert run.deploy().verdict == "DEPLOYED"
+        else:
+            with pytest.raises(DeploymentFailedError, match="did not commit: nothing was changed"):
+                run.deploy()
+        assert hole.struck
     monkeypatch.setenv("PRODUCTION_DATABASE_URL", shop.production)
+    if when == "before":
+        assert shop.state() == before
+        assert shop.deploy().verdict == "DEPLOYED"
+    assert _applied(shop) == FIRST_ONLY
+    assert shop.on(shop.production, LOCKS_ON_USERS) == [(0,)]
+    assert shop.project.migrate_prod().verdict == "NOTHING TO DEPLOY"
+
+
+def test_a_backend_that_is_terminated_in_a_statement_leaves_nothing(shop: Shop) -> None:
+    name = shop.production.split("/")[3].split("?")[0]
+    shop.on(
+        shop.production,
+        f"""
+        CREATE FUNCTION strike(x bigint) RETURNS bool LANGUAGE plpgsql AS $$ BEGIN
+          IF current_database() = '{name}' THEN PERFORM pg_terminate_backend(pg_backend_pid()); END IF; RETURN true; END $$
+        """,
+    )
+    shop.write(FIRST_PART, SECOND + "UPDATE users SET legacy = legacy WHERE strike(id);")
+    findings = [f"{each.rule}:{each.object}: the test needs it" for each in shop.project.review().standing]
+    (shop.folder / "safemig.toml").write_text(f"accept = {json.dumps(findings)}")
+    before = shop.state()
+    with pytest.raises(DeploymentFailedError, match="terminating connection") as caught:
+        shop.deploy()
+    assert "step 3" in str(caught.value)
     assert shop.state() == before
     assert shop.on(shop.production, LOCKS_ON_USERS) == [(0,)]
 
 
 class BlackHole:
-    """A TCP proxy before the test server that goes silent for the connection on which it sees COMMIT."""
+    """A TCP proxy before the test server that loses the COMMIT, or (`when` "after") the answer to it.
 
-    def __init__(self, shop: Shop) -> None:
+    `how` "swallowed": neither passed on nor refused, for ever; "dropped": the connection ends.
+    """
+
+    def __init__(self, shop: Shop, how: str, when: str) -> None:
+        self._how, self._when = how, when
+        self._doomed: list[socket.socket] = []
         folder = unquote(shop.production.split("host=")[1].split("&")[0])
         name = shop.production.split("/")[3].split("?")[0]
         self._target = f"{folder}/.s.PGSQL.5432"
         self._listener = socket.create_server(("127.0.0.1", 0))
         self._listener.settimeout(0.2)
         self.url = f"postgresql://postgres@127.0.0.1:{self._listener.getsockname()[1]}/{name}?sslmode=disable"
-        self.swallowed = False
+        self.struck = False
         self._over = threading.Event()
         self._sockets = [self._listener]
         self._threads = [threading.Thread(target=self._accept)]
@@ -289,9 +325,21 @@ class BlackHole:
     def _pump(self, source: socket.socket, sink: socket.socket, outgoing: bool) -> None:
         with contextlib.suppress(OSError):
             while data := source.recv(65536):
-                if outgoing and b"COMMIT\0" in data and not self.swallowed:
-                    self.swallowed = True
-                    self._over.wait(60)  # neither passed on nor refused
+                if outgoing and b"COMMIT\0" in data and not self.struck:
+                    self.struck = True
+                    self._doomed += [source, sink]
+                    if self._when == "before":
+                        self._strike()
+                        return
+                elif self.struck and source in self._doomed:
+                    self._strike()
                     return
                 sink.sendall(data)
             sink.shutdown(socket.SHUT_WR)
+
+    def _strike(self) -> None:
+        if self._how == "swallowed":
+            self._over.wait(60)
+            return
+        for each in self._doomed:
+            each.shutdown(socket.SHUT_RDWR)
