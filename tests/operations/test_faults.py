@@ -314,7 +314,8 @@ PROGRAMS = [
 def test_a_pg_dump_that_does_not_do_its_work(
     shop: Shop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str, error: type[SafemigError], words: str
 ) -> None:
-    monkeypatch.setattr(dump, "SILENT_SECONDS", 0.5)
+    if "sleep" in script:
+        monkeypatch.setattr(dump, "SILENT_SECONDS", 3.0)
     real = server_programs().folder
     programs = tmp_path / "bin"
     programs.mkdir()
@@ -377,7 +378,7 @@ def test_a_disk_full_of_records(
     shop: Shop, small_disk: Callable[[int], Path], monkeypatch: pytest.MonkeyPatch, full_at: str
 ) -> None:
     """Before COMMIT it stops all; after COMMIT what is done is done, and is said so."""
-    disk = small_disk(1)
+    disk = small_disk(80)  # the pre-flight wants 64
     (shop.folder / "safemig.toml").write_text(f"records = '{disk}'\n")
     shop.write(SECOND_FILE, SECOND)
     run, before, real, filled = approved(shop), shop.state(), journal.write, []
