@@ -24,9 +24,16 @@ rehearsal = "data"           # the copy for the rehearsal: "data" (the whole bac
 transaction = "all"          # commit "all" pending migrations at once, or each "file" by itself
 lock_timeout_ms = 100        # how long one attempt waits for a lock; the application waits no longer than that
 lock_attempts = 30
+# compression = "zstd"         # of full backups; needs pip install 'safemig[zstd]'
+# keep_backups = 30            # remove older good backups; without it, all are kept
+# required_approvals = 2       # by different people; authors_may_approve = false: by none who wrote the migrations
 
 # Findings that you accept, by rule and object, with the reason:
 # accept = ["drop-column:users.legacy: moved to profiles on 2026-10-02"]
+
+# A server for the rehearsal's copy, where this machine cannot start one:
+# [scratch]
+# url = "env:SCRATCH_DATABASE_URL"
 
 [environments.staging]
 url = "env:STAGING_DATABASE_URL"
