@@ -191,6 +191,7 @@ class Schema:
         lines = [
             f"{plain(item)}={plain(_without_origin(fact) if item[0] in _WITH_ORIGIN else fact)}"
             for item, fact in sorted(facts.items(), key=itemgetter(0))
+            if not (item[0] == "constraint" and fact.parent and fact.type == "f")  # part of its parent's
         ]
         lines += [f"comment {plain(item)}={self.comments[item]!r}" for item in sorted(self.comments)]
         lines += [f"grants {plain(item)}={sorted(self.grants[item])!r}" for item in sorted(self.grants)]

@@ -15,7 +15,7 @@ from safemig.schema.casts import conversion
 from safemig.schema.facts import not_null_name
 from safemig.schema.kinds import KINDS
 from safemig.schema.kinds.base import Step
-from safemig.schema.model import Graph, Id, Schema
+from safemig.schema.model import Facts, Graph, Id, Schema
 from safemig.sql.identifiers import quote_literal, quote_name
 
 # What PostgreSQL does not rebuild by itself around a column whose type changes.
@@ -87,12 +87,30 @@ class Plan:
             for item in self.changed
             if item.kind == "materialized view" and before[item]._replace(populated=False) == after[item]
         }
+        self._pass_over_names_of_inherited_keys()
         self.no_longer_local = {
             item
             for item in self.changed
             if item.kind in ("column", "constraint") and without_origin(before[item], after[item]) == after[item]
         }
         self.changed -= self.no_longer_local
+
+    def _pass_over_names_of_inherited_keys(self) -> None:
+        """Take a partition's foreign keys that are its parent's for equal whatever they are called: pg_dump does not say."""
+
+        def inherited(items: set[Id], facts: Facts) -> dict[tuple[Id, str], Id]:
+            found = {}
+            for item in items:
+                if item.kind == "constraint" and facts[item].type == "f" and facts[item].parent:
+                    found[Id("table", item.schema, item.name), facts[item].definition] = item
+            return found
+
+        added, removed = inherited(self.added, self.target.facts), inherited(self.removed, self.base.facts)
+        for key in added.keys() & removed.keys():
+            self.added.discard(added[key])
+            self.removed.discard(removed[key])
+        kept = inherited(self.changed, self.base.facts).keys() & inherited(self.changed, self.target.facts).keys()
+        self.changed -= {item for key, item in inherited(self.changed, self.target.facts).items() if key in kept}
 
     # -- deciding ----------------------------------------------------------------------------------------------
 
