@@ -312,6 +312,8 @@ def _record(folder: str, verb: str, **parameters: Any) -> NoReturn:
 def _tell(progress: Progress) -> None:
     if progress.description:
         click.echo(f"· {progress.description}", err=True)
+    for line in progress.moment.data["lines"] if progress.moment else ():
+        click.echo(f"  {line}", err=True)
     if progress.result:
         click.echo(f"  {progress.result.text.splitlines()[0]}", err=True)
 

@@ -11,9 +11,11 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 
+from safemig import live
 from safemig.errors import BackupError
 from safemig.migrations import new_version
 from safemig.operations.databases import open_environment, who
+from safemig.postgres.activity import sizes_of
 from safemig.postgres.connect import Connection, read_target
 from safemig.postgres.dump import read_back, write_full_dump, write_schema_dump
 from safemig.postgres.programs import client_programs
@@ -28,6 +30,7 @@ SELECT pg_export_snapshot(),
 HOW_LARGE = "SELECT pg_database_size(current_database())"
 
 
+@live.act("backup")
 def backup_prod(
     settings: Settings, environment: str = PRODUCTION, *, folder: Path | None = None, read: bool = True
 ) -> Backup:
@@ -58,9 +61,14 @@ def backup_prod(
             snapshot, lsn, now = row
             timestamp = _free_timestamp(folder, now)
             of = {"snapshot": snapshot, "server_version_num": target.server_version_num}
-            full, tables = write_full_dump(conninfo, programs, folder / f"backup_full_{timestamp}.sql", **of)
-            schema = write_schema_dump(conninfo, programs, folder / f"backup_schema_{timestamp}.sql", **of)
-    if read and read_back(full) != tables:
+            with live.stage("full backup", sizes_of(connection).rows_estimate if live.is_watched() else None):
+                full, tables = write_full_dump(conninfo, programs, folder / f"backup_full_{timestamp}.sql", **of)
+            with live.stage("schema backup"):
+                schema = write_schema_dump(conninfo, programs, folder / f"backup_schema_{timestamp}.sql", **of)
+    if read:
+        with live.stage("read it back", sum(table.rows for table in tables)):
+            is_whole = read_back(full) == tables
+    if read and not is_whole:
         raise BackupError(
             "the backup on disk is not what was written", where=str(full.path), next="check the disk, then try again"
         )

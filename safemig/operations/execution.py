@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
+from safemig import live
 from safemig.errors import MigrationError
 from safemig.migrations import Migration
 from safemig.postgres.connect import Connection
@@ -131,6 +132,7 @@ def run_steps(connection: Connection, steps: Sequence[Step], *, listen: Listener
     """
     for step in steps:
         started = time.monotonic()
+        live.became(replace(step, state="running"))
         cursor = connection.execute(step.sql.encode())
         done = replace(
             step,
@@ -139,6 +141,7 @@ def run_steps(connection: Connection, steps: Sequence[Step], *, listen: Listener
             attempts=step.attempts + 1,
             rows=cursor.rowcount if cursor.rowcount >= 0 and _counts_rows(cursor.statusmessage) else None,
         )
+        live.became(done)
         if listen:
             listen(done)
         yield done

@@ -11,6 +11,7 @@ from typing import TypeVar
 
 import psycopg
 
+from safemig import live
 from safemig.errors import (
     DeploymentStoppedError,
     OutcomeUnknownError,
@@ -186,6 +187,7 @@ class ProductionDeployment:
         )
         return self._approval
 
+    @live.act("deploy")
     def deploy(self) -> Deployment:
         """Run the plan, validate the schema inside the transaction, record it, and commit.
 
@@ -214,6 +216,7 @@ class ProductionDeployment:
                 run.settle_earlier(connection)
                 make_history(connection)
             promise = SchemaPromise(self.settings, rehearsed.start, before)
+            live.planned(situation.plan.steps)
             with run.noted():
                 for number, (segment, reached) in enumerate(zip(situation.segments, rehearsed.reached, strict=True)):
                     try:
@@ -335,7 +338,7 @@ class ProductionDeployment:
         run: Run,
         part: str,
     ) -> Committed:
-        apart = () if segment.transactional else run_apart(run, connection, segment, self._listen)
+        apart = () if segment.transactional else run_apart(run, connection, conninfo, segment, self._listen)
         committed = commit_steps(
             run,
             connection,

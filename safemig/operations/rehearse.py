@@ -11,6 +11,7 @@ from pathlib import Path
 
 import psycopg
 
+from safemig import live
 from safemig.errors import RehearsalError
 from safemig.migrations import write_new
 from safemig.operations import rollback_script
@@ -19,6 +20,7 @@ from safemig.operations.databases import open_environment, schema_of
 from safemig.operations.execution import Segment, observe_steps
 from safemig.operations.plan import Situation, assess
 from safemig.operations.validation import BOOKKEEPING
+from safemig.operations.watching import watched_restore
 from safemig.postgres.connect import Connection, connect, words_of
 from safemig.postgres.copies import restore_copy, start_server_like
 from safemig.postgres.dump import content_of
@@ -39,6 +41,7 @@ class Rehearsed:
     reached: tuple[Schema, ...]  # one a segment
 
 
+@live.act("rehearse")
 def rehearse(settings: Settings, environment: str = PRODUCTION) -> Rehearsal:
     """Rehearse what is pending on a copy made from a backup of its own, which is thrown away at the end.
 
@@ -54,6 +57,7 @@ def rehearse(settings: Settings, environment: str = PRODUCTION) -> Rehearsal:
         return rehearse_on_copy(settings, connection, situation, backup, script).result
 
 
+@live.act("rehearse")
 def rehearse_on_copy(
     settings: Settings, source: Connection, situation: Situation, backup: Backup, script: Path
 ) -> Rehearsed:
@@ -74,8 +78,11 @@ def rehearse_on_copy(
     started = time.monotonic()
     with start_server_like(source) as server:
         full = settings.rehearsal == "data"
-        url = restore_copy(server, "copy", (backup.full if full else backup.schema).path)
-        with_data = content_of(url, server.programs)
+        with live.stage("restore the copy", backup.rows if full else None), watched_restore(server.url(), "copy"):
+            url = restore_copy(server, "copy", (backup.full if full else backup.schema).path)
+            live.reached(backup.rows if full else 0)
+        with live.stage("compare the copy with the backup", backup.rows if full else None):
+            with_data = content_of(url, server.programs)
         verified = backup.verified
         if full:
             _require_equal(backup, with_data)
@@ -84,13 +91,17 @@ def rehearse_on_copy(
             make_history(copy)
             read = _reader(settings, copy)
             start = read()
-            steps, reached = _run(copy, situation.segments, read)
+            live.planned(situation.plan.steps)
+            with live.stage("migrate the copy"):
+                steps, reached = _run(copy, situation.segments, read)
             diff = compare(start, reached[-1])
-            after = content_of(url, server.programs) if full else ()
+            with live.stage("read the copy again", backup.rows if full else None):
+                after = content_of(url, server.programs) if full else ()
             unchanged = _require_untouched(with_data, after, steps, diff) if full else ()
-            rollback = _prove_rollback(
-                server, url, situation, backup, script, read, start, reached[-1], with_data if full else ()
-            )
+            with live.stage("roll the copy back, and compare"):
+                rollback = _prove_rollback(
+                    server, url, situation, backup, script, read, start, reached[-1], with_data if full else ()
+                )
     return Rehearsed(
         Rehearsal(
             plan_id=situation.plan.id,

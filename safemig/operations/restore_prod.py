@@ -9,11 +9,13 @@ import psycopg
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
+from safemig import live
 from safemig.errors import BackupError, DeploymentFailedError, RefusedError, ToolError
 from safemig.operations.approval import Ask, approve
 from safemig.operations.backup_prod import find_backup
 from safemig.operations.databases import open_environment
 from safemig.operations.plan import identify
+from safemig.operations.watching import watched_restore
 from safemig.postgres.connect import Connection, connect, read_target, words_of
 from safemig.postgres.dump import content_of, read_back
 from safemig.postgres.programs import client_programs
@@ -44,6 +46,7 @@ END_SESSIONS = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE dat
 LONGEST_NAME_BYTES = 63
 
 
+@live.act("restore_prod")
 def restore_prod(
     settings: Settings,
     backup: str = "",
@@ -65,7 +68,9 @@ def restore_prod(
     """
     started = time.monotonic()
     chosen = find_backup(settings, environment, backup)
-    if read_back(chosen.full) != chosen.tables:
+    with live.stage("read the backup", chosen.rows):
+        is_whole = read_back(chosen.full) == chosen.tables
+    if not is_whole:
         raise BackupError(
             "the backup does not hold what its manifest says", where=str(chosen.full.path), next="use another one"
         )
@@ -87,8 +92,11 @@ def restore_prod(
     try:
         programs = client_programs(target.server_version_num)
         if is_new:
-            run_psql(programs, beside, chosen.full.path)
-        tables = content_of(beside, programs)
+            with live.stage("restore beside", chosen.rows), watched_restore(conninfo, name):
+                run_psql(programs, beside, chosen.full.path)
+                live.reached(chosen.rows)
+        with live.stage("compare with the backup", chosen.rows):
+            tables = content_of(beside, programs)
         checks = (_check_content(chosen, tables == chosen.tables),)
     except ToolError:
         if is_new:

@@ -6,6 +6,7 @@ import secrets
 from datetime import UTC, datetime
 from pathlib import Path
 
+from safemig import live
 from safemig.errors import BackupError, RefusedError, RehearsalError, ToolError
 from safemig.migrations import Migration
 from safemig.operations.approval import Ask, approve
@@ -26,6 +27,7 @@ from safemig.schema import Schema, compare
 from safemig.settings import PRODUCTION, Settings
 
 
+@live.act("rollback_prod")
 def rollback_prod(
     settings: Settings,
     script: str | Path = "",

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
+from safemig import live
 from safemig.errors import BackupError
 from safemig.postgres.programs import Programs, client_programs
 from safemig.postgres.tools import piped
@@ -92,7 +93,9 @@ class DumpReader:
             yield buffer
 
     def _data(self, block: bytes) -> bytes:
-        self._rows += block.count(b"\n")
+        rows = block.count(b"\n")
+        self._rows += rows
+        live.advance(rows)
         self._hash.update(block)
         return block
 

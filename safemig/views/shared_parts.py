@@ -26,6 +26,8 @@ from safemig.views.document import (
 _CHECK_TONES: dict[str, Tone] = {"ok": "ok", "warning": "warning", "failed": "error", "not done": "waiting"}
 _STEP_TONES: dict[str, Tone] = {
     "planned": "waiting",
+    "running": "info",
+    "waiting": "warning",
     "ran": "ok",
     "failed": "error",
     "rolled back": "warning",
