@@ -62,9 +62,9 @@ def _ended_early(
         what,
         where=f"step {failing.number}, {failing.file}, line {failing.line}: {failing.kind}"
         + (f"; the invalid {', '.join(removed)} was removed" if removed else "")
-        + (f"; the invalid {', '.join(left)} is left, for others hold it" if left else "")
+        + "".join(f"; when those who hold it have ended: DROP INDEX CONCURRENTLY {name}" for name in left)
         + (f"; applied: step {', '.join(str(step.number) for step in done)}" if done else ""),
-        next=f"DROP INDEX CONCURRENTLY {left[0]}; then {next_step}" if left else next_step,
+        next=next_step,
     )
 
 

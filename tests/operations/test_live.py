@@ -176,7 +176,7 @@ def test_an_interrupt_says_in_what_state_things_are(
         said = process.communicate(timeout=30)[0]
     assert said.splitlines()[0] == raised.__name__
     assert "interrupted" in said
-    assert words in said
+    assert words in said, said
     if "DROP INDEX CONCURRENTLY public.users_legacy" in said:  # who blocked the build blocks its removal
         shop.on(shop.production, "DROP INDEX CONCURRENTLY public.users_legacy")
     assert shop.on(shop.production, "SELECT count(*) FROM pg_index WHERE NOT indisvalid") == [(0,)]
