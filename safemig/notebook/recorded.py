@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
@@ -52,7 +53,9 @@ class Recorded:
 
     def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, Any]:  # noqa: ARG002
         answer = self.run.answer
-        where = f'<p style="margin:.6em 0">record: <code style="font-family:monospace">{escape(str(self.record))}</code></p>'
+        # A link that JupyterLab opens must be as seen from the notebook, whose folder is the kernel's.
+        path = escape(os.path.relpath(self.record))
+        where = f'<p style="margin:.6em 0">record: <a href="{path}">{path}</a></p>'
         bundle: dict[str, Any] = {"text/plain": repr(self), "text/html": (answer.html if answer else "") + where}
         if answer:
             bundle[f"application/vnd.safemig.{answer.kind}+json"] = answer.data

@@ -48,6 +48,7 @@ from safemig.results import Approval, Backup, Deployment, Plan, Preflight, Rehea
 from safemig.review import Review, Verdict
 from safemig.schema import Schema, compare
 from safemig.settings import PRODUCTION, Settings
+from safemig.views.numbers import counted
 
 T = TypeVar("T")
 
@@ -180,7 +181,8 @@ class ProductionDeployment:
             return None
         rehearsed = _needs(self._rehearsed, "rehearse")
         gone = rehearsed.result.rollback.cannot_bring_back if rehearsed.result.rollback else ()
-        what = [f"{len(situation.plan.steps)} steps of {len(situation.plan.migrations)} migrations, rehearsed."]
+        steps, migrations = len(situation.plan.steps), len(situation.plan.migrations)
+        what = [f"{counted(steps, 'step')} of {counted(migrations, 'migration')}, rehearsed."]
         what += [f"A rollback cannot bring back {each}." for each in gone]
         self._approval = approve(
             situation.plan.id, situation.target, self._given, "\n".join(what), verb="migrate-prod", ask=self._ask
