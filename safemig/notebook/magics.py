@@ -262,7 +262,12 @@ class SafeMig(Magics):
         return self._out(given, select(archive, **filters))
 
     @magic_arguments()
-    @argument("topic", nargs="?", default="", help="commands, workflow, checklist, emergency or npm; none: all.")
+    @argument(
+        "topic",
+        nargs="?",
+        default="",
+        help="commands, workflow, checklist, emergency, npm, settings or rules; none: the first five.",
+    )
     @_OUT
     @line_magic
     def deploy_help(self, line: str) -> Any:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from safemig.errors import SettingsError
+from safemig.operations.reference import settings_page
 from safemig.results import Help
+from safemig.review.reference import reference_page
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,11 +161,12 @@ Stop the application first, and prefer C, which keeps the former database.
 **Never** run `backup_schema_[timestamp].sql` over a database with data. It is for reading and comparing: it has no
 `--clean`, so it fails on the first object that exists. To take a schema back, use B."""
 
-_TOPICS = ("commands", "workflow", "checklist", "emergency", "npm")
+# The last two are shown only when they are asked for: they are long.
+_TOPICS = ("commands", "workflow", "checklist", "emergency", "npm", "settings", "rules")
 
 
 def deploy_help(topic: str = "") -> Help:
-    """Return the help, all of it or one topic: commands, workflow, checklist, emergency, npm.
+    """Return the help, or one topic: commands, workflow, checklist, emergency, npm, settings, rules.
 
     Raises:
         SettingsError: there is no such topic.
@@ -176,6 +179,9 @@ def deploy_help(topic: str = "") -> Help:
         "npm": ("For those who come from the npm scripts", _npm()),
     }
     wanted = topic.strip().lower()
+    if wanted in ("settings", "rules"):
+        title, _, page = (settings_page() if wanted == "settings" else reference_page()).partition("\n")
+        return Help(wanted, ((title.removeprefix("# "), page.strip()),))
     if wanted and wanted not in sections:
         raise SettingsError(f"there is no help on {topic!r}", next=f"topics: {', '.join(_TOPICS)}")
     return Help(wanted, (sections[wanted],) if wanted else tuple(sections.values()))

@@ -5,6 +5,7 @@ SAFEMIG_SCREENSHOTS=DIR keeps a picture of each stop.
 
 from __future__ import annotations
 
+import os
 import re
 import threading
 import time
@@ -14,7 +15,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Browser, expect
 
 from safemig.postgres.connect import connect
 from tests.browser.conftest import Lab
@@ -299,11 +300,11 @@ def test_a_record_reopened_untrusted_says_all_that_it_said(lab: Lab, theme: str)
         lab.use_theme("JupyterLab Light")
 
 
-def test_the_page_beside_a_record_reads_as_a_document(lab: Lab, browser: object) -> None:
+def test_the_page_beside_a_record_reads_as_a_document(lab: Lab, browser: Browser) -> None:
     pages = sorted((lab.folder / "records" / "production").glob("*.html"))
     if not pages:
         pytest.fail("the deployments above leave pages")
-    page = browser.new_page(viewport={"width": 1100, "height": 1400})  # type: ignore[attr-defined]
+    page = browser.new_page(viewport={"width": 1100, "height": 1400})
     asked: list[str] = []
     page.on("request", lambda request: asked.append(request.url))
     page.goto(pages[-1].as_uri())
@@ -315,3 +316,15 @@ def test_the_page_beside_a_record_reads_as_a_document(lab: Lab, browser: object)
 
 def test_threads_are_none_left() -> None:
     assert not [each for each in threading.enumerate() if each.name.startswith("safemig-watch")]
+
+
+def test_the_emergency_procedures_print_on_one_page(browser: Browser) -> None:
+    page = browser.new_page()
+    page.goto((Path(__file__).resolve().parent.parent.parent / "runbooks" / "emergency.html").as_uri())
+    for paper in ("A4", "Letter"):
+        printed = page.pdf(format=paper, prefer_css_page_size=True)
+        assert len(re.findall(rb"/Type\s*/Page\b(?!s)", printed)) == 1, paper
+    page.set_viewport_size({"width": 1000, "height": 1100})
+    if folder := os.environ.get("SAFEMIG_SCREENSHOTS"):
+        page.screenshot(path=Path(folder) / "15-emergency.png")
+    page.close()
