@@ -19,8 +19,8 @@ from safemig.results import Blocker, Live, Stage, Step
 # Told of each moment of an act, and of its end by None.
 Listener = Callable[[Live | None], None]
 
-# The environment variable that names the record of the run that this process is the kernel of.
-RECORD = "SAFEMIG_RECORD"
+# The environment variables that tell the kernel of a recorded run which record that is, and the ledger's last hash.
+RECORD, LEDGER = "SAFEMIG_RECORD", "SAFEMIG_LEDGER"
 # How a moment travels from such a kernel to the run that records it.
 MOMENT = "application/vnd.safemig.live+json"
 

@@ -401,6 +401,7 @@ class Archive(Result):
     records: tuple[RecordEntry, ...]
     problems: tuple[str, ...] = ()  # what the ledger says is edited, missing or out of its chain
     verified: bool = False
+    notes: tuple[str, ...] = ()  # what could not be verified, and why
 
 
 @dataclass(frozen=True, slots=True, repr=False)

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from safemig.errors import RefusedError, SettingsError
-from safemig.live import MOMENT, RECORD
+from safemig.live import LEDGER, MOMENT, RECORD
 from safemig.records import ledger
 from safemig.records.files import locked, make_folder, write_atomically
 from safemig.records.names import RUNNING, RecordName
@@ -103,7 +103,8 @@ def run_runbook(
     writer.write(notebook_bytes(notebook).decode(), str(path))
     ended = False
     try:
-        ended = _execute(notebook, writer, given, settings, variables or {}, listen, ask)
+        about = {RECORD: name.prefix.rstrip("-"), LEDGER: ledger.last_hash(home)}
+        ended = _execute(notebook, writer, given, settings, {**(variables or {}), **about}, listen, ask)
     finally:  # also when something of papermill's own went wrong: what was written is the record
         executed = read_notebook(path)
         outcome = read_outcome(verb, executed, ended=ended)
@@ -154,7 +155,7 @@ def _execute(
     papermill_io.register(SCHEME, writer)
     ended = False
     try:
-        with own_kernel(ask, {RECORD: writer.path.stem.removesuffix(f"-{RUNNING}"), **variables}) as kernel:
+        with own_kernel(ask, variables) as kernel:
             execute_notebook(
                 notebook,
                 f"{SCHEME}record.ipynb",
