@@ -75,6 +75,7 @@ class Step:
     locks: tuple[HeldLock, ...] = ()
     rewrites: tuple[str, ...] = ()
     error: str = ""
+    notices: tuple[str, ...] = ()  # what the server said beside its answer, counted by text
 
 
 @dataclass(frozen=True, slots=True)

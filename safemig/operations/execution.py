@@ -11,6 +11,7 @@ from safemig import live
 from safemig.errors import MigrationError
 from safemig.migrations import Migration
 from safemig.postgres.connect import Connection
+from safemig.postgres.notices import heard
 from safemig.results import HeldLock, Step
 from safemig.sql import ParsedStatement, SqlSyntaxError, parse
 from safemig.sql.locks import LockMode
@@ -133,13 +134,15 @@ def run_steps(connection: Connection, steps: Sequence[Step], *, listen: Listener
     for step in steps:
         started = time.monotonic()
         live.became(replace(step, state="running"))
-        cursor = connection.execute(step.sql.encode())
+        with heard(connection) as notices:
+            cursor = connection.execute(step.sql.encode())
         done = replace(
             step,
             state="ran",
             ran_s=time.monotonic() - started,
             attempts=step.attempts + 1,
             rows=cursor.rowcount if cursor.rowcount >= 0 and _counts_rows(cursor.statusmessage) else None,
+            notices=notices.lines,
         )
         live.became(done)
         if listen:

@@ -34,6 +34,7 @@ _STEP_TONES: dict[str, Tone] = {
     "not run": "waiting",
 }
 _MOST_UNCHANGED_ROWS = 12
+_MOST_NOTICES = 20
 
 
 def on(target: Target) -> str:
@@ -151,6 +152,15 @@ def step_errors(steps: Sequence[Step]) -> tuple[Block, ...]:
         for step in steps
         if step.state == "failed"
     )
+
+
+def said(steps: Sequence[Step]) -> tuple[Block, ...]:
+    """Return what the server said beside its answers, NOTICE and WARNING."""
+    lines = tuple(f"step {step.number}: {line}" for step in steps for line in step.notices)
+    shown = lines[:_MOST_NOTICES]
+    if hidden := len(lines) - len(shown):
+        shown += (f"and {numbers.counted(hidden, 'line')} more",)
+    return (Bullets("The server said", shown),) if lines else ()
 
 
 def statements(steps: Sequence[Step]) -> Details:

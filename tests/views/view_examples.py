@@ -58,7 +58,8 @@ def examples(table: str = "orders", person: str = "dana") -> dict[str, Result]:
              (HeldLock(table, LockMode.ACCESS_EXCLUSIVE),)),
         Step(2, file, 4, "UPDATE", planned[1].sql, True, "ran", 2.9, 0.0, 1, 12_400_000,
              (HeldLock(table, LockMode.ROW_EXCLUSIVE), HeldLock("users", LockMode.SHARE))),
-        Step(3, file, 6, "CREATE INDEX", planned[2].sql, False, "ran", 0.7, 0.2, 1, None, (), ("note_idx",)),
+        Step(3, file, 6, "CREATE INDEX", planned[2].sql, False, "ran", 0.7, 0.2, 1, None, (), ("note_idx",),
+             notices=(f"NOTICE: {table} has a toast table (200,000 times)",)),
     )  # fmt: skip
     broken = (
         ran[0],
