@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
@@ -62,7 +63,9 @@ class Recorded:
         return bundle
 
 
-def run_recorded(verb: str, settings: Settings, parameters: dict[str, Any]) -> Recorded:
+def run_recorded(
+    verb: str, settings: Settings, parameters: dict[str, Any], variables: Mapping[str, str] | None = None
+) -> Recorded:
     """Run the runbook of `verb`, showing its progress; ask at its gate where a person is present.
 
     Raises:
@@ -75,7 +78,9 @@ def run_recorded(verb: str, settings: Settings, parameters: dict[str, Any]) -> R
     present = person_is_present()
     progress = LiveProgress(verb, live=present)
     try:
-        run = run_runbook(verb, settings, parameters, listen=progress, ask=input if present else None)
+        run = run_runbook(
+            verb, settings, parameters, listen=progress, ask=input if present else None, variables=variables
+        )
     finally:
         progress.close()
     recorded = Recorded(run)
