@@ -55,7 +55,9 @@ def walk(folder: Path, echo: Echo, *, keep: bool, production: Sizes = PRODUCTION
         (shop.folder / PLAY_NOTEBOOK).write_bytes((files("safemig.demo") / PLAY_NOTEBOOK).read_bytes())
         project = Project.open(shop.folder)
         before = read_content(shop.production)
-        story.say(f"PostgreSQL {shop.server.programs.version}, production with {_amount(before)} beside its history, in {shop.folder}")
+        story.say(
+            f"PostgreSQL {shop.server.programs.version}, production with {_amount(before)} beside its history, in {shop.folder}"
+        )
         shop.change_staging_by_hand()
         story.say("staging was changed by hand: a table, a column, an index, an enum value, a function and a view;")
         story.add("and the column users.fax_number was dropped there")

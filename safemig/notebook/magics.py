@@ -319,13 +319,13 @@ class SafeMig(Magics):
         from IPython.display import display
 
         from safemig.notebook.acceptance import write_acceptance
-        from safemig.notebook.explorer import Explorer
+        from safemig.notebook.explorer import Explorer, Whole
 
         folder = self._project().folder
 
         def show(current: Review) -> None:
             self._out(given, current)
-            below.update(current)
+            below.update(Whole(current))
 
         explorer = Explorer(
             review,
@@ -334,7 +334,7 @@ class SafeMig(Magics):
             show=show,
         )
         display(explorer.widget)
-        below = display(review, display_id=True)
+        below = display(Whole(review), display_id=True)
         return True
 
     def _recorded(self, given: Namespace, verb: str, **parameters: Any) -> Any:

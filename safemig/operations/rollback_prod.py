@@ -69,7 +69,8 @@ def rollback_prod(
                 next="look at what it takes back, and approve that id if it is right",
             )
         backup = backup_prod(settings, environment)
-        start, reached = _rehearse(settings, connection, chosen, backup)
+        with live.stage("run it on a copy"):
+            start, reached = _rehearse(settings, connection, chosen, backup)
     _approve(chosen, plan_id, backup, approve, ask)
     promise = SchemaPromise(settings, start, before)
     run = Run(settings, "rollback_prod", environment, run_id, plan_id, started, before.fingerprint)

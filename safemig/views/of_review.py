@@ -27,6 +27,7 @@ from safemig.views.shared_parts import without_empty_columns
 _TONES: dict[str, Tone] = {"dangerous": "error", "caution": "warning", "recommendation": "info"}
 _SIGNS = {"dangerous": "✖", "caution": "▲", "recommendation": "i"}
 _VERDICTS: dict[str, Tone] = {"SAFE TO DEPLOY": "ok", "NEEDS ATTENTION": "warning", "DO NOT DEPLOY": "error"}
+_SHORT = 30  # lines of SQL that are shown at once
 _WEIGHT = {"dangerous": 0, "caution": 1, "recommendation": 2}
 
 
@@ -43,7 +44,8 @@ def build(result: Review) -> Document:
     blocks += [_callout(each) for each in result.recommendations if each.accepted is None]
     for file in result.files:
         if listing := _listing(result, file):
-            blocks.append(Details(f"{file.name}, marked", (listing,)))
+            is_short = len(result.files) == 1 and len(listing.lines) <= _SHORT
+            blocks.append(Details(f"{file.name}, marked", (listing,), is_open=is_short))
         if file.recommendations:
             blocks.append(Bullets(f"When you deploy {file.name}", file.recommendations))
     if result.unused_acceptances:
