@@ -129,34 +129,39 @@ def stage(name: str, total: int | None = None) -> Iterator[None]:
 
 def advance(rows: int) -> None:
     """Tell that the running stage has gone through so many rows more."""
-    if _act is not None and (place := _act.running_stage()) is not None:
-        _act.change_stage(place, done=(_act.stages[place][0].done or 0) + rows)
+    current = _act
+    if current is not None and (place := current.running_stage()) is not None:
+        current.change_stage(place, done=(current.stages[place][0].done or 0) + rows)
 
 
 def reached(rows: int) -> None:
     """Tell that the running stage has gone through so many rows in all."""
-    if _act is not None and (place := _act.running_stage()) is not None:
-        _act.change_stage(place, done=rows)
+    current = _act
+    if current is not None and (place := current.running_stage()) is not None:
+        current.change_stage(place, done=rows)
 
 
 def planned(steps: Sequence[Step]) -> None:
     """Tell which steps are to come; those that were told of before begin anew."""
-    if _act is not None:
-        _act.steps |= {each.number: each for each in steps}
-        _act.has_changed = True
+    current = _act
+    if current is not None:
+        current.steps |= {each.number: each for each in steps}
+        current.has_changed = True
 
 
 def became(step: Step) -> None:
     """Tell what has become of a step: it runs, waits for a lock, or ran."""
-    if _act is not None:
+    current = _act
+    if current is not None:
         if step.state == "ran":
-            _act.blockers, _act.note = (), ""
-        _act.steps[step.number] = step
-        _act.has_changed = True
+            current.blockers, current.note = (), ""
+        current.steps[step.number] = step
+        current.has_changed = True
 
 
 def blocked(blockers: Sequence[Blocker], note: str = "") -> None:
     """Tell who keeps the running statement waiting, and what the server says of it; nobody, and nothing, ends both."""
-    if _act is not None and (tuple(blockers), note) != (_act.blockers, _act.note):
-        _act.blockers, _act.note = tuple(blockers), note
-        _act.has_changed = True
+    current = _act  # the act may end meanwhile: whoever watches it does so from a thread of its own
+    if current is not None and (tuple(blockers), note) != (current.blockers, current.note):
+        current.blockers, current.note = tuple(blockers), note
+        current.has_changed = True

@@ -53,6 +53,7 @@ def backup_prod(
         programs = client_programs(target.server_version_num)
         folder = _prepared(folder or settings.path("backups") / environment)
         _require_room(connection, folder)
+        about = sizes_of(connection).rows_estimate if live.is_watched() else None
         # The snapshot stays valid for as long as this transaction is open; it holds no lock on any table.
         with connection.transaction():
             connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
@@ -61,7 +62,7 @@ def backup_prod(
             snapshot, lsn, now = row
             timestamp = _free_timestamp(folder, now)
             of = {"snapshot": snapshot, "server_version_num": target.server_version_num}
-            with live.stage("full backup", sizes_of(connection).rows_estimate if live.is_watched() else None):
+            with live.stage("full backup", about):
                 full, tables = write_full_dump(conninfo, programs, folder / f"backup_full_{timestamp}.sql", **of)
             with live.stage("schema backup"):
                 schema = write_schema_dump(conninfo, programs, folder / f"backup_schema_{timestamp}.sql", **of)
