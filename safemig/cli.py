@@ -6,6 +6,8 @@ diff, records, help) ask the Python API; review and status leave a record with `
 
 from __future__ import annotations
 
+import gc
+import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -91,17 +93,38 @@ def generate(folder: str, description: str, renames: tuple[str, ...]) -> None:
 @click.option(
     "--format", "form", type=click.Choice(["text", "json", "sarif", "github"]), default="text", show_default=True
 )
+@click.option("--fix", is_flag=True, help="Write what has a mechanical safer form in that form, then review it.")
 @click.option("--record", is_flag=True, help="Run the runbook, so that the review leaves a record.")
 @click.pass_obj
-def review(folder: str, files: tuple[str, ...], target: str, accept: tuple[str, ...], form: str, record: bool) -> None:
+def review(
+    folder: str, files: tuple[str, ...], target: str, accept: tuple[str, ...], form: str, fix: bool, record: bool
+) -> None:
     """Review pending migrations, or FILES: findings and a verdict. Exit code 0 only for SAFE TO DEPLOY."""
+    if record and fix:
+        raise click.UsageError("--record runs the runbook, which changes no file; leave out --fix")
     if record:
         if form != "text":
             raise click.UsageError("--record prints text; leave out --format")
         _record(
             folder, "review", files=[str(Path(file).resolve()) for file in files], target=target, accept=list(accept)
         )
-    result = _project(folder).review(*files, target=target, accept=accept)
+    from safemig.settings_file import has_settings
+
+    gc.disable()  # a review makes millions of small objects and no cycles, and the process ends with it
+    from safemig.operations.review import fix as fix_files
+    from safemig.operations.review import review as review_project
+    from safemig.operations.review import review_files
+
+    bare = bool(files) and not has_settings(folder) and f"{target.upper()}_DATABASE_URL" not in os.environ
+    if fix:
+        settings = None if bare else _project(folder).settings
+        result, written = fix_files(settings, files, environment=target, accept=accept)
+        for path in written:
+            click.echo(f"written: {_relative(path.resolve())}", err=True)
+    elif bare:
+        result = review_files(files, accept=accept)
+    else:
+        result = review_project(_project(folder).settings, files, environment=target, accept=accept, in_two=True)
     if form == "text":
         click.echo(result.render("text"))
     else:

@@ -51,10 +51,21 @@ class Check:
 
 @dataclass(frozen=True, slots=True)
 class HeldLock:
-    """A table-level lock that a statement took and held to the end of its transaction."""
+    """A table-level lock that a statement took and held to the end of its transaction, `held_s` on the copy."""
 
     object: str
     mode: LockMode
+    held_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Batches:
+    """That a statement is run for `size` keys of a table's column at a time, with a pause between two batches."""
+
+    size: int
+    table: str
+    key: str
+    pause_ms: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +85,8 @@ class Step:
     rows: int | None = None
     locks: tuple[HeldLock, ...] = ()
     rewrites: tuple[str, ...] = ()
+    scans: tuple[str, ...] = ()  # tables read from end to end
+    batches: Batches | None = None
     error: str = ""
     notices: tuple[str, ...] = ()  # what the server said beside its answer, counted by text
 
@@ -109,11 +122,15 @@ class TableContent:
 
 @dataclass(frozen=True, slots=True)
 class RowChange:
-    """A table's rows before and after; None where the table did not exist."""
+    """A table's rows before and after; None where the table did not exist.
+
+    `changed`, of a rehearsal, names the columns that were there before and whose content is another one after.
+    """
 
     table: str
     before: int | None
     after: int | None
+    changed: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,6 +245,8 @@ class Backup(Result):
     client_version: str
     seconds: float
     verified: Literal["restored", "read", "no"] = "no"
+    cluster: BackupFile | None = None  # roles, tablespaces, settings: what no dump of one database holds
+    notes: tuple[str, ...] = ()
 
     @property
     def rows(self) -> int:
@@ -272,6 +291,7 @@ class Approval(Result):
     by: str
     at: datetime
     how: Literal["typed", "parameter"]
+    others: tuple[str, ...] = ()  # who approved the same plan before, where more than one approval is needed
 
 
 @dataclass(frozen=True, slots=True, repr=False)

@@ -99,10 +99,27 @@ class Settings(BaseSettings):
     environments: dict[str, Environment] = Field(
         default_factory=dict, description="The databases by name; staging and production always exist."
     )
+    scratch: Environment | None = Field(
+        None, description="A server for the rehearsal's copy; without it, a throwaway one is started on this machine."
+    )
     schemas: tuple[str, ...] = Field(
         (), description="Schemas to manage; empty: all but PostgreSQL's and the platform's."
     )
     accept: tuple[str, ...] = Field((), description='Findings accepted: "rule:object: reason".')
+    compression: Literal["none", "zstd"] = Field(
+        "none", description="How full backups are stored; zstd needs safemig[zstd], and zstd -dc before psql."
+    )
+    keep_backups: int = Field(
+        0,
+        ge=0,
+        description="How many good backups are kept; older ones are removed, 0 for none. Never the last good one.",
+    )
+    required_approvals: int = Field(
+        1, ge=1, le=10, description="How many different people must approve a plan before it is run on production."
+    )
+    authors_may_approve: bool = Field(
+        True, description="Whether who committed to a pending migration (as git tells) may approve it."
+    )
     rehearsal: Literal["data", "schema"] = Field("data", description="What the rehearsal's copy holds.")
     transaction: Literal["all", "file"] = Field(
         "all", description="What is committed together: all pending migrations that can be, or each file by itself."
@@ -116,6 +133,11 @@ class Settings(BaseSettings):
         for name in (STAGING, PRODUCTION):
             self.environments.setdefault(name, Environment(url=f"env:{name.upper()}_DATABASE_URL"))
         return self
+
+    @property
+    def scratch_conninfo(self) -> str:
+        """The connection string of the server for the rehearsal's copy; "" where a throwaway one is started."""
+        return self.scratch.conninfo("scratch") if self.scratch else ""
 
     @classmethod
     def settings_customise_sources(

@@ -12,7 +12,7 @@ from safemig.postgres.server import ThrowawayServer
 
 MAJORS = sorted({programs.major for programs in find_programs() if programs.has_server and programs.has_clients})
 # Nothing of the server's own may take a lock or a session that a test looks for.
-QUIET = {"autovacuum": "off"}
+QUIET = {"autovacuum": "off", "max_prepared_transactions": "2"}
 _numbers = itertools.count(1)
 
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from pglast.parser import ParseError, scan
 
 from safemig.errors import MigrationError
 from safemig.migrations.files import Migration
-from safemig.results import AppliedMigration
+
+if TYPE_CHECKING:
+    from safemig.results import AppliedMigration
 
 
 @dataclass(frozen=True, slots=True)

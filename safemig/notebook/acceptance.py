@@ -9,7 +9,7 @@ from pathlib import Path
 
 from safemig.errors import SettingsError
 from safemig.review import Acceptance
-from safemig.settings import FILE_NAME
+from safemig.settings_file import FILE_NAME
 
 _LIST = re.compile(r"^accept[ \t]*=[ \t]*\[", re.MULTILINE)
 _FIRST_TABLE = re.compile(r"^[ \t]*\[", re.MULTILINE)

@@ -6,19 +6,22 @@ import json
 import os
 import shutil
 import time
+from contextlib import suppress
 from dataclasses import asdict, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 
 from safemig import live
-from safemig.errors import BackupError
+from safemig.errors import BackupError, ToolError
 from safemig.migrations import new_version
 from safemig.operations.databases import open_environment, who
 from safemig.postgres.activity import sizes_of
+from safemig.postgres.cluster import write_cluster
+from safemig.postgres.compression import SUFFIX
 from safemig.postgres.connect import Connection, read_target
 from safemig.postgres.dump import read_back, write_full_dump, write_schema_dump
-from safemig.postgres.programs import client_programs
+from safemig.postgres.programs import Programs, client_programs
 from safemig.results import Backup, BackupFile, TableContent, Target
 from safemig.settings import PRODUCTION, Settings
 
@@ -46,7 +49,7 @@ def backup_prod(
         ToolError: no pg_dump as new as the server, or it failed (a right is missing, ...).
         UnreachableError: the database cannot be reached.
     """
-    conninfo = settings.conninfo(environment)
+    conninfo, elsewhere = settings.conninfo(environment), folder is not None
     started = time.monotonic()
     with open_environment(settings, environment) as connection:
         target = read_target(connection, environment)
@@ -61,11 +64,15 @@ def backup_prod(
             assert row is not None  # noqa: S101 - a SELECT of functions gives one row
             snapshot, lsn, now = row
             timestamp = _free_timestamp(folder, now)
+            suffix = SUFFIX if settings.compression == "zstd" else ""
             of = {"snapshot": snapshot, "server_version_num": target.server_version_num}
             with live.stage("full backup", about):
-                full, tables = write_full_dump(conninfo, programs, folder / f"backup_full_{timestamp}.sql", **of)
+                full, tables = write_full_dump(
+                    conninfo, programs, folder / f"backup_full_{timestamp}.sql{suffix}", **of
+                )
             with live.stage("schema backup"):
                 schema = write_schema_dump(conninfo, programs, folder / f"backup_schema_{timestamp}.sql", **of)
+        cluster, notes = _cluster(connection, conninfo, programs, folder / f"backup_cluster_{timestamp}.sql")
     if read:
         with live.stage("read it back", sum(table.rows for table in tables)):
             is_whole = read_back(full) == tables
@@ -84,9 +91,48 @@ def backup_prod(
         client_version=programs.version,
         seconds=time.monotonic() - started,
         verified="read" if read else "no",
+        cluster=cluster,
+        notes=notes,
     )
     write_manifest(backup)
+    if read and not elsewhere:
+        remove_old(settings, folder)
     return backup
+
+
+def _cluster(
+    connection: Connection, conninfo: str, programs: Programs, path: Path
+) -> tuple[BackupFile | None, tuple[str, ...]]:
+    # Managed platforms do not let everybody read it; the data is what a deployment must not be without.
+    try:
+        return write_cluster(connection, conninfo, programs, path), ()
+    except ToolError as error:
+        return None, (f"without roles and settings of the cluster: {error.what}",)
+
+
+def remove_old(settings: Settings, folder: Path) -> tuple[str, ...]:
+    """Remove backups beyond the `keep_backups` newest good ones, and return their timestamps.
+
+    Guarantee: a good one (verified, its files there with their sizes) is only removed where that many newer good ones
+    are kept, never the last; rollback scripts stay. What is cut off in the middle is finished the next time.
+    """
+    good, removed = 0, []
+    for manifest in sorted(folder.glob("manifest_*.json"), reverse=True) if settings.keep_backups else ():
+        try:
+            backup = read_manifest(manifest)
+        except BackupError:
+            continue  # not ours to judge
+        files = [backup.full, backup.schema, *([backup.cluster] if backup.cluster else [])]
+        if good < settings.keep_backups:
+            is_whole = all(file.path.is_file() and file.path.stat().st_size == file.size_bytes for file in files)
+            good += is_whole and backup.verified != "no"
+            continue
+        with suppress(OSError):
+            for file in files:
+                file.path.unlink(missing_ok=True)
+            manifest.unlink()  # last, so that a removal that is cut off is seen
+            removed.append(backup.timestamp)
+    return tuple(removed)
 
 
 def write_manifest(backup: Backup) -> None:
@@ -98,10 +144,15 @@ def write_manifest(backup: Backup) -> None:
         "server_version": backup.target.server_version,
         "client_version": backup.client_version,
         "snapshot_lsn": backup.snapshot_lsn,
-        "files": {name: _described(file) for name, file in (("full", backup.full), ("schema", backup.schema))},
+        "files": {
+            name: _described(file)
+            for name, file in (("full", backup.full), ("schema", backup.schema), ("cluster", backup.cluster))
+            if file
+        },
         "tables": [asdict(table) for table in backup.tables],
         "verified": backup.verified,
         "seconds": backup.seconds,
+        "notes": backup.notes,
         "by": who(),
     }
     partial = backup.manifest.with_name(backup.manifest.name + ".partial")
@@ -142,6 +193,8 @@ def read_manifest(path: Path) -> Backup:
             client_version=content["client_version"],
             seconds=content["seconds"],
             verified=content["verified"],
+            cluster=files.get("cluster"),
+            notes=tuple(content.get("notes", ())),
         )
     except OSError as error:
         raise BackupError(
@@ -172,10 +225,11 @@ def find_backup(settings: Settings, environment: str, which: str = "") -> Backup
     return read_manifest(manifests[-1])
 
 
-def mark_verified(backup: Backup, verified: Literal["restored", "read"]) -> Backup:
+def mark_verified(settings: Settings, backup: Backup, verified: Literal["restored", "read"]) -> Backup:
     """Write into the manifest how the backup was verified, and return the backup so marked."""
     marked = replace(backup, verified=verified)
     write_manifest(marked)
+    remove_old(settings, backup.manifest.parent)
     return marked
 
 
@@ -211,6 +265,8 @@ def _require_room(connection: Connection, folder: Path) -> None:
 def _free_timestamp(folder: Path, now: datetime) -> str:
     # Two backups within a second: the later one takes the next second, so that names sort and none is replaced.
     taken = (
-        path.stem.rpartition("_")[2] for pattern in ("backup_full_*", "manifest_*") for path in folder.glob(pattern)
+        path.name.partition(".")[0].rpartition("_")[2]
+        for pattern in ("backup_full_*", "manifest_*")
+        for path in folder.glob(pattern)
     )
     return new_version(now, taken)

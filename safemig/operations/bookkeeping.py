@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 
 from safemig import __version__
-from safemig.errors import OutcomeUnknownError, SafemigError
+from safemig.errors import OutcomeUnknownError, SafemigError, SettingsError
 from safemig.live import LEDGER, RECORD
 from safemig.operations import journal
-from safemig.operations.databases import schema_of, who
+from safemig.operations.databases import who
 from safemig.operations.execution import Segment
 from safemig.postgres.connect import Connection
 from safemig.postgres.history import record_applied, record_deployment, record_steps
 from safemig.results import Step
+from safemig.schema import Schema
 from safemig.settings import Settings
 
 
@@ -44,8 +45,17 @@ class Run:
         return f"{self.run_id}-{part}" if part else self.run_id
 
     def note(self, event: journal.Event, **facts: Any) -> None:
-        """Write an event into the journal."""
+        """Write an event into the journal.
+
+        Raises:
+            SettingsError: it cannot be written.
+        """
         journal.write(self.journal_path, self.run_id, event, **facts)
+
+    def note_what_is_done(self, event: journal.Event, **facts: Any) -> None:
+        """Write an event into the journal if it can be: what is done is done, and the database knows it."""
+        with suppress(SettingsError):
+            self.note(event, **facts)
 
     def settle_earlier(self, connection: Connection) -> None:
         """Note what became of earlier runs that were cut off.
@@ -64,12 +74,14 @@ class Run:
             raise  # it stays open until somebody learns how it ended
         except BaseException as error:
             what = error.what if isinstance(error, SafemigError) else type(error).__name__
-            self.note("ended", verdict="FAILED", error=what)
+            self.note_what_is_done("ended", verdict="FAILED", error=what)
             raise
-        self.note("ended", verdict="DONE")
+        self.note_what_is_done("ended", verdict="DONE")
 
-    def record(self, connection: Connection, names: Sequence[str], steps: Sequence[Step] = (), part: str = "") -> None:
-        """Write the run's row and its steps into the database, within the caller's transaction."""
+    def record(
+        self, connection: Connection, names: Sequence[str], steps: Sequence[Step], schema: Schema, part: str = ""
+    ) -> None:
+        """Write the run's row and its steps into the database, within the caller's transaction, which reached `schema`."""
         record_deployment(
             connection,
             run_id=self.id_of(part),
@@ -79,18 +91,20 @@ class Run:
             by=who(),
             migrations=list(names),
             schema_before=self.schema_before,
-            schema_after=schema_of(self.settings, connection).fingerprint,
+            schema_after=schema.fingerprint,
             facts={"safemig": __version__, **_recorded()},
         )
         record_steps(connection, self.id_of(part), steps)
 
-    def record_segment(self, connection: Connection, segment: Segment, steps: Sequence[Step], part: str = "") -> None:
+    def record_segment(
+        self, connection: Connection, segment: Segment, steps: Sequence[Step], schema: Schema, part: str = ""
+    ) -> None:
         """Write a segment's migrations into the history, and the run's row and steps."""
         for file in segment.files:
             each = file.migration
             statements = [step.sql for step in file.steps]
             record_applied(connection, each.version, each.name, statements, each.sha256, self.run_id)
-        self.record(connection, segment.names, steps, part)
+        self.record(connection, segment.names, steps, schema, part)
 
 
 def _recorded() -> dict[str, str]:

@@ -153,6 +153,9 @@ safemig restore-prod --swap
 **D. safemig itself cannot run.** With `psql` alone, over the damaged database:
 ```
 psql "$PRODUCTION_DATABASE_URL" -1 -v ON_ERROR_STOP=1 -f backups/production/backup_full_[timestamp].sql
+# one that ends in .zst, whole or not at all (a cut one would be committed as far as it goes):
+zstd -t backup_full_[timestamp].sql.zst &&
+  zstd -dc backup_full_[timestamp].sql.zst | psql "$PRODUCTION_DATABASE_URL" -1 -v ON_ERROR_STOP=1 -f -
 ```
 WARNING: the full backup carries `--clean --if-exists`. It replaces everything that it holds, so **everything written
 since the backup is lost**; tables made since then stay. It is one transaction: an error leaves the database as it was.

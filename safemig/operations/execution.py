@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from safemig import live
 from safemig.errors import MigrationError
 from safemig.migrations import Migration
+from safemig.operations.batches import Keeping, declared, run_batches
 from safemig.postgres.connect import Connection
 from safemig.postgres.notices import heard
 from safemig.results import HeldLock, Step
@@ -28,6 +29,15 @@ SELECT c.oid, format('%I.%I', n.nspname, c.relname), c.relfilenode
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE c.relkind IN ('r', 'm') AND n.nspname <> 'information_schema' AND n.nspname !~ '^pg_'
 """
+WHICH_ARE_TABLES = """
+SELECT name FROM unnest(%s::text[]) AS name JOIN pg_class c ON c.oid = to_regclass(name) WHERE c.relkind IN ('r', 'p')
+"""
+# Within a transaction only; what it has read so far, so that the difference is one statement's.
+WHICH_SCANS = """
+SELECT format('%I.%I', s.schemaname, s.relname), s.seq_scan FROM pg_stat_xact_user_tables s
+WHERE s.seq_scan > 0 AND s.schemaname NOT IN ('safemig', 'supabase_migrations')
+"""
+UP_FRONT_SECONDS = 1.0
 
 # In a file of its own line, after "--": each statement runs by itself, as those that refuse a transaction do.
 NO_TRANSACTION = "safemig: no transaction"
@@ -74,7 +84,9 @@ def plan_files(migrations: Sequence[Migration]) -> tuple[PlannedFile, ...]:
     number = 0
     for migration in migrations:
         steps: list[Step] = []
-        for statement in parse_file(migration):
+        statements = parse_file(migration)
+        in_batches = declared(migration, statements)
+        for place, statement in enumerate(statements):
             if statement.is_transaction_control:
                 raise MigrationError(
                     f"{statement.kind} in a migration: the transaction is safemig's own",
@@ -82,15 +94,26 @@ def plan_files(migrations: Sequence[Migration]) -> tuple[PlannedFile, ...]:
                     next="take it out; all pending migrations run in one transaction, or none does",
                 )
             number += 1
+            batches = in_batches.get(place)
+            transactional = statement.transactional and batches is None
             steps.append(
-                Step(number, migration.file, statement.line, statement.kind, statement.sql, statement.transactional)
+                Step(
+                    number,
+                    migration.file,
+                    statement.line,
+                    statement.kind,
+                    statement.sql,
+                    transactional,
+                    batches=batches,
+                )
             )
         alone = bool(_NO_TRANSACTION.search(migration.sql))
         file = PlannedFile(migration, tuple(steps), not alone and all(step.transactional for step in steps))
         if not file.transactional and not alone and any(step.transactional and step.kind != "SET" for step in steps):
             apart = next(step for step in steps if not step.transactional)
             raise MigrationError(
-                f"{apart.kind} cannot run in a transaction, and other statements of this file must",
+                f"{apart.kind}{' in batches' if apart.batches else ''} cannot run in a transaction, "
+                "and other statements of this file must",
                 where=f"{migration.file}, line {apart.line}",
                 next=f'put it into a migration file of its own, or write "-- {NO_TRANSACTION}" into this one',
             )
@@ -125,7 +148,13 @@ def segments(files: Sequence[PlannedFile], *, together: bool = True) -> tuple[Se
     return tuple(found)
 
 
-def run_steps(connection: Connection, steps: Sequence[Step], *, listen: Listener | None = None) -> Iterator[Step]:
+def run_steps(
+    connection: Connection,
+    steps: Sequence[Step],
+    *,
+    listen: Listener | None = None,
+    keeping: Keeping | None = None,
+) -> Iterator[Step]:
     """Run steps on a connection, in the caller's transaction if there is one, and give each back with what it did.
 
     Raises:
@@ -134,14 +163,19 @@ def run_steps(connection: Connection, steps: Sequence[Step], *, listen: Listener
     for step in steps:
         started = time.monotonic()
         live.became(replace(step, state="running"))
+        rows: int | None
         with heard(connection) as notices:
-            cursor = connection.execute(step.sql.encode())
+            if step.batches:
+                rows = run_batches(connection, step, keeping)
+            else:
+                cursor = connection.execute(step.sql.encode())
+                rows = cursor.rowcount if cursor.rowcount >= 0 and _counts_rows(cursor.statusmessage) else None
         done = replace(
             step,
             state="ran",
             ran_s=time.monotonic() - started,
             attempts=step.attempts + 1,
-            rows=cursor.rowcount if cursor.rowcount >= 0 and _counts_rows(cursor.statusmessage) else None,
+            rows=rows,
             notices=notices.lines,
         )
         live.became(done)
@@ -151,11 +185,11 @@ def run_steps(connection: Connection, steps: Sequence[Step], *, listen: Listener
 
 
 def observe_steps(connection: Connection, steps: Sequence[Step], *, listen: Listener | None = None) -> Iterator[Step]:
-    """Run steps as `run_steps` does, and note the locks that each took on tables that were there, and rewrites.
+    """Run steps as `run_steps` does, and note what each did to tables that were there: locks, rewrites, scans.
 
     For a copy: the catalogs are read after every statement.
     """
-    nodes = _file_nodes(connection)
+    nodes, scans = _file_nodes(connection), _scans(connection)
     existing = {name for name, _ in nodes.values()}
     held: dict[str, LockMode] = {}
     for done in run_steps(connection, steps):
@@ -169,10 +203,28 @@ def observe_steps(connection: Connection, steps: Sequence[Step], *, listen: List
         now = _file_nodes(connection)
         rewrites = tuple(nodes[oid][0] for oid in nodes if oid in now and now[oid][1] != nodes[oid][1])
         nodes = now
-        observed = replace(done, locks=taken, rewrites=rewrites)
+        before, scans = scans, _scans(connection)
+        read = tuple(name for name in sorted(scans) if name in existing and scans[name] > before.get(name, 0))
+        observed = replace(done, locks=taken, rewrites=rewrites, scans=read)
         if listen:
             listen(observed)
         yield observed
+
+
+def locks_up_front(connection: Connection, steps: Sequence[Step]) -> dict[str, LockMode]:
+    """Return the locks on tables that steps, as rehearsed, will hold at their end, where they make others wait.
+
+    None where the steps took long on the copy: then a lock that is needed late is better taken late.
+    """
+    if sum(step.ran_s or 0.0 for step in steps) > UP_FRONT_SECONDS:
+        return {}
+    wanted: dict[str, LockMode] = {}
+    for lock in (lock for step in steps for lock in step.locks if lock.mode.blocks_writes):
+        if lock.object not in wanted or lock.mode.strength > wanted[lock.object].strength:
+            wanted[lock.object] = lock.mode
+    # LOCK TABLE refuses a materialized view, and on a view it locks what the view reads.
+    tables = {name for (name,) in connection.execute(WHICH_ARE_TABLES, (list(wanted),))}
+    return {name: mode for name, mode in wanted.items() if name in tables}
 
 
 def _counts_rows(status: str | None) -> bool:
@@ -186,6 +238,19 @@ def _held_locks(connection: Connection) -> dict[str, LockMode]:
         if name not in locks or lock.strength > locks[name].strength:
             locks[name] = lock
     return locks
+
+
+def with_held_times(steps: Sequence[Step]) -> list[Step]:
+    """Return the steps of one transaction with how long each lock was held: from its statement to the end."""
+    left = [sum(later.ran_s or 0.0 for later in steps[number:]) for number in range(len(steps))]
+    return [
+        replace(step, locks=tuple(replace(lock, held_s=held) for lock in step.locks))
+        for step, held in zip(steps, left, strict=True)
+    ]
+
+
+def _scans(connection: Connection) -> dict[str, int]:
+    return dict(connection.execute(WHICH_SCANS).fetchall())
 
 
 def _file_nodes(connection: Connection) -> dict[int, tuple[str, int]]:

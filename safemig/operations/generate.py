@@ -173,7 +173,7 @@ def _in_words_of(shadow: Shadow, staging: Connection, conninfo: str) -> tuple[Sc
     with tempfile.TemporaryDirectory() as folder:
         dump = Path(folder) / "staging.sql"
         dump.write_text(dump_schema(conninfo, programs.version_num, only=shadow.settings.schemas), encoding="utf-8")
-        url = restore_copy(shadow.server, "staging", dump)
+        url = restore_copy(staging, shadow.server, "staging", dump)
     return shadow.schema("staging"), url
 
 

@@ -8,7 +8,8 @@ from pathlib import Path
 from safemig.errors import SettingsError
 from safemig.migrations import new_version, slug, write_new
 from safemig.results import Initialised
-from safemig.settings import FILE_NAME, load_settings
+from safemig.settings import load_settings
+from safemig.settings_file import FILE_NAME
 
 _SETTINGS = """\
 # safemig's settings. Every key has a default; this file may as well be empty.
@@ -23,9 +24,16 @@ rehearsal = "data"           # the copy for the rehearsal: "data" (the whole bac
 transaction = "all"          # commit "all" pending migrations at once, or each "file" by itself
 lock_timeout_ms = 100        # how long one attempt waits for a lock; the application waits no longer than that
 lock_attempts = 30
+# compression = "zstd"         # of full backups; needs pip install 'safemig[zstd]'
+# keep_backups = 30            # remove older good backups; without it, all are kept
+# required_approvals = 2       # by different people; authors_may_approve = false: by none who wrote the migrations
 
 # Findings that you accept, by rule and object, with the reason:
 # accept = ["drop-column:users.legacy: moved to profiles on 2026-10-02"]
+
+# A server for the rehearsal's copy, where this machine cannot start one:
+# [scratch]
+# url = "env:SCRATCH_DATABASE_URL"
 
 [environments.staging]
 url = "env:STAGING_DATABASE_URL"

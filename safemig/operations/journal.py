@@ -20,7 +20,7 @@ from safemig.postgres.history import committed_parts
 from safemig.settings import Settings
 
 FILE_NAME = "journal.jsonl"
-Event = Literal["begun", "step", "committing", "committed", "ended", "settled"]
+Event = Literal["begun", "step", "waiting", "committing", "committed", "ended", "settled"]
 
 
 @dataclass(frozen=True, slots=True)

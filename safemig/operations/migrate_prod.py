@@ -23,10 +23,11 @@ from safemig.errors import (
 )
 from safemig.operations.apart import run_apart
 from safemig.operations.approval import Ask, approve
+from safemig.operations.approvers import require_approvers
 from safemig.operations.backup_prod import backup_prod
 from safemig.operations.bookkeeping import Run
 from safemig.operations.databases import open_environment, schema_of, who
-from safemig.operations.execution import Listener, Segment
+from safemig.operations.execution import Listener, Segment, locks_up_front
 from safemig.operations.plan import Situation, assess
 from safemig.operations.preflight import preflight
 from safemig.operations.rehearse import Rehearsed, rehearse_on_copy
@@ -42,7 +43,7 @@ from safemig.operations.validation import (
     project_checks,
     rows_changed,
 )
-from safemig.postgres.connect import Connection
+from safemig.postgres.connect import Connection, read_target, read_timeline
 from safemig.postgres.history import make_history
 from safemig.results import Approval, Backup, Deployment, Plan, Preflight, Rehearsal, Step, Validation
 from safemig.review import Review, Verdict
@@ -174,7 +175,7 @@ class ProductionDeployment:
         """Ask for the approval of the plan (see `approval.approve`).
 
         Raises:
-            RefusedError: it was not given.
+            RefusedError: it was not given, an author gave it, or more are needed (by setting).
         """
         situation = _needs(self._situation, "plan")
         if not situation.files:
@@ -183,9 +184,20 @@ class ProductionDeployment:
         gone = rehearsed.result.rollback.cannot_bring_back if rehearsed.result.rollback else ()
         steps, migrations = len(situation.plan.steps), len(situation.plan.migrations)
         what = [f"{counted(steps, 'step')} of {counted(migrations, 'migration')}, rehearsed."]
+        what += [
+            f"{row.table}: the content of {', '.join(row.changed)} changes."
+            for row in rehearsed.result.rows
+            if row.changed
+        ]
         what += [f"A rollback cannot bring back {each}." for each in gone]
         self._approval = approve(
             situation.plan.id, situation.target, self._given, "\n".join(what), verb="migrate-prod", ask=self._ask
+        )
+        self._approval = require_approvers(
+            self.settings,
+            self._approval,
+            verb="migrate-prod",
+            files=[file.migration.path for file in situation.files],
         )
         return self._approval
 
@@ -225,7 +237,8 @@ class ProductionDeployment:
                         # A connection each: the one before may have been lost at its COMMIT, and that settled.
                         with self._connection(conninfo) as connection:
                             part = str(number + 1) if number else ""
-                            last = self._run(connection, conninfo, segment, promise.validator(reached), run, part)
+                            validate = promise.validator(reached)
+                            last = self._run(connection, conninfo, segment, rehearsed.result, validate, run, part)
                     except OutcomeUnknownError:
                         raise  # whether this part is applied is just what is not known
                     except SafemigError as error:
@@ -302,6 +315,14 @@ class ProductionDeployment:
 
     def _unchanged(self, connection: Connection, situation: Situation) -> Schema:
         """Return the schema as it is now; it must be the one that was planned for."""
+        timeline, target = read_timeline(connection), read_target(connection, self.environment)
+        if (target.system_identifier, timeline) != (situation.target.system_identifier, situation.timeline):
+            raise RefusedError(
+                f"{self.environment} is another server than the one that was backed up: a standby was promoted since",
+                where=f"system {situation.target.system_identifier}, timeline {situation.timeline}; "
+                f"now {target.system_identifier}, timeline {timeline}",
+                next="start again: what the new primary holds must be backed up and rehearsed",
+            )
         now = schema_of(self.settings, connection)
         if now.fingerprint == situation.plan.schema_fingerprint:
             return now
@@ -336,19 +357,25 @@ class ProductionDeployment:
         connection: Connection,
         conninfo: str,
         segment: Segment,
-        validate: Callable[[Connection], None],
+        rehearsal: Rehearsal,
+        validate: Callable[[Connection], Schema],
         run: Run,
         part: str,
     ) -> Committed:
         apart = () if segment.transactional else run_apart(run, connection, conninfo, segment, self._listen)
+        numbers = {step.number for step in segment.steps if segment.transactional and rehearsal.mode == "data"}
+        rehearsed = [step for step in rehearsal.steps if step.number in numbers]
         committed = commit_steps(
             run,
             connection,
             conninfo,
             segment.steps if segment.transactional else (),
             part=part,
+            locks=locks_up_front(connection, rehearsed),
             validate=validate,
-            record=lambda connection, steps: run.record_segment(connection, segment, (*apart, *steps), part),
+            record=lambda connection, steps, schema: run.record_segment(
+                connection, segment, (*apart, *steps), schema, part
+            ),
             listen=self._listen,
         )
         return replace(committed, steps=(*apart, *committed.steps))
@@ -378,8 +405,11 @@ def _needs(fact: T | None, step: str) -> T:
 
 def _with_locks(done: Sequence[Step], rehearsed: Sequence[Step]) -> tuple[Step, ...]:
     # Read on the copy after every statement; on production nobody is made to wait for that.
-    locks = {step.number: step for step in rehearsed}
-    return tuple(replace(step, locks=locks[step.number].locks, rewrites=locks[step.number].rewrites) for step in done)
+    seen = {step.number: step for step in rehearsed}
+    return tuple(
+        replace(step, locks=seen[step.number].locks, rewrites=seen[step.number].rewrites, scans=seen[step.number].scans)
+        for step in done
+    )
 
 
 def _nothing_to_deploy(situation: Situation, run_id: str, started: datetime) -> Deployment:

@@ -156,8 +156,10 @@ def _commit(
         conninfo,
         segment.steps if number and segment.transactional else (),
         part=part,
-        validate=lambda _: None,
-        record=lambda connection, steps: act.record_segment(connection, segment, (*apart, *steps), part),
+        validate=lambda connection: schema_of(act.settings, connection),
+        record=lambda connection, steps, schema: act.record_segment(
+            connection, segment, (*apart, *steps), schema, part
+        ),
         listen=listen,
     )
     return replace(committed, steps=(*apart, *committed.steps))

@@ -76,7 +76,8 @@ def settle(
     """Learn what became of a COMMIT whose answer was lost: return if it was committed.
 
     The error of a commit that happened and of one that did not is the same, so the server is asked: the old
-    session is ended if it still lives, then `pg_xact_status` and our own row decide.
+    session is ended if it still lives, and once its transaction is over, our own row, which is of that transaction,
+    decides. `pg_xact_status` alone would not do: after a failover the same number may be another transaction's.
 
     Raises:
         DeploymentFailedError: it was not committed.
@@ -114,10 +115,10 @@ def _status_of(conninfo: str, run_id: str, transaction_id: str, backend: tuple[A
         except psycopg.errors.InvalidParameterValue:
             # "in the future": a crash (synchronous_commit = off) or a failover has taken the server back before it.
             status = None
-        if status in ("committed", "aborted"):
-            return str(status)
-        if status is None:  # our own row, of the same transaction, is there or is not
-            return "committed" if deployment_exists(connection, run_id) else "aborted"
-        raise UnreachableError("the old session has not ended yet")
+        if deployment_exists(connection, run_id):
+            return "committed"
+        if status == "in progress":
+            raise UnreachableError("the old session has not ended yet")
+        return "aborted"
     finally:
         connection.close()

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from safemig.migrations import Standing
 from safemig.operations.databases import open_environment, schema_of, standing_of
 from safemig.operations.execution import PlannedFile, Segment, plan_files, segments
-from safemig.postgres.connect import Connection, read_target
+from safemig.postgres.connect import Connection, read_target, read_timeline
 from safemig.results import Plan, PlannedMigration, Target
 from safemig.schema import Schema
 from safemig.settings import PRODUCTION, Settings
@@ -28,6 +28,7 @@ class Situation:
     files: tuple[PlannedFile, ...]
     plan: Plan
     segments: tuple[Segment, ...]  # what is committed together, in order
+    timeline: int  # of the server's WAL: another one means that a standby was promoted since
 
 
 def plan(settings: Settings, environment: str = PRODUCTION) -> Plan:
@@ -62,6 +63,7 @@ def assess(settings: Settings, connection: Connection, environment: str) -> Situ
         "settings": {
             "accept": settings.accept,
             "rehearsal": settings.rehearsal,
+            "approvals": (settings.required_approvals, settings.authors_may_approve),
             "schemas": settings.schemas,
             "transaction": settings.transaction,
         },
@@ -79,6 +81,7 @@ def assess(settings: Settings, connection: Connection, environment: str) -> Situ
             steps=tuple(step for file in files for step in file.steps),
         ),
         segments=segments(files, together=settings.transaction == "all"),
+        timeline=read_timeline(connection),
     )
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import tempfile
 from collections.abc import Callable
 from contextlib import ExitStack
 from datetime import UTC, datetime
@@ -17,14 +19,14 @@ from safemig.operations.drift import Drift
 from safemig.operations.execution import plan_files
 from safemig.postgres import activity
 from safemig.postgres.activity import ask
-from safemig.postgres.connect import Connection, words_of
+from safemig.postgres.connect import OLDEST_SERVER, Connection, words_of
 from safemig.postgres.programs import client_programs, server_programs
 from safemig.results import Check, CheckState, Preflight
 from safemig.settings import PRODUCTION, Settings
 
 LONG_TRANSACTION_S = 60
 CLOCKS_APART_S = 5
-_ROOM_FACTOR = 2.5  # a backup, its copy restored, and something to spare
+_NEWEST_BUT_UNTRIED = 190000
 
 
 def preflight(settings: Settings, environment: str = PRODUCTION) -> Preflight:
@@ -189,14 +191,62 @@ def _indexes(_: Settings, connection: Connection) -> Check:
     return Check("invalid indexes", "ok", "none", "none")
 
 
-def _room(settings: Settings, connection: Connection) -> Check:
-    size = activity.sizes_of(connection).size_bytes
-    folder = _existing(settings.path("backups"))
-    free, needed = shutil.disk_usage(folder).free, int(size * _ROOM_FACTOR)
-    found, wanted = f"{free / 2**30:,.1f} GiB at {folder}", f"{needed / 2**30:,.1f} GiB for backup, records and copy"
-    if free < needed:
-        return Check("free disk here", "failed", found, wanted, "free disk space, or set backups to a larger disk")
-    return Check("free disk here", "ok", found, wanted)
+# What is written where, as shares of the database's size: a backup; a copy restored, with its indexes, and to spare.
+_PLACES = (("backup", 1.0), ("copy", 1.5), ("records", 0.0))
+_RECORDS_BYTES = 64 << 20
+
+
+def _room(place: str) -> _Question:
+    """Return the check of the disk of one place; where places share a disk, it must hold what all of them need."""
+
+    def check(settings: Settings, connection: Connection) -> Check:
+        size = activity.sizes_of(connection).size_bytes
+        folders = {
+            "backup": _existing(settings.path("backups")),
+            "copy": Path(tempfile.gettempdir()),
+            "records": _existing(settings.path("records")),
+        }
+        folder = folders[place]
+        device = folder.stat().st_dev
+        needed = sum(
+            int(size * share) or _RECORDS_BYTES for each, share in _PLACES if folders[each].stat().st_dev == device
+        )
+        free = shutil.disk_usage(folder).free
+        name, found = f"disk for {place}", f"{_gib(free)} free at {folder}"
+        wanted = f"{_gib(needed)} for all that goes to that disk"
+        if free < needed:
+            fix = {"copy": "TMPDIR", "backup": "backups", "records": "records"}[place]
+            return Check(name, "failed", found, wanted, f"free disk space, or set {fix} to a folder on a larger disk")
+        if not os.access(folder, os.W_OK | os.X_OK):
+            return Check(name, "failed", f"{folder} cannot be written", wanted, "correct its permissions")
+        return Check(name, "ok", found, wanted)
+
+    return check
+
+
+def _gib(size_bytes: int) -> str:
+    return f"{size_bytes / 2**30:,.1f} GiB"
+
+
+def _version(_: Settings, connection: Connection) -> Check:
+    version = connection.info.server_version
+    found, needed = f"PostgreSQL {version // 10000}.{version % 10000}", f"{OLDEST_SERVER // 10000} or later"
+    if version < _NEWEST_BUT_UNTRIED:
+        return Check("server version", "ok", found, needed)
+    return Check(
+        "server version", "warning", found, needed, "newer than what safemig was tried with: rehearse with data"
+    )
+
+
+def _extensions(_: Settings, connection: Connection) -> Check:
+    programs = server_programs(connection.info.server_version // 10000)
+    needed = f"each to be had for the copy's PostgreSQL {programs.version}"
+    wanted = [name for (name,) in ask(connection, activity.EXTENSIONS)]
+    available = programs.extensions()
+    if missing := [name for name in wanted if available and name not in available]:
+        fix = f"install them for that server (such as postgresql-{programs.major}-{missing[0]})"
+        return Check("extensions", "failed", f"missing: {', '.join(missing)}", needed, fix)
+    return Check("extensions", "ok", ", ".join(wanted) or "none", needed)
 
 
 def _history(settings: Settings, connection: Connection) -> Check:
@@ -232,27 +282,28 @@ def _clock(_: Settings, connection: Connection) -> Check:
 
 
 def _alone(_: Settings, connection: Connection) -> Check:
-    rows = ask(connection, activity.WHO_HOLDS_DEPLOYMENT_LOCK, activity.DEPLOYMENT_LOCK)
-    if rows:
-        pid, application, user, since = rows[0]
-        found = f"pid {pid}, {user}, {application}, since {since:%Y-%m-%dT%H:%M:%SZ}"
+    if found := activity.who_deploys(connection):
         return Check("another deployment", "failed", found, "none under way", "wait until it has ended")
     return Check("another deployment", "ok", "none", "none under way")
 
 
 _CHECKS: tuple[tuple[str, _Question], ...] = (
+    ("server version", _version),
     ("primary", _primary),
     ("writable", _writable),
     ("direct connection", _direct),
     ("pg_dump and psql", _clients),
     ("server for the copy", _throwaway),
+    ("extensions", _extensions),
     ("rights", _rights),
     ("long transactions", _transactions),
     ("prepared transactions", _prepared),
     ("sessions waiting for locks", _blocking),
     ("replicas", _replicas),
     ("invalid indexes", _indexes),
-    ("free disk here", _room),
+    ("disk for backup", _room("backup")),
+    ("disk for copy", _room("copy")),
+    ("disk for records", _room("records")),
     ("history", _history),
     ("drift", _drift),
     ("clocks", _clock),

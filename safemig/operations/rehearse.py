@@ -8,26 +8,27 @@ from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import psycopg
 
 from safemig import live
-from safemig.errors import RehearsalError
+from safemig.errors import RehearsalError, ToolError
 from safemig.migrations import write_new
 from safemig.operations import rollback_script
 from safemig.operations.backup_prod import backup_prod, mark_verified
 from safemig.operations.databases import open_environment, schema_of
-from safemig.operations.execution import Segment, observe_steps
+from safemig.operations.execution import Segment, observe_steps, with_held_times
 from safemig.operations.plan import Situation, assess
+from safemig.operations.untouched import named_tables, read_columns, renamed_back, rows_and_columns
 from safemig.operations.validation import BOOKKEEPING
 from safemig.operations.watching import watched_restore
 from safemig.postgres.connect import Connection, connect, words_of
-from safemig.postgres.copies import restore_copy, start_server_like
-from safemig.postgres.dump import content_of
+from safemig.postgres.copies import CopyServer, open_server_like, restore_copy
+from safemig.postgres.dump import content_of, require_unchanged
 from safemig.postgres.history import make_history
-from safemig.postgres.server import ThrowawayServer
 from safemig.postgres.tools import run_psql
-from safemig.results import Backup, Rehearsal, RollbackProof, RowChange, Step, TableContent
+from safemig.results import Backup, Rehearsal, RollbackProof, Step, TableContent
 from safemig.schema import Schema, SchemaDiff, compare
 from safemig.settings import PRODUCTION, Settings
 
@@ -76,31 +77,36 @@ def rehearse_on_copy(
             next="safemig status shows what is applied",
         )
     started = time.monotonic()
-    with start_server_like(source) as server:
+    with open_server_like(source, settings.scratch_conninfo) as server:
         full = settings.rehearsal == "data"
+        require_unchanged(backup.full if full else backup.schema)
         with live.stage("restore the copy", backup.rows if full else None), watched_restore(server.url(), "copy"):
-            url = restore_copy(server, "copy", (backup.full if full else backup.schema).path)
+            url = restore_copy(source, server, "copy", (backup.full if full else backup.schema).path)
             live.reached(backup.rows if full else 0)
         with live.stage("compare the copy with the backup", backup.rows if full else None):
             with_data = content_of(url, server.programs)
         verified = backup.verified
         if full:
             _require_equal(backup, with_data)
-            verified = mark_verified(backup, "restored").verified
+            verified = mark_verified(settings, backup, "restored").verified
         with connect(url, "the copy") as copy:
             make_history(copy)
             read = _reader(settings, copy)
             start = read()
+            named = named_tables(copy, situation.plan.steps) if full else set()
+            columns = read_columns(copy, named)
             live.planned(situation.plan.steps)
             with live.stage("migrate the copy"):
                 steps, reached = _run(copy, situation.segments, read)
             diff = compare(start, reached[-1])
             with live.stage("read the copy again", backup.rows if full else None):
                 after = content_of(url, server.programs) if full else ()
-            unchanged = _require_untouched(with_data, after, steps, diff) if full else ()
+                now = read_columns(copy, named)
+            rows = rows_and_columns(with_data, after, columns, now, steps, diff) if full else ()
+            back = (compare(reached[-1], start, renames=renamed_back(columns, now)), compare(reached[-1], start))
             with live.stage("roll the copy back, and compare"):
                 rollback = _prove_rollback(
-                    server, url, situation, backup, script, read, start, reached[-1], with_data if full else ()
+                    server, url, situation, backup, script, read, start, reached[-1], back, with_data if full else ()
                 )
     return Rehearsed(
         Rehearsal(
@@ -110,7 +116,7 @@ def rehearse_on_copy(
             steps=steps,
             diff=diff,
             schema_fingerprint=reached[-1].fingerprint,
-            rows=unchanged,
+            rows=rows,
             rollback=rollback,
             backup_verified=verified,
             seconds=time.monotonic() - started,
@@ -158,43 +164,13 @@ def _run(
                 else "at the end of the transaction",
                 next="correct the migration; production was not touched",
             ) from None
+        done[first:] = with_held_times(done[first:])
         reached.append(read())
     return tuple(done), tuple(reached)
 
 
-def _require_untouched(
-    before: Sequence[TableContent], after: Sequence[TableContent], steps: Sequence[Step], diff: SchemaDiff
-) -> tuple[RowChange, ...]:
-    """Return the rows of all tables before and after; a table that nothing was to touch must be the same."""
-    then, now = _by_name(before), _by_name(after)
-    if any(step.rows for step in steps):  # rows were written, and a statement may reach other tables by triggers
-        lost = []
-    else:
-        rewritten = {name for step in steps for name in step.rewrites}
-        shapes = [change.name for change in diff.changes]
-        lost = [
-            name
-            for name, table in then.items()
-            if name in now
-            and now[name] != table
-            and name not in rewritten
-            and not any(shape == name or shape.startswith(f"{name}.") for shape in shapes)
-        ]
-    if lost:
-        raise RehearsalError(
-            f"the migration changed the content of tables that it does not name: {', '.join(lost)}",
-            where="on the copy, where nobody else writes",
-            next="look for triggers, rules and functions that it runs",
-        )
-    names = sorted({*then, *now})
-    return tuple(
-        RowChange(name, then[name].rows if name in then else None, now[name].rows if name in now else None)
-        for name in names
-    )
-
-
 def _prove_rollback(
-    server: ThrowawayServer,
+    server: CopyServer,
     url: str,
     situation: Situation,
     backup: Backup,
@@ -202,21 +178,17 @@ def _prove_rollback(
     read: Callable[[], Schema],
     start: Schema,
     reached: Schema,
+    ways: Sequence[SchemaDiff],
     content: Sequence[TableContent],
 ) -> RollbackProof:
-    back = compare(reached, start)
-    facts = {
+    facts: dict[str, Any] = {
         "fingerprints": (reached.fingerprint, start.fingerprint),
         "files": [(each.version, each.file) for each in situation.plan.migrations],
         "plan_id": situation.plan.id,
         "database": situation.target.database,
         "timestamp": backup.timestamp,
     }
-    draft = rollback_script.compose(back, is_proven=False, remaining=(), cannot_bring_back=(), **facts)  # type: ignore[arg-type]
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "rollback.sql"
-        path.write_text(draft, encoding="utf-8")
-        run_psql(server.programs, url, path)
+    back = _run_back(server, url, ways, facts)
     after = read()
     remaining = tuple(f"{change.action} {change.kind} {change.name}" for change in compare(after, start).changes)
     gone = _cannot_bring_back(back, content, content_of(url, server.programs) if content else ())
@@ -226,10 +198,30 @@ def _prove_rollback(
         is_proven=proof.is_proven,
         remaining=remaining,
         cannot_bring_back=gone,
-        **facts,  # type: ignore[arg-type]
+        **facts,
     )
     write_new(script, text, mode=0o600)
     return proof
+
+
+def _run_back(server: CopyServer, url: str, ways: Sequence[SchemaDiff], facts: dict[str, Any]) -> SchemaDiff:
+    """Run the first rollback that runs, and return it; one that fails leaves nothing behind."""
+    failure = ToolError("there is none")
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "rollback.sql"
+        for back in ways:
+            draft = rollback_script.compose(back, is_proven=False, remaining=(), cannot_bring_back=(), **facts)
+            path.write_text(draft, encoding="utf-8")
+            try:
+                run_psql(server.programs, url, path)
+                return back
+            except ToolError as error:
+                failure = error
+    raise RehearsalError(
+        f"no rollback script that runs on the copy: {failure.what}",
+        where=failure.where,
+        next="production was not touched; deploy in smaller migrations, of which each can be taken back",
+    )
 
 
 def _cannot_bring_back(

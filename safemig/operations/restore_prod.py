@@ -2,47 +2,57 @@
 
 from __future__ import annotations
 
+import secrets
 import time
-from contextlib import suppress
 
 import psycopg
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from safemig import live
-from safemig.errors import BackupError, DeploymentFailedError, RefusedError, ToolError
+from safemig.errors import BackupError, RefusedError, ToolError
 from safemig.operations.approval import Ask, approve
+from safemig.operations.approvers import require_approvers
 from safemig.operations.backup_prod import find_backup
 from safemig.operations.databases import open_environment
 from safemig.operations.plan import identify
+from safemig.operations.swap import comment_on
+from safemig.operations.swap import swap as exchange_names
+from safemig.operations.transaction import only_deployment
 from safemig.operations.watching import watched_restore
+from safemig.postgres.cluster import settings_and_grants
 from safemig.postgres.connect import Connection, connect, read_target, words_of
+from safemig.postgres.copies import made_like
 from safemig.postgres.dump import content_of, read_back
 from safemig.postgres.programs import client_programs
 from safemig.postgres.tools import run_psql
-from safemig.results import Backup, Check, Restored, Target
+from safemig.results import Backup, Check, Restored, TableContent, Target
 from safemig.settings import PRODUCTION, Settings
 
-DATABASE_MADE_LIKE = """
-SELECT pg_encoding_to_char(encoding), datcollate, datctype, pg_get_userbyid(datdba) FROM pg_database
-WHERE datname = current_database()
+WHAT_STANDS_BY_THAT_NAME = """
+SELECT coalesce(shobj_description(oid, 'pg_database'), ''), datallowconn FROM pg_database WHERE datname = %s
 """
-SETTINGS_OF_DATABASE = """
-SELECT format('ALTER %%s %%I SET %%I TO ', CASE WHEN setrole = 0 THEN 'DATABASE'
-              ELSE format('ROLE %%I IN DATABASE', setrole::regrole::text) END, %(new)s::text, split_part(entry, '=', 1))
-       -- a list, such as search_path, is kept as it was written; anything else as a bare value (as in pg_dump's dumputils.c)
-       || CASE WHEN split_part(entry, '=', 1) IN ('search_path', 'temp_tablespaces', 'session_preload_libraries',
-               'shared_preload_libraries', 'local_preload_libraries', 'unix_socket_directories')
-          THEN substr(entry, strpos(entry, '=') + 1) ELSE quote_literal(substr(entry, strpos(entry, '=') + 1)) END
-FROM pg_db_role_setting s, unnest(setconfig) AS entry
-WHERE setdatabase = (SELECT oid FROM pg_database WHERE datname = %(old)s)
+OWNER_AND_PLACE = """
+SELECT pg_get_userbyid(d.datdba), t.spcname, d.datconnlimit, coalesce(shobj_description(d.oid, 'pg_database'), '')
+FROM pg_database d JOIN pg_tablespace t ON t.oid = d.dattablespace WHERE d.datname = current_database()
 """
-GRANTS_OF_DATABASE = """
-SELECT format('GRANT %%s ON DATABASE %%I TO %%s', a.privilege_type, %(new)s::text,
-              CASE WHEN a.grantee = 0 THEN 'PUBLIC' ELSE quote_ident(a.grantee::regrole::text) END)
-FROM pg_database d, aclexplode(d.datacl) a WHERE d.datname = %(old)s AND a.grantee <> d.datdba
+HOLDS_NOTHING = """
+SELECT NOT EXISTS (SELECT FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+                   WHERE n.nspname <> 'information_schema' AND n.nspname !~ '^pg_')
 """
-END_SESSIONS = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s AND pid <> pg_backend_pid()"
+WHAT_DOES_NOT_MOVE = """
+SELECT 'replication slot ' || slot_name FROM pg_replication_slots WHERE database = current_database()
+UNION ALL SELECT 'subscription ' || subname FROM pg_subscription s JOIN pg_database d ON d.oid = s.subdbid
+WHERE d.datname = current_database() ORDER BY 1
+"""
+REPLACED_BEFORE = """
+SELECT datname FROM pg_database WHERE shobj_description(oid, 'pg_database') = %s ORDER BY datname DESC LIMIT 1
+"""
+NOW = "SELECT to_char(clock_timestamp() AT TIME ZONE 'UTC', 'YYYYMMDDHH24MISS')"
+# The comment of a database on its way; whoever comes after a crash reads there how far it came.
+_RESTORING = "safemig: restoring backup {}"
+_RESTORED = "safemig: restored from backup {}"
+_REPLACED = "safemig: replaced by backup {}"
 LONGEST_NAME_BYTES = 63
 
 
@@ -59,12 +69,14 @@ def restore_prod(
     """Restore a backup (a timestamp, a manifest's path, or the latest) into a new database on production's server.
 
     Guarantee: the production database is not touched, unless `swap` is asked for and approved: then the two change
-    names in one transaction, and the former one is kept.
+    names in one transaction, and the former one is kept under a dated name. It may be ended at any point: the same
+    command again goes on, or makes a half restored one anew; and does nothing where it is done already.
 
     Raises:
         BackupError: there is no such backup, or it is not whole.
-        RefusedError: the restored content is not the backup's, or the swap is not approved.
+        RefusedError: the restored content is not the backup's, the swap is not approved, or a deployment is under way.
         ToolError: psql failed.
+        DeploymentFailedError: the swap failed; nothing was changed.
     """
     started = time.monotonic()
     chosen = find_backup(settings, environment, backup)
@@ -74,10 +86,13 @@ def restore_prod(
         raise BackupError(
             "the backup does not hold what its manifest says", where=str(chosen.full.path), next="use another one"
         )
-    conninfo = settings.conninfo(environment)
-    with open_environment(settings, environment, read_only=False) as connection:
+    conninfo, run_id = settings.conninfo(environment), secrets.token_hex(6)
+    with (
+        only_deployment(conninfo, environment, run_id),
+        open_environment(settings, environment, read_only=False) as connection,
+    ):
         target = read_target(connection, environment)
-        name = _name(target.database, f"_restored_{chosen.timestamp}")
+        programs = client_programs(target.server_version_num)
         plan_id = identify(
             {"restore": chosen.full.sha256, "database": target.database, "server": target.system_identifier}
         )
@@ -85,130 +100,127 @@ def restore_prod(
             raise RefusedError(
                 f"approved was {approve}; this restore is {plan_id}", where=str(chosen.manifest), next="approve that id"
             )
-        is_new = _create(connection, name)
-        if is_new:
-            _take_settings(connection, target.database, name)
-    beside = make_conninfo("", **{**conninfo_to_dict(conninfo), "dbname": name})
-    try:
-        programs = client_programs(target.server_version_num)
-        if is_new:
-            with live.stage("restore beside", chosen.rows), watched_restore(conninfo, name):
-                run_psql(programs, beside, chosen.full.path)
-                live.reached(chosen.rows)
+        if swap and (before := _swapped_before(connection, chosen, content_of(conninfo, programs))):
+            return _result(target, chosen, target.database, before, "production holds it already", started)
+        name = _name(target.database, f"_restored_{chosen.timestamp}")
+        beside = make_conninfo("", **{**conninfo_to_dict(conninfo), "dbname": name})
+        if is_new := _create(connection, beside, name, chosen):
+            try:
+                with live.stage("restore beside", chosen.rows), watched_restore(conninfo, name):
+                    run_psql(programs, beside, chosen.full.path)
+                    live.reached(chosen.rows)
+            except ToolError:
+                _drop(connection, name)
+                raise
         with live.stage("compare with the backup", chosen.rows):
-            tables = content_of(beside, programs)
-        checks = (_check_content(chosen, tables == chosen.tables),)
-    except ToolError:
-        if is_new:
-            _drop(conninfo, environment, name)
-        raise
-    if checks[0].state == "failed":
-        raise RefusedError(
-            "what was restored is not what was backed up" if is_new else "an earlier restore was changed since",
-            where=f"database {name}; nothing was swapped",
-            next=f'look at it; then DROP DATABASE "{name}" and restore again',
-        )
-    kept_as = ""
-    if swap:
-        what = f"The database {target.database} becomes the backup of {chosen.timestamp} (UTC). All sessions end."
-        _approve(plan_id, target, approve, what, ask, chosen)
-        kept_as = _name(target.database, f"_before_{chosen.timestamp}")
-        _swap(conninfo, environment, target.database, name, kept_as)
+            is_equal = content_of(beside, programs) == chosen.tables
+        if not is_equal:
+            raise RefusedError(
+                "what was restored is not what was backed up" if is_new else "an earlier restore was changed since",
+                where=f"database {name}; nothing was swapped",
+                next="use another backup" if is_new else f'look at it; then DROP DATABASE "{name}" and restore again',
+            )
+        comment_on(connection, name, _RESTORED.format(chosen.full.sha256))
+        if not swap:
+            return _result(target, chosen, name, "", "every hash as in the manifest", started)
+        stays = [each for (each,) in connection.execute(WHAT_DOES_NOT_MOVE)]
+        comment = connection.execute(OWNER_AND_PLACE).fetchone()[3]  # type: ignore[index]
+        ((now,),) = connection.execute(NOW).fetchall()
+    what = f"The database {target.database} becomes the backup of {chosen.timestamp} (UTC). All sessions end."
+    what += "".join(f"\n{each} stays with the former one." for each in stays)
+    _approve(settings, plan_id, target, approve, what, ask, chosen)
+    kept_as = _name(target.database, f"_before_{now}")
+    # Not while somebody deploys; the swap ends this session with all others, and that is the end of the lock.
+    with only_deployment(conninfo, environment, run_id):
+        exchange_names(
+            conninfo, environment, target.database, name, kept_as,
+            note=_REPLACED.format(chosen.full.sha256), comment=comment,
+        )  # fmt: skip
+    return _result(target, chosen, target.database, kept_as, "every hash as in the manifest", started)
+
+
+def _result(target: Target, backup: Backup, database: str, kept_as: str, words: str, started: float) -> Restored:
+    found = f"{backup.rows:,} rows in {len(backup.tables)} tables, {words}"
     return Restored(
         target=target,
-        backup=chosen.manifest,
-        database=target.database if swap else name,
+        backup=backup.manifest,
+        database=database,
         kept_as=kept_as,
-        tables=tables,
-        checks=checks,
+        tables=backup.tables,
+        checks=(Check("content", "ok", found, "what was backed up"),),
         seconds=time.monotonic() - started,
-        swapped=swap,
+        swapped=database == target.database,
     )
 
 
-def _approve(plan_id: str, target: Target, given: str, what: str, ask: Ask | None, backup: Backup) -> None:
-    approve(plan_id, target, given, what, verb=f"restore-prod {backup.timestamp} --swap", ask=ask)
+def _swapped_before(connection: Connection, backup: Backup, content: tuple[TableContent, ...]) -> str:
+    """Return the name under which the former database was kept, where this backup has taken its place already."""
+    row = connection.execute(REPLACED_BEFORE, (_REPLACED.format(backup.full.sha256),)).fetchone()
+    return str(row[0]) if row and content == backup.tables else ""
 
 
-def _check_content(backup: Backup, is_equal: bool) -> Check:
-    found = f"{backup.rows:,} rows in {len(backup.tables)} tables, every hash as in the manifest"
-    return Check("content", "ok" if is_equal else "failed", found if is_equal else "other rows", "what was backed up")
+def _approve(
+    settings: Settings, plan_id: str, target: Target, given: str, what: str, ask: Ask | None, backup: Backup
+) -> None:
+    verb = f"restore-prod {backup.timestamp} --swap"
+    require_approvers(settings, approve(plan_id, target, given, what, verb=verb, ask=ask), verb=verb)
 
 
-def _create(connection: Connection, name: str) -> bool:
-    """Make the database for the restore; False where an earlier restore of this backup stands there already."""
-    row = connection.execute(DATABASE_MADE_LIKE).fetchone()
-    assert row is not None  # noqa: S101 - we are connected to it
-    encoding, collate, ctype, owner = row
+def _create(connection: Connection, beside: str, name: str, backup: Backup) -> bool:
+    """Make the database for the restore; False where an earlier restore of this backup stands there, whole.
+
+    One that was cut off is dropped and made anew.
+
+    Raises:
+        RefusedError: it cannot be made, or somebody else's stands there.
+    """
+    row = connection.execute(WHAT_STANDS_BY_THAT_NAME, (name,)).fetchone()
+    if row and row[0] == _RESTORED.format(backup.full.sha256):
+        return False
+    if row:
+        if row[0] != _RESTORING.format(backup.full.sha256) and not _holds_nothing(beside):
+            raise RefusedError(
+                "a database of the restore's name is there, and this restore did not make it",
+                where=f"{name}: {row[0] or 'no comment'}",
+                next=f'look at it; then DROP DATABASE "{name}" and restore again',
+            )
+        _drop(connection, name)
+    owner, place, limit, _ = connection.execute(OWNER_AND_PLACE).fetchone() or ("", "", 0, "")
     try:
         connection.execute(
-            sql.SQL("CREATE DATABASE {} TEMPLATE template0 ENCODING {} LC_COLLATE {} LC_CTYPE {} OWNER {}").format(
-                sql.Identifier(name),
-                sql.Literal(encoding),
-                sql.Literal(collate),
-                sql.Literal(ctype),
-                sql.Identifier(owner),
+            sql.SQL("CREATE DATABASE {} {} OWNER {} TABLESPACE {} CONNECTION LIMIT {}").format(
+                sql.Identifier(name), made_like(connection), sql.Identifier(owner), sql.Identifier(place),
+                sql.Literal(limit),
             )
-        )
-    except psycopg.errors.DuplicateDatabase:
-        return False
+        )  # fmt: skip
+        comment_on(connection, name, _RESTORING.format(backup.full.sha256))
     except psycopg.Error as error:
         raise RefusedError(
             f"the database for the restore cannot be made: {words_of(error)}",
             where=name,
             next="the role needs CREATEDB",
         ) from None
+    _take_settings(connection, connection.info.dbname, name)
     return True
+
+
+def _holds_nothing(conninfo: str) -> bool:
+    connection = connect(conninfo, "the database of an earlier restore")
+    try:
+        row = connection.execute(HOLDS_NOTHING).fetchone()
+        return bool(row and row[0])
+    finally:
+        connection.close()
 
 
 def _take_settings(connection: Connection, old: str, new: str) -> None:
     # A dump of one database holds neither its settings nor the grants on the database itself.
-    for question in (SETTINGS_OF_DATABASE, GRANTS_OF_DATABASE):
-        for (statement,) in connection.execute(question, {"old": old, "new": new}).fetchall():
-            connection.execute(statement.encode())
+    for statement in settings_and_grants(connection, old, new):
+        connection.execute(statement.encode())
 
 
-def _drop(conninfo: str, environment: str, name: str) -> None:
-    with suppress(psycopg.Error):
-        connection = connect(conninfo, environment)
-        connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
-        connection.close()
-
-
-def _swap(conninfo: str, environment: str, current: str, restored: str, kept_as: str) -> None:
-    """Exchange the names of two databases, all or nothing; sessions on the current one are ended."""
-    elsewhere = make_conninfo(
-        "", **{**conninfo_to_dict(conninfo), "dbname": "postgres" if current != "postgres" else "template1"}
-    )
-    connection = connect(elsewhere, environment)
-    try:
-        for attempt in range(5):
-            try:
-                # Nobody may come back between the ending of sessions and the renaming.
-                connection.execute(sql.SQL("ALTER DATABASE {} ALLOW_CONNECTIONS false").format(sql.Identifier(current)))
-                connection.execute(END_SESSIONS, (current,))
-                connection.execute(END_SESSIONS, (restored,))
-                time.sleep(0.1 * (attempt + 1))
-                with connection.transaction():
-                    for old, new in ((current, kept_as), (restored, current)):
-                        connection.execute(
-                            sql.SQL("ALTER DATABASE {} RENAME TO {}").format(sql.Identifier(old), sql.Identifier(new))
-                        )
-                connection.execute(sql.SQL("ALTER DATABASE {} ALLOW_CONNECTIONS true").format(sql.Identifier(kept_as)))
-                return
-            except psycopg.errors.ObjectInUse as error:
-                last = error
-        raise last
-    except psycopg.Error as error:
-        with suppress(psycopg.Error):
-            connection.execute(sql.SQL("ALTER DATABASE {} ALLOW_CONNECTIONS true").format(sql.Identifier(current)))
-        raise DeploymentFailedError(
-            f"the swap failed: {words_of(error)}",
-            where=f"{current} is as it was; the restored one is {restored}",
-            next="end the sessions that hold it, then restore again with swap",
-        ) from None
-    finally:
-        connection.close()
+def _drop(connection: Connection, name: str) -> None:
+    connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
 
 
 def _name(database: str, suffix: str) -> str:

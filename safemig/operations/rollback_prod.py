@@ -10,6 +10,7 @@ from safemig import live
 from safemig.errors import BackupError, RefusedError, RehearsalError, ToolError
 from safemig.migrations import Migration
 from safemig.operations.approval import Ask, approve
+from safemig.operations.approvers import require_approvers
 from safemig.operations.backup_prod import backup_prod
 from safemig.operations.bookkeeping import Run
 from safemig.operations.databases import open_environment, schema_of, who
@@ -19,7 +20,8 @@ from safemig.operations.rollback_script import RollbackScript, read_script
 from safemig.operations.transaction import commit_steps, deploying_connection, only_deployment
 from safemig.operations.validation import SchemaPromise, check_rows, check_schema, count_rows, rows_changed
 from safemig.postgres.connect import Connection, connect, read_target
-from safemig.postgres.copies import restore_copy, start_server_like
+from safemig.postgres.copies import open_server_like, restore_copy
+from safemig.postgres.dump import require_unchanged
 from safemig.postgres.history import read_history
 from safemig.postgres.tools import run_psql
 from safemig.results import Backup, Deployment
@@ -71,7 +73,7 @@ def rollback_prod(
         backup = backup_prod(settings, environment)
         with live.stage("run it on a copy"):
             start, reached = _rehearse(settings, connection, chosen, backup)
-    _approve(chosen, plan_id, backup, approve, ask)
+    _approve(settings, chosen, plan_id, backup, approve, ask)
     promise = SchemaPromise(settings, start, before)
     run = Run(settings, "rollback_prod", environment, run_id, plan_id, started, before.fingerprint)
     with (
@@ -86,7 +88,7 @@ def rollback_prod(
                 conninfo,
                 file.steps,
                 validate=promise.validator(reached),
-                record=lambda connection, steps: run.record(connection, chosen.files, steps),
+                record=lambda connection, steps, schema: run.record(connection, chosen.files, steps, schema),
                 listen=listen,
             )
     with open_environment(settings, environment) as connection:
@@ -153,8 +155,9 @@ def _require_fitting(connection: Connection, script: RollbackScript, environment
 
 
 def _rehearse(settings: Settings, source: Connection, script: RollbackScript, backup: Backup) -> tuple[Schema, Schema]:
-    with start_server_like(source) as server:
-        url = restore_copy(server, "copy", backup.full.path)
+    require_unchanged(backup.full)
+    with open_server_like(source, settings.scratch_conninfo) as server:
+        url = restore_copy(source, server, "copy", backup.full.path)
         with connect(url, "the copy") as copy:
             start = schema_of(settings, copy)
             if start.fingerprint != script.from_fingerprint:
@@ -181,7 +184,12 @@ def _rehearse(settings: Settings, source: Connection, script: RollbackScript, ba
     return start, reached
 
 
-def _approve(script: RollbackScript, plan_id: str, backup: Backup, given: str, ask: Ask | None) -> None:
+def _approve(
+    settings: Settings, script: RollbackScript, plan_id: str, backup: Backup, given: str, ask: Ask | None
+) -> None:
     what = [f"Rollback of {', '.join(script.files)}, run on a copy just now."]
     what += [f"It does not bring back {each}." for each in script.cannot_bring_back]
-    approve(plan_id, backup.target, given, "\n".join(what), verb="rollback-prod", ask=ask)
+    approval = approve(plan_id, backup.target, given, "\n".join(what), verb="rollback-prod", ask=ask)
+    # Whoever wrote the migration may well take it back.
+    everybody = settings.model_copy(update={"authors_may_approve": True})
+    require_approvers(everybody, approval, verb="rollback-prod")

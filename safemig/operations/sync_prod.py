@@ -14,6 +14,7 @@ from safemig import live
 from safemig.errors import RefusedError
 from safemig.migrations import Migration
 from safemig.operations.approval import Ask, approve
+from safemig.operations.approvers import require_approvers
 from safemig.operations.backup_prod import backup_prod
 from safemig.operations.bookkeeping import Run
 from safemig.operations.databases import open_environment, schema_of, who
@@ -25,7 +26,7 @@ from safemig.postgres import activity
 from safemig.postgres.connect import Connection, read_target
 from safemig.postgres.history import make_history, read_history, record_applied
 from safemig.results import AppliedMigration, Deployment, Step, Target
-from safemig.schema import SchemaDiff, compare
+from safemig.schema import Schema, SchemaDiff, compare
 from safemig.settings import PRODUCTION, STAGING, Settings
 
 
@@ -66,19 +67,19 @@ def sync_prod(
         }
     )
     what = f"{diff.summary}: {environment} gets the schema of {source}."
-    _approve(plan_id, target, approve, what, ask)
+    _approve(settings, plan_id, target, approve, what, ask)
     backup = backup_prod(settings, environment)
     (file,) = plan_files([Migration("", "sync", Path(f"schema of {source}"), diff.sql, "")])
     promise = SchemaPromise(settings, before, before)
     run = Run(settings, "sync_prod", environment, run_id, plan_id, started, before.fingerprint)
 
-    def validate(connection: Connection) -> None:
+    def validate(connection: Connection) -> Schema:
         _require_empty(connection, environment)
-        promise.validator(wanted)(connection)
+        return promise.validator(wanted)(connection)
 
-    def record(connection: Connection, steps: Sequence[Step]) -> None:
+    def record(connection: Connection, steps: Sequence[Step], schema: Schema) -> None:
         _take_over(connection, history, run_id)
-        run.record(connection, (), steps)
+        run.record(connection, (), steps, schema)
 
     with (
         only_deployment(conninfo, environment, run_id),
@@ -122,8 +123,8 @@ def _require_empty(connection: Connection, environment: str) -> None:
         )
 
 
-def _approve(plan_id: str, target: Target, given: str, what: str, ask: Ask | None) -> None:
-    approve(plan_id, target, given, what, verb="sync-prod", ask=ask)
+def _approve(settings: Settings, plan_id: str, target: Target, given: str, what: str, ask: Ask | None) -> None:
+    require_approvers(settings, approve(plan_id, target, given, what, verb="sync-prod", ask=ask), verb="sync-prod")
 
 
 def _take_over(connection: Connection, history: tuple[AppliedMigration, ...], run_id: str) -> None:

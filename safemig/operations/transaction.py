@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 
 import psycopg
 from psycopg import errors as pg
-from tenacity import RetryError, Retrying, retry_if_exception_type, stop_after_attempt, wait_random
+from tenacity import RetryCallState, RetryError, Retrying, retry_if_exception_type, stop_after_attempt, wait_random
 
 from safemig import live
 from safemig.errors import DeploymentFailedError, RefusedError, UnreachableError
@@ -20,9 +21,13 @@ from safemig.operations.watching import watched
 from safemig.postgres import activity
 from safemig.postgres.connect import Connection, connect, require_primary, set_session, words_of
 from safemig.results import Step
+from safemig.schema import Schema
 from safemig.settings import Settings
+from safemig.sql import parse
+from safemig.sql.locks import LockMode
 
 TRY_LOCK = "SELECT pg_try_advisory_lock(%s)"
+UNLOCK = "SELECT pg_advisory_unlock(%s)"
 CURRENT_TRANSACTION = "SELECT pg_current_xact_id()::text"
 ASSIGNED_TRANSACTION = "SELECT pg_current_xact_id_if_assigned()::text"
 WHERE_IN_THE_LOG = "SELECT pg_current_wal_lsn()::text"
@@ -33,6 +38,9 @@ FROM pg_locks l JOIN pg_class c ON c.oid = l.relation JOIN pg_stat_activity a ON
 WHERE l.granted AND l.pid <> pg_backend_pid() AND format('%%I.%%I', c.relnamespace::regnamespace, c.relname) = ANY (%s)
 ORDER BY a.xact_start LIMIT 3
 """
+
+_LONGEST_PAUSE_SECONDS = 5.0
+_JUST_ENDED_SECONDS = 2.0  # a holder whose session ends is gone from the list before its lock is free
 
 # What may be tried again as a whole: nothing of a failed transaction stays.
 _RETRIED = (pg.LockNotAvailable, pg.DeadlockDetected, pg.SerializationFailure)
@@ -60,18 +68,22 @@ def only_deployment(conninfo: str, environment: str, run_id: str) -> Iterator[No
     connection = connect(conninfo, environment, application_name=f"safemig {run_id} lock")
     try:
         require_primary(connection, environment)
-        row = connection.execute(TRY_LOCK, (activity.DEPLOYMENT_LOCK,)).fetchone()
-        if not (row and row[0]):
-            holders = activity.ask(connection, activity.WHO_HOLDS_DEPLOYMENT_LOCK, activity.DEPLOYMENT_LOCK)
-            who = ", ".join(
-                f"pid {pid} {name} ({user}) since {since:%Y-%m-%dT%H:%M:%SZ}" for pid, name, user, since in holders
-            )
-            raise RefusedError(
-                f"another deployment is under way on {environment}",
-                where=who or "it has just ended",
-                next="try again when it has ended",
-            )
-        yield
+        deadline = time.monotonic() + _JUST_ENDED_SECONDS
+        while not connection.execute(TRY_LOCK, (activity.DEPLOYMENT_LOCK,)).fetchone()[0]:  # type: ignore[index]
+            who = activity.who_deploys(connection)
+            if who or time.monotonic() > deadline:
+                raise RefusedError(
+                    f"another deployment is under way on {environment}",
+                    where=who or "who it is cannot be seen",
+                    next="try again when it has ended",
+                )
+            time.sleep(0.05)
+        try:
+            yield
+        finally:
+            # Not left to the end of the session, which the server notices a moment later.
+            with suppress(psycopg.Error):
+                connection.execute(UNLOCK, (activity.DEPLOYMENT_LOCK,))
     finally:
         connection.close()
 
@@ -113,26 +125,29 @@ def commit_steps(
     steps: Sequence[Step],
     *,
     part: str = "",
-    validate: Callable[[Connection], None],
-    record: Callable[[Connection, Sequence[Step]], None],
+    locks: Mapping[str, LockMode] = MappingProxyType({}),
+    validate: Callable[[Connection], Schema],
+    record: Callable[[Connection, Sequence[Step], Schema], None],
     listen: Listener | None = None,
 ) -> Committed:
     """Run steps in one transaction, validate, record, COMMIT. All of it, or nothing.
 
     A lock that is not had within `lock_timeout_ms` ends the attempt, so that nobody queues behind us for longer;
-    the whole transaction is tried again after a pause, `lock_attempts` times.
+    the whole transaction is tried again after a pause, `lock_attempts` times. `locks`, by table, are taken before the
+    first step, all within that time: else who holds the second table makes everybody wait for the first.
 
     Raises:
         DeploymentFailedError: a statement or the validation failed; it was rolled back, nothing was changed.
         OutcomeUnknownError: the server went away at COMMIT and did not come back in time.
     """
     settings = run.settings
-    trial = _Trial(run, connection, steps, validate, record, listen)
+    trial = _Trial(run, connection, steps, locks, validate, record, listen)
     try:
         retrying = Retrying(
             retry=retry_if_exception_type(_RETRIED),
             stop=stop_after_attempt(settings.lock_attempts),
-            wait=wait_random(0.05, 0.05 + 10 * settings.lock_timeout_ms / 1000),
+            wait=wait_random(0.05, 0.05 + min(_LONGEST_PAUSE_SECONDS, 10 * settings.lock_timeout_ms / 1000)),
+            before_sleep=trial.note_wait,
         )
         live.planned(steps)
         with watched(conninfo, run.environment, connection):
@@ -140,14 +155,14 @@ def commit_steps(
     except RetryError as error:
         last = error.last_attempt.exception()
         assert isinstance(last, psycopg.Error)  # noqa: S101 - only these are retried
-        raise _failed(connection, steps, trial.running, last, settings.lock_attempts) from None
+        raise _failed(trial.failing_step, last, settings.lock_attempts, trial.blockers()) from None
     except psycopg.Error as error:
-        raise _failed(connection, steps, trial.running, error, 1) from None
+        raise _failed(trial.failing_step, error, 1) from None
     except KeyboardInterrupt:
         # psycopg has cancelled the statement, and the attempt has rolled back.
         raise DeploymentFailedError(
             "interrupted",
-            where=f"{_place(steps, trial.running)}; rolled back, nothing was changed",
+            where=f"{_place(trial.failing_step)}; rolled back, nothing was changed",
             next="deploy again when you are ready",
         ) from None
     backend = connection.execute(MY_BACKEND).fetchone()
@@ -158,11 +173,11 @@ def commit_steps(
         settle(conninfo, run.id_of(part), transaction_id, backend, error)
         lsn = ""
     except psycopg.Error as error:  # a deferred constraint, checked at COMMIT
-        raise _failed(connection, steps, trial.running, error, 1) from None
+        raise _failed(None, error, 1) from None
     else:
         row = connection.execute(WHERE_IN_THE_LOG).fetchone()
         lsn = str(row[0]) if row else ""
-    run.note("committed", transaction=transaction_id, part=part)
+    run.note_what_is_done("committed", transaction=transaction_id, part=part)
     return Committed(done, transaction_id, lsn)
 
 
@@ -174,14 +189,18 @@ class _Trial:
         run: Run,
         connection: Connection,
         steps: Sequence[Step],
-        validate: Callable[[Connection], None],
-        record: Callable[[Connection, Sequence[Step]], None],
+        locks: Mapping[str, LockMode],
+        validate: Callable[[Connection], Schema],
+        record: Callable[[Connection, Sequence[Step], Schema], None],
         listen: Listener | None,
     ) -> None:
         self.running: list[Step] = []
+        self.failing = 0  # the position of the step that runs, or whose lock is waited for
+        self._wanted: list[str] = []  # the tables whose locks are asked for
         self._run = run
         self._connection = connection
         self._steps = steps
+        self._locks = locks
         self._validate = validate
         self._record = record
         self._listen = listen
@@ -196,18 +215,58 @@ class _Trial:
         try:
             row = connection.execute(CURRENT_TRANSACTION).fetchone()
             transaction_id = str(row[0]) if row else ""
+            self._lock()
             for position, step in enumerate(self._steps):
                 self._step(position, step)
+            self.failing = len(self._steps)
             _require_same_transaction(connection, transaction_id)
-            self._validate(connection)
-            self._record(connection, self.running)
+            self._record(connection, self.running, self._validate(connection))
         except BaseException:
             _rollback(connection)
             raise
         return tuple(self.running), transaction_id
 
+    @property
+    def failing_step(self) -> Step | None:
+        """The step at which it failed; None where all of them ran."""
+        return self._steps[self.failing] if self.failing < len(self._steps) else None
+
+    def blockers(self) -> tuple[str, ...]:
+        """Return who holds locks on the tables that were asked for last."""
+        rows = [] if self._connection.closed else self._connection.execute(WHO_BLOCKS, (self._wanted,)).fetchall()
+        return tuple(f"pid {pid} {user}, {state} for {age:,} s, holds locks there" for pid, user, state, age in rows)
+
+    def _lock(self) -> None:
+        if not self._locks:
+            return
+        begun = time.monotonic()
+        settings = self._run.settings
+        try:
+            # The strongest first, then by name: whoever else does so too cannot meet us in a deadlock.
+            for mode in sorted(set(self._locks.values()), key=lambda mode: -mode.strength):
+                # lock_timeout is for each lock by itself; this is for all of them.
+                left_ms = settings.lock_timeout_ms - 1000 * (time.monotonic() - begun)
+                set_session(self._connection, statement_timeout=f"{max(1, round(left_ms))}ms")
+                tables = ", ".join(sorted(f"ONLY {table}" for table, of in self._locks.items() if of is mode))
+                self._connection.execute(f"LOCK TABLE {tables} IN {mode.value} MODE".encode())
+            set_session(self._connection, statement_timeout=f"{settings.statement_timeout_s}s")
+        except (*_RETRIED, pg.QueryCanceled) as error:
+            wanting = [number for number, step in enumerate(self._steps) if self._locks.keys() & set(_tables_of(step))]
+            self.failing, self._wanted = wanting[0] if wanting else 0, list(self._locks)
+            for number in wanting:
+                self._attempts[number] += 1
+                self._waited[number] += time.monotonic() - begun
+            raise pg.LockNotAvailable("canceling statement due to lock timeout") from error
+
+    def note_wait(self, state: RetryCallState) -> None:
+        """Note who stands in the way, before the pause between two attempts."""
+        step = self.failing_step
+        number = step.number if step else 0
+        self._run.note("waiting", attempt=state.attempt_number, step=number, blockers=self.blockers())
+
     def _step(self, position: int, step: Step) -> None:
         begun = time.monotonic()
+        self.failing, self._wanted = position, _tables_of(step)
         self._attempts[position] += 1
         self._run.note("step", number=step.number, state="running", attempt=self._attempts[position])
         step = replace(step, attempts=self._attempts[position] - 1, lock_wait_s=self._waited[position])
@@ -244,33 +303,25 @@ def _rollback(connection: Connection) -> None:
 
 
 def _failed(
-    connection: Connection, steps: Sequence[Step], ran: Sequence[Step], error: psycopg.Error, attempts: int
+    failing: Step | None, error: psycopg.Error, attempts: int, blockers: Sequence[str] = ()
 ) -> DeploymentFailedError:
-    failing = steps[len(ran)] if len(ran) < len(steps) else None
     what = words_of(error)
     if isinstance(error, pg.LockNotAvailable):
-        what = f"a lock was not to be had in {attempts} attempts: {what}{_blockers(connection, failing)}"
+        what = f"a lock was not to be had in {attempts} attempts: {what}" + "".join(f"; {each}" for each in blockers)
     return DeploymentFailedError(
         what,
-        where=f"{_place(steps, ran)}; rolled back, nothing was changed",
+        where=f"{_place(failing)}; rolled back, nothing was changed",
         next="end what blocks it, or deploy at a quieter hour"
         if attempts > 1
         else "correct the migration, then deploy again",
     )
 
 
-def _place(steps: Sequence[Step], ran: Sequence[Step]) -> str:
-    if len(ran) == len(steps):
+def _place(failing: Step | None) -> str:
+    if failing is None:
         return "at COMMIT"
-    failing = steps[len(ran)]
     return f"step {failing.number}, {failing.file}, line {failing.line}: {failing.kind}"
 
 
-def _blockers(connection: Connection, step: Step | None) -> str:
-    if step is None or connection.closed:
-        return ""
-    from safemig.sql import parse
-
-    tables = [name if "." in name else f"public.{name}" for statement in parse(step.sql) for name in statement.tables]
-    rows = connection.execute(WHO_BLOCKS, (tables,)).fetchall()
-    return "".join(f"; pid {pid} {user}, {state} for {age:,} s, holds locks there" for pid, user, state, age in rows)
+def _tables_of(step: Step) -> list[str]:
+    return [name if "." in name else f"public.{name}" for statement in parse(step.sql) for name in statement.tables]

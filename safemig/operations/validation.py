@@ -12,6 +12,7 @@ from safemig.errors import DeploymentFailedError
 from safemig.operations.databases import schema_of
 from safemig.postgres import activity
 from safemig.postgres.connect import Connection, words_of
+from safemig.postgres.dump import LARGE_OBJECTS
 from safemig.results import Check, RowChange, TableContent
 from safemig.schema import Schema, compare
 from safemig.settings import Settings
@@ -45,16 +46,21 @@ class SchemaPromise:
     copy_start: Schema
     production_start: Schema
 
-    def validator(self, reached: Schema) -> Callable[[Connection], None]:
-        """Return the check to be run inside the transaction, before COMMIT; it raises DeploymentFailedError."""
+    def validator(self, reached: Schema) -> Callable[[Connection], Schema]:
+        """Return the check to be run inside the transaction, before COMMIT; it raises DeploymentFailedError.
 
-        def validate(connection: Connection) -> None:
-            if differences := self.differences(reached, schema_of(self.settings, connection)):
+        It returns the schema that it has read, for locks are held meanwhile and nobody should read it again.
+        """
+
+        def validate(connection: Connection) -> Schema:
+            now = schema_of(self.settings, connection)
+            if differences := self.differences(reached, now):
                 raise DeploymentFailedError(
                     f"the schema is not what the rehearsal ended with: {len(differences)} differences",
                     where=", ".join(differences[:5]) + "; rolled back, nothing was changed",
                     next="look for what the copy does not have: event triggers, roles, settings of the database",
                 )
+            return now
 
         return validate
 
@@ -74,7 +80,7 @@ class SchemaPromise:
 
 
 def count_rows(connection: Connection) -> dict[str, int]:
-    """Return the rows of every table, counted. Reads every table once."""
+    """Return the rows of every table, and how many large objects there are, counted. Reads every table once."""
     tables = activity.ask(connection, activity.WHICH_TABLES_HOLD_DATA)
     counts: dict[str, int] = {}
     for schema, table in tables:
@@ -84,6 +90,9 @@ def count_rows(connection: Connection) -> dict[str, int]:
             sql.Literal(schema), sql.Literal(table), name)).fetchone()  # fmt: skip
         if row:
             counts[row[0]] = row[1]
+    ((large,),) = activity.ask(connection, activity.HOW_MANY_LARGE_OBJECTS)
+    if large:
+        counts[LARGE_OBJECTS] = large
     return counts
 
 

@@ -13,7 +13,8 @@ DEPLOYMENT_LOCK = 0x73616665_6D6967  # "safemig"
 IS_STANDBY_OR_READ_ONLY = "SELECT pg_is_in_recovery(), current_setting('default_transaction_read_only') = 'on'"
 BACKEND_PID = "SELECT pg_backend_pid()"
 WHO_HOLDS_DEPLOYMENT_LOCK = """
-SELECT a.pid, a.application_name, a.usename, a.backend_start
+SELECT string_agg(format('pid %%s, %%s, %%s, since %%s', a.pid, a.usename, a.application_name,
+       coalesce(to_char(a.backend_start AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"'), '?')), '; ')
 FROM pg_locks l JOIN pg_stat_activity a ON a.pid = l.pid
 WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1
   AND (l.classid::bigint << 32 | l.objid::bigint) = %s AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
@@ -38,6 +39,7 @@ SELECT format('%I.%I', n.nspname, c.relname) FROM pg_index i JOIN pg_class c ON 
 JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE NOT (i.indisvalid AND i.indisready) AND c.relkind = 'i' AND n.nspname !~ '^pg_' ORDER BY 1
 """
+EXTENSIONS = "SELECT extname FROM pg_extension WHERE extname <> 'plpgsql' ORDER BY 1"
 RIGHTS = """
 SELECT r.rolsuper, r.rolbypassrls, r.rolname FROM pg_roles r WHERE r.rolname = current_user
 """
@@ -67,6 +69,7 @@ SELECT n.nspname, c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.rel
 WHERE c.relkind = 'r' AND n.nspname !~ '^pg_' AND n.nspname NOT IN ('information_schema', 'safemig', 'supabase_migrations')
 ORDER BY 1, 2
 """
+HOW_MANY_LARGE_OBJECTS = "SELECT count(*) FROM pg_largeobject_metadata"
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +90,12 @@ def is_pooled(connection: Connection) -> bool:
     """Tell whether a transaction pooler stands between: the server process is not the one that greeted us."""
     ((pid,),) = ask(connection, BACKEND_PID)
     return bool(pid != connection.info.backend_pid)
+
+
+def who_deploys(connection: Connection) -> str:
+    """Return who holds the deployment lock and since when, in words; "" where nobody does."""
+    ((holders,),) = ask(connection, WHO_HOLDS_DEPLOYMENT_LOCK, DEPLOYMENT_LOCK)
+    return holders or ""
 
 
 def sizes_of(connection: Connection) -> Sizes:

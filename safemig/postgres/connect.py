@@ -27,6 +27,8 @@ SELECT current_database(), current_user, current_setting('server_version_num')::
             THEN (SELECT system_identifier::text FROM pg_control_system()) ELSE '' END,
        host(inet_server_addr())
 """
+TIMELINE = "SELECT CASE WHEN NOT pg_is_in_recovery() THEN left(pg_walfile_name(pg_current_wal_lsn()), 8) END"
+_SET_UP_ATTEMPTS = 20
 IS_STANDBY = "SELECT pg_is_in_recovery()"
 
 
@@ -88,11 +90,27 @@ def connect(conninfo: str, name: str, *, autocommit: bool = True, application_na
         raise UnreachableError(
             f"{name} is PostgreSQL {version}; safemig needs 13 or later", where=name, next="upgrade the server"
         )
-    # Catalog texts must come in one form whatever the role's settings are; and no row may be hidden silently.
-    connection.execute("SELECT set_config('row_security', 'off', false), set_config('TimeZone', 'UTC', false)")
+    _set_up(connection)
     if not autocommit:
         connection.commit()
     return connection
+
+
+def _set_up(connection: Connection) -> None:
+    # Limits set for the role or the database are for the application; ours are set where we change something.
+    limits = ["statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout"]
+    limits += ["idle_session_timeout"] if connection.info.server_version >= 140000 else []
+    limits += ["transaction_timeout"] if connection.info.server_version >= 170000 else []
+    # Catalog texts must come in one form whatever the role's settings are; and no row may be hidden silently.
+    wanted = [(limit, "0") for limit in limits] + [("row_security", "off"), ("TimeZone", "UTC")]
+    statement = "SELECT " + ", ".join(f"set_config('{name}', '{value}', false)" for name, value in wanted)
+    for _ in range(_SET_UP_ATTEMPTS - 1):
+        try:
+            connection.execute(statement.encode())
+            return
+        except psycopg.errors.QueryCanceled:  # by such a limit of a millisecond or two
+            connection.rollback()
+    connection.execute(statement.encode())
 
 
 @contextmanager
@@ -133,6 +151,15 @@ def read_target(connection: Connection, environment: str) -> Target:
     database, user, version_num, system_identifier, host = row
     # No address: a Unix socket, whose folder the client knows; the server tells it only to the privileged.
     return Target(environment, host or connection.info.host, database, user, version_num, system_identifier)
+
+
+def read_timeline(connection: Connection) -> int:
+    """Return the timeline that the server writes on, which every promotion of a standby makes a new one; 0 on a standby.
+
+    From the WAL's file name: pg_control_checkpoint() still says the old one after a promotion (seen in 15 and 17).
+    """
+    row = connection.execute(TIMELINE).fetchone()
+    return int(row[0], 16) if row and row[0] else 0
 
 
 def require_primary(connection: Connection, name: str) -> None:

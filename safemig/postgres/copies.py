@@ -1,4 +1,4 @@
-"""Copies on the throwaway server: the source's roles made, its extensions checked, a dump restored into them."""
+"""Copies of a database: made like it; on the throwaway server with its roles and extensions, a dump restored into them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ import psycopg
 from psycopg import sql
 
 from safemig.errors import RehearsalError, ToolError
-from safemig.postgres.connect import Connection
+from safemig.postgres.connect import Connection, connect, words_of
+from safemig.postgres.programs import Programs
+from safemig.postgres.scratch import ScratchServer
 from safemig.postgres.server import ThrowawayServer
 from safemig.postgres.tools import run_psql
 
@@ -16,6 +18,43 @@ WHICH_ROLES = "SELECT rolname FROM pg_roles WHERE rolname !~ '^pg_' ORDER BY 1"
 WHICH_EXTENSIONS = "SELECT extname FROM pg_extension ORDER BY 1"
 WHICH_EXTENSIONS_CAN_BE_MADE = "SELECT name FROM pg_available_extensions"
 WHICH_SEARCH_PATH = "SHOW search_path"
+# Its own columns differ: locale providers came with 15, and 17 renamed the column of their locale.
+HOW_IT_WAS_MADE = """
+SELECT to_jsonb(d) || jsonb_build_object('encoding', pg_encoding_to_char(encoding)) FROM pg_database d
+WHERE datname = current_database()
+"""
+
+
+CopyServer = ThrowawayServer | ScratchServer
+
+
+def open_server_like(source: Connection, scratch: str = "") -> CopyServer:
+    """Return a server for copies of `source`: the one at the URL `scratch`, else a throwaway one (see below).
+
+    Raises:
+        ToolError: the scratch server cannot be used.
+        RehearsalError: it lacks an extension that the source uses; the message names it.
+    """
+    if not scratch:
+        return start_server_like(source)
+    row = source.execute(WHICH_SEARCH_PATH).fetchone()
+    server = ScratchServer.open(scratch, source, row[0] if row else "public")
+    try:
+        connection = connect(scratch, "the scratch server")
+        try:
+            _make_roles(source, connection)
+            _require_extensions(source, connection, "scratch", server.programs)
+        finally:
+            connection.close()
+    except psycopg.Error as error:
+        server.stop()
+        raise ToolError(
+            f"the scratch server refuses: {words_of(error)}", where="scratch", next="connect as a role with CREATEROLE"
+        ) from None
+    except BaseException:
+        server.stop()
+        raise
+    return server
 
 
 def start_server_like(source: Connection, *, whole: bool = True) -> ThrowawayServer:
@@ -32,7 +71,7 @@ def start_server_like(source: Connection, *, whole: bool = True) -> ThrowawaySer
         with psycopg.connect(server.url(), autocommit=True) as connection:
             _make_roles(source, connection)
             if whole:
-                _require_extensions(source, connection, server)
+                _require_extensions(source, connection, str(server.programs.folder), server.programs)
             row = source.execute(WHICH_SEARCH_PATH).fetchone()
             # Migrations that name no schema must find what they find on the source.
             if row:
@@ -44,13 +83,39 @@ def start_server_like(source: Connection, *, whole: bool = True) -> ThrowawaySer
     return server
 
 
-def restore_copy(server: ThrowawayServer, database: str, dump: Path) -> str:
-    """Make a database on the throwaway server from a dump, and return its URL.
+def made_like(source: Connection) -> sql.Composable:
+    """Return the options of CREATE DATABASE that make one of the source's encoding, collation and their provider."""
+    row = source.execute(HOW_IT_WAS_MADE).fetchone()
+    assert row is not None  # noqa: S101 - we are connected to it
+    made = row[0]
+    options = {"ENCODING": made["encoding"], "LC_COLLATE": made["datcollate"], "LC_CTYPE": made["datctype"]}
+    locale = made.get("datlocale") or made.get("daticulocale")
+    if made.get("datlocprovider") == "i":
+        options |= {"LOCALE_PROVIDER": "icu", "ICU_LOCALE": locale}
+        if made.get("daticurules"):
+            options["ICU_RULES"] = made["daticurules"]
+    elif made.get("datlocprovider") == "b":
+        options |= {"LOCALE_PROVIDER": "builtin", "BUILTIN_LOCALE": locale}
+    return sql.SQL(" ").join(
+        sql.SQL(name) + sql.SQL(" ") + sql.Literal(str(value))
+        for name, value in [("TEMPLATE", "template0"), *options.items()]
+    )
+
+
+def restore_copy(source: Connection, server: CopyServer, database: str, dump: Path) -> str:
+    """Make a database on the throwaway server like `source`, from a dump of it, and return its URL.
+
+    Where this machine lacks the source's collation, the copy sorts by bytes (C).
 
     Raises:
         RehearsalError: the dump does not restore; the message has psql's own words.
     """
-    url = server.create_database(database)
+    try:
+        url = server.create_database(database, options=made_like(source))
+    except psycopg.Error:
+        encoding = source.info.parameter_status("server_encoding") or "UTF8"
+        plain = sql.SQL("TEMPLATE template0 LC_COLLATE 'C' LC_CTYPE 'C' ENCODING {}").format(sql.Literal(encoding))
+        url = server.create_database(database, options=plain)
     try:
         run_psql(server.programs, url, dump)
     except ToolError as error:
@@ -75,12 +140,12 @@ def missing_extensions(source: Connection, copy: Connection) -> tuple[str, ...]:
     return tuple(name for (name,) in source.execute(WHICH_EXTENSIONS).fetchall() if name not in available)
 
 
-def _require_extensions(source: Connection, copy: Connection, server: ThrowawayServer) -> None:
+def _require_extensions(source: Connection, copy: Connection, where: str, programs: Programs) -> None:
     missing = missing_extensions(source, copy)
     if missing:
         raise RehearsalError(
-            f"the throwaway PostgreSQL {server.programs.version} lacks the extensions: {', '.join(missing)}",
-            where=str(server.programs.folder),
+            f"the PostgreSQL {programs.version} for the copy lacks the extensions: {', '.join(missing)}",
+            where=where,
             next="install them for that server (such as postgresql-17-pgvector), or another PostgreSQL that has them",
         )
 

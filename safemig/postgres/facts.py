@@ -21,7 +21,18 @@ from safemig.review.facts import (
 )
 
 _OURS = "n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'"
-_NAME = "CASE WHEN n.nspname = 'public' THEN c.relname ELSE n.nspname || '.' || c.relname END"
+
+
+def _part(column: str) -> str:
+    return f"""CASE WHEN {column} ~ '[."]' THEN '"' || replace({column}, '"', '""') || '"' ELSE {column}::text END"""
+
+
+def _dotted(schema: str, name: str) -> str:
+    """Return SQL for a name as `TargetFacts` spells it."""
+    return f"CASE WHEN {schema} = 'public' THEN '' ELSE {_part(schema)} || '.' END || {_part(name)}"
+
+
+_NAME = _dotted("n.nspname", "c.relname")
 
 SERVER = "SELECT current_setting('server_version_num')::int, current_setting('TimeZone')"
 
@@ -31,10 +42,10 @@ SELECT c.oid::int8, {_NAME}, c.relkind::text, c.reltuples::float8,
        CASE WHEN c.relkind = 'p'
             THEN (SELECT coalesce(sum(pg_total_relation_size(t.relid)), 0)::int8 FROM pg_partition_tree(c.oid) t)
             WHEN c.relkind IN ('r', 'm') THEN pg_total_relation_size(c.oid) ELSE 0 END,
-       (SELECT CASE WHEN pn.nspname = 'public' THEN p.relname ELSE pn.nspname || '.' || p.relname END
+       (SELECT {_dotted("pn.nspname", "p.relname")}
         FROM pg_inherits i JOIN pg_class p ON p.oid = i.inhparent JOIN pg_namespace pn ON pn.oid = p.relnamespace
         WHERE i.inhrelid = c.oid ORDER BY i.inhseqno LIMIT 1),
-       (SELECT CASE WHEN dn.nspname = 'public' THEN d.relname ELSE dn.nspname || '.' || d.relname END
+       (SELECT {_dotted("dn.nspname", "d.relname")}
         FROM pg_partitioned_table t JOIN pg_class d ON d.oid = t.partdefid JOIN pg_namespace dn ON dn.oid = d.relnamespace
         WHERE t.partrelid = c.oid)
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
@@ -57,13 +68,13 @@ WHERE {_OURS}
 """
 CONSTRAINTS = f"""
 SELECT k.conrelid::int8, k.conname, k.contype::text, pg_get_constraintdef(k.oid), k.convalidated, k.confdeltype = 'c',
-       (SELECT CASE WHEN pn.nspname = 'public' THEN p.relname ELSE pn.nspname || '.' || p.relname END
+       (SELECT {_dotted("pn.nspname", "p.relname")}
         FROM pg_class p JOIN pg_namespace pn ON pn.oid = p.relnamespace WHERE p.oid = k.confrelid)
 FROM pg_constraint k JOIN pg_class c ON c.oid = k.conrelid JOIN pg_namespace n ON n.oid = c.relnamespace WHERE {_OURS}
 """
 TRIGGERS = f"""
 SELECT t.tgrelid::int8, t.tgname, t.tgtype::int, t.tgenabled <> 'D',
-       CASE WHEN fn.nspname = 'public' THEN p.proname ELSE fn.nspname || '.' || p.proname END,
+       {_dotted("fn.nspname", "p.proname")},
        ARRAY(SELECT a.attname::text FROM unnest(t.tgattr::int2[]) AS k (attnum)
              JOIN pg_attribute a ON a.attrelid = t.tgrelid AND a.attnum = k.attnum)
 FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid JOIN pg_namespace n ON n.oid = c.relnamespace
@@ -71,18 +82,18 @@ JOIN pg_proc p ON p.oid = t.tgfoid JOIN pg_namespace fn ON fn.oid = p.pronamespa
 WHERE NOT t.tgisinternal AND {_OURS}
 """
 FUNCTIONS = f"""
-SELECT CASE WHEN n.nspname = 'public' THEN p.proname ELSE n.nspname || '.' || p.proname END, l.lanname, p.prosrc,
+SELECT {_dotted("n.nspname", "p.proname")}, l.lanname, p.prosrc,
        pg_get_functiondef(p.oid), p.provolatile::text
 FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace JOIN pg_language l ON l.oid = p.prolang
 WHERE p.prokind IN ('f', 'p') AND {_OURS}
 """
 ENUMS = f"""
-SELECT CASE WHEN n.nspname = 'public' THEN t.typname ELSE n.nspname || '.' || t.typname END,
+SELECT {_dotted("n.nspname", "t.typname")},
        array_agg(e.enumlabel::text ORDER BY e.enumsortorder)
 FROM pg_enum e JOIN pg_type t ON t.oid = e.enumtypid JOIN pg_namespace n ON n.oid = t.typnamespace WHERE {_OURS} GROUP BY 1
 """
 CONSTRAINED_DOMAINS = f"""
-SELECT CASE WHEN n.nspname = 'public' THEN t.typname ELSE n.nspname || '.' || t.typname END
+SELECT {_dotted("n.nspname", "t.typname")}
 FROM pg_type t JOIN pg_namespace n ON n.oid = t.typnamespace
 WHERE t.typtype = 'd' AND {_OURS} AND (t.typnotnull OR EXISTS (SELECT FROM pg_constraint k WHERE k.contypid = t.oid))
 """

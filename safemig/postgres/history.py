@@ -6,6 +6,7 @@ both tools agree. `safemig.migrations` adds each file's checksum and the run; `s
 
 from __future__ import annotations
 
+import codecs
 import json
 from collections.abc import Sequence
 from datetime import datetime
@@ -82,6 +83,19 @@ WHICH_RUNS_WERE_RECORDED = """
 SELECT run_id, act, by, committed_at, facts ->> 'record', facts ->> 'ledger' FROM safemig.deployments
 WHERE facts ? 'record' ORDER BY committed_at
 """
+# Made when the settings first ask for more than one approval.
+MAKE_APPROVALS = """
+CREATE SCHEMA IF NOT EXISTS safemig;
+CREATE TABLE IF NOT EXISTS safemig.approvals (
+    plan_id text NOT NULL,
+    by text NOT NULL,
+    how text NOT NULL,
+    session_user_name text NOT NULL DEFAULT session_user,
+    approved_at timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (plan_id, by));
+"""
+ADD_APPROVAL = "INSERT INTO safemig.approvals (plan_id, by, how) VALUES (%s, %s, %s) ON CONFLICT DO NOTHING"
+APPROVALS = "SELECT by FROM safemig.approvals WHERE plan_id = %s ORDER BY approved_at, by"
 DEPLOYMENT_EXISTS = "SELECT 1 FROM safemig.deployments WHERE run_id = %s"
 
 
@@ -112,12 +126,15 @@ def record_applied(
     connection: Connection, version: str, name: str, statements: Sequence[str], sha256: str, run_id: str
 ) -> None:
     """Record one migration as applied, within the caller's transaction."""
-    connection.execute(ADD_APPLIED, (version, list(statements), name))
+    statements = [_storable(connection, each) for each in statements]
+    connection.execute(ADD_APPLIED, (version, statements, _storable(connection, name)))
     connection.execute(ADD_CHECKSUM, (version, sha256, run_id))
 
 
 def record_deployment(connection: Connection, *, facts: dict[str, Any] | None = None, **row: Any) -> None:
     """Add a run's row, within its own transaction, so that the row is there exactly when its work is."""
+    row = {name: _storable(connection, value) if isinstance(value, str) else value for name, value in row.items()}
+    row["migrations"] = [_storable(connection, name) for name in row["migrations"]]
     connection.execute(ADD_DEPLOYMENT, {**row, "facts": json.dumps(facts or {})})
 
 
@@ -127,10 +144,10 @@ def record_steps(connection: Connection, run_id: str, steps: Sequence[Step]) -> 
         (
             run_id,
             each.number,
-            each.file,
+            _storable(connection, each.file),
             each.line,
-            each.kind,
-            each.sql,
+            _storable(connection, each.kind),
+            _storable(connection, each.sql),
             each.attempts,
             each.rows,
             each.ran_s,
@@ -161,6 +178,29 @@ def deployment_exists(connection: Connection, run_id: str) -> bool:
     if not _existing(connection)[2]:
         return False
     return connection.execute(DEPLOYMENT_EXISTS, (run_id,)).fetchone() is not None
+
+
+def record_approval(connection: Connection, plan_id: str, by: str, how: str) -> None:
+    """Keep that somebody approved a plan; twice is once."""
+    connection.execute(MAKE_APPROVALS.encode())
+    connection.execute(ADD_APPROVAL, (plan_id, _storable(connection, by), how))
+
+
+def approvals_of(connection: Connection, plan_id: str) -> list[str]:
+    """Return who approved a plan, the first of them first. Reads only."""
+    return [by for (by,) in connection.execute(APPROVALS, (plan_id,))]
+
+
+def _storable(connection: Connection, text: str) -> str:
+    """Return `text` with what the database's encoding cannot hold (a comment, our own "…") written as an escape."""
+    encoding = connection.info.parameter_status("server_encoding") or "UTF8"
+    if encoding == "UTF8":
+        return text
+    try:
+        codec = codecs.lookup(encoding.replace("WIN", "cp")).name
+    except LookupError:
+        codec = "ascii"
+    return text.encode(codec, "backslashreplace").decode(codec)
 
 
 def _existing(connection: Connection) -> tuple[bool, bool, bool]:

@@ -55,6 +55,16 @@ class Programs:
         """The version as people write it, such as `17.10`."""
         return f"{self.version_num // 10000}.{self.version_num % 10000}"
 
+    def extensions(self) -> frozenset[str]:
+        """Return the extensions that this installation's server can make; none where its folder for them is not found."""
+        places = (
+            *(self.folder.parent / "share" / inside / "extension" for inside in ("", "postgresql")),
+            Path("/usr/share/postgresql") / str(self.major) / "extension",  # Debian
+        )
+        # The first that there is: a folder of another installation says nothing about this one.
+        folder = next((place for place in places if place.is_dir()), None)
+        return frozenset(path.stem for path in folder.glob("*.control")) if folder else frozenset()
+
     def path(self, program: Program) -> Path:
         """Return the absolute path of `program`."""
         return self.folder / program

@@ -107,14 +107,10 @@ class ThrowawayServer:
             f"postgresql://{SUPERUSER}@/{quote(database, safe='')}?host={quote(str(self.folder), safe='')}&port={PORT}"
         )
 
-    def create_database(self, name: str, *, template: str | None = None, owner: str | None = None) -> str:
-        """Create a database, by default from `template0`, and return its URL."""
-        statement = sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(
-            sql.Identifier(name), sql.Identifier(template or "template0")
-        )
-        if owner:
-            statement += sql.SQL(" OWNER {}").format(sql.Identifier(owner))
-        self._administer(statement)
+    def create_database(self, name: str, *, template: str | None = None, options: sql.Composable | None = None) -> str:
+        """Create a database, by default from `template0`, or as `options` of CREATE DATABASE say, and return its URL."""
+        how = options or sql.SQL("TEMPLATE {}").format(sql.Identifier(template or "template0"))
+        self._administer(sql.SQL("CREATE DATABASE {} {}").format(sql.Identifier(name), how))
         return self.url(name)
 
     def drop_database(self, name: str) -> None:
@@ -193,8 +189,9 @@ def _reachable(programs: Programs, user: pwd.struct_passwd | None) -> Programs:
         return programs
     root = programs.folder.parent
     package = root.parent
-    # By content, so that all virtual environments share one copy.
-    mark = hashlib.sha256(programs.path("postgres").read_bytes()).hexdigest()[:12]
+    # By content and layout, so that all virtual environments share one copy.
+    layout = f"{package.name}/{root.name}/{programs.folder.name}".encode()
+    mark = hashlib.sha256(layout + programs.path("postgres").read_bytes()).hexdigest()[:12]
     home = Path("/var/cache/safemig") / f"postgresql-{programs.version}-{mark}"
     if not home.is_dir():
         home.parent.mkdir(mode=0o755, parents=True, exist_ok=True)

@@ -6,12 +6,13 @@ import os
 import subprocess
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from safemig.errors import ToolError
+from safemig.postgres.compression import SUFFIX, opened
 from safemig.postgres.connect import redacted
 from safemig.postgres.programs import Program, Programs
 
@@ -42,7 +43,7 @@ def without_password(conninfo: str) -> Iterator[tuple[str, dict[str, str]]]:
 
 def pg_dump_arguments(conninfo: str, *options: str) -> list[str]:
     """Return the arguments that dump what `conninfo` (without a password) names, asking for nothing."""
-    return [f"--dbname={conninfo}", "--no-password", "--encoding=UTF8", *options]
+    return [f"--dbname={conninfo}", "--no-password", *options]
 
 
 @contextmanager
@@ -53,6 +54,8 @@ def piped(programs: Programs, program: Program, conninfo: str, *options: str) ->
         ToolError: it ended with an error; the message has its own words, without secrets.
     """
     with without_password(conninfo) as (plain, environment), tempfile.TemporaryFile() as stderr:
+        # Its own name, by which its session is found (libpq's fallback_application_name says only "pg_dump").
+        plain = make_conninfo(plain, application_name=f"safemig dump {os.getpid()}")
         command = [str(programs.path(program)), *pg_dump_arguments(plain, *options)]
         process = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=stderr, env=environment
@@ -77,26 +80,48 @@ def run_psql(programs: Programs, conninfo: str, file: Path, *, single_transactio
     Raises:
         ToolError: a statement failed; the message has psql's own words.
     """
+    is_piped = file.suffix == SUFFIX
     options = [
         "--no-psqlrc",
         "--quiet",
         "--no-password",
         "--set=ON_ERROR_STOP=1",
         "--output=/dev/null",
-        f"--file={file}",
+        f"--file={'-' if is_piped else file}",
     ]
     if single_transaction:
         options.append("--single-transaction")
-    with without_password(conninfo) as (plain, environment):
-        answer = subprocess.run(
+    with (
+        without_password(conninfo) as (plain, environment),
+        opened(file) as script,
+        tempfile.TemporaryFile() as stderr,
+    ):
+        process = subprocess.Popen(
             [str(programs.path("psql")), f"--dbname={plain}", *options],
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
+            stdin=subprocess.PIPE if is_piped else subprocess.DEVNULL,
+            stderr=stderr,
             env=environment | {"PGOPTIONS": "-c client_min_messages=warning"},
-            check=False,
         )
-    if answer.returncode != 0:
-        raise _failure(programs, "psql", answer.stderr.decode(errors="replace"), conninfo)
+        try:
+            if process.stdin:
+                with suppress(BrokenPipeError):  # it has ended at an error, and says so itself
+                    while piece := script.read(1 << 20):
+                        process.stdin.write(piece)
+                    process.stdin.close()
+            process.wait()
+        except BaseException:
+            # What it was not given to the end must not be committed, and to close its input would be the end.
+            process.kill()
+            process.wait()
+            raise
+        finally:
+            if process.stdin:
+                with suppress(BrokenPipeError):
+                    process.stdin.close()
+        stderr.seek(0)
+        words = stderr.read().decode(errors="replace")
+    if process.returncode != 0:
+        raise _failure(programs, "psql", words, conninfo)
 
 
 def _failure(programs: Programs, program: Program, stderr: str, conninfo: str) -> ToolError:

@@ -42,6 +42,7 @@ def _hour(statements: Sequence[ReviewedStatement]) -> str:
     blocking = {
         lock.table: lock.mode
         for statement in statements
+        if statement.lock and statement.lock.blocks_writes
         for lock in sorted(statement.locks, key=lambda one: one.mode.strength)
         if lock.mode.blocks_writes
     }

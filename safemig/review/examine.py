@@ -2,30 +2,29 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
-from pglast.parser import ParseError, parse_sql_json
+from pglast.parser import ParseError
 
 from safemig.review import history
-from safemig.review.locks import locks
+from safemig.review.locks import DML, changes_inside, locks
 from safemig.review.rule import Hit, Rule, rules_for
+from safemig.review.rules.hidden import is_unknown
 from safemig.review.rules.unknown import KNOWN
 from safemig.review.scene import NO_NAME, Scene, clause_span
 from safemig.review.types import type_text
 from safemig.review.world import Function, World
 from safemig.sql import names
 from safemig.sql.fold import HOLE, Hole, Pieces, fold, skeleton
-from safemig.sql.kinds import flag
+from safemig.sql.kinds import flag, relations
 from safemig.sql.kinds import kind as statement_kind
 from safemig.sql.locks import LockMode
 from safemig.sql.names import Name
 from safemig.sql.parsing import ParsedStatement
 from safemig.sql.plpgsql import UnreadableBody, read_body
-from safemig.sql.tree import Tree, constant, node, options, strings, walk
+from safemig.sql.tree import Tree, constant, holds, node, options, read_trees, strings, walk
 
-DML = frozenset({"InsertStmt", "UpdateStmt", "DeleteStmt", "MergeStmt"})
 _EVENT = {"InsertStmt": ("insert",), "UpdateStmt": ("update",), "DeleteStmt": ("delete",),
           "MergeStmt": ("insert", "update", "delete")}  # fmt: skip
 # What evaluates the expressions that it holds, rather than keeping them for later.
@@ -65,11 +64,13 @@ class Examination:
     line: int = 0
     column: int = 0
     locks: dict[Name, LockMode] = field(default_factory=dict)  # what the hidden statements take on older tables
+    asks: bool = True  # False where only what the statement changes is of interest
 
     def run(self) -> list[Placed]:
         """Look at the statement, and return what was found."""
         self.line, self.column = self.statement.line, self.statement.column
-        self.ask("Statement", {"tree": self.statement.tree}, self.statement.sql, NO_NAME, "")
+        if self.world.settings:
+            self.ask("Statement", {"tree": self.statement.tree}, self.statement.sql, NO_NAME, "")
         self.look(self.statement.tree, self.statement.sql, "")
         return self.placed
 
@@ -109,7 +110,7 @@ class Examination:
     ) -> None:
         """Call each rule that looks at `kind`, and place what it finds."""
         asked = rules_for(kind)
-        if not asked:
+        if not asked or not self.asks:
             return
         scene = Scene(kind, body, self.world, self.statement, text, table, origin, parent or {}, clause)
         for rule in asked:
@@ -154,26 +155,52 @@ class Examination:
         elif kind in _RUNS:
             if kind in DML:
                 self.fires(kind, body, text, origin)
-            for inner, part in walk(body):
-                if inner in DML and part is not body:
-                    self.ask(inner, part, text, names.of_range(part.get("relation")), origin or "in a CTE")
-                    self.fires(inner, part, text, origin)
+            json = self.json_of(body)
+            for inner, part in changes_inside({kind: body}, json):
+                self.ask(inner, part, text, names.of_range(part.get("relation")), origin or "in a CTE")
+                self.fires(inner, part, text, origin)
             if kind == "CallStmt":
                 self.call(body.get("funccall", {}), text, origin)
-            self.calls(body, text, origin)
-        elif kind == "CreateTableAsStmt" or kind not in _KEEPS:
+            if "ExecuteStmt" in body.get("query", ()):  # CREATE TABLE ... AS EXECUTE
+                self.running("ExecuteStmt", body["query"]["ExecuteStmt"], text, origin)
+            if json is None or self.may_call(json):
+                self.calls(body, text, origin)
+        elif kind not in _KEEPS:
             self.defined(kind, body, text, origin)
 
     def defined(self, kind: str, body: Tree, text: str, origin: str) -> None:
         """Look at the expressions that a change of schema evaluates for rows that exist already."""
+        json = self.json_of(body)
+        if kind not in ("AlterTableStmt", "IndexStmt") or (json is not None and not self.may_call(json)):
+            return
         table = names.of_range(body.get("relation"))
-        if kind in ("AlterTableStmt", "IndexStmt") and not self.world.is_surely_new(table):
+        if not self.world.is_surely_new(table):
             for inner in body.get("cmds", ()):
                 command = inner.get("AlterTableCmd", {})
                 if command.get("subtype") in ("AT_AddColumn", "AT_AlterColumnType", "AT_AddConstraint"):
                     self.calls(command, text, origin)
             if kind == "IndexStmt":
                 self.calls(body, text, origin)
+
+    def json_of(self, body: Tree) -> str | None:
+        """Return the JSON that the statement was read from; None for one that it runs, of which only the tree is there."""
+        return self.statement.json if body is node(self.statement.tree)[1] else None
+
+    def may_call(self, json: str) -> bool:
+        """Tell from a statement's JSON whether `calls` could find anything in it."""
+        world = self.world
+        return (
+            holds(json, "FuncCall")
+            or (bool(world.operators) and holds(json, "A_Expr"))
+            or (bool(world.casts or world.domain_calls) and holds(json, "TypeCast"))
+            or (holds(json, "RangeVar") and any(map(self.runs_code, relations(json))))
+        )
+
+    def runs_code(self, name: Name) -> bool:
+        """Tell whether reading the relation may run functions: it is a view, or has policies that call some."""
+        full = self.world.resolve(name)
+        table = self.world.tables.get(full)
+        return full in self.world.views or bool(table and table.policies)
 
     def calls(self, tree: Tree, text: str, origin: str) -> None:
         """Look at each function that the expressions below `tree` call, and at the views that they read."""
@@ -190,11 +217,22 @@ class Examination:
                     self.call(call, text, origin)
             elif kind == "RangeVar":
                 name = self.world.resolve(names.of_range(part))
+                self.policies(name, text, origin)
                 view = self.world.views.get(name)
                 if view and f"view {name}" not in self.inside and len(self.inside) < _DEEPEST:
                     self.inside.append(f"view {name}")
                     self.calls(view, text, origin or f"in view {name}, which this reads")
                     self.inside.pop()
+
+    def policies(self, table: Name, text: str, origin: str) -> None:
+        """Look at the functions that a table's policies call for each row that is read or written.
+
+        Those whose code is not known are left out: they run for every application already.
+        """
+        found = self.world.tables.get(table)
+        for call in [call for calls in found.policies.values() for call in calls] if found else ():
+            if not is_unknown(self.world, names.of_strings(call.get("funcname"))):
+                self.call(call, text, origin or f"in a policy of {table}")
 
     def call(self, body: Tree, text: str, origin: str) -> None:
         name = names.of_strings(body.get("funcname"))
@@ -232,7 +270,7 @@ class Examination:
             yield from ((statement, function.definition) for statement in function.statements)
         elif function.language == "sql":
             try:
-                for item in json.loads(parse_sql_json(function.source))["stmts"]:
+                for item in read_trees(function.source):
                     yield item["stmt"], function.source
             except (ParseError, RecursionError) as problem:
                 self.ask("UnreadableBody", {"why": str(problem.args[0])}, text, NO_NAME, origin)
@@ -275,7 +313,7 @@ class Examination:
                 continue
             sql = piece.text if piece.form == "statement" else f"SELECT {piece.text}"
             try:
-                for item in json.loads(parse_sql_json(sql))["stmts"]:
+                for item in read_trees(sql):
                     yield item["stmt"], piece.text
             except (ParseError, RecursionError) as problem:
                 self.ask("UnreadableBody", {"why": str(problem.args[0])}, piece.text, NO_NAME, origin)
@@ -286,7 +324,7 @@ class Examination:
         holes = [piece for piece in pieces if isinstance(piece, Hole)]
         sql = skeleton(pieces)
         try:
-            found = [item["stmt"] for item in json.loads(parse_sql_json(sql))["stmts"]]
+            found = [item["stmt"] for item in read_trees(sql)]
         except (ParseError, RecursionError):
             found = []
         free = [hole for hole in holes if hole.kind == "text"]
@@ -308,14 +346,15 @@ class Examination:
             item["ResTarget"].get("name", "") for item in body.get("targetList", ()) if "ResTarget" in item
         )
         self.triggers(name, _events(kind, body), text, origin, changed if kind == "UpdateStmt" else frozenset())
+        self.policies(table.name, text, origin)
         if kind != "DeleteStmt":
             for call in table.calls:
                 self.call(call, text, origin)
-            for column in table.columns.values():
-                for call in (
-                    *(column.calls if kind != "UpdateStmt" else ()),
-                    *self.world.domain_calls.get(column.type, ()),
-                ):
+            if kind != "UpdateStmt":
+                for call in [call for column in table.columns.values() for call in column.calls]:
+                    self.call(call, text, origin)
+            for column in table.columns.values() if self.world.domain_calls else ():
+                for call in self.world.domain_calls.get(column.type, ()):
                     self.call(call, text, origin)
 
     def triggers(
@@ -324,6 +363,8 @@ class Examination:
         """Look at the triggers and rules that the events on a table fire."""
         for event in events:
             for trigger_name, trigger in list(self.world.triggers_on(name, event, columns)):
+                for call in trigger.calls:
+                    self.call(call, text, origin or f"in the WHEN of trigger {trigger_name} on {name}")
                 if trigger.function is not None:
                     self.named((trigger.function,), text, origin, f"which trigger {trigger_name} on {name} runs")
                 key = f"rule {trigger_name} {name}"
@@ -376,7 +417,7 @@ def function_statements(function: Function) -> list[Tree]:
             return found
     for text in texts:
         try:
-            found.extend(item["stmt"] for item in json.loads(parse_sql_json(text))["stmts"])
+            found.extend(item["stmt"] for item in read_trees(text))
         except (ParseError, RecursionError):
             continue
     return found

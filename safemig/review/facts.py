@@ -78,7 +78,10 @@ class FunctionFacts:
 
 @dataclass(frozen=True, slots=True)
 class TargetFacts:
-    """What was read from the target, and when. Names are dotted; `public` is left out."""
+    """What was read from the target, and when.
+
+    Names are dotted, `public` is left out; a part that holds a dot or a quote is quoted: `app."a.b"`.
+    """
 
     server_version_num: int
     name: str

@@ -22,6 +22,7 @@ OWN_MIGRATION = "-- in a migration of its own:\n"
 _ONE_STATEMENT = frozenset(("index-not-concurrent", "drop-index", "reindex"))
 _IN_PHASES = frozenset(("add-check-validates", "add-foreign-key-validates", "set-not-null"))
 _INDEX_FIRST = "add-unique-builds-index"
+_IN_ALTER = _ONE_STATEMENT | _IN_PHASES | {_INDEX_FIRST, "validate-in-same-file", "missing-guard"}
 _ADD_COLUMN = re.compile(r"(?is)\Aadd\s+(?:column\s+)?")
 _CREATE_TABLE = re.compile(r"(?is)\A(create\s+(?:unlogged\s+)?table)\s+")
 _CREATE_INDEX = re.compile(r"(?is)\A(create\s+(?:unique\s+)?index)\s+")
@@ -59,6 +60,8 @@ def _is_runnable(safer: str) -> bool:
 
 def _of_alter(statement: ParsedStatement, placed: list[Placed], count: int) -> list[Piece] | None:
     """Return the commands of an ALTER TABLE as statements of their own, those in their safer form that have one."""
+    if not any(one.rule.name in _IN_ALTER for one in placed):
+        return None
     sql = statement.sql
     spans = [clause_span(sql, number, count) for number in range(count)]
     if spans[0][0] == 0:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from safemig.review.moves import rename, set_schema
 from safemig.review.types import type_text
 from safemig.review.world import Age, Column, Constraint, Function, Table, Trigger, World
 from safemig.sql import names
@@ -11,6 +12,8 @@ from safemig.sql.names import TEMPORARY, Name
 from safemig.sql.tree import Tree, constant, node, options, strings, walk
 
 _EVENTS = ((4, "insert"), (8, "delete"), (16, "update"), (32, "truncate"))  # TRIGGER_TYPE_* in pg_trigger.h
+# What `World.new_objects` holds but schemas, whose names are no relations'.
+_NAMED = ("FUNCTION", "VIEW", "MATERIALIZED VIEW", "INDEX", "SEQUENCE", "TYPE", "DOMAIN")
 _RULE_EVENTS = {"CMD_INSERT": "insert", "CMD_UPDATE": "update", "CMD_DELETE": "delete", "CMD_SELECT": "select"}
 CONTYPES = {"CONSTR_FOREIGN": "f", "CONSTR_CHECK": "c", "CONSTR_UNIQUE": "u", "CONSTR_PRIMARY": "p",
             "CONSTR_EXCLUSION": "x", "CONSTR_NOTNULL": "n"}  # fmt: skip
@@ -213,11 +216,11 @@ def _alter_table(world: World, body: Tree, conditional: bool) -> None:
 def _drop(world: World, body: Tree, conditional: bool) -> None:
     for item in body.get("objects", ()):
         kind = body.get("removeType")
-        if kind in ("OBJECT_TRIGGER", "OBJECT_RULE"):
+        if kind in ("OBJECT_TRIGGER", "OBJECT_RULE", "OBJECT_POLICY"):
             parts = strings(item.get("List", {}).get("items"))
             found = world.tables.get(world.resolve(names.of_parts(parts[:-1])))
             if found and not conditional:
-                found.triggers.pop(parts[-1], None)
+                (found.policies if kind == "OBJECT_POLICY" else found.triggers).pop(parts[-1], None)
             continue
         full = world.resolve(names.of_object(item))
         if kind in ("OBJECT_TABLE", "OBJECT_FOREIGN_TABLE", "OBJECT_MATVIEW"):
@@ -227,51 +230,13 @@ def _drop(world: World, body: Tree, conditional: bool) -> None:
             if owner in world.tables:
                 world.tables[owner].indexes.pop(full.name, None)
         elif kind == "OBJECT_TYPE":
-            world.enums.pop(full, None)
+            labels = world.enums.pop(full, None)
+            if ("TYPE", full) not in world.new_objects:
+                world.dropped_types[full] = labels
         elif kind == "OBJECT_VIEW":
             world.views.pop(full, None)
-        world.new_objects = {pair for pair in world.new_objects if pair[1] != full or pair[0] == "SCHEMA"}
-
-
-def _rename(world: World, body: Tree, conditional: bool) -> None:
-    new = body.get("newname", "")
-    kind = body.get("renameType")
-    if kind == "OBJECT_TABLE":
-        old = world.table(names.of_range(body.get("relation")))
-        world.tables.pop(old.name, None)
-        old.name = Name(old.name.schema, new)
-        world.tables[old.name] = old
-        if conditional and old.age == "new":
-            old.age = "maybe"
-    elif kind == "OBJECT_COLUMN":
-        table = world.table(names.of_range(body.get("relation")))
-        table.columns[new] = table.columns.pop(body.get("subname", ""), Column())
-    elif kind == "OBJECT_TYPE":
-        old_name = world.resolve(names.of_object(body.get("object", {})))
-        new_name = Name(old_name.schema, new)
-        world.renamed_types[old_name] = new_name
-        if old_name in world.enums:
-            world.enums[new_name] = world.enums.pop(old_name)
-        for table in world.tables.values():
-            for column in table.columns.values():
-                if column.type == str(old_name):
-                    column.type = str(new_name)
-    elif kind == "OBJECT_SCHEMA":
-        for name in [name for name in world.tables if name.schema == body.get("subname")]:
-            table = world.tables.pop(name)
-            table.name = Name(new, name.name)
-            world.tables[table.name] = table
-
-
-def _set_schema(world: World, body: Tree, _conditional: bool) -> None:
-    if body.get("objectType") != "OBJECT_TABLE":
-        return
-    table = world.table(names.of_range(body.get("relation")))
-    world.tables.pop(table.name, None)
-    table.name = Name(body.get("newschema", ""), table.name.name)
-    world.tables[table.name] = table
-    if table.age == "existing":  # the schema now holds something old
-        world.new_objects.discard(("SCHEMA", Name(world.path, table.name.schema)))
+        for words in _NAMED:
+            world.new_objects.discard((words, full))
 
 
 def _index(world: World, body: Tree, _conditional: bool) -> None:
@@ -323,8 +288,18 @@ def _trigger(world: World, body: Tree, _conditional: bool) -> None:
     bits = int(body.get("events", 0))
     events = frozenset(name for bit, name in _EVENTS if bits & bit)
     table.triggers[body.get("trigname", "")] = Trigger(
-        events, names.of_strings(body.get("funcname")), columns=frozenset(strings(body.get("columns")))
+        events,
+        names.of_strings(body.get("funcname")),
+        columns=frozenset(strings(body.get("columns"))),
+        calls=calls_in(body.get("whenClause")),
     )
+
+
+def _policy(world: World, body: Tree, _conditional: bool) -> None:
+    if calls := calls_in([body.get("qual"), body.get("with_check")]):
+        policies = world.table(names.of_range(body.get("table"))).policies
+        name = body.get("policy_name", "")
+        policies[name] = (*policies.get(name, ()), *calls)  # ALTER may change the one and keep the other
 
 
 def _rule(world: World, body: Tree, _conditional: bool) -> None:
@@ -458,9 +433,10 @@ def _transaction(world: World, body: Tree, _conditional: bool) -> None:
 
 _CHANGES: dict[str, Callable[[World, Tree, bool], None]] = {
     "CreateStmt": _create_table, "CreateTableAsStmt": _create_table_as, "SelectStmt": _select,
-    "AlterTableStmt": _alter_table, "DropStmt": _drop, "RenameStmt": _rename,
-    "AlterObjectSchemaStmt": _set_schema, "IndexStmt": _index,
-    "CreateTrigStmt": _trigger, "RuleStmt": _rule, "ViewStmt": _view, "CreateEnumStmt": _enum,
+    "AlterTableStmt": _alter_table, "DropStmt": _drop, "RenameStmt": rename,
+    "AlterObjectSchemaStmt": set_schema, "IndexStmt": _index,
+    "CreateTrigStmt": _trigger, "CreatePolicyStmt": _policy, "AlterPolicyStmt": _policy,
+    "RuleStmt": _rule, "ViewStmt": _view, "CreateEnumStmt": _enum,
     "AlterEnumStmt": _alter_enum, "CompositeTypeStmt": _composite, "CreateRangeStmt": _range_type,
     "CreateCastStmt": _cast, "CreateEventTrigStmt": _event_trigger,
     "DefineStmt": _define, "CreateDomainStmt": _domain, "CreateSchemaStmt": _schema, "CreateSeqStmt": _sequence,

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from safemig.review.hanging import children, joined_by, references, referring, users_of_type
 from safemig.review.world import World
 from safemig.sql import names
 from safemig.sql.kinds import flag
 from safemig.sql.locks import LockMode
 from safemig.sql.names import Name
-from safemig.sql.tree import Tree, node, strings, walk
+from safemig.sql.tree import Tree, holds, node, strings, walk
 
 _TRIGGERS = {
     f"AT_{switch}Trig{which}": LockMode.SHARE_ROW_EXCLUSIVE
@@ -38,6 +39,7 @@ _RECURSING = frozenset(
     for command in ("AddColumn", "DropColumn", "AlterColumnType", "SetNotNull", "DropNotNull", "ColumnDefault", "AddConstraint",
                     "DropConstraint", "ValidateConstraint", "SetStorage", "SetStatistics", "DropExpression", "SetExpression")
 )  # fmt: skip
+DML = frozenset(("InsertStmt", "UpdateStmt", "DeleteStmt", "MergeStmt"))
 _Take = Callable[[Name, LockMode], None]
 _LOCK_TABLE_MODES = (None, *LockMode)  # LockStmt.mode counts from 1 as PostgreSQL's LOCKMODE does
 
@@ -53,10 +55,10 @@ def command_lock(command: Tree) -> LockMode:
     return COMMAND_LOCKS.get(subtype, LockMode.ACCESS_EXCLUSIVE)
 
 
-def locks(tree: Tree, world: World, nodes: list[tuple[str, Tree]] | None = None) -> dict[Name, LockMode]:
+def locks(tree: Tree, world: World, json: str | None = None) -> dict[Name, LockMode]:
     """Return the strongest lock on each table that the statement names or that is known to hang on it.
 
-    `nodes` is `walk(tree)`, where the caller has it already.
+    `json` is the text that the tree was read from, where the caller has it: it spares the walk.
     """
     found: dict[Name, LockMode] = {}
 
@@ -74,7 +76,7 @@ def locks(tree: Tree, world: World, nodes: list[tuple[str, Tree]] | None = None)
                 command = item.get("AlterTableCmd", {})
                 take(target, command_lock(command))
                 if command.get("subtype") in _RECURSING and body.get("relation", {}).get("inh"):
-                    for child in _children(world, world.resolve(target)):
+                    for child in children(world, world.resolve(target)):
                         take(child, command_lock(command))
                 _of_command(command, world.resolve(target), world, take)
     elif kind == "CreateStmt":
@@ -84,11 +86,11 @@ def locks(tree: Tree, world: World, nodes: list[tuple[str, Tree]] | None = None)
             take(names.of_range(parent.get("RangeVar")), mode)
             if partition:
                 _default_partition(world, names.of_range(parent.get("RangeVar")), take)
-        for name in _references(body):
+        for name in references(body) if json is None or '"pktable":{' in json else ():
             take(name, LockMode.SHARE_ROW_EXCLUSIVE)
     elif kind == "IndexStmt":
         take(target, LockMode.SHARE_UPDATE_EXCLUSIVE if body.get("concurrent") else LockMode.SHARE)
-        for child in _children(world, world.resolve(target)) if body.get("relation", {}).get("inh") else ():
+        for child in children(world, world.resolve(target)) if body.get("relation", {}).get("inh") else ():
             take(child, LockMode.SHARE)
     elif kind == "CreateStatsStmt":
         for item in body.get("relations", ()):
@@ -113,7 +115,9 @@ def locks(tree: Tree, world: World, nodes: list[tuple[str, Tree]] | None = None)
     elif kind == "TruncateStmt":
         for item in body.get("relations", ()):
             name = names.of_range(item.get("RangeVar"))
-            for one in (name, *_children(world, world.resolve(name))):
+            cascade = body.get("behavior") == "DROP_CASCADE"
+            others = referring(world, world.resolve(name)) if cascade else []
+            for one in (name, *others, *children(world, world.resolve(name))):
                 take(one, LockMode.ACCESS_EXCLUSIVE)
     elif kind == "LockStmt":
         mode_taken = _LOCK_TABLE_MODES[int(body.get("mode", 8))] or LockMode.ACCESS_EXCLUSIVE
@@ -137,20 +141,32 @@ def locks(tree: Tree, world: World, nodes: list[tuple[str, Tree]] | None = None)
         parts = strings(body.get("object", {}).get("List", {}).get("items"))
         parts = parts[:-1] if body["objtype"] == "OBJECT_COLUMN" else parts
         take(names.of_parts(parts), LockMode.SHARE_UPDATE_EXCLUSIVE)
+    elif kind in ("CreatePublicationStmt", "AlterPublicationStmt"):
+        for item in body.get("pubobjects", ()):
+            take(
+                names.of_range(item.get("PublicationObjSpec", {}).get("pubtable", {}).get("relation")),
+                LockMode.SHARE_UPDATE_EXCLUSIVE,
+            )
     elif kind == "CopyStmt":
         take(target, LockMode.ROW_EXCLUSIVE if body.get("is_from") else LockMode.ACCESS_SHARE)
-    if kind in ("InsertStmt", "UpdateStmt", "DeleteStmt", "MergeStmt"):
+    if kind in DML:
         take(target, LockMode.ROW_EXCLUSIVE)
-    for inner, part in walk(tree) if nodes is None else nodes:
-        if inner in ("InsertStmt", "UpdateStmt", "DeleteStmt", "MergeStmt") and part is not body:
-            take(names.of_range(part.get("relation")), LockMode.ROW_EXCLUSIVE)
+    for _, part in changes_inside(tree, json):
+        take(names.of_range(part.get("relation")), LockMode.ROW_EXCLUSIVE)
     return found
+
+
+def changes_inside(tree: Tree, json: str | None) -> list[tuple[str, Tree]]:
+    """Return the changes of rows within a statement, in its CTEs mostly, not the statement itself."""
+    if json is not None and ('Stmt":{' not in json[16:] or not any(holds(json, kind, below=True) for kind in DML)):
+        return []
+    return [(kind, part) for kind, part in walk(node(tree)[1]) if kind in DML]
 
 
 def _of_command(command: Tree, table: Name, world: World, take: _Take) -> None:
     kind, definition = node(command.get("def") or {})
     subtype = command.get("subtype")
-    for name in _references(definition):
+    for name in references(definition):
         take(name, LockMode.SHARE_ROW_EXCLUSIVE)
     if subtype == "AT_AttachPartition":
         take(names.of_range(definition.get("name")), LockMode.ACCESS_EXCLUSIVE)
@@ -166,6 +182,13 @@ def _of_command(command: Tree, table: Name, world: World, take: _Take) -> None:
         constraint = known.facts.constraints.get(command.get("name", "")) if known and known.facts else None
         if constraint and constraint.references:
             take(world.named(constraint.references), LockMode.ACCESS_EXCLUSIVE)
+        elif constraint and constraint.kind in ("p", "u") and command.get("behavior") == "DROP_CASCADE":
+            for column in constraint.definition.partition("(")[2].rstrip(")").split(","):
+                for name in joined_by(world, table, column.strip().strip('"')):
+                    take(name, LockMode.ACCESS_EXCLUSIVE)
+    elif subtype in ("AT_AlterColumnType", "AT_DropColumn"):
+        for name in joined_by(world, table, command.get("name", "")):  # the foreign key is dropped, or made anew
+            take(name, LockMode.ACCESS_EXCLUSIVE)
     elif subtype == "AT_AddInherit" and kind == "RangeVar":
         take(names.of_range(definition), LockMode.SHARE_UPDATE_EXCLUSIVE)
 
@@ -183,12 +206,12 @@ def _of_drop(body: Tree, world: World, take: _Take) -> None:
             if known and known.parent:
                 take(known.parent, LockMode.ACCESS_EXCLUSIVE)
                 _default_partition(world, known.parent, take)
-            for child in _children(world, world.resolve(name)):
+            for child in children(world, world.resolve(name)):
                 take(child, LockMode.ACCESS_EXCLUSIVE)
             if body.get("behavior") == "DROP_CASCADE" and known and known.facts:
                 for words in known.facts.dependents:  # "materialized view totals", "foreign key k of orders"
                     if not words.startswith("view "):
-                        take(world.named(words.rsplit(" ", 1)[-1].replace('"', "")), LockMode.ACCESS_EXCLUSIVE)
+                        take(names.of_last(words), LockMode.ACCESS_EXCLUSIVE)
         elif kind == "OBJECT_INDEX":
             owner = world.indexes.get(world.resolve(name))
             if owner:
@@ -197,23 +220,19 @@ def _of_drop(body: Tree, world: World, take: _Take) -> None:
         elif kind in ("OBJECT_TRIGGER", "OBJECT_POLICY", "OBJECT_RULE"):
             parts = strings(item.get("List", {}).get("items"))
             take(names.of_parts(parts[:-1]), LockMode.ACCESS_EXCLUSIVE)
-
-
-def _children(world: World, parent: Name) -> list[Name]:
-    """Return the partitions and children of a table, theirs too."""
-    found: list[Name] = []
-    pending = [parent]
-    while pending:
-        above = pending.pop()
-        fresh = [name for name in world.children.get(above, ()) if name not in found and _is_below(world, name, above)]
-        found.extend(fresh)
-        pending.extend(fresh)
-    return found
-
-
-def _is_below(world: World, name: Name, above: Name) -> bool:
-    table = world.tables.get(name)
-    return table is not None and table.parent is not None and world.resolve(table.parent) == above
+        elif body.get("behavior") == "DROP_CASCADE" and kind == "OBJECT_FUNCTION":
+            for table in world.tables.values():
+                if any(
+                    one.function and world.resolve(one.function) == world.resolve(name)
+                    for one in table.triggers.values()
+                ):
+                    take(table.name, LockMode.ACCESS_EXCLUSIVE)
+        elif body.get("behavior") == "DROP_CASCADE" and kind == "OBJECT_SCHEMA":
+            for inside in [one for one in world.tables if one.schema == name.name]:
+                take(inside, LockMode.ACCESS_EXCLUSIVE)
+        elif body.get("behavior") == "DROP_CASCADE" and kind in ("OBJECT_TYPE", "OBJECT_DOMAIN"):
+            for user in users_of_type(name, world):
+                take(user, LockMode.ACCESS_EXCLUSIVE)
 
 
 def _default_partition(world: World, parent: Name, take: _Take) -> None:
@@ -230,16 +249,8 @@ def _users_of_domain(body: Tree, world: World) -> list[Name]:
     )
     if not checks:
         return []
-    domain = str(names.of_strings(body.get("typeName")))
     return [
         name
-        for name, table in world.tables.items()
-        if not table.is_partitioned and any(column.type == domain for column in table.columns.values())
+        for name in users_of_type(names.of_strings(body.get("typeName")), world)
+        if not world.tables[name].is_partitioned
     ]
-
-
-def _references(tree: Tree) -> list[Name]:
-    """Return the tables that foreign keys below `tree` refer to."""
-    own = [names.of_range(tree["pktable"])] if "pktable" in tree else []
-    inner = [part["pktable"] for kind, part in walk(tree) if kind == "Constraint" and "pktable" in part]
-    return own + [names.of_range(one) for one in inner]

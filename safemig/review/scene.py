@@ -18,9 +18,9 @@ SMALL_ROWS = 10_000
 SMALL_BYTES = 16 * 1024 * 1024
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: there are many, and a frozen one takes four times as long to make
 class Scene:
-    """One node under review.
+    """One node under review; rules only read it.
 
     `origin` says how it came to run where it is not written openly: "in a DO block", "in function wipe(), which
     this calls".

@@ -6,6 +6,7 @@ Source: measured on PostgreSQL 15 and 17 (relfilenode before and after); `ATColu
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import Literal
 
 from safemig.sql.tree import Tree, constant, strings
@@ -27,6 +28,9 @@ def type_text(type_name: Tree | None) -> str:
     """Return a type as `format_type()` spells it: `character varying(50)`, `app.mood[]`; empty for none."""
     if not type_name:
         return ""
+    if "typmods" not in type_name and "arrayBounds" not in type_name and len(type_name.get("names", ())) == 1:
+        bare: str = type_name["names"][0].get("String", {}).get("sval", "")
+        return _SPELLING.get(bare, bare)
     parts = [part for part in strings(type_name.get("names")) if part not in ("pg_catalog", "public")]
     base = ".".join(parts)
     base = _SPELLING.get(base, base)
@@ -45,6 +49,7 @@ def type_text(type_name: Tree | None) -> str:
     return text + "[]" * min(1, len(type_name.get("arrayBounds", ())))
 
 
+@lru_cache(maxsize=1024)
 def split_type(text: str) -> tuple[str, tuple[int, ...]]:
     """Return a type's base and its modifiers: `numeric(10,2)` as (`numeric`, (10, 2))."""
     found = _PARTS.fullmatch(text)

@@ -48,6 +48,7 @@ class Trigger:
     function: Name | None
     actions: tuple[Tree, ...] = ()
     columns: frozenset[str] = frozenset()  # UPDATE OF these only; empty: any
+    calls: tuple[Tree, ...] = ()  # function calls in its WHEN
 
 
 @dataclass(slots=True)
@@ -66,6 +67,7 @@ class Table:
     is_partitioned: bool = False
     parent: Name | None = None
     calls: list[Tree] = field(default_factory=list)  # function calls in its checks, generated columns and indexes
+    policies: dict[str, tuple[Tree, ...]] = field(default_factory=dict)  # policy -> the function calls in it
 
 
 @dataclass(slots=True)
@@ -96,6 +98,7 @@ class World:
     made_later: set[tuple[str, Name]] = field(default_factory=set)  # what the file makes, anywhere in it
     labels_of_this_file: set[tuple[Name, str]] = field(default_factory=set)
     renamed_types: dict[Name, Name] = field(default_factory=dict)  # old name -> new name
+    dropped_types: dict[Name, list[str] | None] = field(default_factory=dict)  # older ones -> the labels, where known
     operators: dict[str, list[Name]] = field(default_factory=dict)  # operator -> the functions behind it
     casts: dict[str, list[Name]] = field(default_factory=dict)  # type -> the functions that cast to it
     domain_calls: dict[str, list[Tree]] = field(default_factory=dict)  # domain -> function calls in its checks
@@ -129,8 +132,8 @@ class World:
             self.domains[self.named(dotted)] = True
 
     def named(self, dotted: str) -> Name:
-        """Return the name that a dotted spelling without quotes means."""
-        schema, _, name = dotted.rpartition(".")
+        """Return the name that a dotted spelling means, as `TargetFacts` has them."""
+        schema, name = names.of_dotted(dotted)
         return Name(schema or "public", name)
 
     def resolve(self, name: Name) -> Name:
@@ -208,7 +211,7 @@ def _from_facts(name: Name, facts: TableFacts) -> Table:
         key: Constraint(kind=one.kind, is_validated=one.is_validated) for key, one in facts.constraints.items()
     }
     triggers = {
-        key: Trigger(one.events, names.of_parts(one.function.split(".")), columns=one.columns)
+        key: Trigger(one.events, names.of_dotted(one.function), columns=one.columns)
         for key, one in facts.triggers.items()
         if one.is_enabled
     }
@@ -222,7 +225,7 @@ def _from_facts(name: Name, facts: TableFacts) -> Table:
         facts=facts,
         is_known=bool(columns),
         is_partitioned=facts.is_partitioned,
-        parent=names.of_parts(facts.parent.split(".")) if facts.parent else None,
+        parent=names.of_dotted(facts.parent) if facts.parent else None,
     )
 
 

@@ -121,11 +121,14 @@ class Graph:
         return False
 
 
-# How these came to a child table, by itself or from its parent, says nothing of what the schema is.
-_WITH_ORIGIN = frozenset({"column", "constraint"})
+# How these came to a child table, by itself or from its parent, says nothing of what the schema is; nor does whether a
+# materialized view holds rows.
+_WITH_ORIGIN = frozenset({"column", "constraint", "materialized view"})
 
 
 def _without_origin(fact: Any) -> Any:
+    if hasattr(fact, "populated"):
+        return fact._replace(populated=True)
     if fact.is_local and getattr(fact, "not_null_local", True):
         return fact
     return fact._replace(is_local=True, **({"not_null_local": True} if hasattr(fact, "not_null_local") else {}))

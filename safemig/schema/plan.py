@@ -82,6 +82,11 @@ class Plan:
         for item in [item for item in self.added | self.changed if is_leftover(item, target)]:
             self.added.discard(item)  # pg_dump does not write it either
             self.changed.discard(item)
+        self.changed -= {
+            item
+            for item in self.changed
+            if item.kind == "materialized view" and before[item]._replace(populated=False) == after[item]
+        }
         self.no_longer_local = {
             item
             for item in self.changed

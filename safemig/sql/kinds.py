@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
+
+import orjson
 
 from safemig.sql.names import Name, of_object, of_range, of_strings
-from safemig.sql.tree import Tree, constant, node, options, walk
+from safemig.sql.tree import Tree, constant, node, options
 
 _PLAIN = {
     "SelectStmt": "SELECT", "InsertStmt": "INSERT", "UpdateStmt": "UPDATE", "DeleteStmt": "DELETE",
@@ -42,6 +45,8 @@ _PLAIN = {
     "ConstraintsSetStmt": "SET CONSTRAINTS", "CreateTransformStmt": "CREATE TRANSFORM",
     "AlterTableMoveAllStmt": "ALTER TABLE ALL IN TABLESPACE … SET TABLESPACE",
 }  # fmt: skip
+# Kinds whose words depend on more than their node; they stand below as well.
+_SHAPED = frozenset(("SelectStmt", "IndexStmt", "ViewStmt", "VariableSetStmt", "GrantRoleStmt"))
 _DEFINED = {"OBJECT_AGGREGATE": "AGGREGATE", "OBJECT_OPERATOR": "OPERATOR", "OBJECT_TYPE": "TYPE",
             "OBJECT_COLLATION": "COLLATION", "OBJECT_TSPARSER": "TEXT SEARCH PARSER",
             "OBJECT_TSDICTIONARY": "TEXT SEARCH DICTIONARY", "OBJECT_TSTEMPLATE": "TEXT SEARCH TEMPLATE",
@@ -74,16 +79,23 @@ def command_words(command: Tree) -> str:
     if subtype == "AT_AlterColumnType":
         return "ALTER COLUMN TYPE"
     if subtype in ("AT_SetNotNull", "AT_DropNotNull", "AT_DropExpression", "AT_SetExpression"):
-        return "ALTER COLUMN " + " ".join(re.findall("[A-Z][a-z]+", subtype.removeprefix("AT_"))).upper()
+        return f"ALTER COLUMN {_words(subtype)}"
+    return _words(subtype)
+
+
+@lru_cache(maxsize=256)
+def _words(subtype: str) -> str:
     return " ".join(re.findall("[A-Z][a-z]+", subtype.removeprefix("AT_"))).upper()
 
 
 def kind(tree: Tree) -> str:
     """Return what the statement is, in PostgreSQL's own words; a statement of several commands names each once."""
     name, body = node(tree)
+    if name in _PLAIN and name not in _SHAPED:
+        return _PLAIN[name]
     if name == "AlterTableStmt":
         of = object_words(body.get("objtype", "OBJECT_TABLE"))
-        commands = dict.fromkeys(command_words(item["AlterTableCmd"]) for item in body.get("cmds", ()))
+        commands = dict.fromkeys([command_words(item["AlterTableCmd"]) for item in body.get("cmds", ())])
         return f"ALTER {of} … {', '.join(commands)}"
     if name == "DropStmt":
         words = f"DROP {object_words(body.get('removeType', ''))}"
@@ -140,12 +152,20 @@ def flag(params: list[Tree] | None, wanted: str) -> bool:
     return value is None or str(value).lower() in ("true", "on", "1", "yes")
 
 
+_REFUSES = frozenset(("CreatedbStmt", "DropdbStmt", "CreateTableSpaceStmt", "DropTableSpaceStmt", "AlterSystemStmt",
+                      "DropSubscriptionStmt"))  # fmt: skip
+_MAY_REFUSE = _REFUSES | {"IndexStmt", "DropStmt", "ReindexStmt", "VacuumStmt", "ClusterStmt", "AlterTableStmt", "AlterDatabaseStmt",
+                          "DiscardStmt", "CreateSubscriptionStmt", "AlterSubscriptionStmt", "TransactionStmt"}  # fmt: skip
+
+
 def refuses_transaction(tree: Tree) -> bool:
     """Tell whether PostgreSQL refuses the statement inside a transaction block (error 25001).
 
     Source: `PreventInTransactionBlock` in PostgreSQL's source, as of version 18.
     """
     name, body = node(tree)
+    if name not in _MAY_REFUSE:
+        return False
     if name in ("IndexStmt", "DropStmt"):
         return bool(body.get("concurrent"))
     if name == "ReindexStmt":
@@ -174,47 +194,62 @@ def refuses_transaction(tree: Tree) -> bool:
         return str(body.get("kind")).removeprefix("ALTER_SUBSCRIPTION_") in ("REFRESH", *publications)
     if name == "TransactionStmt":
         return body.get("kind") in ("TRANS_STMT_COMMIT_PREPARED", "TRANS_STMT_ROLLBACK_PREPARED")
-    return name in ("CreatedbStmt", "DropdbStmt", "CreateTableSpaceStmt", "DropTableSpaceStmt", "AlterSystemStmt",
-                    "DropSubscriptionStmt")  # fmt: skip
+    return name in _REFUSES
 
 
-def tables(tree: Tree, nodes: list[tuple[str, Tree]] | None = None) -> tuple[str, ...]:
-    """Return the dotted names of the relations that the statement itself names; a CTE's name is none.
+# What stands in libpg_query's JSON before a table's name, and before a CTE's.
+_TABLE, _COMMON = '"relname":"', '"ctename":"'
+# A table in that JSON, for names with a quote or a backslash in them.
+_RELATION = re.compile(r'(?:"schemaname":"((?:[^"\\]|\\.)+)",)?"relname":"((?:[^"\\]|\\.)+)"')
 
-    `nodes` is `walk(tree)`, where the caller has it already.
+
+def relations(json: str) -> list[Name]:
+    """Return the relations that a statement's JSON names, in the order of the text, CTEs' names too."""
+    found: list[Name] = []
+    # In a string of the statement's own each of these quotes would be escaped.
+    before, *parts = json.split(_TABLE)
+    for part in parts:
+        name = part[: part.index('"')]
+        at = before.rfind('"schemaname":"') if before.endswith('",') else -1
+        schema = before[at + 14 : -2] if at >= 0 else ""
+        before = part
+        if "\\" in name or "\\" in schema:
+            return [Name(*(str(orjson.loads(f'"{one}"')) for one in pair)) for pair in _RELATION.findall(json)]
+        found.append(Name(schema if '"' not in schema else "", name))
+    return found
+
+
+def tables(tree: Tree, json: str) -> tuple[str, ...]:
+    """Return the dotted names of the relations that a statement names, each once; a CTE's name is none.
+
+    `json` is the text that the tree was read from.
     """
     name, body = node(tree)
-    found: dict[str, None] = {}
+    if name in ("DropStmt", "CommentStmt"):  # they name everything by lists of words
+        return tuple(dict.fromkeys(str(one) for one in _by_words(name, body) if one.name))
+    if name == "CompositeTypeStmt":  # names its type as if it were a relation
+        return ()
+    count = json.count(_TABLE)
+    if count == 0:
+        return ()
+    if count == 1 and "relation" in body:
+        return (str(of_range(body["relation"])),)
+    found = relations(json)
+    if _COMMON in json:
+        common = {part[: part.index('"')] for part in json.split(_COMMON)[1:]}
+        found = [one for one in found if one.schema or one.name not in common]
+    return tuple(dict.fromkeys(map(str, found)))
 
-    def add(one: Name) -> None:
-        if one.name:
-            found.setdefault(str(one))
 
-    if name == "DropStmt":
-        kind_of = body.get("removeType")
-        for item in body.get("objects", ()):
-            if kind_of in ("OBJECT_TABLE", "OBJECT_VIEW", "OBJECT_MATVIEW", "OBJECT_FOREIGN_TABLE"):
-                add(of_object(item))
-            elif kind_of in ("OBJECT_TRIGGER", "OBJECT_POLICY", "OBJECT_RULE"):
-                parts = item.get("List", {}).get("items", ())
-                add(of_strings(list(parts[:-1])))
-        return tuple(found)
-    for field in ("relation", "view", "table", "sequence", "into", "pktable"):
-        if isinstance(body.get(field), dict):
-            add(of_range(body[field].get("rel", body[field]) if field == "into" else body[field]))
-    nodes = walk(tree) if nodes is None else nodes
-    common = {inner.get("ctename") for kind_of, inner in nodes if kind_of == "CommonTableExpr"}
-    for kind_of, inner in nodes:
-        if kind_of == "RangeVar":
-            if inner.get("schemaname") or inner.get("relname") not in common:
-                add(of_range(inner))
-        elif kind_of == "Constraint":
-            add(of_range(inner.get("pktable")))
-        elif kind_of in ("DeleteStmt", "UpdateStmt", "InsertStmt", "MergeStmt", "VacuumRelation"):
-            add(of_range(inner.get("relation")))
-        elif kind_of in ("PartitionCmd", "IntoClause"):
-            add(of_range(inner.get("name") or inner.get("rel")))
-        elif kind_of == "CommentStmt" and inner.get("objtype") in ("OBJECT_TABLE", "OBJECT_VIEW", "OBJECT_COLUMN"):
-            parts = inner.get("object", {}).get("List", {}).get("items", ())
-            add(of_strings(list(parts[:-1] if inner["objtype"] == "OBJECT_COLUMN" else parts)))
-    return tuple(found)
+def _by_words(name: str, body: Tree) -> list[Name]:
+    if name == "CommentStmt":
+        parts = body.get("object", {}).get("List", {}).get("items", ())
+        if body.get("objtype") == "OBJECT_COLUMN":
+            return [of_strings(list(parts[:-1]))]
+        return [of_strings(list(parts))] if body.get("objtype") in ("OBJECT_TABLE", "OBJECT_VIEW") else []
+    kind_of = body.get("removeType")
+    if kind_of in ("OBJECT_TABLE", "OBJECT_VIEW", "OBJECT_MATVIEW", "OBJECT_FOREIGN_TABLE"):
+        return [of_object(item) for item in body.get("objects", ())]
+    if kind_of in ("OBJECT_TRIGGER", "OBJECT_POLICY", "OBJECT_RULE"):
+        return [of_strings(list(item["List"]["items"][:-1])) for item in body.get("objects", ())]
+    return []

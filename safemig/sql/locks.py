@@ -17,15 +17,13 @@ class LockMode(Enum):
     EXCLUSIVE = "EXCLUSIVE"
     ACCESS_EXCLUSIVE = "ACCESS EXCLUSIVE"
 
+    def __init__(self, _: str) -> None:
+        self.strength: int = len(type(self).__members__)  # 0 for the weakest to 7 for the strongest
+
     @classmethod
     def from_pg_locks(cls, mode: str) -> LockMode:
         """Return the mode that `pg_locks.mode` spells as `AccessExclusiveLock`."""
         return _BY_CATALOG_NAME[mode]
-
-    @property
-    def strength(self) -> int:
-        """0 for the weakest to 7 for the strongest."""
-        return _ORDER.index(self)
 
     @property
     def blocks_reads(self) -> bool:
@@ -45,5 +43,4 @@ class LockMode(Enum):
         return "writes" if self.blocks_writes else "nothing but other schema changes"
 
 
-_ORDER = tuple(LockMode)
 _BY_CATALOG_NAME = {"".join(word.title() for word in mode.value.split()) + "Lock": mode for mode in LockMode}

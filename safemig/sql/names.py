@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import NamedTuple
 
 from safemig.sql.identifiers import quote_name
@@ -31,6 +32,25 @@ def of_parts(parts: list[str]) -> Name:
     if len(parts) > 1:
         return Name(parts[-2], parts[-1])
     return Name("", parts[0] if parts else "")
+
+
+_PART = re.compile(r'"(?:[^"]|"")*"|[^.]+')
+
+
+def of_dotted(text: str) -> Name:
+    """Return the name that `users`, `app.users` or `app."strange.name"` spells: quotes only where a part needs them."""
+    if '"' not in text:
+        return of_parts(text.split("."))
+    return of_parts([part.strip('"').replace('""', '"') for part in _PART.findall(text)])
+
+
+_LAST = re.compile(r'(?:"(?:[^"]|"")*"|[^\s".]+|\.)+\Z')
+
+
+def of_last(words: str) -> Name:
+    """Return the name at the end of a sentence: `foreign key k of app."Order lines"`."""
+    found = _LAST.search(words)
+    return of_dotted(found[0] if found else words)
 
 
 def of_range(relation: Tree | None) -> Name:

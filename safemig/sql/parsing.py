@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from pglast.parser import ParseError, parse_sql_json
+from pglast.parser import ParseError
 
 from safemig.errors import MigrationError
 from safemig.sql import kinds
 from safemig.sql.clauses import code_end, tokens
 from safemig.sql.foreign import why_unreadable
 from safemig.sql.positions import Positions
-from safemig.sql.tree import Tree, node
+from safemig.sql.tree import Tree, node, read_trees_and_json
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +46,8 @@ class ParsedStatement:
     column: int
     end_line: int
     start: int = field(repr=False)  # the character offset in the file
-    tree: Tree = field(repr=False, compare=False)  # libpg_query's JSON; offsets in it count the text's bytes
+    tree: Tree = field(repr=False, compare=False)  # libpg_query's JSON, read; offsets in it count the text's bytes
+    json: str = field(repr=False, compare=False)  # the same as text, to be asked by `sql.tree.holds`
 
     @property
     def node(self) -> Any:
@@ -74,7 +74,7 @@ class ParsedStatement:
     @property
     def tables(self) -> tuple[str, ...]:
         """The dotted names of the tables that the statement itself touches, in order, each once."""
-        return kinds.tables(self.tree)
+        return kinds.tables(self.tree, self.json)
 
 
 def parse(sql: str) -> list[ParsedStatement]:
@@ -92,7 +92,7 @@ def parse(sql: str) -> list[ParsedStatement]:
     if "\0" in sql:
         raise SqlSyntaxError("the text holds a zero byte", *positions.line_and_column(sql.index("\0")))
     try:
-        raw = json.loads(parse_sql_json(sql))["stmts"]
+        raw = read_trees_and_json(sql)
     except ParseError as problem:
         message, offset = str(problem.args[0]).split(", at index")[0], 0
         if len(problem.args) > 1 and problem.args[1] is not None:  # a limit that was exceeded has no place
@@ -103,7 +103,7 @@ def parse(sql: str) -> list[ParsedStatement]:
         raise SqlSyntaxError("the text is not valid Unicode", *positions.line_and_column(problem.start)) from None
     except RecursionError:
         raise SqlSyntaxError("an expression is nested too deeply to be read", 1, 1) from None
-    return [_statement(sql, positions, item) for item in raw]
+    return [_statement(sql, positions, item, text) for item, text in raw]
 
 
 def parse_what_can_be(sql: str) -> list[ParsedStatement]:
@@ -135,7 +135,7 @@ def parse_what_can_be(sql: str) -> list[ParsedStatement]:
     return found
 
 
-def _statement(sql: str, positions: Positions, item: Tree) -> ParsedStatement:
+def _statement(sql: str, positions: Positions, item: Tree, json: str) -> ParsedStatement:
     first_byte = item.get("stmt_location", 0)
     length = item.get("stmt_len", 0)
     start = positions.character(first_byte)
@@ -147,13 +147,14 @@ def _statement(sql: str, positions: Positions, item: Tree) -> ParsedStatement:
         text = text[: code_end(text)]
     text = text.rstrip("; \t\r\n\f\v") if not length else text
     line, column = positions.line_and_column(start + lead)
-    return ParsedStatement(text, line, column, line + text.count("\n"), start + lead, item["stmt"])
+    return ParsedStatement(text, line, column, line + text.count("\n"), start + lead, item["stmt"], json)
 
 
 def _lead(text: str) -> int:
     """Return how much of `text` is blanks, comments and empty statements."""
-    if text[:1].isalpha() or text[:1] == "(":
-        return 0
+    code = text.lstrip(" \t\r\n\f\v")
+    if code[:1].isalpha() or code[:1] == "(":
+        return len(text) - len(code)
     for token in tokens(text):
         if token.kind != "comment" and text[token.start] != ";":
             return token.start

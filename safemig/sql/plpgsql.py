@@ -11,10 +11,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from pglast.parser import ParseError, parse_plpgsql_json, parse_sql_json
+from pglast.parser import ParseError, parse_plpgsql_json
 
 from safemig.sql.fold import ANYTHING, Pieces, fold
-from safemig.sql.tree import Tree
+from safemig.sql.tree import Tree, read_trees
 
 
 class UnreadableBody(Exception):  # noqa: N818  (a fact for the review, not an error that users see)
@@ -61,7 +61,7 @@ class _Reader:
 
     def folded(self, text: str) -> Pieces:
         try:
-            statement = json.loads(parse_sql_json(f"SELECT {text}"))["stmts"][0]["stmt"]
+            statement = read_trees(f"SELECT {text}")[0]["stmt"]
             return fold(statement["SelectStmt"]["targetList"][0]["ResTarget"]["val"], self.variables)
         except (ParseError, KeyError, IndexError, RecursionError, ValueError):
             return ANYTHING

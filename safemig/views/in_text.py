@@ -41,11 +41,14 @@ def printable(text: str) -> str:
     A table may be named with an escape sequence that would repaint a terminal, or with one that turns the reading
     direction so that SQL looks like other SQL.
     """
+    text = text.replace("\r\n", "\n").expandtabs(4)
+    if text.replace("\n", "").isprintable():  # which is stricter, and a hundred times as fast
+        return text
     return "".join(
         character
         if character == "\n" or unicodedata.category(character) not in {"Cc", "Cf", "Cs", "Zl", "Zp"}
         else f"\\u{ord(character):04x}"
-        for character in text.replace("\r\n", "\n").expandtabs(4)
+        for character in text
     )
 
 
@@ -121,6 +124,8 @@ def _callout(callout: Callout) -> str:
 
 
 def _wrapped(text: str, first: str, following: str) -> str:
+    if text and len(first) + len(text) <= _WIDTH and text.isprintable():
+        return first + text.rstrip()
     return textwrap.fill(
         text, _WIDTH, initial_indent=first, subsequent_indent=following, break_long_words=False, break_on_hyphens=False
     )

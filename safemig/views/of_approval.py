@@ -16,7 +16,7 @@ def build(result: Approval) -> Document:
         (
             Mono(f"plan {result.plan_id}"),
             Strong(on(result.target)),
-            f"by {result.by}",
+            f"by {result.by}" + (f", after {' and '.join(result.others)}" if result.others else ""),
             numbers.time(result.at),
             how,
         ),

@@ -28,6 +28,18 @@ def build(result: Backup) -> Document:
                 Mono(result.schema.sha256[:16]),
                 Mono(str(result.schema.path)),
             ),
+            *(
+                [
+                    (
+                        "cluster",
+                        numbers.size(result.cluster.size_bytes),
+                        Mono(result.cluster.sha256[:16]),
+                        Mono(str(result.cluster.path)),
+                    )
+                ]
+                if result.cluster
+                else []
+            ),
             ("manifest", numbers.NOTHING, numbers.NOTHING, Mono(str(result.manifest))),
         ),
         frozenset({"Size"}),
@@ -48,6 +60,7 @@ def build(result: Backup) -> Document:
                 (
                     f"one snapshot at LSN {result.snapshot_lsn}, written by pg_dump {result.client_version}",
                     f"to bring it back: safemig restore-prod {result.timestamp}  (restores beside production, verifies)",
+                    *result.notes,
                 ),
             ),
             content_table(result.tables, f"Rows and hashes of {numbers.counted(len(result.tables), 'table')}"),

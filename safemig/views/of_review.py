@@ -42,8 +42,11 @@ def build(result: Review) -> Document:
     blocks += [_callout(each) for each in standing]
     blocks += [_accepted(each) for each in result.findings if each.accepted is not None]
     blocks += [_callout(each) for each in result.recommendations if each.accepted is None]
+    by_file: dict[str, list[Finding]] = {}
+    for finding in result.findings:
+        by_file.setdefault(finding.file, []).append(finding)
     for file in result.files:
-        if listing := _listing(result, file):
+        if listing := _listing(by_file.get(file.name, []), file):
             is_short = len(result.files) == 1 and len(listing.lines) <= _SHORT
             blocks.append(Details(f"{file.name}, marked", (listing,), is_open=is_short))
         if file.recommendations:
@@ -90,6 +93,7 @@ def _counts(result: Review) -> str:
 
 def _locks(result: Review) -> Table | None:
     rows: list[tuple[Inline, ...]] = []
+    severities = {each.rule: each.severity.value for each in result.findings}
     number = 0
     for file in result.files:
         for statement in file.statements:
@@ -105,7 +109,7 @@ def _locks(result: Review) -> Table | None:
                     numbers.estimate(numbers.count(statement.rows_estimate)),
                     numbers.size(statement.size_bytes),
                     _waits(statement.lock),
-                    _rules(result, statement.rules),
+                    _rules(severities, statement.rules),
                 )
             )
     if not rows:
@@ -123,10 +127,9 @@ def _waits(lock: LockMode | None) -> str:
     return lock.blocks if lock else numbers.NOTHING
 
 
-def _rules(result: Review, rules: tuple[str, ...]) -> Inline:
+def _rules(severities: dict[str, str], rules: tuple[str, ...]) -> Inline:
     if not rules:
         return numbers.NOTHING
-    severities = {each.rule: each.severity.value for each in result.findings}
     worst = min((severities.get(rule, "recommendation") for rule in rules), key=_WEIGHT.__getitem__)
     return Badge(", ".join(rules), _TONES[worst])
 
@@ -161,16 +164,14 @@ def _accepted(finding: Finding) -> Callout:
     )
 
 
-def _listing(result: Review, file: ReviewedFile) -> Listing | None:
+def _listing(findings: Sequence[Finding], file: ReviewedFile) -> Listing | None:
     lines: list[Line] = []
     for statement in file.statements:
         texts = statement.sql.strip().splitlines()
         found = [
             each.severity.value
-            for each in result.findings
-            if each.file == file.name
-            and statement.line <= each.line < statement.line + len(texts)
-            and each.accepted is None
+            for each in findings
+            if statement.line <= each.line < statement.line + len(texts) and each.accepted is None
         ]
         worst = min(found, key=_WEIGHT.__getitem__, default=None)
         sign, tone = (_SIGNS[worst], _TONES[worst]) if worst else (" ", None)

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
-from safemig.results import Check, RowChange, Step, TableContent, Target
-from safemig.schema import SchemaDiff
 from safemig.views import numbers
 from safemig.views.document import (
     Badge,
@@ -22,6 +21,10 @@ from safemig.views.document import (
     Table,
     Tone,
 )
+
+if TYPE_CHECKING:
+    from safemig.results import Check, RowChange, Step, TableContent, Target
+    from safemig.schema import SchemaDiff
 
 _CHECK_TONES: dict[str, Tone] = {"ok": "ok", "warning": "warning", "failed": "error", "not done": "waiting"}
 _STEP_TONES: dict[str, Tone] = {
@@ -105,7 +108,19 @@ def run_steps(steps: Sequence[Step], title: str = "Steps") -> Table:
     """Return the statements that ran, with their times, locks and rows."""
     table = Table(
         title,
-        ("#", "Statement", "Result", "Lock wait", "Ran", "Tries", "Rows", "Strongest lock", "Rewrote"),
+        (
+            "#",
+            "Statement",
+            "Result",
+            "Lock wait",
+            "Ran",
+            "Tries",
+            "Rows",
+            "Strongest lock",
+            "Held",
+            "Scanned",
+            "Rewrote",
+        ),
         tuple(
             (
                 str(step.number),
@@ -116,11 +131,13 @@ def run_steps(steps: Sequence[Step], title: str = "Steps") -> Table:
                 str(step.attempts) if step.attempts else numbers.NOTHING,
                 numbers.count(step.rows),
                 _strongest_lock(step),
+                numbers.seconds(max((lock.held_s for lock in step.locks if lock.held_s is not None), default=None)),
+                ", ".join(step.scans) or numbers.NOTHING,
                 ", ".join(step.rewrites) or numbers.NOTHING,
             )
             for step in steps
         ),
-        frozenset({"#", "Lock wait", "Ran", "Tries", "Rows"}),
+        frozenset({"#", "Lock wait", "Ran", "Tries", "Rows", "Held"}),
     )
     return without_empty_columns(table)
 
@@ -239,11 +256,16 @@ def _rows(title: str, rows: Sequence[RowChange]) -> Table:
             "not there" if row.before is None else numbers.count(row.before),
             "not there" if row.after is None else numbers.count(row.after),
             numbers.change(row.before, row.after),
+            ", ".join(row.changed) or numbers.NOTHING,
         )
 
-    return Table(
-        title, ("Table", "Before", "After", "Change"), tuple(map(drawn, rows)), frozenset({"Before", "After", "Change"})
+    table = Table(
+        title,
+        ("Table", "Before", "After", "Change", "Other content in"),
+        tuple(map(drawn, rows)),
+        frozenset({"Before", "After", "Change"}),
     )
+    return without_empty_columns(table) if not any(row.changed for row in rows) else table
 
 
 def _strongest_lock(step: Step) -> str:

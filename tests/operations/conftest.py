@@ -4,8 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import itertools
-from collections.abc import Iterator
+import os
+import shutil
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from urllib.parse import quote
 
 import psycopg
 import pytest
@@ -14,10 +20,12 @@ from safemig.postgres.catalog import read_schema
 from safemig.postgres.dump import content_of
 from safemig.postgres.history import make_history, record_applied
 from safemig.postgres.programs import server_programs
-from safemig.postgres.server import ThrowawayServer
+from safemig.postgres.server import ThrowawayServer, _as_user, _server_user
 from safemig.project import Project
 from safemig.results import Deployment
+from tests.conftest import QUIET
 
+PGBOUNCER = shutil.which("pgbouncer", path=f"{os.environ['PATH']}:/usr/sbin")
 _numbers = itertools.count(1)
 
 FIRST = """
@@ -111,3 +119,91 @@ def shop(
     yield made
     for name in names:
         server.drop_database(name)
+
+
+@pytest.fixture
+def temporary() -> Iterator[Path]:
+    """A folder of a killed process's own for what it leaves behind; the server's user may enter it."""
+    folder = Path(tempfile.mkdtemp(prefix="sm-", dir="/tmp"))
+    folder.chmod(0o755)
+    yield folder
+    shutil.rmtree(folder)
+
+
+@pytest.fixture
+def standby(shop: Shop, server: ThrowawayServer) -> Iterator[str]:
+    """A real hot standby of the test server; its URL for production's database."""
+    user = _server_user()
+    folder = Path("/tmp") / f"safemig-standby-{os.getpid()}"
+    folder.mkdir(mode=0o700)
+    if user:
+        os.chown(folder, user.pw_uid, user.pw_gid)
+    subprocess.run(
+        [server.programs.folder / "pg_basebackup", "-D", folder / "data", "-R", "-h", server.folder, "-p", "5432",
+         "-U", "postgres", "-c", "fast"],
+        check=True, cwd="/", **_as_user(user),  # type: ignore[call-overload]
+    )  # fmt: skip
+    try:
+        with ThrowawayServer.start(folder=folder, major=server.major, settings=QUIET) as started:
+            yield shop.production.replace(quote(str(server.folder), safe=""), quote(str(folder), safe=""))
+        assert started
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def pooler(shop: Shop, server: ThrowawayServer, tmp_path: Path) -> Iterator[str]:
+    """pgbouncer in transaction mode before the test server; its URL for production's database."""
+    if PGBOUNCER is None:
+        pytest.skip("pgbouncer is not on this machine")
+    user = _server_user()
+    folder = Path("/tmp") / f"safemig-pooler-{os.getpid()}"
+    folder.mkdir()
+    name = shop.production.split("/")[3].split("?")[0]
+    (folder / "users.txt").write_text('"postgres" ""\n')
+    (folder / "pgbouncer.ini").write_text(
+        f"[databases]\n{name} = host={server.folder} port=5432\n[pgbouncer]\nlisten_port = 6432\nunix_socket_dir = {folder}\n"
+        f"auth_type = trust\nauth_file = {folder}/users.txt\npool_mode = transaction\nignore_startup_parameters = extra_float_digits\n"
+    )
+    if user:
+        shutil.chown(folder, user.pw_uid, user.pw_gid)
+    process = subprocess.Popen(
+        [PGBOUNCER, "-q", str(folder / "pgbouncer.ini")],
+        cwd="/",
+        stderr=subprocess.DEVNULL,
+        **_as_user(user),  # type: ignore[call-overload]
+    )
+    try:
+        deadline = time.monotonic() + 10
+        while not (folder / ".s.PGSQL.6432").exists():
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        yield f"postgresql://postgres@/{name}?host={quote(str(folder), safe='')}&port=6432"
+    finally:
+        process.terminate()
+        process.wait()
+        shutil.rmtree(folder)
+
+
+@pytest.fixture
+def small_disk() -> Iterator[Callable[[int], Path]]:
+    """A maker of file systems of so many MiB, in memory."""
+    made: list[Path] = []
+    root = [] if os.geteuid() == 0 else ["sudo", "-n"]
+
+    def make(size_mb: int) -> Path:
+        folder = Path(tempfile.mkdtemp(prefix="sm-", dir="/tmp"))
+        options = f"size={size_mb}m,mode=0755,uid={os.geteuid()},gid={os.getegid()}"
+        answer = subprocess.run(
+            [*root, "mount", "-t", "tmpfs", "-o", options, "tmpfs", folder], capture_output=True, check=False
+        )
+        if answer.returncode != 0:
+            folder.rmdir()
+            pytest.skip(f"cannot mount a tmpfs here: {answer.stderr.decode().strip()}")
+        made.append(folder)
+        return folder
+
+    yield make
+    for folder in made:
+        subprocess.run([*root, "umount", "-l", folder], check=True)
+        folder.rmdir()

@@ -15,7 +15,7 @@ import psycopg
 import pytest
 
 from safemig.errors import BackupError, ToolError
-from safemig.operations.backup_prod import find_backup
+from safemig.operations.backup_prod import backup_prod, find_backup, remove_old
 from safemig.postgres.dump import read_back
 from safemig.postgres.programs import PROGRAMS_VARIABLE, find_programs, server_programs
 from safemig.postgres.server import ThrowawayServer
@@ -27,7 +27,7 @@ def test_files_manifest_and_modes(shop: Shop) -> None:
     backup = shop.project.backup_prod()
     stamp = backup.timestamp
     assert sorted(path.name for path in shop.backups.iterdir()) == [
-        f"backup_full_{stamp}.sql", f"backup_schema_{stamp}.sql", f"manifest_{stamp}.json",
+        f"backup_cluster_{stamp}.sql", f"backup_full_{stamp}.sql", f"backup_schema_{stamp}.sql", f"manifest_{stamp}.json",
     ]  # fmt: skip
     assert {path.stat().st_mode & 0o777 for path in shop.backups.iterdir()} == {0o600}
     manifest = json.loads(backup.manifest.read_text())
@@ -80,7 +80,7 @@ def test_the_schema_backup_never_clears(shop: Shop) -> None:
 def test_two_backups_of_one_second_are_both_kept(shop: Shop) -> None:
     first, second = shop.project.backup_prod(), shop.project.backup_prod()
     assert first.timestamp < second.timestamp
-    assert len(list(shop.backups.iterdir())) == 6
+    assert len(list(shop.backups.iterdir())) == 8
 
 
 def test_it_changes_nothing_and_leaves_no_transaction_open(shop: Shop) -> None:
@@ -236,3 +236,68 @@ def test_the_password_stands_in_no_process_list(shop: Shop, tmp_path: Path, monk
     shop.project.backup_prod()
     lines = [line for line in seen.read_text().splitlines() if "hunter2" in line]
     assert {line.split("=")[0] for line in lines} <= {"PRODUCTION_DATABASE_URL"}
+
+
+def test_roles_and_settings_of_the_cluster_stand_beside_it_without_passwords(shop: Shop) -> None:
+    name = shop.production.split("/")[3].split("?")[0]
+    shop.on(
+        shop.production,
+        "DROP ROLE IF EXISTS keeper; CREATE ROLE keeper LOGIN PASSWORD 'hunter2' CONNECTION LIMIT 3;"
+        f'ALTER DATABASE "{name}" SET work_mem = \'8MB\'; GRANT CREATE ON DATABASE "{name}" TO keeper',
+    )
+    cluster = shop.project.backup_prod().cluster
+    assert cluster is not None
+    text = cluster.path.read_text()
+    for words in (
+        "CREATE ROLE keeper;", "CONNECTION LIMIT 3", f"ALTER DATABASE {name} SET work_mem TO '8MB';",
+        f"GRANT CREATE ON DATABASE {name} TO keeper;", "-- autovacuum = 'off'  (command line)",
+    ):  # fmt: skip
+        assert words in text
+    for words in ("hunter2", "SCRAM-SHA-256$", "PASSWORD"):
+        assert words not in text
+    shop.on(shop.production, f'REVOKE ALL ON DATABASE "{name}" FROM keeper; DROP ROLE keeper')
+
+
+def test_only_so_many_good_backups_are_kept_and_never_is_the_last_removed(shop: Shop) -> None:
+    (shop.folder / "safemig.toml").write_text("keep_backups = 2\n")
+    first, second, third = (shop.project.backup_prod() for _ in range(3))
+    assert not list(shop.backups.glob(f"*{first.timestamp}*"))
+    kept = {path.name for path in shop.backups.glob("manifest_*")}
+    assert kept == {second.manifest.name, third.manifest.name}
+    (shop.folder / "safemig.toml").write_text("keep_backups = 1\n")
+    third.full.path.write_bytes(b"cut")  # no good one any more
+    assert remove_old(shop.project.settings, shop.backups) == ()
+    assert second.full.path.is_file()
+    unverified = backup_prod(shop.project.settings, read=False)  # nor is one that nobody has read yet
+    assert remove_old(shop.project.settings, shop.backups) == ()
+    (shop.backups / f"rollback_{second.timestamp}.sql").write_text("-- stays")
+    good = shop.project.backup_prod()
+    assert {path.name for path in shop.backups.glob("manifest_*")} == {good.manifest.name}
+    assert not unverified.full.path.exists()
+    assert (shop.backups / f"rollback_{second.timestamp}.sql").is_file()
+
+
+def test_a_compressed_backup_is_smaller_and_as_good(shop: Shop, server: ThrowawayServer) -> None:
+    plain = shop.project.backup_prod()
+    (shop.folder / "safemig.toml").write_text("compression = 'zstd'\n")
+    backup = shop.project.backup_prod()
+    assert backup.full.path.name == f"backup_full_{backup.timestamp}.sql.zst"
+    assert backup.full.size_bytes < plain.full.size_bytes / 3
+    assert backup.tables == plain.tables == read_back(backup.full)
+    before = shop.state()
+    shop.on(shop.production, "DELETE FROM orders; DROP VIEW big_orders")
+    run_psql(server_programs(), shop.production, backup.full.path)
+    assert shop.state() == before
+    restored = shop.project.restore_prod()
+    assert restored.tables == backup.tables
+    server.drop_database(restored.database)
+    content = backup.full.path.read_bytes()
+    for damaged in (content[:-100], content[:2000] + b"x" + content[2001:], b"no zstd"):
+        backup.full.path.write_bytes(damaged)
+        with pytest.raises(BackupError, match="not the file that its manifest describes"):
+            read_back(backup.full)
+        # Nor does psql get the end of a cut one, which it would commit.
+        shop.on(shop.production, "DELETE FROM orders")
+        with pytest.raises((BackupError, ToolError)):
+            run_psql(server_programs(), shop.production, backup.full.path)
+        assert shop.on(shop.production, "SELECT count(*) FROM orders") == [(0,)]

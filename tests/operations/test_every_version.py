@@ -9,9 +9,9 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from psycopg import sql
 
 from safemig.postgres.catalog import read_schema
+from safemig.postgres.connect import connect
 from safemig.postgres.copies import restore_copy
 from safemig.postgres.dump import content_of
 from safemig.postgres.history import make_history, record_applied
@@ -106,36 +106,11 @@ def test_a_database_that_holds_everything_is_backed_up_and_restored_equal(
     shop.on(shop.production, ZOO)
     shop.on(shop.production, WIDE)
     backup = shop.project.backup_prod()
-    url = restore_copy(every_server, f"copy_{next(_numbers)}", backup.full.path)
+    with connect(shop.production, "production") as source:
+        url = restore_copy(source, every_server, f"copy_{next(_numbers)}", backup.full.path)
     assert content_of(url, every_server.programs) == backup.tables
     assert {table.name: table.rows for table in backup.tables}['"Other Schema"."select"'] == 500
     with psycopg.connect(shop.production) as source, psycopg.connect(url) as copy:
         assert read_schema(copy).fingerprint == read_schema(source).fingerprint
         objects = "SELECT count(*), sum(octet_length(lo_get(oid))) FROM pg_largeobject_metadata"
         assert copy.execute(objects).fetchone() == source.execute(objects).fetchone() == (1, 4)
-
-
-@pytest.mark.parametrize("encoding", ["LATIN1", "SQL_ASCII"])
-def test_other_encodings_come_through(
-    shop_anywhere: Shop, every_server: ThrowawayServer, encoding: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    name = f"encoded_{next(_numbers)}"
-    with psycopg.connect(every_server.url(), autocommit=True) as connection:
-        connection.execute(
-            sql.SQL("CREATE DATABASE {} TEMPLATE template0 ENCODING {} LOCALE 'C'").format(
-                sql.Identifier(name), sql.Literal(encoding)
-            )
-        )
-    url = every_server.url(name)
-    shop_anywhere.on(url, "CREATE TABLE t (a text); INSERT INTO t VALUES ('plain')")
-    with psycopg.connect(url, autocommit=True) as connection:
-        connection.execute(
-            "SET client_encoding = 'SQL_ASCII'" if encoding == "SQL_ASCII" else "SET client_encoding = 'UTF8'"
-        )
-        connection.execute(b"INSERT INTO t VALUES ('caf\xc3\xa9')")
-    monkeypatch.setenv("PRODUCTION_DATABASE_URL", url)
-    backup = shop_anywhere.project.backup_prod()
-    copy = restore_copy(every_server, f"copy_{next(_numbers)}", backup.full.path)
-    assert content_of(copy, every_server.programs) == backup.tables
-    assert shop_anywhere.on(copy, "SELECT a FROM t ORDER BY 1") == [("café",), ("plain",)]
-    every_server.drop_database(name)

@@ -27,6 +27,7 @@ from safemig.operations import outcome, transaction
 from safemig.postgres.history import make_history, record_applied
 from safemig.postgres.server import ThrowawayServer
 from tests.operations.conftest import FIRST, FIRST_FILE, ROWS, Shop
+from tests.operations.killing import DEPLOY, kill_at, wait_until_alone
 
 FIRST_PART = "20260102000000_second.sql"
 SECOND_PART = "20260103000000_index.sql"
@@ -35,32 +36,6 @@ CREATE TABLE IF NOT EXISTS notes (id bigint PRIMARY KEY, body text);
 ALTER TABLE users ADD COLUMN IF NOT EXISTS active boolean NOT NULL DEFAULT true;
 """
 INDEX = "CREATE INDEX CONCURRENTLY IF NOT EXISTS users_legacy ON users (legacy);"
-
-# Deploys, and kills itself with a signal at the n-th time that a function of safemig is reached, or has returned.
-DRIVER = """
-import importlib, os, sys
-import safemig
-folder, module, name, when, count, number = sys.argv[1:]
-owner = importlib.import_module(module)
-*path, last = name.split(".")
-for part in path:
-    owner = getattr(owner, part)
-real, left = getattr(owner, last), [int(count)]
-def trapped(*args, **kwargs):
-    left[0] -= 1
-    if when == "before" and not left[0]:
-        os.kill(os.getpid(), int(number))
-    result = real(*args, **kwargs)
-    if when == "after" and not left[0]:
-        os.kill(os.getpid(), int(number))
-    return result
-setattr(owner, last, trapped)
-project = safemig.Project.open(folder)
-try:
-    project.migrate_prod(approve=project.plan().id)
-except KeyboardInterrupt:
-    sys.exit(130)
-"""
 
 LOCKS_ON_USERS = """
 SELECT count(*) FROM pg_locks l JOIN pg_class c ON c.oid = l.relation WHERE c.relname = 'users' AND l.pid <> pg_backend_pid()
@@ -87,32 +62,6 @@ POINTS = [
 ]
 
 
-@pytest.fixture
-def temporary() -> Iterator[Path]:
-    """A folder of the killed process's own for what it leaves behind; the server's user may enter it."""
-    folder = Path(tempfile.mkdtemp(prefix="sm-", dir="/tmp"))
-    folder.chmod(0o755)
-    yield folder
-    shutil.rmtree(folder)
-
-
-def _wait_until_alone(shop: Shop) -> None:
-    deadline = time.monotonic() + 20
-    while shop.on(shop.production, "SELECT 1 FROM pg_stat_activity WHERE application_name LIKE 'safemig%'"):
-        assert time.monotonic() < deadline, "a session of the killed run lives on"
-        time.sleep(0.1)
-
-
-def _kill_at(shop: Shop, temporary: Path, where: str, when: str, count: int) -> int:
-    module, _, name = where.rpartition(".")
-    if module.rpartition(".")[2].lstrip("_")[0].isupper():
-        module, _, owner = module.rpartition(".")
-        name = f"{owner}.{name}"
-    command = [sys.executable, "-c", DRIVER, str(shop.folder), module, name, when, str(count), str(int(signal.SIGKILL))]
-    environment = os.environ | {"TMPDIR": str(temporary)}
-    return subprocess.run(command, capture_output=True, check=False, timeout=120, env=environment).returncode
-
-
 def _applied(shop: Shop) -> tuple[str, ...]:
     rows = shop.on(
         shop.production, "SELECT version || '_' || name || '.sql' FROM supabase_migrations.schema_migrations ORDER BY 1"
@@ -127,8 +76,8 @@ def test_killed_at_any_point(
     shop.write(FIRST_PART, SECOND)
     shop.write(SECOND_PART, INDEX)
     before = shop.state()
-    assert _kill_at(shop, temporary, where, when, count) == -signal.SIGKILL
-    _wait_until_alone(shop)
+    assert kill_at(shop, temporary, DEPLOY, where, when, count) == -signal.SIGKILL
+    wait_until_alone(shop)
     assert _applied(shop) == applied
     if not applied:
         assert shop.state() == before
@@ -180,7 +129,7 @@ def test_killed_in_the_middle_of_a_statement(shop: Shop, number: signal.Signals)
     process.send_signal(number)
     process.communicate()
     killed = time.monotonic()
-    _wait_until_alone(shop)
+    wait_until_alone(shop)
     assert time.monotonic() - killed < 10  # the statement itself would take 20 s
     assert shop.state() == before
     assert shop.on(shop.production, LOCKS_ON_USERS) == [(0,)]
@@ -207,9 +156,9 @@ class Production:
         # As production servers are: what was acknowledged is on disk.
         return ThrowawayServer.start(folder=self.folder, settings={"synchronous_commit": "on", "fsync": "on"})
 
-    def crash(self) -> None:
-        """Stop it immediately, and start it again in the background."""
-        os.kill(int((self.folder / "data" / "postmaster.pid").read_text().splitlines()[0]), signal.SIGQUIT)
+    def crash(self, how: signal.Signals) -> None:
+        """Stop it (SIGQUIT: immediately, as a crash; SIGINT: fast), and start it again in the background."""
+        os.kill(int((self.folder / "data" / "postmaster.pid").read_text().splitlines()[0]), how)
         self.server.stop()
         self.thread = threading.Thread(target=self._start)
         self.thread.start()
@@ -239,9 +188,10 @@ def production(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> Iterator[Producti
     shutil.rmtree(folder)
 
 
+@pytest.mark.parametrize("how", [signal.SIGQUIT, signal.SIGINT], ids=["immediate", "fast"])
 @pytest.mark.parametrize("when", ["before", "after"])
 def test_a_server_that_crashes_at_commit_is_asked_what_became_of_it(
-    shop: Shop, production: Production, monkeypatch: pytest.MonkeyPatch, when: str
+    shop: Shop, production: Production, monkeypatch: pytest.MonkeyPatch, when: str, how: signal.Signals
 ) -> None:
     shop.write(FIRST_PART, SECOND)
     before, real = shop.state(), transaction.commit
@@ -250,7 +200,7 @@ def test_a_server_that_crashes_at_commit_is_asked_what_became_of_it(
         monkeypatch.setattr(transaction, "commit", real)
         if when == "after":
             real(*arguments)
-        production.crash()
+        production.crash(how)
         if when == "before":
             real(*arguments)
         raise psycopg.OperationalError("server closed the connection unexpectedly")
@@ -274,35 +224,71 @@ def test_a_transaction_that_a_crash_took_back_is_settled_as_not_done(shop: Shop)
         outcome.settle(shop.production, "run", "99999999", None, lost)
 
 
-def test_a_commit_that_the_network_swallows_is_noticed(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A proxy of the test's own lets everything through, until the COMMIT, which it swallows without a word."""
+@pytest.mark.parametrize("how", ["swallowed", "dropped"])
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_a_commit_that_the_network_loses_is_settled(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch, how: str, when: str
+) -> None:
+    """A proxy of the test's own lets everything through, until the COMMIT, which it loses, or the answer to it."""
     monkeypatch.setattr(outcome, "_COMMIT_PATIENCE_SECONDS", 0.5)
     shop.write(FIRST_PART, SECOND)
     before = shop.state()
     run = shop.project.deployment(approve=shop.project.plan().id)
     for step in (run.preflight, run.review, run.plan, run.backup, run.rehearse, run.approve):
         step()
-    with BlackHole(shop) as hole:
+    with BlackHole(shop, how, when) as hole:
         monkeypatch.setenv("PRODUCTION_DATABASE_URL", hole.url)
-        with pytest.raises(DeploymentFailedError, match="did not commit: nothing was changed"):
-            run.deploy()
-        assert hole.swallowed
+        if when == "after":
+            assert run.deploy().verdict == "DEPLOYED"
+        else:
+            with pytest.raises(DeploymentFailedError, match="did not commit: nothing was changed"):
+                run.deploy()
+        assert hole.struck
     monkeypatch.setenv("PRODUCTION_DATABASE_URL", shop.production)
+    if when == "before":
+        assert shop.state() == before
+        assert shop.deploy().verdict == "DEPLOYED"
+    assert _applied(shop) == FIRST_ONLY
+    assert shop.on(shop.production, LOCKS_ON_USERS) == [(0,)]
+    assert shop.project.migrate_prod().verdict == "NOTHING TO DEPLOY"
+
+
+def test_a_backend_that_is_terminated_in_a_statement_leaves_nothing(shop: Shop) -> None:
+    name = shop.production.split("/")[3].split("?")[0]
+    shop.on(
+        shop.production,
+        f"""
+        CREATE FUNCTION strike(x bigint) RETURNS bool LANGUAGE plpgsql AS $$ BEGIN
+          IF current_database() = '{name}' THEN PERFORM pg_terminate_backend(pg_backend_pid()); END IF; RETURN true; END $$
+        """,
+    )
+    shop.write(FIRST_PART, SECOND + "UPDATE users SET legacy = legacy WHERE strike(id);")
+    findings = [f"{each.rule}:{each.object}: the test needs it" for each in shop.project.review().standing]
+    (shop.folder / "safemig.toml").write_text(f"accept = {json.dumps(findings)}")
+    before = shop.state()
+    with pytest.raises(DeploymentFailedError, match="terminating connection") as caught:
+        shop.deploy()
+    assert "step 3" in str(caught.value)
     assert shop.state() == before
     assert shop.on(shop.production, LOCKS_ON_USERS) == [(0,)]
 
 
 class BlackHole:
-    """A TCP proxy before the test server that goes silent for the connection on which it sees COMMIT."""
+    """A TCP proxy before the test server that loses the COMMIT, or (`when` "after") the answer to it.
 
-    def __init__(self, shop: Shop) -> None:
+    `how` "swallowed": neither passed on nor refused, for ever; "dropped": the connection ends.
+    """
+
+    def __init__(self, shop: Shop, how: str, when: str) -> None:
+        self._how, self._when = how, when
+        self._doomed: list[socket.socket] = []
         folder = unquote(shop.production.split("host=")[1].split("&")[0])
         name = shop.production.split("/")[3].split("?")[0]
         self._target = f"{folder}/.s.PGSQL.5432"
         self._listener = socket.create_server(("127.0.0.1", 0))
         self._listener.settimeout(0.2)
         self.url = f"postgresql://postgres@127.0.0.1:{self._listener.getsockname()[1]}/{name}?sslmode=disable"
-        self.swallowed = False
+        self.struck = False
         self._over = threading.Event()
         self._sockets = [self._listener]
         self._threads = [threading.Thread(target=self._accept)]
@@ -339,9 +325,21 @@ class BlackHole:
     def _pump(self, source: socket.socket, sink: socket.socket, outgoing: bool) -> None:
         with contextlib.suppress(OSError):
             while data := source.recv(65536):
-                if outgoing and b"COMMIT\0" in data and not self.swallowed:
-                    self.swallowed = True
-                    self._over.wait(60)  # neither passed on nor refused
+                if outgoing and b"COMMIT\0" in data and not self.struck:
+                    self.struck = True
+                    self._doomed += [source, sink]
+                    if self._when == "before":
+                        self._strike()
+                        return
+                elif self.struck and source in self._doomed:
+                    self._strike()
                     return
                 sink.sendall(data)
             sink.shutdown(socket.SHUT_WR)
+
+    def _strike(self) -> None:
+        if self._how == "swallowed":
+            self._over.wait(60)
+            return
+        for each in self._doomed:
+            each.shutdown(socket.SHUT_RDWR)

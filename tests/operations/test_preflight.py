@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-import subprocess
-import time
-from collections.abc import Iterator
+import tempfile
+from collections.abc import Callable
 from pathlib import Path
-from urllib.parse import quote
 
 import psycopg
 import pytest
 
 from safemig.errors import RefusedError, UnreachableError
 from safemig.operations.transaction import deploying_connection
-from safemig.postgres.server import ThrowawayServer, _as_user, _server_user
+from safemig.postgres import activity
 from tests.operations.conftest import Shop
-
-PGBOUNCER = shutil.which("pgbouncer", path=f"{os.environ['PATH']}:/usr/sbin")
 
 
 def _states(shop: Shop) -> dict[str, str]:
@@ -44,6 +38,30 @@ def test_what_stands_in_the_way_is_named(shop: Shop) -> None:
     assert states["invalid indexes"] == "warning"
 
 
+def test_the_rows_are_those_of_the_list(shop: Shop) -> None:
+    assert [check.name for check in shop.project.preflight().checks] == [
+        "reachable", "server version", "primary", "writable", "direct connection", "pg_dump and psql",
+        "server for the copy", "extensions", "rights", "long transactions", "prepared transactions",
+        "sessions waiting for locks", "replicas", "invalid indexes", "disk for backup", "disk for copy",
+        "disk for records", "history", "drift", "clocks", "another deployment", "earlier runs",
+    ]  # fmt: skip
+
+
+def test_each_full_disk_is_told_by_its_place(
+    shop: Shop, small_disk: Callable[[int], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(small_disk(1)))
+    (shop.folder / "safemig.toml").write_text(f"backups = '{small_disk(1)}'\nrecords = '{small_disk(1)}'\n")
+    states = _states(shop)
+    assert [states[f"disk for {place}"] for place in ("backup", "copy", "records")] == ["failed"] * 3
+
+
+def test_a_missing_extension_is_named(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(activity, "EXTENSIONS", "SELECT unnest(ARRAY['pg_trgm', 'no_such_thing'])")
+    (check,) = [check for check in shop.project.preflight().checks if check.name == "extensions"]
+    assert (check.state, check.found) == ("failed", "missing: no_such_thing")
+
+
 def test_a_role_without_rights_is_told_which(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     shop.on(
         shop.production,
@@ -66,27 +84,6 @@ def test_a_read_only_role_is_told(shop: Shop, monkeypatch: pytest.MonkeyPatch) -
     assert _states(shop)["writable"] == "failed"
 
 
-@pytest.fixture
-def standby(shop: Shop, server: ThrowawayServer) -> Iterator[str]:
-    """A real hot standby of the test server; its URL for production's database."""
-    user = _server_user()
-    folder = Path("/tmp") / f"safemig-standby-{os.getpid()}"
-    folder.mkdir(mode=0o700)
-    if user:
-        os.chown(folder, user.pw_uid, user.pw_gid)
-    subprocess.run(
-        [server.programs.folder / "pg_basebackup", "-D", folder / "data", "-R", "-h", server.folder, "-p", "5432",
-         "-U", "postgres", "-c", "fast"],
-        check=True, cwd="/", **_as_user(user),  # type: ignore[call-overload]
-    )  # fmt: skip
-    try:
-        with ThrowawayServer.start(folder=folder, major=server.major) as started:
-            yield shop.production.replace(quote(str(server.folder), safe=""), quote(str(folder), safe=""))
-        assert started
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-
-
 def test_a_standby_is_told_and_refused(shop: Shop, standby: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PRODUCTION_DATABASE_URL", standby)
     assert _states(shop)["primary"] == "failed"
@@ -102,40 +99,6 @@ def test_a_standby_is_told_and_refused(shop: Shop, standby: str, monkeypatch: py
     assert shop.project.backup_prod().rows > 1000  # a backup may well be taken from a standby
 
 
-@pytest.fixture
-def pooler(shop: Shop, server: ThrowawayServer, tmp_path: Path) -> Iterator[str]:
-    """pgbouncer in transaction mode before the test server; its URL for production's database."""
-    if PGBOUNCER is None:
-        pytest.skip("pgbouncer is not on this machine")
-    user = _server_user()
-    folder = Path("/tmp") / f"safemig-pooler-{os.getpid()}"
-    folder.mkdir()
-    name = shop.production.split("/")[3].split("?")[0]
-    (folder / "users.txt").write_text('"postgres" ""\n')
-    (folder / "pgbouncer.ini").write_text(
-        f"[databases]\n{name} = host={server.folder} port=5432\n[pgbouncer]\nlisten_port = 6432\nunix_socket_dir = {folder}\n"
-        f"auth_type = trust\nauth_file = {folder}/users.txt\npool_mode = transaction\nignore_startup_parameters = extra_float_digits\n"
-    )
-    if user:
-        shutil.chown(folder, user.pw_uid, user.pw_gid)
-    process = subprocess.Popen(
-        [PGBOUNCER, "-q", str(folder / "pgbouncer.ini")],
-        cwd="/",
-        stderr=subprocess.DEVNULL,
-        **_as_user(user),  # type: ignore[call-overload]
-    )
-    try:
-        deadline = time.monotonic() + 10
-        while not (folder / ".s.PGSQL.6432").exists():
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
-        yield f"postgresql://postgres@/{name}?host={quote(str(folder), safe='')}&port=6432"
-    finally:
-        process.terminate()
-        process.wait()
-        shutil.rmtree(folder)
-
-
 def test_a_transaction_pooler_is_told_and_refused(shop: Shop, pooler: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PRODUCTION_DATABASE_URL", pooler)
     assert _states(shop)["direct connection"] == "failed"
@@ -144,3 +107,16 @@ def test_a_transaction_pooler_is_told_and_refused(shop: Shop, pooler: str, monke
         deploying_connection(shop.project.settings, pooler, "production", "run"),
     ):
         pass
+    shop.write("20260102000000_second.sql", "CREATE TABLE IF NOT EXISTS notes (id bigint PRIMARY KEY);")
+    plan = shop.project.plan().id
+    monkeypatch.setenv("PRODUCTION_DATABASE_URL", shop.production)
+    before = shop.state()
+    run = shop.project.deployment(approve=plan)
+    for step in (run.preflight, run.review, run.plan, run.backup, run.rehearse, run.approve):
+        step()
+    monkeypatch.setenv("PRODUCTION_DATABASE_URL", pooler)
+    for attempt in (lambda: shop.project.migrate_prod(approve=plan), run.deploy):
+        with pytest.raises(RefusedError, match=r"direct connection|transaction pooler"):
+            attempt()  # type: ignore[operator]
+    assert shop.state() == before
+    assert not shop.on(shop.production, "SELECT 1 FROM pg_locks WHERE locktype = 'advisory'")  # and none leaked

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import signal
+import threading
+import time
+from pathlib import Path
+
 import psycopg
 import pytest
+from psycopg import sql
 
-from safemig.errors import BackupError, RefusedError
+from safemig.errors import BackupError, DeploymentFailedError, RefusedError
+from safemig.operations import swap
 from safemig.postgres.server import ThrowawayServer
 from tests.operations.conftest import Shop
+from tests.operations.killing import kill_at, wait_until_alone
 
 
 def _databases(shop: Shop) -> set[str]:
@@ -83,3 +91,170 @@ def test_another_id_is_refused(shop: Shop) -> None:
     with pytest.raises(RefusedError, match="approved was nonsense"):
         shop.project.restore_prod(swap=True, approve="nonsense")
     assert _databases(shop) == databases
+
+
+RESTORE = "project.restore_prod(swap=True, approve={!r})"
+BEFORE, AFTER = "before", "after"
+POINTS = [
+    # (where, before or after, which time, which content production then has)
+    ("safemig.operations.restore_prod.read_back", AFTER, 1, BEFORE),
+    ("safemig.operations.restore_prod.made_like", AFTER, 1, BEFORE),
+    ("safemig.operations.restore_prod.comment_on", BEFORE, 1, BEFORE),  # made, and no comment says what it is
+    ("safemig.operations.restore_prod._take_settings", BEFORE, 1, BEFORE),
+    ("safemig.operations.restore_prod.run_psql", BEFORE, 1, BEFORE),
+    ("safemig.operations.restore_prod.run_psql", AFTER, 1, BEFORE),
+    ("safemig.operations.restore_prod.comment_on", AFTER, 2, BEFORE),
+    ("safemig.operations.restore_prod._approve", AFTER, 1, BEFORE),
+    ("safemig.operations.swap._nobody_stays", AFTER, 1, BEFORE),
+    ("safemig.operations.swap.comment_on", AFTER, 1, BEFORE),  # both renamed, not committed
+    ("safemig.operations.swap._commit", BEFORE, 1, BEFORE),
+    ("safemig.operations.swap._commit", AFTER, 1, AFTER),
+    ("safemig.operations.restore_prod.exchange_names", AFTER, 1, AFTER),
+]
+
+
+def _drop_others(shop: Shop, server: ThrowawayServer) -> None:
+    name = shop.production.split("/")[3].split("?")[0]
+    for each in _databases(shop):
+        if each.startswith((f"{name}_restored_", f"{name}_before_")):
+            server.drop_database(each)
+
+
+def _approval(shop: Shop) -> str:
+    with pytest.raises(RefusedError, match="is not approved") as caught:
+        shop.project.restore_prod(swap=True)
+    return str(caught.value.next).split("--approve ")[1].split()[0]
+
+
+@pytest.mark.parametrize(("where", "when", "count", "content"), POINTS)
+def test_killed_at_any_point_it_goes_on(
+    shop: Shop, server: ThrowawayServer, temporary: Path, where: str, when: str, count: int, content: str
+) -> None:
+    good = shop.state()
+    shop.project.backup_prod()
+    approval = _approval(shop)
+    _drop_others(shop, server)
+    shop.on(shop.production, "DROP VIEW big_orders; DELETE FROM orders")
+    damaged = shop.state()
+    assert kill_at(shop, temporary, RESTORE.format(approval), where, when, count) == -signal.SIGKILL
+    wait_until_alone(shop)
+    assert shop.state() == (damaged if content == BEFORE else good)  # and whoever comes is let in
+    second = shop.project.restore_prod(swap=True, approve=approval)
+    assert second.swapped
+    assert shop.state() == good
+    assert shop.on(server.url(second.kept_as), "SELECT count(*) FROM orders") == [(0,)]
+    databases = _databases(shop)
+    third = shop.project.restore_prod(swap=True, approve=approval)
+    assert third.kept_as == second.kept_as
+    assert "already" in third.checks[0].found
+    assert _databases(shop) == databases
+    _drop_others(shop, server)
+
+
+def test_a_cut_off_restore_is_made_anew_but_nobody_else_s_database_is_dropped(
+    shop: Shop, server: ThrowawayServer
+) -> None:
+    backup = shop.project.backup_prod()
+    name = shop.production.split("/")[3].split("?")[0] + f"_restored_{backup.timestamp}"
+    url = server.create_database(name)
+    shop.on(url, "CREATE TABLE precious (id int)")
+    with pytest.raises(RefusedError, match="this restore did not make it"):
+        shop.project.restore_prod()
+    assert shop.on(url, "SELECT count(*) FROM precious") == [(0,)]
+    server.drop_database(name)
+
+
+def test_a_restored_database_that_was_changed_since_is_not_swapped_in(shop: Shop, server: ThrowawayServer) -> None:
+    shop.project.backup_prod()
+    restored = shop.project.restore_prod()
+    shop.on(server.url(restored.database), "DELETE FROM orders WHERE id = 1")
+    before = shop.state()
+    with pytest.raises(RefusedError, match="was changed since"):
+        shop.project.restore_prod(swap=True)
+    assert shop.state() == before
+    _drop_others(shop, server)
+
+
+def test_an_application_that_keeps_coming_back_meets_one_database_or_the_other(
+    shop: Shop, server: ThrowawayServer
+) -> None:
+    """Eight threads reconnect without a pause all through the swap."""
+    shop.project.backup_prod()
+    approval = _approval(shop)
+    shop.on(shop.production, "DELETE FROM orders WHERE id > 500")
+    over, seen, odd = threading.Event(), set(), []
+
+    def application() -> None:
+        while not over.is_set():
+            try:
+                with psycopg.connect(shop.production, autocommit=True, application_name="app") as connection:
+                    for _ in range(3):
+                        seen.add(connection.execute("SELECT count(*) FROM orders").fetchone()[0])  # type: ignore[index]
+            except psycopg.OperationalError as error:
+                # Ended by the swap, or turned away in the moment of renaming.
+                if not any(words in str(error) for words in ("terminat", "does not exist", "renamed", "closed")):
+                    odd.append(str(error))
+
+    threads = [threading.Thread(target=application) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    try:
+        assert shop.project.restore_prod(swap=True, approve=approval).swapped
+        time.sleep(0.3)
+    finally:
+        over.set()
+        for thread in threads:
+            thread.join()
+    assert seen == {500, 1000}
+    assert odd == []
+    _drop_others(shop, server)
+
+
+def test_a_prepared_transaction_stops_the_swap_and_nothing_is_changed(
+    shop: Shop, server: ThrowawayServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(swap, "_ATTEMPTS", 1)
+    shop.project.backup_prod()
+    approval = _approval(shop)
+    with psycopg.connect(shop.production, autocommit=True) as connection:
+        connection.execute("BEGIN")
+        connection.execute("UPDATE orders SET total = 0 WHERE id = 1")
+        try:
+            connection.execute("PREPARE TRANSACTION 'held'")
+        except psycopg.errors.ObjectNotInPrerequisiteState:
+            pytest.fail("the test server must allow prepared transactions")
+    before = _databases(shop)
+    try:
+        with pytest.raises(DeploymentFailedError, match="prepared transaction"):
+            shop.project.restore_prod(swap=True, approve=approval)
+        assert _databases(shop) == before
+        assert shop.on(shop.production, "SELECT count(*) FROM orders") == [(1000,)]
+    finally:
+        shop.on(shop.production, "ROLLBACK PREPARED 'held'")
+    _drop_others(shop, server)
+
+
+def test_settings_owner_and_comment_of_the_database_go_along(shop: Shop, server: ThrowawayServer) -> None:
+    name = shop.production.split("/")[3].split("?")[0]
+    with psycopg.connect(shop.production, autocommit=True) as connection:
+        for statement in (
+            "DROP ROLE IF EXISTS landlord", "CREATE ROLE landlord", "ALTER DATABASE {} OWNER TO landlord",
+            "COMMENT ON DATABASE {} IS 'the shop''s own'", "ALTER DATABASE {} CONNECTION LIMIT 77",
+            "ALTER ROLE landlord IN DATABASE {} SET search_path TO a, \"B\"", "GRANT CONNECT ON DATABASE {} TO landlord",
+        ):  # fmt: skip
+            connection.execute(sql.SQL(statement).format(sql.Identifier(name)))
+    question = """
+    SELECT pg_get_userbyid(datdba), shobj_description(oid, 'pg_database'), datconnlimit,
+           (SELECT setconfig FROM pg_db_role_setting WHERE setdatabase = d.oid AND setrole = 'landlord'::regrole)
+    FROM pg_database d WHERE datname = current_database()
+    """
+    before = shop.on(shop.production, question)
+    shop.project.backup_prod()
+    restored = shop.project.restore_prod(swap=True, approve=_approval(shop))
+    assert restored.swapped
+    assert shop.on(shop.production, question) == before
+    _drop_others(shop, server)
+    shop.on(
+        shop.production,
+        f'ALTER DATABASE "{name}" OWNER TO postgres; ALTER ROLE landlord IN DATABASE "{name}" RESET ALL',
+    )

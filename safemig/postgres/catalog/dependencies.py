@@ -55,7 +55,7 @@ FROM granted g
 LEFT JOIN pg_init_privs i ON i.classoid = g.class AND i.objoid = g.oid AND i.objsubid = 0
 LEFT JOIN pg_depend m ON m.classid = g.class AND m.objid = g.oid AND m.deptype = 'e'
 WHERE g.acl IS DISTINCT FROM i.initprivs
-  AND CASE WHEN m.refobjid IS NULL THEN %(whole)s AND g.oid < 16384 AND g.namespace IS DISTINCT FROM to_regnamespace('public')
+  AND CASE WHEN m.refobjid IS NULL THEN %(whole)s AND g.oid < 16384 AND g.namespace IN (0, 11)  -- pg_catalog
            ELSE g.namespace = 0 OR g.namespace = ANY(%(namespaces)s::oid[]) END
 """
 

@@ -137,9 +137,13 @@ def enum_value_removed(scene: Scene) -> Iterator[Hit]:
     if new not in scene.world.enums or ("TYPE", new) not in scene.world.new_objects or scene.is_surely_new:
         return
     old = scene.world.renamed_types.get(new) or _old_enum(scene, new)
-    if old is None:
+    if old is not None:
+        labels = scene.world.enums.get(old)
+    elif new in scene.world.dropped_types:  # dropped and made anew, the column having been text meanwhile
+        labels = scene.world.dropped_types[new]
+    else:
         return
-    labels, kept = scene.world.enums.get(old), scene.world.enums[new]
+    kept = scene.world.enums[new]
     gone = [label for label in labels if label not in kept] if labels is not None else []
     if labels is not None and not gone:
         return

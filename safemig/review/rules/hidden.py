@@ -7,9 +7,11 @@ from collections.abc import Iterator
 from safemig.review.model import Severity
 from safemig.review.rule import Hit, rule
 from safemig.review.scene import Scene
+from safemig.review.world import World
 from safemig.sql import names
 from safemig.sql.builtin_functions import BUILT_IN_FUNCTIONS
 from safemig.sql.fold import HOLE
+from safemig.sql.names import Name
 from safemig.sql.tree import Tree, constant, node, walk
 
 
@@ -173,15 +175,18 @@ _HARMLESS = frozenset(
         "CREATE FUNCTION answer() RETURNS int LANGUAGE sql AS 'SELECT 42'; SELECT answer()"),
 )  # fmt: skip
 def unknown_function(scene: Scene) -> Iterator[Hit]:
-    name = scene.table
+    if is_unknown(scene.world, scene.table):
+        yield Hit(str(scene.table), f"calls {scene.table}(), whose code is not known here")
+
+
+def is_unknown(world: World, name: Name) -> bool:
+    """Tell whether nothing is known of a function of that name: what it would do to the data, or that it does nothing."""
     lowered = name.name.lower()
-    if name.schema in ("pg_catalog", "information_schema") or scene.world.functions_named(name):
-        return
+    if name.schema in ("pg_catalog", "information_schema") or world.functions_named(name):
+        return False
     if (not name.schema and name.name in BUILT_IN_FUNCTIONS) or lowered in _HARMLESS or lowered in _DESTRUCTIVE:
-        return
-    if lowered.startswith(("st_", "postgis_", "_st_")) or HOLE in name.name:
-        return
-    yield Hit(str(name), f"calls {name}(), whose code is not known here")
+        return False
+    return not lowered.startswith(("st_", "postgis_", "_st_")) and HOLE not in name.name
 
 
 @rule(

@@ -58,6 +58,26 @@ def lock_timeout_off(scene: Scene) -> Iterator[Hit]:
 
 
 @rule(
+    "statement-timeout-off", Severity.RECOMMENDATION, "The file switches statement_timeout off before work under a lock",
+    on="Statement",
+    why="The runner sets statement_timeout, so that a statement that turns out to take hours ends by itself and lets its locks go. With "
+    "statement_timeout 0 only a person ends it.",
+    instead="SET statement_timeout = '10min';",
+    err="SET statement_timeout = 0; ALTER TABLE users ADD COLUMN IF NOT EXISTS a int",
+    ok=("SET statement_timeout = '1h'; ALTER TABLE users ADD COLUMN IF NOT EXISTS a int",
+        "SET statement_timeout = 0; CREATE TABLE IF NOT EXISTS t (id bigint PRIMARY KEY)"),
+)  # fmt: skip
+def statement_timeout_off(scene: Scene) -> Iterator[Hit]:
+    if scene.world.settings.get("statement_timeout") not in _OFF:
+        return
+    for name, mode in locks(scene.tree["tree"], scene.world).items():
+        if mode.blocks_writes and not scene.world.is_new(name):
+            said = f"statement_timeout is off while {mode.value} on {name} is held"
+            yield Hit(str(name), said, "SET statement_timeout = '10min';", lock=mode)
+            return
+
+
+@rule(
     "needs-own-file", Severity.RECOMMENDATION, "A statement that cannot run in a transaction stands among others",
     on="File",
     why="CREATE INDEX CONCURRENTLY, VACUUM and their like cannot run in a transaction. The runner makes ordered steps of such a file, and "
@@ -128,8 +148,7 @@ def concurrently_on_partitioned(scene: Scene) -> Iterator[Hit]:
     ok="ALTER TABLE users ADD COLUMN IF NOT EXISTS a int; INSERT INTO log VALUES (1)",
 )  # fmt: skip
 def work_under_lock(scene: Scene) -> Iterator[Hit]:
-    held = sorted(str(name) for name in scene.world.exclusive)
-    if not held or (scene.is_new and scene.node == "UpdateStmt"):
+    if not scene.world.exclusive or (scene.is_new and scene.node == "UpdateStmt"):
         return
     if scene.node == "InsertStmt":
         source = scene.tree.get("selectStmt", {}).get("SelectStmt", {})
@@ -139,6 +158,7 @@ def work_under_lock(scene: Scene) -> Iterator[Hit]:
         value = scene.tree["whereClause"].get("A_Expr", {})
         if constant(value.get("rexpr")) is not None:
             return
+    held = sorted(str(name) for name in scene.world.exclusive)
     yield Hit(str(scene.table), f"reads and writes of {', '.join(held)} wait meanwhile (ACCESS EXCLUSIVE is held until the COMMIT)",
               lock=LockMode.ACCESS_EXCLUSIVE)  # fmt: skip
 

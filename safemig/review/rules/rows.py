@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 # ruff: noqa: S608  (this SQL is shown to people; nothing here runs it)
+import re
 from collections.abc import Iterator
 
 from safemig.review.model import Severity
 from safemig.review.rule import Hit, rule
-from safemig.review.scene import Scene
+from safemig.review.scene import SMALL_ROWS, Scene
 from safemig.sql.identifiers import quote_identifier
-from safemig.sql.names import Name
+from safemig.sql.names import Name, of_range
 from safemig.sql.tree import Tree, constant, is_null, node, strings, walk
 
 _LARGEST_BATCH = 50_000
@@ -191,7 +192,7 @@ def _is_new_column(scene: Scene, column: str) -> bool:
     "In a migration it also keeps the locks of the statements before it.",
     instead="UPDATE users SET active = true WHERE id BETWEEN 1 AND 10000;  -- in batches, each committed, outside of the migration",
     err=("UPDATE users SET active = true", "UPDATE users SET active = true WHERE 1 = 1",
-         "UPDATE users SET name = trim(name) WHERE name IS NOT NULL"),
+         "UPDATE users SET name = trim(name) WHERE name IS NOT NULL", "UPDATE orders SET state = 'closed' WHERE state = 'done'"),
     ok=("CREATE TABLE fresh (a int); UPDATE fresh SET a = 1", "UPDATE settings SET value = '2' WHERE key = 'version'",
         "UPDATE users SET active = true WHERE id BETWEEN 1 AND 10000", "UPDATE users SET active = true WHERE id = ANY(ARRAY[1, 2])"),
 )  # fmt: skip
@@ -212,7 +213,7 @@ def update_many_rows(scene: Scene) -> Iterator[Hit]:
 
 
 def _names_few(condition: Tree | None) -> bool:
-    """Tell whether a WHERE pins some column to constants: a few known rows, as settings and seeds do."""
+    """Tell whether a WHERE pins a key to constants: a few known rows, as settings and seeds do."""
     kind, body = node(condition or {})
     if kind == "BoolExpr":
         arguments = body.get("args", ())
@@ -223,12 +224,22 @@ def _names_few(condition: Tree | None) -> bool:
         ends = [constant(item) for item in body.get("rexpr", {}).get("List", {}).get("items", ())]
         low, high = (*ends, None, None)[:2]
         return isinstance(low, int) and isinstance(high, int) and high - low <= _LARGEST_BATCH
-    if kind == "A_Expr" and strings(body.get("name")) == ["="] and body.get("kind") == "AEXPR_OP_ANY":
-        return "A_ArrayExpr" in body.get("rexpr", {})
-    if kind == "A_Expr" and strings(body.get("name")) == ["="] and body.get("kind") in ("AEXPR_OP", "AEXPR_IN"):
-        left, _ = node(body.get("lexpr", {}))
-        return left == "ColumnRef" and (constant(body.get("rexpr")) is not None or body.get("kind") == "AEXPR_IN")
+    if kind == "A_Expr" and strings(body.get("name")) == ["="]:
+        left, reference = node(body.get("lexpr", {}))
+        if left != "ColumnRef" or not _KEY.search((strings(reference.get("fields")) or [""])[-1]):
+            return False
+        if body.get("kind") == "AEXPR_OP_ANY":
+            return "A_ArrayExpr" in body.get("rexpr", {})
+        return body.get("kind") == "AEXPR_IN" or (
+            body.get("kind") == "AEXPR_OP" and constant(body.get("rexpr")) is not None
+        )
     return False
+
+
+# What tells rows apart by its name; state = 'done', kind = 2 or active = true may hold for millions of them.
+_KEY = re.compile(
+    r"(?i)(\A|_)(id|uuid|guid|key|k|name|code|slug|e?mail|version|login|username|token|path|url|no|number)\Z|[a-z]Id\Z"
+)
 
 
 @rule(
@@ -243,6 +254,29 @@ def upsert_overwrites(scene: Scene) -> Iterator[Hit]:
     clause = scene.tree.get("onConflictClause", {})
     if clause.get("action") == "ONCONFLICT_UPDATE" and not scene.is_new:
         yield _overwriting(scene, f"overwrites rows of {scene.table} that have the same key", [clause])
+
+
+@rule(
+    "insert-from-query", Severity.RECOMMENDATION, "As many rows are written as a query gives",
+    on="InsertStmt",
+    why="One INSERT ... SELECT from a large table writes it all in one transaction, with every index, and holds what the statements "
+    "before it locked.",
+    instead="INSERT INTO archive SELECT * FROM orders WHERE id BETWEEN 1 AND 10000;  -- in batches, each committed",
+    err="INSERT INTO archive SELECT * FROM orders",
+    ok=("INSERT INTO archive VALUES (1)", "INSERT INTO archive SELECT * FROM orders LIMIT 100",
+        "CREATE TABLE fresh (a int); INSERT INTO archive SELECT a FROM fresh"),
+)  # fmt: skip
+def insert_from_query(scene: Scene) -> Iterator[Hit]:
+    source = scene.tree.get("selectStmt", {}).get("SelectStmt", {})
+    read = [of_range(item["RangeVar"]) for item in source.get("fromClause", ()) if "RangeVar" in item]
+    if source.get("limitCount") or _names_few(source.get("whereClause")):
+        return
+    for name in read:
+        facts = scene.facts_of(name)
+        few = facts is not None and facts.rows_estimate is not None and facts.rows_estimate <= SMALL_ROWS
+        if not scene.world.is_new(name) and not is_catalog(name) and not few:
+            yield Hit(str(scene.table), f"writes as many rows as {name} holds in one transaction")
+            return
 
 
 @rule(

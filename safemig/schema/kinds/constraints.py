@@ -303,10 +303,13 @@ class Index(Kind):
                         reverse=f"DROP INDEX CONCURRENTLY IF EXISTS {quote_name(item.schema, item.name)}",
                     ),
                 )
+            why = f"writes to {fact.table} wait while the index is built"
+            if plan.attached_indexes(item):
+                why = f"joins the indexes that the partitions of {fact.table} have by now; what is missing is built while writes wait"
             steps = [
                 Step(
                     plain,
-                    f"writes to {fact.table} wait while the index is built",
+                    why,
                     rule="create-index",
                     lock=LockMode.SHARE,
                     online=online,

@@ -178,11 +178,10 @@ class MaterializedView(Kind):
                     rewrites=True,
                 )
             )
-        if old.populated != new.populated:
-            word = "WITH DATA" if new.populated else "WITH NO DATA"
+        if new.populated and not old.populated:  # the other way round it would be emptied for nothing
             steps.append(
                 Step(
-                    f"REFRESH MATERIALIZED VIEW {quote_name(item.schema, item.name)} {word}",
+                    f"REFRESH MATERIALIZED VIEW {quote_name(item.schema, item.name)} WITH DATA",
                     "reads wait while it is computed",
                     rule="refresh-matview",
                     lock=_EXCLUSIVE,

@@ -321,3 +321,220 @@ ALTER TABLE users DROP CONSTRAINT IF EXISTS k, ADD CONSTRAINT k CHECK (n > 0) NO
 DO $$ DECLARE r record; BEGIN FOR r IN SELECT conname FROM pg_constraint LOOP EXECUTE 'ALTER TABLE users DROP CONSTRAINT ' || quote_ident(r.conname); END LOOP; END $$;
 --- enum rebuilt function that truncates inside a procedure, defined only
 CREATE PROCEDURE p() LANGUAGE plpgsql AS $$ BEGIN TRUNCATE users; COMMIT; END $$;
+--- empty strings become null
+UPDATE users SET phone = NULL WHERE phone = '';
+--- alter type
+ALTER TABLE orders ALTER COLUMN total TYPE numeric(14, 4);
+--- alter type using
+ALTER TABLE orders ALTER COLUMN placed TYPE timestamptz USING placed AT TIME ZONE 'UTC';
+--- alter type set data type
+ALTER TABLE "Orders" ALTER "Qty" SET DATA TYPE bigint;
+--- index plain
+CREATE INDEX orders_customer ON orders (customer_id);
+--- unique index plain
+CREATE UNIQUE INDEX IF NOT EXISTS orders_ref ON orders (reference);
+--- add check, again
+ALTER TABLE orders ADD CONSTRAINT total_positive CHECK (total >= 0);
+--- add fk
+ALTER TABLE orders ADD CONSTRAINT orders_customer_fk FOREIGN KEY (customer_id) REFERENCES customers (id);
+--- add fk with on delete cascade
+ALTER TABLE orders ADD CONSTRAINT orders_customer_fk FOREIGN KEY (customer_id) REFERENCES customers (id) ON DELETE CASCADE;
+--- add unique, again
+ALTER TABLE customers ADD CONSTRAINT customers_email_key UNIQUE (email);
+--- add pk
+ALTER TABLE legacy ADD PRIMARY KEY (id);
+--- add exclude, again
+ALTER TABLE bookings ADD CONSTRAINT no_overlap EXCLUDE USING gist (room WITH =, during WITH &&);
+--- update all
+UPDATE customers SET state = 'active';
+--- update with where range
+UPDATE customers SET region = 'EU' WHERE country IN (SELECT code FROM eu_countries);
+--- set not null, again
+ALTER TABLE customers ALTER COLUMN email SET NOT NULL;
+--- rename column, again
+ALTER TABLE customers RENAME COLUMN fullname TO full_name;
+--- rename table, again
+ALTER TABLE customers RENAME TO clients;
+--- drop index, again
+DROP INDEX orders_customer;
+--- drop view, again
+DROP VIEW IF EXISTS old_report;
+--- drop function, again
+DROP FUNCTION IF EXISTS old_calc(int);
+--- drop constraint, again
+ALTER TABLE orders DROP CONSTRAINT total_positive;
+--- drop trigger, again
+DROP TRIGGER IF EXISTS touch ON customers;
+--- disable rls
+ALTER TABLE customers DISABLE ROW LEVEL SECURITY;
+--- grant to public, again
+GRANT ALL ON customers TO PUBLIC;
+--- security definer
+CREATE FUNCTION admin_list() RETURNS SETOF text LANGUAGE sql SECURITY DEFINER AS 'SELECT rolname::text FROM pg_roles';
+--- vacuum full, again
+VACUUM FULL orders;
+--- cluster, again
+CLUSTER orders USING orders_pkey;
+--- reindex, again
+REINDEX TABLE orders;
+--- lock table, again
+LOCK TABLE orders IN ACCESS EXCLUSIVE MODE;
+--- refresh
+REFRESH MATERIALIZED VIEW sales_by_day;
+--- volatile default
+ALTER TABLE customers ADD COLUMN IF NOT EXISTS token uuid DEFAULT gen_random_uuid();
+--- serial column
+ALTER TABLE customers ADD COLUMN IF NOT EXISTS seq_no bigserial;
+--- stored generated
+ALTER TABLE customers ADD COLUMN IF NOT EXISTS lower_mail text GENERATED ALWAYS AS (lower(email)) STORED;
+--- not null without default
+ALTER TABLE customers ADD COLUMN IF NOT EXISTS must text NOT NULL;
+--- add column unique
+ALTER TABLE customers ADD COLUMN IF NOT EXISTS handle text UNIQUE;
+--- add column references
+ALTER TABLE orders ADD COLUMN IF NOT EXISTS shop_id bigint REFERENCES shops (id);
+--- set unlogged, again
+ALTER TABLE sessions SET UNLOGGED;
+--- set tablespace, again
+ALTER TABLE orders SET TABLESPACE fast;
+--- set schema, again
+ALTER TABLE orders SET SCHEMA archive;
+--- disable trigger, again
+ALTER TABLE orders DISABLE TRIGGER ALL;
+--- do block with update
+DO $$ BEGIN UPDATE customers SET state = 'x'; END $$;
+--- do block with plain index
+DO $$ BEGIN CREATE INDEX i ON orders (a); END $$;
+--- execute constant index
+DO $$ BEGIN EXECUTE 'CREATE INDEX i2 ON orders (b)'; END $$;
+--- merge update, again
+MERGE INTO stock s USING deliveries d ON s.item = d.item WHEN MATCHED THEN UPDATE SET qty = s.qty + d.qty WHEN NOT MATCHED THEN INSERT VALUES (d.item, d.qty);
+--- upsert, again
+INSERT INTO settings (k, v) VALUES ('a', 'b') ON CONFLICT (k) DO UPDATE SET v = excluded.v;
+--- rename enum value, again
+ALTER TYPE shipping_state RENAME VALUE 'packed' TO 'boxed';
+--- domain constraint
+ALTER DOMAIN email_address ADD CONSTRAINT no_blank CHECK (VALUE <> '');
+--- commit inside
+CREATE TABLE IF NOT EXISTS z (id int PRIMARY KEY);
+COMMIT;
+--- create rule, again
+CREATE RULE no_del AS ON DELETE TO customers DO INSTEAD NOTHING;
+--- trigger on existing table
+CREATE TRIGGER guard BEFORE DELETE ON customers FOR EACH ROW EXECUTE FUNCTION guard();
+--- two in one, one safe one caution
+ALTER TABLE orders ADD COLUMN IF NOT EXISTS x int, ALTER COLUMN y TYPE bigint;
+--- trigger whose function deletes, on existing table
+CREATE FUNCTION wipe_children() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN DELETE FROM children WHERE parent = OLD.id; RETURN OLD; END $$;
+CREATE TRIGGER wipe BEFORE DELETE ON parents FOR EACH ROW EXECUTE FUNCTION wipe_children();
+--- update in a cte
+WITH u AS (UPDATE orders SET state = 'closed' WHERE state = 'done' RETURNING id) SELECT count(*) FROM u;
+--- prepare execute update
+PREPARE p AS UPDATE orders SET total = total * 1.25; EXECUTE p;
+--- drop policy, again
+DROP POLICY IF EXISTS only_mine ON customers;
+--- detach
+ALTER TABLE events DETACH PARTITION events_2019;
+--- replica identity, again
+ALTER TABLE orders REPLICA IDENTITY NOTHING;
+--- identity on existing
+ALTER TABLE orders ADD COLUMN IF NOT EXISTS n bigint GENERATED BY DEFAULT AS IDENTITY;
+--- drop foreign table, again
+DROP FOREIGN TABLE remote_orders;
+--- set expression overwrites stored values
+ALTER TABLE customers ALTER COLUMN code TYPE char(2);
+--- do loop creating partitions of a new table
+CREATE TABLE metrics (at date, v int) PARTITION BY RANGE (at);
+DO $$ BEGIN
+  FOR i IN 1..3 LOOP
+    EXECUTE format('CREATE TABLE metrics_%s PARTITION OF metrics FOR VALUES FROM (%L) TO (%L)', i, '2026-0' || i || '-01', '2026-0' || (i + 1) || '-01');
+  END LOOP;
+END $$;
+--- alembic begin commit
+BEGIN;
+CREATE TABLE alembic_thing (id int PRIMARY KEY);
+COMMIT;
+--- rails add index
+CREATE INDEX "index_users_on_email" ON "users" ("email");
+--- django alter field
+ALTER TABLE "auth_user" ALTER COLUMN "first_name" TYPE varchar(150) USING "first_name"::varchar(150);
+--- add constraint two
+ALTER TABLE a ADD CONSTRAINT fk_b FOREIGN KEY (b_id) REFERENCES b (id), ADD CONSTRAINT ck CHECK (x > 1);
+--- update set from join
+UPDATE orders o SET total = s.total FROM sums s WHERE s.order_id = o.id;
+--- update where true
+UPDATE users SET locale = 'en' WHERE true;
+--- update coalesce
+UPDATE users SET name = coalesce(name, 'anonymous') WHERE name IS NULL;
+--- gin index plain
+CREATE INDEX docs_gin ON docs USING gin (body jsonb_path_ops);
+--- index on only a partial
+CREATE INDEX partial ON users (id) WHERE deleted_at IS NULL;
+--- alter column type in a list
+ALTER TABLE t ALTER COLUMN a TYPE text, ALTER COLUMN b TYPE bigint, ADD COLUMN IF NOT EXISTS c int;
+--- alter domain
+ALTER DOMAIN zip ADD CHECK (VALUE ~ '^\d+$');
+--- set not null many
+ALTER TABLE t ALTER a SET NOT NULL, ALTER b SET NOT NULL;
+--- rename schema, again
+ALTER SCHEMA app RENAME TO application;
+--- rename view, again
+ALTER VIEW v RENAME TO w;
+--- alter table owner
+ALTER TABLE users OWNER TO other;
+--- drop role, again
+DROP ROLE old_app;
+--- drop extension, again
+DROP EXTENSION pg_trgm;
+--- create index in function call through do execute format
+DO $$ DECLARE t text; BEGIN FOREACH t IN ARRAY ARRAY['a','b'] LOOP EXECUTE format('CREATE INDEX ON %I (id)', t); END LOOP; END $$;
+--- unknown function call
+SELECT migrate_everything();
+--- create unlogged
+CREATE UNLOGGED TABLE cache (k text PRIMARY KEY, v text);
+--- force rls
+ALTER TABLE users FORCE ROW LEVEL SECURITY;
+--- policy using true
+CREATE POLICY everybody ON users USING (true);
+--- pg_sleep
+SELECT pg_sleep(30);
+--- alter database, again
+ALTER DATABASE shop SET timezone = 'UTC';
+--- drop view cascade
+DROP VIEW IF EXISTS report CASCADE;
+--- drop materialized view, again
+DROP MATERIALIZED VIEW totals;
+--- drop index concurrently
+DROP INDEX users_old_idx;
+--- drop and recreate function
+DROP FUNCTION IF EXISTS f(text);
+--- vacuum in begin
+BEGIN; VACUUM users; COMMIT;
+--- copy from stdin without data, again
+COPY countries FROM STDIN;
+--- add identity to existing column
+ALTER TABLE t ALTER COLUMN id ADD GENERATED BY DEFAULT AS IDENTITY;
+--- drop identity
+ALTER TABLE t ALTER COLUMN id DROP IDENTITY;
+--- alter type varchar widen
+ALTER TABLE users ALTER COLUMN name TYPE varchar(500);
+--- alter type to text
+ALTER TABLE users ALTER COLUMN name TYPE text;
+--- update by status
+UPDATE jobs SET state = 'queued' WHERE state = 'new';
+--- update with subselect
+UPDATE users SET team_id = (SELECT id FROM teams WHERE name = 'core');
+--- update jsonb
+UPDATE docs SET meta = meta || '{"v": 2}';
+--- update in transaction batches by ctid
+UPDATE users SET a = 1 WHERE ctid IN (SELECT ctid FROM users LIMIT 1000);
+--- brin plain index
+CREATE INDEX logs_at ON logs USING brin (at);
+--- concurrently missing on unique partial
+CREATE UNIQUE INDEX one_default ON addresses (user_id) WHERE is_default;
+--- constraint check in do
+DO $$ BEGIN ALTER TABLE users ADD CONSTRAINT c CHECK (age > 0); EXCEPTION WHEN duplicate_object THEN NULL; END $$;
+--- alter type in do execute format with known name
+DO $$ BEGIN EXECUTE format('ALTER TABLE %I ALTER COLUMN a TYPE bigint', 'users'); END $$;
+--- add two constraints prisma style
+ALTER TABLE "A" ADD CONSTRAINT "A_b_fkey" FOREIGN KEY ("b") REFERENCES "B"("id") ON DELETE RESTRICT ON UPDATE CASCADE;

@@ -485,3 +485,562 @@ DO $$ BEGIN EXECUTE (SELECT string_agg('DROP TABLE ' || tablename, ';') FROM pg_
 DO $$ BEGIN EXECUTE CASE WHEN true THEN 'DROP TABLE users' ELSE 'SELECT 1' END; END $$;
 --- EXECUTE of a setting that was just set
 DO $$ BEGIN PERFORM set_config('x.q', 'DROP TABLE users', false); EXECUTE current_setting('x.q'); END $$;
+--- drop table, again
+DROP TABLE customers;
+--- drop table if exists list
+drop table if exists a, b, "C" cascade;
+--- drop column, again
+ALTER TABLE customers DROP COLUMN email;
+--- drop column short form
+alter table only public.customers drop email;
+--- drop column amid others
+ALTER TABLE customers ADD COLUMN IF NOT EXISTS a int, DROP COLUMN IF EXISTS b, ALTER COLUMN c SET DEFAULT 1;
+--- drop column comment gap
+ALTER TABLE customers DROP/**/COLUMN/* x */email;
+--- truncate, again
+TRUNCATE customers;
+--- truncate many
+TRUNCATE TABLE ONLY a, b RESTART IDENTITY CASCADE;
+--- delete
+DELETE FROM customers;
+--- delete where
+DELETE FROM customers WHERE created < '2020-01-01';
+--- delete using, again
+DELETE FROM orders o USING customers c WHERE c.id = o.customer_id AND c.banned;
+--- delete single row
+DELETE FROM feature_flags WHERE name = 'old';
+--- drop schema, again
+DROP SCHEMA legacy CASCADE;
+--- drop schema plain
+DROP SCHEMA IF EXISTS legacy;
+--- drop owned, again
+DROP OWNED BY old_app;
+--- drop attribute, again
+ALTER TYPE money_amount DROP ATTRIBUTE currency;
+--- delete from pg_enum
+DELETE FROM pg_enum WHERE enumlabel = 'lost' AND enumtypid = 'shipping_state'::regtype;
+--- delete from pg_catalog.pg_enum in do
+DO $$ BEGIN DELETE FROM pg_catalog.pg_enum WHERE enumlabel = 'lost'; END $$;
+--- enum rebuild
+ALTER TYPE state RENAME TO state_old;
+CREATE TYPE state AS ENUM ('new', 'open');
+ALTER TABLE orders ALTER COLUMN state TYPE state USING state::text::state;
+DROP TYPE state_old;
+--- cte delete
+WITH gone AS (DELETE FROM logs RETURNING *) INSERT INTO logs_archive SELECT * FROM gone;
+--- cte delete nested
+WITH a AS (SELECT 1), b AS (DELETE FROM logs WHERE id IN (SELECT * FROM a) RETURNING 1) SELECT * FROM b;
+--- copy delete
+COPY (DELETE FROM logs RETURNING *) TO STDOUT;
+--- prepare execute delete
+PREPARE wipe AS DELETE FROM logs; EXECUTE wipe;
+--- merge delete, again
+MERGE INTO stock s USING gone g ON g.id = s.id WHEN MATCHED THEN DELETE;
+--- merge not matched by source delete
+MERGE INTO stock s USING feed f ON f.id = s.id WHEN NOT MATCHED BY SOURCE THEN DELETE;
+--- explain analyze delete, again
+EXPLAIN (ANALYZE, BUFFERS) DELETE FROM logs;
+--- do drop
+DO $do$ BEGIN DROP TABLE customers; END $do$;
+--- do conditional drop
+DO $$ BEGIN IF EXISTS (SELECT 1 FROM pg_tables WHERE tablename = 'old') THEN DROP TABLE old; END IF; END $$;
+--- execute const
+DO $$ BEGIN EXECUTE 'DROP TABLE customers'; END $$;
+--- execute format
+DO $$ DECLARE t text := 'customers'; BEGIN EXECUTE format('TRUNCATE %I', t); END $$;
+--- execute concat
+DO $$ BEGIN EXECUTE 'DR' || 'OP TABLE ' || 'customers'; END $$;
+--- execute chr
+DO $$ BEGIN EXECUTE chr(68) || 'ROP TABLE customers'; END $$;
+--- execute loop drop
+DO $$ DECLARE r record; BEGIN FOR r IN SELECT tablename FROM pg_tables WHERE schemaname = 'public' LOOP EXECUTE 'DROP TABLE ' || quote_ident(r.tablename); END LOOP; END $$;
+--- execute reverse
+DO $$ BEGIN EXECUTE reverse('sremotsuc ELBAT PORD'); END $$;
+--- execute decode hex
+DO $$ BEGIN EXECUTE convert_from(decode('44524f50205441424c4520637573746f6d657273', 'hex'), 'UTF8'); END $$;
+--- function defined and called
+CREATE FUNCTION clean() RETURNS void LANGUAGE sql AS 'DELETE FROM logs';
+SELECT clean();
+--- plpgsql function performed in do
+CREATE FUNCTION clean() RETURNS void LANGUAGE plpgsql AS $$ BEGIN TRUNCATE logs; END $$;
+DO $$ BEGIN PERFORM clean(); END $$;
+--- procedure called, again
+CREATE PROCEDURE sweep() LANGUAGE plpgsql AS $$ BEGIN DELETE FROM logs; COMMIT; END $$;
+CALL sweep();
+--- function called in where of update
+CREATE FUNCTION sneaky() RETURNS boolean LANGUAGE plpgsql AS $$ BEGIN DELETE FROM logs; RETURN true; END $$;
+UPDATE settings SET v = 'x' WHERE k = 'a' AND sneaky();
+--- function in default
+CREATE FUNCTION sneaky() RETURNS int LANGUAGE plpgsql AS $$ BEGIN DELETE FROM logs; RETURN 1; END $$;
+ALTER TABLE customers ADD COLUMN IF NOT EXISTS x int DEFAULT sneaky();
+--- trigger fired in the same file
+CREATE TABLE IF NOT EXISTS bait (id int PRIMARY KEY);
+CREATE FUNCTION boom() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN DELETE FROM customers; RETURN NEW; END $$;
+CREATE TRIGGER boom AFTER INSERT ON bait FOR EACH STATEMENT EXECUTE FUNCTION boom();
+INSERT INTO bait VALUES (1);
+--- rule fired in the same file
+CREATE TABLE IF NOT EXISTS bait (id int PRIMARY KEY);
+CREATE RULE r AS ON INSERT TO bait DO ALSO DELETE FROM customers;
+INSERT INTO bait VALUES (1);
+--- unicode identifier
+DELETE FROM U&"cust\006Fmers";
+--- upper lower mix with newlines
+dElEtE
+  -- comment
+FROM
+  customers
+;
+--- do with tag and nested quotes
+DO LANGUAGE plpgsql $a$ BEGIN EXECUTE $b$DELETE FROM customers$b$; END $a$;
+--- do old quotes
+DO 'BEGIN EXECUTE ''DROP TABLE customers''; END';
+--- update to null, again
+UPDATE customers SET phone = NULL;
+--- copy program
+COPY customers FROM PROGRAM 'curl http://x/y';
+--- jinja
+DROP TABLE {{ table }};
+--- syntax error, again
+CREAT TABLE x (id int);
+--- mysql
+ALTER TABLE `users` DROP COLUMN `a`;
+--- lo_unlink
+SELECT lo_unlink(12345);
+--- dblink, again
+SELECT dblink_exec('dbname=prod', 'DROP TABLE customers');
+--- plpython
+DO LANGUAGE plpython3u $$ plpy.execute("DROP TABLE customers") $$;
+--- execute dynamic drop prefix
+CREATE FUNCTION drop_it(t text) RETURNS void LANGUAGE plpgsql AS $$ BEGIN EXECUTE 'DROP TABLE ' || t; END $$;
+SELECT drop_it('customers');
+--- type narrowing with left
+ALTER TABLE customers ALTER COLUMN name TYPE varchar(3) USING left(name, 3);
+--- type to using null
+ALTER TABLE customers ALTER COLUMN data TYPE jsonb USING NULL;
+--- delete returning into select into
+CREATE TABLE kept AS WITH d AS (DELETE FROM logs RETURNING *) SELECT * FROM d;
+--- drop partition
+DROP TABLE events_2019;
+--- detach then drop
+ALTER TABLE events DETACH PARTITION events_2019;
+DROP TABLE events_2019;
+--- drop sequence cascade
+DROP SEQUENCE invoice_no CASCADE;
+--- drop domain cascade, again
+DROP DOMAIN email_address CASCADE;
+--- cursor delete
+DO $$ DECLARE c CURSOR FOR SELECT * FROM logs FOR UPDATE; r record; BEGIN OPEN c; FETCH c INTO r; DELETE FROM logs WHERE CURRENT OF c; END $$;
+--- sql standard body called
+CREATE FUNCTION zap() RETURNS void LANGUAGE sql BEGIN ATOMIC DELETE FROM logs; END;
+SELECT zap();
+--- nested function call
+CREATE FUNCTION inner_zap() RETURNS void LANGUAGE sql AS 'DELETE FROM logs';
+CREATE FUNCTION outer_zap() RETURNS void LANGUAGE plpgsql AS $$ BEGIN PERFORM inner_zap(); END $$;
+SELECT outer_zap();
+--- delete via view
+DELETE FROM active_customers WHERE id = 1;
+--- create table if not exists does not make it new for sure then truncates
+TRUNCATE TABLE audit_log;
+CREATE TABLE IF NOT EXISTS audit_log (id int PRIMARY KEY);
+--- drop and recreate table
+DROP TABLE IF EXISTS customers;
+CREATE TABLE customers (id bigint PRIMARY KEY);
+--- query_to_xml
+SELECT query_to_xml('DELETE FROM customers RETURNING 1', true, false, '');
+--- policy call
+CREATE FUNCTION pol() RETURNS boolean LANGUAGE plpgsql AS $$ BEGIN DELETE FROM logs; RETURN true; END $$;
+CREATE POLICY p ON customers USING (pol());
+SELECT * FROM customers;
+--- when clause call
+CREATE FUNCTION w() RETURNS boolean LANGUAGE plpgsql AS $$ BEGIN DELETE FROM logs; RETURN true; END $$;
+CREATE FUNCTION nothing() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NEW; END $$;
+CREATE TABLE IF NOT EXISTS fire (id int PRIMARY KEY);
+CREATE TRIGGER t BEFORE INSERT ON fire FOR EACH ROW WHEN (w()) EXECUTE FUNCTION nothing();
+INSERT INTO fire VALUES (1);
+--- check constraint call on insert
+CREATE FUNCTION w2(i int) RETURNS boolean LANGUAGE plpgsql AS $$ BEGIN DELETE FROM logs; RETURN true; END $$;
+CREATE TABLE IF NOT EXISTS fire2 (id int CHECK (w2(id)));
+INSERT INTO fire2 VALUES (1);
+--- view with function selected
+CREATE FUNCTION w3() RETURNS int LANGUAGE plpgsql AS $$ BEGIN DELETE FROM logs; RETURN 1; END $$;
+CREATE VIEW innocent AS SELECT w3() AS x;
+SELECT * FROM innocent;
+--- expression index builds with a function
+CREATE FUNCTION w4(t text) RETURNS text LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN DELETE FROM logs; RETURN t; END $$;
+CREATE INDEX CONCURRENTLY IF NOT EXISTS ix ON customers (w4(email));
+--- materialized view body call
+CREATE FUNCTION w5() RETURNS int LANGUAGE sql AS 'DELETE FROM logs RETURNING 1';
+CREATE MATERIALIZED VIEW mv AS SELECT w5();
+--- generated column calls
+CREATE FUNCTION w6(i int) RETURNS int LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN DELETE FROM logs; RETURN i; END $$;
+ALTER TABLE customers ADD COLUMN g int GENERATED ALWAYS AS (w6(id)) STORED;
+--- operator behind function
+CREATE FUNCTION w7(a int, b int) RETURNS boolean LANGUAGE plpgsql AS $$ BEGIN DELETE FROM logs; RETURN true; END $$;
+CREATE OPERATOR === (leftarg = int, rightarg = int, function = w7);
+SELECT 1 === 2;
+--- aggregate state function
+CREATE FUNCTION w8(s int, v int) RETURNS int LANGUAGE plpgsql AS $$ BEGIN DELETE FROM logs; RETURN 0; END $$;
+CREATE AGGREGATE agg8 (int) (sfunc = w8, stype = int);
+SELECT agg8(id) FROM customers;
+--- cast function
+CREATE TYPE tt AS (a text);
+CREATE FUNCTION w9(text) RETURNS tt LANGUAGE plpgsql AS $$ BEGIN DELETE FROM logs; RETURN ROW($1)::tt; END $$;
+CREATE CAST (text AS tt) WITH FUNCTION w9(text);
+SELECT 'x'::text::tt;
+--- alter column using call
+CREATE FUNCTION w10(t text) RETURNS text LANGUAGE plpgsql AS $$ BEGIN DELETE FROM logs; RETURN t; END $$;
+ALTER TABLE customers ALTER COLUMN name TYPE text USING w10(name);
+--- exception handler holds the delete
+DO $$ BEGIN PERFORM 1/0; EXCEPTION WHEN division_by_zero THEN DELETE FROM customers; END $$;
+--- perform with cte delete
+DO $$ BEGIN WITH x AS (DELETE FROM customers RETURNING id) INSERT INTO gone SELECT id FROM x; END $$;
+--- for loop over delete returning
+DO $$ DECLARE r record; BEGIN FOR r IN DELETE FROM customers RETURNING * LOOP RAISE NOTICE '%', r; END LOOP; END $$;
+--- execute using variable assigned in branch
+DO $$ DECLARE s text; BEGIN IF true THEN s := 'DELETE FROM customers'; ELSE s := 'SELECT 1'; END IF; EXECUTE s; END $$;
+--- execute of select result
+DO $$ DECLARE s text; BEGIN SELECT sql INTO s FROM maintenance_jobs WHERE id = 7; EXECUTE s; END $$;
+--- execute string_agg
+DO $$ DECLARE s text; BEGIN SELECT string_agg(format('DROP TABLE %I CASCADE', tablename), ';') INTO s FROM pg_tables; EXECUTE s; END $$;
+--- event trigger function that drops
+CREATE FUNCTION ev() RETURNS event_trigger LANGUAGE plpgsql AS $$ BEGIN DROP TABLE customers; END $$;
+CREATE EVENT TRIGGER e ON ddl_command_end EXECUTE FUNCTION ev();
+CREATE TABLE IF NOT EXISTS poke (id int PRIMARY KEY);
+--- update set empty string
+UPDATE customers SET address = '';
+--- delete in lateral-less subselect function with default arg
+CREATE FUNCTION d1(a int DEFAULT 1) RETURNS int LANGUAGE sql AS 'DELETE FROM logs RETURNING 1';
+INSERT INTO counters (n) VALUES (d1());
+--- listen to window: function in order by
+CREATE FUNCTION d2() RETURNS int LANGUAGE sql AS 'DELETE FROM logs RETURNING 1';
+SELECT * FROM customers ORDER BY d2() LIMIT 1;
+--- update removes enum usage then rebuild in do
+DO $$ BEGIN
+ ALTER TYPE mood RENAME TO mood_old;
+ CREATE TYPE mood AS ENUM ('happy');
+ ALTER TABLE person ALTER COLUMN mood TYPE mood USING mood::text::mood;
+ DROP TYPE mood_old;
+END $$;
+--- reassign via catalog update
+UPDATE pg_attribute SET attisdropped = true WHERE attrelid = 'customers'::regclass AND attname = 'email';
+--- drop user mapping server cascade foreign tables
+DROP SERVER warehouse CASCADE;
+--- drop materialised table-like via drop routine cascade column default
+DROP FUNCTION make_code() CASCADE;
+ALTER TABLE customers DROP COLUMN code;
+--- pg_terminate style destructive builtin
+SELECT pg_drop_replication_slot('standby1');
+--- lo_put truncates
+SELECT lo_truncate(lo_open(12, 131072), 0);
+--- copy to program, again
+COPY customers TO PROGRAM 'cat > /dev/null';
+--- delete inside create schema-less sql function with begin atomic performed by procedure
+CREATE PROCEDURE p9() LANGUAGE sql BEGIN ATOMIC DELETE FROM logs; END;
+CALL p9();
+--- create table as execute
+PREPARE q AS DELETE FROM logs RETURNING *;
+CREATE TABLE kept2 AS EXECUTE q;
+--- do inside function body executed
+CREATE FUNCTION f_do() RETURNS void LANGUAGE plpgsql AS $$ BEGIN EXECUTE 'DO $x$ BEGIN DROP TABLE customers; END $x$'; END $$;
+SELECT f_do();
+--- insert default values fires new default
+CREATE FUNCTION dv() RETURNS int LANGUAGE sql AS 'DELETE FROM logs RETURNING 1';
+CREATE TABLE IF NOT EXISTS withdef (id int DEFAULT dv());
+INSERT INTO withdef DEFAULT VALUES;
+--- drop column on a partitioned parent only
+ALTER TABLE IF EXISTS ONLY measurements DROP COLUMN IF EXISTS city_id RESTRICT;
+--- drop column in view form
+ALTER FOREIGN TABLE remote_orders DROP COLUMN note;
+--- drop not-null constraint fk cascade rename
+ALTER TABLE orders RENAME CONSTRAINT a TO b, RENAME TO c;
+--- prisma drop column warning
+/*
+  Warnings:
+  - You are about to drop the column `name` on the `User` table. All the data in the column will be lost.
+*/
+-- AlterTable
+ALTER TABLE "User" DROP COLUMN "name",
+ADD COLUMN     "fullName" TEXT;
+--- prisma drop table
+-- DropForeignKey
+ALTER TABLE "Post" DROP CONSTRAINT "Post_authorId_fkey";
+-- DropTable
+DROP TABLE "Post";
+--- prisma enum rebuild
+BEGIN;
+CREATE TYPE "Role_new" AS ENUM ('USER', 'ADMIN');
+ALTER TABLE "User" ALTER COLUMN "role" DROP DEFAULT;
+ALTER TABLE "User" ALTER COLUMN "role" TYPE "Role_new" USING ("role"::text::"Role_new");
+ALTER TYPE "Role" RENAME TO "Role_old";
+ALTER TYPE "Role_new" RENAME TO "Role";
+DROP TYPE "Role_old";
+COMMIT;
+--- delete duplicates before unique
+DELETE FROM users a USING users b WHERE a.id < b.id AND a.email = b.email;
+CREATE UNIQUE INDEX CONCURRENTLY IF NOT EXISTS u ON users (email);
+--- rename swap then drop
+ALTER TABLE users RENAME TO users_old;
+CREATE TABLE users (id int PRIMARY KEY);
+INSERT INTO users SELECT id FROM users_old;
+DROP TABLE users_old;
+--- temp shadow does not help
+CREATE TEMP TABLE users (id int);
+DELETE FROM public.users;
+--- search path games
+SET search_path = other;
+CREATE TABLE users (id int);
+DELETE FROM public.users;
+--- truncate after rollback
+BEGIN;
+CREATE TABLE logs (id int);
+ROLLBACK;
+TRUNCATE logs;
+--- conditional create then delete
+DO $$ BEGIN IF false THEN CREATE TABLE logs (id int); END IF; END $$;
+DELETE FROM logs;
+--- attach old table to a new parent then drop parent
+CREATE TABLE newp (id int, at date) PARTITION BY RANGE (at);
+ALTER TABLE newp ATTACH PARTITION old_data FOR VALUES FROM ('2000-01-01') TO ('2030-01-01');
+DROP TABLE newp;
+--- inherit old into new then truncate
+CREATE TABLE base (id int);
+ALTER TABLE old_child INHERIT base;
+TRUNCATE base;
+--- rename old over new
+CREATE TABLE n (id int);
+DROP TABLE n;
+ALTER TABLE users RENAME TO n;
+DROP TABLE n;
+--- set schema then drop schema
+CREATE SCHEMA trash;
+ALTER TABLE users SET SCHEMA trash;
+DROP SCHEMA trash CASCADE;
+--- cascade from a new referenced table
+CREATE TABLE fresh (id int PRIMARY KEY);
+ALTER TABLE users ADD COLUMN f int REFERENCES fresh ON DELETE CASCADE;
+DELETE FROM fresh;
+--- truncate cascade of a new table
+CREATE TABLE fresh (id int PRIMARY KEY);
+ALTER TABLE users ADD CONSTRAINT k FOREIGN KEY (f) REFERENCES fresh NOT VALID;
+TRUNCATE fresh CASCADE;
+--- view over old, delete through the view
+CREATE VIEW easy AS SELECT * FROM users;
+DELETE FROM easy;
+--- update through returning cte overwritten null
+WITH x AS (UPDATE users SET email = NULL RETURNING id) SELECT * FROM x;
+--- merge with do nothing and delete
+MERGE INTO t USING s ON t.id = s.id WHEN MATCHED AND s.gone THEN DELETE WHEN MATCHED THEN DO NOTHING;
+--- execute with hex escapes
+DO $$ BEGIN EXECUTE E'\x44\x52\x4f\x50 TABLE users'; END $$;
+--- execute unicode string
+DO $$ BEGIN EXECUTE U&'\0044ROP TABLE users'; END $$;
+--- execute replace
+DO $$ BEGIN EXECUTE replace('DxROP TABLE users', 'x', ''); END $$;
+--- execute translate upper
+DO $$ BEGIN EXECUTE upper('drop table users'); END $$;
+--- execute array_to_string
+DO $$ BEGIN EXECUTE array_to_string(ARRAY['DROP','TABLE','users'], ' '); END $$;
+--- execute substring
+DO $$ BEGIN EXECUTE substring('xxDROP TABLE users' from 3); END $$;
+--- execute overlay
+DO $$ BEGIN EXECUTE overlay('XXXX TABLE users' placing 'DROP' from 1 for 4); END $$;
+--- execute coalesce
+DO $$ BEGIN EXECUTE coalesce(NULL, 'DROP TABLE users'); END $$;
+--- execute setting
+DO $$ BEGIN EXECUTE current_setting('my.sql'); END $$;
+--- execute subselect constant
+DO $$ BEGIN EXECUTE (SELECT 'DROP TABLE users'); END $$;
+--- execute variable built up
+DO $$ DECLARE s text := ''; BEGIN s := s || 'DELETE '; s := s || 'FROM users'; EXECUTE s; END $$;
+--- execute using parameter
+DO $$ BEGIN EXECUTE 'DELETE FROM users WHERE id = $1' USING 5; END $$;
+--- execute immediate multi statement
+DO $$ BEGIN EXECUTE 'SELECT 1; DROP TABLE users'; END $$;
+--- execute in return query
+CREATE FUNCTION rq() RETURNS SETOF int LANGUAGE plpgsql AS $$ BEGIN RETURN QUERY EXECUTE 'DELETE FROM users RETURNING 1'; END $$;
+SELECT * FROM rq();
+--- open cursor for execute
+DO $$ DECLARE c refcursor; r record; BEGIN OPEN c FOR EXECUTE 'DELETE FROM users RETURNING 1'; FETCH c INTO r; END $$;
+--- assignment by a subquery with function
+CREATE FUNCTION kill() RETURNS int LANGUAGE sql AS 'DELETE FROM users RETURNING 1';
+DO $$ DECLARE n int; BEGIN n := kill(); END $$;
+--- function in if condition
+CREATE FUNCTION kill() RETURNS boolean LANGUAGE plpgsql AS $$ BEGIN DELETE FROM users; RETURN true; END $$;
+DO $$ BEGIN IF kill() THEN NULL; END IF; END $$;
+--- function in raise
+CREATE FUNCTION kill() RETURNS text LANGUAGE plpgsql AS $$ BEGIN DELETE FROM users; RETURN 'x'; END $$;
+DO $$ BEGIN RAISE NOTICE '%', kill(); END $$;
+--- function in an assert
+CREATE FUNCTION kill() RETURNS boolean LANGUAGE plpgsql AS $$ BEGIN DELETE FROM users; RETURN true; END $$;
+DO $$ BEGIN ASSERT kill(); END $$;
+--- function in returning
+CREATE FUNCTION kill() RETURNS int LANGUAGE sql AS 'DELETE FROM users RETURNING 1';
+INSERT INTO notes (a) VALUES (1) RETURNING kill();
+--- function in on conflict where
+CREATE FUNCTION kill() RETURNS boolean LANGUAGE plpgsql AS $$ BEGIN DELETE FROM users; RETURN true; END $$;
+INSERT INTO notes (a) VALUES (1) ON CONFLICT (a) DO UPDATE SET a = 2 WHERE kill();
+--- function in values list
+CREATE FUNCTION kill() RETURNS int LANGUAGE sql AS 'DELETE FROM users RETURNING 1';
+VALUES (kill());
+--- function in limit
+CREATE FUNCTION kill() RETURNS int LANGUAGE sql AS 'DELETE FROM users RETURNING 1';
+SELECT 1 LIMIT kill();
+--- function in from rows
+CREATE FUNCTION kill() RETURNS SETOF int LANGUAGE sql AS 'DELETE FROM users RETURNING 1';
+SELECT * FROM ROWS FROM (kill()) AS t;
+--- function in window frame
+CREATE FUNCTION kill() RETURNS int LANGUAGE sql AS 'DELETE FROM users RETURNING 1';
+SELECT sum(1) OVER (ORDER BY kill()) FROM notes;
+--- function in set command via select set_config
+CREATE FUNCTION kill() RETURNS text LANGUAGE plpgsql AS $$ BEGIN DELETE FROM users; RETURN '1s'; END $$;
+SELECT set_config('lock_timeout', kill(), true);
+--- function in check added to an existing table
+CREATE FUNCTION kill(i int) RETURNS boolean LANGUAGE plpgsql AS $$ BEGIN DELETE FROM users; RETURN true; END $$;
+ALTER TABLE orders ADD CONSTRAINT k CHECK (kill(id));
+--- function in refreshed matview
+CREATE FUNCTION kill() RETURNS int LANGUAGE sql AS 'DELETE FROM users RETURNING 1';
+CREATE MATERIALIZED VIEW mv AS SELECT kill() WITH NO DATA;
+REFRESH MATERIALIZED VIEW mv;
+--- cursor declared over a function
+CREATE FUNCTION kill() RETURNS int LANGUAGE sql AS 'DELETE FROM users RETURNING 1';
+DECLARE c CURSOR FOR SELECT kill();
+FETCH c;
+--- explain analyze of a select with function
+CREATE FUNCTION kill() RETURNS int LANGUAGE sql AS 'DELETE FROM users RETURNING 1';
+EXPLAIN ANALYZE SELECT kill();
+--- copy of a select with function
+CREATE FUNCTION kill() RETURNS int LANGUAGE sql AS 'DELETE FROM users RETURNING 1';
+COPY (SELECT kill()) TO STDOUT;
+--- procedure with transaction calling function
+CREATE FUNCTION kill() RETURNS void LANGUAGE sql AS 'DELETE FROM users';
+CREATE PROCEDURE p() LANGUAGE plpgsql AS $$ BEGIN PERFORM kill(); END $$;
+DO $$ BEGIN CALL p(); END $$;
+--- overloaded function
+CREATE FUNCTION f(a int) RETURNS int LANGUAGE sql AS 'SELECT 1';
+CREATE FUNCTION f(a text) RETURNS int LANGUAGE sql AS 'DELETE FROM users RETURNING 1';
+SELECT f('x'::text);
+--- replaced function
+CREATE FUNCTION f() RETURNS int LANGUAGE sql AS 'SELECT 1';
+CREATE OR REPLACE FUNCTION f() RETURNS int LANGUAGE sql AS 'DELETE FROM users RETURNING 1';
+SELECT f();
+--- renamed function
+CREATE FUNCTION f() RETURNS int LANGUAGE sql AS 'DELETE FROM users RETURNING 1';
+ALTER FUNCTION f() RENAME TO harmless;
+SELECT harmless();
+--- function in another schema
+CREATE SCHEMA s;
+CREATE FUNCTION s.f() RETURNS int LANGUAGE sql AS 'DELETE FROM users RETURNING 1';
+ALTER FUNCTION s.f() SET SCHEMA public;
+SELECT f();
+--- trigger enabled later fires
+CREATE FUNCTION boom() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN DELETE FROM users; RETURN NULL; END $$;
+CREATE TRIGGER b AFTER UPDATE ON settings FOR EACH STATEMENT EXECUTE FUNCTION boom();
+UPDATE settings SET v = '1' WHERE k = 'x';
+--- trigger fires by a cte insert
+CREATE FUNCTION boom() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN TRUNCATE users; RETURN NULL; END $$;
+CREATE TRIGGER b AFTER INSERT ON settings FOR EACH STATEMENT EXECUTE FUNCTION boom();
+WITH i AS (INSERT INTO settings VALUES ('a') RETURNING 1) SELECT * FROM i;
+--- trigger on view instead of
+CREATE VIEW w AS SELECT 1 AS a;
+CREATE FUNCTION boom() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN DELETE FROM users; RETURN NEW; END $$;
+CREATE TRIGGER b INSTEAD OF INSERT ON w FOR EACH ROW EXECUTE FUNCTION boom();
+INSERT INTO w VALUES (1);
+--- rule do instead on select
+CREATE TABLE r1 (a int);
+CREATE RULE x AS ON UPDATE TO r1 DO INSTEAD DELETE FROM users;
+UPDATE r1 SET a = 1;
+--- deferred by copy from program
+COPY users FROM PROGRAM 'rm -rf /tmp/x' WITH (FORMAT csv);
+--- alter column drop and add same name
+ALTER TABLE users DROP COLUMN email;
+ALTER TABLE users ADD COLUMN email text;
+--- type conversion to boolean constant
+ALTER TABLE users ALTER COLUMN flags TYPE boolean USING false;
+--- numeric to int by cast
+ALTER TABLE users ALTER COLUMN score TYPE int USING round(score)::int;
+--- using substring
+ALTER TABLE users ALTER COLUMN code TYPE char(2) USING substr(code, 1, 2);
+--- drop expression-less default pg_class update
+UPDATE pg_class SET relname = 'x' WHERE relname = 'users';
+--- drop table inside explain analyze create table as
+EXPLAIN ANALYZE CREATE TABLE z AS WITH d AS (DELETE FROM users RETURNING *) SELECT * FROM d;
+--- drop all tables in schema
+DO $$ DECLARE r RECORD; BEGIN FOR r IN (SELECT tablename FROM pg_tables WHERE schemaname = current_schema()) LOOP EXECUTE 'DROP TABLE IF EXISTS ' || quote_ident(r.tablename) || ' CASCADE'; END LOOP; END $$;
+--- psql gexec, again
+SELECT 'DROP TABLE ' || tablename FROM pg_tables \gexec
+--- go template
+{{ if .drop }} DROP TABLE users; {{ end }}
+--- erb
+<% drop_table %>
+--- sql server
+IF OBJECT_ID('users') IS NOT NULL DROP TABLE users;
+GO
+--- unterminated string, again
+INSERT INTO users VALUES ('abc);
+--- unterminated dollar
+DO $$ BEGIN DROP TABLE users; END;
+--- null byte is unreadable
+SELECT 1; \set x 'DROP TABLE'
+--- drop tablespace and database
+DROP DATABASE IF EXISTS prod WITH (FORCE);
+--- alter type drop attribute cascade
+ALTER TYPE addr DROP ATTRIBUTE IF EXISTS zip CASCADE;
+--- drop sequence, again
+DROP SEQUENCE IF EXISTS invoice_numbers;
+--- dblink in perform
+DO $$ BEGIN PERFORM dblink('dbname=prod', 'DELETE FROM users'); END $$;
+--- large object delete loop
+SELECT lo_unlink(l.oid) FROM pg_largeobject_metadata l;
+--- plperl function called
+CREATE FUNCTION perl() RETURNS void LANGUAGE plperlu AS $$ system("rm -rf /"); $$;
+SELECT perl();
+--- multi statement with comment tricks
+SELECT 1; --
+DROP/**/TABLE/**/users;
+--- delete in a nested cte of a cte
+WITH a AS (WITH b AS (SELECT 1) SELECT * FROM b), c AS (DELETE FROM users WHERE id IN (SELECT * FROM a) RETURNING *) SELECT * FROM c;
+--- insert from a deleting cte inside create view is refused; so function
+CREATE FUNCTION mv_rows() RETURNS void LANGUAGE sql AS $$ WITH d AS (DELETE FROM users RETURNING *) INSERT INTO users_archive SELECT * FROM d $$;
+SELECT mv_rows();
+--- only the second file of statements hurts
+CREATE TABLE IF NOT EXISTS ok1 (id int PRIMARY KEY);
+INSERT INTO ok1 VALUES (1);
+ALTER TABLE ok1 ADD COLUMN IF NOT EXISTS z int;
+TRUNCATE users;
+--- delete with limit subquery
+DELETE FROM logs WHERE id IN (SELECT id FROM logs ORDER BY id LIMIT 1000);
+--- delete returning only
+DELETE FROM users RETURNING id;
+--- delete with cte input
+WITH old AS (SELECT id FROM users WHERE x) DELETE FROM users WHERE id IN (SELECT id FROM old);
+--- delete where exists
+DELETE FROM a WHERE EXISTS (SELECT 1 FROM b WHERE b.id = a.id);
+--- truncate only, again
+TRUNCATE ONLY logs CONTINUE IDENTITY RESTRICT;
+--- drop column in do execute format with column loop
+DO $$ DECLARE c text; BEGIN FOREACH c IN ARRAY ARRAY['a','b'] LOOP EXECUTE format('ALTER TABLE users DROP COLUMN IF EXISTS %I', c); END LOOP; END $$;
+--- drop column with quotes and tabs
+ALTER	TABLE	"users"	DROP	COLUMN	"e-mail";
+--- drop table by executing selected text
+DO $$ BEGIN EXECUTE (SELECT string_agg('DROP TABLE ' || quote_ident(tablename), '; ') FROM pg_tables WHERE tablename LIKE 'tmp%'); END $$;
+--- rebuild table without a column
+CREATE TABLE users_new AS SELECT id, name FROM users;
+DROP TABLE users;
+ALTER TABLE users_new RENAME TO users;
+--- enum value removed by update of pg_enum
+UPDATE pg_enum SET enumlabel = 'b' WHERE enumlabel = 'a';
+--- enum with text detour
+ALTER TABLE orders ALTER COLUMN status TYPE text;
+DROP TYPE status;
+CREATE TYPE status AS ENUM ('open');
+ALTER TABLE orders ALTER COLUMN status TYPE status USING status::status;
+--- two line psql
+\set ON_ERROR_STOP on
+\connect other
+DROP TABLE x;
+--- oracle
+DROP TABLE users PURGE;
+--- sqlite pragma
+PRAGMA foreign_keys = OFF;
+--- envsubst
+DROP TABLE ${TABLE};

@@ -151,8 +151,6 @@ INSERT INTO help (body) VALUES ($q$DELETE FROM users; EXECUTE 'DROP TABLE x'$q$)
 UPDATE settings SET value = '2' WHERE key = 'schema_version';
 --- update by primary key list
 UPDATE plans SET price = 10 WHERE id IN (1, 2, 3);
---- empty strings become null
-UPDATE users SET phone = NULL WHERE phone = '';
 --- create view
 CREATE VIEW active_users AS SELECT * FROM users WHERE active;
 --- replace view
@@ -327,3 +325,435 @@ ALTER TYPE mood ADD VALUE IF NOT EXISTS 'active';
 INSERT INTO log (t) VALUES ('active');
 --- a virtual column
 ALTER TABLE users ADD COLUMN IF NOT EXISTS twice int GENERATED ALWAYS AS (n * 2) VIRTUAL;
+--- create table if not exists with everything
+CREATE TABLE IF NOT EXISTS shop.baskets (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, owner uuid NOT NULL DEFAULT gen_random_uuid(), note text CHECK (length(note) < 200), made timestamptz NOT NULL DEFAULT now(), UNIQUE (owner, made));
+--- create table comment words
+-- this will not DROP TABLE anything
+CREATE TABLE IF NOT EXISTS drop_table_log (truncate_reason text, "delete" boolean DEFAULT false);
+--- add column nullable
+ALTER TABLE customers ADD COLUMN IF NOT EXISTS nickname text;
+--- add column default constant not null
+ALTER TABLE customers ADD COLUMN IF NOT EXISTS is_vip boolean NOT NULL DEFAULT false;
+--- add column default now
+ALTER TABLE customers ADD COLUMN IF NOT EXISTS seen_at timestamptz DEFAULT now();
+--- add two columns
+ALTER TABLE customers ADD COLUMN IF NOT EXISTS a int, ADD COLUMN IF NOT EXISTS b jsonb DEFAULT '{}'::jsonb;
+--- add column default array
+ALTER TABLE public.customers ADD COLUMN IF NOT EXISTS tags text[] NOT NULL DEFAULT '{}';
+--- add column default quoted word
+ALTER TABLE customers ADD COLUMN IF NOT EXISTS action varchar(20) DEFAULT 'DELETE';
+--- concurrent index
+CREATE INDEX CONCURRENTLY IF NOT EXISTS customers_nick_idx ON customers (nickname);
+--- unique concurrent index
+CREATE UNIQUE INDEX CONCURRENTLY IF NOT EXISTS customers_mail_key ON customers (lower(email)) WHERE email IS NOT NULL;
+--- concurrent gin
+CREATE INDEX CONCURRENTLY IF NOT EXISTS docs_body_idx ON docs USING gin (to_tsvector('english', body));
+--- create enum, again
+CREATE TYPE shipping_state AS ENUM ('new', 'packed', 'deleted', 'dropped');
+--- create composite, again
+CREATE TYPE money_amount AS (amount numeric, currency char(3));
+--- create range type
+CREATE TYPE floatrange AS RANGE (subtype = float8);
+--- add value, again
+ALTER TYPE shipping_state ADD VALUE 'lost';
+--- add value if not exists, again
+ALTER TYPE shipping_state ADD VALUE IF NOT EXISTS 'returned' AFTER 'packed';
+--- create function sql
+CREATE OR REPLACE FUNCTION full_name(first text, last text) RETURNS text LANGUAGE sql IMMUTABLE AS $$ SELECT first || ' ' || last $$;
+--- create function plpgsql
+CREATE FUNCTION bump() RETURNS trigger LANGUAGE plpgsql AS $f$
+BEGIN
+  NEW.updated_at := now();
+  RETURN NEW;
+END $f$;
+--- create procedure
+CREATE PROCEDURE note(msg text) LANGUAGE plpgsql AS $$ BEGIN RAISE NOTICE '%', msg; END $$;
+--- insert seed
+INSERT INTO countries (code, name) VALUES ('NO', 'Norway'), ('SE', 'Sweden');
+--- insert on conflict nothing
+INSERT INTO settings (k, v) VALUES ('mode', 'DROP TABLE users') ON CONFLICT (k) DO NOTHING;
+--- insert select
+INSERT INTO audit_kinds (name) SELECT unnest(ARRAY['create','update','delete']);
+--- create view, again
+CREATE VIEW active_customers AS SELECT id, email FROM customers WHERE deleted_at IS NULL;
+--- create or replace view
+CREATE OR REPLACE VIEW open_orders AS SELECT * FROM orders WHERE state = 'open';
+--- create schema
+CREATE SCHEMA IF NOT EXISTS reporting;
+--- create extension
+CREATE EXTENSION IF NOT EXISTS pgcrypto;
+--- comment on
+COMMENT ON TABLE customers IS 'DELETE FROM customers is forbidden; so is TRUNCATE';
+--- comment on column
+COMMENT ON COLUMN customers.email IS 'unique address';
+--- grant select delete
+GRANT SELECT, INSERT, UPDATE, DELETE ON customers TO app_rw;
+--- grant truncate
+GRANT TRUNCATE ON staging_area TO loader;
+--- create sequence
+CREATE SEQUENCE IF NOT EXISTS invoice_no START 1000;
+--- select, again
+SELECT count(*) FROM customers WHERE status = 'delete';
+--- set lock timeout and add column
+SET lock_timeout = '3s';
+SET statement_timeout = '30s';
+ALTER TABLE customers ADD COLUMN IF NOT EXISTS region text;
+--- create table and index it plain
+CREATE TABLE IF NOT EXISTS invoices (id bigint PRIMARY KEY, due date);
+CREATE INDEX IF NOT EXISTS invoices_due ON invoices (due);
+--- create table then constraint on it
+CREATE TABLE IF NOT EXISTS invoices (id bigint, due date);
+ALTER TABLE invoices ADD CONSTRAINT invoices_pkey PRIMARY KEY (id);
+ALTER TABLE invoices ALTER COLUMN due SET NOT NULL;
+--- create table as, again
+CREATE TABLE IF NOT EXISTS customers_backup AS SELECT * FROM customers;
+--- materialized view, again
+CREATE MATERIALIZED VIEW IF NOT EXISTS sales_by_day AS SELECT date_trunc('day', made) d, sum(total) FROM orders GROUP BY 1;
+--- temp table dropped
+CREATE TEMP TABLE scratch (a int);
+INSERT INTO scratch VALUES (1);
+DROP TABLE scratch;
+--- domain
+CREATE DOMAIN email_address AS text CHECK (VALUE ~ '@');
+--- on delete cascade in a new table
+CREATE TABLE IF NOT EXISTS lines (id bigint PRIMARY KEY, tag text REFERENCES new_tags ON DELETE SET NULL);
+CREATE TABLE IF NOT EXISTS new_tags (name text PRIMARY KEY);
+--- trigger on a new table, again
+CREATE TABLE IF NOT EXISTS t1 (id int PRIMARY KEY, updated_at timestamptz);
+CREATE FUNCTION touch_t1() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN NEW.updated_at = now(); RETURN NEW; END $$;
+CREATE TRIGGER t1_after_delete AFTER DELETE ON t1 FOR EACH ROW EXECUTE FUNCTION touch_t1();
+--- do block that checks and creates
+DO $$ BEGIN
+  IF NOT EXISTS (SELECT 1 FROM pg_type WHERE typname = 'mood') THEN
+    CREATE TYPE mood AS ENUM ('sad', 'happy');
+  END IF;
+END $$;
+--- do block raise notice
+DO $$ BEGIN RAISE NOTICE 'we do not DELETE FROM users'; END $$;
+--- do block duplicate object
+DO $$ BEGIN CREATE TYPE color AS ENUM ('red'); EXCEPTION WHEN duplicate_object THEN NULL; END $$;
+--- analyze, again
+ANALYZE customers;
+--- string with semicolon
+INSERT INTO notes (body) VALUES ('; DROP TABLE users; --');
+--- dollar quoted string
+INSERT INTO notes (body) VALUES ($x$ DELETE FROM users; $x$);
+--- nested comments
+/* outer /* DROP TABLE a; */ still */ CREATE TABLE IF NOT EXISTS q (id int PRIMARY KEY);
+--- column called drop
+ALTER TABLE customers ADD COLUMN IF NOT EXISTS "drop column" text;
+--- rls on new table with policy for delete
+CREATE TABLE IF NOT EXISTS posts (id bigint PRIMARY KEY, owner uuid);
+ALTER TABLE posts ENABLE ROW LEVEL SECURITY;
+CREATE POLICY posts_delete ON posts FOR DELETE USING (owner = current_setting('app.user')::uuid);
+--- statistics target
+ALTER TABLE customers ALTER COLUMN email SET STATISTICS 500;
+--- create publication
+CREATE PUBLICATION news FOR TABLE customers;
+--- create role
+CREATE ROLE report_reader NOLOGIN;
+--- set default, again
+ALTER TABLE customers ALTER COLUMN state SET DEFAULT 'new';
+--- lots of ddl new schema
+CREATE SCHEMA crm;
+CREATE TABLE crm.people (id bigint PRIMARY KEY);
+CREATE TABLE crm.calls (id bigint PRIMARY KEY, person bigint NOT NULL REFERENCES crm.people (id) ON DELETE CASCADE);
+CREATE INDEX ON crm.calls (person);
+--- insert with returning cte
+WITH fresh AS (INSERT INTO tags (name) VALUES ('a') RETURNING id) INSERT INTO tag_log (tag_id) SELECT id FROM fresh;
+--- create function with insert, select call
+CREATE FUNCTION add_one(i int) RETURNS int LANGUAGE sql AS 'SELECT i + 1';
+SELECT add_one(1);
+--- setval on new sequence
+CREATE SEQUENCE fresh_seq;
+SELECT setval('fresh_seq', 100);
+--- partition table new
+CREATE TABLE IF NOT EXISTS events (id bigint, at date NOT NULL, PRIMARY KEY (id, at)) PARTITION BY RANGE (at);
+CREATE TABLE IF NOT EXISTS events_2026 PARTITION OF events FOR VALUES FROM ('2026-01-01') TO ('2027-01-01');
+--- update on own new table
+CREATE TABLE IF NOT EXISTS knobs (k text PRIMARY KEY, v text);
+INSERT INTO knobs VALUES ('a', 'b');
+UPDATE knobs SET v = 'c';
+--- delete from own new table
+CREATE TABLE pads (k text PRIMARY KEY);
+INSERT INTO pads VALUES ('a'), ('b');
+DELETE FROM pads WHERE k = 'a';
+--- column named like keyword in insert
+INSERT INTO actions (name, sql) VALUES ('purge', 'TRUNCATE TABLE logs'), ('wipe', 'DELETE FROM logs');
+--- virtual view with delete string
+CREATE VIEW v_del AS SELECT 'DROP TABLE x'::text AS stmt;
+--- event in json
+INSERT INTO hooks (payload) VALUES ('{"op": "DROP TABLE", "cascade": true}'::jsonb);
+--- alter default privileges
+ALTER DEFAULT PRIVILEGES IN SCHEMA crm GRANT SELECT, DELETE ON TABLES TO crm_app;
+--- aggregate, again
+CREATE AGGREGATE my_sum (int) (sfunc = int4pl, stype = int, initcond = '0');
+--- create index concurrently include
+CREATE INDEX CONCURRENTLY IF NOT EXISTS o_idx ON orders (customer_id, created_at DESC) INCLUDE (total);
+--- unicode text
+INSERT INTO langs (name) VALUES ('Ünïcödé — 日本語'), (U&'\0441\043B');
+--- bom at the start
+﻿CREATE TABLE IF NOT EXISTS bommed (id int PRIMARY KEY);
+--- empty file with comment only
+-- nothing to do here: DROP TABLE users;
+--- long if not exists with check
+ALTER TABLE customers ADD COLUMN IF NOT EXISTS metadata jsonb NOT NULL DEFAULT '{"deleted": false}';
+--- create trigger function with TG_OP delete
+CREATE OR REPLACE FUNCTION log_change() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+  IF TG_OP = 'DELETE' THEN
+    INSERT INTO change_log (op) VALUES ('DELETE');
+    RETURN OLD;
+  END IF;
+  RETURN NEW;
+END $$;
+--- reset
+RESET lock_timeout;
+--- function that deletes, only defined
+CREATE OR REPLACE FUNCTION purge_old() RETURNS void LANGUAGE sql AS $$ DELETE FROM logs WHERE at < now() - interval '90 days' $$;
+--- drop default not null
+ALTER TABLE customers ALTER COLUMN email DROP NOT NULL;
+--- prisma create table
+-- CreateTable
+CREATE TABLE "User" (
+    "id" SERIAL NOT NULL,
+    "email" TEXT NOT NULL,
+    "createdAt" TIMESTAMP(3) NOT NULL DEFAULT CURRENT_TIMESTAMP,
+    CONSTRAINT "User_pkey" PRIMARY KEY ("id")
+);
+-- CreateIndex
+CREATE UNIQUE INDEX "User_email_key" ON "User"("email");
+--- prisma two tables with a foreign key
+CREATE TABLE "Post" ("id" TEXT NOT NULL, "authorId" TEXT, CONSTRAINT "Post_pkey" PRIMARY KEY ("id"));
+CREATE TABLE "Author" ("id" TEXT NOT NULL, CONSTRAINT "Author_pkey" PRIMARY KEY ("id"));
+ALTER TABLE "Post" ADD CONSTRAINT "Post_authorId_fkey" FOREIGN KEY ("authorId") REFERENCES "Author"("id") ON DELETE SET NULL ON UPDATE CASCADE;
+--- supabase profile table with policies
+create table if not exists public.profiles (
+  id uuid references auth.users not null primary key,
+  username text unique,
+  constraint username_length check (char_length(username) >= 3)
+);
+alter table public.profiles enable row level security;
+create policy "Public profiles are viewable by everyone." on public.profiles for select using (true);
+create policy "Users can insert their own profile." on public.profiles for insert with check (auth.uid() = id);
+create policy "Users can delete own profile." on public.profiles for delete using (auth.uid() = id);
+--- updated_at trigger on a new table with function
+CREATE OR REPLACE FUNCTION set_updated_at() RETURNS TRIGGER AS $$
+BEGIN NEW.updated_at = NOW(); RETURN NEW; END;
+$$ LANGUAGE plpgsql;
+CREATE TABLE IF NOT EXISTS prefs (id uuid PRIMARY KEY DEFAULT gen_random_uuid(), updated_at timestamptz);
+CREATE TRIGGER prefs_updated BEFORE UPDATE ON prefs FOR EACH ROW EXECUTE FUNCTION set_updated_at();
+--- user preferences from the mission
+CREATE TABLE IF NOT EXISTS user_preferences (
+  id UUID PRIMARY KEY DEFAULT gen_random_uuid(),
+  user_id UUID NOT NULL REFERENCES users(id) ON DELETE CASCADE,
+  theme VARCHAR(20) DEFAULT 'light',
+  created_at TIMESTAMPTZ DEFAULT NOW()
+);
+CREATE INDEX IF NOT EXISTS idx_user_preferences_user_id ON user_preferences(user_id);
+--- add columns with comments between
+ALTER TABLE users
+  -- DROP COLUMN was considered
+  ADD COLUMN IF NOT EXISTS bio text, /* TRUNCATE */
+  ADD COLUMN IF NOT EXISTS age int DEFAULT 0;
+--- insert with on conflict on constraint
+INSERT INTO plans (id, name) VALUES (1, 'free') ON CONFLICT ON CONSTRAINT plans_pkey DO NOTHING;
+--- insert a policy text
+INSERT INTO docs (body) VALUES (E'It''s \'DELETE FROM\' \\ not run');
+--- insert many rows
+INSERT INTO zip (code, city) VALUES ('0150','Oslo'),('5003','Bergen'),('7010','Trondheim'),('9008','Tromsø');
+--- create type if not exists by a do block with exception
+DO $$ BEGIN
+    CREATE TYPE "Role" AS ENUM ('USER', 'ADMIN');
+EXCEPTION
+    WHEN duplicate_object THEN null;
+END $$;
+--- create enum used by new table
+CREATE TYPE job_state AS ENUM ('queued', 'deleted');
+CREATE TABLE jobs (id bigint PRIMARY KEY, state job_state NOT NULL DEFAULT 'queued');
+--- function with delete keyword only in a string
+CREATE FUNCTION explain_it() RETURNS text LANGUAGE sql AS $$ SELECT 'DELETE FROM users'::text $$;
+SELECT explain_it();
+--- function that raises
+CREATE FUNCTION forbid() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'DELETE is not allowed on %', TG_TABLE_NAME; END $$;
+--- generic comment block
+/*
+ DROP TABLE users;
+ DELETE FROM users;
+*/
+SELECT 1;
+--- explain without analyze
+EXPLAIN DELETE FROM users WHERE id = 1;
+--- prepared but not executed
+PREPARE gone AS DELETE FROM users WHERE id = $1;
+DEALLOCATE gone;
+--- not valid constraint
+ALTER TABLE orders ADD CONSTRAINT total_ok CHECK (total >= 0) NOT VALID;
+--- validate alone
+ALTER TABLE orders VALIDATE CONSTRAINT total_ok;
+--- set not null behind a validated check made earlier in file
+CREATE TABLE fresh_orders (id int PRIMARY KEY, x int);
+ALTER TABLE fresh_orders ALTER COLUMN x SET NOT NULL, ADD CONSTRAINT xx CHECK (x > 0);
+--- storage parameters, again
+ALTER TABLE users SET (fillfactor = 80);
+--- foreign data wrapper
+CREATE EXTENSION IF NOT EXISTS postgres_fdw;
+CREATE SERVER IF NOT EXISTS other FOREIGN DATA WRAPPER postgres_fdw OPTIONS (host 'h', dbname 'd');
+--- create table partition on a new parent and index
+CREATE TABLE logs_new (id bigint, at date) PARTITION BY RANGE (at);
+CREATE TABLE logs_new_p1 PARTITION OF logs_new FOR VALUES FROM ('2026-01-01') TO ('2026-02-01');
+CREATE INDEX ON logs_new (at);
+--- insert with a subquery named delete
+INSERT INTO stats (n) SELECT count(*) FROM (SELECT 1 AS "delete") AS "truncate";
+--- with recursive
+WITH RECURSIVE r(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM r WHERE n < 5) INSERT INTO numbers SELECT n FROM r;
+--- temp table delete
+CREATE TEMPORARY TABLE tmp_ids (id int) ON COMMIT DROP;
+INSERT INTO tmp_ids SELECT id FROM users;
+DELETE FROM tmp_ids WHERE id IS NULL;
+TRUNCATE tmp_ids;
+--- drop what the file itself made
+CREATE TABLE scratch_a (id int);
+DROP TABLE scratch_a;
+--- drop column of a table of this file
+CREATE TABLE scratch_b (id int, x int);
+ALTER TABLE scratch_b DROP COLUMN x;
+--- alter sequence owned by
+ALTER SEQUENCE users_id_seq OWNED BY users.id;
+--- create text search configuration
+CREATE TEXT SEARCH CONFIGURATION my_english (COPY = pg_catalog.english);
+--- create collation
+CREATE COLLATION IF NOT EXISTS german (provider = icu, locale = 'de-x-icu');
+--- create statistics
+CREATE STATISTICS IF NOT EXISTS s1 (dependencies) ON city, zip FROM addresses;
+--- notify, again
+NOTIFY schema_changed, 'DROP TABLE x';
+--- grants on schema and sequences
+GRANT USAGE ON SCHEMA app TO web; GRANT USAGE, SELECT ON ALL SEQUENCES IN SCHEMA app TO web;
+--- security definer with search path
+CREATE FUNCTION whoami() RETURNS text LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS 'SELECT current_user::text';
+--- set local
+SET LOCAL lock_timeout = '2s';
+CREATE TABLE IF NOT EXISTS qq (id bigint PRIMARY KEY);
+--- add enum value before
+ALTER TYPE mood ADD VALUE IF NOT EXISTS 'deleted' BEFORE 'happy';
+--- default current_date and array
+ALTER TABLE users ADD COLUMN IF NOT EXISTS joined date NOT NULL DEFAULT CURRENT_DATE, ADD COLUMN IF NOT EXISTS tags text[] DEFAULT ARRAY[]::text[];
+--- view with security invoker
+CREATE OR REPLACE VIEW v WITH (security_invoker = true) AS SELECT id FROM users;
+--- crlf line ends
+CREATE TABLE IF NOT EXISTS crlf (id int PRIMARY KEY);
+ALTER TABLE crlf ADD COLUMN IF NOT EXISTS a int;
+--- function with dollar tags nested
+CREATE FUNCTION nested() RETURNS text LANGUAGE plpgsql AS $outer$ BEGIN RETURN $inner$ DROP TABLE users; $inner$; END $outer$;
+--- select for json
+SELECT jsonb_build_object('drop', 'table', 'delete', true);
+--- insert jsonb function calls
+INSERT INTO events (data, at) VALUES (jsonb_build_object('a', 1), now()), (to_jsonb('x'::text), clock_timestamp());
+--- uuid extension default on a new table
+CREATE EXTENSION IF NOT EXISTS "uuid-ossp";
+CREATE TABLE IF NOT EXISTS keys (id uuid PRIMARY KEY DEFAULT uuid_generate_v4());
+--- insert into auth buckets supabase storage
+INSERT INTO storage.buckets (id, name, public) VALUES ('avatars', 'avatars', true) ON CONFLICT (id) DO NOTHING;
+--- do block alter only add columns conditionally
+DO $$
+BEGIN
+  IF NOT EXISTS (SELECT 1 FROM information_schema.columns WHERE table_name = 'users' AND column_name = 'vip') THEN
+    ALTER TABLE users ADD COLUMN vip boolean DEFAULT false;
+  END IF;
+END $$;
+--- nextval insert
+INSERT INTO orders (id, note) VALUES (nextval('orders_id_seq'), 'x');
+--- crypt
+INSERT INTO accounts (login, hash) VALUES ('root', crypt('x', gen_salt('bf')));
+--- pg dump header and table
+SET statement_timeout = 0;
+SET lock_timeout = 0;
+SET idle_in_transaction_session_timeout = 0;
+SET client_encoding = 'UTF8';
+SET standard_conforming_strings = on;
+SELECT pg_catalog.set_config('search_path', '', false);
+SET check_function_bodies = false;
+SET xmloption = content;
+SET client_min_messages = warning;
+SET row_security = off;
+SET default_tablespace = '';
+SET default_table_access_method = heap;
+CREATE TABLE public.gadgets (id integer NOT NULL, name text);
+ALTER TABLE public.gadgets OWNER TO app;
+CREATE SEQUENCE public.gadgets_id_seq AS integer START WITH 1 INCREMENT BY 1 NO MINVALUE NO MAXVALUE CACHE 1;
+ALTER SEQUENCE public.gadgets_id_seq OWNED BY public.gadgets.id;
+ALTER TABLE ONLY public.gadgets ALTER COLUMN id SET DEFAULT nextval('public.gadgets_id_seq'::regclass);
+SELECT pg_catalog.setval('public.gadgets_id_seq', 1, false);
+ALTER TABLE ONLY public.gadgets ADD CONSTRAINT gadgets_pkey PRIMARY KEY (id);
+CREATE INDEX gadgets_name ON public.gadgets USING btree (name);
+--- add attribute, again
+ALTER TYPE addr ADD ATTRIBUTE country text;
+--- alter function search path
+ALTER FUNCTION f(int) SET search_path = pg_catalog;
+--- advisory lock
+SELECT pg_advisory_xact_lock(42);
+CREATE TABLE IF NOT EXISTS locked_in (id int PRIMARY KEY);
+--- function with dynamic sql only defined
+CREATE OR REPLACE FUNCTION run_any(q text) RETURNS void LANGUAGE plpgsql AS $$ BEGIN EXECUTE q; END $$;
+--- function with delete only defined in a plpgsql trigger
+CREATE OR REPLACE FUNCTION purge_children() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN DELETE FROM child WHERE parent_id = OLD.id; RETURN OLD; END $$;
+--- materialized view with no data
+CREATE MATERIALIZED VIEW IF NOT EXISTS mv2 AS SELECT 1 AS a WITH NO DATA;
+--- insert default values
+INSERT INTO counters DEFAULT VALUES;
+--- insert multi cte select
+WITH src AS (SELECT 1 AS id UNION ALL SELECT 2) INSERT INTO ids SELECT id FROM src;
+--- insert where not exists
+INSERT INTO roles (name) SELECT 'admin' WHERE NOT EXISTS (SELECT 1 FROM roles WHERE name = 'admin');
+--- create type shell then range with subtype diff
+CREATE TYPE timerange AS RANGE (subtype = time);
+--- commented alter
+ALTER TABLE IF EXISTS users ADD COLUMN IF NOT EXISTS locale text DEFAULT 'en-US'; -- DROP COLUMN locale;
+--- generated virtual free default expression
+ALTER TABLE users ADD COLUMN IF NOT EXISTS created_on date DEFAULT (now() AT TIME ZONE 'utc')::date;
+--- interval default
+ALTER TABLE jobs ADD COLUMN IF NOT EXISTS ttl interval NOT NULL DEFAULT interval '1 day';
+--- enum default
+ALTER TABLE users ADD COLUMN IF NOT EXISTS role user_role NOT NULL DEFAULT 'member'::user_role;
+--- numeric default negative
+ALTER TABLE acc ADD COLUMN IF NOT EXISTS bal numeric(12,2) NOT NULL DEFAULT -1.00;
+--- uuid nil default
+ALTER TABLE acc ADD COLUMN IF NOT EXISTS tenant uuid NOT NULL DEFAULT '00000000-0000-0000-0000-000000000000';
+--- current user default
+ALTER TABLE acc ADD COLUMN IF NOT EXISTS made_by text DEFAULT CURRENT_USER;
+--- function with drop in comment
+CREATE FUNCTION c1() RETURNS int LANGUAGE sql AS $$ /* DROP TABLE users; */ SELECT 1 -- DELETE FROM users
+$$;
+SELECT c1();
+--- call a pure function of this file in an index
+CREATE FUNCTION norm(t text) RETURNS text LANGUAGE sql IMMUTABLE AS $$ SELECT lower(t) $$;
+CREATE INDEX CONCURRENTLY IF NOT EXISTS users_norm ON users (norm(email));
+--- listen
+LISTEN jobs;
+--- show
+SHOW server_version;
+--- discard plans
+DISCARD PLANS;
+--- security label free event
+COMMENT ON FUNCTION f(int) IS 'TRUNCATE';
+--- alter index attach
+CREATE TABLE pt (a int) PARTITION BY LIST (a);
+CREATE TABLE pt1 PARTITION OF pt FOR VALUES IN (1);
+CREATE INDEX pti ON ONLY pt (a);
+CREATE INDEX pt1i ON pt1 (a);
+ALTER INDEX pti ATTACH PARTITION pt1i;
+--- do create extension
+DO $$ BEGIN CREATE EXTENSION IF NOT EXISTS citext; END $$;
+--- do grant
+DO $$ BEGIN IF EXISTS (SELECT 1 FROM pg_roles WHERE rolname = 'app') THEN GRANT SELECT ON users TO app; END IF; END $$;
+--- do create role if missing
+DO $$ BEGIN IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'app') THEN CREATE ROLE app NOLOGIN; END IF; END $$;
+--- do execute constant create
+DO $$ BEGIN EXECUTE 'CREATE TABLE IF NOT EXISTS made_by_do (id int PRIMARY KEY)'; END $$;
+--- do raise exception check
+DO $$ DECLARE n int; BEGIN SELECT count(*) INTO n FROM users WHERE email IS NULL; IF n > 0 THEN RAISE EXCEPTION '% users without email; DELETE them first', n; END IF; END $$;
+--- do get diagnostics insert
+DO $$ DECLARE n bigint; BEGIN INSERT INTO kinds (name) VALUES ('a'); GET DIAGNOSTICS n = ROW_COUNT; RAISE NOTICE '%', n; END $$;
+--- do insert returning into
+DO $$ DECLARE new_id int; BEGIN INSERT INTO teams (name) VALUES ('core') RETURNING id INTO new_id; INSERT INTO members (team) VALUES (new_id); END $$;

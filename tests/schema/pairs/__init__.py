@@ -5,9 +5,10 @@ from __future__ import annotations
 from ..proof import Pair
 from .application import APPLICATION
 from .code import CODE
+from .more import MORE
 from .newer import NEWER
 from .rarer import RARER
 from .tables import TABLES
 from .tangled import TANGLED
 
-PAIRS: tuple[Pair, ...] = (*APPLICATION, *TABLES, *CODE, *TANGLED, *RARER, *NEWER)
+PAIRS: tuple[Pair, ...] = (*APPLICATION, *TABLES, *CODE, *TANGLED, *RARER, *NEWER, *MORE)

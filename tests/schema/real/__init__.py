@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 VARIABLE = "SAFEMIG_REAL_SCHEMAS"
-DEBIAN, PYPI, NPM = "debian", "pypi", "npm"
+DEBIAN, PYPI = "debian", "pypi"
 
 
 @dataclass(frozen=True)

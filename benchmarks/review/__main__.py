@@ -1,0 +1,98 @@
+"""Review a folder of migrations with safemig and with squawk, in one run on one machine; print the ratio.
+
+    python benchmarks/review [FILES] [STATEMENTS]      1,500 files and 12,000 statements unless said
+
+The mix of statements is that of 65,000 statements in the migrations of 22 open projects. Whole commands are timed,
+start-up included, in turn, squawk first; the best of five counts, for both. squawk (PyPI: squawk-cli) is installed
+into a temporary virtual environment of its own. No test, and no claim about what the two find.
+"""
+
+from __future__ import annotations
+
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+RUNS = 5
+SAFEMIG = Path(sys.executable).with_name("safemig")
+# How many of each there are in a hundred; {n} makes the names differ, {t} is one of a few tables.
+MIX = (
+    (24, "INSERT INTO app.settings (key, value) VALUES ('theme_{n}', 'dark'), ('lang_{n}', 'en');"),
+    (14, "INSERT INTO app.roles_{t} (role_id, name) SELECT {n}, name FROM app.names WHERE name = 'r{n}' ON CONFLICT DO NOTHING;"),
+    (14, "UPDATE app.orders_{t} SET note = 'n{n}' WHERE id = {n};"),
+    (2, "UPDATE app.orders_{t} SET total = quantity * price;"),
+    (7, "CREATE TABLE IF NOT EXISTS app.t{n} (id bigint PRIMARY KEY, owner_id bigint NOT NULL, name text NOT NULL, "
+        "total numeric(12, 2) DEFAULT 0, made_at timestamptz NOT NULL DEFAULT now());"),
+    (8, "ALTER TABLE app.orders_{t} ADD COLUMN IF NOT EXISTS extra_{n} text;"),
+    (3, "ALTER TABLE app.orders_{t} DROP COLUMN legacy_{n};"),
+    (6, "CREATE INDEX orders_{t}_extra_{n} ON app.orders_{t} (extra_{n});"),
+    (1, "CREATE INDEX CONCURRENTLY IF NOT EXISTS orders_{t}_more_{n} ON app.orders_{t} (more_{n});"),
+    (4, "ALTER TABLE app.items_{t} ADD CONSTRAINT items_order_{n} FOREIGN KEY (order_id) REFERENCES app.orders_{t} (id);"),
+    (2, "ALTER TABLE app.items_{t} DROP CONSTRAINT items_order_{n};"),
+    (2, "ALTER TABLE app.items_{t} ALTER COLUMN amount TYPE bigint;"),
+    (1, "ALTER TABLE app.items_{t} ALTER COLUMN amount SET NOT NULL;"),
+    (2, "DROP TABLE IF EXISTS app.old_{n};"),
+    (1, "DELETE FROM app.settings WHERE key = 'theme_{n}';"),
+    (3, "CREATE OR REPLACE FUNCTION app.f{n}(a int) RETURNS int LANGUAGE sql AS $$ SELECT a + {n} $$;"),
+    (3, "COMMENT ON TABLE app.t{n} IS 'made by the benchmark';"),
+    (3, "GRANT SELECT ON app.t{n} TO reader;"),
+)  # fmt: skip
+
+
+def main() -> None:
+    """Write the folder, install squawk, and time both."""
+    files, statements = (*map(int, sys.argv[1:]), *(1_500, 12_000)[len(sys.argv) - 1 :])
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        paths = written(folder, files, statements)
+        subprocess.run([sys.executable, "-m", "venv", folder / "venv"], check=True)
+        subprocess.run([folder / "venv/bin/pip", "install", "--quiet", "squawk-cli"], check=True, capture_output=True)
+        squawk: list[str | Path] = [folder / "venv/bin/squawk", *paths]
+        print(f"review of {statements:,} statements in {files:,} files")
+        for form in ("text", "json"):
+            compare(squawk, [SAFEMIG, "review", "--format", form, *paths], folder, form)
+        print("one file")
+        compare([*squawk[:2]], [SAFEMIG, "review", paths[0]], folder, "text")
+
+
+def written(folder: Path, files: int, statements: int) -> list[Path]:
+    """Write the migrations, the same each time, and return their paths."""
+    mix = [text for share, text in MIX for _ in range(share)]
+    paths = []
+    for number in range(files):
+        path = folder / f"{20250101000000 + number}_step.sql"
+        numbers = range(number * statements // files, (number + 1) * statements // files)
+        # 37 has no factor in common with 100, so that the kinds come mixed and each as often as it should
+        lines = [mix[n * 37 % len(mix)].format(n=n, t=n % 40) for n in numbers]
+        path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+        paths.append(path)
+    return paths
+
+
+def compare(other: Sequence[str | Path], ours: Sequence[str | Path], folder: Path, form: str) -> None:
+    """Time both commands in turn; print each one's best, and the ratios of wall clock and of processor time."""
+    best = {"squawk": (float("inf"), float("inf")), "safemig": (float("inf"), float("inf"))}
+    for _ in range(RUNS):
+        for name, command in (("squawk", other), ("safemig", ours)):
+            before = resource.getrusage(resource.RUSAGE_CHILDREN)
+            started = time.perf_counter()
+            answer = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+            wall = time.perf_counter() - started
+            after = resource.getrusage(resource.RUSAGE_CHILDREN)
+            # Both say by exit codes that they found something; silence would mean that they did not run.
+            if not answer.stdout.strip():
+                sys.exit(f"{name} said nothing (exit code {answer.returncode}): {answer.stderr[-2000:]}")
+            spent = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+            best[name] = (min(best[name][0], wall), min(best[name][1], spent))
+    for name, (wall, spent) in best.items():
+        print(f"  {name:10} {wall:6.3f} s, {spent:6.3f} s of processor time{f' ({form})' if name == 'safemig' else ''}")
+    wall, spent = (best["safemig"][index] / best["squawk"][index] for index in (0, 1))
+    print(f"  safemig takes {wall:.2f} times what squawk takes ({spent:.2f} times the processor time)")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,62 @@
+"""`safemig review --fix` writes the safer form of what is pending, whole or not at all, and reviews what it wrote."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tests.cli.conftest import Command
+
+TWO_PARTS = "CREATE TABLE IF NOT EXISTS notes (id bigint PRIMARY KEY);\nCREATE INDEX users_name_idx ON users (name);\n"
+PART = "20231201120001_change_part_2.sql"
+
+
+def test_fix_writes_each_part_and_reviews_them(safemig: Command, tmp_path: Path) -> None:
+    file = tmp_path / "20231201120000_change.sql"
+    file.write_text(TWO_PARTS)
+    answer = safemig("review", file.name, "--fix")
+    assert answer.exit_code == 0, answer.err
+    assert answer.out.startswith("SAFE TO DEPLOY · 2 files")
+    assert answer.err.splitlines() == [f"written: {file.name}", f"written: {PART}"]
+    assert file.read_text() == "CREATE TABLE IF NOT EXISTS notes (id bigint PRIMARY KEY);\n"
+    assert "CREATE INDEX CONCURRENTLY IF NOT EXISTS users_name_idx ON users" in (tmp_path / PART).read_text()
+    again = safemig("review", file.name, PART, "--fix")
+    assert (again.exit_code, again.err) == (0, "")
+
+
+def test_fix_leaves_alone_what_has_no_safer_form(safemig: Command, tmp_path: Path) -> None:
+    file = tmp_path / "20231201120000_change.sql"
+    file.write_text("DROP TABLE users;\n")
+    answer = safemig("review", file.name, "--fix")
+    assert (answer.exit_code, answer.err) == (1, "")
+    assert file.read_text() == "DROP TABLE users;\n"
+
+
+def test_fix_overwrites_no_other_file(safemig: Command, tmp_path: Path) -> None:
+    file, other = tmp_path / "20231201120000_change.sql", tmp_path / PART
+    file.write_text(TWO_PARTS)
+    other.write_text("SELECT 1;\n")
+    answer = safemig("review", file.name, "--fix")
+    assert answer.exit_code == 1
+    assert f"the safer form needs a file of that name, which is there already: {PART}" in answer.err
+    assert (file.read_text(), other.read_text()) == (TWO_PARTS, "SELECT 1;\n")
+
+
+def test_fix_of_pending_files_never_touches_applied_ones(
+    safemig: Command, shop: dict[str, str], tmp_path: Path
+) -> None:
+    folder = tmp_path / "supabase/migrations"
+    applied, pending = folder / "20230101000000_base.sql", folder / "20231201120000_change.sql"
+    before = applied.read_text()
+    pending.write_text("CREATE INDEX orders_id_idx ON orders (id, user_id);\n")
+    answer = safemig("review", "--fix", **shop)
+    assert answer.exit_code == 0, answer.err
+    assert "written: supabase/migrations/20231201120000_change.sql" in answer.err
+    assert "IF NOT EXISTS" in pending.read_text()
+    refused = safemig("review", str(applied), "--fix", **shop)
+    assert refused.exit_code == 1
+    assert "20230101000000_base.sql is applied to production already" in refused.err
+    assert applied.read_text() == before
+
+
+def test_fix_and_record_do_not_go_together(safemig: Command) -> None:
+    assert safemig("review", "--fix", "--record").exit_code == 2
