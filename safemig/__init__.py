@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING
 
 from safemig.errors import use_display
 from safemig.lazily import loaded_from
-from safemig.result import Renderer, use_renderer
+from safemig.result import Renderer, use_listener, use_renderer
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
     from safemig.errors import SafemigError
+    from safemig.live import Listener
     from safemig.project import Project, diff, review_sql
     from safemig.review import Review, Verdict
     from safemig.schema import SchemaDiff
@@ -80,3 +81,12 @@ def _display(result: object) -> None:
 
 
 use_display(_display)
+
+
+def _find_listener() -> Listener | None:
+    from safemig.notebook.onlooker import find_listener
+
+    return find_listener()
+
+
+use_listener(_find_listener)

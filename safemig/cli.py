@@ -139,10 +139,15 @@ def review(
 @safemig.command()
 @TARGET
 @ACCEPT
+@click.option("--format", "form", type=click.Choice(["text", "json", "id"]), default="text", show_default=True)
 @click.pass_obj
-def plan(folder: str, target: str, accept: tuple[str, ...]) -> None:
-    """Show what would be deployed, and the id that approves it. Reads only."""
-    _show(_project(folder).plan(target=target, accept=accept))
+def plan(folder: str, target: str, accept: tuple[str, ...], form: str) -> None:
+    """Show what would be deployed, and the id that approves it (alone, with --format id). Reads only."""
+    result = _project(folder).plan(target=target, accept=accept)
+    if form == "id":
+        click.echo(result.id)
+    else:
+        _show(result, form)
 
 
 @safemig.command()
@@ -269,11 +274,21 @@ def records(folder: str, /, verify: bool, settle: bool, form: str, **filters: st
 
 @safemig.command(name="help")
 @click.argument("topic", default="")
-def help_(topic: str) -> None:
-    """The commands, the workflow, the safety checklist, the emergency procedures (or one TOPIC of these)."""
+@click.option("--format", "form", type=click.Choice(["text", "html"]), default="text", show_default=True)
+def help_(topic: str, form: str) -> None:
+    """The commands, the workflow, the safety checklist, the emergency procedures (or one TOPIC of these).
+
+    With --format html a page to print: safemig help emergency --format html > emergency.html
+    """
     from safemig.operations.deploy_help import deploy_help
 
-    _show(deploy_help(topic))
+    result = deploy_help(topic)
+    if form == "html":
+        from safemig.views.in_page import draw_page
+
+        click.echo(draw_page(result), nl=False)
+    else:
+        _show(result)
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
@@ -335,6 +350,8 @@ def _record(folder: str, verb: str, **parameters: Any) -> NoReturn:
 def _tell(progress: Progress) -> None:
     if progress.description:
         click.echo(f"· {progress.description}", err=True)
+    for line in progress.moment.data["lines"] if progress.moment else ():
+        click.echo(f"  {line}", err=True)
     if progress.result:
         click.echo(f"  {progress.result.text.splitlines()[0]}", err=True)
 

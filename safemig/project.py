@@ -163,10 +163,12 @@ class Project:
         return schema_diff(self.settings, from_, to, renames=renames)
 
     def deployments(self, *, verify: bool = False) -> Archive:
-        """List the records, newest first; with `verify`, hold each against the ledger. Reads only."""
+        """List the records, newest first; with `verify`, hold each against the ledger and production. Reads only."""
         from safemig.records.archive import read_archive
+        from safemig.records.witness import hear_witnesses
 
-        return read_archive(self.settings.path("records"), verify=verify)
+        archive = read_archive(self.settings.path("records"), verify=verify)
+        return hear_witnesses(archive, self.settings) if verify else archive
 
     def deploy_help(self, topic: str = "") -> Help:
         """Return the commands, the workflow, the checklist and the emergency procedures."""

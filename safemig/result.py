@@ -23,12 +23,24 @@ class Renderer(Protocol):
 
 
 _renderer: Callable[[], Renderer] | None = None
+_find_listener: Callable[[], Any] | None = None
 
 
 def use_renderer(load: Callable[[], Renderer]) -> None:
     """Set where the renderer comes from; `load` is called at the first rendering, so that importing stays cheap."""
     global _renderer
     _renderer = load
+
+
+def use_listener(find: Callable[[], Any]) -> None:
+    """Set how somebody who looks on is found (see `safemig.live`); `find` is called when an act begins."""
+    global _find_listener
+    _find_listener = find
+
+
+def find_listener() -> Any:
+    """Return who is to be told of the act that begins now, None where nobody looks on."""
+    return _find_listener() if _find_listener is not None else None
 
 
 class Result:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from safemig.schema import SchemaDiff
 
 CheckState = Literal["ok", "warning", "failed", "not done"]
-StepState = Literal["planned", "ran", "failed", "rolled back", "not run"]
+StepState = Literal["planned", "running", "waiting", "ran", "failed", "rolled back", "not run"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +88,7 @@ class Step:
     scans: tuple[str, ...] = ()  # tables read from end to end
     batches: Batches | None = None
     error: str = ""
+    notices: tuple[str, ...] = ()  # what the server said beside its answer, counted by text
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +131,42 @@ class RowChange:
     before: int | None
     after: int | None
     changed: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Blocker:
+    """A session that a statement of ours waits for; `query` is the last that it sent, cut to a line or two."""
+
+    pid: int
+    user: str
+    application: str
+    state: str
+    transaction_s: float | None
+    query: str
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """A part of an act, such as the full backup; `done` of `total` rows, where that can be counted."""
+
+    name: str
+    state: Literal["running", "done", "stopped"]
+    seconds: float
+    done: int | None = None
+    total: int | None = None
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Live(Result):
+    """An act that is under way: how far it is, which statement runs, and who keeps it waiting."""
+
+    kind: ClassVar[str] = "live"
+    act: str
+    stages: tuple[Stage, ...]
+    steps: tuple[Step, ...]
+    blockers: tuple[Blocker, ...]
+    note: str  # what the server says of the running statement, such as the phase of an index build
+    seconds: float
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -385,6 +422,7 @@ class Archive(Result):
     records: tuple[RecordEntry, ...]
     problems: tuple[str, ...] = ()  # what the ledger says is edited, missing or out of its chain
     verified: bool = False
+    notes: tuple[str, ...] = ()  # what could not be verified, and why
 
 
 @dataclass(frozen=True, slots=True, repr=False)

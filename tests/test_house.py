@@ -26,6 +26,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("sql",),
     ("review", "schema"),
     ("results", "settings_file"),
+    ("live",),
     ("settings", "views", "postgres", "migrations"),
     ("operations",),
     ("records",),

@@ -18,6 +18,14 @@ Echo = Callable[[str], None]
 DESCRIPTION = "add user preferences table"
 PLAY_NOTEBOOK = "play.ipynb"
 LONGEST_LINE = 120
+# What each verb is for, in this story.
+WHY = {
+    "generate": "what staging has become, as migration files; what loses data is commented out",
+    "review": "what these files would do to a production in use",
+    "migrate_staging": "staging has it already, so it is only recorded there, not run",
+    "migrate_prod": "every check, a backup, a rehearsal on its copy, and then exactly the plan that was approved",
+    "db_status": "what is applied where; staging has drifted by the column whose DROP stays commented out",
+}
 
 
 class Story:
@@ -47,7 +55,9 @@ def walk(folder: Path, echo: Echo, *, keep: bool, production: Sizes = PRODUCTION
         (shop.folder / PLAY_NOTEBOOK).write_bytes((files("safemig.demo") / PLAY_NOTEBOOK).read_bytes())
         project = Project.open(shop.folder)
         before = read_content(shop.production)
-        story.say(f"PostgreSQL {shop.server.programs.version}, production with {_amount(before)}, in {shop.folder}")
+        story.say(
+            f"PostgreSQL {shop.server.programs.version}, production with {_amount(before)} beside its history, in {shop.folder}"
+        )
         shop.change_staging_by_hand()
         story.say("staging was changed by hand: a table, a column, an index, an enum value, a function and a view;")
         story.add("and the column users.fax_number was dropped there")
@@ -74,7 +84,7 @@ def _verbs(project: Project) -> Any:
 
 def _run(story: Story, project: Project, verb: str, parameters: Mapping[str, Any]) -> RecordRun:
     given = "".join(f" {name}={value!r}" for name, value in parameters.items())
-    story.say(f"{verb}{given}")
+    story.say(f"{verb}{given}: {WHY[verb]}")
 
     def listen(progress: Progress) -> None:
         if progress.result:

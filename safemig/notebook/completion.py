@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 _LINE = re.compile(r"\s*%%?(?P<magic>\w+)\s+(?P<rest>.*)\Z")
 _ENVIRONMENT_OPTIONS = ("--target", "--source", "--environment")
-_TOPICS = ("commands", "workflow", "checklist", "emergency", "npm")
+_TOPICS = ("commands", "workflow", "checklist", "emergency", "npm", "rules", "settings")
 
 
 def complete_magics(magics: SafeMig) -> Callable[[CompletionContext], SimpleMatcherResult]:

@@ -1,7 +1,7 @@
 """Explore the findings of a review where a person is present: choose what to see, accept one by typing its reason.
 
-The explorer is garnish: the review's static view stands below it, is drawn anew when a finding was accepted, and is
-what a saved notebook keeps.
+The explorer is garnish: the review's static view stands below it, folded, is drawn anew when a finding was accepted,
+and is what a saved notebook keeps.
 """
 
 from __future__ import annotations
@@ -15,6 +15,19 @@ from safemig.views.in_html import draw_html
 from safemig.views.of_review import build_some
 
 _ALL = "all"
+
+
+class Whole:
+    """The review below its explorer: what a saved notebook keeps, folded while the explorer shows the same."""
+
+    def __init__(self, review: Review) -> None:
+        self._review = review
+
+    def _repr_mimebundle_(self, **_: object) -> dict[str, Any]:
+        bundle = self._review._repr_mimebundle_()
+        summary = f"the whole review, as it is saved: {self._review.verdict}"
+        bundle["text/html"] = f"<details><summary>{summary}</summary>{bundle['text/html']}</details>"
+        return bundle
 
 
 class Explorer:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from IPython.core.magic import Magics, line_cell_magic, line_magic, magics_class, no_var_expand
 from IPython.core.magic_arguments import argument, magic_arguments
-from traitlets import Unicode
+from traitlets import Enum, Int, Unicode
 
 from safemig.notebook.arguments import pairs, parse_line
 
@@ -43,6 +43,22 @@ class SafeMig(Magics):
 
     project = Unicode(".", help="The project's folder, or one below it.").tag(config=True)
     target = Unicode("production", help="The environment that the verbs are about.").tag(config=True)
+    # Settings, for this session; None leaves them to the environment, the file and the defaults.
+    rehearsal = Enum(
+        ("data", "schema"), None, allow_none=True, help="What the rehearsal's copy holds: data or schema."
+    ).tag(config=True, setting=True)
+    transaction = Enum(
+        ("all", "file"), None, allow_none=True, help="What is committed together: all that can be, or each file."
+    ).tag(config=True, setting=True)
+    lock_timeout_ms = Int(None, allow_none=True, help="How long one attempt waits for a lock.").tag(
+        config=True, setting=True
+    )
+    lock_attempts = Int(None, allow_none=True, help="How often a transaction is tried before giving up.").tag(
+        config=True, setting=True
+    )
+    statement_timeout_s = Int(
+        None, allow_none=True, help="The longest that one statement may run; 0 for no limit."
+    ).tag(config=True, setting=True)
 
     @magic_arguments()
     @argument("description", nargs="+", help="What was changed, in a few words; becomes part of the file's name.")
@@ -262,7 +278,12 @@ class SafeMig(Magics):
         return self._out(given, select(archive, **filters))
 
     @magic_arguments()
-    @argument("topic", nargs="?", default="", help="commands, workflow, checklist, emergency or npm; none: all.")
+    @argument(
+        "topic",
+        nargs="?",
+        default="",
+        help="commands, workflow, checklist, emergency, npm, settings or rules; none: the first five.",
+    )
     @_OUT
     @line_magic
     def deploy_help(self, line: str) -> Any:
@@ -279,7 +300,12 @@ class SafeMig(Magics):
     def _project(self) -> Project:
         from safemig.project import Project
 
-        return Project.open(self.project)
+        return Project.open(self.project, **self._settings())
+
+    def _settings(self) -> dict[str, Any]:
+        """Return the settings that `%config SafeMig` has set."""
+        values = {name: getattr(self, name) for name in self.trait_names(setting=True)}
+        return {name: value for name, value in values.items() if value is not None}
 
     def _target(self, given: Namespace) -> str:
         return given.target or self.target
@@ -293,13 +319,13 @@ class SafeMig(Magics):
         from IPython.display import display
 
         from safemig.notebook.acceptance import write_acceptance
-        from safemig.notebook.explorer import Explorer
+        from safemig.notebook.explorer import Explorer, Whole
 
         folder = self._project().folder
 
         def show(current: Review) -> None:
             self._out(given, current)
-            below.update(current)
+            below.update(Whole(current))
 
         explorer = Explorer(
             review,
@@ -308,13 +334,15 @@ class SafeMig(Magics):
             show=show,
         )
         display(explorer.widget)
-        below = display(review, display_id=True)
+        below = display(Whole(review), display_id=True)
         return True
 
     def _recorded(self, given: Namespace, verb: str, **parameters: Any) -> Any:
         from safemig.notebook.recorded import run_recorded
 
-        return self._out(given, run_recorded(verb, self._project().settings, parameters))
+        # The run has a kernel of its own, which is told by variables what is set in this one.
+        variables = {f"SAFEMIG_{name.upper()}": str(value) for name, value in self._settings().items()}
+        return self._out(given, run_recorded(verb, self._project().settings, parameters, variables))
 
     def _out(self, given: Namespace, result: Any) -> Any:
         if given.out and self.shell is not None:

@@ -18,6 +18,7 @@ class LiveProgress:
     def __init__(self, verb: str, *, live: bool) -> None:
         self._verb = verb
         self._live = live
+        self._moment = ""  # the HTML of how far the running step is
         self._steps: list[tuple[str, str, float]] = []  # name, answer, when it began
         self._ended: list[float] = []
         self._display = f"safemig-{id(self)}"
@@ -26,9 +27,12 @@ class LiveProgress:
     def __call__(self, progress: Progress) -> None:
         """Take one event."""
         now = time.monotonic()
+        self._moment = progress.moment.html if progress.moment else ""
         if progress.description:
             self._end_step(now)
             self._steps.append((progress.description, "", now))
+        for line in progress.moment.data["lines"] if progress.moment and not self._live else ():
+            print(f"{self._verb} · {line}", flush=True)  # noqa: T201 - as below
         if progress.result and self._steps:
             name, _, began = self._steps[-1]
             answer = progress.result.text.splitlines()[0]
@@ -54,7 +58,7 @@ class LiveProgress:
         from IPython.display import HTML, display, update_display
 
         rows = "".join(self._row(i) for i in range(len(self._steps)))
-        table = HTML(f'<table style="border-collapse:collapse"><tbody>{rows}</tbody></table>')
+        table = HTML(f'<table style="border-collapse:collapse"><tbody>{rows}</tbody></table>{self._moment}')
         if self._shown:
             update_display(table, display_id=self._display)
         else:

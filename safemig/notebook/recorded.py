@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
@@ -52,14 +54,18 @@ class Recorded:
 
     def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, Any]:  # noqa: ARG002
         answer = self.run.answer
-        where = f'<p style="margin:.6em 0">record: <code style="font-family:monospace">{escape(str(self.record))}</code></p>'
+        # A link that JupyterLab opens must be as seen from the notebook, whose folder is the kernel's.
+        path = escape(os.path.relpath(self.record))
+        where = f'<p style="margin:.6em 0">record: <a href="{path}">{path}</a></p>'
         bundle: dict[str, Any] = {"text/plain": repr(self), "text/html": (answer.html if answer else "") + where}
         if answer:
             bundle[f"application/vnd.safemig.{answer.kind}+json"] = answer.data
         return bundle
 
 
-def run_recorded(verb: str, settings: Settings, parameters: dict[str, Any]) -> Recorded:
+def run_recorded(
+    verb: str, settings: Settings, parameters: dict[str, Any], variables: Mapping[str, str] | None = None
+) -> Recorded:
     """Run the runbook of `verb`, showing its progress; ask at its gate where a person is present.
 
     Raises:
@@ -72,7 +78,9 @@ def run_recorded(verb: str, settings: Settings, parameters: dict[str, Any]) -> R
     present = person_is_present()
     progress = LiveProgress(verb, live=present)
     try:
-        run = run_runbook(verb, settings, parameters, listen=progress, ask=input if present else None)
+        run = run_runbook(
+            verb, settings, parameters, listen=progress, ask=input if present else None, variables=variables
+        )
     finally:
         progress.close()
     recorded = Recorded(run)

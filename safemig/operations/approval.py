@@ -1,10 +1,14 @@
-"""The approval: bound to a plan's id, typed by a person or given as a parameter, never assumed."""
+"""The approval: bound to a plan's id, typed by a person or given as a parameter, never assumed.
+
+A person types the target's name as well: whoever has two databases open must have read which one this is.
+"""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
+from typing import Literal
 
 from safemig.errors import RefusedError
 from safemig.operations.databases import who
@@ -14,21 +18,21 @@ Ask = Callable[[str], str]
 
 
 def approve(plan_id: str, target: Target, given: str, what: str, *, verb: str, ask: Ask | None = None) -> Approval:
-    """Return the approval of `plan_id`: `given` is a parameter's, else a person who is present types it.
+    """Return the approval of `plan_id`: `given` is a parameter's, else a person who is present types target and plan.
 
     Raises:
-        RefusedError: another id was given or typed, or nobody is there to ask; the message names the id.
+        RefusedError: something else was given or typed, or nobody is there to ask; the message names the id.
     """
-    how = "parameter"
-    answer = given
+    how: Literal["typed", "parameter"] = "parameter"
+    answer, wanted = given, plan_id
     if not answer and (ask or person_is_present()):
-        how = "typed"
-        answer = (ask or input)(f"{what}\nType {plan_id} to approve it for {target.environment} ({target.database}): ")
-    answer = answer.strip()
-    if answer == plan_id:
-        return Approval(plan_id, target, who(), datetime.now(UTC), "typed" if how == "typed" else "parameter")
+        how, wanted = "typed", f"{target.environment} {plan_id}"
+        answer = (ask or input)(f"{what}\nType  {wanted}  to approve it for the database {target.database}: ")
+    answer = " ".join(answer.split())
+    if answer == wanted:
+        return Approval(plan_id, target, who(), datetime.now(UTC), how)
     raise RefusedError(
-        f"plan {plan_id} is not approved" + (f": {answer!r} is not its id" if answer else ""),
+        f"plan {plan_id} is not approved" + (f": {answer!r} is not {wanted!r}" if answer else ""),
         where=f"{target.environment}, database {target.database}; nothing was changed",
         next=f'if that plan is right: safemig {verb} --approve {plan_id} (or approve="{plan_id}" in the notebook)',
     )

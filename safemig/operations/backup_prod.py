@@ -12,9 +12,11 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 
+from safemig import live
 from safemig.errors import BackupError, ToolError
 from safemig.migrations import new_version
 from safemig.operations.databases import open_environment, who
+from safemig.postgres.activity import sizes_of
 from safemig.postgres.cluster import write_cluster
 from safemig.postgres.compression import SUFFIX
 from safemig.postgres.connect import Connection, read_target
@@ -31,6 +33,7 @@ SELECT pg_export_snapshot(),
 HOW_LARGE = "SELECT pg_database_size(current_database())"
 
 
+@live.act("backup")
 def backup_prod(
     settings: Settings, environment: str = PRODUCTION, *, folder: Path | None = None, read: bool = True
 ) -> Backup:
@@ -53,6 +56,7 @@ def backup_prod(
         programs = client_programs(target.server_version_num)
         folder = _prepared(folder or settings.path("backups") / environment)
         _require_room(connection, folder)
+        about = sizes_of(connection).rows_estimate if live.is_watched() else None
         # The snapshot stays valid for as long as this transaction is open; it holds no lock on any table.
         with connection.transaction():
             connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
@@ -62,10 +66,17 @@ def backup_prod(
             timestamp = _free_timestamp(folder, now)
             suffix = SUFFIX if settings.compression == "zstd" else ""
             of = {"snapshot": snapshot, "server_version_num": target.server_version_num}
-            full, tables = write_full_dump(conninfo, programs, folder / f"backup_full_{timestamp}.sql{suffix}", **of)
-            schema = write_schema_dump(conninfo, programs, folder / f"backup_schema_{timestamp}.sql", **of)
+            with live.stage("full backup", about):
+                full, tables = write_full_dump(
+                    conninfo, programs, folder / f"backup_full_{timestamp}.sql{suffix}", **of
+                )
+            with live.stage("schema backup"):
+                schema = write_schema_dump(conninfo, programs, folder / f"backup_schema_{timestamp}.sql", **of)
         cluster, notes = _cluster(connection, conninfo, programs, folder / f"backup_cluster_{timestamp}.sql")
-    if read and read_back(full) != tables:
+    if read:
+        with live.stage("read it back", sum(table.rows for table in tables)):
+            is_whole = read_back(full) == tables
+    if read and not is_whole:
         raise BackupError(
             "the backup on disk is not what was written", where=str(full.path), next="check the disk, then try again"
         )

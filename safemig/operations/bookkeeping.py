@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from typing import Any, Literal
 
 from safemig import __version__
 from safemig.errors import OutcomeUnknownError, SafemigError, SettingsError
+from safemig.live import LEDGER, RECORD
 from safemig.operations import journal
 from safemig.operations.databases import who
 from safemig.operations.execution import Segment
@@ -90,7 +92,7 @@ class Run:
             migrations=list(names),
             schema_before=self.schema_before,
             schema_after=schema.fingerprint,
-            facts={"safemig": __version__},
+            facts={"safemig": __version__, **_recorded()},
         )
         record_steps(connection, self.id_of(part), steps)
 
@@ -103,3 +105,9 @@ class Run:
             statements = [step.sql for step in file.steps]
             record_applied(connection, each.version, each.name, statements, each.sha256, self.run_id)
         self.record(connection, segment.names, steps, schema, part)
+
+
+def _recorded() -> dict[str, str]:
+    """Return which record tells of this run, and the ledger's last hash before it: production is their witness."""
+    named = {"record": os.environ.get(RECORD, ""), "ledger": os.environ.get(LEDGER, "")}
+    return named if all(named.values()) else {}

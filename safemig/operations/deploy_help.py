@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from safemig.errors import SettingsError
+from safemig.operations.reference import settings_page
 from safemig.results import Help
+from safemig.review.reference import reference_page
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,8 +134,8 @@ command that goes on; 5 the outcome is not known, and the message says how to le
 
 **A. A deployment was interrupted** (connection lost, machine gone, job cancelled).
 Run `safemig status`. The transaction is committed as a whole or not at all. A record that is named RUNNING or
-INCOMPLETE is the crash report, not a sign that something was applied. If it is not applied, run `safemig migrate-prod`
-again; if it is, nothing more is to do.
+INCOMPLETE is the crash report, not a sign that something was applied; `safemig records --settle` writes into it what
+became of its run. If it is not applied, run `safemig migrate-prod` again; if it is, nothing more is to do.
 
 **B. The deployment is in, and the application fails.** Take the schema back; what was written since stays:
 ```
@@ -162,11 +164,12 @@ Stop the application first, and prefer C, which keeps the former database.
 **Never** run `backup_schema_[timestamp].sql` over a database with data. It is for reading and comparing: it has no
 `--clean`, so it fails on the first object that exists. To take a schema back, use B."""
 
-_TOPICS = ("commands", "workflow", "checklist", "emergency", "npm")
+# The last two are shown only when they are asked for: they are long.
+_TOPICS = ("commands", "workflow", "checklist", "emergency", "npm", "settings", "rules")
 
 
 def deploy_help(topic: str = "") -> Help:
-    """Return the help, all of it or one topic: commands, workflow, checklist, emergency, npm.
+    """Return the help, or one topic: commands, workflow, checklist, emergency, npm, settings, rules.
 
     Raises:
         SettingsError: there is no such topic.
@@ -179,6 +182,9 @@ def deploy_help(topic: str = "") -> Help:
         "npm": ("For those who come from the npm scripts", _npm()),
     }
     wanted = topic.strip().lower()
+    if wanted in ("settings", "rules"):
+        title, _, page = (settings_page() if wanted == "settings" else reference_page()).partition("\n")
+        return Help(wanted, ((title.removeprefix("# "), page.strip()),))
     if wanted and wanted not in sections:
         raise SettingsError(f"there is no help on {topic!r}", next=f"topics: {', '.join(_TOPICS)}")
     return Help(wanted, (sections[wanted],) if wanted else tuple(sections.values()))

@@ -7,10 +7,12 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
+from safemig import live
 from safemig.errors import MigrationError
 from safemig.migrations import Migration
 from safemig.operations.batches import Keeping, declared, run_batches
 from safemig.postgres.connect import Connection
+from safemig.postgres.notices import heard
 from safemig.results import HeldLock, Step
 from safemig.sql import ParsedStatement, SqlSyntaxError, parse
 from safemig.sql.locks import LockMode
@@ -160,19 +162,23 @@ def run_steps(
     """
     for step in steps:
         started = time.monotonic()
+        live.became(replace(step, state="running"))
         rows: int | None
-        if step.batches:
-            rows = run_batches(connection, step, keeping)
-        else:
-            cursor = connection.execute(step.sql.encode())
-            rows = cursor.rowcount if cursor.rowcount >= 0 and _counts_rows(cursor.statusmessage) else None
+        with heard(connection) as notices:
+            if step.batches:
+                rows = run_batches(connection, step, keeping)
+            else:
+                cursor = connection.execute(step.sql.encode())
+                rows = cursor.rowcount if cursor.rowcount >= 0 and _counts_rows(cursor.statusmessage) else None
         done = replace(
             step,
             state="ran",
             ran_s=time.monotonic() - started,
             attempts=step.attempts + 1,
             rows=rows,
+            notices=notices.lines,
         )
+        live.became(done)
         if listen:
             listen(done)
         yield done

@@ -11,6 +11,7 @@ from typing import TypeVar
 
 import psycopg
 
+from safemig import live
 from safemig.errors import (
     DeploymentStoppedError,
     OutcomeUnknownError,
@@ -48,6 +49,7 @@ from safemig.results import Approval, Backup, Deployment, Plan, Preflight, Rehea
 from safemig.review import Review, Verdict
 from safemig.schema import Schema, compare
 from safemig.settings import PRODUCTION, Settings
+from safemig.views.numbers import counted
 
 T = TypeVar("T")
 
@@ -180,7 +182,8 @@ class ProductionDeployment:
             return None
         rehearsed = _needs(self._rehearsed, "rehearse")
         gone = rehearsed.result.rollback.cannot_bring_back if rehearsed.result.rollback else ()
-        what = [f"{len(situation.plan.steps)} steps of {len(situation.plan.migrations)} migrations, rehearsed."]
+        steps, migrations = len(situation.plan.steps), len(situation.plan.migrations)
+        what = [f"{counted(steps, 'step')} of {counted(migrations, 'migration')}, rehearsed."]
         what += [
             f"{row.table}: the content of {', '.join(row.changed)} changes."
             for row in rehearsed.result.rows
@@ -198,6 +201,7 @@ class ProductionDeployment:
         )
         return self._approval
 
+    @live.act("deploy")
     def deploy(self) -> Deployment:
         """Run the plan, validate the schema inside the transaction, record it, and commit.
 
@@ -226,6 +230,7 @@ class ProductionDeployment:
                 run.settle_earlier(connection)
                 make_history(connection)
             promise = SchemaPromise(self.settings, rehearsed.start, before)
+            live.planned(situation.plan.steps)
             with run.noted():
                 for number, (segment, reached) in enumerate(zip(situation.segments, rehearsed.reached, strict=True)):
                     try:
@@ -357,7 +362,7 @@ class ProductionDeployment:
         run: Run,
         part: str,
     ) -> Committed:
-        apart = () if segment.transactional else run_apart(run, connection, segment, self._listen)
+        apart = () if segment.transactional else run_apart(run, connection, conninfo, segment, self._listen)
         numbers = {step.number for step in segment.steps if segment.transactional and rehearsal.mode == "data"}
         rehearsed = [step for step in rehearsal.steps if step.number in numbers]
         committed = commit_steps(

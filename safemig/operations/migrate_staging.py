@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 
+from safemig import live
 from safemig.errors import DeploymentStoppedError, MigrationError, SafemigError
 from safemig.migrations import Migration
 from safemig.operations.apart import run_apart
@@ -25,6 +26,7 @@ from safemig.settings import STAGING, Settings
 _WRITES_ROWS = ("INSERT", "UPDATE", "DELETE", "MERGE", "TRUNCATE")
 
 
+@live.act("migrate_staging")
 def migrate_staging(settings: Settings, environment: str = STAGING, *, listen: Listener | None = None) -> Deployment:
     """Apply the pending migrations to staging, in one transaction where they allow it.
 
@@ -147,7 +149,7 @@ def _commit(
 ) -> Committed:
     """Commit a segment; number 0 is the one that is only recorded."""
     part = str(number) if number else "recorded"
-    apart = run_apart(act, connection, segment, listen) if number and not segment.transactional else ()
+    apart = run_apart(act, connection, conninfo, segment, listen) if number and not segment.transactional else ()
     committed = commit_steps(
         act,
         connection,

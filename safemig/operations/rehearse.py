@@ -12,6 +12,7 @@ from typing import Any
 
 import psycopg
 
+from safemig import live
 from safemig.errors import RehearsalError, ToolError
 from safemig.migrations import write_new
 from safemig.operations import rollback_script
@@ -21,6 +22,7 @@ from safemig.operations.execution import Segment, observe_steps, with_held_times
 from safemig.operations.plan import Situation, assess
 from safemig.operations.untouched import named_tables, read_columns, renamed_back, rows_and_columns
 from safemig.operations.validation import BOOKKEEPING
+from safemig.operations.watching import watched_restore
 from safemig.postgres.connect import Connection, connect, words_of
 from safemig.postgres.copies import CopyServer, open_server_like, restore_copy
 from safemig.postgres.dump import content_of, require_unchanged
@@ -40,6 +42,7 @@ class Rehearsed:
     reached: tuple[Schema, ...]  # one a segment
 
 
+@live.act("rehearse")
 def rehearse(settings: Settings, environment: str = PRODUCTION) -> Rehearsal:
     """Rehearse what is pending on a copy made from a backup of its own, which is thrown away at the end.
 
@@ -55,6 +58,7 @@ def rehearse(settings: Settings, environment: str = PRODUCTION) -> Rehearsal:
         return rehearse_on_copy(settings, connection, situation, backup, script).result
 
 
+@live.act("rehearse")
 def rehearse_on_copy(
     settings: Settings, source: Connection, situation: Situation, backup: Backup, script: Path
 ) -> Rehearsed:
@@ -76,8 +80,11 @@ def rehearse_on_copy(
     with open_server_like(source, settings.scratch_conninfo) as server:
         full = settings.rehearsal == "data"
         require_unchanged(backup.full if full else backup.schema)
-        url = restore_copy(source, server, "copy", (backup.full if full else backup.schema).path)
-        with_data = content_of(url, server.programs)
+        with live.stage("restore the copy", backup.rows if full else None), watched_restore(server.url(), "copy"):
+            url = restore_copy(source, server, "copy", (backup.full if full else backup.schema).path)
+            live.reached(backup.rows if full else 0)
+        with live.stage("compare the copy with the backup", backup.rows if full else None):
+            with_data = content_of(url, server.programs)
         verified = backup.verified
         if full:
             _require_equal(backup, with_data)
@@ -88,15 +95,19 @@ def rehearse_on_copy(
             start = read()
             named = named_tables(copy, situation.plan.steps) if full else set()
             columns = read_columns(copy, named)
-            steps, reached = _run(copy, situation.segments, read)
+            live.planned(situation.plan.steps)
+            with live.stage("migrate the copy"):
+                steps, reached = _run(copy, situation.segments, read)
             diff = compare(start, reached[-1])
-            after = content_of(url, server.programs) if full else ()
-            now = read_columns(copy, named)
+            with live.stage("read the copy again", backup.rows if full else None):
+                after = content_of(url, server.programs) if full else ()
+                now = read_columns(copy, named)
             rows = rows_and_columns(with_data, after, columns, now, steps, diff) if full else ()
             back = (compare(reached[-1], start, renames=renamed_back(columns, now)), compare(reached[-1], start))
-            rollback = _prove_rollback(
-                server, url, situation, backup, script, read, start, reached[-1], back, with_data if full else ()
-            )
+            with live.stage("roll the copy back, and compare"):
+                rollback = _prove_rollback(
+                    server, url, situation, backup, script, read, start, reached[-1], back, with_data if full else ()
+                )
     return Rehearsed(
         Rehearsal(
             plan_id=situation.plan.id,

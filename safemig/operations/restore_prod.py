@@ -9,6 +9,7 @@ import psycopg
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
+from safemig import live
 from safemig.errors import BackupError, RefusedError, ToolError
 from safemig.operations.approval import Ask, approve
 from safemig.operations.approvers import require_approvers
@@ -18,6 +19,7 @@ from safemig.operations.plan import identify
 from safemig.operations.swap import comment_on
 from safemig.operations.swap import swap as exchange_names
 from safemig.operations.transaction import only_deployment
+from safemig.operations.watching import watched_restore
 from safemig.postgres.cluster import settings_and_grants
 from safemig.postgres.connect import Connection, connect, read_target, words_of
 from safemig.postgres.copies import made_like
@@ -54,6 +56,7 @@ _REPLACED = "safemig: replaced by backup {}"
 LONGEST_NAME_BYTES = 63
 
 
+@live.act("restore_prod")
 def restore_prod(
     settings: Settings,
     backup: str = "",
@@ -77,7 +80,9 @@ def restore_prod(
     """
     started = time.monotonic()
     chosen = find_backup(settings, environment, backup)
-    if read_back(chosen.full) != chosen.tables:
+    with live.stage("read the backup", chosen.rows):
+        is_whole = read_back(chosen.full) == chosen.tables
+    if not is_whole:
         raise BackupError(
             "the backup does not hold what its manifest says", where=str(chosen.full.path), next="use another one"
         )
@@ -101,11 +106,15 @@ def restore_prod(
         beside = make_conninfo("", **{**conninfo_to_dict(conninfo), "dbname": name})
         if is_new := _create(connection, beside, name, chosen):
             try:
-                run_psql(programs, beside, chosen.full.path)
+                with live.stage("restore beside", chosen.rows), watched_restore(conninfo, name):
+                    run_psql(programs, beside, chosen.full.path)
+                    live.reached(chosen.rows)
             except ToolError:
                 _drop(connection, name)
                 raise
-        if content_of(beside, programs) != chosen.tables:
+        with live.stage("compare with the backup", chosen.rows):
+            is_equal = content_of(beside, programs) == chosen.tables
+        if not is_equal:
             raise RefusedError(
                 "what was restored is not what was backed up" if is_new else "an earlier restore was changed since",
                 where=f"database {name}; nothing was swapped",

@@ -6,6 +6,7 @@ import secrets
 from datetime import UTC, datetime
 from pathlib import Path
 
+from safemig import live
 from safemig.errors import BackupError, RefusedError, RehearsalError, ToolError
 from safemig.migrations import Migration
 from safemig.operations.approval import Ask, approve
@@ -28,6 +29,7 @@ from safemig.schema import Schema, compare
 from safemig.settings import PRODUCTION, Settings
 
 
+@live.act("rollback_prod")
 def rollback_prod(
     settings: Settings,
     script: str | Path = "",
@@ -69,7 +71,8 @@ def rollback_prod(
                 next="look at what it takes back, and approve that id if it is right",
             )
         backup = backup_prod(settings, environment)
-        start, reached = _rehearse(settings, connection, chosen, backup)
+        with live.stage("run it on a copy"):
+            start, reached = _rehearse(settings, connection, chosen, backup)
     _approve(settings, chosen, plan_id, backup, approve, ask)
     promise = SchemaPromise(settings, start, before)
     run = Run(settings, "rollback_prod", environment, run_id, plan_id, started, before.fingerprint)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from psycopg import sql
 
+from safemig import live
 from safemig.errors import RefusedError
 from safemig.migrations import Migration
 from safemig.operations.approval import Ask, approve
@@ -29,6 +30,7 @@ from safemig.schema import Schema, SchemaDiff, compare
 from safemig.settings import PRODUCTION, STAGING, Settings
 
 
+@live.act("sync_prod")
 def sync_prod(
     settings: Settings,
     *,

@@ -12,10 +12,12 @@ import psycopg
 from psycopg import errors as pg
 from tenacity import RetryCallState, RetryError, Retrying, retry_if_exception_type, stop_after_attempt, wait_random
 
+from safemig import live
 from safemig.errors import DeploymentFailedError, RefusedError, UnreachableError
 from safemig.operations.bookkeeping import Run
 from safemig.operations.execution import Listener, run_steps
 from safemig.operations.outcome import commit, settle
+from safemig.operations.watching import watched
 from safemig.postgres import activity
 from safemig.postgres.connect import Connection, connect, require_primary, set_session, words_of
 from safemig.results import Step
@@ -147,13 +149,22 @@ def commit_steps(
             wait=wait_random(0.05, 0.05 + min(_LONGEST_PAUSE_SECONDS, 10 * settings.lock_timeout_ms / 1000)),
             before_sleep=trial.note_wait,
         )
-        done, transaction_id = retrying(trial.attempt)
+        live.planned(steps)
+        with watched(conninfo, run.environment, connection):
+            done, transaction_id = retrying(trial.attempt)
     except RetryError as error:
         last = error.last_attempt.exception()
         assert isinstance(last, psycopg.Error)  # noqa: S101 - only these are retried
         raise _failed(trial.failing_step, last, settings.lock_attempts, trial.blockers()) from None
     except psycopg.Error as error:
         raise _failed(trial.failing_step, error, 1) from None
+    except KeyboardInterrupt:
+        # psycopg has cancelled the statement, and the attempt has rolled back.
+        raise DeploymentFailedError(
+            "interrupted",
+            where=f"{_place(trial.failing_step)}; rolled back, nothing was changed",
+            next="deploy again when you are ready",
+        ) from None
     backend = connection.execute(MY_BACKEND).fetchone()
     run.note("committing", transaction=transaction_id, part=part)
     try:
@@ -258,12 +269,15 @@ class _Trial:
         self.failing, self._wanted = position, _tables_of(step)
         self._attempts[position] += 1
         self._run.note("step", number=step.number, state="running", attempt=self._attempts[position])
+        step = replace(step, attempts=self._attempts[position] - 1, lock_wait_s=self._waited[position])
         try:
             (done,) = run_steps(self._connection, [step])
         except _RETRIED:
             self._waited[position] += time.monotonic() - begun
+            live.became(
+                replace(step, state="waiting", attempts=self._attempts[position], lock_wait_s=self._waited[position])
+            )
             raise
-        done = replace(done, attempts=self._attempts[position], lock_wait_s=self._waited[position])
         self.running.append(done)
         self._run.note("step", number=step.number, state="ran")
         if self._listen:
@@ -294,14 +308,19 @@ def _failed(
     what = words_of(error)
     if isinstance(error, pg.LockNotAvailable):
         what = f"a lock was not to be had in {attempts} attempts: {what}" + "".join(f"; {each}" for each in blockers)
-    place = f"step {failing.number}, {failing.file}, line {failing.line}: {failing.kind}" if failing else "at COMMIT"
     return DeploymentFailedError(
         what,
-        where=f"{place}; rolled back, nothing was changed",
+        where=f"{_place(failing)}; rolled back, nothing was changed",
         next="end what blocks it, or deploy at a quieter hour"
         if attempts > 1
         else "correct the migration, then deploy again",
     )
+
+
+def _place(failing: Step | None) -> str:
+    if failing is None:
+        return "at COMMIT"
+    return f"step {failing.number}, {failing.file}, line {failing.line}: {failing.kind}"
 
 
 def _tables_of(step: Step) -> list[str]:

@@ -32,6 +32,11 @@ _SET_UP_ATTEMPTS = 20
 IS_STANDBY = "SELECT pg_is_in_recovery()"
 
 
+# The passwords that this process has connected with: a server may say one in any error, as a function does that holds
+# a connection string.
+_used_passwords: set[str] = set()
+
+
 def secrets_of(conninfo: str) -> tuple[str, ...]:
     """Return the passwords in a connection string; what is no connection string is one secret as a whole."""
     try:
@@ -42,10 +47,13 @@ def secrets_of(conninfo: str) -> tuple[str, ...]:
 
 
 def redacted(text: str, *conninfos: str) -> str:
-    """Return `text` with every password of `conninfos`, and every `user:password@` and `password=`, blotted out."""
-    for conninfo in conninfos:
-        for secret in secrets_of(conninfo):
-            text = text.replace(secret, "***")
+    """Return `text` with every password of `conninfos` and of this process's connections blotted out.
+
+    So is every `user:password@` and `password=`.
+    """
+    secrets = {secret for conninfo in conninfos for secret in secrets_of(conninfo)}
+    for secret in sorted(secrets | _used_passwords, key=len, reverse=True):
+        text = text.replace(secret, "***")
     text = re.sub(r"(\w+://[^\s:/@]*):[^\s@]*@", r"\1:***@", text)
     return re.sub(r"(?i)(password\s*=\s*)('(?:[^'\\]|\\.)*'|\S+)", r"\1***", text)
 
@@ -57,7 +65,7 @@ def connect(conninfo: str, name: str, *, autocommit: bool = True, application_na
         UnreachableError: it cannot be reached, or refuses us, or is older than PostgreSQL 13. No secret is shown.
     """
     try:
-        conninfo_to_dict(conninfo)
+        parts = conninfo_to_dict(conninfo)
     except psycopg.ProgrammingError:
         # libpq's own message quotes pieces of the string, and a password may be one of them.
         raise UnreachableError(
@@ -65,6 +73,9 @@ def connect(conninfo: str, name: str, *, autocommit: bool = True, application_na
             where=f"{name} (not shown: it may hold a password)",
             next="postgresql://user@host:5432/database?sslmode=require; special characters percent-encoded",
         ) from None
+    # A password that is also a name stands in every message as that name; a very short one in the middle of words.
+    names = {str(parts.get(key)) for key in ("user", "dbname", "host")}
+    _used_passwords.update(each for each in secrets_of(conninfo) if len(each) >= 4 and each not in names)
     try:
         connection = psycopg.connect(
             make_conninfo(conninfo, application_name=application_name, client_encoding="UTF8"),
@@ -173,10 +184,10 @@ def set_session(connection: Connection, **settings: str | int) -> None:
 
 
 def words_of(error: psycopg.Error) -> str:
-    """Return an error as PostgreSQL says it: message, detail and hint in one line, with its SQLSTATE."""
+    """Return an error as PostgreSQL says it: message, detail and hint in one line, with its SQLSTATE; no password."""
     diagnostic = error.diag
     parts = (diagnostic.message_primary or str(error), diagnostic.message_detail, diagnostic.message_hint)
-    text = " · ".join(" ".join(part.split()) for part in parts if part)
+    text = redacted(" · ".join(" ".join(part.split()) for part in parts if part))
     return f"{text} ({error.sqlstate})" if error.sqlstate else text
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
+from safemig import live
 from safemig.errors import BackupError
 from safemig.postgres.compression import SUFFIX, Readable, compressed, opened
 from safemig.postgres.connect import connect
@@ -118,7 +119,9 @@ class DumpReader:
             yield buffer
 
     def _data(self, block: bytes) -> bytes:
-        self._rows += block.count(b"\n")
+        rows = block.count(b"\n")
+        self._rows += rows
+        live.advance(rows)
         self._hash.update(block)
         return block
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import codecs
 import json
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
 from safemig.postgres.connect import Connection
@@ -77,6 +78,10 @@ VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
 WHAT_A_RUN_COMMITTED = """
 SELECT unnest(CASE WHEN cardinality(migrations) > 0 THEN migrations ELSE ARRAY[act] END) FROM safemig.deployments
 WHERE run_id = %(run)s OR starts_with(run_id, %(run)s || '-') ORDER BY committed_at
+"""
+WHICH_RUNS_WERE_RECORDED = """
+SELECT run_id, act, by, committed_at, facts ->> 'record', facts ->> 'ledger' FROM safemig.deployments
+WHERE facts ? 'record' ORDER BY committed_at
 """
 # Made when the settings first ask for more than one approval.
 MAKE_APPROVALS = """
@@ -159,6 +164,13 @@ def committed_parts(connection: Connection, run_id: str) -> list[str]:
     if not _existing(connection)[2]:
         return []
     return [name for (name,) in connection.execute(WHAT_A_RUN_COMMITTED, {"run": run_id})]
+
+
+def recorded_runs(connection: Connection) -> list[tuple[str, str, str, datetime, str, str]]:
+    """Return (run, act, by, time, record, the ledger's last hash before it) of each recorded run. Reads only."""
+    if not _existing(connection)[2]:
+        return []
+    return connection.execute(WHICH_RUNS_WERE_RECORDED).fetchall()
 
 
 def deployment_exists(connection: Connection, run_id: str) -> bool:

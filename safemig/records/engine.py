@@ -7,18 +7,35 @@ ipykernel loses the reply to a cell when an interrupt hits it between running th
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
 from papermill.clientwrap import PapermillNotebookClient
 from papermill.engines import NBClientEngine
 from papermill.log import logger
 
+from safemig.live import MOMENT
+
 NAME = "safemig"
 _PATIENCE_S = 10
 
 
 class RecordingClient(PapermillNotebookClient):  # type: ignore[misc]  # papermill is untyped
-    """Run the cells; a cell whose kernel is idle again has `_PATIENCE_S` seconds to reply."""
+    """Run the cells; a cell whose kernel is idle again has `_PATIENCE_S` seconds to reply.
+
+    What a cell tells of the moment goes to `on_moment`, and not into the notebook.
+    """
+
+    on_moment: Callable[[Any], None] | None = None
+
+    def process_message(self, msg: Any, cell: Any, cell_index: int) -> Any:
+        """Take out a moment; anything else is the notebook's."""
+        data = msg["content"].get("data") if msg["msg_type"] == "display_data" else None
+        if not data or MOMENT not in data:
+            return super().process_message(msg, cell, cell_index)
+        if self.on_moment is not None:
+            self.on_moment(data)
+        return None
 
     async def _async_poll_output_msg(self, parent_msg_id: str, cell: Any, cell_index: int) -> None:
         await super()._async_poll_output_msg(parent_msg_id, cell, cell_index)
@@ -36,5 +53,9 @@ class RecordingEngine(NBClientEngine):  # type: ignore[misc]  # papermill is unt
         """Run the notebook; papermill's hook for an engine."""
         for unused in ("input_path", "log_output", "stdout_file", "stderr_file", "execution_timeout"):
             options.pop(unused, None)
+        options["coalesce_streams"] = True  # a line of a log is no output of its own
         options["startup_timeout"] = options.pop("start_timeout", 60)
-        return RecordingClient(nb_man, kernel_name=kernel_name, log=logger, **options).execute()
+        on_moment = options.pop("on_moment", None)
+        client = RecordingClient(nb_man, kernel_name=kernel_name, log=logger, **options)
+        client.on_moment = on_moment
+        return client.execute()

@@ -14,7 +14,7 @@ import signal
 import sys
 import tempfile
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -104,7 +104,7 @@ def end_question(thread: threading.Thread) -> None:
 class OwnKernel:
     """One kernel of this interpreter, in a private folder; `manager_class` is what nbclient starts it by."""
 
-    def __init__(self, folder: Path, ask: Ask | None) -> None:
+    def __init__(self, folder: Path, ask: Ask | None, variables: Mapping[str, str]) -> None:
         self._manager: AsyncKernelManager | None = None
         self.was_interrupted = False
         kernel = self
@@ -126,6 +126,7 @@ class OwnKernel:
                     argv=[sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"],
                     display_name="Python 3 (safemig)",
                     language="python",
+                    env=dict(variables),
                 )
 
             async def _async_interrupt_kernel(self) -> None:
@@ -161,15 +162,17 @@ class OwnKernel:
 
 
 @contextmanager
-def own_kernel(ask: Ask | None = None) -> Iterator[OwnKernel]:
+def own_kernel(ask: Ask | None = None, variables: Mapping[str, str] | None = None) -> Iterator[OwnKernel]:
     """Give a kernel that talks through Unix sockets in a private folder: no port, nobody else can listen.
+
+    `variables` are added to its environment.
 
     Meanwhile Ctrl-C and SIGTERM interrupt the kernel, not the one who records it: the statement is cancelled on the
     server, and what the cell says to that is in the record. A second Ctrl-C ends the recording too.
     """
     # Jupyter's own runtime folder may be too long for a socket's path (108 bytes).
     with tempfile.TemporaryDirectory(prefix="safemig-") as folder:
-        kernel = OwnKernel(Path(folder), ask)
+        kernel = OwnKernel(Path(folder), ask, variables or {})
         with _interrupts(kernel):
             yield kernel
 

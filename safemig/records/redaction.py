@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -11,6 +12,9 @@ from psycopg.conninfo import conninfo_to_dict
 from safemig.errors import SettingsError
 from safemig.postgres.connect import redacted
 from safemig.settings import Settings
+
+# ALTER ROLE app PASSWORD 'x': the SQL of a migration is shown in its record, and as HTML too.
+_SQL_PASSWORD = re.compile(r"(\bpassword\s+)E?('|&#39;)(?:\2\2|(?!\2).)*\2", re.IGNORECASE | re.DOTALL)
 
 _LONGEST_STREAM = 200_000
 _KEPT = 60_000
@@ -23,7 +27,10 @@ def redactor(settings: Settings) -> Callable[[str], str]:
     def clean(text: str) -> str:
         for secret in secrets:
             text = text.replace(secret, "***")
-        return redacted(text) if "://" in text or "assword" in text.lower() else text
+        if "assword" in text.lower():
+            text = _SQL_PASSWORD.sub(r"\1\2***\2", text)
+            return redacted(text)
+        return redacted(text) if "://" in text else text
 
     return clean
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from safemig.errors import RefusedError, SettingsError
+from safemig.live import LEDGER, MOMENT, RECORD
 from safemig.records import ledger
 from safemig.records.files import locked, make_folder, write_atomically
 from safemig.records.names import RUNNING, RecordName
@@ -53,10 +54,11 @@ class RecordRun:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """What a listener is told: a cell began (`description`), or answered (`result`)."""
+    """What a listener is told: a cell began (`description`), answered (`result`), or how far it is (`moment`)."""
 
     description: str = ""
     result: RecordedResult | None = None
+    moment: RecordedResult | None = None
 
 
 def run_runbook(
@@ -67,12 +69,14 @@ def run_runbook(
     listen: Callable[[Progress], None] | None = None,
     ask: Callable[[str], str] | None = None,
     folder: Path | None = None,
+    variables: Mapping[str, str] | None = None,
 ) -> RecordRun:
     """Run the runbook `verb` in the project's folder with this interpreter; leave the notebook and its HTML.
 
     The record is there from the first moment, named RUNNING, and is renamed to its verdict at the end, also when the
     run fails or is interrupted. `ask` puts the gate's question to a person and returns the answer; without it, what
-    was not approved by a parameter is refused. `folder` is where the runbooks are, by default those that safemig ships.
+    was not approved by a parameter is refused. `folder` is where the runbooks are, by default those that safemig ships;
+    `variables` are further environment variables for the run's kernel.
 
     Raises:
         SettingsError: no such runbook, an unknown or secret parameter, a folder that cannot be written. Nothing ran.
@@ -99,7 +103,8 @@ def run_runbook(
     writer.write(notebook_bytes(notebook).decode(), str(path))
     ended = False
     try:
-        ended = _execute(notebook, writer, given, settings, listen, ask)
+        about = {RECORD: name.prefix.rstrip("-"), LEDGER: ledger.last_hash(home)}
+        ended = _execute(notebook, writer, given, settings, {**(variables or {}), **about}, listen, ask)
     finally:  # also when something of papermill's own went wrong: what was written is the record
         executed = read_notebook(path)
         outcome = read_outcome(verb, executed, ended=ended)
@@ -133,7 +138,7 @@ def _claim(home: Path, name: RecordName) -> tuple[RecordName, Path]:
 
 def _execute(
     notebook: Any, writer: RecordWriter, given: Mapping[str, Any], settings: Settings,
-    listen: Callable[[Progress], None] | None, ask: Callable[[str], str] | None,
+    variables: Mapping[str, str], listen: Callable[[Progress], None] | None, ask: Callable[[str], str] | None,
 ) -> bool:  # fmt: skip
     """Run the notebook; tell whether it came to an end of its own."""
     from nbclient.exceptions import DeadKernelError
@@ -150,7 +155,7 @@ def _execute(
     papermill_io.register(SCHEME, writer)
     ended = False
     try:
-        with own_kernel(ask) as kernel:
+        with own_kernel(ask, variables) as kernel:
             execute_notebook(
                 notebook,
                 f"{SCHEME}record.ipynb",
@@ -187,7 +192,10 @@ def _hooks(listen: Callable[[Progress], None]) -> dict[str, Any]:
         for result in read_outcome("", SimpleNamespace(cells=[cell])).results:
             listen(Progress(result=result))
 
-    return {"on_cell_start": began, "on_cell_executed": answered}
+    def moment(data: dict[str, Any]) -> None:
+        listen(Progress(moment=RecordedResult("live", "", data["text/html"], data[MOMENT])))
+
+    return {"on_cell_start": began, "on_cell_executed": answered, "on_moment": moment}
 
 
 def _finish(

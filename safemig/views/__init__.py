@@ -23,6 +23,7 @@ _BUILDERS = {
     "Generated": "generate",
     "Help": "help",
     "Initialised": "init",
+    "Live": "live",
     "Plan": "plan",
     "Preflight": "preflight",
     "Rehearsal": "rehearsal",

@@ -118,11 +118,12 @@ class Prose:
 
 @dataclass(frozen=True, slots=True)
 class Details:
-    """Blocks that are folded in HTML; the text report leaves them out unless `in_text`."""
+    """Blocks that are folded in HTML, unless `is_open`; the text report leaves them out unless `in_text`."""
 
     summary: str
     blocks: tuple[Block, ...]
     in_text: bool = False
+    is_open: bool = False
 
 
 Block = Paragraph | Table | Bullets | Listing | Callout | Picture | Beside | Prose | Details

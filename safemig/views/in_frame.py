@@ -18,6 +18,7 @@ _ROWS = {
     "backup": "tables",
     "deployment": "steps",
     "generate": "checklist",
+    "live": "steps",
     "plan": "steps",
     "preflight": "checks",
     "rehearsal": "steps",

@@ -33,6 +33,8 @@ def build(result: Archive) -> Document:
     blocks: list[Block] = []
     if result.problems:
         blocks.append(Bullets("Problems", result.problems))
+    if result.notes:
+        blocks.append(Bullets("Not verified", result.notes))
     if picture:
         blocks.append(picture)
     if result.records:

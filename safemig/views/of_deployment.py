@@ -13,6 +13,7 @@ from safemig.views.shared_parts import (
     on,
     row_table,
     run_steps,
+    said,
     statements,
     step_errors,
 )
@@ -40,6 +41,7 @@ def build(result: Deployment) -> Document:
         *([picture] if picture else []),
         *([run_steps(result.steps)] if result.steps else []),
         *step_errors(result.steps),
+        *said(result.steps),
         *failed_checks(result.validation),
         *(change_list(result.diff, f"Schema: {result.diff.summary}") if result.diff else ()),
         *row_table(result.rows),

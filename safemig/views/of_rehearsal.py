@@ -7,7 +7,7 @@ from safemig.views import numbers
 from safemig.views.document import Badge, Block, Bullets, Document, Inline, Mono, Strong
 from safemig.views.of_backup import VERIFIED
 from safemig.views.pictures import blocking_bars, blocking_of_steps
-from safemig.views.shared_parts import change_list, row_table, run_steps, statements, step_errors
+from safemig.views.shared_parts import change_list, row_table, run_steps, said, statements, step_errors
 
 
 def build(result: Rehearsal) -> Document:
@@ -31,6 +31,7 @@ def build(result: Rehearsal) -> Document:
     blocks: list[Block] = [
         run_steps(result.steps, "Steps on the copy"),
         *step_errors(result.steps),
+        *said(result.steps),
         *([picture] if picture else []),
         *_rollback(result.rollback),
         *change_list(result.diff),

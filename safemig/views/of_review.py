@@ -27,6 +27,7 @@ from safemig.views.shared_parts import without_empty_columns
 _TONES: dict[str, Tone] = {"dangerous": "error", "caution": "warning", "recommendation": "info"}
 _SIGNS = {"dangerous": "✖", "caution": "▲", "recommendation": "i"}
 _VERDICTS: dict[str, Tone] = {"SAFE TO DEPLOY": "ok", "NEEDS ATTENTION": "warning", "DO NOT DEPLOY": "error"}
+_SHORT = 30  # lines of SQL that are shown at once
 _WEIGHT = {"dangerous": 0, "caution": 1, "recommendation": 2}
 
 
@@ -46,7 +47,8 @@ def build(result: Review) -> Document:
         by_file.setdefault(finding.file, []).append(finding)
     for file in result.files:
         if listing := _listing(by_file.get(file.name, []), file):
-            blocks.append(Details(f"{file.name}, marked", (listing,)))
+            is_short = len(result.files) == 1 and len(listing.lines) <= _SHORT
+            blocks.append(Details(f"{file.name}, marked", (listing,), is_open=is_short))
         if file.recommendations:
             blocks.append(Bullets(f"When you deploy {file.name}", file.recommendations))
     if result.unused_acceptances:

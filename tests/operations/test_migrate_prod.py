@@ -167,22 +167,31 @@ def test_without_the_right_approval_nothing_is_deployed(shop: Shop, approve: str
     assert shop.state() == before
 
 
-@pytest.mark.parametrize(("typed", "deployed"), [("the right one", True), ("yes", False)])
-def test_a_person_types_the_plan_id(shop: Shop, typed: str, deployed: bool) -> None:
+@pytest.mark.parametrize(
+    ("typed", "deployed"),
+    [
+        ("production {id}", True),
+        (" production   {id} ", True),
+        ("{id}", False),
+        ("staging {id}", False),
+        ("yes", False),
+    ],
+)
+def test_a_person_types_the_target_and_the_plan(shop: Shop, typed: str, deployed: bool) -> None:
     shop.write(SECOND_FILE, SECOND)
     plan = shop.project.plan()
     asked: list[str] = []
 
     def ask(question: str) -> str:
         asked.append(question)
-        return plan.id if deployed else typed
+        return typed.format(id=plan.id)
 
     if deployed:
         assert shop.project.migrate_prod(ask=ask).verdict == "DEPLOYED"
     else:
-        with pytest.raises(RefusedError, match="'yes' is not its id"):
+        with pytest.raises(RefusedError, match=f"is not 'production {plan.id}'"):
             shop.project.migrate_prod(ask=ask)
-    assert plan.id in asked[0]
+    assert f"production {plan.id}" in asked[0]
 
 
 @pytest.mark.parametrize(

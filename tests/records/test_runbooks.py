@@ -11,6 +11,7 @@ from pathlib import Path
 import nbformat
 import pytest
 
+from safemig.errors import SettingsError
 from safemig.operations.deploy_help import VERBS
 from safemig.records.outcome import answer_of
 from safemig.records.papermill_io import RunbookHandler, runbooks_folder
@@ -101,6 +102,44 @@ def test_the_handler_imports_nothing_of_papermill() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.stderr.strip() == "[]"
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["-p", "target", "postgresql://app:canary-5up3r@h/d"], 'the parameter "target" holds a password'),
+        (["-p", "approve", "123456789012"], "-r approve"),
+    ],
+)
+def test_plain_papermill_is_refused_before_it_writes_anything(tmp_path: Path, options: list[str], message: str) -> None:
+    command = [sys.executable, "-m", "papermill", "safemig://migrate_prod.ipynb", "out.ipynb", *options]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=120)
+    assert done.returncode != 0
+    assert message in done.stderr
+    assert "canary" not in done.stdout + done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        ({"target": "host=h password=canary-5up3r"}, 'the parameter "target" holds a password'),
+        ({"accept": ["a:b: postgresql://app:canary-5up3r@h/d"]}, 'the parameter "accept" holds a password'),
+        ({"tarbet": "production"}, 'has no parameter "tarbet"'),
+        ({"accept": "a:b: why"}, '"accept" must be list, not str'),
+    ],
+)
+def test_papermill_called_from_python_is_refused_too(
+    tmp_path: Path, parameters: dict[str, object], message: str
+) -> None:
+    from papermill import execute_notebook
+
+    with pytest.raises(SettingsError, match=re.escape(message)) as refused:
+        execute_notebook(
+            "safemig://migrate_prod.ipynb", str(tmp_path / "out.ipynb"), parameters=parameters, progress_bar=False
+        )
+    assert "canary" not in str(refused.value)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_plain_papermill_runs_one_and_fails_with_our_lines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -29,6 +29,8 @@ VERDICTS = {
     "generate nothing": "NOTHING TO DO",
     "preflight": "NOT READY: 1 of 4",
     "preflight ready": "READY",
+    "live": "RUNNING",
+    "live waiting": "WAITING FOR A LOCK",
     "plan": "PLAN 3f2a9c1",
     "backup": "BACKED UP",
     "rehearsal": "REHEARSED",
@@ -84,10 +86,12 @@ class Page(HTMLParser):
 
 
 @pytest.mark.parametrize("name", EXAMPLES)
-@pytest.mark.parametrize("form", ["text", "html"])
-def test_a_view_is_as_its_snapshot(name: str, form: str) -> None:
-    drawn = EXAMPLES[name].render(form) + "\n"  # type: ignore[arg-type]
-    snapshot = SNAPSHOTS / f"{name.replace(' ', '_')}.{'txt' if form == 'text' else 'html'}"
+@pytest.mark.parametrize("ending", ["txt", "html", "github.html"])
+def test_a_view_is_as_its_snapshot(name: str, ending: str) -> None:
+    drawn = EXAMPLES[name].render("text" if ending == "txt" else "html") + "\n"
+    if ending == "github.html":
+        drawn = strip_as_github(drawn)
+    snapshot = SNAPSHOTS / f"{name.replace(' ', '_')}.{ending}"
     if os.environ.get("SAFEMIG_WRITE_SNAPSHOTS"):
         snapshot.parent.mkdir(exist_ok=True)
         snapshot.write_text(drawn, encoding="utf-8")
@@ -202,11 +206,41 @@ def test_something_without_a_view_is_refused() -> None:
 
 @pytest.mark.parametrize("colour", COLOURS.values())
 def test_white_text_is_legible_on_each_colour(colour: str) -> None:
-    def light(channel: float) -> float:
-        return channel / 12.92 if channel <= 0.04045 else ((channel + 0.055) / 1.055) ** 2.4
+    assert contrast("#ffffff", colour) >= 6
 
-    red, green, blue = (light(int(colour[i : i + 2], 16) / 255) for i in (1, 3, 5))
-    assert 1.05 / (0.2126 * red + 0.7152 * green + 0.0722 * blue + 0.05) >= 6
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_every_text_that_sets_a_colour_is_legible_where_it_stands(name: str) -> None:
+    html = EXAMPLES[name].render("html")
+    for style in re.findall(r'style="([^"]*)"', html):
+        declared = dict(each.split(":", 1) for each in style.split(";") if each)
+        if "color" in declared:
+            assert contrast(declared["color"], declared["background"]) >= 4.5, style
+        # A tint lies over whatever the theme has, light or dark; so it must let nearly all of it through.
+        tint = re.match(r"rgba\(\d+,\d+,\d+,(\.\d+)\)", declared.get("background", ""))
+        assert tint is None or float(tint[1]) <= 0.2, style
+    for svg in pictures(html):
+        root = ElementTree.fromstring(svg)
+        panel = root[0].attrib["fill"]
+        texts = list(root.iter("{http://www.w3.org/2000/svg}text"))
+        assert texts
+        for each in texts:
+            assert contrast(each.attrib["fill"], panel) >= 4.5, each.text
+        for each in [*root.iter("{http://www.w3.org/2000/svg}rect")][1:]:
+            mark = each.attrib["fill"] if each.attrib["fill"] != "none" else each.attrib["stroke"]
+            assert contrast(mark, panel) >= 3, "a bar is told from its panel"
+
+
+def contrast(one: str, other: str) -> float:
+    """Return the contrast of two colours, 1 to 21, as WCAG 2.2 defines it."""
+
+    def light(colour: str) -> float:
+        channels = (int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5))
+        red, green, blue = (each / 12.92 if each <= 0.04045 else ((each + 0.055) / 1.055) ** 2.4 for each in channels)
+        return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+    darker, lighter = sorted((light(one), light(other)))
+    return (lighter + 0.05) / (darker + 0.05)
 
 
 def pictures(html: str) -> list[str]:

@@ -11,6 +11,7 @@ from safemig.results import (
     Archive,
     Backup,
     BackupFile,
+    Blocker,
     Check,
     Deployment,
     EnvironmentStatus,
@@ -18,6 +19,7 @@ from safemig.results import (
     HeldLock,
     Help,
     Initialised,
+    Live,
     MigrationState,
     Plan,
     PlannedMigration,
@@ -27,6 +29,7 @@ from safemig.results import (
     Restored,
     RollbackProof,
     RowChange,
+    Stage,
     Status,
     Step,
     TableContent,
@@ -55,12 +58,19 @@ def examples(table: str = "orders", person: str = "dana") -> dict[str, Result]:
              (HeldLock(table, LockMode.ACCESS_EXCLUSIVE),)),
         Step(2, file, 4, "UPDATE", planned[1].sql, True, "ran", 2.9, 0.0, 1, 12_400_000,
              (HeldLock(table, LockMode.ROW_EXCLUSIVE), HeldLock("users", LockMode.SHARE))),
-        Step(3, file, 6, "CREATE INDEX", planned[2].sql, False, "ran", 0.7, 0.2, 1, None, (), ("note_idx",)),
+        Step(3, file, 6, "CREATE INDEX", planned[2].sql, False, "ran", 0.7, 0.2, 1, None, (), ("note_idx",),
+             notices=(f"NOTICE: {table} has a toast table (200,000 times)",)),
     )  # fmt: skip
     broken = (
         ran[0],
         Step(2, file, 4, "UPDATE", planned[1].sql, True, "failed", 1.2, 0.0, 1, error="division by zero"),
         Step(3, file, 6, "CREATE INDEX", planned[2].sql, False, "not run"),
+    )
+    waiting = (ran[0], Step(2, file, 4, "UPDATE", planned[1].sql, True, "waiting", None, 4.2, 6), planned[2])
+    blocker = Blocker(4711, person, "app_rw", "idle in transaction", 184.0, f"SELECT *\nFROM {table}")
+    stages = (
+        Stage("restore the copy", "done", 9.1, 12_400_000, 12_400_000),
+        Stage("compare the copy with the backup", "running", 6.0, 3_100_000, 12_400_000),
     )
     rows = (RowChange(table, 12_400_000, 12_400_000), RowChange("notes", None, 0), RowChange("legacy", 7, None))
     tables = (TableContent(table, 12_400_000, "ab" * 32), TableContent("users", 5_000, "cd" * 32))
@@ -132,6 +142,8 @@ def examples(table: str = "orders", person: str = "dana") -> dict[str, Result]:
         "generate nothing": Generated("x", None, SchemaDiff((), ()), ""),
         "preflight": Preflight("production", checks),
         "preflight ready": Preflight("production", (checks[0],)),
+        "live": Live("rehearse", stages, (), (), "", 15.1),
+        "live waiting": Live("deploy", (), waiting, (blocker,), "", 5.6),
         "plan": Plan("3f2a9c1", target, "ee" * 32, (PlannedMigration("20261122200000", "add_note", file, "ff" * 32),), planned),
         "backup": Backup(
             target, "20261122200904", BackupFile(backup / "backup_full_20261122200904.sql", 3_328_599_654, "aa" * 32),

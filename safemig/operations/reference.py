@@ -1,0 +1,84 @@
+"""The settings as a page of reference, made from the settings themselves; the review makes the page of its rules."""
+
+from __future__ import annotations
+
+import typing
+from pathlib import Path
+from types import UnionType
+from typing import Any, Literal
+
+from pydantic.fields import FieldInfo
+from pydantic_core import PydanticUndefined
+
+from safemig.settings import Environment, Settings
+
+_HEAD = """\
+# The settings
+
+They stand in `safemig.toml`, or in `[tool.safemig]` of `pyproject.toml`, at or above the folder in which safemig is run. None is needed:
+with `STAGING_DATABASE_URL` and `PRODUCTION_DATABASE_URL` in the environment, the defaults work.
+
+Order, strongest first: an argument, `%config SafeMig`, a `SAFEMIG_*` variable, the file, the default. An unknown key, a value that is not
+allowed, and a literal password are refused, with the file, the key and what is allowed.
+"""
+_ENVIRONMENTS = """\
+## Environments
+
+`staging` and `production` always exist; others may be added. Each says in one of two ways where its database is:
+"""
+_EXAMPLE = """\
+```toml
+[environments.production]
+url = "env:PRODUCTION_DATABASE_URL"   # the variable's name, never the URL with its password
+
+[environments.canary]
+service = "canary"                    # in pg_service.conf; the password in .pgpass
+```
+"""
+
+
+def settings_page() -> str:
+    """Return the reference as Markdown: every setting with its type, its default, its variable, and what it does."""
+    lines = [_HEAD, "| setting | allowed | default | variable | what it is |", "|---|---|---|---|---|"]
+    for name, field in Settings.model_fields.items():
+        # `folder` is where the file was found, and `environments` have their own tables.
+        if name not in ("folder", "environments"):
+            cells = (f"`{name}`", _allowed(field), f"`{_toml(field.default)}`", f"`SAFEMIG_{name.upper()}`")
+            lines.append(f"| {' | '.join(cells)} | {field.description} |")
+    lines += ["", _ENVIRONMENTS, "| key | variable |", "|---|---|"]
+    lines += [f"| `{name}` | `SAFEMIG_ENVIRONMENTS__PRODUCTION__{name.upper()}` |" for name in Environment.model_fields]
+    return "\n".join([*lines, "", _EXAMPLE])
+
+
+def _allowed(field: FieldInfo) -> str:
+    limits = {
+        key: getattr(each, key) for each in field.metadata for key in ("ge", "le", "gt", "lt") if hasattr(each, key)
+    }
+    words = _words(field.annotation)
+    if "ge" in limits and "le" in limits:
+        return f"{words}, {limits['ge']:,} to {limits['le']:,}"
+    if "ge" in limits:
+        return f"{words}, at least {limits['ge']:,}"
+    return words
+
+
+def _words(annotation: Any) -> str:
+    if typing.get_origin(annotation) is Literal:
+        return " or ".join(f'`"{each}"`' for each in typing.get_args(annotation))
+    if isinstance(annotation, UnionType):
+        return " or ".join(_words(each) for each in typing.get_args(annotation) if each is not type(None))
+    if typing.get_origin(annotation) in (tuple, list):
+        return f"list of {_words(typing.get_args(annotation)[0])}s"
+    if annotation is Path:
+        return "folder"
+    return {str: "text", int: "whole number", bool: "true or false", float: "number"}.get(annotation, str(annotation))
+
+
+def _toml(value: Any) -> str:
+    if value is PydanticUndefined or value is None:
+        return ""
+    if isinstance(value, tuple | list):
+        return "[" + ", ".join(_toml(each) for each in value) + "]"
+    if isinstance(value, bool):
+        return str(value).lower()
+    return f'"{value}"' if isinstance(value, str | Path) else str(value)

@@ -1,0 +1,325 @@
+"""safemig as a person meets it: JupyterLab in Chromium, by keyboard and mouse.
+
+SAFEMIG_SCREENSHOTS=DIR keeps a picture of each stop.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psycopg
+import pytest
+from playwright.sync_api import Browser, expect
+
+from safemig.postgres.connect import connect
+from safemig.records import run_runbook
+from safemig.records.papermill_io import runbooks_folder
+from tests.browser.conftest import Lab
+
+LOAD = "%load_ext safemig"
+REVIEW = "%%migration_review\nALTER TABLE users DROP COLUMN fax_number;\nCREATE INDEX ON sales.orders (placed_at);"
+WAITS = "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND application_name LIKE 'safemig%'"
+
+
+def add_migration(lab: Lab, version: str, name: str, sql: str) -> Path:
+    """Write a pending migration."""
+    path = lab.project.settings.path("migrations") / f"{version}_{name}.sql"
+    path.write_text(sql)
+    return path
+
+
+@contextmanager
+def blocked(lab: Lab, table: str) -> Iterator[psycopg.Connection]:
+    """Hold a lock on a table, as an application that forgot to commit does."""
+    with psycopg.connect(lab.shop.production, application_name="checkout") as connection:
+        connection.execute(f"SELECT count(*) FROM {table}".encode())
+        yield connection
+        connection.rollback()
+
+
+@contextmanager
+def patience(lab: Lab) -> Iterator[None]:
+    """Let deployments try for a lock until they are interrupted."""
+    toml = lab.folder / "safemig.toml"
+    before = toml.read_text()
+    toml.write_text(before.replace("lock_attempts = 30", "lock_attempts = 10000"))
+    assert toml.read_text() != before
+    yield
+    toml.write_text(before)
+
+
+def columns_of(lab: Lab, table: str) -> set[str]:
+    """Return the columns that a table of production has."""
+    with connect(lab.shop.production, "production") as connection:
+        found = connection.execute(
+            "SELECT attname FROM pg_attribute WHERE attrelid = %s::regclass AND attnum > 0", (table,)
+        )
+        return {name for (name,) in found}
+
+
+def newest_record(lab: Lab, act: str) -> Path:
+    """Return the newest record of an act."""
+    return max((lab.folder / "records" / "production").glob(f"*-{act}-*.ipynb"))
+
+
+def deployed_record(lab: Lab) -> Path:
+    """Return the record of a deployment: one that a test before has made, else one of our own."""
+    records = sorted((lab.folder / "records" / "production").glob("*-migrate_prod-DEPLOYED.ipynb"))
+    if records:
+        return records[-1]
+    add_migration(lab, "20270601000000", "add_color", "ALTER TABLE public.users ADD COLUMN IF NOT EXISTS color text;")
+    run = run_runbook("migrate_prod", lab.project.settings, {"approve": lab.project.plan().id})
+    assert run.verdict == "DEPLOYED", run.error
+    return run.path
+
+
+def test_a_cell_of_sql_is_reviewed(lab: Lab) -> None:
+    lab.write("review.ipynb", LOAD, REVIEW, "%migrat", "%db_status")
+    notebook = lab.open("review.ipynb")
+    notebook.run(0)
+    notebook.wait_for_end(0)
+    assert notebook.output(0).strip() == ""
+    notebook.run(1)
+    notebook.see(1, "DO NOT DEPLOY")
+    for words in ("drop-column", "CREATE INDEX CONCURRENTLY", "accept it by name"):
+        assert words in notebook.output(1)
+    notebook.shoot("1-review-a-cell")
+    notebook.run(3)
+    notebook.see(3, "shop_production")
+    notebook.shoot("2-status")
+    notebook.close()
+
+
+def test_tab_completes_magics_and_their_options(lab: Lab) -> None:
+    lab.write("complete.ipynb", LOAD, "%migrate_prod --a")
+    notebook = lab.open("complete.ipynb")
+    notebook.run(0)
+    notebook.wait_for_end(0)
+    notebook.page.locator(".jp-CodeCell .cm-content").nth(1).click()
+    notebook.page.keyboard.press("End")
+    notebook.page.keyboard.press("Tab")
+    offered = notebook.page.locator(".jp-Completer-item")
+    expect(offered.filter(has_text="--approve").first).to_be_visible()
+    expect(offered.filter(has_text="--accept").first).to_be_visible()
+    notebook.shoot("3-completion")
+    notebook.close()
+
+
+def test_a_finding_is_explored_and_accepted(lab: Lab) -> None:
+    file = add_migration(
+        lab, "20270101000000", "drop_fax", "ALTER TABLE public.users DROP COLUMN IF EXISTS fax_number;"
+    )
+    try:
+        lab.write("explore.ipynb", LOAD, "%migration_review --explore --out review", "print(review.verdict)")
+        notebook = lab.open("explore.ipynb")
+        notebook.run(0)
+        notebook.run(1)
+        notebook.see(1, "Accept this finding")
+        button = notebook.page.get_by_role("button", name="Accept this finding")
+        expect(button).to_be_disabled()
+        reason = notebook.page.get_by_placeholder("why is this right here?")
+        reason.click()
+        notebook.page.keyboard.type("moved to profiles, nobody reads it")
+        notebook.page.keyboard.press("Tab")
+        expect(button).to_be_enabled()
+        notebook.shoot("4-explore")
+        button.click()
+        notebook.see(1, "written into safemig.toml")
+        notebook.shoot("5-accepted")
+        text = (lab.folder / "safemig.toml").read_text()
+        assert "moved to profiles, nobody reads it" in text
+        notebook.run(2)
+        notebook.see(2, "SAFE TO DEPLOY")
+        notebook.close()
+    finally:
+        file.unlink()
+
+
+def test_a_deployment_waits_for_approval_and_for_a_lock_and_is_done(lab: Lab) -> None:
+    add_migration(
+        lab,
+        "20270201000000",
+        "add_nickname",
+        "CREATE TABLE IF NOT EXISTS public.nicknames (id bigint PRIMARY KEY, name text);\n"
+        "ALTER TABLE public.nicknames ENABLE ROW LEVEL SECURITY;\n"
+        "ALTER TABLE public.users ADD COLUMN IF NOT EXISTS nickname text;\n",
+    )
+    (lab.folder / "safemig.toml").open("a").close()
+    plan = lab.project.plan().id
+    lab.write(
+        "deploy.ipynb", LOAD, "%migrate_prod --out deployment", "print('the cell after it ran')", "deployment.verdict"
+    )
+    notebook = lab.open("deploy.ipynb")
+    notebook.page.locator(".jp-CodeCell .cm-content").first.click()
+    notebook.page.get_by_role("menuitem", name="Run", exact=True).click()
+    notebook.page.get_by_text("Run All Cells", exact=True).click()
+    question = notebook.page.locator("input.jp-Stdin-input")
+    question.wait_for()
+    notebook.shoot("6-asked")
+    assert "the cell after it ran" not in notebook.output(2), "Run All stops at the gate"
+    assert plan in notebook.output(1)
+    with blocked(lab, "users") as blocker:
+        question.click()
+        notebook.page.keyboard.type(f"production {plan}")
+        notebook.page.keyboard.press("Enter")
+        notebook.see(1, "WAITING FOR A LOCK")
+        seen = notebook.output(1)
+        assert str(blocker.info.backend_pid) in seen
+        assert "idle in transaction" in seen
+        assert "checkout" in seen
+        notebook.shoot("7-waits-for-a-lock")
+    notebook.see(3, "DEPLOYED")
+    assert "the cell after it ran" in notebook.output(2)
+    assert "nickname" in columns_of(lab, "users")
+    after = notebook.output(1)
+    assert "WAITING FOR A LOCK" not in after, "the result takes the place of the live view"
+    assert "DEPLOYED" in after
+    notebook.shoot("8-deployed")
+    notebook.close()
+
+
+def test_a_wrong_answer_refuses_and_nothing_changes(lab: Lab) -> None:
+    file = add_migration(
+        lab, "20270301000000", "add_title", "ALTER TABLE public.users ADD COLUMN IF NOT EXISTS title text;"
+    )
+    try:
+        plan = lab.project.plan().id
+        lab.write("refuse.ipynb", LOAD, "%migrate_prod", "print('never')")
+        notebook = lab.open("refuse.ipynb")
+        notebook.run(0)
+        notebook.run(1)
+        notebook.run(2)
+        question = notebook.page.locator("input.jp-Stdin-input")
+        question.wait_for()
+        question.click()
+        notebook.page.keyboard.type(plan)  # the plan alone: which database it is has not been read
+        notebook.page.keyboard.press("Enter")
+        notebook.see(1, "is not approved")
+        assert "never" not in notebook.output(2)
+        assert "title" not in columns_of(lab, "users")
+        assert newest_record(lab, "migrate_prod").stem.endswith("-REFUSED")
+        notebook.shoot("9-refused")
+        notebook.close()
+    finally:
+        file.unlink()
+
+
+def test_an_interrupt_stops_the_runbook_s_own_cell_and_says_the_state(lab: Lab) -> None:
+    """The runbook itself, cell by cell, as a document that a person goes through."""
+    file = add_migration(
+        lab, "20270401000000", "add_motto", "ALTER TABLE public.users ADD COLUMN IF NOT EXISTS motto text;"
+    )
+    with patience(lab):
+        (lab.folder / "by_hand.ipynb").write_bytes((runbooks_folder() / "migrate_prod.ipynb").read_bytes())
+        plan = lab.project.plan().id
+        notebook = lab.open("by_hand.ipynb")
+        for number in range(7):  # parameters, open, preflight, review, plan, backup, rehearse
+            notebook.run(number)
+        notebook.run(7)
+        question = notebook.page.locator("input.jp-Stdin-input")
+        question.wait_for()
+        question.click()
+        notebook.page.keyboard.type(f"production {plan}")
+        notebook.page.keyboard.press("Enter")
+        notebook.see(7, "APPROVED")
+        with blocked(lab, "users"):
+            notebook.run(8)
+            notebook.see(8, "WAITING FOR A LOCK")
+            notebook.shoot("10-by-hand-waiting")
+            notebook.interrupt()
+            notebook.see(8, "interrupted")
+        said = notebook.output(8)
+        assert re.search(r"rolled back,\s+nothing was changed", said)
+        assert "WAITING FOR A LOCK" not in said
+        assert "motto" not in columns_of(lab, "users")
+        notebook.shoot("11-interrupted")
+        notebook.close()
+    file.unlink()
+
+
+def test_an_interrupt_of_the_magic_reaches_the_record(lab: Lab) -> None:
+    file = add_migration(
+        lab, "20270501000000", "add_pet", "ALTER TABLE public.users ADD COLUMN IF NOT EXISTS pet text;"
+    )
+    with patience(lab):
+        lab.write("interrupt.ipynb", LOAD, f"%migrate_prod --approve {lab.project.plan().id}")
+        notebook = lab.open("interrupt.ipynb")
+        notebook.run(0)
+        with blocked(lab, "users"):
+            notebook.run(1)
+            notebook.see(1, "WAITING FOR A LOCK")
+            notebook.interrupt()
+            notebook.see(1, "nothing was changed")
+        assert "interrupted" in notebook.output(1)
+        assert "pet" not in columns_of(lab, "users")
+        assert newest_record(lab, "migrate_prod").stem.endswith("-FAILED")
+        notebook.shoot("12-magic-interrupted")
+        notebook.close()
+    file.unlink()
+
+
+@pytest.mark.parametrize("theme", ["JupyterLab Dark", "JupyterLab Light"])
+def test_a_record_reopened_untrusted_says_all_that_it_said(lab: Lab, theme: str) -> None:
+    record = deployed_record(lab)
+    lab.use_theme(theme)
+    try:
+        notebook = lab.open(str(record.relative_to(lab.folder)), with_kernel=False)
+        page = notebook.page
+        page.get_by_text("BACKED UP").first.wait_for()
+        shown = page.locator(".jp-Notebook").inner_text()
+        for words in (
+            "SAFE TO DEPLOY",
+            "PLAN ",
+            "BACKED UP",
+            "REHEARSED",
+            "APPROVED",
+            "DEPLOYED",
+            "VALID",
+            "rollback_",
+        ):
+            assert words in shown, words
+        badge = page.get_by_text("DEPLOYED", exact=False).locator("xpath=self::strong").first
+        colour = badge.evaluate("each => getComputedStyle(each).backgroundColor")
+        assert colour == "rgb(46, 107, 52)", "the literal inline style is kept"
+        assert page.locator(".jp-OutputArea script, .jp-OutputArea style").count() == 0
+        assert page.locator(".jp-OutputArea img").count() == page.locator(".jp-OutputArea img[alt]").count()
+        # Text on the page's own ground takes the theme's colour, so that it is legible in both.
+        cell = page.locator(".jp-OutputArea td").first
+        light = cell.evaluate("each => getComputedStyle(each).color.match(/\\d+/g).slice(0, 3).map(Number)")
+        assert (sum(light) > 380) is (theme == "JupyterLab Dark"), light
+        page.locator(".jp-Notebook .jp-Cell").nth(9).scroll_into_view_if_needed()
+        notebook.shoot(f"13-record-{theme.split()[1].lower()}")
+        page.locator(".jp-Notebook .jp-Cell").last.scroll_into_view_if_needed()
+        notebook.shoot(f"14-record-end-{theme.split()[1].lower()}")
+        notebook.close()
+    finally:
+        lab.use_theme("JupyterLab Light")
+
+
+def test_the_page_beside_a_record_reads_as_a_document(lab: Lab, browser: Browser) -> None:
+    file = deployed_record(lab).with_suffix(".html")
+    page = browser.new_page(viewport={"width": 1100, "height": 1400})
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.goto(file.as_uri())
+    time.sleep(0.2)
+    assert [url for url in asked if not url.startswith(("file:", "data:"))] == [], "no network"
+    assert page.locator("header .word").inner_text() == "DEPLOYED"
+    page.close()
+
+
+def test_the_emergency_procedures_print_on_one_page(browser: Browser) -> None:
+    page = browser.new_page()
+    page.goto((Path(__file__).resolve().parent.parent.parent / "runbooks" / "emergency.html").as_uri())
+    for paper in ("A4", "Letter"):
+        printed = page.pdf(format=paper, prefer_css_page_size=True)
+        assert len(re.findall(rb"/Type\s*/Page\b(?!s)", printed)) == 1, paper
+    page.set_viewport_size({"width": 1000, "height": 1100})
+    if folder := os.environ.get("SAFEMIG_SCREENSHOTS"):
+        page.screenshot(path=Path(folder) / "15-emergency.png")
+    page.close()

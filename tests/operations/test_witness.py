@@ -1,0 +1,60 @@
+"""Production is the witness of its records: what is gone from the archive is still known there."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from safemig.records import ledger, run_runbook
+from tests.operations.conftest import Shop
+
+
+@pytest.fixture
+def home(shop: Shop) -> Path:
+    """The records of two deployments."""
+    for number in (2, 3):
+        shop.write(f"2026010{number}000000_t.sql", f"ALTER TABLE users ADD COLUMN IF NOT EXISTS c{number} text;")
+        project = shop.project
+        run = run_runbook("migrate_prod", project.settings, {"approve": project.plan().id})
+        assert run.verdict == "DEPLOYED", run.error
+    return shop.folder / "records" / "production"
+
+
+def test_what_no_ledger_can_show_is_known_to_production(
+    shop: Shop, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert shop.project.deployments(verify=True).problems == ()
+    file, newest = home / ledger.FILE, max(home.glob("*.ipynb"))
+    lines, kept = file.read_text().splitlines(keepends=True), newest.read_bytes()
+
+    # The newest record and its line, cut off together: the chain that is left is whole.
+    newest.unlink()
+    newest.with_suffix(".html").unlink()
+    file.write_text(lines[0])
+    assert ledger.verify(home) == []
+    (problem,) = shop.project.deployments(verify=True).problems
+    assert newest.stem.removesuffix("-DEPLOYED") in problem
+    assert "is gone, and so is its line of the ledger" in problem
+
+    # The whole ledger written anew over an edited past, each line with a hash that is right.
+    newest.write_bytes(kept)
+    previous, forged = ledger.FIRST, []
+    for line in lines:
+        facts = {**json.loads(line), "by": "somebody", "html_sha256": "", "previous": previous}
+        previous = facts["hash"] = ledger.hash_of(facts)
+        forged.append(json.dumps(facts) + "\n")
+    file.write_text("".join(forged))
+    assert ledger.verify(home) == []
+    (problem,) = shop.project.deployments(verify=True).problems
+    assert "the ledger was cut or written anew" in problem
+
+    # And where production cannot be asked, that is said.
+    monkeypatch.setenv("PRODUCTION_DATABASE_URL", "postgresql://127.0.0.1:1/app")
+    archive = shop.project.deployments(verify=True)
+    assert archive.problems == ()
+    assert archive.notes == (
+        "the records of production were not held against the database: production cannot be reached",
+    )
+    assert archive.notes[0] in archive.render("text")

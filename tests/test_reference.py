@@ -1,0 +1,64 @@
+"""The pages of reference are made from the code, and are current."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from safemig.operations.deploy_help import deploy_help
+from safemig.operations.reference import settings_page
+from safemig.review.reference import reference_page
+from safemig.settings import Settings, load_settings
+from safemig.views.in_page import draw_page
+
+ROOT = Path(__file__).resolve().parent.parent
+PAGES = {
+    "notebooks/reference/settings.md": settings_page,
+    "notebooks/reference/rules.md": reference_page,
+    "runbooks/emergency.html": lambda: draw_page(deploy_help("emergency")),
+}
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_a_page_is_current(name: str) -> None:
+    page, file = PAGES[name](), ROOT / name
+    if os.environ.get("SAFEMIG_WRITE_REFERENCE"):
+        file.parent.mkdir(exist_ok=True)
+        file.write_text(page, encoding="utf-8")
+    assert file.read_text(encoding="utf-8") == page, "SAFEMIG_WRITE_REFERENCE=1 writes it anew; look at the diff"
+
+
+def test_every_setting_is_in_the_reference_with_a_default_that_can_be_written(tmp_path: Path) -> None:
+    rows = [line.split(" | ") for line in settings_page().splitlines() if line.startswith("| `") and "SAFEMIG_" in line]
+    written = {row[0].strip("| `"): row[2].strip("`") for row in rows if len(row) == 5}
+    assert {"folder", "environments", *written} == set(Settings.model_fields)
+    text = "\n".join(f"{name} = {default}" for name, default in written.items() if default)
+    tomllib.loads(text)
+    (tmp_path / "safemig.toml").write_text(text)
+    assert load_settings(tmp_path).model_dump() == {**load_settings(tmp_path).model_dump(), **_defaults()}
+
+
+def _defaults() -> dict[str, object]:
+    return {
+        name: field.default for name, field in Settings.model_fields.items() if name not in ("folder", "environments")
+    }
+
+
+@pytest.mark.parametrize("topic", ["settings", "rules", "emergency"])
+def test_the_help_has_the_same(topic: str) -> None:
+    help_ = deploy_help(topic)
+    page = {"settings": settings_page, "rules": reference_page}.get(topic)
+    assert help_.topic == topic
+    if page is not None:
+        assert help_.sections[0][1] in page()
+        assert topic not in [title.lower() for title, _ in deploy_help().sections], "all of the help stays short"
+
+
+def test_a_page_to_print_needs_no_network_and_no_script() -> None:
+    page = draw_page(deploy_help("emergency"))
+    assert "<script" not in page
+    assert "http" not in page.replace("http-equiv", "")
+    assert "safemig rollback-prod" in page
