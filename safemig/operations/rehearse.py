@@ -20,7 +20,14 @@ from safemig.operations.backup_prod import backup_prod, mark_verified
 from safemig.operations.databases import open_environment, schema_of
 from safemig.operations.execution import Segment, observe_steps, with_held_times
 from safemig.operations.plan import Situation, assess
-from safemig.operations.untouched import named_tables, read_columns, renamed_back, rows_and_columns
+from safemig.operations.untouched import (
+    named_tables,
+    read_columns,
+    read_labels,
+    renamed_back,
+    renamed_labels_back,
+    rows_and_columns,
+)
 from safemig.operations.validation import BOOKKEEPING
 from safemig.operations.watching import watched_restore
 from safemig.postgres.connect import Connection, connect, words_of
@@ -94,7 +101,7 @@ def rehearse_on_copy(
             read = _reader(settings, copy)
             start = read()
             named = named_tables(copy, situation.plan.steps) if full else set()
-            columns = read_columns(copy, named)
+            columns, labels = read_columns(copy, named), read_labels(copy)
             live.planned(situation.plan.steps)
             with live.stage("migrate the copy"):
                 steps, reached = _run(copy, situation.segments, read)
@@ -103,7 +110,8 @@ def rehearse_on_copy(
                 after = content_of(url, server.programs) if full else ()
                 now = read_columns(copy, named)
             rows = rows_and_columns(with_data, after, columns, now, steps, diff) if full else ()
-            back = (compare(reached[-1], start, renames=renamed_back(columns, now)), compare(reached[-1], start))
+            renamed = renamed_back(columns, now) | renamed_labels_back(labels, read_labels(copy))
+            back = (compare(reached[-1], start, renames=renamed), compare(reached[-1], start))
             with live.stage("roll the copy back, and compare"):
                 rollback = _prove_rollback(
                     server, url, situation, backup, script, read, start, reached[-1], back, with_data if full else ()

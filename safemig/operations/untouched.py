@@ -28,6 +28,11 @@ LEFT JOIN pg_constraint k ON k.conrelid = c.oid AND k.contype = 'p'
 WHERE c.relkind IN ('r', 'p') AND n.nspname NOT IN ('information_schema', 'safemig', 'supabase_migrations') AND n.nspname !~ '^pg_'
 ORDER BY c.oid, a.attnum
 """
+
+ENUM_LABELS = """
+SELECT e.oid::int8, n.nspname, t.typname, e.enumlabel
+FROM pg_enum e JOIN pg_type t ON t.oid = e.enumtypid JOIN pg_namespace n ON n.oid = t.typnamespace
+"""
 # Tables of these names, whatever their schema, and all that inherit from them or are partitions of them.
 TABLES_LIKE = """
 WITH RECURSIVE meant (oid) AS (SELECT oid FROM pg_class WHERE relkind IN ('r', 'p') AND relname = ANY (%s)
@@ -94,6 +99,22 @@ def renamed_back(before: Mapping[int, TableColumns], after: Mapping[int, TableCo
                 # The table has its old name again by then.
                 columns[quote_name(old.schema, old.name, names[0])] = quote_name(old.schema, old.name, names[1])
     return tables | columns
+
+
+def read_labels(connection: Connection) -> dict[int, tuple[str, str, str]]:
+    """Return (schema, enum, label) of every enum value, by its OID, which a rename keeps. Reads only."""
+    return {oid: (schema, enum, label) for oid, schema, enum, label in connection.execute(ENUM_LABELS).fetchall()}
+
+
+def renamed_labels_back(
+    before: Mapping[int, tuple[str, str, str]], after: Mapping[int, tuple[str, str, str]]
+) -> dict[str, str]:
+    """Return what enum values were renamed, as `schema.compare` takes it to go back: new dotted name to old label."""
+    return {
+        quote_name(*before[oid][:2], after[oid][2]): quote_name(before[oid][2])
+        for oid in before.keys() & after.keys()
+        if before[oid][2] != after[oid][2]
+    }
 
 
 def rows_and_columns(

@@ -12,7 +12,7 @@ from safemig.schema.facts import not_null_name
 from safemig.schema.kinds.base import Step
 from safemig.schema.model import INSIDE_RELATION, Id, Schema
 from safemig.schema.plan import Plan
-from safemig.sql.identifiers import quote_identifier, quote_name
+from safemig.sql.identifiers import quote_identifier, quote_literal, quote_name
 from safemig.sql.locks import LockMode
 
 _PART = re.compile(r'"((?:[^"]|"")*)"|([^".]+)')
@@ -43,18 +43,28 @@ def apply_renames(base: Schema, target: Schema, renames: Mapping[str, str]) -> t
         if old is None:
             raise _no_such(old_name, "the schema that is to change")
         new = _renamed_id(old, new_name)
-        if new not in target.facts:
+        if new not in target.facts and not _is_label(target, new):
             raise _no_such(new_name, "the schema that it is to become")
         steps += [(new, step) for step in _steps(old, new)]
-        base = _rename_column(base, old, new) if old.kind == "column" else _rename_object(base, old, new)
+        if old.kind == "column":
+            base = _rename_column(base, old, new)
+        elif old.kind == "enum value":
+            base = _rename_label(base, old, new)
+        else:
+            base = _rename_object(base, old, new)
     return base, steps
+
+
+def _is_label(schema: Schema, item: Id) -> bool:
+    enum = schema.facts.get(Id("enum", item.schema, item.name))
+    return item.kind == "enum value" and enum is not None and item.sub in enum.labels
 
 
 def _no_such(name: str, where: str) -> SettingsError:
     return SettingsError(
         f"nothing is called {name}",
         where=where,
-        next="name a rename as old=new, both as schema.table or schema.table.column",
+        next="name a rename as old=new, both as schema.table, schema.table.column or schema.enum.value",
     )
 
 
@@ -67,7 +77,10 @@ def _find(schema: Schema, dotted: str) -> Id | None:
     parts = parts_of(dotted)
     if len(parts) == 3:
         item = Id("column", *parts)
-        return item if item in schema.facts else None
+        if item in schema.facts:
+            return item
+        label = Id("enum value", *parts)
+        return label if _is_label(schema, label) else None
     if len(parts) == 2:
         for kind in _RENAMEABLE:
             item = Id(kind, *parts)
@@ -78,8 +91,8 @@ def _find(schema: Schema, dotted: str) -> Id | None:
 
 def _renamed_id(old: Id, dotted: str) -> Id:
     parts = parts_of(dotted)
-    if old.kind == "column":
-        return Id("column", *([old.schema, old.name, parts[0]] if len(parts) == 1 else parts))
+    if old.kind in ("column", "enum value"):
+        return Id(old.kind, *([old.schema, old.name, parts[0]] if len(parts) == 1 else parts))
     return Id(old.kind, *([old.schema, parts[0]] if len(parts) == 1 else parts))
 
 
@@ -94,6 +107,16 @@ def _steps(old: Id, new: Id) -> list[Step]:
                 rule="rename-column",
                 lock=LockMode.ACCESS_EXCLUSIVE,
                 reverse=f"ALTER TABLE {table} RENAME COLUMN {after} TO {before}",
+            )
+        ]
+    if old.kind == "enum value":
+        enum, before, after = quote_name(old.schema, old.name), _literal(old.sub), _literal(new.sub)
+        return [
+            Step(
+                f"ALTER TYPE {enum} RENAME VALUE {before} TO {after}",
+                "whoever writes or compares with the old value fails from now on",
+                rule="enum-value-renamed",
+                reverse=f"ALTER TYPE {enum} RENAME VALUE {after} TO {before}",
             )
         ]
     word, steps = _RENAMEABLE[old.kind], []
@@ -142,12 +165,39 @@ def _rename_column(base: Schema, old: Id, new: Id) -> Schema:
     return _mapped(base, moved, rewritten)
 
 
+def _literal(label: str) -> str:
+    return quote_literal(label).strip()
+
+
+def _rename_label(base: Schema, old: Id, new: Id) -> Schema:
+    enum, cast = Id("enum", old.schema, old.name), f"::{quote_name(old.schema, old.name)}"
+    word = re.compile(rf"{re.escape(_literal(old.sub) + cast)}(?![\w\"])")
+
+    def rewritten(item: Id, fact: Any) -> Any:
+        if item == enum:
+            return fact._replace(labels=tuple(new.sub if label == old.sub else label for label in fact.labels))
+        return _substitute(fact, word, _literal(new.sub) + cast)
+
+    return _mapped(base, lambda item: item, rewritten)
+
+
 def _rename_object(base: Schema, old: Id, new: Id) -> Schema:
     is_relation = old.kind in ("table", "view", "materialized view", "composite type")
+    # SET SCHEMA takes along the sequences that the table's columns own.
+    sequences = {
+        (item.schema, item.name)
+        for item, fact in base.facts.items()
+        if item.kind in ("sequence owner", "identity sequence")
+        and old.kind == "table"
+        and old.schema != new.schema
+        and (fact.table_schema, fact.table) == (old.schema, old.name)
+    }
 
     def moved(item: Id) -> Id:
         if item == old:
             return new
+        if item[1:3] in sequences and item.kind in ("sequence", "sequence owner", "identity sequence"):
+            return Id(item.kind, new.schema, item.name)
         inside = item.kind in INSIDE_RELATION or item.kind in ("attribute", "constraint index")
         if is_relation and inside and item[1:3] == old[1:3]:
             return Id(item.kind, new.schema, new.name, item.sub)
@@ -158,8 +208,16 @@ def _rename_object(base: Schema, old: Id, new: Id) -> Schema:
         return item
 
     word = re.compile(rf"(?<![\w\".]){re.escape(quote_name(old.schema, old.name))}(?![\w\"])")
+    words = [
+        (re.compile(rf"(?<![\w\".]){re.escape(quote_name(*sequence))}(?![\w\"])"), quote_name(new.schema, sequence[1]))
+        for sequence in sequences
+    ]
 
-    def rewritten(_: Id, fact: Any) -> Any:
+    def rewritten(item: Id, fact: Any) -> Any:
+        if item.kind == "column" and fact.identity_sequence and fact.identity_sequence[:2] in sequences:
+            fact = fact._replace(identity_sequence=(new.schema, *fact.identity_sequence[1:]))
+        for found, by in words if item.kind == "default" else ():
+            fact = _substitute(fact, found, by)
         changes: dict[str, str] = {}
         for schema_field, name_field in (("table_schema", "table"), ("parent_schema", "parent")):
             fields = getattr(fact, "_fields", ())
@@ -228,6 +286,12 @@ def questions(plan: Plan) -> Iterator[str]:
         )
         for item in alike:
             yield _question("column", gone, item)
+    for enum in sorted(item for item in plan.changed if item.kind == "enum"):
+        before, after = plan.base.facts[enum].labels, plan.target.facts[enum].labels
+        differ = [(old, new) for old, new in zip(before, after, strict=False) if old != new]
+        if len(before) == len(after) and len(differ) == 1 and differ[0][1] not in before:
+            old, new = (Id("enum value", enum.schema, enum.name, label) for label in differ[0])
+            yield _question("enum value", old, new)
     for gone in sorted(item for item in plan.removed if item.kind == "table"):
         before = set(plan.base.column_order.get(gone, ()))
         for item in sorted(item for item in plan.added if item.kind == "table"):

@@ -87,14 +87,26 @@ def test_a_rename_is_taken_back_by_a_rename(shop: Shop) -> None:
     assert rollback.cannot_bring_back == ()
 
 
-def test_a_migration_that_cannot_be_taken_back_is_refused_with_the_reason(shop: Shop) -> None:
+def test_a_renamed_value_of_an_enum_is_taken_back_by_a_rename(shop: Shop) -> None:
     shop.on(
         shop.production,
         "CREATE TYPE mood AS ENUM ('a', 'b'); CREATE TABLE moods AS SELECT n AS id, 'a'::mood AS mood FROM generate_series(1, 9) n",
     )
     shop.write(SECOND_FILE, "ALTER TYPE mood RENAME VALUE 'a' TO 'c';")
+    rollback = shop.project.rehearse().rollback
+    assert rollback is not None
+    assert rollback.is_proven
+    assert rollback.cannot_bring_back == ()
+
+
+def test_a_migration_that_cannot_be_taken_back_is_refused_with_the_reason(shop: Shop) -> None:
+    shop.on(
+        shop.production,
+        "CREATE TABLE moods AS SELECT n AS id FROM generate_series(1, 9) n; ALTER TABLE moods ALTER id SET NOT NULL",
+    )
+    shop.write(SECOND_FILE, "ALTER TABLE moods ALTER id DROP NOT NULL; UPDATE moods SET id = NULL WHERE id = 3;")
     before = shop.state()
-    with pytest.raises(RehearsalError, match=r"no rollback script that runs on the copy.*invalid input value for enum"):
+    with pytest.raises(RehearsalError, match=r"no rollback script that runs on the copy.*contains null values"):
         shop.project.rehearse()
     assert shop.state() == before
 

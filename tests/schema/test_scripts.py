@@ -139,6 +139,26 @@ def test_a_named_rename_is_made(difference: Callable[..., SchemaDiff]) -> None:
     assert found.rename_questions == ()
 
 
+def test_a_value_of_an_enum_is_renamed_in_place(difference: Callable[..., SchemaDiff]) -> None:
+    common = "CREATE TYPE mood AS ENUM ('sad', 'it''s', 'ok');"
+    use = "CREATE TABLE x (m mood DEFAULT '{0}' CHECK (m <> '{0}')); CREATE VIEW v AS SELECT m FROM x WHERE m = '{0}';"
+    renamed = "ALTER TYPE mood RENAME VALUE 'it''s' TO 'glad';" + use.format("glad")
+    asked = difference(use.format("it''s"), renamed, common)
+    assert asked.rename_questions[0].startswith('was the enum value public.mood."it\'s" renamed to public.mood.glad?')
+    found = difference(use.format("it''s"), renamed, common, **{'public__mood__"it\'s"': "glad"})
+    assert [statement.sql for statement in found.statements] == [
+        "ALTER TYPE public.mood RENAME VALUE 'it''s' TO 'glad'"
+    ]
+    assert not found.statements[0].destructive
+
+
+def test_a_table_that_moves_takes_its_sequences_along(difference: Callable[..., SchemaDiff]) -> None:
+    tables = "CREATE SCHEMA s; CREATE TABLE w (id bigint GENERATED ALWAYS AS IDENTITY, n serial, v text);"
+    found = difference("", "ALTER TABLE w SET SCHEMA s", tables, public__w="s.w")
+    assert [statement.sql for statement in found.statements] == ["ALTER TABLE public.w SET SCHEMA s"]
+    assert difference("ALTER TABLE w SET SCHEMA s", "", tables, s__w="public.w").sql.count(";") == 1
+
+
 def test_a_rename_of_nothing_is_refused(difference: Callable[..., SchemaDiff]) -> None:
     with pytest.raises(SettingsError, match=r"nothing is called public\.nope"):
         difference("", "", _PLAIN, public__nope="public.t")
