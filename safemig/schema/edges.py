@@ -253,10 +253,9 @@ def _join_column_lists(plan: Plan, producers: dict[Id, list[Action]], droppers: 
     for item in plan.created:
         if item.kind not in ("view", "materialized view") or not lists_columns(plan.target.facts[item]):
             continue
-        read = {needed[1:3] for needed in plan.target.graph.needs.get(item, ())}
-        columns = {inner for inner in plan.added | plan.removed if inner.kind == "column" and inner[1:3] in read}
-        others = [droppers[inner] for inner in sorted(columns) if inner in droppers]
-        others += [maker for inner in sorted(columns) for maker in producers.get(inner, ())]
+        columns = sorted(plan.columns_that_come_and_go(item))
+        others = [droppers[inner] for inner in columns if inner in droppers]
+        others += [maker for inner in columns for maker in producers.get(inner, ())]
         for own in producers.get(item, ()):
             for other in others:
                 own.wait_for(other, hard=False)

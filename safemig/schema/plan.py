@@ -64,6 +64,7 @@ class Plan:
         # Whether the plan of a script that commits on its way (`online`) is another one.
         self.differs_online = False
         self._taken: set[tuple[str, str]] | None = None
+        self._referenced: dict[Id, bool] = {}
         if self.added or self.removed or self.changed:
             self._decide()
 
@@ -557,6 +558,22 @@ class Plan:
     def indexes_of(self, table: Id, schema: Schema) -> Sequence[Id]:
         return schema.indexes.get((table.schema, table.name), ())
 
+    def columns_that_come_and_go(self, view: Id) -> set[Id]:
+        """Return the columns that are added to or removed from what a view reads, before or after."""
+        read = {
+            self.base.relation(*needed[1:3]) or self.target.relation(*needed[1:3])
+            for schema in (self.base, self.target)
+            for needed in schema.graph.needs.get(view, ())
+        }
+        return {
+            inner
+            for relation in read
+            if relation is not None and relation != view
+            for schema in (self.base, self.target)
+            for inner in schema.children.get(relation)
+            if inner.kind == "column" and (inner in self.added or inner in self.removed)
+        }
+
     def leaves_parent(self, item: Id) -> bool:
         """Tell whether the table of `item` stays while it is detached, or inherits no more: it keeps what it has."""
         table = Id("table", item.schema, item.name)
@@ -588,6 +605,12 @@ class Plan:
 
     def is_referenced(self, table: Id) -> bool:
         """Tell whether a foreign key references `table`, before or after."""
+        found = self._referenced.get(table)
+        if found is None:
+            found = self._referenced[table] = self._has_reference(table)
+        return found
+
+    def _has_reference(self, table: Id) -> bool:
         words = f" REFERENCES {quote_name(table.schema, table.name)}("
         return any(
             dependent.kind == "constraint" and words in schema.facts[dependent].definition

@@ -85,8 +85,7 @@ class View(Kind):
         """Tell whether the text lists the columns of a relation that gets or loses some: it fits only one of the two."""
         if not (lists_columns(old) or lists_columns(new)):
             return False
-        read = {needed[1:3] for schema in (plan.base, plan.target) for needed in schema.graph.needs.get(item, ())}
-        return any(inner.kind == "column" and inner[1:3] in read for inner in plan.added | plan.removed)
+        return bool(plan.columns_that_come_and_go(item))
 
     def detail(self, old: ViewFact, new: ViewFact) -> str:
         return "; ".join(

@@ -1382,4 +1382,28 @@ MORE = (
         "CREATE VIEW v AS SELECT a FROM g WHERE a BETWEEN 1 AND 5 AND b = 2 AND c IN ('x','y'); CREATE VIEW v2 AS SELECT a FROM g WHERE a NOT BETWEEN 1 AND 5 OR b = 2; CREATE VIEW v3 AS SELECT a FROM g WHERE (a BETWEEN (SELECT min(b) FROM g WHERE b BETWEEN 1 AND 2 AND a = 3) AND 5 AND b = 2) OR (d BETWEEN '2024-01-01' AND current_date AND c = ')(''AND') ; ALTER TABLE g ADD CHECK (a BETWEEN 1 AND 10 AND b > 3), ADD CHECK (b = 2 AND a BETWEEN 1 AND 10), ADD CHECK (a + 1 BETWEEN b AND b + 2 AND c IS NOT NULL); CREATE INDEX i ON g(a) WHERE d BETWEEN '2024-01-01' AND '2025-01-01' AND c <> 'E'",
         "CREATE TABLE g(a int, b int, c varchar, d date)",
     ),
+    Pair(
+        "more: fk adopted by attach",
+        "",
+        "CREATE TABLE p (id int, v int REFERENCES r) PARTITION BY LIST (id); CREATE TABLE p1 (id int, v int REFERENCES r) PARTITION BY LIST (v); CREATE TABLE p1a PARTITION OF p1 DEFAULT; ALTER TABLE p ATTACH PARTITION p1 FOR VALUES IN (1)",
+        "CREATE TABLE r(a int primary key)",
+    ),
+    Pair(
+        "more: fk adopted, other options",
+        "CREATE TABLE p (id int, v int REFERENCES r ON DELETE CASCADE) PARTITION BY LIST (id); CREATE TABLE p1 (id int, v int REFERENCES r ON DELETE CASCADE); ALTER TABLE p ATTACH PARTITION p1 FOR VALUES IN (1)",
+        "CREATE TABLE p (id int, v int REFERENCES r) PARTITION BY LIST (id); CREATE TABLE p1 (id int, v int REFERENCES r); ALTER TABLE p ATTACH PARTITION p1 FOR VALUES IN (1)",
+        "CREATE TABLE r(a int primary key)",
+    ),
+    Pair(
+        "more: lists columns, drop",
+        "CREATE VIEW vv AS SELECT * FROM (tt5 CROSS JOIN tt6) j(aa,bb,cc,dd)",
+        "ALTER TABLE tt5 DROP COLUMN cc; CREATE VIEW vv AS SELECT * FROM (tt5 CROSS JOIN tt6) j(aa,bb,dd)",
+        "CREATE TABLE tt5(a int, b int, cc int); CREATE TABLE tt6(d int);",
+    ),
+    Pair(
+        "more: lists columns of function",
+        "CREATE VIEW vv AS SELECT f1, f4 FROM f14()",
+        "CREATE VIEW vv AS SELECT f1, f4 FROM f14(); ALTER TABLE t14 DROP f3 CASCADE; CREATE OR REPLACE VIEW vv AS SELECT f1, f4 FROM f14()",
+        "CREATE TABLE t14(f1 text, f3 text, f4 text); CREATE FUNCTION f14() RETURNS SETOF t14 LANGUAGE sql AS 'SELECT * FROM t14'",
+    ),
 )
