@@ -53,7 +53,7 @@ def settled(shop: Shop) -> tuple[Settled, ...]:
     ("moment", "is_blocked"),
     [
         (lambda home: cell_runs(home, "backup"), False),
-        (lambda home: journal_has(home, "step"), True),
+        (lambda home: journal_has(home, "waiting"), True),
         (lambda home: journal_has(home, "committed"), False),
     ],
     ids=["while it backs up", "while it deploys", "after its commit"],
