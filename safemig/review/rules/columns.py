@@ -359,10 +359,10 @@ def alter_type_loses_data(scene: Scene) -> Iterator[Hit]:
     on="AT_SetNotNull",
     why="It reads every row under ACCESS EXCLUSIVE, and fails on the first NULL. Behind a validated CHECK (column IS NOT NULL) "
     "PostgreSQL 12 and newer skip the reading.",
-    instead="ALTER TABLE users ADD CONSTRAINT users_email_not_null CHECK (email IS NOT NULL) NOT VALID;\n"
-    "-- next migration:\nALTER TABLE users VALIDATE CONSTRAINT users_email_not_null;\n"
+    instead="ALTER TABLE users ADD CONSTRAINT users_email_is_not_null CHECK (email IS NOT NULL) NOT VALID;\n"
+    "-- next migration:\nALTER TABLE users VALIDATE CONSTRAINT users_email_is_not_null;\n"
     "-- next migration:\nALTER TABLE users ALTER COLUMN email SET NOT NULL;\n"
-    "ALTER TABLE users DROP CONSTRAINT users_email_not_null;",
+    "ALTER TABLE users DROP CONSTRAINT users_email_is_not_null;",
     err="ALTER TABLE users ALTER COLUMN email SET NOT NULL",
     ok=("CREATE TABLE fresh (a int); ALTER TABLE fresh ALTER COLUMN a SET NOT NULL",
         "ALTER TABLE users ALTER COLUMN email DROP NOT NULL"),
@@ -374,7 +374,9 @@ def set_not_null(scene: Scene) -> Iterator[Hit]:
     known = scene.facts.columns.get(column) if scene.facts else None
     if known and known.not_null:
         return
-    name = quote_identifier(f"{scene.table.name}_{column}_not_null"[:63])
+    name = quote_identifier(
+        f"{scene.table.name}_{column}_is_not_null"[:63]
+    )  # _not_null is what PostgreSQL 18 calls its own
     table, quoted = scene.table.sql, quote_identifier(column)
     yield Hit(
         f"{scene.table}.{column}",

@@ -138,7 +138,7 @@ def add_unique_builds_index(scene: Scene) -> Iterator[Hit]:
     "primary-key-needs-not-null", Severity.RECOMMENDATION, "PRIMARY KEY USING INDEX reads the table where a column may be NULL",
     on="AT_AddConstraint",
     why="Taking over an index is instant only when its columns are NOT NULL already; else the table is read under ACCESS EXCLUSIVE.",
-    instead="ALTER TABLE users ADD CONSTRAINT users_id_not_null CHECK (id IS NOT NULL) NOT VALID;",
+    instead="ALTER TABLE users ADD CONSTRAINT users_id_is_not_null CHECK (id IS NOT NULL) NOT VALID;",
     err="ALTER TABLE users ADD PRIMARY KEY USING INDEX users_id_idx", ok="ALTER TABLE users ADD CONSTRAINT k UNIQUE USING INDEX i",
 )  # fmt: skip
 def primary_key_needs_not_null(scene: Scene) -> Iterator[Hit]:
