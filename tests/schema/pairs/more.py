@@ -1175,8 +1175,8 @@ MORE = (
     ),
     Pair(
         "more: multi inherit",
-        "CREATE TABLE a(x int); CREATE TABLE a2(x int, q int); CREATE TABLE b(z int) INHERITS (a)",
-        "CREATE TABLE a(x int); CREATE TABLE a2(x int, q int); CREATE TABLE b(z int) INHERITS (a, a2)",
+        "CREATE TABLE a(x int); CREATE TABLE a2(x int, q int); CREATE TABLE b(z int, q int) INHERITS (a)",
+        "CREATE TABLE a(x int); CREATE TABLE a2(x int, q int); CREATE TABLE b(z int, q int) INHERITS (a, a2)",
     ),
     Pair(
         "more: fk options",
