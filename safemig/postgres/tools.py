@@ -55,7 +55,10 @@ def piped(programs: Programs, program: Program, conninfo: str, *options: str) ->
     """
     with without_password(conninfo) as (plain, environment), tempfile.TemporaryFile() as stderr:
         # Its own name, by which its session is found (libpq's fallback_application_name says only "pg_dump").
-        plain = make_conninfo(plain, application_name=f"safemig dump {os.getpid()}")
+        # And no limit that the role has of its own: pg_dump lifts it by itself, but not before its first queries.
+        given = conninfo_to_dict(plain).get("options") or environment.get("PGOPTIONS", "")
+        lifted = f"{given} -c statement_timeout=0".strip()
+        plain = make_conninfo(plain, application_name=f"safemig dump {os.getpid()}", options=lifted)
         command = [str(programs.path(program)), *pg_dump_arguments(plain, *options)]
         process = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=stderr, env=environment
