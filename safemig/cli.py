@@ -6,6 +6,7 @@ diff, records, help) ask the Python API; review and status leave a record with `
 
 from __future__ import annotations
 
+import atexit
 import gc
 import os
 import sys
@@ -296,6 +297,9 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     from safemig.errors import SafemigError
     from safemig.result import Result
 
+    # Loading makes many objects and no garbage: at Python's own threshold a fifth of a short command goes to looking.
+    gc.set_threshold(50_000)
+    atexit.register(gc.freeze)  # nor is anything to be found in what the process ends with
     try:
         safemig.main(args=list(arguments) if arguments is not None else None, prog_name="safemig")
     except SafemigError as error:

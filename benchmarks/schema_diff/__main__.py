@@ -40,6 +40,7 @@ STATEMENTS_A_TRANSACTION = 1_000
 
 def main() -> None:
     """Run the benchmark that was asked for."""
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # as pip leaves both: compiled
     if sys.argv[1:2] == ["--scaling"]:
         scaling(sys.argv[2:] or list(SHAPES))
     else:
