@@ -8,12 +8,13 @@ from typing import Literal
 from safemig.schema.action import Action
 from safemig.schema.actions import build_actions
 from safemig.schema.collection import without_collection
+from safemig.schema.decisions import decide, is_leftover
 from safemig.schema.difference import Change, SchemaDiff, Statement
 from safemig.schema.edges import BODIES
 from safemig.schema.kinds.base import Step
 from safemig.schema.model import Id, Schema
 from safemig.schema.order import blocked_by, ordered
-from safemig.schema.plan import Plan, is_leftover
+from safemig.schema.plan import Plan
 from safemig.schema.renames import apply_renames, questions
 from safemig.schema.reparse import readable
 
@@ -34,11 +35,11 @@ def _compare(base: Schema, target: Schema, renames: Mapping[str, str]) -> Schema
     if renames:
         base, steps = apply_renames(base, target, renames)
         renamed = tuple(_plain(item, step) for item, step in steps)
-    plan = Plan(base, target)
+    plan = decide(base, target)
     actions, warnings = ordered(build_actions(plan))
     statements, online = _statements(plan, actions)
     if plan.differs_online:
-        online_plan = Plan(base, target, online=True, like=plan)
+        online_plan = decide(base, target, online=True, like=plan)
         _, online = _statements(online_plan, ordered(build_actions(online_plan))[0])
     return SchemaDiff(
         changes=(*(_rename_change(item, step) for item, step in steps), *_changes(plan)),

@@ -138,7 +138,7 @@ def _join_partitions(plan: Plan, producers: dict[Id, list[Action]], droppers: di
         if item.kind == "partition":
             old = plan.base.facts[item]
             leaving.setdefault(Id("table", old.parent_schema, old.parent), []).append(item)
-        if item.kind in ("partition", "inheritance") and item in action.drops and action.item == item:
+        if item.kind in ("partition", "inheritance") and action.item == item:
             table = Id("table", item.schema, item.name)
             # What it has from its parent is kept when it leaves, and only then its own to drop.
             kept = [inner for inner in plan.base.children.get(table) if inner.kind == "constraint"]
@@ -148,13 +148,13 @@ def _join_partitions(plan: Plan, producers: dict[Id, list[Action]], droppers: di
                 if inner in droppers:
                     droppers[inner].wait_for(action, hard=True)
             if table in plan.dropped:
-                for other in (table, *plan.descendants(table, plan.base)):
+                for other in (table, *plan.base.descendants(table)):
                     if other in droppers:
                         droppers[other].wait_for(action, hard=True)
     for item in (*plan.removed, *plan.retyped):
         if item.kind == "column":  # a child that goes may hold on to it by its partition key
-            for child in plan.descendants(Id("table", item.schema, item.name), plan.base):
-                for own in (*([droppers[item]] if item in droppers else []), *producers.get(item, ())):
+            for child in plan.base.descendants(Id("table", item.schema, item.name)):
+                for own in _touching(item, producers, droppers):
                     if child in droppers and own.item == item:
                         own.wait_for(droppers[child], hard=False)
     for item in plan.created:
@@ -202,6 +202,11 @@ def _join_partitions(plan: Plan, producers: dict[Id, list[Action]], droppers: di
                         maker.wait_for(own, hard=False)
 
 
+def _touching(item: Id, producers: dict[Id, list[Action]], droppers: dict[Id, Action]) -> list[Action]:
+    """What drops, makes or alters `item`."""
+    return [*([droppers[item]] if item in droppers else []), *producers.get(item, ())]
+
+
 def _comes_late(constraint: ConstraintFact) -> bool:
     """Tell whether a parent's constraint is made after its partitions are there, for ATTACH would refuse theirs."""
     return constraint.type == "f" or (constraint.type == "c" and constraint.definition.endswith(" NOT VALID"))
@@ -218,8 +223,7 @@ def _join_typed_tables(plan: Plan, producers: dict[Id, list[Action]], droppers: 
             for inner in schema.children.get(item)
             if inner.kind == "column"
         }
-        others = [maker for inner in sorted(columns) for maker in producers.get(inner, ())]
-        others += [droppers[inner] for inner in sorted(columns) if inner in droppers]
+        others = [other for inner in sorted(columns) for other in _touching(inner, producers, droppers)]
         for table in producers.get(item, ()):
             for other in others:
                 if plan.target.facts[item].of_type:
@@ -237,9 +241,8 @@ def _join_domains(plan: Plan, producers: dict[Id, list[Action]], droppers: dict[
         for column in plan.base.graph.needed_by.get(domain, ()):
             if column.kind != "column" or domain in plan.target.graph.needs.get(column, ()):
                 continue
-            leaving = [*producers.get(column, ()), *([droppers[column]] if column in droppers else [])]
             for own in producers.get(item, ()):
-                for other in leaving:
+                for other in _touching(column, producers, droppers):
                     own.wait_for(other, hard=False)
         for column in plan.target.graph.needed_by.get(domain, ()):
             if column.kind == "column" and domain not in plan.base.graph.needs.get(column, ()):
@@ -254,8 +257,7 @@ def _join_column_lists(plan: Plan, producers: dict[Id, list[Action]], droppers: 
         if item.kind not in ("view", "materialized view") or not lists_columns(plan.target.facts[item]):
             continue
         columns = sorted(plan.columns_that_come_and_go(item))
-        others = [droppers[inner] for inner in columns if inner in droppers]
-        others += [maker for inner in columns for maker in producers.get(inner, ())]
+        others = [other for inner in columns for other in _touching(inner, producers, droppers)]
         for own in producers.get(item, ()):
             for other in others:
                 own.wait_for(other, hard=False)

@@ -226,6 +226,33 @@ class Schema:
         """The "partition" facts of each partitioned table, by its (schema, name)."""
         return self._by("partition", "parent_schema", "parent")
 
+    @cached_property
+    def parent_tables(self) -> Mapping[Id, list[Id]]:
+        """The tables that each table is a partition of, or inherits from."""
+        found: dict[Id, list[Id]] = {}
+        for item, fact in self.facts.items():
+            if item[0] in ("partition", "inheritance"):
+                table = Id("table", item.schema, item.name)
+                found.setdefault(table, []).append(Id("table", fact.parent_schema, fact.parent))
+        return found
+
+    @cached_property
+    def child_tables(self) -> Mapping[Id, list[Id]]:
+        """The partitions and children of each table that has some."""
+        found: dict[Id, list[Id]] = {}
+        for child, parents in self.parent_tables.items():
+            for parent in parents:
+                found.setdefault(parent, []).append(child)
+        return found
+
+    def ancestors(self, table: Id) -> list[Id]:
+        """Return the parents of `table`, theirs, and so on."""
+        return _all_along(self.parent_tables, table)
+
+    def descendants(self, table: Id) -> list[Id]:
+        """Return the children of `table`, theirs, and so on."""
+        return _all_along(self.child_tables, table)
+
     def _by(self, kind: str, schema: str, name: str) -> Mapping[tuple[str, str], list[Id]]:
         key = attrgetter(schema, name)
         found: dict[tuple[str, str], list[Id]] = {}
@@ -241,6 +268,13 @@ class Schema:
             if item in self.facts:
                 return item
         return None
+
+
+def _all_along(links: Mapping[Id, list[Id]], start: Id) -> list[Id]:
+    found = list(links.get(start, ()))
+    for item in found:
+        found += links.get(item, ())
+    return found
 
 
 @dataclass(frozen=True, eq=False, slots=True)

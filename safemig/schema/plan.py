@@ -1,295 +1,44 @@
-"""Find what differs, and what must be dropped and created again around it.
-
-The rules are the kinds' own (`kinds/`); here is only what needs both schemas, and the graph, to be answered.
-"""
+"""A plan: two schemas, what is decided to happen between them, and the questions that the kinds ask about that."""
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Sequence
-from itertools import compress
-from operator import ne
-from typing import Any
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
-from safemig.schema.casts import conversion
 from safemig.schema.facts import not_null_name
 from safemig.schema.kinds import KINDS
-from safemig.schema.kinds.base import Step
-from safemig.schema.model import Facts, Graph, Id, Schema
+from safemig.schema.model import Graph, Id, Schema
 from safemig.sql.identifiers import quote_literal, quote_name
 
-# What PostgreSQL does not rebuild by itself around a column whose type changes.
-HINDERS_TYPE_CHANGE = frozenset(
-    {
-        "view",
-        "materialized view",
-        "rule",
-        "policy",
-        "trigger",
-        "default",
-        "routine",
-        "publication table",
-    }
-)
+if TYPE_CHECKING:
+    from safemig.schema.kinds.base import Step
+
 SWAPPABLE = frozenset({"enum", "domain", "range", "composite type"})
 
 
 class Plan:
-    """Two schemas, what differs between them, and which of it happens in place or by drop and create."""
+    """Two schemas, and which of their facts are altered in place, made, dropped or replaced; `decisions` fills it."""
 
-    def __init__(self, base: Schema, target: Schema, *, online: bool = False, like: Plan | None = None) -> None:
-        """Decide. `like` is a plan of the same two schemas, whose findings are taken over."""
+    def __init__(self, base: Schema, target: Schema, *, online: bool = False) -> None:
+        """Start with nothing decided. A script is `online` where it commits on its way."""
         self.base, self.target, self.online = base, target, online
         self.version = base.server_version_num
         self.kinds = KINDS
-        self._parents: dict[int, dict[Id, list[Id]]] = {} if like is None else like._parents
-        self._children: dict[int, dict[Id, list[Id]]] = {} if like is None else like._children
         self.added: set[Id] = set()
         self.removed: set[Id] = set()
         self.changed: set[Id] = set()
         self.no_longer_local: set[Id] = set()  # differ only in what a child table has of its own, which has no ALTER
-        if like is None:
-            self._find()
-        else:
-            self.added, self.removed, self.changed = like.added, like.removed, like.changed
-            self.no_longer_local = like.no_longer_local
         self.replaced: set[Id] = set()
+        self.created: set[Id] = set()
+        self.dropped: set[Id] = set()
         self.swapped: set[Id] = set()
         self.retyped: set[Id] = set()
         self.alterations: dict[Id, list[Step]] = {}
-        self.created: set[Id] = set(self.added)
-        self.dropped: set[Id] = set(self.removed)
-        self._creators: dict[Id, Id] = {}
-        self._with_children: set[Id] | None = None
-        # Whether the plan of a script that commits on its way (`online`) is another one.
+        # Whether the plan of an online script is another one.
         self.differs_online = False
-        self._taken: set[tuple[str, str]] | None = None
+        self._creators: dict[Id, Id] = {}
         self._referenced: dict[Id, bool] = {}
-        if self.added or self.removed or self.changed:
-            self._decide()
-
-    def _find(self) -> None:
-        """Find what was added, removed and changed."""
-        base, target = self.base, self.target
-        before, after = base.facts, target.facts
-        # The loop runs in C: nearly all facts are equal, and there may be a million.
-        differ = set(compress(after, map(ne, map(before.get, after), after.values())))
-        self.added = {item for item in differ if item not in before}
-        self.changed = differ - self.added
-        self.removed = before.keys() - after.keys() if len(before) + len(self.added) != len(after) else set()
-        for item in (*base.unseen, *target.unseen):
-            for found in (self.added, self.removed, self.changed):
-                found.discard(item)
-        for item in [item for item in self.added | self.changed if is_leftover(item, target)]:
-            self.added.discard(item)  # pg_dump does not write it either
-            self.changed.discard(item)
-        self.changed -= {
-            item
-            for item in self.changed
-            if item.kind == "materialized view" and before[item]._replace(populated=False) == after[item]
-        }
-        self._pass_over_names_of_inherited_keys()
-        self.no_longer_local = {
-            item
-            for item in self.changed
-            if item.kind in ("column", "constraint") and without_origin(before[item], after[item]) == after[item]
-        }
-        self.changed -= self.no_longer_local
-
-    def _pass_over_names_of_inherited_keys(self) -> None:
-        """Take a partition's foreign keys that are its parent's for equal whatever they are called: pg_dump does not say."""
-
-        def inherited(items: set[Id], facts: Facts) -> dict[tuple[Id, str], Id]:
-            found = {}
-            for item in items:
-                if item.kind == "constraint" and facts[item].type == "f" and facts[item].parent:
-                    found[Id("table", item.schema, item.name), facts[item].definition] = item
-            return found
-
-        added, removed = inherited(self.added, self.target.facts), inherited(self.removed, self.base.facts)
-        for key in added.keys() & removed.keys():
-            self.added.discard(added[key])
-            self.removed.discard(removed[key])
-        kept = inherited(self.changed, self.base.facts).keys() & inherited(self.changed, self.target.facts).keys()
-        self.changed -= {item for key, item in inherited(self.changed, self.target.facts).items() if key in kept}
-
-    # -- deciding ----------------------------------------------------------------------------------------------
-
-    def _decide(self) -> None:
-        """Repeat until nothing more is found: what cannot be altered is replaced, and so is what stands on it."""
-        for item in sorted(self.removed):
-            for inner in self._inner(item):
-                if inner in self.target.facts:  # of something else by the same name
-                    self._replace(inner)
-        for item in sorted(self.changed):
-            if item not in self.replaced and not self._alters(item):
-                self._replace(item)
-        for item in sorted(self.added | self.replaced):
-            if item.kind == "domain constraint":
-                domain = Id("domain", item.schema, item.name)
-                if domain in self.base.facts and domain in self.target.facts and self.is_stored_deeper(domain):
-                    self._replace(domain)
-        queue = deque(sorted(self.dropped | self.swapped | self.retyped))
-        seen: set[Id] = set()
-        while queue:
-            item = queue.popleft()
-            if item in seen:
-                continue
-            seen.add(item)
-            for dependent in sorted(self._to_rebuild(item)):
-                if dependent in self.replaced or dependent in self.removed or dependent in self.swapped:
-                    continue
-                before = len(self.replaced)
-                self._replace(dependent)
-                queue.append(dependent)
-                if len(self.replaced) > before + 1:
-                    queue.extend(sorted(self.replaced - seen))
-        # What was decided first may read differently now that more is replaced.
-        self.alterations = {}
-        for item in sorted(self.changed - self.replaced - self.swapped):
-            steps = self.kinds[item.kind].alter(item, self.base.facts[item], self.target.facts[item], self)
-            self.alterations[item] = steps or []
-
-    def _alters(self, item: Id) -> bool:
-        old, new = self.base.facts[item], self.target.facts[item]
-        steps = self.kinds[item.kind].alter(item, old, new, self)
-        if steps is None:
-            return False
-        self.alterations[item] = steps
-        if item.kind == "column" and old.type != new.type:
-            self.retyped.add(item)
-        return True
-
-    def _replace(self, item: Id) -> None:
-        if item.kind in SWAPPABLE and self.is_stored(item):
-            self.swapped.add(item)
-            self.alterations.pop(item, None)
-            for column in self.stored_in_columns(item):
-                # A computed value has no way from the old type to the new, and a partition key has none at all.
-                if self.is_generated(column, self.base) or self.is_partition_key(column):
-                    self._replace(column)
-            return
-        table = Id("table", item.schema, item.name)
-        if item.kind == "column" and table not in self.dropped and self.is_partition_key(item):
-            item = table
-        if (
-            item.kind == "default"
-            and self.is_generated(Id("column", *item[1:]), self.base)
-            and not self.can_step_aside(item)
-        ):
-            column = Id("column", *item[1:])
-            if column not in self.replaced and column in self.target.facts:
-                item = column
-        self.replaced.add(item)
-        self.created.add(item)
-        self.dropped.add(item)
-        self.alterations.pop(item, None)
-        for inner in self._inner(item):
-            if inner in self.base.facts and inner in self.target.facts and inner not in self.replaced:
-                self._replace(inner)
-        parent = self._attached_to(item)
-        if parent is not None and parent in self.target.facts and parent not in self.replaced:
-            self._replace(parent)
-
-    def _attached_to(self, item: Id) -> Id | None:
-        """The parent's index or constraint, from which this one cannot be taken while both stay."""
-        fact = self.base.facts[item]
-        if item.kind not in ("index", "constraint") or not fact.parent:
-            return None
-        table = item if item.kind == "constraint" else Id("index", fact.table_schema, fact.table)
-        if self.leaves_parent(table):
-            return None
-        if item.kind == "index":
-            return Id("index", fact.parent_schema, fact.parent)
-        return self.parent_constraint(item, self.base)
-
-    def _attached(self, item: Id) -> list[Id]:
-        """What of the partitions goes with an index or constraint of a partitioned table."""
-        if item.kind == "index":
-            return self.attached_indexes(item, self.base)
-        if item.kind != "constraint" or self.base.facts[item].type not in "pux":
-            return []
-        tables = self.descendants(Id("table", item.schema, item.name), self.base)
-        children = (inner for table in tables for inner in self.base.children.get(table) if inner.kind == "constraint")
-        return [
-            inner
-            for inner in children
-            if self.base.facts[inner].parent == item.sub and self.parent_constraint(inner, self.base) == item
-        ]
-
-    def _inner(self, item: Id) -> Sequence[Id]:
-        """What is lost with a drop, and so must be created again."""
-        if item.kind == "column":
-            default = Id("default", *item[1:])
-            return (default,) if default in self.base.facts else ()
-        return self.base.children.get(item, ())
-
-    def _to_rebuild(self, item: Id) -> list[Id]:
-        """Surviving facts that stand on `item`, which goes or changes its type, and hinder it."""
-        found = []
-        facts = self.target.facts
-        for dependent in self.base.graph.needed_by.get(item, ()):
-            if dependent not in facts or not self.kinds[dependent.kind].rebuildable:
-                continue
-            if item in self.retyped:
-                hinders = dependent.kind in HINDERS_TYPE_CHANGE or self._cannot_follow(dependent, item)
-                if dependent.kind == "default" and not self.is_generated(Id("column", *dependent[1:]), self.base):
-                    hinders = False
-                if dependent.kind == "routine" and self.base.facts[dependent].language != "sql":
-                    hinders = False
-                if hinders:
-                    found.append(dependent)
-            elif item in self.swapped or item in self.replaced or self._makes_way(item):
-                found.append(dependent)
-            elif dependent in self.alterations and item not in self.target.graph.needs.get(dependent, ()):
-                continue  # altered in place, and needs it no more
-            else:
-                found.append(dependent)
-        if item in self.dropped:
-            found += [inner for inner in self._attached(item) if inner in facts]
-        if item in self.retyped:
-            found += self._stored_rows(Id("table", item.schema, item.name))
-        if item in self.swapped:
-            for column in self.stored_in_columns(item):
-                found += [
-                    dependent
-                    for dependent in self.base.graph.needed_by.get(column, ())
-                    if dependent in facts
-                    and dependent.kind in HINDERS_TYPE_CHANGE
-                    and (dependent.kind != "default" or self._is_computed_from(dependent, column))
-                ]
-        return found
-
-    def _stored_rows(self, table: Id) -> list[Id]:
-        """The materialized views that hold whole rows of `table`, for which PostgreSQL refuses to change them."""
-        columns = (item for item in self.base.graph.needed_by.get(table, ()) if item.kind == "column")
-        views = (Id("materialized view", column.schema, column.name) for column in columns)
-        return [view for view in views if view in self.base.facts and view in self.target.facts]
-
-    def _is_computed_from(self, default: Id, column: Id) -> bool:
-        """Tell whether `default` is the expression of another, generated column."""
-        return default[1:] != column[1:] and self.is_generated(Id("column", *default[1:]), self.base)
-
-    def _cannot_follow(self, dependent: Id, column: Id) -> bool:
-        """Tell whether PostgreSQL cannot rebuild a constraint or index by itself while its columns change one by one."""
-        fact = self.base.facts[dependent]
-        if dependent.kind == "index":
-            if " WHERE " not in fact.definition and "((" not in fact.definition:
-                return False
-        elif dependent.kind != "constraint" or fact.type not in "fcx":
-            return False
-        old, new = self.base.facts[column], self.target.facts[column]
-        several = sum(needed in self.retyped for needed in self.base.graph.needs.get(dependent, ())) > 1
-        return several or conversion(old.type, new.type).using is not None
-
-    def _makes_way(self, item: Id) -> bool:
-        """Tell whether `item` is a column of a relation that is dropped for another of its name."""
-        if item.kind != "column":
-            return False
-        was, will_be = self.base.relation(item.schema, item.name), self.target.relation(item.schema, item.name)
-        return was in self.dropped and will_be is not None
-
-    # -- questions that the kinds ask -----------------------------------------------------------------------------
 
     def created_by(self, item: Id) -> Id:
         """Return the object whose CREATE makes `item`: itself, or what it comes with."""
@@ -302,6 +51,7 @@ class Plan:
         return self._creators[item]
 
     def dropped_by(self, item: Id) -> Id:
+        """Return the object with whose DROP `item` goes: itself, or what it came with."""
         outer = self.kinds[item.kind].dropped_with(item, self.base.facts[item], self)
         return item if outer is None else self.dropped_by(outer)
 
@@ -349,6 +99,7 @@ class Plan:
         return bool(old.generated) and old.generated == new.generated and not old.not_null and old.type == new.type
 
     def steps_aside(self, default: Id) -> bool:
+        """Tell whether that is done to the generated column's expression in this script."""
         return (
             default in self.replaced
             and Id("column", *default[1:]) not in self.created
@@ -365,38 +116,46 @@ class Plan:
         return next((needed for needed in schema.graph.needs.get(table, ()) if needed.kind == "composite type"), None)
 
     def has_typed_tables(self, item: Id) -> bool:
+        """Tell whether a composite type has tables that are made of it."""
         return any(dependent.kind == "table" for dependent in self.base.graph.needed_by.get(item, ()))
 
     def table_of(self, item: Id) -> Any:
+        """Return the fact of the table that `item` lives in, as it will be or, where it goes, as it was."""
         return self.target.facts.get(Id("table", item.schema, item.name)) or self.base.facts.get(
             Id("table", item.schema, item.name)
         )
 
     def table_keyword(self, item: Id) -> str:
+        """Return what ALTER calls the relation that `item` lives in."""
         table = self.table_of(item)
         if table is None:
             return "MATERIALIZED VIEW" if self.is_materialized_view(item) else "VIEW"
         return "FOREIGN TABLE" if table.relkind == "f" else "TABLE"
 
     def is_materialized_view(self, item: Id) -> bool:
+        """Tell whether `item` lives in a materialized view."""
         found = Id("materialized view", item.schema, item.name)
         return found in self.target.facts or (
             found in self.base.facts and Id("table", item.schema, item.name) not in self.target.facts
         )
 
     def is_partitioned(self, item: Id) -> bool:
+        """Tell whether the table of `item` is partitioned."""
         table = self.table_of(item)
         return table is not None and table.relkind == "p"
 
     def is_partitioned_index(self, fact: Any, schema: Schema | None = None) -> bool:
+        """Tell whether an index is one of a partitioned table."""
         table = (schema or self.target).facts.get(Id("table", fact.table_schema, fact.table))
         return table is not None and table.relkind == "p"
 
     def is_generated(self, column: Id, schema: Schema) -> bool:
+        """Tell whether a column is generated."""
         fact = schema.facts.get(column)
         return fact is not None and bool(fact.generated)
 
     def expression_differs(self, column: Id) -> bool:
+        """Tell whether a column's default or generation expression changes."""
         default = Id("default", *column[1:])
         return self.base.facts.get(default) != self.target.facts.get(default)
 
@@ -406,6 +165,7 @@ class Plan:
         return "MAIN" if type_name.startswith(("numeric", "inet", "cidr")) else "EXTENDED"
 
     def is_volatile(self, default: Id) -> bool:
+        """Tell whether a default gives each row a value of its own, as far as its words say."""
         text = self.target.facts[default].expression
         return any(word in text for word in ("nextval(", "random(", "uuid", "clock_timestamp(", "timeofday("))
 
@@ -442,38 +202,18 @@ class Plan:
             for needed in self.base.graph.needs.get(item, ())
         )
 
-    # -- parents and partitions -------------------------------------------------------------------------------------
-
-    def _parent_tables(self, schema: Schema) -> dict[Id, list[Id]]:
-        found = self._parents.get(id(schema))
-        if found is None:
-            found = {}
-            for item, fact in schema.facts.items():
-                if item.kind in ("partition", "inheritance"):
-                    found.setdefault(Id("table", item.schema, item.name), []).append(
-                        Id("table", fact.parent_schema, fact.parent)
-                    )
-            self._parents[id(schema)] = found
-        return found
-
     def parent_columns(self, column: Id, schema: Schema) -> list[Id]:
         """The columns of the same name in the parents of `column`'s table."""
         if column.kind != "column":
             return []
-        parents = self._parent_tables(schema).get(Id("table", column.schema, column.name), ())
+        parents = schema.parent_tables.get(Id("table", column.schema, column.name), ())
         found = (Id("column", parent.schema, parent.name, column.sub) for parent in parents)
         return [item for item in found if item in schema.facts]
 
     def has_children(self, item: Id) -> bool:
         """Tell whether the table of `item` has partitions or children, before or after."""
-        if self._with_children is None:
-            self._with_children = {
-                parent
-                for schema in (self.base, self.target)
-                for parents in self._parent_tables(schema).values()
-                for parent in parents
-            }
-        return Id("table", item.schema, item.name) in self._with_children
+        table = Id("table", item.schema, item.name)
+        return table in self.base.child_tables or table in self.target.child_tables
 
     def inherits_throughout(self, item: Id, parent: Id) -> bool:
         """Tell whether the table of `item` is a child of `parent`'s before, during and after."""
@@ -516,14 +256,16 @@ class Plan:
         """Tell whether another table holds the name that the server would choose: it would choose another one then."""
         if self.version < 180000:
             return False
-        if self._taken is None:
-            self._taken = {
-                (column.schema, fact.not_null_name)
-                for schema in (self.base, self.target)
-                for column, fact in schema.facts.items()
-                if column.kind == "column" and fact.not_null_name
-            }
-        return (item.schema, not_null_name(item, self.target.facts[item])) in self._taken
+        return (item.schema, not_null_name(item, self.target.facts[item])) in self._not_null_names
+
+    @cached_property
+    def _not_null_names(self) -> set[tuple[str, str]]:
+        return {
+            (column.schema, fact.not_null_name)
+            for schema in (self.base, self.target)
+            for column, fact in schema.facts.items()
+            if column.kind == "column" and fact.not_null_name
+        }
 
     def differs_from_parent(self, default: Id) -> bool:
         """Tell whether a column that is added with its parent's has a default of its own."""
@@ -543,9 +285,10 @@ class Plan:
         ]
 
     def parent_constraint(self, item: Id, schema: Schema | None = None) -> Id | None:
+        """Return the constraint of a parent's that a partition's or child's is part of."""
         schema = schema or self.target
         name = schema.facts[item].parent or item.sub
-        for parent in self._parent_tables(schema).get(Id("table", item.schema, item.name), ()):
+        for parent in schema.parent_tables.get(Id("table", item.schema, item.name), ()):
             found = Id("constraint", parent.schema, parent.name, name)
             if found in schema.facts:
                 return found
@@ -556,6 +299,7 @@ class Plan:
         return sorted((schema or self.target).attached_indexes.get((index.schema, index.name), ()))
 
     def indexes_of(self, table: Id, schema: Schema) -> Sequence[Id]:
+        """Return the indexes of a table or materialized view."""
         return schema.indexes.get((table.schema, table.name), ())
 
     def columns_that_come_and_go(self, view: Id) -> set[Id]:
@@ -582,33 +326,11 @@ class Plan:
             for inner in self.base.children.get(table)
         )
 
-    def ancestors(self, table: Id, schema: Schema) -> list[Id]:
-        """The parents of `table`, theirs, and so on."""
-        parents = self._parent_tables(schema)
-        found = list(parents.get(table, ()))
-        for parent in found:
-            found += parents.get(parent, ())
-        return found
-
-    def descendants(self, table: Id, schema: Schema) -> list[Id]:
-        """The children of `table`, theirs, and so on."""
-        children = self._children.get(id(schema))
-        if children is None:
-            children = self._children[id(schema)] = {}
-            for child, parents in self._parent_tables(schema).items():
-                for parent in parents:
-                    children.setdefault(parent, []).append(child)
-        found = list(children.get(table, ()))
-        for child in found:
-            found += children.get(child, ())
-        return found
-
     def is_referenced(self, table: Id) -> bool:
         """Tell whether a foreign key references `table`, before or after."""
-        found = self._referenced.get(table)
-        if found is None:
-            found = self._referenced[table] = self._has_reference(table)
-        return found
+        if table not in self._referenced:
+            self._referenced[table] = self._has_reference(table)
+        return self._referenced[table]
 
     def _has_reference(self, table: Id) -> bool:
         words = f" REFERENCES {quote_name(table.schema, table.name)}("
@@ -621,30 +343,12 @@ class Plan:
         )
 
     def attached_anew(self, item: Id) -> bool:
+        """Tell whether the table of `item` becomes a partition."""
         return Id("partition", item.schema, item.name) in self.created
 
     def detached(self, item: Id) -> bool:
+        """Tell whether the table of `item` is a partition no longer, or for a while."""
         return Id("partition", item.schema, item.name) in self.dropped
-
-
-def is_leftover(item: Id, schema: Schema) -> bool:
-    """Tell whether `item` is an index that a failed CREATE INDEX CONCURRENTLY left behind."""
-    if item.kind != "index":
-        return False
-    fact = schema.facts[item]
-    table = schema.facts.get(Id("table", fact.table_schema, fact.table))
-    return not fact.is_valid and (table is None or table.relkind != "p")
-
-
-def without_origin(old: Any, new: Any) -> Any:
-    """Return a column or constraint as `old`, but from where `new` has it, as far as no ALTER makes it so.
-
-    A child table's own column can become no inherited one, and no merged one its own again.
-    """
-    if hasattr(new, "not_null_local"):
-        kept = old.not_null_local and not new.not_null_local
-        return old._replace(is_local=new.is_local, not_null_local=new.not_null_local if kept else old.not_null_local)
-    return old._replace(is_local=new.is_local) if old.is_local and new.inherited else old
 
 
 def _comes_back(graph: Graph, item: Id, container: Id) -> bool:

@@ -267,7 +267,7 @@ class Partition(InsideRelation):
         if found is None or Id("table", fact.parent_schema, fact.parent) in plan.dropped:
             return found
         # DROP TABLE refuses a partition that a foreign key reaches through its parent.
-        return None if any(map(plan.is_referenced, plan.ancestors(found, plan.base))) else found
+        return None if any(map(plan.is_referenced, plan.base.ancestors(found))) else found
 
     def create(self, item: Id, fact: PartitionFact, plan: Plan) -> list[Step]:
         parent, child = quote_name(fact.parent_schema, fact.parent), quote_name(item.schema, item.name)
