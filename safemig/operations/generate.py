@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -20,7 +19,7 @@ from safemig.operations.execution import NO_TRANSACTION
 from safemig.operations.plan import identify
 from safemig.operations.shadow import Shadow, open_shadow
 from safemig.postgres.connect import Connection, read_target, words_of
-from safemig.postgres.copies import restore_copy
+from safemig.postgres.copies import copy_schema
 from safemig.postgres.dump import dump_schema
 from safemig.results import Check, Generated, Target
 from safemig.schema import Schema, SchemaDiff, Statement, compare, script
@@ -170,10 +169,7 @@ def _in_words_of(shadow: Shadow, staging: Connection, conninfo: str) -> tuple[Sc
     programs = shadow.server.programs
     if programs.major == staging.info.server_version // 10000 or shadow.lacks:
         return schema_of(shadow.settings, staging), conninfo
-    with tempfile.TemporaryDirectory() as folder:
-        dump = Path(folder) / "staging.sql"
-        dump.write_text(dump_schema(conninfo, programs.version_num, only=shadow.settings.schemas), encoding="utf-8")
-        url = restore_copy(staging, shadow.server, "staging", dump)
+    url = copy_schema(staging, conninfo, shadow.server, "staging", only=shadow.settings.schemas)
     return shadow.schema("staging"), url
 
 

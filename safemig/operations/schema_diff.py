@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from safemig.postgres.catalog import SchemaFilter, read_schema
@@ -57,7 +58,13 @@ def _difference(
 
         keywords()
         base, target = (reading.result() for reading in readings)
-        return compare(base, target, renames=renames)
+        reason = ""
+        if base.server_version_num // 10000 != target.server_version_num // 10000:
+            from safemig.operations.alike import alike
+
+            base, target, reason = alike((from_, to), (base, target), managed)
+        diff = compare(base, target, renames=renames)
+        return replace(diff, warnings=(*diff.warnings, reason)) if reason else diff
 
 
 class _Reading(threading.Thread):

@@ -13,6 +13,7 @@ from psycopg import sql
 from safemig import live
 from safemig.errors import RefusedError
 from safemig.migrations import Migration
+from safemig.operations.alike import alike
 from safemig.operations.approval import Ask, approve
 from safemig.operations.approvers import require_approvers
 from safemig.operations.backup_prod import backup_prod
@@ -23,6 +24,7 @@ from safemig.operations.plan import identify
 from safemig.operations.transaction import commit_steps, deploying_connection, only_deployment
 from safemig.operations.validation import SchemaPromise, check_schema
 from safemig.postgres import activity
+from safemig.postgres.catalog import SchemaFilter
 from safemig.postgres.connect import Connection, read_target
 from safemig.postgres.history import make_history, read_history, record_applied
 from safemig.results import AppliedMigration, Deployment, Step, Target
@@ -56,7 +58,11 @@ def sync_prod(
         target = read_target(connection, environment)
         _require_empty(connection, environment)
         before = schema_of(settings, connection)
-    diff = compare(before, wanted)
+    ends = (conninfo, environment), (settings.conninfo(source), source)
+    start, wanted, reason = alike(ends, (before, wanted), SchemaFilter(only=settings.schemas))
+    diff = compare(start, wanted)
+    if reason:
+        diff = replace(diff, warnings=(*diff.warnings, reason))
     if diff.is_empty:
         return _result("NOTHING TO SYNC", run_id, target, "", started, diff)
     plan_id = identify(
@@ -70,7 +76,7 @@ def sync_prod(
     _approve(settings, plan_id, target, approve, what, ask)
     backup = backup_prod(settings, environment)
     (file,) = plan_files([Migration("", "sync", Path(f"schema of {source}"), diff.sql, "")])
-    promise = SchemaPromise(settings, before, before)
+    promise = SchemaPromise(settings, start, before)
     run = Run(settings, "sync_prod", environment, run_id, plan_id, started, before.fingerprint)
 
     def validate(connection: Connection) -> Schema:

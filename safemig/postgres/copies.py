@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from pathlib import Path
 
 import psycopg
@@ -9,6 +10,7 @@ from psycopg import sql
 
 from safemig.errors import RehearsalError, ToolError
 from safemig.postgres.connect import Connection, connect, words_of
+from safemig.postgres.dump import dump_schema
 from safemig.postgres.programs import Programs
 from safemig.postgres.scratch import ScratchServer
 from safemig.postgres.server import ThrowawayServer
@@ -57,8 +59,8 @@ def open_server_like(source: Connection, scratch: str = "") -> CopyServer:
     return server
 
 
-def start_server_like(source: Connection, *, whole: bool = True) -> ThrowawayServer:
-    """Start a throwaway server for copies of `source`: of its major version, else the next newer one.
+def start_server_like(source: Connection, *, whole: bool = True, at_least: int = 0) -> ThrowawayServer:
+    """Start a throwaway server for copies of `source`: of its major version or `at_least`, else the next newer one.
 
     The source's roles exist on it, by name only: no password, no login. `whole` copies need all that the source has.
 
@@ -66,7 +68,7 @@ def start_server_like(source: Connection, *, whole: bool = True) -> ThrowawaySer
         ToolError: no such server on this machine.
         RehearsalError: it lacks an extension that a whole copy uses; the message names it.
     """
-    server = ThrowawayServer.start(at_least=source.info.server_version // 10000)
+    server = ThrowawayServer.start(at_least=max(at_least, source.info.server_version // 10000))
     try:
         with psycopg.connect(server.url(), autocommit=True) as connection:
             _make_roles(source, connection)
@@ -120,11 +122,35 @@ def restore_copy(source: Connection, server: CopyServer, database: str, dump: Pa
         run_psql(server.programs, url, dump)
     except ToolError as error:
         raise RehearsalError(
-            f"the backup does not restore: {error.what}",
+            f"the dump does not restore: {error.what}",
             where=f"{dump}, into a throwaway PostgreSQL {server.programs.version}",
             next=error.where or "look at the backup; a deployment without one that restores is refused",
         ) from None
     return url
+
+
+def copy_schema(
+    source: Connection, conninfo: str, server: CopyServer, database: str, *, only: tuple[str, ...] = ()
+) -> str:
+    """Make a database on the throwaway server with the schema of `source` and no data, and return its URL.
+
+    `only` are the schemas to copy; all but bookkeeping where none is said. `conninfo` is how pg_dump reaches the source.
+
+    Raises:
+        RehearsalError: the dump does not restore; the message has psql's own words.
+        ToolError: there is no dump: no pg_dump as new as the source or the server, or a right is missing.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        dump = Path(folder) / "schema.sql"
+        version_num = max(server.programs.version_num, source.info.server_version)
+        dump.write_text(dump_schema(conninfo, version_num, only=only), encoding="utf-8")
+        return restore_copy(source, server, database, dump)
+
+
+def make_roles(source: Connection, server: CopyServer) -> None:
+    """Make the source's roles on the throwaway server, by name only."""
+    with psycopg.connect(server.url(), autocommit=True) as copy:
+        _make_roles(source, copy)
 
 
 def _make_roles(source: Connection, copy: Connection) -> None:

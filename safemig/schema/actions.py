@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from safemig.schema import grants
 from safemig.schema.action import Action, Key
 from safemig.schema.edges import Stages, join
+from safemig.schema.facts import not_null_name
 from safemig.schema.kinds.base import Step
 from safemig.schema.loops import stand_in, view_loops
 from safemig.schema.model import INSIDE_RELATION, Grant, Id
@@ -164,14 +165,18 @@ def _belongings(plan: Plan, producers: dict[Id, list[Action]]) -> list[Action]:
 
 
 def _bearer(item: Id) -> Id:
-    """The fact that `item` comes and goes with: itself, but for a composite's attribute and a constraint's index."""
+    """The fact that `item` comes and goes with: itself, but for what is part of a type, a constraint or a column."""
     if item.kind == "attribute":
         return Id("composite type", item.schema, item.name)
+    if item.kind == "not-null constraint":
+        return Id("column" if item.sub else "domain", *item[1:])
     return Id("constraint", *item[1:]) if item.kind == "constraint index" else item
 
 
 def _exists(plan: Plan, item: Id) -> bool:
     bearer = _bearer(item)
+    if item.kind == "not-null constraint" and bearer in plan.target.facts and not plan.target.facts[bearer].not_null:
+        return False
     return bearer in plan.target.facts and bearer not in plan.base.unseen
 
 
@@ -181,6 +186,9 @@ def _on(plan: Plan, item: Id) -> str:
         return f"COLUMN {quote_name(item.schema, item.name, item.sub)}"
     if item.kind == "constraint index":
         return f"INDEX {quote_name(item.schema, item.sub)}"
+    if item.kind == "not-null constraint":
+        name = quote_identifier(not_null_name(item, plan.target.facts[_bearer(item)]))
+        return f"CONSTRAINT {name} ON {'' if item.sub else 'DOMAIN '}{quote_name(item.schema, item.name)}"
     return plan.kinds[item.kind].target(item, plan.target.facts[item])
 
 

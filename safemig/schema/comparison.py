@@ -12,6 +12,7 @@ from safemig.schema.decisions import decide, is_leftover
 from safemig.schema.difference import Change, SchemaDiff, Statement
 from safemig.schema.edges import BODIES
 from safemig.schema.kinds.base import Step
+from safemig.schema.majors import within_reach
 from safemig.schema.model import Id, Schema
 from safemig.schema.order import blocked_by, ordered
 from safemig.schema.plan import Plan
@@ -32,6 +33,7 @@ def compare(base: Schema, target: Schema, *, renames: Mapping[str, str] = {}) ->
 def _compare(base: Schema, target: Schema, renames: Mapping[str, str]) -> SchemaDiff:
     renamed: tuple[Statement, ...] = ()
     steps: list[tuple[Id, Step]] = []
+    target = within_reach(target, base)
     if renames:
         base, steps = apply_renames(base, target, renames)
         renamed = tuple(_plain(item, step) for item, step in steps)

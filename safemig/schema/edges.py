@@ -95,7 +95,12 @@ def join(
         for item in action.alters:
             for parent in plan.parent_columns(item, plan.target):
                 for maker in producers.get(parent, ()):
-                    action.wait_for(maker, hard=False)
+                    if plan.leaves_not_null_to_parent(item) or (
+                        plan.has_not_null_apart(item) and plan.target.facts[item].not_null
+                    ):
+                        maker.wait_for(action, hard=True)
+                    else:
+                        action.wait_for(maker, hard=False)
             for needed in old.needs.get(item, ()):
                 dropper = droppers.get(needed)
                 if dropper is not None and needed not in new.needs.get(item, ()):
@@ -138,6 +143,12 @@ def _join_partitions(plan: Plan, producers: dict[Id, list[Action]], droppers: di
         if item.kind == "partition":
             old = plan.base.facts[item]
             leaving.setdefault(Id("table", old.parent_schema, old.parent), []).append(item)
+        if item.kind == "inheritance":
+            link = plan.base.facts[item]
+            for inner in plan.base.children.get(Id("table", link.parent_schema, link.parent)):
+                if inner in plan.alterations:  # a child that goes may have another name for its not-null constraint
+                    for maker in producers.get(inner, ()):
+                        maker.wait_for(action, hard=False)
         if item.kind in ("partition", "inheritance") and action.item == item:
             table = Id("table", item.schema, item.name)
             # What it has from its parent is kept when it leaves, and only then its own to drop.
@@ -151,6 +162,11 @@ def _join_partitions(plan: Plan, producers: dict[Id, list[Action]], droppers: di
                 for other in (table, *plan.base.descendants(table)):
                     if other in droppers:
                         droppers[other].wait_for(action, hard=True)
+    for item in plan.removed:
+        for parent in plan.parent_columns(item, plan.base):
+            dropper, first = droppers.get(item), droppers.get(parent)
+            if dropper and first and dropper.item == item:  # a child's own column goes after its parent's
+                dropper.wait_for(first, hard=True)
     for item in (*plan.removed, *plan.retyped):
         if item.kind == "column":  # a child that goes may hold on to it by its partition key
             for child in plan.base.descendants(Id("table", item.schema, item.name)):
@@ -158,6 +174,19 @@ def _join_partitions(plan: Plan, producers: dict[Id, list[Action]], droppers: di
                     if child in droppers and own.item == item:
                         own.wait_for(droppers[child], hard=False)
     for item in plan.created:
+        if item.kind == "column" and plan.created_by(item) == item:
+            for theirs in plan.parent_columns(item, plan.target):
+                if theirs in plan.created and plan.inherits_throughout(item, theirs):  # which then merges with it
+                    for maker in producers.get(theirs, ()):
+                        for own in producers.get(item, ()):
+                            maker.wait_for(own, hard=True)
+        if item.kind == "inheritance":  # what its parent's columns become, they should be before it has them too
+            link = plan.target.facts[item]
+            for inner in plan.target.children.get(Id("table", link.parent_schema, link.parent)):
+                if inner.kind == "column" and inner not in plan.created:
+                    for maker in producers.get(inner, ()):
+                        for own in producers.get(item, ()):
+                            own.wait_for(maker, hard=False)
         if item.kind == "partition":
             fact = plan.target.facts[item]
             parent, child = Id("table", fact.parent_schema, fact.parent), Id("table", item.schema, item.name)
@@ -260,7 +289,7 @@ def _join_column_lists(plan: Plan, producers: dict[Id, list[Action]], droppers: 
         others = [other for inner in columns for other in _touching(inner, producers, droppers)]
         for own in producers.get(item, ()):
             for other in others:
-                own.wait_for(other, hard=False)
+                own.wait_for(other, hard=other.is_destructive)
 
 
 _WORD = re.compile(r"\w+")

@@ -31,6 +31,7 @@ class DomainFact(NamedTuple):
     collation: str
     default: str | None
     not_null: bool
+    not_null_name: str = ""  # PostgreSQL 18 and later, where it is not the name that the server chooses
 
 
 class DomainConstraintFact(NamedTuple):
@@ -93,14 +94,14 @@ class ColumnFact(NamedTuple):
     not_null_local: bool = True  # False where a child table has it from its parent alone
 
 
-def not_null_name(item: Id, fact: ColumnFact) -> str:
+def not_null_name(item: Id, fact: ColumnFact | DomainFact) -> str:
     """Return the name of a column's not-null constraint, also where it is the one that the server chooses."""
     return fact.not_null_name or usual_not_null_name(item)
 
 
 def usual_not_null_name(item: Id) -> str:
     """Return the name that the server chooses for a column's not-null constraint, where it is free and short enough."""
-    return f"{item.name}_{item.sub}_not_null"
+    return "_".join(filter(None, (item.name, item.sub, "not_null")))
 
 
 class DefaultFact(NamedTuple):

@@ -227,6 +227,10 @@ class Plan:
                     return True
         return False
 
+    def inherits_all_along(self, column: Id) -> bool:
+        """Tell whether a column comes from a parent before, during and after."""
+        return any(self.inherits_throughout(column, parent) for parent in self.parent_columns(column, self.target))
+
     def parent_does(self, item: Id, *attributes: str) -> bool:
         """Tell whether a parent's column changes in the same way, which PostgreSQL passes on to `item`."""
         old, new = self.base.facts[item], self.target.facts[item]
@@ -240,6 +244,34 @@ class Plan:
             ):
                 return True
         return False
+
+    def leaves_not_null_to_parent(self, column: Id) -> bool:
+        """Tell whether a child's not-null constraint makes way for one that its parent gets, and passes on to it."""
+        old, new = self.base.facts[column], self.target.facts[column]
+        if not (old.not_null and new.not_null and old.not_null_no_inherit) or new.not_null_local:
+            return False
+        return any(
+            parent in self.base.facts and not self.base.facts[parent].not_null and self.target.facts[parent].not_null
+            for parent in self.parent_columns(column, self.target)
+        )
+
+    def has_not_null_apart(self, column: Id) -> bool:
+        """Tell whether a child's column gets or loses a not-null constraint by another name than its parent's."""
+        old, new = self.base.facts[column], self.target.facts[column]
+        if self.version < 180000 or old.not_null == new.not_null:
+            return False
+        facts = (self.target if new.not_null else self.base).facts
+        parents = [parent for parent in self.parent_columns(column, self.target) if parent in facts]
+        names = {not_null_name(parent, facts[parent]) for parent in parents if facts[parent].not_null}
+        return bool(names) and not_null_name(column, facts[column]) not in names
+
+    def loses_not_null_with_parent(self, column: Id) -> bool:
+        """Tell whether a child's not-null constraint goes with its parent's, and it needs one of its own."""
+        old, new = self.base.facts[column], self.target.facts[column]
+        if not (old.not_null and new.not_null and new.not_null_local) or old.not_null_local:
+            return False
+        found = [parent for parent in self.parent_columns(column, self.base) if parent in self.target.facts]
+        return bool(found) and not any(self.target.facts[parent].not_null for parent in found)
 
     def parent_renames_not_null(self, item: Id) -> bool:
         """Tell whether a parent's not-null constraint gets the same new name, which PostgreSQL passes on to `item`."""

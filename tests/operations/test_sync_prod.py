@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 
 from safemig.errors import RefusedError
+from safemig.postgres.server import ThrowawayServer
+from tests.conftest import MAJORS
 from tests.operations.conftest import Shop
 
 
@@ -58,3 +60,20 @@ def test_a_row_that_comes_between_stops_it(shop: Shop) -> None:
     with pytest.raises(RefusedError, match=r"holds data in 1 tables: public\.users"):
         shop.project.sync_prod(approve=_approved(shop))
     assert shop.state() == before
+
+
+def test_staging_may_be_of_another_major_version(
+    shop: Shop, server: ThrowawayServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = next((major for major in MAJORS if major != server.major), None)
+    if other is None:
+        pytest.skip("one major version of PostgreSQL is on this machine")
+    shop.on(shop.production, "DELETE FROM orders; DELETE FROM users")
+    with ThrowawayServer.start(major=other) as another:
+        shop.staging = another.create_database("staging")
+        monkeypatch.setenv("STAGING_DATABASE_URL", shop.staging)
+        shop.project.migrate_staging()
+        shop.on(shop.staging, "CREATE VIEW mails AS SELECT u.email FROM users u WHERE u.email IN ('a', 'b')")
+        assert shop.project.sync_prod(approve=_approved(shop)).verdict == "SYNCED"
+        assert shop.project.schema_diff("production", "staging").is_empty
+        assert shop.project.sync_prod().verdict == "NOTHING TO SYNC"

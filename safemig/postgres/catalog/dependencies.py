@@ -84,6 +84,8 @@ def read_comments(snapshot: Snapshot) -> None:
             continue  # of something that the extension brought
         if item.kind == "constraint" and catalog == PG_CLASS:
             item = Id("constraint index", item.schema, item.name, item.sub)
+        elif item.kind in ("column", "domain") and catalog == PG_CONSTRAINT:
+            item = Id("not-null constraint", item.schema, item.name, item.sub)
         snapshot.comments[item] = text
     for catalog, oid, number, provider, label in snapshot.rows(LABELS):
         item = (
@@ -99,8 +101,9 @@ def read_default_privileges(snapshot: Snapshot) -> None:
     for role, schema, object_type, acl in snapshot.rows(DEFAULT_PRIVILEGES):
         if role in snapshot.platform_roles:
             continue
-        found = grants.read_acl(tuple(acl or ()), role, object_type, snapshot.version)
-        if schema:  # only adds to what is granted anyway
+        # In a schema it only adds to what is granted anyway; what it gives the role itself is said there too.
+        found = grants.read_acl(tuple(acl or ()), OWNER_LACKS if schema else role, object_type, snapshot.version)
+        if schema:
             found = frozenset(grant for grant in found if grant[0] != OWNER_LACKS)
         snapshot.facts[Id("default privileges", schema, role, object_type)] = facts.DefaultPrivilegesFact(
             tuple(sorted(found))

@@ -440,13 +440,14 @@ def _note_not_null(
     snapshot: Snapshot, item: Id, name: str, *, is_local: bool, no_inherit: bool, not_valid: bool
 ) -> None:
     is_usual = name == facts.usual_not_null_name(item)
+    is_own = is_local or Id("partition", item.schema, item.name) in snapshot.facts
     if is_usual and is_local and not (no_inherit or not_valid):
         return  # as the column's fact is already
     snapshot.facts[item] = snapshot.facts[item]._replace(
         not_null_name="" if is_usual else name,
         not_null_no_inherit=no_inherit,
         not_null_not_valid=not_valid,
-        not_null_local=is_local or Id("partition", item.schema, item.name) in snapshot.facts,
+        not_null_local=is_own,
     )
 
 

@@ -45,11 +45,14 @@ SELECT t.oid::int8, n.nspname, t.typname, t.typtype::text, t.typarray::int8, pg_
        CASE WHEN t.typtype = 'd' THEN format_type(t.typbasetype, t.typtypmod) END,
        {_COLLATION.format(given="t.typcollation", usual="coalesce(b.typcollation, 0)")},
        CASE WHEN t.typtype = 'd' THEN coalesce(pg_get_expr(t.typdefaultbin, 0), t.typdefault) ELSE t.typdefault END,
-       t.typnotnull, t.typrelid::int8, t.typisdefined
+       t.typnotnull, t.typrelid::int8, t.typisdefined,
+       k.oid::int8, k.conname
 FROM pg_type t
 JOIN pg_namespace n ON n.oid = t.typnamespace
 LEFT JOIN pg_type b ON b.oid = t.typbasetype
 LEFT JOIN pg_class c ON c.oid = t.typrelid
+LEFT JOIN pg_constraint k ON k.contypid = t.oid AND k.contype = 'n' AND t.typnotnull
+  AND current_setting('server_version_num')::int >= 180000  -- 17 keeps it too, and its pg_dump does not write it
 WHERE t.typnamespace = ANY(%(namespaces)s::oid[])
   AND (t.typtype IN ('e', 'd', 'r', 'b', 'p') OR (t.typtype = 'c' AND c.relkind = 'c'))
   AND NOT (t.typtype = 'b' AND EXISTS (SELECT FROM pg_type element WHERE element.typarray = t.oid))
@@ -140,12 +143,16 @@ def read_types(snapshot: Snapshot) -> None:
     ranges, multiranges = _read_ranges(snapshot)
     bases = {row[0]: row[1:] for row in snapshot.rows(_base_types(snapshot.version))}
     for row in snapshot.rows(TYPES):
-        oid, schema, name, kind, array, owner, acl, labels, base, collation, default, not_null, relation, defined = row
+        oid, schema, name, kind, array, owner, acl, labels, base, collation, default, not_null, *others = row
+        relation, defined, constraint, constraint_name = others
         fact: object
         if kind == "e":
             item, fact = Id("enum", schema, name), facts.EnumFact(tuple(labels or ()))
         elif kind == "d":
-            item, fact = Id("domain", schema, name), facts.DomainFact(base, collation, default, not_null)
+            item = Id("domain", schema, name)
+            said = "" if constraint_name == facts.usual_not_null_name(item) else constraint_name or ""
+            fact = facts.DomainFact(base, collation, default, not_null, said)
+            snapshot.objects[PG_CONSTRAINT, constraint] = item
         elif kind == "r":
             item, fact = Id("range", schema, name), facts.RangeFact(ranges[oid])
         elif kind == "c":

@@ -147,11 +147,16 @@ def _identity_persistence(item: Id, old: ColumnFact | None, new: ColumnFact, pla
 
 def _not_null_constraint(item: Id, fact: ColumnFact) -> Step:
     """A not-null constraint that has a name, no heirs or no validity of its own (PostgreSQL 18)."""
-    table, name = quote_name(item.schema, item.name), quote_identifier(not_null_name(item, fact))
-    tail = (" NO INHERIT" if fact.not_null_no_inherit else "") + (" NOT VALID" if fact.not_null_not_valid else "")
+    tail = " NOT VALID" if fact.not_null_not_valid else ""
     return Step(
-        f"ALTER TABLE {table} ADD CONSTRAINT {name} NOT NULL {quote_identifier(item.sub)}{tail}", lock=_EXCLUSIVE
+        f"ALTER TABLE {quote_name(item.schema, item.name)} ADD {not_null_clause(item, fact)}{tail}", lock=_EXCLUSIVE
     )
+
+
+def not_null_clause(item: Id, fact: ColumnFact) -> str:
+    """Return a not-null constraint as a table's constraint is written (PostgreSQL 18)."""
+    tail = " NO INHERIT" if fact.not_null_no_inherit else ""
+    return f"CONSTRAINT {quote_identifier(not_null_name(item, fact))} NOT NULL {quote_identifier(item.sub)}{tail}"
 
 
 class Column(InsideRelation):
@@ -172,7 +177,7 @@ class Column(InsideRelation):
         if container is not None and container.kind != "table":
             return container  # a view's new column: CREATE OR REPLACE VIEW adds it
         for parent in plan.parent_columns(item, plan.target):
-            if parent in plan.created and plan.inherits_throughout(item, parent):
+            if parent in plan.created and plan.inherits_throughout(item, parent) and not fact.is_local:
                 return parent
         return plan.row_type(item, plan.target)
 
@@ -288,33 +293,7 @@ class Column(InsideRelation):
             plan.parent_does(item, "type", "collation") or plan.row_type(item, plan.target)
         ):
             steps.append(self._type_step(item, prefix, old, new, plan))
-        if old.not_null != new.not_null and not plan.parent_does(item, "not_null"):
-            steps += self._not_null(item, table, prefix, new, plan)
-        elif new.not_null and old.not_null_not_valid != new.not_null_not_valid:
-            name_now = quote_identifier(not_null_name(item, old))
-            if old.not_null_not_valid and old.not_null_name == new.not_null_name:
-                steps.append(
-                    Step(
-                        f"ALTER TABLE {table} VALIDATE CONSTRAINT {name_now}",
-                        rule="validate-constraint",
-                        lock=LockMode.SHARE_UPDATE_EXCLUSIVE,
-                        why="reads the whole table while it goes on working",
-                    )
-                )
-            else:
-                steps.append(Step(f"ALTER TABLE {table} DROP CONSTRAINT {name_now}", lock=_EXCLUSIVE))
-                steps.append(_not_null_constraint(item, new))
-        elif new.not_null and old.not_null and plan.version >= 180000:
-            before, after = not_null_name(item, old), not_null_name(item, new)
-            if before != after and new.not_null_local and not plan.parent_renames_not_null(item):
-                words = f"RENAME CONSTRAINT {quote_identifier(before)} TO {quote_identifier(after)}"
-                steps.append(Step(f"ALTER TABLE {table} {words}", lock=_EXCLUSIVE))
-            if new.not_null_local and not old.not_null_local:
-                steps.append(Step(f"{prefix} SET NOT NULL", "it has it from its parent already", lock=_EXCLUSIVE))
-        if new.not_null and old.not_null and old.not_null_no_inherit != new.not_null_no_inherit:
-            constraint = quote_identifier(not_null_name(item, new))
-            word = "NO INHERIT" if new.not_null_no_inherit else "INHERIT"
-            steps.append(Step(f"ALTER TABLE {table} ALTER CONSTRAINT {constraint} {word}", lock=_EXCLUSIVE))
+        steps += self._not_null_change(item, table, prefix, old, new, plan)
         if not plan.parent_does(item, "identity"):
             steps += self._identity(item, prefix, old, new)
         # A new type brings its own storage and the usual compression with it.
@@ -335,7 +314,7 @@ class Column(InsideRelation):
             sql += f" COLLATE {new.collation}"
         elif old.collation and old.type == new.type:
             sql += ' COLLATE pg_catalog."default"'
-        if found.using and not new.generated:
+        if found.using and not new.generated and plan.table_keyword(item) != "FOREIGN TABLE":
             sql += f" USING {found.using.format(column=quote_identifier(item.sub), type=new.type)}"
         if old.type == new.type:
             return Step(sql, f"the indexes on {item.dotted} are built anew", rule="alter-type-reindex", lock=_EXCLUSIVE)
@@ -354,15 +333,54 @@ class Column(InsideRelation):
         rule = "alter-type-rewrite" if found.rewrites else "alter-type-free"
         return Step(sql, why, rule=rule, lock=_EXCLUSIVE, rewrites=found.rewrites, reverse=back)
 
+    def _not_null_change(
+        self, item: Id, table: str, prefix: str, old: ColumnFact, new: ColumnFact, plan: Plan
+    ) -> list[Step]:
+        if plan.leaves_not_null_to_parent(item):
+            words = f"DROP CONSTRAINT {quote_identifier(not_null_name(item, old))}"
+            return [Step(f"ALTER TABLE {table} {words}", "its parent's takes its place", lock=_EXCLUSIVE)]
+        before, after = (quote_identifier(not_null_name(item, fact)) for fact in (old, new))
+        validate = Step(
+            f"ALTER TABLE {table} VALIDATE CONSTRAINT {after}",
+            rule="validate-constraint",
+            lock=LockMode.SHARE_UPDATE_EXCLUSIVE,
+            why="reads the whole table while it goes on working",
+        )
+        if plan.has_not_null_apart(item):
+            return self._not_null(item, table, prefix, new, plan)
+        if old.not_null != new.not_null and plan.parent_does(item, "not_null"):
+            is_more = new.not_null and not plan.parent_does(item, "not_null", "not_null_not_valid")
+            return [validate] if is_more and not new.not_null_not_valid else []
+        if old.not_null != new.not_null or plan.loses_not_null_with_parent(item):
+            return self._not_null(item, table, prefix, new, plan)
+        if not new.not_null:
+            return []
+        steps = []
+        if old.not_null_not_valid != new.not_null_not_valid:
+            if old.not_null_not_valid and before == after:
+                steps.append(validate)
+            elif new.not_null_local and not plan.parent_does(item, "not_null", "not_null_not_valid"):
+                steps.append(Step(f"ALTER TABLE {table} DROP CONSTRAINT {before}", lock=_EXCLUSIVE))
+                steps.append(_not_null_constraint(item, new))
+        elif plan.version >= 180000:
+            mine = new.not_null_local or not plan.inherits_all_along(item)
+            if before != after and mine and not plan.parent_renames_not_null(item):
+                steps.append(Step(f"ALTER TABLE {table} RENAME CONSTRAINT {before} TO {after}", lock=_EXCLUSIVE))
+            if new.not_null_local and not old.not_null_local:
+                steps.append(Step(f"{prefix} SET NOT NULL", "it has it from its parent already", lock=_EXCLUSIVE))
+        if old.not_null_no_inherit != new.not_null_no_inherit:
+            word = "NO INHERIT" if new.not_null_no_inherit else "INHERIT"
+            steps.append(Step(f"ALTER TABLE {table} ALTER CONSTRAINT {after} {word}", lock=_EXCLUSIVE))
+        return steps
+
     def _not_null(self, item: Id, table: str, prefix: str, new: ColumnFact, plan: Plan) -> list[Step]:
         if not new.not_null:
             return [Step(f"{prefix} DROP NOT NULL", lock=_EXCLUSIVE, reverse=f"{prefix} SET NOT NULL")]
         if new.not_null_not_valid:
             return [_not_null_constraint(item, new)]
-        if new.not_null_name or new.not_null_no_inherit:
+        if new.not_null_name or new.not_null_no_inherit or plan.not_null_name_is_taken(item):
             name = quote_identifier(not_null_name(item, new))
-            tail = " NO INHERIT" if new.not_null_no_inherit else ""
-            add = f"ALTER TABLE {table} ADD CONSTRAINT {name} NOT NULL {quote_identifier(item.sub)}{tail}"
+            add = f"ALTER TABLE {table} ADD {not_null_clause(item, new)}"
             online: tuple[Step, ...] = (
                 Step(f"{add} NOT VALID", lock=_EXCLUSIVE),
                 Step(f"ALTER TABLE {table} VALIDATE CONSTRAINT {name}", lock=LockMode.SHARE_UPDATE_EXCLUSIVE),

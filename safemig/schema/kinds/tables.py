@@ -16,7 +16,7 @@ from safemig.schema.facts import (
     TableFact,
 )
 from safemig.schema.kinds.base import InsideRelation, Kind, Step, option_list, option_steps
-from safemig.schema.kinds.columns import column_definition, column_settings
+from safemig.schema.kinds.columns import column_definition, column_settings, not_null_clause
 from safemig.schema.model import Id
 from safemig.sql.identifiers import quote_identifier, quote_literal, quote_name
 from safemig.sql.locks import LockMode
@@ -126,8 +126,14 @@ class Table(Kind):
                     lock=_EXCLUSIVE,
                 )
             )
-        if fact.not_null and not any(plan.target.facts[parent].not_null for parent in parents):
-            steps.append(Step(f"ALTER TABLE {table} ALTER COLUMN {name} SET NOT NULL", lock=_EXCLUSIVE))
+        from_parent = any(plan.target.facts[parent].not_null for parent in parents)
+        if plan.version >= 180000 and fact.not_null_local and not fact.not_null_not_valid:
+            from_parent = False  # it is the child's own as well, by a name of its own
+        if fact.not_null and not from_parent:
+            if plan.version >= 180000:
+                lines.append(not_null_clause(column, fact))
+            else:
+                steps.append(Step(f"ALTER TABLE {table} ALTER COLUMN {name} SET NOT NULL", lock=_EXCLUSIVE))
         return steps
 
     def _constraints(self, item: Id, plan: Plan) -> list[str]:

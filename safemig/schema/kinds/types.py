@@ -6,7 +6,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from safemig.schema.facts import BaseTypeFact, CompositeFact, DomainConstraintFact, DomainFact, EnumFact, RangeFact
+from safemig.schema.facts import (
+    BaseTypeFact,
+    CompositeFact,
+    DomainConstraintFact,
+    DomainFact,
+    EnumFact,
+    RangeFact,
+    not_null_name,
+)
 from safemig.schema.kinds.base import Kind, Step
 from safemig.schema.model import Id
 from safemig.sql.identifiers import quote_identifier, quote_literal, quote_name
@@ -99,7 +107,7 @@ class Domain(Type):
         if fact.default is not None:
             sql += f"\n    DEFAULT {fact.default}"
         if fact.not_null:
-            sql += "\n    NOT NULL"
+            sql += f"\n    {_not_null(fact)}"
         for inner in sorted(plan.target.children.get(item, ())):
             if plan.created_by(inner) == item or inner not in plan.created:
                 sql += f"\n    CONSTRAINT {quote_identifier(inner.sub)} {plan.target.facts[inner].definition}"
@@ -119,7 +127,7 @@ class Domain(Type):
             if new.not_null:
                 steps.append(
                     Step(
-                        f"{prefix} SET NOT NULL",
+                        f"{prefix} ADD {_not_null(new)}" if new.not_null_name else f"{prefix} SET NOT NULL",
                         "reads every table that uses the domain; fails where one has no value",
                         rule="domain-constraint",
                         lock=LockMode.SHARE,
@@ -128,7 +136,14 @@ class Domain(Type):
                 )
             else:
                 steps.append(Step(f"{prefix} DROP NOT NULL", reverse=f"{prefix} SET NOT NULL"))
+        elif old.not_null_name != new.not_null_name:
+            before, after = (quote_identifier(not_null_name(item, fact)) for fact in (old, new))
+            steps.append(Step(f"{prefix} RENAME CONSTRAINT {before} TO {after}"))
         return steps
+
+
+def _not_null(fact: DomainFact) -> str:
+    return f"CONSTRAINT {quote_identifier(fact.not_null_name)} NOT NULL" if fact.not_null_name else "NOT NULL"
 
 
 class DomainConstraint(Kind):

@@ -18,8 +18,9 @@ if TYPE_CHECKING:
 
 _EXCLUSIVE = LockMode.ACCESS_EXCLUSIVE
 
-# `FROM orders o(id, total, ...)`: the server names all columns of what is read, so the text fits only these columns.
-_COLUMN_LIST = re.compile(r"""(?:\)|\b[a-z_0-9"]+) [\w"]+\([\w", ]*\)""")
+# `FROM orders o(id, total, ...)`: the server names all columns of what is read, so the text fits only these columns;
+# and `JOIN ... USING (id)` fits only where no other table on that side has such a column.
+_COLUMN_LIST = re.compile(r"""(?:\)|\b[a-z_0-9"]+) [\w"]+\([\w", ]*\)| USING \(""")
 
 
 def lists_columns(fact: ViewFact | MaterializedViewFact) -> bool:

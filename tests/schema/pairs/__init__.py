@@ -5,10 +5,11 @@ from __future__ import annotations
 from ..proof import Pair
 from .application import APPLICATION
 from .code import CODE
+from .inherited import INHERITED
 from .more import MORE
 from .newer import NEWER
 from .rarer import RARER
 from .tables import TABLES
 from .tangled import TANGLED
 
-PAIRS: tuple[Pair, ...] = (*APPLICATION, *TABLES, *CODE, *TANGLED, *RARER, *NEWER, *MORE)
+PAIRS: tuple[Pair, ...] = (*APPLICATION, *TABLES, *CODE, *TANGLED, *RARER, *NEWER, *INHERITED, *MORE)
