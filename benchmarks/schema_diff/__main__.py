@@ -22,6 +22,7 @@ from pathlib import Path
 
 import psycopg
 import synthetic
+from peers import installed_migra
 
 import safemig
 from safemig.postgres.server import ThrowawayServer
@@ -50,9 +51,7 @@ def main() -> None:
 def side_by_side(sizes: Sequence[int]) -> None:
     """Compare two databases of which one in a hundred tables differs, then equal ones, then an empty one with both."""
     with tempfile.TemporaryDirectory() as folder, ThrowawayServer.start(settings=SETTINGS) as server:
-        migra = (
-            installed(Path(folder) / "venv", "migra", "psycopg2-binary", "SQLAlchemy<2.1", "setuptools<66") / "migra"
-        )
+        migra = installed_migra(Path(folder))
         print(
             f"PostgreSQL {server.programs.version}, {os.cpu_count()} processors; seconds, and peak memory of the client"
         )
@@ -127,13 +126,6 @@ def execute(url: str, statements: Iterable[str]) -> None:
         for start in range(0, len(waiting), STATEMENTS_A_TRANSACTION):
             connection.execute(";\n".join(waiting[start : start + STATEMENTS_A_TRANSACTION]).encode())
         connection.execute("ANALYZE")
-
-
-def installed(folder: Path, *packages: str) -> Path:
-    """Return the folder of programs of a new virtual environment with `packages` in it."""
-    subprocess.run([sys.executable, "-m", "venv", folder], check=True)
-    subprocess.run([folder / "bin/pip", "install", "--quiet", *packages], check=True, stderr=subprocess.DEVNULL)
-    return folder / "bin"
 
 
 def fastest(runs: int, commands: Sequence[Sequence[str | Path]]) -> list[tuple[float, int]]:

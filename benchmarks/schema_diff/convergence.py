@@ -22,6 +22,8 @@ ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT))
 
 
+from peers import installed_migra  # noqa: E402
+
 from safemig.postgres.server import ThrowawayServer  # noqa: E402
 from safemig.schema import compare  # noqa: E402
 from safemig.schema.dumps import differences  # noqa: E402
@@ -54,11 +56,7 @@ def main() -> None:
     """Run every pair through both, and print one table."""
     major, every = (int(sys.argv[1]) if len(sys.argv) > 1 else 17), (int(sys.argv[2]) if len(sys.argv) > 2 else 1)
     with tempfile.TemporaryDirectory() as folder, ThrowawayServer.start(major=major) as server:
-        venv = Path(folder) / "venv"
-        subprocess.run([sys.executable, "-m", "venv", venv], check=True)
-        packages = ("migra", "psycopg2-binary", "SQLAlchemy<2.1", "setuptools<66")
-        subprocess.run([venv / "bin" / "pip", "install", "-q", *packages], check=True)
-        tools = {"safemig": by_safemig, "migra": by_migra(venv / "bin" / "migra")}
+        tools = {"safemig": by_safemig, "migra": by_migra(installed_migra(Path(folder)))}
         counts = {name: Counter[str]() for name in tools}
         pairs = [pair for pair in PAIRS if pair.since <= major and not pair.ownership][::every]
         for pair in pairs:
