@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from safemig.schema.kinds.base import Kind
-from safemig.schema.kinds.columns import Column, Default
+from safemig.schema.kinds.columns import Column
 from safemig.schema.kinds.constraints import Constraint, Index
+from safemig.schema.kinds.defaults import Default
 from safemig.schema.kinds.foreign import Server, UserMapping, Wrapper
 from safemig.schema.kinds.namespaces import Extension, IdentitySequence, SchemaKind, Sequence, SequenceOwner
 from safemig.schema.kinds.others import (

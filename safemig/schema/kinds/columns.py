@@ -7,10 +7,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from safemig.schema.casts import Conversion, conversion
-from safemig.schema.facts import ColumnFact, DefaultFact, SequenceOptions, not_null_name
+from safemig.schema.facts import ColumnFact, SequenceOptions, not_null_name
 from safemig.schema.kinds.base import InsideRelation, Step, option_steps
+from safemig.schema.kinds.not_null import not_null_changes, not_null_constraint
 from safemig.schema.model import Id
-from safemig.sql.identifiers import quote_identifier, quote_literal, quote_name
+from safemig.sql.identifiers import quote_identifier, quote_name
 from safemig.sql.locks import LockMode
 
 if TYPE_CHECKING:
@@ -124,7 +125,7 @@ def column_settings(item: Id, old: ColumnFact | None, new: ColumnFact, plan: Pla
         steps.append(Step(f"{prefix} SET STATISTICS {new.statistics}", lock=LockMode.SHARE_UPDATE_EXCLUSIVE))
     steps += option_steps(prefix, old.options if old else (), new.options, LockMode.SHARE_UPDATE_EXCLUSIVE)
     if old is None and new.not_null_not_valid:
-        steps.append(_not_null_constraint(item, new))
+        steps.append(not_null_constraint(item, new))
     steps += _identity_persistence(item, old, new, plan)
     return steps
 
@@ -143,20 +144,6 @@ def _identity_persistence(item: Id, old: ColumnFact | None, new: ColumnFact, pla
     if before == after:
         return []
     return [Step(f"ALTER SEQUENCE {quote_name(schema, name)} SET {'UNLOGGED' if after == 'u' else 'LOGGED'}")]
-
-
-def _not_null_constraint(item: Id, fact: ColumnFact) -> Step:
-    """A not-null constraint that has a name, no heirs or no validity of its own (PostgreSQL 18)."""
-    tail = " NOT VALID" if fact.not_null_not_valid else ""
-    return Step(
-        f"ALTER TABLE {quote_name(item.schema, item.name)} ADD {not_null_clause(item, fact)}{tail}", lock=_EXCLUSIVE
-    )
-
-
-def not_null_clause(item: Id, fact: ColumnFact) -> str:
-    """Return a not-null constraint as a table's constraint is written (PostgreSQL 18)."""
-    tail = " NO INHERIT" if fact.not_null_no_inherit else ""
-    return f"CONSTRAINT {quote_identifier(not_null_name(item, fact))} NOT NULL {quote_identifier(item.sub)}{tail}"
 
 
 class Column(InsideRelation):
@@ -293,7 +280,7 @@ class Column(InsideRelation):
             plan.parent_does(item, "type", "collation") or plan.row_type(item, plan.target)
         ):
             steps.append(self._type_step(item, prefix, old, new, plan))
-        steps += self._not_null_change(item, table, prefix, old, new, plan)
+        steps += not_null_changes(item, table, prefix, old, new, plan)
         if not plan.parent_does(item, "identity"):
             steps += self._identity(item, prefix, old, new)
         # A new type brings its own storage and the usual compression with it.
@@ -333,89 +320,6 @@ class Column(InsideRelation):
         rule = "alter-type-rewrite" if found.rewrites else "alter-type-free"
         return Step(sql, why, rule=rule, lock=_EXCLUSIVE, rewrites=found.rewrites, reverse=back)
 
-    def _not_null_change(
-        self, item: Id, table: str, prefix: str, old: ColumnFact, new: ColumnFact, plan: Plan
-    ) -> list[Step]:
-        if plan.leaves_not_null_to_parent(item):
-            words = f"DROP CONSTRAINT {quote_identifier(not_null_name(item, old))}"
-            return [Step(f"ALTER TABLE {table} {words}", "its parent's takes its place", lock=_EXCLUSIVE)]
-        before, after = (quote_identifier(not_null_name(item, fact)) for fact in (old, new))
-        validate = Step(
-            f"ALTER TABLE {table} VALIDATE CONSTRAINT {after}",
-            rule="validate-constraint",
-            lock=LockMode.SHARE_UPDATE_EXCLUSIVE,
-            why="reads the whole table while it goes on working",
-        )
-        if plan.has_not_null_apart(item):
-            return self._not_null(item, table, prefix, new, plan)
-        if old.not_null != new.not_null and plan.parent_does(item, "not_null"):
-            is_more = new.not_null and not plan.parent_does(item, "not_null", "not_null_not_valid")
-            return [validate] if is_more and not new.not_null_not_valid else []
-        if old.not_null != new.not_null or plan.loses_not_null_with_parent(item):
-            return self._not_null(item, table, prefix, new, plan)
-        if not new.not_null:
-            return []
-        steps = []
-        if old.not_null_not_valid != new.not_null_not_valid:
-            if old.not_null_not_valid and before == after:
-                steps.append(validate)
-            elif new.not_null_local and not plan.parent_does(item, "not_null", "not_null_not_valid"):
-                steps.append(Step(f"ALTER TABLE {table} DROP CONSTRAINT {before}", lock=_EXCLUSIVE))
-                steps.append(_not_null_constraint(item, new))
-        elif plan.version >= 180000:
-            mine = new.not_null_local or not plan.inherits_all_along(item)
-            if before != after and mine and not plan.parent_renames_not_null(item):
-                steps.append(Step(f"ALTER TABLE {table} RENAME CONSTRAINT {before} TO {after}", lock=_EXCLUSIVE))
-            if new.not_null_local and not old.not_null_local:
-                steps.append(Step(f"{prefix} SET NOT NULL", "it has it from its parent already", lock=_EXCLUSIVE))
-        if old.not_null_no_inherit != new.not_null_no_inherit:
-            word = "NO INHERIT" if new.not_null_no_inherit else "INHERIT"
-            steps.append(Step(f"ALTER TABLE {table} ALTER CONSTRAINT {after} {word}", lock=_EXCLUSIVE))
-        return steps
-
-    def _not_null(self, item: Id, table: str, prefix: str, new: ColumnFact, plan: Plan) -> list[Step]:
-        if not new.not_null:
-            return [Step(f"{prefix} DROP NOT NULL", lock=_EXCLUSIVE, reverse=f"{prefix} SET NOT NULL")]
-        if new.not_null_not_valid:
-            return [_not_null_constraint(item, new)]
-        if new.not_null_name or new.not_null_no_inherit or plan.not_null_name_is_taken(item):
-            name = quote_identifier(not_null_name(item, new))
-            add = f"ALTER TABLE {table} ADD {not_null_clause(item, new)}"
-            online: tuple[Step, ...] = (
-                Step(f"{add} NOT VALID", lock=_EXCLUSIVE),
-                Step(f"ALTER TABLE {table} VALIDATE CONSTRAINT {name}", lock=LockMode.SHARE_UPDATE_EXCLUSIVE),
-            )
-            return [
-                Step(
-                    add,
-                    "fails where a row has none; reads the whole table",
-                    rule="set-not-null",
-                    lock=_EXCLUSIVE,
-                    online=online,
-                )
-            ]
-        check = quote_identifier(f"{item.name[:20]}_{item.sub[:24]}_is_not_null")
-        online = (
-            Step(
-                f"ALTER TABLE {table} ADD CONSTRAINT {check} CHECK ({quote_identifier(item.sub)} IS NOT NULL) NOT VALID",
-                "so that SET NOT NULL need not read the table under its lock",
-                lock=_EXCLUSIVE,
-            ),
-            Step(f"ALTER TABLE {table} VALIDATE CONSTRAINT {check}", lock=LockMode.SHARE_UPDATE_EXCLUSIVE),
-            Step(f"{prefix} SET NOT NULL", lock=_EXCLUSIVE, reverse=f"{prefix} DROP NOT NULL"),
-            Step(f"ALTER TABLE {table} DROP CONSTRAINT {check}", lock=_EXCLUSIVE),
-        )
-        return [
-            Step(
-                f"{prefix} SET NOT NULL",
-                "fails where a row has none; reads the whole table",
-                rule="set-not-null",
-                lock=_EXCLUSIVE,
-                reverse=f"{prefix} DROP NOT NULL",
-                online=online,
-            )
-        ]
-
     def _identity(self, item: Id, prefix: str, old: ColumnFact, new: ColumnFact) -> list[Step]:
         if not new.identity:
             return []
@@ -435,90 +339,3 @@ class Column(InsideRelation):
         if said:
             steps.append(Step(f"{prefix} {' '.join(said)}", lock=_EXCLUSIVE))
         return steps
-
-
-class Default(InsideRelation):
-    """A column's default, or the expression of a generated column."""
-
-    name = "default"
-    phase = 48
-    drop_phase = 17
-
-    def created_with(self, item: Id, fact: DefaultFact, plan: Plan) -> Id | None:
-        column = Id("column", *item[1:])
-        if self.container(item, plan.target.facts) != Id("table", item.schema, item.name):
-            return None  # CREATE VIEW has no word for it
-        if column in plan.created:
-            return None if plan.stands_apart(item) or plan.differs_from_parent(item) else column
-        return column if plan.is_generated(column, plan.target) and not plan.steps_aside(item) else None
-
-    def dropped_with(self, item: Id, fact: DefaultFact, plan: Plan) -> Id | None:
-        column = Id("column", *item[1:])
-        if column in plan.dropped:
-            return None if plan.must_go_first(item, column) and not plan.is_generated(column, plan.base) else column
-        return column if plan.is_generated(column, plan.base) and not plan.steps_aside(item) else None
-
-    def _prefix(self, item: Id, plan: Plan) -> str:
-        only = "ONLY " if plan.has_children(item) else ""
-        return (
-            f"ALTER {plan.table_keyword(item)} {only}{quote_name(item.schema, item.name)}"
-            f" ALTER COLUMN {quote_identifier(item.sub)}"
-        )
-
-    def create(self, item: Id, fact: DefaultFact, plan: Plan) -> list[Step]:
-        prefix = self._prefix(item, plan)
-        if plan.steps_aside(item):
-            return [
-                Step(
-                    f"{prefix} SET EXPRESSION AS ({fact.expression})",
-                    "the column is computed anew for every row",
-                    rule="add-col-generated-stored",
-                    lock=_EXCLUSIVE,
-                    rewrites=True,
-                )
-            ]
-        return [Step(f"{prefix} SET DEFAULT {fact.expression}", lock=_EXCLUSIVE, reverse=f"{prefix} DROP DEFAULT")]
-
-    def drop(self, item: Id, fact: DefaultFact, plan: Plan) -> list[Step]:
-        prefix = self._prefix(item, plan)
-        if plan.steps_aside(item):
-            type_name = plan.base.facts[Id("column", *item[1:])].type
-            return [
-                Step(
-                    f"{prefix} SET EXPRESSION AS (NULL::{type_name})",
-                    "out of the way, to be computed anew below",
-                    rule="add-col-generated-stored",
-                    lock=_EXCLUSIVE,
-                    rewrites=True,
-                )
-            ]
-        return [Step(f"{prefix} DROP DEFAULT", lock=_EXCLUSIVE, reverse=f"{prefix} SET DEFAULT {fact.expression}")]
-
-    def alter(self, item: Id, old: DefaultFact, new: DefaultFact, plan: Plan) -> list[Step] | None:
-        column = Id("column", *item[1:])
-        now, then = plan.is_generated(column, plan.base), plan.is_generated(column, plan.target)
-        if now or then:
-            if now and then and plan.version >= 170000:
-                prefix = self._prefix(item, plan)
-                return [
-                    Step(
-                        f"{prefix} SET EXPRESSION AS ({new.expression})",
-                        "the column is computed anew for every row",
-                        rule="add-col-generated-stored",
-                        lock=_EXCLUSIVE,
-                        rewrites=True,
-                    )
-                ]
-            return None
-        steps = self.create(item, new, plan)
-        column_old, column_new = plan.base.facts[column], plan.target.facts[column]
-        if column_old.type != column_new.type:
-            return None  # the old default must be gone before the type changes
-        return [Step(steps[0].sql, lock=_EXCLUSIVE, reverse=f"{self._prefix(item, plan)} SET DEFAULT {old.expression}")]
-
-    def detail(self, old: DefaultFact, new: DefaultFact) -> str:
-        return f"default {old.expression} -> {new.expression}"
-
-
-def literal(text: str) -> str:
-    return quote_literal(text).strip()

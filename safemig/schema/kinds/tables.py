@@ -16,7 +16,8 @@ from safemig.schema.facts import (
     TableFact,
 )
 from safemig.schema.kinds.base import InsideRelation, Kind, Step, option_list, option_steps
-from safemig.schema.kinds.columns import column_definition, column_settings, not_null_clause
+from safemig.schema.kinds.columns import column_definition, column_settings
+from safemig.schema.kinds.not_null import not_null_clause
 from safemig.schema.model import Id
 from safemig.sql.identifiers import quote_identifier, quote_literal, quote_name
 from safemig.sql.locks import LockMode
