@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from safemig.result import Result
     from safemig.schema import SchemaDiff
 
+_is_own_process = False  # True where `main` was started as the command, not called by other code
 TARGET = click.option("--target", default="production", show_default=True, help="The environment that this is about.")
 ACCEPT = click.option(
     "--accept", multiple=True, metavar="RULE:OBJECT:REASON", help="Accept a finding by name, with a reason. Repeatable."
@@ -134,7 +135,16 @@ def review(
         draw: Callable[..., str] = getattr(reports, f"{form}_report")
         if drawn := draw(result).rstrip("\n"):
             click.echo(drawn)
-    sys.exit(0 if str(result.verdict) == "SAFE TO DEPLOY" else 1)
+    _leave(0 if str(result.verdict) == "SAFE TO DEPLOY" else 1)
+
+
+def _leave(code: int) -> NoReturn:
+    """End a process that holds nothing but memory: to give that back object by object takes a while after a long review."""
+    if _is_own_process:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    sys.exit(code)
 
 
 @safemig.command()
@@ -294,9 +304,11 @@ def help_(topic: str, form: str) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the command and leave with its exit code; an error of ours is shown as its lines, without traceback."""
+    global _is_own_process
     from safemig.errors import SafemigError
     from safemig.result import Result
 
+    _is_own_process = arguments is None
     # Loading makes many objects and no garbage: at Python's own threshold a fifth of a short command goes to looking.
     gc.set_threshold(50_000)
     atexit.register(gc.freeze)  # nor is anything to be found in what the process ends with

@@ -26,26 +26,24 @@ def advice(
     world: World, statements: Sequence[ReviewedStatement], findings: Sequence[Finding], parts: int
 ) -> tuple[str, ...]:
     """Return what to mind when the file is deployed, in plain sentences; nothing where there is nothing to mind."""
-    return tuple(
-        line
-        for line in (
-            _hour(statements),
-            *_blocking(world, findings),
-            _order(statements, findings),
-            _split(parts, statements),
-        )
-        if line
-    )
+    lines = [
+        _hour(statements),
+        *_blocking(world, findings),
+        _order(statements, findings),
+        _split(parts, statements),
+    ]
+    return tuple([line for line in lines if line])
 
 
 def _hour(statements: Sequence[ReviewedStatement]) -> str:
-    blocking = {
-        lock.table: lock.mode
-        for statement in statements
-        if statement.lock and statement.lock.blocks_writes
-        for lock in sorted(statement.locks, key=lambda one: one.mode.strength)
-        if lock.mode.blocks_writes
-    }
+    blocking: dict[str, LockMode] = {}
+    for statement in statements:
+        if statement.lock is None or not statement.lock.blocks_writes:
+            continue
+        for table, mode in statement.locks:
+            known = blocking.get(table)
+            if mode.blocks_writes and (known is None or known.strength < mode.strength):
+                blocking[table] = mode
     if not blocking:
         return ""
     said = ", ".join(f"{table} ({mode.value})" for table, mode in sorted(blocking.items()))
@@ -56,6 +54,8 @@ def _hour(statements: Sequence[ReviewedStatement]) -> str:
 def _blocking(world: World, findings: Sequence[Finding]) -> list[str]:
     """Say how long the work under a lock may take, from the sizes that the target told."""
     seconds: dict[str, float] = {}
+    if world.target is None:
+        return []
     for finding in findings:
         if finding.rule not in _READS_OR_WRITES_ALL or finding.severity is Severity.RECOMMENDATION:
             continue
@@ -94,9 +94,7 @@ def _duration(seconds: float) -> str:
 
 
 def _order(statements: Sequence[ReviewedStatement], findings: Sequence[Finding]) -> str:
-    takes_away = sorted(
-        {finding.object for finding in findings if finding.rule in _AFTER_THE_APPLICATION and finding.accepted is None}
-    )
+    takes_away = sorted({one.object for one in findings if one.rule in _AFTER_THE_APPLICATION and one.accepted is None})
     if takes_away:
         return f"deploy it after the application no longer uses {', '.join(takes_away[:5])}{' …' if len(takes_away) > 5 else ''}"
     adds = any("ADD COLUMN" in statement.kind or statement.kind.startswith("CREATE TABLE") for statement in statements)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from operator import attrgetter
 
 from safemig.errors import SettingsError
 from safemig.review import fix, history
@@ -20,10 +21,12 @@ from safemig.sql.clauses import tokens
 from safemig.sql.fold import HOLE
 from safemig.sql.locks import LockMode
 from safemig.sql.parsing import ParsedStatement, SourceFile, SqlSyntaxError, parse, parse_what_can_be
+from safemig.sql.tree import node
 
 _MAYBE_ACCEPTS = re.compile(r"--\s*safemig:\s*accept", re.IGNORECASE)
 _IN_FILE = re.compile(r"--\s*safemig:\s*accept\s+(?P<text>.*)", re.IGNORECASE)
 _LONGEST_STATEMENT = 2000
+_STRENGTH = attrgetter("strength")
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +81,7 @@ def read(world: World, files: Sequence[SourceFile]) -> list[ReadFile]:
 
 
 def pass_over(world: World, files: Sequence[SourceFile]) -> None:
-    """Leave `world` as `read` would, without a review: it takes a quarter of the time."""
+    """Leave `world` as `read` would, without a review: it takes a third of the time."""
     for file in files:
         statements, _ = _open(world, file)
         for number, statement in enumerate(statements):
@@ -139,7 +142,8 @@ def _of_file(world: World, file: SourceFile, statements: list[ParsedStatement]) 
     found: list[Finding] = []
     if not statements:
         return found
-    scene = Scene("File", {"statements": tuple(statements)}, world, statements[0], file.sql)
+    kinds = [node(statement.tree)[0] for statement in statements]
+    scene = Scene("File", {"statements": statements, "kinds": kinds}, world, statements[0], file.sql)
     for rule in rules_for("File"):
         for hit in rule.check(scene) if rule.check else ():
             statement = statements[hit.statement or 0]
@@ -162,7 +166,7 @@ def _statement(
     for name, mode in examination.locks.items():
         if HOLE not in name.name and (name not in taken or taken[name].strength < mode.strength):
             taken[name] = mode
-    strongest = max(taken.values(), key=lambda mode: mode.strength) if taken else None
+    strongest = max(taken.values(), key=_STRENGTH) if taken else None
     found: dict[tuple[str, str, int, str], Finding] = {}
     for placed in everything:
         finding = _finding(file, statement, kind, placed, strongest)
@@ -267,7 +271,7 @@ def _judge(
         covering = [index for index, one in enumerate(acceptances) if one.covers(finding)]
         used.update(covering)
         can_be = finding.rule != "cannot-be-read" and finding.severity is not Severity.RECOMMENDATION
-        judged.append(replace(finding, accepted=acceptances[covering[0]].reason) if covering and can_be else finding)
+        judged.append(finding._replace(accepted=acceptances[covering[0]].reason) if covering and can_be else finding)
     judged.sort(key=lambda one: (order.get(one.file, 0), one.line, one.column))
     return Review(
         findings=tuple(judged),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from pglast.parser import ParseError
 
@@ -12,7 +13,7 @@ from safemig.review.locks import DML, changes_inside, locks
 from safemig.review.rule import Hit, Rule, rules_for
 from safemig.review.rules.hidden import is_unknown
 from safemig.review.rules.unknown import KNOWN
-from safemig.review.scene import NO_NAME, Scene, clause_span
+from safemig.review.scene import Scene, clause_span
 from safemig.review.types import type_text
 from safemig.review.world import Function, World
 from safemig.sql import names
@@ -20,7 +21,7 @@ from safemig.sql.fold import HOLE, Hole, Pieces, fold, skeleton
 from safemig.sql.kinds import flag, relations
 from safemig.sql.kinds import kind as statement_kind
 from safemig.sql.locks import LockMode
-from safemig.sql.names import Name
+from safemig.sql.names import NO_NAME, Name
 from safemig.sql.parsing import ParsedStatement
 from safemig.sql.plpgsql import UnreadableBody, read_body
 from safemig.sql.tree import Tree, constant, holds, node, options, read_trees, strings, walk
@@ -41,8 +42,7 @@ _RUNS_TEXT = {"query_to_xml": 0, "query_to_xmlschema": 0, "query_to_xml_and_xmls
 _DEEPEST = 12
 
 
-@dataclass(frozen=True, slots=True)
-class Placed:
+class Placed(NamedTuple):
     """A hit, and where it stands in the file."""
 
     rule: Rule

@@ -148,6 +148,11 @@ def _has_code(sql: str) -> bool:
     return any(token.kind != "comment" for token in each_token(sql))
 
 
+def _after_semicolon(sql: str, end: int) -> int:
+    semicolon = next((token for token in each_token(sql, end) if token.kind != "comment"), None)
+    return semicolon.end if semicolon else len(sql)
+
+
 def fixed(
     file: SourceFile, statements: Sequence[ParsedStatement], made: Sequence[list[Piece] | None]
 ) -> list[SourceFile]:
@@ -160,10 +165,10 @@ def fixed(
     for number, (statement, one) in enumerate(zip(statements, made, strict=True)):
         end = statement.start + len(statement.sql)
         parts.open += file.sql[at : statement.start]
-        semicolon = next((token for token in each_token(file.sql, end) if token.kind != "comment"), None)
-        at = semicolon.end if semicolon else len(file.sql)
-        later = statements[number + 1 :]
-        if one is None or (any(piece.place in ("next", "after next") for piece in one) and _moves(statement, later)):
+        at = end + 1 if file.sql.startswith(";", end) else _after_semicolon(file.sql, end)
+        if one is None or (
+            any(piece.place in ("next", "after next") for piece in one) and _moves(statement, statements[number + 1 :])
+        ):
             if not statement.transactional:
                 parts.close()
                 parts.done.append(f"{parts.open.strip()}\n{statement.sql};\n".lstrip("\n"))
@@ -184,8 +189,10 @@ def _without_wrapper(
 ) -> Sequence[list[Piece] | None]:
     """Leave out a BEGIN that opens the file and the COMMIT that closes it: the runner's transaction does that."""
     controls = [number for number, one in enumerate(statements) if one.is_transaction_control]
+    if len(controls) != 2:
+        return made
     kinds = [statements[number].kind for number in controls]
-    if len(kinds) != 2 or kinds[0] not in ("BEGIN", "START TRANSACTION") or kinds[1] != "COMMIT":
+    if kinds[0] not in ("BEGIN", "START TRANSACTION") or kinds[1] != "COMMIT":
         return made
     return [[] if number in controls else one for number, one in enumerate(made)]
 

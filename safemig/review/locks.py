@@ -70,7 +70,9 @@ def locks(tree: Tree, world: World, json: str | None = None) -> dict[Name, LockM
 
     kind, body = node(tree)
     target = names.of_range(body.get("relation"))
-    if kind == "AlterTableStmt":
+    if kind in DML:
+        take(target, LockMode.ROW_EXCLUSIVE)
+    elif kind == "AlterTableStmt":
         if body.get("objtype") in (None, "OBJECT_TABLE", "OBJECT_MATVIEW", "OBJECT_FOREIGN_TABLE"):
             for item in body.get("cmds", ()):
                 command = item.get("AlterTableCmd", {})
@@ -149,8 +151,6 @@ def locks(tree: Tree, world: World, json: str | None = None) -> dict[Name, LockM
             )
     elif kind == "CopyStmt":
         take(target, LockMode.ROW_EXCLUSIVE if body.get("is_from") else LockMode.ACCESS_SHARE)
-    if kind in DML:
-        take(target, LockMode.ROW_EXCLUSIVE)
     for _, part in changes_inside(tree, json):
         take(names.of_range(part.get("relation")), LockMode.ROW_EXCLUSIVE)
     return found
@@ -158,7 +158,7 @@ def locks(tree: Tree, world: World, json: str | None = None) -> dict[Name, LockM
 
 def changes_inside(tree: Tree, json: str | None) -> list[tuple[str, Tree]]:
     """Return the changes of rows within a statement, in its CTEs mostly, not the statement itself."""
-    if json is not None and ('Stmt":{' not in json[16:] or not any(holds(json, kind, below=True) for kind in DML)):
+    if json is not None and (json.find('Stmt":{', 16) < 0 or not any(holds(json, kind, below=True) for kind in DML)):
         return []
     return [(kind, part) for kind, part in walk(node(tree)[1]) if kind in DML]
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import orjson
+
 from safemig.review.model import Finding, Review, Severity
 from safemig.review.rule import rule_named
 
@@ -67,7 +69,11 @@ def review_data(review: Review) -> dict[str, Any]:
 
 def json_report(review: Review) -> str:
     """Return the review as JSON, in the shape that the command line promises."""
-    return json.dumps(review_data(review), ensure_ascii=False, indent=2)
+    data = review_data(review)
+    try:
+        return orjson.dumps(data, option=orjson.OPT_INDENT_2).decode()
+    except TypeError:  # half of a surrogate pair, in a text that came from no file
+        return json.dumps(data, ensure_ascii=False, indent=2)
 
 
 def sarif_report(review: Review) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from safemig.review.model import Severity
 from safemig.sql.locks import LockMode
@@ -13,8 +13,7 @@ if TYPE_CHECKING:
     from safemig.review.scene import Scene
 
 
-@dataclass(frozen=True, slots=True)
-class Hit:
+class Hit(NamedTuple):
     """What a rule found, before it is placed in a file. None takes the rule's own or the scene's value."""
 
     object: str

@@ -9,11 +9,10 @@ from safemig.review.facts import TableFacts
 from safemig.review.world import World
 from safemig.sql import names
 from safemig.sql.clauses import alter_clauses
-from safemig.sql.names import Name
+from safemig.sql.names import NO_NAME, Name
 from safemig.sql.parsing import ParsedStatement
 from safemig.sql.tree import Tree
 
-NO_NAME = Name("", "")
 SMALL_ROWS = 10_000
 SMALL_BYTES = 16 * 1024 * 1024
 

@@ -154,7 +154,7 @@ def flag(params: list[Tree] | None, wanted: str) -> bool:
 
 _REFUSES = frozenset(("CreatedbStmt", "DropdbStmt", "CreateTableSpaceStmt", "DropTableSpaceStmt", "AlterSystemStmt",
                       "DropSubscriptionStmt"))  # fmt: skip
-_MAY_REFUSE = _REFUSES | {"IndexStmt", "DropStmt", "ReindexStmt", "VacuumStmt", "ClusterStmt", "AlterTableStmt", "AlterDatabaseStmt",
+MAY_REFUSE = _REFUSES | {"IndexStmt", "DropStmt", "ReindexStmt", "VacuumStmt", "ClusterStmt", "AlterTableStmt", "AlterDatabaseStmt",
                           "DiscardStmt", "CreateSubscriptionStmt", "AlterSubscriptionStmt", "TransactionStmt"}  # fmt: skip
 
 
@@ -164,7 +164,7 @@ def refuses_transaction(tree: Tree) -> bool:
     Source: `PreventInTransactionBlock` in PostgreSQL's source, as of version 18.
     """
     name, body = node(tree)
-    if name not in _MAY_REFUSE:
+    if name not in MAY_REFUSE:
         return False
     if name in ("IndexStmt", "DropStmt"):
         return bool(body.get("concurrent"))

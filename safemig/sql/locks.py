@@ -19,21 +19,13 @@ class LockMode(Enum):
 
     def __init__(self, _: str) -> None:
         self.strength: int = len(type(self).__members__)  # 0 for the weakest to 7 for the strongest
+        self.blocks_writes: bool = self.strength >= 4  # from SHARE on, INSERT, UPDATE, DELETE and MERGE have to wait
+        self.blocks_reads: bool = self.strength == 7  # a SELECT has to wait too
 
     @classmethod
     def from_pg_locks(cls, mode: str) -> LockMode:
         """Return the mode that `pg_locks.mode` spells as `AccessExclusiveLock`."""
         return _BY_CATALOG_NAME[mode]
-
-    @property
-    def blocks_reads(self) -> bool:
-        """True where a SELECT has to wait."""
-        return self is LockMode.ACCESS_EXCLUSIVE
-
-    @property
-    def blocks_writes(self) -> bool:
-        """True where INSERT, UPDATE, DELETE or MERGE has to wait."""
-        return self.strength >= LockMode.SHARE.strength
 
     @property
     def blocks(self) -> str:

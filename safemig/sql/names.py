@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import NamedTuple
 
 from safemig.sql.identifiers import quote_name
@@ -25,6 +26,9 @@ class Name(NamedTuple):
     def sql(self) -> str:
         """The name as SQL, quoted where needed, with its schema only where the text wrote it."""
         return quote_name(self.schema, self.name)
+
+
+NO_NAME = Name("", "")
 
 
 def of_parts(parts: list[str]) -> Name:
@@ -55,8 +59,14 @@ def of_last(words: str) -> Name:
 
 def of_range(relation: Tree | None) -> Name:
     """Return a RangeVar's name."""
-    relation = relation or {}
-    return Name(relation.get("schemaname", ""), relation.get("relname", ""))
+    if not relation:
+        return NO_NAME
+    return _name(relation.get("schemaname", ""), relation.get("relname", ""))
+
+
+@lru_cache(maxsize=4096)
+def _name(schema: str, name: str) -> Name:
+    return Name(schema, name)
 
 
 def of_strings(items: list[Tree] | None) -> Name:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
 
 from pglast.parser import ParseError
 
@@ -37,17 +37,16 @@ class SqlSyntaxError(MigrationError):
         self.column = column
 
 
-@dataclass(frozen=True, slots=True)
-class ParsedStatement:
+class ParsedStatement(NamedTuple):
     """One statement: its exact text without comments around it or a semicolon, and where it stands (from 1)."""
 
     sql: str
     line: int
     column: int
     end_line: int
-    start: int = field(repr=False)  # the character offset in the file
-    tree: Tree = field(repr=False, compare=False)  # libpg_query's JSON, read; offsets in it count the text's bytes
-    json: str = field(repr=False, compare=False)  # the same as text, to be asked by `sql.tree.holds`
+    start: int  # the character offset in the file
+    tree: Tree  # libpg_query's JSON, read; offsets in it count the text's bytes
+    json: str  # the same as text, to be asked by `sql.tree.holds`
 
     @property
     def node(self) -> Any:
@@ -129,7 +128,7 @@ def parse_what_can_be(sql: str) -> list[ParsedStatement]:
         for one in inside:
             line, column = positions.line_and_column(begin + one.start)
             found.append(
-                replace(one, line=line, column=column, end_line=line + one.sql.count("\n"), start=begin + one.start)
+                one._replace(line=line, column=column, end_line=line + one.sql.count("\n"), start=begin + one.start)
             )
         begin = end
     return found

@@ -7,6 +7,7 @@ tree of Python objects; `ParsedStatement.node` gives that tree to whoever wants 
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any, TypeAlias
 
 import orjson
@@ -41,7 +42,12 @@ def read_trees_and_json(sql: str) -> list[tuple[Tree, str]]:
 
 def holds(json: str, kind: str, *, below: bool = False) -> bool:
     """Tell whether a node of this kind occurs in a statement's JSON; `below` leaves the statement itself out."""
-    return json.find(f'"{kind}":{{', 1 if below else 0) >= 0
+    return json.find(_mark(kind), 1 if below else 0) >= 0
+
+
+@cache
+def _mark(kind: str) -> str:
+    return f'"{kind}":{{'
 
 
 def _read(text: str) -> list[Tree]:

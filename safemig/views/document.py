@@ -1,33 +1,31 @@
 """What a view is made of: a verdict first, then blocks. One document, drawn as text and as HTML.
 
-A view is written once, as a document; so the CI log and the notebook cannot say different things.
+A view is written once, as a document; so the CI log and the notebook cannot say different things. What a long report
+has thousands of is a NamedTuple, which is made in a quarter of the time.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 Tone = Literal["ok", "error", "warning", "info", "waiting"]
 
 
-@dataclass(frozen=True, slots=True)
-class Badge:
+class Badge(NamedTuple):
     """A word that stands out: a verdict, a severity, a state. The word alone carries the meaning."""
 
     word: str
     tone: Tone
 
 
-@dataclass(frozen=True, slots=True)
-class Mono:
+class Mono(NamedTuple):
     """A name, a path, a piece of SQL within a line."""
 
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class Strong:
+class Strong(NamedTuple):
     """What a reader looks for first within a line."""
 
     text: str
@@ -61,8 +59,7 @@ class Bullets:
     items: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
+class Line(NamedTuple):
     """A line of a listing. `sign` stands in the gutter, so that the tint is never the only mark."""
 
     text: str
@@ -79,8 +76,7 @@ class Listing:
     lines: tuple[Line, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Callout:
+class Callout(NamedTuple):
     """A finding or a failure: what, why, and what to do instead."""
 
     badge: Badge

@@ -36,6 +36,8 @@ def as_data(value: Any) -> Any:
         return str(value)
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return _fields(value)
+    if isinstance(value, tuple) and hasattr(value, "_fields"):
+        return {name: as_data(getattr(value, name)) for name in value._fields}
     if isinstance(value, Mapping):
         return {str(as_data(key)): as_data(each) for key, each in value.items()}
     if isinstance(value, Set):

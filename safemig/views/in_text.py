@@ -32,7 +32,7 @@ def draw_text(document: Document) -> str:
     """Return the report, without a newline at the end."""
     headline = " · ".join([document.verdict.word, *(_inline(part) for part in document.headline)])
     parts = [headline, *(drawn for block in document.blocks if (drawn := _block(block)))]
-    return printable("\n\n".join(parts))
+    return "\n\n".join(map(printable, parts))  # each by itself: the whole of a long report is slow to copy
 
 
 def printable(text: str) -> str:
@@ -84,28 +84,25 @@ def _titled(title: str, body: str) -> str:
 
 
 def _inline(part: Inline) -> str:
-    return part.word if isinstance(part, Badge) else part if isinstance(part, str) else part.text
+    return part if isinstance(part, str) else part.word if isinstance(part, Badge) else part.text
 
 
 def _table(table: Table) -> str:
     if not table.rows:
         return ""
     last = len(table.columns) - 1
-    rows = [
-        [numbers.shortened(_inline(cell), _LAST_CELL if i == last else _CELL) for i, cell in enumerate(row)]
-        for row in table.rows
-    ]
-    widths = [max(len(text) for text in column) for column in zip(table.columns, *rows, strict=True)]
-
-    def drawn(cells: list[str]) -> str:
-        fields = [
-            cell.rjust(widths[i]) if table.columns[i] in table.numeric else cell if i == last else cell.ljust(widths[i])
-            for i, cell in enumerate(cells)
-        ]
-        return ("  " + "  ".join(fields)).rstrip()
-
-    rule = "  " + "  ".join("-" * width for width in widths)
-    return "\n".join([drawn(list(table.columns)), rule, *map(drawn, rows)])
+    columns = []
+    for i, (title, *cells) in enumerate(zip(table.columns, *table.rows, strict=True)):
+        texts = [title, *map(_inline, cells)]
+        # the same few words stand in most columns of a long table: each is cut and padded once
+        short = {text: numbers.shortened(text, _LAST_CELL if i == last else _CELL) for text in set(texts)}
+        width = max(map(len, short.values()))
+        if title in table.numeric:
+            short = {text: cut.rjust(width) for text, cut in short.items()}
+        elif i != last:
+            short = {text: cut.ljust(width) for text, cut in short.items()}
+        columns.append([short[title], "-" * width, *map(short.__getitem__, texts[1:])])
+    return "\n".join(("  " + "  ".join(row)).rstrip() for row in zip(*columns, strict=True))
 
 
 def _line(line: Line) -> str:

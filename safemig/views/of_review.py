@@ -94,24 +94,24 @@ def _counts(result: Review) -> str:
 def _locks(result: Review) -> Table | None:
     rows: list[tuple[Inline, ...]] = []
     severities = {each.rule: each.severity.value for each in result.findings}
-    number = 0
-    for file in result.files:
-        for statement in file.statements:
-            number += 1
-            if statement.lock is None and not statement.rules:
-                continue
-            rows.append(
-                (
-                    str(number),
-                    Mono(statement.kind),
-                    statement.lock.value if statement.lock else numbers.NOTHING,
-                    Mono(", ".join(statement.tables)) if statement.tables else numbers.NOTHING,
-                    numbers.estimate(numbers.count(statement.rows_estimate)),
-                    numbers.size(statement.size_bytes),
-                    _waits(statement.lock),
-                    _rules(severities, statement.rules),
-                )
+    locks = {lock: (lock.value, lock.blocks) for lock in LockMode} | {None: (numbers.NOTHING, numbers.NOTHING)}
+    statements = [statement for file in result.files for statement in file.statements]
+    for number, statement in enumerate(statements, 1):
+        if statement.lock is None and not statement.rules:
+            continue
+        lock, waits = locks[statement.lock]
+        rows.append(
+            (
+                str(number),
+                Mono(statement.kind),
+                lock,
+                Mono(", ".join(statement.tables)) if statement.tables else numbers.NOTHING,
+                numbers.estimate(numbers.count(statement.rows_estimate)),
+                numbers.size(statement.size_bytes),
+                waits,
+                _rules(severities, statement.rules),
             )
+        )
     if not rows:
         return None
     table = Table(
@@ -121,10 +121,6 @@ def _locks(result: Review) -> Table | None:
         frozenset({"#", "Rows", "Size"}),
     )
     return without_empty_columns(table)
-
-
-def _waits(lock: LockMode | None) -> str:
-    return lock.blocks if lock else numbers.NOTHING
 
 
 def _rules(severities: dict[str, str], rules: tuple[str, ...]) -> Inline:
@@ -173,7 +169,7 @@ def _listing(findings: Sequence[Finding], file: ReviewedFile) -> Listing | None:
             for each in findings
             if statement.line <= each.line < statement.line + len(texts) and each.accepted is None
         ]
-        worst = min(found, key=_WEIGHT.__getitem__, default=None)
+        worst = min(found, key=_WEIGHT.__getitem__) if found else None
         sign, tone = (_SIGNS[worst], _TONES[worst]) if worst else (" ", None)
         lines += [Line(text, statement.line + i, sign, tone) for i, text in enumerate(texts)]
     return Listing("✖ dangerous, ▲ caution, i recommendation", tuple(lines)) if lines else None

@@ -10,7 +10,7 @@ from safemig.review.model import Severity
 from safemig.review.rule import Hit, rule
 from safemig.review.scene import Scene
 from safemig.sql import names
-from safemig.sql.kinds import refuses_transaction
+from safemig.sql.kinds import MAY_REFUSE, refuses_transaction
 from safemig.sql.locks import LockMode
 from safemig.sql.parsing import ParsedStatement
 from safemig.sql.tree import constant, node
@@ -87,8 +87,9 @@ def statement_timeout_off(scene: Scene) -> Iterator[Hit]:
     ok="CREATE INDEX CONCURRENTLY IF NOT EXISTS i ON users (a)",
 )  # fmt: skip
 def needs_own_file(scene: Scene) -> Iterator[Hit]:
-    statements: tuple[ParsedStatement, ...] = scene.tree.get("statements", ())
-    if sum(1 for one in statements if node(one.tree)[0] != "VariableSetStmt") < 2:
+    statements: list[ParsedStatement] = scene.tree["statements"]
+    kinds: list[str] = scene.tree["kinds"]
+    if MAY_REFUSE.isdisjoint(kinds) or len(kinds) - kinds.count("VariableSetStmt") < 2:
         return
     for number, statement in enumerate(statements):
         if refuses_transaction(statement.tree):
@@ -112,6 +113,8 @@ def concurrently_in_transaction(scene: Scene) -> Iterator[Hit]:
     if scene.node != "File":
         if scene.origin and refuses_transaction({scene.node: scene.tree}):
             yield Hit(where, "cannot run inside a function or DO block: it fails with error 25001")
+        return
+    if "TransactionStmt" not in scene.tree["kinds"]:
         return
     inside = False
     for number, statement in enumerate(scene.tree.get("statements", ())):
@@ -172,6 +175,8 @@ def work_under_lock(scene: Scene) -> Iterator[Hit]:
     ok="ALTER TABLE users ADD COLUMN IF NOT EXISTS a int; ALTER TABLE orders ADD COLUMN IF NOT EXISTS b int",
 )  # fmt: skip
 def alters_can_be_one(scene: Scene) -> Iterator[Hit]:
+    if scene.tree["kinds"].count("AlterTableStmt") < 2:
+        return
     last: tuple[str, int] | None = None
     said = set()
     for number, statement in enumerate(scene.tree.get("statements", ())):
