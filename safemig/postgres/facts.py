@@ -21,6 +21,9 @@ from safemig.review.facts import (
 )
 
 _OURS = "n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'"
+_OF_NO_EXTENSION = (
+    "NOT EXISTS (SELECT FROM pg_depend e WHERE e.classid = 'pg_proc'::regclass AND e.objid = p.oid AND e.deptype = 'e')"
+)
 
 
 def _part(column: str) -> str:
@@ -85,7 +88,39 @@ FUNCTIONS = f"""
 SELECT {_dotted("n.nspname", "p.proname")}, l.lanname, p.prosrc,
        pg_get_functiondef(p.oid), p.provolatile::text
 FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace JOIN pg_language l ON l.oid = p.prolang
-WHERE p.prokind IN ('f', 'p') AND {_OURS}
+WHERE p.prokind IN ('f', 'p') AND {_OURS} AND {_OF_NO_EXTENSION}
+"""
+# Which functions run by themselves when a row of a table is read or written, or a view is read: what hangs on them by
+# pg_depend, which leaves PostgreSQL's own functions out.
+CALLS = f"""
+SELECT found.relation::int8, found.kind, found.name::text, {_dotted("n.nspname", "p.proname")}
+FROM (
+  SELECT polrelid AS relation, 'policy' AS kind, polname AS name, oid, 'pg_policy'::regclass AS catalog, 0::oid AS beside FROM pg_policy
+  UNION ALL SELECT tgrelid, 'trigger', tgname, oid, 'pg_trigger'::regclass, tgfoid FROM pg_trigger WHERE NOT tgisinternal
+  UNION ALL SELECT d.adrelid, CASE a.attgenerated WHEN '' THEN 'default' ELSE 'check' END, a.attname, d.oid, 'pg_attrdef'::regclass, 0
+    FROM pg_attrdef d JOIN pg_attribute a ON a.attrelid = d.adrelid AND a.attnum = d.adnum
+  UNION ALL SELECT conrelid, 'check', conname, oid, 'pg_constraint'::regclass, 0 FROM pg_constraint WHERE contype = 'c' AND conrelid <> 0
+  UNION ALL SELECT indrelid, 'check', '', indexrelid, 'pg_class'::regclass, 0 FROM pg_index
+  UNION ALL SELECT ev_class, 'view', '', r.oid, 'pg_rewrite'::regclass, 0
+    FROM pg_rewrite r JOIN pg_class v ON v.oid = r.ev_class WHERE v.relkind IN ('v', 'm') AND r.ev_type = '1'
+) found
+JOIN pg_depend d ON d.classid = found.catalog AND d.objid = found.oid AND d.refclassid = 'pg_proc'::regclass
+JOIN pg_proc p ON p.oid = d.refobjid AND p.oid <> found.beside JOIN pg_namespace n ON n.oid = p.pronamespace
+WHERE {_OURS} AND {_OF_NO_EXTENSION}
+ORDER BY 1, 2, 3, 4
+"""
+VIEWS = f"""
+SELECT c.oid::int8, {_NAME} FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind IN ('v', 'm') AND {_OURS}
+"""
+RULES = f"""
+SELECT r.ev_class::int8, r.rulename, pg_get_ruledef(r.oid)
+FROM pg_rewrite r JOIN pg_class c ON c.oid = r.ev_class JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE r.ev_type <> '1' AND r.ev_enabled <> 'D' AND {_OURS}
+"""
+STATISTICS = f"""
+SELECT {_dotted("n.nspname", "s.stxname")}, {_dotted("cn.nspname", "c.relname")}
+FROM pg_statistic_ext s JOIN pg_namespace n ON n.oid = s.stxnamespace JOIN pg_class c ON c.oid = s.stxrelid
+JOIN pg_namespace cn ON cn.oid = c.relnamespace WHERE {_OURS}
 """
 ENUMS = f"""
 SELECT {_dotted("n.nspname", "t.typname")},
@@ -122,7 +157,7 @@ _NOT_NULL = re.compile(r'NOT NULL (?P<column>[a-z_][a-z0-9_$]*|"(?:[^"]|"")+")')
 def read_target_facts(connection: psycopg.Connection[Any], name: str) -> TargetFacts:
     """Return what the review wants to know of the database; `name` is how it is shown.
 
-    Reads only, by ten queries whatever the size of the schema. Sizes take ACCESS SHARE on each table for a moment,
+    Reads only, by fourteen queries whatever the size of the schema. Sizes take ACCESS SHARE on each table for a moment,
     so set `lock_timeout` where somebody may hold ACCESS EXCLUSIVE.
     """
 
@@ -130,9 +165,14 @@ def read_target_facts(connection: psycopg.Connection[Any], name: str) -> TargetF
         return connection.execute(query.encode(), prepare=False).fetchall()
 
     [(version, time_zone)] = rows(SERVER)
+    calls: dict[tuple[int, str], dict[str, tuple[str, ...]]] = defaultdict(dict)
+    for relation, kind, owner, function in rows(CALLS):
+        of_kind = calls[relation, kind]
+        of_kind[owner] = (*of_kind.get(owner, ()), function)
     columns: dict[int, dict[str, ColumnFacts]] = defaultdict(dict)
     for relation, column, kind, not_null, has_default in rows(COLUMNS):
-        columns[relation][column] = ColumnFacts(kind, not_null, has_default)
+        of_default = calls[relation, "default"].get(column, ())
+        columns[relation][column] = ColumnFacts(kind, not_null, has_default, of_default)
     indexes: dict[int, dict[str, IndexFacts]] = defaultdict(dict)
     for relation, index, unique, valid, partial, scans, keys in rows(INDEXES):
         indexes[relation][index] = IndexFacts(tuple(keys or ()), unique, valid, partial, scans)
@@ -142,7 +182,11 @@ def read_target_facts(connection: psycopg.Connection[Any], name: str) -> TargetF
     triggers: dict[int, dict[str, TriggerFacts]] = defaultdict(dict)
     for relation, trigger, bits, enabled, function, of_columns in rows(TRIGGERS):
         events = frozenset(event for bit, event in _EVENTS if bits & bit)
-        triggers[relation][trigger] = TriggerFacts(events, function, frozenset(of_columns), enabled)
+        of_when = calls[relation, "trigger"].get(trigger, ())
+        triggers[relation][trigger] = TriggerFacts(events, function, frozenset(of_columns), enabled, of_when)
+    rules: dict[int, dict[str, str]] = defaultdict(dict)
+    for relation, rule, definition in rows(RULES):
+        rules[relation][rule] = definition
     dependents: dict[int, list[str]] = defaultdict(list)
     for relation, words in rows(DEPENDENTS):
         dependents[relation].append(words)
@@ -164,6 +208,9 @@ def read_target_facts(connection: psycopg.Connection[Any], name: str) -> TargetF
             default_partition=default,
             dependents=tuple(dependents[relation]),
             kind=_KINDS[kind],
+            policies=calls[relation, "policy"],
+            calls=tuple(one for called in calls[relation, "check"].values() for one in called),
+            rules=rules[relation],
         )
         for relation, dotted, kind, estimate, size, parent, default in rows(RELATIONS)
     }
@@ -174,6 +221,8 @@ def read_target_facts(connection: psycopg.Connection[Any], name: str) -> TargetF
         functions=functions,
         enums={enum: tuple(labels) for enum, labels in rows(ENUMS)},
         constrained_domains=frozenset(domain for (domain,) in rows(CONSTRAINED_DOMAINS)),
+        views={view: calls[oid, "view"][""] for oid, view in rows(VIEWS) if calls[oid, "view"]},
+        statistics=dict(rows(STATISTICS)),
         read_at=datetime.now(UTC),
         time_zone=time_zone,
     )

@@ -27,7 +27,7 @@ from safemig.sql.plpgsql import UnreadableBody, read_body
 from safemig.sql.tree import Tree, constant, holds, node, options, read_trees, strings, walk
 
 _EVENT = {"InsertStmt": ("insert",), "UpdateStmt": ("update",), "DeleteStmt": ("delete",),
-          "MergeStmt": ("insert", "update", "delete")}  # fmt: skip
+          "MergeStmt": ("insert", "update", "delete"), "CopyStmt": ("insert",)}  # fmt: skip
 # What evaluates the expressions that it holds, rather than keeping them for later.
 _RUNS = DML | {"SelectStmt", "CallStmt", "CreateTableAsStmt", "CopyStmt", "DeclareCursorStmt", "RefreshMatViewStmt"}
 # What holds queries for later, or none at all.
@@ -153,7 +153,7 @@ class Examination:
             for item in body.get("relations", ()):
                 self.triggers(names.of_range(item.get("RangeVar")), ("truncate",), text, origin)
         elif kind in _RUNS:
-            if kind in DML:
+            if kind in DML or (kind == "CopyStmt" and body.get("is_from")):
                 self.fires(kind, body, text, origin)
             json = self.json_of(body)
             for inner, part in changes_inside({kind: body}, json):

@@ -14,6 +14,9 @@ class ColumnFacts:
     type: str
     not_null: bool = False
     has_default: bool = False
+    calls: tuple[
+        str, ...
+    ] = ()  # the functions that its default calls; here as below no extension's, none of PostgreSQL's own
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +49,7 @@ class TriggerFacts:
     function: str
     columns: frozenset[str] = frozenset()  # UPDATE OF these only; empty: any
     is_enabled: bool = True
+    calls: tuple[str, ...] = ()  # the functions that its WHEN calls
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +68,9 @@ class TableFacts:
     default_partition: str | None = None
     dependents: tuple[str, ...] = ()  # views, foreign keys and rules that need this table, in words
     kind: str = "table"  # table, view, materialized view, foreign table, sequence
+    policies: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # those that call functions, and which
+    calls: tuple[str, ...] = ()  # the functions that its checks, generated columns and indexes call
+    rules: Mapping[str, str] = field(default_factory=dict)  # what pg_get_ruledef() says
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,5 +96,7 @@ class TargetFacts:
     functions: Mapping[str, tuple[FunctionFacts, ...]] = field(default_factory=dict)
     enums: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     constrained_domains: frozenset[str] = frozenset()
+    views: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # those that call functions, and which
+    statistics: Mapping[str, str] = field(default_factory=dict)  # extended statistics -> their table
     read_at: datetime | None = None
     time_zone: str | None = None

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from typing import Literal
 
 from safemig.review.examine import Placed
@@ -215,13 +216,21 @@ def _moves(statement: ParsedStatement, later: Sequence[ParsedStatement]) -> bool
 _VERSIONED = re.compile(r"(?P<folder>.*?)(?P<version>\d{14})(?P<rest>_?.*?)(?P<suffix>\.[^./]+)?", re.DOTALL)
 
 
+def _later(version: str, seconds: int) -> str:
+    """Return a version that is a time so many seconds later; one that is no time is counted up."""
+    try:
+        return f"{datetime.strptime(version, '%Y%m%d%H%M%S') + timedelta(seconds=seconds):%Y%m%d%H%M%S}"  # noqa: DTZ007
+    except ValueError:
+        return f"{int(version) + seconds:014d}"
+
+
 def part_name(name: str, number: int) -> str:
     """Return the name of a file's part: the first keeps its name, later ones sort after it."""
     if number == 0:
         return name
     found = _VERSIONED.fullmatch(name)
     if found:
-        version = int(found["version"]) + number
-        return f"{found['folder']}{version:014d}{found['rest']}_part_{number + 1}{found['suffix'] or ''}"
+        version = _later(found["version"], number)
+        return f"{found['folder']}{version}{found['rest']}_part_{number + 1}{found['suffix'] or ''}"
     stem, dot, suffix = name.rpartition(".")
     return f"{stem}_part_{number + 1}.{suffix}" if dot else f"{name}_part_{number + 1}"

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from safemig.review.moves import rename, set_schema
 from safemig.review.types import type_text
-from safemig.review.world import Age, Column, Constraint, Function, Table, Trigger, World
+from safemig.review.world import RULE_EVENTS, Age, Column, Constraint, Function, Table, Trigger, World
 from safemig.sql import names
 from safemig.sql.names import TEMPORARY, Name
 from safemig.sql.tree import Tree, constant, node, options, strings, walk
@@ -14,7 +14,6 @@ from safemig.sql.tree import Tree, constant, node, options, strings, walk
 _EVENTS = ((4, "insert"), (8, "delete"), (16, "update"), (32, "truncate"))  # TRIGGER_TYPE_* in pg_trigger.h
 # What `World.new_objects` holds but schemas, whose names are no relations'.
 _NAMED = ("FUNCTION", "VIEW", "MATERIALIZED VIEW", "INDEX", "SEQUENCE", "TYPE", "DOMAIN")
-_RULE_EVENTS = {"CMD_INSERT": "insert", "CMD_UPDATE": "update", "CMD_DELETE": "delete", "CMD_SELECT": "select"}
 CONTYPES = {"CONSTR_FOREIGN": "f", "CONSTR_CHECK": "c", "CONSTR_UNIQUE": "u", "CONSTR_PRIMARY": "p",
             "CONSTR_EXCLUSION": "x", "CONSTR_NOTNULL": "n"}  # fmt: skip
 
@@ -304,9 +303,16 @@ def _policy(world: World, body: Tree, _conditional: bool) -> None:
 
 def _rule(world: World, body: Tree, _conditional: bool) -> None:
     table = world.table(names.of_range(body.get("relation")))
-    event = _RULE_EVENTS.get(body.get("event", ""), "")
+    event = RULE_EVENTS.get(body.get("event", ""), "")
     actions = tuple(body.get("actions") or ())
     table.triggers[body.get("rulename", "")] = Trigger(frozenset({event}), None, actions)
+
+
+def _statistics(world: World, body: Tree, _conditional: bool) -> None:
+    for item in body.get("relations", ()):
+        world.statistics[world.resolve(names.of_strings(body.get("defnames")))] = world.resolve(
+            names.of_range(item.get("RangeVar"))
+        )
 
 
 def _view(world: World, body: Tree, _conditional: bool) -> None:
@@ -436,7 +442,7 @@ _CHANGES: dict[str, Callable[[World, Tree, bool], None]] = {
     "AlterTableStmt": _alter_table, "DropStmt": _drop, "RenameStmt": rename,
     "AlterObjectSchemaStmt": set_schema, "IndexStmt": _index,
     "CreateTrigStmt": _trigger, "CreatePolicyStmt": _policy, "AlterPolicyStmt": _policy,
-    "RuleStmt": _rule, "ViewStmt": _view, "CreateEnumStmt": _enum,
+    "RuleStmt": _rule, "CreateStatsStmt": _statistics, "ViewStmt": _view, "CreateEnumStmt": _enum,
     "AlterEnumStmt": _alter_enum, "CompositeTypeStmt": _composite, "CreateRangeStmt": _range_type,
     "CreateCastStmt": _cast, "CreateEventTrigStmt": _event_trigger,
     "DefineStmt": _define, "CreateDomainStmt": _domain, "CreateSchemaStmt": _schema, "CreateSeqStmt": _sequence,

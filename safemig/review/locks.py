@@ -217,6 +217,8 @@ def _of_drop(body: Tree, world: World, take: _Take) -> None:
             if owner:
                 mode = LockMode.SHARE_UPDATE_EXCLUSIVE if body.get("concurrent") else LockMode.ACCESS_EXCLUSIVE
                 take(owner, mode)
+        elif kind == "OBJECT_STATISTIC_EXT":
+            take(world.statistics.get(world.resolve(name), names.NO_NAME), LockMode.SHARE_UPDATE_EXCLUSIVE)
         elif kind in ("OBJECT_TRIGGER", "OBJECT_POLICY", "OBJECT_RULE"):
             parts = strings(item.get("List", {}).get("items"))
             take(names.of_parts(parts[:-1]), LockMode.ACCESS_EXCLUSIVE)

@@ -7,16 +7,17 @@ A table is `new` when these migrations certainly create it, `maybe` when they ma
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
 from safemig.review.facts import FunctionFacts, TableFacts, TargetFacts
 from safemig.sql import names
 from safemig.sql.names import TEMPORARY, Name
-from safemig.sql.tree import Tree
+from safemig.sql.tree import Tree, read_trees
 
 Age = Literal["new", "maybe", "existing"]
+RULE_EVENTS = {"CMD_INSERT": "insert", "CMD_UPDATE": "update", "CMD_DELETE": "delete", "CMD_SELECT": "select"}
 
 
 @dataclass(slots=True)
@@ -106,6 +107,7 @@ class World:
     prepared: dict[str, Tree] = field(default_factory=dict)
     settings: dict[str, str] = field(default_factory=dict)
     path: str = "public"
+    statistics: dict[Name, Name] = field(default_factory=dict)  # extended statistics -> their table
     children: dict[Name, list[Name]] = field(default_factory=dict)  # table -> its partitions and children
     foreign_keys: list[tuple[Name, Constraint, int]] = field(default_factory=list)  # of this file, by which statement
     statement: int = 0  # the number of the file's statement that is read
@@ -130,6 +132,10 @@ class World:
             self.enums[self.named(dotted)] = list(labels)
         for dotted in self.target.constrained_domains:
             self.domains[self.named(dotted)] = True
+        for dotted, called in self.target.views.items():
+            self.views[self.named(dotted)] = {"SelectStmt": {"targetList": list(_calls(called))}}
+        for dotted, table in self.target.statistics.items():
+            self.statistics[self.named(dotted)] = self.named(table)
 
     def named(self, dotted: str) -> Name:
         """Return the name that a dotted spelling means, as `TargetFacts` has them."""
@@ -206,15 +212,24 @@ class World:
 
 
 def _from_facts(name: Name, facts: TableFacts) -> Table:
-    columns = {key: Column(type=one.type, not_null=one.not_null) for key, one in facts.columns.items()}
+    columns = {
+        key: Column(type=one.type, not_null=one.not_null, calls=_bodies(one.calls))
+        for key, one in facts.columns.items()
+    }
     constraints = {
         key: Constraint(kind=one.kind, is_validated=one.is_validated) for key, one in facts.constraints.items()
     }
     triggers = {
-        key: Trigger(one.events, names.of_dotted(one.function), columns=one.columns)
+        key: Trigger(one.events, names.of_dotted(one.function), columns=one.columns, calls=_bodies(one.calls))
         for key, one in facts.triggers.items()
         if one.is_enabled
     }
+    for key, definition in facts.rules.items():
+        [statement] = read_trees(definition)
+        rule = statement["stmt"]["RuleStmt"]
+        triggers[key] = Trigger(
+            frozenset({RULE_EVENTS.get(rule.get("event", ""), "")}), None, tuple(rule.get("actions") or ())
+        )
     return Table(
         name,
         "existing",
@@ -226,7 +241,19 @@ def _from_facts(name: Name, facts: TableFacts) -> Table:
         is_known=bool(columns),
         is_partitioned=facts.is_partitioned,
         parent=names.of_dotted(facts.parent) if facts.parent else None,
+        calls=list(_bodies(facts.calls)),
+        policies={key: _bodies(called) for key, called in facts.policies.items()},
     )
+
+
+def _calls(functions: Sequence[str]) -> Iterator[Tree]:
+    """Yield calls of functions as the parser would have read them, but for the arguments."""
+    for dotted in functions:
+        yield {"FuncCall": {"funcname": [{"String": {"sval": part}} for part in names.of_dotted(dotted) if part]}}
+
+
+def _bodies(functions: Sequence[str]) -> tuple[Tree, ...]:
+    return tuple(call["FuncCall"] for call in _calls(functions))
 
 
 def _function(facts: FunctionFacts) -> Function:

@@ -48,6 +48,7 @@ CREATE TRIGGER teams_wipe AFTER INSERT ON teams FOR EACH ROW EXECUTE FUNCTION wi
 CREATE POLICY own ON users USING (true);
 CREATE RULE quiet AS ON INSERT TO people DO ALSO NOTHING;
 CREATE SEQUENCE counter;
+CREATE STATISTICS users_stats (dependencies) ON email, name FROM users;
 CREATE TABLE clubs (id int PRIMARY KEY, name text);
 CREATE TABLE badges (id int PRIMARY KEY, club_id int REFERENCES clubs);
 INSERT INTO users (id, email, name, n) SELECT i, 'a' || i, 'b', i FROM generate_series(1, 40) AS i;

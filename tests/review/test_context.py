@@ -225,6 +225,52 @@ def test_a_frame_has_a_row_for_each_finding() -> None:
     assert list(frame["accepted"]) == ["unused", None]
 
 
+SKIPPED = [
+    ("CREATE TABLE IF NOT EXISTS big (id int, extra int)", ["extra"]),
+    ("CREATE TABLE IF NOT EXISTS big (id int, email varchar(50), name text)", []),
+    ("CREATE TABLE IF NOT EXISTS elsewhere (id int, extra int)", []),
+]
+
+
+@pytest.mark.parametrize(("sql", "missing"), SKIPPED)
+def test_a_table_that_is_there_is_compared_with_the_one_that_is_wanted(sql: str, missing: list[str]) -> None:
+    found = [one for one in reviewed(sql).standing if one.rule == "create-skipped"]
+    assert len(found) == bool(missing)
+    assert all(column in one.message for one in found for column in missing)
+
+
+IRREVERSIBLE = [
+    ("ALTER TABLE big DROP COLUMN email", True),
+    ("DELETE FROM big WHERE id = 1", True),
+    ("UPDATE big SET name = NULL", True),
+    ("ALTER TABLE big ALTER COLUMN email TYPE varchar(3) USING left(email, 3)", True),
+    ("ALTER TABLE big ADD COLUMN note text", False),
+    ("CREATE INDEX i ON big (email)", False),
+    ("ALTER TABLE big RENAME COLUMN email TO mail", False),
+]
+
+
+@pytest.mark.parametrize(("sql", "irreversible"), IRREVERSIBLE)
+def test_what_no_rollback_brings_back_is_said_to_be_so(sql: str, irreversible: bool) -> None:
+    made = reviewed(sql)
+    assert any(finding.data_loss for finding in made.findings) is irreversible
+    assert ("does not come back without a backup" in made.render("text")) is irreversible
+
+
+SIZED = ["DELETE FROM big WHERE id > 5", "UPDATE big SET name = 'x'", "CREATE INDEX i ON big (email)", "DROP TABLE big",
+         "ALTER TABLE big ALTER COLUMN email SET NOT NULL", "ALTER TABLE big ADD CHECK (id > 0)"]  # fmt: skip
+
+
+@pytest.mark.parametrize("sql", SIZED)
+def test_how_many_rows_a_statement_is_about_is_said_as_an_estimate(sql: str) -> None:
+    made = reviewed(sql)
+    assert made.files[0].statements[0].rows_estimate == 80_000_000
+    assert any("≈ 80,000,000" in finding.message for finding in made.standing)
+    small = reviewed(sql.replace("big", "small"))
+    assert small.files[0].statements[0].rows_estimate == 40
+    assert not any("80,000,000" in finding.message for finding in small.findings)
+
+
 def test_the_locks_of_hidden_statements_are_named_too() -> None:
     sql = "DO $$ BEGIN ALTER TABLE big ADD COLUMN IF NOT EXISTS a int; EXECUTE 'UPDATE small SET id = 1 WHERE id = 2'; END $$"
     [file] = reviewed(sql).files

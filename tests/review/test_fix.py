@@ -10,6 +10,7 @@ import pytest
 
 from safemig.postgres.server import ThrowawayServer
 from safemig.review import Review, TargetFacts, Verdict, review
+from safemig.review.fix import part_name
 from safemig.sql import SourceFile, parse
 
 MIGRATIONS = {
@@ -109,3 +110,20 @@ def test_parts_are_named_so_that_they_sort_after_the_file() -> None:
         "supabase/migrations/20260101000001_m_part_2.sql",
     ]
     assert "-- safemig: file supabase/migrations/20260101000001_m_part_2.sql\n" in made.fixed_sql
+
+
+NAMES = [
+    ("20260101000000_m.sql", 0, "20260101000000_m.sql"),
+    ("20260101000000_m.sql", 1, "20260101000001_m_part_2.sql"),
+    ("20260101000059_m.sql", 1, "20260101000100_m_part_2.sql"),
+    ("supabase/migrations/20261231235959_m.sql", 2, "supabase/migrations/20270101000001_m_part_3.sql"),
+    ("20260230000099_m.sql", 1, "20260230000100_m_part_2.sql"),
+    ("20260101000059.sql", 1, "20260101000100_part_2.sql"),
+    ("m.sql", 1, "m_part_2.sql"),
+    ("m", 2, "m_part_3"),
+]
+
+
+@pytest.mark.parametrize(("name", "number", "expected"), NAMES)
+def test_a_part_s_version_is_a_time_after_the_file_s(name: str, number: int, expected: str) -> None:
+    assert part_name(name, number) == expected

@@ -267,7 +267,10 @@ def server_settings(scene: Scene) -> Iterator[Hit]:
         return
     setting = (scene.tree.get("setstmt") or {}).get("name", "settings")
     name = scene.tree.get("dbname") or (scene.tree.get("role") or {}).get("rolename") or "server"
-    yield Hit(f"{name}.{setting}", f"{setting} of {name} changes for every later session")
+    off = setting.lower() == "session_replication_role" and "args" in scene.tree["setstmt"]
+    said = ": no foreign key is checked and no trigger fires in it" if off else ""
+    severity = Severity.DANGEROUS if off else None
+    yield Hit(f"{name}.{setting}", f"{setting} of {name} changes for every later session{said}", severity=severity)
 
 
 @rule(

@@ -307,6 +307,8 @@ def _lossy(scene: Scene) -> str:
             return f"USING {_using_text(scene.text)} keeps one part of the value"
         if kind == "A_Indirection" or (kind == "ColumnRef" and len(body.get("fields", ())) > 2):
             return f"USING {_using_text(scene.text)} keeps one part of the value"
+    if new == "boolean" and old != "boolean" and _is_question(using):
+        return f"USING {_using_text(scene.text)} keeps yes or no of the value"
     base_new, mods = split_type(new)
     base_old, mods_old = split_type(old)
     if _is_cast(using, column, new) and node(using)[0] == "TypeCast" and old:
@@ -320,6 +322,13 @@ def _lossy(scene: Scene) -> str:
         elif cost_of_change(old, new) == "lossy":
             return f"{old} to {new} rounds or cuts values silently"
     return ""
+
+
+def _is_question(using: Tree) -> bool:
+    kind, body = node(using)
+    if kind == "A_Expr":
+        return body.get("kind") in ("AEXPR_OP", "AEXPR_IN", "AEXPR_OP_ANY", "AEXPR_LIKE", "AEXPR_ILIKE")
+    return kind in ("NullTest", "BoolExpr")
 
 
 def _using_text(clause: str) -> str:

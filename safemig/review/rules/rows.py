@@ -125,7 +125,45 @@ def _erases(value: Tree) -> bool:
         items = source.get("args", ()) if kind == "RowExpr" else _selected(source) if kind == "SubLink" else ()
         number = int(part.get("colno", 1)) - 1
         return number < len(items) and _erases(items[number])
+    kind, body = node(value)
+    if kind == "CaseExpr":
+        branches = [item.get("CaseWhen", {}) for item in body.get("args", ())]
+        if not body.get("arg") and is_always_true(branches[0].get("expr")):
+            return _erases(branches[0].get("result", {}))
+        return all(_erases(branch.get("result", {})) for branch in branches) and _erases(body.get("defresult", _NULL))
+    if kind == "A_Expr" and body.get("kind") == "AEXPR_NULLIF":
+        return _words(body.get("lexpr")) == _words(body.get("rexpr")) != []
     return is_null(value) or "SetToDefault" in value or constant(value) in ("", "{}", "[]")
+
+
+_NULL: Tree = {"A_Const": {"isnull": True}}
+# What keeps less than it is given; trim() and lower() are left out, which tidy up.
+_CUTTING = frozenset(("left", "right", "substr", "substring", "round", "trunc", "floor", "ceil", "ceiling", "date_trunc",
+                      "split_part", "overlay", "md5", "sha256", "sha512", "jsonb_set_lax"))  # fmt: skip
+_REMOVING = (["-"], ["#-"])
+
+
+def _words(expression: Tree | None) -> list[str]:
+    kind, body = node(expression or {})
+    return strings(body.get("fields")) if kind == "ColumnRef" else []
+
+
+def _cuts(value: Tree, column: str) -> bool:
+    """Tell whether the new value is a part of the column's old one: left(c, 3), round(c), data - 'key'."""
+    for kind, body in walk({"value": value}):
+        if kind == "FuncCall" and strings(body.get("funcname"))[-1:] and strings(body["funcname"])[-1] in _CUTTING:
+            if any(_mentions(argument, column) for argument in body.get("args", ())):
+                return True
+        elif kind == "A_Expr" and strings(body.get("name")) in _REMOVING and _is_column(body.get("lexpr"), column):
+            right = body.get("rexpr", {})
+            if isinstance(constant(right), str) or "A_ArrayExpr" in right or "TypeCast" in right:
+                return not _is_interval(right)
+    return False
+
+
+def _is_interval(expression: Tree) -> bool:
+    kind, body = node(expression)
+    return kind == "TypeCast" and strings(body.get("typeName", {}).get("names"))[-1:] == ["interval"]
 
 
 def _selected(link: Tree) -> list[Tree]:
@@ -159,23 +197,26 @@ def _mentions(expression: Tree | None, column: str) -> bool:
 @rule(
     "update-erases", Severity.DANGEROUS, "Values are erased by an UPDATE",
     on="UpdateStmt", data_loss=True,
-    why="SET column = NULL (or '' or DEFAULT) does to the values what DROP COLUMN does.",
+    why="SET column = NULL (or '' or DEFAULT) does to the values what DROP COLUMN does; left(), round() and data - 'key' leave a part.",
     instead="CREATE TABLE users_phone_kept AS SELECT id, phone FROM users WHERE phone IS NOT NULL;",
-    err=("UPDATE users SET phone = NULL", "UPDATE users SET (phone, name) = (NULL, 'x')", "UPDATE users SET phone = '' WHERE active"),
+    err=("UPDATE users SET phone = NULL", "UPDATE users SET (phone, name) = (NULL, 'x')", "UPDATE users SET phone = '' WHERE active",
+         "UPDATE users SET name = left(name, 10)", "UPDATE users SET data = data - 'address'"),
     ok=("ALTER TABLE users ADD COLUMN IF NOT EXISTS score int; UPDATE users SET score = NULL",
-        "UPDATE users SET phone = NULL WHERE phone = ''"),
+        "UPDATE users SET phone = NULL WHERE phone = ''", "UPDATE users SET day = date_trunc('day', at) WHERE id = 1"),
 )  # fmt: skip
 def update_erases(scene: Scene) -> Iterator[Hit]:
     if scene.is_surely_new or is_catalog(scene.table):
         return
     condition = scene.tree.get("whereClause")
     for column, value in set_columns(scene.tree):
-        if not _erases(value) or _is_new_column(scene, column) or _pinned(condition, column):
+        erases = _erases(value)
+        if not (erases or _cuts(value, column)) or _is_new_column(scene, column) or _pinned(condition, column):
             continue
         kept = Name(scene.table.schema, f"{scene.table.name}_{column}_kept"[:63])
         yield Hit(
             f"{scene.table}.{column}",
-            f"erases the values of {scene.table}.{column} in {'every row' if is_always_true(condition) else 'some rows'}{scene.size}",
+            f"{'erases the values' if erases else 'keeps a part only of the values'} of {scene.table}.{column} "
+            f"in {'every row' if is_always_true(condition) else 'some rows'}{scene.size}",
             f"CREATE TABLE {kept.sql} AS SELECT * FROM {scene.table.sql} WHERE {quote_identifier(column)} IS NOT NULL;",
         )
 

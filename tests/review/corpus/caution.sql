@@ -538,3 +538,105 @@ DO $$ BEGIN ALTER TABLE users ADD CONSTRAINT c CHECK (age > 0); EXCEPTION WHEN d
 DO $$ BEGIN EXECUTE format('ALTER TABLE %I ALTER COLUMN a TYPE bigint', 'users'); END $$;
 --- add two constraints prisma style
 ALTER TABLE "A" ADD CONSTRAINT "A_b_fkey" FOREIGN KEY ("b") REFERENCES "B"("id") ON DELETE RESTRICT ON UPDATE CASCADE;
+--- set not null behind a check that this file adds and validates
+ALTER TABLE users ADD CONSTRAINT email_there CHECK (email IS NOT NULL) NOT VALID;
+ALTER TABLE users VALIDATE CONSTRAINT email_there;
+ALTER TABLE users ALTER COLUMN email SET NOT NULL;
+ALTER TABLE users DROP CONSTRAINT email_there;
+--- gin index on jsonb
+CREATE INDEX users_data_gin ON users USING gin (data jsonb_path_ops);
+--- primary key added with its own name
+ALTER TABLE ONLY public.users ADD CONSTRAINT users_pkey PRIMARY KEY (id);
+--- set not null in a list of other commands
+ALTER TABLE users ADD COLUMN a int, ALTER COLUMN email SET NOT NULL;
+--- add column with gen_random_uuid
+ALTER TABLE users ADD COLUMN token uuid DEFAULT gen_random_uuid();
+--- rename a column twice
+ALTER TABLE users RENAME COLUMN a TO tmp;
+ALTER TABLE users RENAME COLUMN tmp TO a2;
+--- rename an attribute
+ALTER TYPE address RENAME ATTRIBUTE zip TO postcode;
+--- foreign key by a DO block
+DO $$ BEGIN ALTER TABLE orders ADD CONSTRAINT fk FOREIGN KEY (user_id) REFERENCES users (id); EXCEPTION WHEN duplicate_object THEN NULL; END $$;
+--- revoke of all
+REVOKE ALL ON users FROM app_ro;
+--- disable row security of a named table
+ALTER TABLE app.users DISABLE ROW LEVEL SECURITY;
+--- no force row security
+ALTER TABLE users NO FORCE ROW LEVEL SECURITY;
+--- exclusive lock
+LOCK TABLE users IN EXCLUSIVE MODE;
+--- drop index behind a concurrently word in a comment
+DROP INDEX /* CONCURRENTLY */ users_email_idx;
+--- reindex table
+REINDEX (VERBOSE) TABLE users;
+--- cluster on an index
+CLUSTER users USING users_pkey;
+--- alter type of timestamp
+ALTER TABLE users ALTER COLUMN created_at TYPE timestamptz USING created_at AT TIME ZONE 'UTC';
+--- drop a default expression of a generated column
+ALTER TABLE users ALTER COLUMN full_name DROP EXPRESSION;
+--- security definer with dynamic sql and no path
+CREATE FUNCTION run(q text) RETURNS void LANGUAGE plpgsql SECURITY DEFINER AS $$ BEGIN EXECUTE q; END $$;
+--- trigger on an old table
+CREATE TRIGGER touch BEFORE UPDATE ON users FOR EACH ROW EXECUTE FUNCTION moddatetime('updated_at');
+--- drop and create a policy again
+DROP POLICY IF EXISTS own ON users;
+CREATE POLICY own ON users USING (true);
+--- alter role attributes
+ALTER ROLE app_rw CREATEDB CREATEROLE;
+--- owner of a function to a superuser
+ALTER FUNCTION secret() OWNER TO postgres;
+--- publication drops a table
+ALTER PUBLICATION pub DROP TABLE users;
+--- update through a from clause in a cte
+WITH src AS (SELECT id, name FROM staging) UPDATE users u SET name = src.name FROM src WHERE src.id = u.id;
+--- insert on conflict update excluded
+INSERT INTO kinds (id, name) VALUES (1, 'a') ON CONFLICT (id) DO UPDATE SET name = EXCLUDED.name;
+--- set default of a sequence to restart
+SELECT setval('users_id_seq', 1, false);
+--- partition made on an existing parent
+CREATE TABLE events_2027 PARTITION OF events FOR VALUES FROM ('2027-01-01') TO ('2028-01-01');
+--- detach concurrently
+ALTER TABLE events DETACH PARTITION events_2020;
+--- unknown function in a select
+SELECT app.reconcile_all();
+--- unknown procedure by call
+CALL nightly_maintenance();
+--- serial column smallserial
+ALTER TABLE users ADD COLUMN no smallserial;
+--- set logged of a table
+ALTER TABLE cache SET LOGGED;
+--- index concurrently within a transaction of the file
+BEGIN;
+CREATE INDEX CONCURRENTLY i ON users (a);
+COMMIT;
+--- drop a cast
+DROP CAST (text AS mood);
+--- drop an operator
+DROP OPERATOR === (int, int);
+--- drop a language
+DROP LANGUAGE plperl;
+--- truncating procedure, defined only
+CREATE PROCEDURE wipe() LANGUAGE plpgsql AS $$ BEGIN TRUNCATE users, orders; END $$;
+--- exclusion constraint on a big table
+ALTER TABLE bookings ADD CONSTRAINT no_overlap EXCLUDE USING gist (room WITH =, during WITH &&);
+--- inherit
+ALTER TABLE events_old INHERIT events;
+--- no inherit
+ALTER TABLE events_old NO INHERIT events;
+--- drop a text search configuration
+DROP TEXT SEARCH CONFIGURATION english_plain;
+--- alter view owner
+ALTER VIEW active_users OWNER TO app_rw;
+--- rename a value of an enum in a do block
+DO $$ BEGIN ALTER TYPE mood RENAME VALUE 'sad' TO 'blue'; END $$;
+--- add column with a call of a volatile function of this file
+CREATE FUNCTION stamp() RETURNS timestamptz LANGUAGE sql VOLATILE AS 'SELECT clock_timestamp()';
+ALTER TABLE users ADD COLUMN at timestamptz DEFAULT stamp();
+--- refresh without concurrently
+REFRESH MATERIALIZED VIEW totals WITH NO DATA;
+--- alter type date of a timestamp
+ALTER TABLE users ALTER COLUMN seen_at TYPE date USING seen_at::date;
+--- drop tablespace
+DROP TABLESPACE fast;

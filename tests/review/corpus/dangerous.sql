@@ -1044,3 +1044,236 @@ DROP TABLE users PURGE;
 PRAGMA foreign_keys = OFF;
 --- envsubst
 DROP TABLE ${TABLE};
+--- drop table in the middle of many
+CREATE TABLE a1 (id int);
+DROP TABLE orders;
+CREATE TABLE a2 (id int);
+--- drop column if exists in mixed list
+ALTER TABLE users ADD COLUMN x int, DROP COLUMN IF EXISTS legacy CASCADE, ALTER COLUMN y SET DEFAULT 1;
+--- delete with using
+DELETE FROM users USING banned b WHERE b.id = users.id;
+--- delete only returning into a cte that is not read
+WITH d AS MATERIALIZED (DELETE FROM orders WHERE at < now() - interval '1 year' RETURNING id) SELECT 1;
+--- truncate only with restart identity
+TRUNCATE TABLE ONLY app.orders RESTART IDENTITY;
+--- merge not matched by source delete, once more
+MERGE INTO users u USING staging s ON u.id = s.id WHEN NOT MATCHED BY SOURCE THEN DELETE WHEN MATCHED THEN UPDATE SET name = s.name;
+--- drop behind a nested comment with a quote in it
+/* it's /* nested */ fine */ DROP /* ' */ TABLE /* " */ "Users" -- end
+;
+--- nested DO by dollar tags
+DO $outer$ BEGIN EXECUTE $in$ DO $x$ BEGIN DELETE FROM users; END $x$ $in$; END $outer$;
+--- execute with a format of identifiers
+DO $$ BEGIN EXECUTE format('DROP TABLE %I.%I CASCADE', 'app', 'users'); END $$;
+--- execute with a format of positional arguments
+DO $$ BEGIN EXECUTE format('%2$s %1$s', 'TABLE users', 'DROP'); END $$;
+--- execute of a variable set by select into
+DO $$ DECLARE q text; BEGIN SELECT 'TRUNCATE ' || 'users' INTO q; EXECUTE q; END $$;
+--- execute of a concatenation in a loop over a constant array
+DO $$ DECLARE t text; BEGIN FOREACH t IN ARRAY ARRAY['users', 'orders'] LOOP EXECUTE 'DELETE FROM ' || quote_ident(t); END LOOP; END $$;
+--- execute of rows of pg_tables
+DO $$ DECLARE r record; BEGIN FOR r IN SELECT tablename FROM pg_tables WHERE schemaname = 'public' LOOP EXECUTE 'DROP TABLE IF EXISTS ' || quote_ident(r.tablename) || ' CASCADE'; END LOOP; END $$;
+--- execute of what a table holds
+DO $$ DECLARE r record; BEGIN FOR r IN SELECT stmt FROM pending_sql LOOP EXECUTE r.stmt; END LOOP; END $$;
+--- execute of a lower and translate
+DO $$ BEGIN EXECUTE lower(translate('XROP TABLE USERS', 'X', 'D')); END $$;
+--- execute of chr and left
+DO $$ BEGIN EXECUTE chr(68) || left('ROPxx', 3) || ' TABLE users'; END $$;
+--- execute of string_agg over pg_class
+DO $$ DECLARE q text; BEGIN SELECT string_agg(format('TRUNCATE %I', relname), ';') INTO q FROM pg_class; EXECUTE q; END $$;
+--- return query execute in a called function
+CREATE FUNCTION purge() RETURNS SETOF int LANGUAGE plpgsql AS $$ BEGIN RETURN QUERY EXECUTE 'DELETE FROM users RETURNING 1'; END $$;
+SELECT * FROM purge();
+--- open for execute
+DO $$ DECLARE c refcursor; r record; BEGIN OPEN c FOR EXECUTE 'WITH d AS (DELETE FROM users RETURNING *) SELECT * FROM d'; FETCH c INTO r; END $$;
+--- for in execute
+DO $$ DECLARE r record; BEGIN FOR r IN EXECUTE 'DELETE FROM users RETURNING id' LOOP NULL; END LOOP; END $$;
+--- assignment by a deleting function
+CREATE FUNCTION d() RETURNS int LANGUAGE sql AS 'DELETE FROM users RETURNING 1';
+DO $$ DECLARE n int; BEGIN n := d(); END $$;
+--- deleting function as a declared default
+CREATE FUNCTION d() RETURNS int LANGUAGE sql AS 'DELETE FROM users RETURNING 1';
+DO $$ DECLARE n int := d(); BEGIN NULL; END $$;
+--- deleting function in a raise
+CREATE FUNCTION d() RETURNS int LANGUAGE sql AS 'DELETE FROM users RETURNING 1';
+DO $$ BEGIN RAISE NOTICE '%', d(); END $$;
+--- deleting function in a return of a called function
+CREATE FUNCTION d() RETURNS int LANGUAGE sql AS 'DELETE FROM users RETURNING 1';
+CREATE FUNCTION e() RETURNS int LANGUAGE plpgsql AS $$ BEGIN RETURN d() + 1; END $$;
+SELECT e();
+--- deleting function in a limit
+CREATE FUNCTION d() RETURNS int LANGUAGE sql AS 'DELETE FROM users RETURNING 1';
+SELECT 1 FROM users LIMIT d();
+--- deleting function in a join of a from list
+CREATE FUNCTION d() RETURNS SETOF int LANGUAGE sql AS 'DELETE FROM users RETURNING 1';
+SELECT * FROM kinds k JOIN LATERAL d() AS x(i) ON true;
+--- deleting function by rows from
+CREATE FUNCTION d() RETURNS SETOF int LANGUAGE sql AS 'DELETE FROM users RETURNING 1';
+SELECT * FROM ROWS FROM (d(), generate_series(1, 3)) AS z(a, b);
+--- deleting function in a filter
+CREATE FUNCTION d() RETURNS int LANGUAGE sql AS 'DELETE FROM users RETURNING 1';
+SELECT count(*) FILTER (WHERE d() > 0) FROM kinds;
+--- deleting function in an upsert where
+CREATE FUNCTION d() RETURNS int LANGUAGE sql AS 'DELETE FROM users RETURNING 1';
+INSERT INTO kinds (id) VALUES (1) ON CONFLICT (id) DO UPDATE SET id = 1 WHERE d() > 0;
+--- deleting function in a returning list
+CREATE FUNCTION d() RETURNS int LANGUAGE sql AS 'DELETE FROM users RETURNING 1';
+INSERT INTO kinds (id) VALUES (1) RETURNING d();
+--- deleting function in values
+CREATE FUNCTION d() RETURNS int LANGUAGE sql AS 'DELETE FROM users RETURNING 1';
+VALUES (1), (d());
+--- deleting function in copy to
+CREATE FUNCTION d() RETURNS int LANGUAGE sql AS 'DELETE FROM users RETURNING 1';
+COPY (SELECT d()) TO STDOUT;
+--- deleting function with arguments by name
+CREATE FUNCTION app.d(a int, b text DEFAULT '') RETURNS int LANGUAGE sql AS 'DELETE FROM users WHERE id = a RETURNING 1';
+SELECT app.d(a => 7);
+--- deleting function in a new domain's check, used by an insert
+CREATE FUNCTION d(a int) RETURNS bool LANGUAGE plpgsql AS $$ BEGIN DELETE FROM users; RETURN true; END $$;
+CREATE DOMAIN dd AS int CHECK (d(VALUE));
+SELECT 1::dd;
+--- deleting aggregate
+CREATE FUNCTION d(s int, a int) RETURNS int LANGUAGE plpgsql AS $$ BEGIN DELETE FROM users WHERE id = a; RETURN s; END $$;
+CREATE AGGREGATE killer (int) (SFUNC = d, STYPE = int);
+SELECT killer(id) FROM kinds;
+--- deleting cast
+CREATE FUNCTION d(a app.x) RETURNS int LANGUAGE plpgsql AS $$ BEGIN DELETE FROM users; RETURN 1; END $$;
+CREATE CAST (app.x AS int) WITH FUNCTION d(app.x);
+SELECT (ROW(1)::app.x)::int;
+--- procedure calls a procedure that truncates
+CREATE PROCEDURE p1() LANGUAGE sql AS 'TRUNCATE users';
+CREATE PROCEDURE p2() LANGUAGE plpgsql AS $$ BEGIN CALL p1(); END $$;
+CALL p2();
+--- begin atomic body called
+CREATE FUNCTION d() RETURNS void LANGUAGE sql BEGIN ATOMIC DELETE FROM users; END;
+SELECT d();
+--- statement trigger on truncate fired by an insert rule
+CREATE FUNCTION d() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN DELETE FROM users; RETURN NULL; END $$;
+CREATE TRIGGER t AFTER INSERT ON kinds FOR EACH STATEMENT EXECUTE FUNCTION d();
+COPY kinds FROM '/srv/kinds.csv';
+--- instead of trigger on a view
+CREATE VIEW v AS SELECT 1 AS a;
+CREATE FUNCTION d() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN DELETE FROM users; RETURN NEW; END $$;
+CREATE TRIGGER t INSTEAD OF INSERT ON v FOR EACH ROW EXECUTE FUNCTION d();
+INSERT INTO v VALUES (1);
+--- trigger fired by merge
+CREATE FUNCTION d() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN TRUNCATE users; RETURN NEW; END $$;
+CREATE TRIGGER t BEFORE INSERT ON kinds FOR EACH ROW EXECUTE FUNCTION d();
+MERGE INTO kinds k USING s ON k.id = s.id WHEN NOT MATCHED THEN INSERT VALUES (s.id);
+--- rule that deletes, fired by update
+CREATE RULE r AS ON UPDATE TO kinds DO ALSO DELETE FROM users;
+UPDATE kinds SET name = 'x' WHERE id = 1;
+--- event trigger that drops, fired by the next ddl
+CREATE FUNCTION d() RETURNS event_trigger LANGUAGE plpgsql AS $$ BEGIN DROP TABLE users; END $$;
+CREATE EVENT TRIGGER e ON ddl_command_end EXECUTE FUNCTION d();
+CREATE TABLE fire (a int);
+--- update to an empty array
+UPDATE users SET tags = '{}';
+--- update to null inside a case of everything
+UPDATE users SET phone = CASE WHEN true THEN NULL ELSE phone END;
+--- update to nullif of itself
+UPDATE users SET phone = nullif(phone, phone);
+--- update json minus key
+UPDATE users SET data = data - 'address';
+--- update substr
+UPDATE users SET name = left(name, 10);
+--- alter type with using null
+ALTER TABLE users ALTER COLUMN data TYPE jsonb USING NULL;
+--- alter type with substring
+ALTER TABLE users ALTER COLUMN code TYPE varchar(3) USING substring(code from 1 for 3);
+--- alter type to integer by round
+ALTER TABLE users ALTER COLUMN price TYPE integer USING round(price)::integer;
+--- alter type to boolean of a text
+ALTER TABLE users ALTER COLUMN state TYPE boolean USING (state = 'active');
+--- drop table by a prepared transaction block with savepoints
+BEGIN; SAVEPOINT a; DROP TABLE users; RELEASE a; COMMIT;
+--- drop database with force
+DROP DATABASE app WITH (FORCE);
+--- drop owned by several with cascade
+DROP OWNED BY app_rw, app_ro CASCADE;
+--- drop extension that has columns
+DROP EXTENSION hstore CASCADE;
+--- drop function cascade of a type's own input
+DROP TYPE mood CASCADE;
+--- sequence with cascade
+DROP SEQUENCE IF EXISTS order_no CASCADE;
+--- detach then drop, once more
+ALTER TABLE events DETACH PARTITION events_2019;
+DROP TABLE events_2019;
+--- rename then drop in a later statement through another name
+ALTER TABLE users RENAME TO users_bak;
+CREATE TABLE users (id int);
+DROP TABLE users_bak;
+--- swap of tables by create as with a filter
+CREATE TABLE users_new AS SELECT * FROM users WHERE active;
+DROP TABLE users;
+ALTER TABLE users_new RENAME TO users;
+--- update of pg_attribute
+UPDATE pg_catalog.pg_attribute SET attisdropped = true WHERE attname = 'x';
+--- update of pg_database through quoted name
+UPDATE "pg_database" SET datallowconn = false;
+--- large objects over a query
+SELECT lo_unlink(oid) FROM pg_largeobject_metadata;
+--- dblink with a truncate
+SELECT * FROM dblink('dbname=prod', 'TRUNCATE users') AS t(a text);
+--- copy to program, once more
+COPY users TO PROGRAM 'gzip > /tmp/x.gz';
+--- psql include, once more
+\i cleanup.sql
+--- psql gexec, once more
+SELECT format('DROP TABLE %I', tablename) FROM pg_tables \gexec
+--- a go template
+DROP TABLE IF EXISTS {{ .Prefix }}_users;
+--- unterminated string, once more
+INSERT INTO notes VALUES ('abc);
+--- do in python
+DO LANGUAGE plpython3u $$ plpy.execute("DROP TABLE users") $$;
+--- query_to_xml runs a delete
+SELECT query_to_xml('DELETE FROM users RETURNING *', true, false, '');
+--- unicode escaped table name with uescape
+DROP TABLE U&"us!0065rs" UESCAPE '!';
+--- form feeds as blanks
+DROP	TABLE users;
+--- drop column without the keyword and quoted
+ALTER TABLE "users" DROP "E-Mail";
+--- alter foreign table drop column
+ALTER FOREIGN TABLE remote_users DROP COLUMN x;
+--- drop attribute cascade
+ALTER TYPE address DROP ATTRIBUTE IF EXISTS zip CASCADE;
+--- replication role by alter role
+ALTER ROLE CURRENT_USER SET session_replication_role = 'replica';
+--- set constraints and truncate in plpgsql exception handler
+DO $$ BEGIN PERFORM 1/0; EXCEPTION WHEN division_by_zero THEN TRUNCATE orders; END $$;
+--- delete in an else branch
+DO $$ BEGIN IF false THEN NULL; ELSE DELETE FROM orders WHERE id > 5; END IF; END $$;
+--- create table as execute of a prepared delete
+PREPARE p AS WITH d AS (DELETE FROM users RETURNING id) SELECT id FROM d;
+CREATE TABLE gone AS EXECUTE p;
+--- view that calls the deleter, read by an insert
+CREATE FUNCTION d() RETURNS int LANGUAGE sql AS 'DELETE FROM users RETURNING 1';
+CREATE VIEW dv AS SELECT d() AS n;
+INSERT INTO kinds (id) SELECT n FROM dv;
+--- materialized view refreshed with the deleter in it
+CREATE FUNCTION d() RETURNS int LANGUAGE sql AS 'DELETE FROM users RETURNING 1';
+CREATE MATERIALIZED VIEW mv AS SELECT d() AS n WITH NO DATA;
+REFRESH MATERIALIZED VIEW mv;
+--- delete by cursor in a loop
+DO $$ DECLARE c CURSOR FOR SELECT * FROM users FOR UPDATE; BEGIN FOR r IN c LOOP DELETE FROM users WHERE CURRENT OF c; END LOOP; END $$;
+--- explain analyze of an insert with a deleting cte
+EXPLAIN (ANALYZE true, BUFFERS) WITH d AS (DELETE FROM users RETURNING *) INSERT INTO old SELECT * FROM d;
+--- search path shadows a new temp name
+CREATE TEMP TABLE users (id int);
+DELETE FROM public.users;
+--- drop table if it was conditionally created in a DO
+DO $$ BEGIN IF to_regclass('users') IS NULL THEN CREATE TABLE users (id int); END IF; END $$;
+DROP TABLE users;
+--- partition dropped with a list
+DROP TABLE IF EXISTS ONLY_2019, events_2018 RESTRICT;
+--- truncate foreign and local
+TRUNCATE remote_users, kinds CONTINUE IDENTITY CASCADE;
+--- shell by pg function
+SELECT pg_read_file('/etc/passwd'), lo_import('/etc/passwd');
+DELETE FROM app.sessions;
+--- set column default then update to default
+ALTER TABLE users ALTER COLUMN bio SET DEFAULT NULL;
+UPDATE users SET bio = DEFAULT;

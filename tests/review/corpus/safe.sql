@@ -757,3 +757,158 @@ DO $$ DECLARE n int; BEGIN SELECT count(*) INTO n FROM users WHERE email IS NULL
 DO $$ DECLARE n bigint; BEGIN INSERT INTO kinds (name) VALUES ('a'); GET DIAGNOSTICS n = ROW_COUNT; RAISE NOTICE '%', n; END $$;
 --- do insert returning into
 DO $$ DECLARE new_id int; BEGIN INSERT INTO teams (name) VALUES ('core') RETURNING id INTO new_id; INSERT INTO members (team) VALUES (new_id); END $$;
+--- add nullable column of an array type
+ALTER TABLE users ADD COLUMN IF NOT EXISTS tags text[];
+--- add column with a default of now
+ALTER TABLE users ADD COLUMN IF NOT EXISTS seen_at timestamptz NOT NULL DEFAULT now();
+--- add column with a constant interval computed
+ALTER TABLE users ADD COLUMN IF NOT EXISTS grace interval NOT NULL DEFAULT interval '1 day' * 3;
+--- three nullable columns in one statement
+ALTER TABLE users ADD COLUMN a int, ADD COLUMN b text, ADD COLUMN c jsonb;
+--- concurrent unique index over an expression
+CREATE UNIQUE INDEX CONCURRENTLY IF NOT EXISTS users_lower_email ON users (lower(email)) WHERE deleted_at IS NULL;
+--- comment that quotes a truncate
+COMMENT ON COLUMN users.email IS 'TRUNCATE users; DROP TABLE users CASCADE';
+--- delete in a policy of a new table
+CREATE TABLE drafts (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, owner uuid NOT NULL);
+ALTER TABLE drafts ENABLE ROW LEVEL SECURITY;
+CREATE POLICY own_delete ON drafts FOR DELETE USING (owner = current_setting('app.user')::uuid);
+--- new audit trigger function on a new table with delete branch
+CREATE TABLE ledger (id bigint PRIMARY KEY, note text);
+CREATE FUNCTION ledger_log() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+  IF TG_OP = 'DELETE' THEN RETURN OLD; END IF;
+  RETURN NEW;
+END $$;
+CREATE TRIGGER ledger_t AFTER INSERT OR UPDATE OR DELETE ON ledger FOR EACH ROW EXECUTE FUNCTION ledger_log();
+--- temporary staging table filled and emptied
+CREATE TEMP TABLE stage (id int, name text);
+INSERT INTO stage VALUES (1, 'a'), (2, 'b');
+INSERT INTO kinds (id, name) SELECT id, name FROM stage ON CONFLICT DO NOTHING;
+TRUNCATE stage;
+DROP TABLE stage;
+--- insert of a string with sql in dollar quotes
+INSERT INTO templates (name, body) VALUES ('purge', $sql$DELETE FROM users; DROP TABLE orders;$sql$);
+--- column named truncate
+CREATE TABLE flags ("truncate" boolean NOT NULL DEFAULT false, "delete" boolean NOT NULL DEFAULT false, "drop table users" text);
+--- index concurrently with storage parameters
+CREATE INDEX CONCURRENTLY IF NOT EXISTS events_at ON events USING brin (created_at) WITH (pages_per_range = 32);
+--- foreign key not valid, once more
+ALTER TABLE orders ADD CONSTRAINT orders_user_fk FOREIGN KEY (user_id) REFERENCES users (id) ON DELETE SET NULL NOT VALID;
+--- check not valid with a drop word in its string
+ALTER TABLE orders ADD CONSTRAINT orders_state CHECK (state IN ('drop', 'delete', 'truncate')) NOT VALID;
+--- validate two constraints
+ALTER TABLE orders VALIDATE CONSTRAINT orders_state;
+ALTER TABLE orders VALIDATE CONSTRAINT orders_user_fk;
+--- set a default and drop it
+ALTER TABLE users ALTER COLUMN plan SET DEFAULT 'free';
+ALTER TABLE users ALTER COLUMN plan DROP DEFAULT;
+--- enum value if not exists after another
+ALTER TYPE mood ADD VALUE IF NOT EXISTS 'meh' AFTER 'sad';
+--- function that calls a delete in a string only
+CREATE OR REPLACE FUNCTION describe() RETURNS text LANGUAGE sql IMMUTABLE AS $$ SELECT 'DELETE FROM users'::text $$;
+--- select of a pure function of the file
+CREATE FUNCTION twice(n int) RETURNS int LANGUAGE sql IMMUTABLE AS $$ SELECT n * 2 $$;
+SELECT twice(21);
+--- do block that only raises
+DO $$ BEGIN IF (SELECT count(*) FROM users WHERE email IS NULL) > 0 THEN RAISE EXCEPTION 'users without an email: DELETE them first'; END IF; END $$;
+--- new schema with all in it and grants
+CREATE SCHEMA billing;
+CREATE TABLE billing.invoices (id bigint PRIMARY KEY, at timestamptz NOT NULL DEFAULT now());
+GRANT USAGE ON SCHEMA billing TO app_rw;
+GRANT SELECT, INSERT, UPDATE, DELETE ON billing.invoices TO app_rw;
+--- statement and lock timeouts
+SET lock_timeout = '2s';
+SET statement_timeout = '30s';
+ALTER TABLE users ADD COLUMN IF NOT EXISTS nick text;
+RESET statement_timeout;
+--- view over several tables with replace
+CREATE OR REPLACE VIEW active_users AS SELECT u.id, u.email FROM users u JOIN orders o ON o.user_id = u.id;
+--- recursive query as a check
+WITH RECURSIVE t(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM t WHERE n < 5) SELECT sum(n) FROM t;
+--- drop a view of the same file
+CREATE VIEW tmp_v AS SELECT 1 AS a;
+DROP VIEW tmp_v;
+--- rename a column of a new table
+CREATE TABLE parts (a int);
+ALTER TABLE parts RENAME a TO b;
+ALTER TABLE parts RENAME TO pieces;
+DROP TABLE pieces;
+--- drop a function of the same file
+CREATE FUNCTION once() RETURNS int LANGUAGE sql AS 'SELECT 1';
+SELECT once();
+DROP FUNCTION once();
+--- nothing but transaction settings
+SET LOCAL search_path = app, public;
+--- insert guarded by where not exists
+INSERT INTO kinds (name) SELECT 'gold' WHERE NOT EXISTS (SELECT 1 FROM kinds WHERE name = 'gold');
+--- statistics object, once more
+CREATE STATISTICS IF NOT EXISTS users_stat (dependencies) ON city, zip FROM users;
+--- table with an exclusion constraint and gist
+CREATE TABLE bookings (id bigint PRIMARY KEY, room int, during tstzrange, EXCLUDE USING gist (during WITH &&));
+--- vacuum analyze of a table
+VACUUM (ANALYZE) users;
+--- long name in a string
+INSERT INTO notes (body) VALUES (repeat('DROP TABLE users; ', 3));
+--- insert with e string and semicolons
+INSERT INTO notes (body) VALUES (E'it\'s; DELETE FROM users;\n--');
+--- line comment ends a file
+SELECT 1; -- DROP TABLE users
+--- set statistics and storage
+ALTER TABLE users ALTER COLUMN bio SET STATISTICS 500, ALTER COLUMN bio SET STORAGE EXTERNAL;
+--- fillfactor
+ALTER TABLE users SET (fillfactor = 90);
+--- identity table with a comment and default privileges
+CREATE TABLE IF NOT EXISTS log (id bigint GENERATED BY DEFAULT AS IDENTITY PRIMARY KEY);
+ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT SELECT ON TABLES TO reader;
+--- sequence for a new table
+CREATE SEQUENCE inv_no START 1000;
+CREATE TABLE inv (no bigint PRIMARY KEY DEFAULT nextval('inv_no'));
+ALTER SEQUENCE inv_no OWNED BY inv.no;
+SELECT setval('inv_no', 5000);
+--- procedure with a commit, only defined
+CREATE PROCEDURE archive() LANGUAGE plpgsql AS $$ BEGIN INSERT INTO old SELECT * FROM users; COMMIT; END $$;
+--- insert with a cte of values
+WITH v(name) AS (VALUES ('a'), ('b')) INSERT INTO kinds (name) SELECT name FROM v;
+--- index on a materialized view of this file
+CREATE MATERIALIZED VIEW totals AS SELECT user_id, sum(amount) AS s FROM orders GROUP BY user_id WITH NO DATA;
+CREATE UNIQUE INDEX totals_u ON totals (user_id);
+REFRESH MATERIALIZED VIEW totals;
+--- virtual column by a view and a stored one in a new table
+CREATE TABLE boxes (w int, h int, area int GENERATED ALWAYS AS (w * h) STORED);
+--- widen a varchar that this file made
+CREATE TABLE words (w varchar(10));
+ALTER TABLE words ALTER COLUMN w TYPE varchar(5);
+--- do block with a guard on information_schema
+DO $$ BEGIN
+  IF NOT EXISTS (SELECT 1 FROM information_schema.columns WHERE table_name = 'users' AND column_name = 'delete_at') THEN
+    ALTER TABLE users ADD COLUMN delete_at timestamptz;
+  END IF;
+END $$;
+--- trigger when clause on a new table
+CREATE TABLE t1 (a int, b int);
+CREATE FUNCTION f1() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN NEW.b := 1; RETURN NEW; END $$;
+CREATE TRIGGER tr BEFORE UPDATE ON t1 FOR EACH ROW WHEN (OLD.a IS DISTINCT FROM NEW.a) EXECUTE FUNCTION f1();
+UPDATE t1 SET a = 2;
+--- explain a delete without analyze
+EXPLAIN (VERBOSE, COSTS OFF) DELETE FROM users;
+--- prepare a delete and drop it
+PREPARE d AS DELETE FROM users WHERE id = $1;
+DEALLOCATE d;
+--- deleting function for later, plpgsql with a where
+CREATE OR REPLACE FUNCTION forget_user(p bigint) RETURNS void LANGUAGE plpgsql AS $$ BEGIN DELETE FROM sessions WHERE user_id = p; END $$;
+--- constant select of pg functions
+SELECT pg_size_pretty(pg_total_relation_size('users')), version(), current_date;
+--- batch update by id range
+UPDATE users SET plan = 'free' WHERE id BETWEEN 1 AND 10000;
+--- grant execute to public
+GRANT EXECUTE ON FUNCTION secret() TO PUBLIC;
+--- drop not null, once more
+ALTER TABLE users ALTER COLUMN email DROP NOT NULL;
+--- drop and create a view again, once more
+DROP VIEW IF EXISTS active_users;
+CREATE VIEW active_users AS SELECT id FROM users;
+--- deferrable constraint
+ALTER TABLE orders ALTER CONSTRAINT orders_user_fk DEFERRABLE INITIALLY DEFERRED;
+--- drop statistics
+DROP STATISTICS users_stat;
