@@ -219,7 +219,7 @@ _VERSIONED = re.compile(r"(?P<folder>.*?)(?P<version>\d{14})(?P<rest>_?.*?)(?P<s
 def _later(version: str, seconds: int) -> str:
     """Return a version that is a time so many seconds later; one that is no time is counted up."""
     try:
-        return f"{datetime.strptime(version, '%Y%m%d%H%M%S') + timedelta(seconds=seconds):%Y%m%d%H%M%S}"  # noqa: DTZ007
+        return f"{datetime.strptime(version, '%Y%m%d%H%M%S') + timedelta(seconds=seconds):%Y%m%d%H%M%S}"
     except ValueError:
         return f"{int(version) + seconds:014d}"
 

@@ -120,7 +120,27 @@ APPLICATIONS = (
 )
 
 
+# davical's tables lean on awl's; the others have migrations worth a review, and no schema that is loaded alone.
+_MORE = {"libawl-php", "mediawiki", "postgresql-15-partman"}
+_ELSE = ("mysql", "sqlite", "oracle", "mssql", "sybase", "mariadb", "firebird", "informix", "lite.")
+
+
 def packages(registry: str) -> list[str]:
     """Return the packages of `registry` that are needed."""
     found = {application.package for application in APPLICATIONS if application.registry == registry}
-    return sorted(found | ({"libawl-php"} if registry == DEBIAN else set()))  # davical's tables lean on awl's
+    return sorted(found | (_MORE if registry == DEBIAN else set()))
+
+
+def scripts(package: Path) -> dict[str, str]:
+    """Return each file of SQL for PostgreSQL in an unpacked package, schemas and migrations, by its path.
+
+    Where a package sorts its files by the server, only those for PostgreSQL. A file of more than four million characters is left out: that is a dump of rows (zabbix has one of 32 million).
+    """
+    found = {}
+    for path in sorted(package.rglob("*")):
+        name = str(path.relative_to(package))
+        is_sql = name.removesuffix(".gz").endswith((".sql", ".Pg", ".pgsql")) or "dbconfig-common/data" in name
+        if path.is_file() and is_sql and not any(word in name.lower() for word in _ELSE):
+            found[name] = _text(path)
+    ours = {name for name in found if "postgres" in name or "pgsql" in name or name.endswith(".Pg")} or set(found)
+    return {name: text for name, text in found.items() if name in ours and len(text) <= 4_000_000}
