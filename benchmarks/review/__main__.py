@@ -57,6 +57,26 @@ def main() -> None:
             compare(squawk, [SAFEMIG, "review", "--format", form, *paths], folder, form)
         print("one file")
         compare([*squawk[:2]], [SAFEMIG, "review", paths[0]], folder, "text")
+    print("one page of SQL in a notebook's kernel")
+    warm()
+
+
+def warm() -> None:
+    """Review a page of SQL in this process, as a notebook does; print the first time and the best of the next."""
+    began = time.perf_counter()
+    from safemig import review_sql
+
+    loaded = time.perf_counter()
+    page = "\n".join(text.format(n=n, t=n % 40) for n, (_, text) in enumerate(MIX * 3))
+    took = []
+    for _ in range(RUNS):
+        started = time.perf_counter()
+        review_sql(page).render("html")
+        took.append(time.perf_counter() - started)
+    print(
+        f"  {len(MIX) * 3} statements: {took[0] * 1000:.0f} ms at first, {min(took[1:]) * 1000:.0f} ms afterwards, drawn as HTML; "
+        f"import safemig {(loaded - began) * 1000:.0f} ms"
+    )
 
 
 def written(folder: Path, files: int, statements: int) -> list[Path]:

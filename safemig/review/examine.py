@@ -398,26 +398,3 @@ def _body_offset(text: str) -> int:
         if token.kind in ("dollar", "string"):
             return token.start
     return 0
-
-
-def function_statements(function: Function) -> list[Tree]:
-    """Return the statements of a function's body that can be read, those of constant EXECUTEs too."""
-    found: list[Tree] = list(function.statements)
-    texts: list[str] = []
-    if function.language == "sql" and not found:
-        texts.append(function.source)
-    elif function.language == "plpgsql":
-        try:
-            for piece in read_body(function.definition):
-                if piece.form == "dynamic":
-                    texts.append(skeleton(piece.pieces))
-                elif piece.form == "statement":
-                    texts.append(piece.text)
-        except UnreadableBody:
-            return found
-    for text in texts:
-        try:
-            found.extend(item["stmt"] for item in read_trees(text))
-        except (ParseError, RecursionError):
-            continue
-    return found

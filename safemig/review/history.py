@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from safemig.review import made_types
+from safemig.review.functions import calls_in, function_of
 from safemig.review.moves import rename, set_schema
 from safemig.review.types import type_text
-from safemig.review.world import RULE_EVENTS, Age, Column, Constraint, Function, Table, Trigger, World
+from safemig.review.world import RULE_EVENTS, Age, Column, Constraint, Table, Trigger, World
 from safemig.sql import names
 from safemig.sql.names import TEMPORARY, Name
-from safemig.sql.tree import Tree, constant, node, options, strings, walk
+from safemig.sql.tree import Tree, constant, node, strings
 
 _EVENTS = ((4, "insert"), (8, "delete"), (16, "update"), (32, "truncate"))  # TRIGGER_TYPE_* in pg_trigger.h
 # What `World.new_objects` holds but schemas, whose names are no relations'.
@@ -129,11 +131,6 @@ def add_column(world: World, table: Table, definition: Tree, *, guarded: bool = 
         if constraint.get("contype") in ("CONSTR_CHECK", "CONSTR_GENERATED"):
             table.calls.extend(calls_in(constraint.get("raw_expr")))
     table.columns[name] = column
-
-
-def calls_in(expression: object) -> tuple[Tree, ...]:
-    """Return the function calls in an expression."""
-    return tuple(body for kind, body in walk(expression) if kind == "FuncCall")
 
 
 def add_constraint(world: World, table: Table, constraint: Tree, columns: tuple[str, ...] = ()) -> None:
@@ -257,31 +254,6 @@ def _function(world: World, body: Tree, text: str) -> None:
     world.add_object("FUNCTION", name)
 
 
-def function_of(body: Tree, text: str) -> Function:
-    """Return the function that a CREATE FUNCTION or CREATE PROCEDURE, whose text is `text`, defines."""
-    found = options(body.get("options"))
-    parts = found.get("as", {}).get("List", {}).get("items", ())
-    return Function(
-        language=str(constant(found.get("language")) or "sql").lower(),
-        source=(strings(list(parts)) or [""])[0],
-        definition=text,
-        statements=tuple(_atomic(body["sql_body"])) if "sql_body" in body else (),
-        volatility=str(constant(found.get("volatility")) or "volatile").lower(),
-        signature=", ".join(
-            type_text(item["FunctionParameter"].get("argType"))
-            for item in body.get("parameters", ())
-            if item["FunctionParameter"].get("mode") not in ("FUNC_PARAM_OUT", "FUNC_PARAM_TABLE")
-        ),
-    )
-
-
-def _atomic(wrapped: Tree) -> list[Tree]:
-    kind, body = node(wrapped)
-    if kind == "List":
-        return [statement for item in body.get("items", ()) for statement in _atomic(item)]
-    return [wrapped] if kind.endswith("Stmt") and kind != "ReturnStmt" else [{"SelectStmt": {"targetList": [wrapped]}}]
-
-
 def _trigger(world: World, body: Tree, _conditional: bool) -> None:
     table = world.table(names.of_range(body.get("relation")))
     bits = int(body.get("events", 0))
@@ -322,72 +294,8 @@ def _view(world: World, body: Tree, _conditional: bool) -> None:
         world.add_object("VIEW", name)
 
 
-def _enum(world: World, body: Tree, _conditional: bool) -> None:
-    name = world.resolve(names.of_strings(body.get("typeName")))
-    world.enums[name] = strings(body.get("vals"))
-    world.add_object("TYPE", name)
-
-
-def _alter_enum(world: World, body: Tree, _conditional: bool) -> None:
-    name = world.resolve(names.of_strings(body.get("typeName")))
-    label, old = body.get("newVal", ""), body.get("oldVal")
-    labels = world.enums.get(name)
-    if labels is not None:
-        if old in labels:
-            labels[labels.index(old)] = label
-        elif label not in labels:
-            labels.append(label)
-    if not old:
-        world.labels_of_this_file.add((name, label))
-
-
-def _composite(world: World, body: Tree, _conditional: bool) -> None:
-    world.add_object("TYPE", names.of_range(body.get("typevar")))
-
-
-def _range_type(world: World, body: Tree, _conditional: bool) -> None:
-    world.add_object("TYPE", names.of_strings(body.get("typeName")))
-
-
-def _define(world: World, body: Tree, _conditional: bool) -> None:
-    name = names.of_strings(body.get("defnames"))
-    given = options(body.get("definition"))
-    behind = [names.of_strings(node(given[key])[1].get("names")) for key in _CODE_OF_DEFINITION if key in given]
-    if body.get("kind") == "OBJECT_TYPE":
-        world.add_object("TYPE", name)
-    elif body.get("kind") == "OBJECT_OPERATOR":
-        world.operators.setdefault(name.name, []).extend(behind)
-    elif body.get("kind") == "OBJECT_AGGREGATE":
-        calls = tuple({"SelectStmt": {"targetList": [_call_of(function)]}} for function in behind)
-        world.functions.setdefault(world.resolve(name), []).append(
-            Function("sql", "", statements=calls, signature="aggregate")
-        )
-
-
-_CODE_OF_DEFINITION = ("function", "procedure", "sfunc", "finalfunc", "combinefunc", "msfunc", "mfinalfunc", "minvfunc")
-
-
-def _call_of(function: Name) -> Tree:
-    parts = [part for part in function if part]
-    return {"ResTarget": {"val": {"FuncCall": {"funcname": [{"String": {"sval": part}} for part in parts]}}}}
-
-
-def _cast(world: World, body: Tree, _conditional: bool) -> None:
-    if "func" in body:
-        target = type_text(body.get("targettype"))
-        world.casts.setdefault(target, []).append(names.of_strings(body["func"].get("objname")))
-
-
 def _event_trigger(world: World, body: Tree, _conditional: bool) -> None:
     world.event_triggers[body.get("trigname", "")] = names.of_strings(body.get("funcname"))
-
-
-def _domain(world: World, body: Tree, _conditional: bool) -> None:
-    name = world.resolve(names.of_strings(body.get("domainname")))
-    kinds = {item.get("Constraint", {}).get("contype") for item in body.get("constraints", ())}
-    world.domain_calls[str(name)] = list(calls_in(body.get("constraints")))
-    world.domains[name] = bool(kinds & {"CONSTR_CHECK", "CONSTR_NOTNULL"})
-    world.add_object("DOMAIN", name)
 
 
 def _schema(world: World, body: Tree, conditional: bool) -> None:
@@ -442,9 +350,9 @@ _CHANGES: dict[str, Callable[[World, Tree, bool], None]] = {
     "AlterTableStmt": _alter_table, "DropStmt": _drop, "RenameStmt": rename,
     "AlterObjectSchemaStmt": set_schema, "IndexStmt": _index,
     "CreateTrigStmt": _trigger, "CreatePolicyStmt": _policy, "AlterPolicyStmt": _policy,
-    "RuleStmt": _rule, "CreateStatsStmt": _statistics, "ViewStmt": _view, "CreateEnumStmt": _enum,
-    "AlterEnumStmt": _alter_enum, "CompositeTypeStmt": _composite, "CreateRangeStmt": _range_type,
-    "CreateCastStmt": _cast, "CreateEventTrigStmt": _event_trigger,
-    "DefineStmt": _define, "CreateDomainStmt": _domain, "CreateSchemaStmt": _schema, "CreateSeqStmt": _sequence,
+    "RuleStmt": _rule, "CreateStatsStmt": _statistics, "ViewStmt": _view, "CreateEnumStmt": made_types.enum,
+    "AlterEnumStmt": made_types.alter_enum, "CompositeTypeStmt": made_types.composite, "CreateRangeStmt": made_types.range_type,
+    "CreateCastStmt": made_types.cast, "CreateEventTrigStmt": _event_trigger,
+    "DefineStmt": made_types.define, "CreateDomainStmt": made_types.domain, "CreateSchemaStmt": _schema, "CreateSeqStmt": _sequence,
     "VariableSetStmt": _set_variable, "PrepareStmt": _prepare, "TransactionStmt": _transaction,
 }  # fmt: skip

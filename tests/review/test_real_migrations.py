@@ -1,13 +1,12 @@
 """Migrations and schemas of real applications: each is reviewed or refused with a reason, and nothing that destroys is missed.
 
-They are unpacked from packages (see tests/schema/real); `python -m tests.review.test_real_migrations` prints what was found.
+They are unpacked from packages (see tests/schema/real); `python benchmarks/review_real.py` prints what was found in them.
 """
 
 from __future__ import annotations
 
 import re
 import time
-from collections import Counter
 from collections.abc import Iterator
 
 import pytest
@@ -30,7 +29,9 @@ _DESTROYS = re.compile(
       | alter\s+table\s+(?:if\s+exists\s+)?(?:only\s+)?(?P<altered>[\w."]+)\s+drop\s+column\b
     )"""
 )
-_CREATES = re.compile(r"(?ix)\bcreate\s+(?:\w+\s+)*table\s+(?:if\s+not\s+exists\s+)?(?P<table>[\w.\"]+)|\binto\s+temp\w*\s+(?P<temporary>\w+)")
+_CREATES = re.compile(
+    r"(?ix)\bcreate\s+(?:\w+\s+)*table\s+(?:if\s+not\s+exists\s+)?(?P<table>[\w.\"]+)|\binto\s+temp\w*\s+(?P<temporary>\w+)"
+)
 
 
 def reviewed(name: str, sql: str) -> Review:
@@ -77,34 +78,3 @@ def test_a_real_application_s_sql_is_reviewed_or_refused_and_nothing_that_destro
         dangers |= {_bare(one.object) for one in made.findings if one.severity is Severity.DANGEROUS}
         for line, table in destroying(sql):
             assert _bare(table) in dangers, f"{name}, line {line}: {table}"
-
-
-def main() -> None:
-    """Print how many files could be read, why others could not, and how often each rule found something."""
-    unpacked = folder()
-    if unpacked is None:
-        raise SystemExit(f"{VARIABLE} names no folder")
-    rules: Counter[str] = Counter()
-    files_of: Counter[str] = Counter()
-    reasons: Counter[str] = Counter()
-    verdicts: Counter[str] = Counter()
-    files = statements = 0
-    for package in PACKAGES:
-        for name, sql in scripts(unpacked / package).items():
-            made = reviewed(name, sql)
-            files += 1
-            statements += len(made.files[0].statements)
-            verdicts[str(made.verdict)] += 1
-            reasons.update(re.sub(r'".*"', '"…"', one.message) for one in made.findings if one.rule == "cannot-be-read")
-            rules.update(one.rule for one in made.findings)
-            files_of.update({one.rule for one in made.findings})
-    print(f"{len(PACKAGES)} packages, {files:,} files, {statements:,} statements; {sum(reasons.values())} files refused")
-    for title, counted in (("verdict", verdicts), ("refused", reasons)):
-        for word, number in counted.most_common(12):
-            print(f"  {title}: {number:6,} {word}")
-    for rule, number in rules.most_common():
-        print(f"  {number:6,} findings in {files_of[rule]:5,} files: {rule}")
-
-
-if __name__ == "__main__":
-    main()

@@ -13,11 +13,13 @@ from safemig.review.rules import (
     indexes,
     order,
     partitions,
+    retyping,
     rows,
+    settings,
     unknown,
 )
 
 __all__ = [
-    "access", "columns", "constraints", "design", "destruction", "drops", "hidden", "indexes", "order", "partitions", "rows",
-    "unknown",
+    "access", "columns", "constraints", "design", "destruction", "drops", "hidden", "indexes", "order", "partitions", "retyping",
+    "rows", "settings", "unknown",
 ]  # fmt: skip

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from safemig.review.functions import function_of, function_statements
 from safemig.review.model import Severity
 from safemig.review.rule import Hit, rule
 from safemig.review.scene import Scene
@@ -246,9 +247,6 @@ def _destroys(tree: Tree) -> str | None:
         "CREATE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NEW; END $$"),
 )  # fmt: skip
 def function_destroys(scene: Scene) -> Iterator[Hit]:
-    from safemig.review.examine import function_statements
-    from safemig.review.history import function_of
-
     function = function_of(scene.tree, scene.text)
     name = names.of_strings(scene.tree.get("funcname"))
     said = [what for statement in function_statements(function) if (what := _destroys(statement))]
