@@ -1,4 +1,7 @@
-"""What is known of the database that the migrations will meet, as plain facts; `safemig.postgres.facts` reads them."""
+"""What is known of the database that the migrations will meet, as plain facts; `safemig.postgres.facts` reads them.
+
+Where functions are named that something calls, those of extensions and PostgreSQL's own are left out.
+"""
 
 from __future__ import annotations
 
@@ -14,9 +17,7 @@ class ColumnFacts:
     type: str
     not_null: bool = False
     has_default: bool = False
-    calls: tuple[
-        str, ...
-    ] = ()  # the functions that its default calls; here as below no extension's, none of PostgreSQL's own
+    calls: tuple[str, ...] = ()  # the functions that its default calls
 
 
 @dataclass(frozen=True, slots=True)

@@ -139,7 +139,7 @@ def _erases(value: Tree) -> bool:
 _NULL: Tree = {"A_Const": {"isnull": True}}
 # What keeps less than it is given; trim() and lower() are left out, which tidy up.
 _CUTTING = frozenset(("left", "right", "substr", "substring", "round", "trunc", "floor", "ceil", "ceiling", "date_trunc",
-                      "split_part", "overlay", "md5", "sha256", "sha512", "jsonb_set_lax"))  # fmt: skip
+                      "split_part", "overlay", "md5", "sha256", "sha512"))  # fmt: skip
 _REMOVING = (["-"], ["#-"])
 
 
