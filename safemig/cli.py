@@ -30,6 +30,9 @@ ACCEPT = click.option(
     "--accept", multiple=True, metavar="RULE:OBJECT:REASON", help="Accept a finding by name, with a reason. Repeatable."
 )
 APPROVE = click.option("--approve", default="", metavar="ID", help="The id that you approve; else it is asked for.")
+RESUME = click.option(
+    "--resume", default="", metavar="ID", help="Go on with the deployment of this id, or plan, that stopped part-way."
+)
 RENAMES = click.option(
     "--rename",
     "renames",
@@ -150,11 +153,12 @@ def _leave(code: int) -> NoReturn:
 @safemig.command()
 @TARGET
 @ACCEPT
+@RESUME
 @click.option("--format", "form", type=click.Choice(["text", "json", "id"]), default="text", show_default=True)
 @click.pass_obj
-def plan(folder: str, target: str, accept: tuple[str, ...], form: str) -> None:
+def plan(folder: str, target: str, accept: tuple[str, ...], resume: str, form: str) -> None:
     """Show what would be deployed, and the id that approves it (alone, with --format id). Reads only."""
-    result = _project(folder).plan(target=target, accept=accept)
+    result = _project(folder).plan(target=target, accept=accept, resume=resume)
     if form == "id":
         click.echo(result.id)
     else:
@@ -189,10 +193,11 @@ def migrate_staging(folder: str, target: str) -> None:
 @TARGET
 @APPROVE
 @ACCEPT
+@RESUME
 @click.pass_obj
-def migrate_prod(folder: str, target: str, approve: str, accept: tuple[str, ...]) -> None:
+def migrate_prod(folder: str, target: str, approve: str, accept: tuple[str, ...], resume: str) -> None:
     """Deploy to production: pre-flight, review, backup, rehearsal, approval, deployment, validation, record."""
-    _record(folder, "migrate_prod", target=target, approve=approve, accept=list(accept))
+    _record(folder, "migrate_prod", target=target, approve=approve, accept=list(accept), resume=resume)
 
 
 @safemig.command()

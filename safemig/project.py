@@ -80,11 +80,12 @@ class Project:
 
         return preflight(self.settings, target)
 
-    def plan(self, *, target: str = PRODUCTION, accept: Sequence[str] = ()) -> Plan:
+    def plan(self, *, target: str = PRODUCTION, accept: Sequence[str] = (), resume: str = "") -> Plan:
         """Say what would be done, statement by statement, and the id to approve. Reads only."""
         from safemig.operations.plan import plan
 
-        return plan(self.settings.model_copy(update={"accept": (*self.settings.accept, *accept)}), target)
+        settings = self.settings.model_copy(update={"accept": (*self.settings.accept, *accept)})
+        return plan(settings, target, resume=resume)
 
     def backup_prod(self, *, target: str = PRODUCTION) -> Backup:
         """Back up production in full, and read the backup back. Changes nothing there."""
@@ -105,20 +106,35 @@ class Project:
         return migrate_staging(self.settings, target)
 
     def deployment(
-        self, target: str = PRODUCTION, *, approve: str = "", accept: Sequence[str] = (), ask: Ask | None = None
+        self,
+        target: str = PRODUCTION,
+        *,
+        approve: str = "",
+        accept: Sequence[str] = (),
+        resume: str = "",
+        ask: Ask | None = None,
     ) -> ProductionDeployment:
         """Begin a deployment to be gone through step by step, as the runbook does."""
         from safemig.operations.migrate_prod import ProductionDeployment
 
-        return ProductionDeployment(self.settings, target, approve=approve, accept=accept, ask=ask)
+        return ProductionDeployment(self.settings, target, approve=approve, accept=accept, resume=resume, ask=ask)
 
     def migrate_prod(
-        self, *, target: str = PRODUCTION, approve: str = "", accept: Sequence[str] = (), ask: Ask | None = None
+        self,
+        *,
+        target: str = PRODUCTION,
+        approve: str = "",
+        accept: Sequence[str] = (),
+        resume: str = "",
+        ask: Ask | None = None,
     ) -> Deployment:
-        """Deploy what is pending: every check, backup, rehearsal, approval, one transaction, validation."""
+        """Deploy what is pending: every check, backup, rehearsal, approval, one transaction, validation.
+
+        `resume` is the id of a deployment that stopped part-way, or of its plan: what is left of it is deployed.
+        """
         from safemig.operations.migrate_prod import migrate_prod
 
-        return migrate_prod(self.settings, target, approve=approve, accept=accept, ask=ask)
+        return migrate_prod(self.settings, target, approve=approve, accept=accept, resume=resume, ask=ask)
 
     def rollback_prod(
         self, script: str | Path = "", *, target: str = PRODUCTION, approve: str = "", ask: Ask | None = None

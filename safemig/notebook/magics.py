@@ -157,6 +157,8 @@ class SafeMig(Magics):
     @_TARGET
     @_APPROVE
     @_ACCEPT
+    @argument("--resume", default="", metavar="ID", help="Go on with the deployment of this id that stopped part-way.")
+    @argument("--plan", action="store_true", help="Only show what would be deployed, and its id. Reads only.")
     @_OUT
     @line_magic
     def migrate_prod(self, line: str) -> Any:
@@ -164,11 +166,16 @@ class SafeMig(Magics):
 
         Example:
             %migrate_prod
+            %migrate_prod --plan
             %migrate_prod --approve 3f2a9c1
+            %migrate_prod --resume 9b1d40c2
         """
         given = parse_line(self.migrate_prod, line)
+        target = self._target(given)
+        if given.plan:
+            return self._out(given, self._project().plan(target=target, accept=given.accept, resume=given.resume))
         return self._recorded(
-            given, "migrate_prod", target=self._target(given), approve=given.approve, accept=given.accept
+            given, "migrate_prod", target=target, approve=given.approve, accept=given.accept, resume=given.resume
         )
 
     @magic_arguments()

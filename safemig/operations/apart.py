@@ -4,21 +4,28 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from contextlib import suppress
+from typing import Any
 
 import psycopg
+from psycopg import errors as pg
+from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_random
 
 from safemig import live
-from safemig.errors import DeploymentFailedError, DeploymentStoppedError
+from safemig.errors import DeploymentFailedError, DeploymentStoppedError, OutcomeUnknownError, UnreachableError
 from safemig.operations.batches import Keeping
 from safemig.operations.bookkeeping import Run
 from safemig.operations.execution import Listener, Segment, run_steps
+from safemig.operations.outcome import MY_BACKEND, reconnected
+from safemig.operations.resume import has_run, mark_of
 from safemig.operations.watching import watched
-from safemig.postgres import activity
+from safemig.postgres import activity, resumable
 from safemig.postgres.connect import Connection, set_session, words_of
 from safemig.results import Step
 
 _REMOVAL_LOCK_TIMEOUT = "5s"
 _NOTE_EVERY_SECONDS = 1.0
+_RETRIED = (pg.LockNotAvailable, pg.DeadlockDetected, pg.SerializationFailure)
 
 
 def run_apart(
@@ -28,54 +35,101 @@ def run_apart(
 
     Raises:
         DeploymentFailedError: the first one failed; nothing was changed.
-        DeploymentStoppedError: a later one failed; those before it stay, and running them again changes nothing
-            where they say IF NOT EXISTS.
+        DeploymentStoppedError: a later one failed; those before it stay, and are not run again by who resumes.
+        OutcomeUnknownError: the connection was lost, and the server cannot be asked whether the statement ran.
     """
     done: list[Step] = []
     came_to: list[str] = []
     live.planned(segment.steps)
+    backend = connection.execute(MY_BACKEND).fetchone()
     try:
         for planned in segment.steps:
-            run.note("step", number=planned.number, state="running", attempt=1)
-            # CREATE INDEX CONCURRENTLY waits for others' transactions without blocking them; a short limit would only
-            # leave an invalid index behind. A batch is a transaction like any other.
-            set_session(connection, lock_timeout=f"{run.settings.lock_timeout_ms}ms" if planned.batches else 0)
             came_to.clear()
+            _clear_the_name(connection, planned, done)
+            run.note("step", number=planned.number, state="running", attempt=1)
+            if run.trail and not planned.transactional:
+                run.trail.begins(connection, planned)
             with watched(conninfo, run.environment, connection):
-                (step,) = run_steps(connection, [planned], listen=listen, keeping=_keeping(run, planned, came_to))
+                step = _run_alone(run, connection, planned, listen, came_to)
+                if run.trail and not planned.transactional:
+                    run.trail.ran(connection, planned)
             done.append(step)
-            _require_valid_indexes(connection, step)
             run.note("step", number=step.number, state="ran")
     except KeyboardInterrupt:
-        failing = segment.steps[len(done)]
-        raise _ended_early(
-            "interrupted", connection, failing, done, came_to, "deploy again when you are ready"
-        ) from None
+        raise _ended_early("interrupted", run, connection, conninfo, backend, segment, done, came_to) from None
     except psycopg.Error as error:
-        failing = segment.steps[len(done)]
-        raise _ended_early(
-            words_of(error), connection, failing, done, came_to, "correct the cause, then deploy again"
-        ) from None
+        raise _ended_early(words_of(error), run, connection, conninfo, backend, segment, done, came_to) from None
     finally:
         if not connection.closed:
-            set_session(connection, lock_timeout=f"{run.settings.lock_timeout_ms}ms")
+            with suppress(psycopg.Error):
+                set_session(connection, lock_timeout=f"{run.settings.lock_timeout_ms}ms")
     return tuple(done)
 
 
+def _run_alone(run: Run, connection: Connection, planned: Step, listen: Listener | None, came_to: list[str]) -> Step:
+    # CREATE INDEX CONCURRENTLY waits for others' transactions without blocking them; a short limit would only leave an
+    # invalid index behind. A batch is a transaction like any other, and so is what could have run in one.
+    waits_briefly = planned.transactional or planned.batches
+    set_session(connection, lock_timeout=f"{run.settings.lock_timeout_ms}ms" if waits_briefly else 0)
+    if not planned.transactional:
+        (step,) = run_steps(connection, [planned], listen=listen, keeping=_keeping(run, planned, came_to))
+        return step
+    for attempt in Retrying(retry=retry_if_exception_type(_RETRIED), stop=stop_after_attempt(run.settings.lock_attempts),
+                            wait=wait_random(0.05, 1), reraise=True):  # fmt: skip
+        with attempt, connection.transaction():
+            (step,) = run_steps(connection, [planned], listen=listen)
+            if run.trail:
+                run.trail.ran(connection, planned)
+    return step
+
+
 def _ended_early(
-    what: str, connection: Connection, failing: Step, done: Sequence[Step], came_to: Sequence[str], next_step: str
-) -> DeploymentStoppedError | DeploymentFailedError:
-    removed, left = _remove_invalid_indexes(connection, failing)
+    what: str,
+    run: Run,
+    connection: Connection,
+    conninfo: str,
+    backend: tuple[Any, ...] | None,
+    segment: Segment,
+    done: Sequence[Step],
+    came_to: Sequence[str],
+) -> DeploymentStoppedError | DeploymentFailedError | OutcomeUnknownError:
+    """Clean up after the statement that failed, over a new connection where it took ours, and return what to raise."""
+    failing = segment.steps[len(done)]
+    where = f"step {failing.number}, {failing.file}, line {failing.line}: {failing.kind}"
+    go_on = f"safemig migrate-prod --resume {run.trail.begun_as.run_id}" if run.trail else "deploy again"
+    try:
+        with reconnected(connection, conninfo, backend) as alive:
+            has_ended = alive is not connection and _has_ended(run, alive, failing)
+            removed, left = ([], []) if has_ended else _remove_invalid_indexes(alive, failing)
+            if run.trail and not has_ended:
+                run.trail.failed(alive, is_clean=not (left or came_to))
+    except (UnreachableError, psycopg.Error):
+        return OutcomeUnknownError(
+            f"the connection was lost in a statement that refuses a transaction: {what}",
+            where=where + "; whether it ran is not known",
+            next=f"when the server answers again: {go_on}",
+        )
     # What ran before it stays: only where nothing did is it true that nothing was changed.
-    return (DeploymentStoppedError if done or came_to else DeploymentFailedError)(
+    stays = done or came_to or has_ended
+    return (DeploymentStoppedError if stays else DeploymentFailedError)(
         what,
-        where=f"step {failing.number}, {failing.file}, line {failing.line}: {failing.kind}"
+        where=where
+        + ("; it ran, though the answer was lost" if has_ended else "")
         + (f"; the invalid {', '.join(removed)} was removed" if removed else "")
         + "".join(f"; when those who hold it have ended: DROP INDEX CONCURRENTLY {name}" for name in left)
         + (f"; done {came_to[-1]}" if came_to else "")
         + (f"; applied: step {', '.join(str(step.number) for step in done)}" if done else ""),
-        next=next_step + (": it goes on there" if came_to else ""),
+        next="correct the cause, then "
+        + (go_on if stays else "deploy again")
+        + (": it goes on there" if came_to else ""),
     )
+
+
+def _has_ended(run: Run, connection: Connection, step: Step) -> bool:
+    if step.transactional and run.trail:
+        found = resumable.find(connection, run.trail.begun_as.run_id)
+        return found is not None and mark_of(step) in found.ran
+    return has_run(connection, step)
 
 
 def _keeping(run: Run, step: Step, came_to: list[str]) -> Keeping:
@@ -96,12 +150,20 @@ def _invalid_indexes_of(connection: Connection, step: Step) -> list[str]:
     return [name for name in names if name.rpartition(".")[2].strip('"') in step.sql]
 
 
-def _require_valid_indexes(connection: Connection, step: Step) -> None:
-    # CREATE INDEX CONCURRENTLY IF NOT EXISTS says yes to an invalid index of that name, which enforces nothing.
-    if invalid := _invalid_indexes_of(connection, step):
-        raise DeploymentFailedError(
+def _clear_the_name(connection: Connection, step: Step, done: Sequence[Step]) -> None:
+    """Remove the invalid index that a run of ours, cut off in this very statement, left; refuse one that is not ours.
+
+    CREATE INDEX CONCURRENTLY IF NOT EXISTS would say yes to it, and an invalid index enforces nothing.
+    """
+    if not step.kind.startswith("CREATE INDEX") or not (invalid := _invalid_indexes_of(connection, step)):
+        return
+    if resumable.was_cut_off_in(connection, mark_of(step)):
+        invalid = _remove_invalid_indexes(connection, step)[1]
+    if invalid:
+        raise (DeploymentStoppedError if done else DeploymentFailedError)(
             f"an invalid index of that name was there already: {', '.join(invalid)}",
-            where=f"step {step.number}, {step.file}, line {step.line}: {step.kind}",
+            where=f"step {step.number}, {step.file}, line {step.line}: {step.kind}"
+            + (f"; applied: step {', '.join(str(each.number) for each in done)}" if done else ""),
             next=f"DROP INDEX CONCURRENTLY {invalid[0]}; then deploy again",
         )
 
@@ -110,14 +172,12 @@ def _remove_invalid_indexes(connection: Connection, step: Step) -> tuple[list[st
     """Remove what a build that failed left invalid; return the names of those removed, and of those that others hold."""
     removed: list[str] = []
     left: list[str] = []
-    if connection.closed:
-        return removed, left
     # Who stopped the build may hold the table for longer than anybody wants to wait.
     set_session(connection, lock_timeout=_REMOVAL_LOCK_TIMEOUT)
     for name in _invalid_indexes_of(connection, step):  # as the server quoted it
         try:
             connection.execute(f"DROP INDEX CONCURRENTLY IF EXISTS {name}".encode())
             removed.append(name)
-        except psycopg.errors.LockNotAvailable:
+        except pg.LockNotAvailable:
             left.append(name)
     return removed, left

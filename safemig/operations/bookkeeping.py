@@ -16,8 +16,10 @@ from safemig.live import LEDGER, RECORD
 from safemig.operations import journal
 from safemig.operations.databases import who
 from safemig.operations.execution import Segment
+from safemig.operations.resume import Trail
 from safemig.postgres.connect import Connection
 from safemig.postgres.history import record_applied, record_deployment, record_steps
+from safemig.postgres.resumable import forget_complete
 from safemig.results import Step
 from safemig.schema import Schema
 from safemig.settings import Settings
@@ -34,6 +36,7 @@ class Run:
     plan_id: str
     started_at: datetime
     schema_before: str
+    trail: Trail | None = None  # of a deployment of several parts
 
     @property
     def journal_path(self) -> Path:
@@ -102,9 +105,13 @@ class Run:
         """Write a segment's migrations into the history, and the run's row and steps."""
         for file in segment.files:
             each = file.migration
-            statements = [step.sql for step in file.steps]
+            statements = [step.sql for step in sorted((*file.ran, *file.steps), key=lambda step: step.number)]
             record_applied(connection, each.version, each.name, statements, each.sha256, self.run_id)
         self.record(connection, segment.names, steps, schema, part)
+        if self.trail:
+            self.trail.reached(connection, schema)
+        else:
+            forget_complete(connection)
 
 
 def _recorded() -> dict[str, str]:

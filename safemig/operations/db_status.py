@@ -11,6 +11,7 @@ from safemig.migrations import Migration, Standing, read_migrations, stand
 from safemig.operations import journal
 from safemig.operations.databases import open_environment
 from safemig.operations.drift import Drift
+from safemig.postgres import resumable
 from safemig.postgres.activity import sizes_of
 from safemig.postgres.connect import read_target
 from safemig.postgres.history import read_history
@@ -43,6 +44,10 @@ def db_status(settings: Settings) -> Status:
                     standings[name] = standing
                     runs = journal.unended(journal.path_of(settings, name), connection)
                     problems += [f"{name}: {run.words}, unless it is under way" for run in runs]
+                    problems += [
+                        f"{name}: deployment {run_id} stopped part-way; safemig migrate-prod --resume {run_id} goes on"
+                        for run_id in resumable.stopped(connection)
+                    ]
                     sizes = sizes_of(connection)
                     target = read_target(connection, name)
                     found = (sizes.size_bytes, sizes.tables, sizes.rows_estimate, drift.of(connection, standing))

@@ -53,6 +53,7 @@ class PlannedFile:
     migration: Migration
     steps: tuple[Step, ...]
     transactional: bool  # True where all of it runs inside a transaction
+    ran: tuple[Step, ...] = ()  # what an earlier run, which this one goes on with, has done of it
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -14,25 +14,23 @@ import psycopg
 from safemig import live
 from safemig.errors import (
     DeploymentStoppedError,
-    OutcomeUnknownError,
     RefusedError,
     RehearsalError,
     ReviewRefusedError,
-    SafemigError,
     UnreachableError,
 )
-from safemig.operations.apart import run_apart
 from safemig.operations.approval import Ask, approve
 from safemig.operations.approvers import require_approvers
 from safemig.operations.backup_prod import backup_prod
 from safemig.operations.bookkeeping import Run
 from safemig.operations.databases import open_environment, schema_of, who
-from safemig.operations.execution import Listener, Segment, locks_up_front
+from safemig.operations.deploying import require_unchanged, run_segments, trail_of
+from safemig.operations.execution import Listener
 from safemig.operations.plan import Situation, assess
 from safemig.operations.preflight import preflight
 from safemig.operations.rehearse import Rehearsed, rehearse_on_copy
 from safemig.operations.review import review
-from safemig.operations.transaction import Committed, commit_steps, deploying_connection, only_deployment
+from safemig.operations.transaction import deploying_connection, only_deployment
 from safemig.operations.validation import (
     SchemaPromise,
     check_left_behind,
@@ -43,11 +41,10 @@ from safemig.operations.validation import (
     project_checks,
     rows_changed,
 )
-from safemig.postgres.connect import Connection, read_target, read_timeline
+from safemig.postgres.connect import Connection, explained
 from safemig.postgres.history import make_history
-from safemig.results import Approval, Backup, Deployment, Plan, Preflight, Rehearsal, Step, Validation
+from safemig.results import Approval, Backup, Deployment, Plan, Preflight, Rehearsal, Validation
 from safemig.review import Review, Verdict
-from safemig.schema import Schema, compare
 from safemig.settings import PRODUCTION, Settings
 from safemig.views.numbers import counted
 
@@ -59,7 +56,8 @@ class ProductionDeployment:
     `rehearse`, `approve`, `deploy`, `validate`.
 
     Guarantee: until `deploy` nothing is changed; `deploy` runs exactly the plan that was reviewed, rehearsed and
-    approved, on the schema that they saw, or not at all.
+    approved, on the schema that they saw, or not at all. With `resume`, the id of a deployment that stopped part-way
+    or of its plan, that is what is left of it; statements of it that ran are not run again.
     """
 
     def __init__(
@@ -69,6 +67,7 @@ class ProductionDeployment:
         *,
         approve: str = "",
         accept: Sequence[str] = (),
+        resume: str = "",
         ask: Ask | None = None,
         listen: Listener | None = None,
     ) -> None:
@@ -76,6 +75,7 @@ class ProductionDeployment:
         self.environment = environment
         self.run_id = secrets.token_hex(6)
         self._given = approve
+        self._resume = resume
         self._ask = ask
         self._listen = listen
         self._preflight: Preflight | None = None
@@ -125,11 +125,11 @@ class ProductionDeployment:
         """Bind what was reviewed to the database as it is now, by the plan's id.
 
         Raises:
-            RefusedError: another plan was approved.
+            RefusedError: another plan was approved, or the deployment to go on with is not to be gone on with.
         """
         _needs(self._review, "review")
         with open_environment(self.settings, self.environment) as connection:
-            self._situation = assess(self.settings, connection, self.environment)
+            self._situation = assess(self.settings, connection, self.environment, resume=self._resume)
         plan = self._situation.plan
         if self._given and self._given != plan.id:
             raise RefusedError(
@@ -181,6 +181,7 @@ class ProductionDeployment:
         if not situation.files:
             return None
         rehearsed = _needs(self._rehearsed, "rehearse")
+        verb = f"migrate-prod --resume {self._resume}" if self._resume else "migrate-prod"
         gone = rehearsed.result.rollback.cannot_bring_back if rehearsed.result.rollback else ()
         steps, migrations = len(situation.plan.steps), len(situation.plan.migrations)
         what = [f"{counted(steps, 'step')} of {counted(migrations, 'migration')}, rehearsed."]
@@ -191,12 +192,12 @@ class ProductionDeployment:
         ]
         what += [f"A rollback cannot bring back {each}." for each in gone]
         self._approval = approve(
-            situation.plan.id, situation.target, self._given, "\n".join(what), verb="migrate-prod", ask=self._ask
+            situation.plan.id, situation.target, self._given, "\n".join(what), verb=verb, ask=self._ask
         )
         self._approval = require_approvers(
             self.settings,
             self._approval,
-            verb="migrate-prod",
+            verb=verb,
             files=[file.migration.path for file in situation.files],
         )
         return self._approval
@@ -221,32 +222,17 @@ class ProductionDeployment:
             return self._deployment
         rehearsed, backup = _needs(self._rehearsed, "rehearse"), _needs(self._backup, "backup")
         approval, run = _needs(self._approval, "approve"), self._run_of(situation, started)
-        done: list[Step] = []
-        applied: list[str] = []
-        last: Committed | None = None
         with only_deployment(conninfo, self.environment, self.run_id):
-            with self._connection(conninfo) as connection:
-                before = self._unchanged(connection, situation)
+            with explained(conninfo, self.environment), self._connection(conninfo) as connection:
+                before = require_unchanged(self.settings, connection, situation)
                 run.settle_earlier(connection)
                 make_history(connection)
+                if run.trail:
+                    run.trail.goes_on(connection)
             promise = SchemaPromise(self.settings, rehearsed.start, before)
             live.planned(situation.plan.steps)
             with run.noted():
-                for number, (segment, reached) in enumerate(zip(situation.segments, rehearsed.reached, strict=True)):
-                    try:
-                        # A connection each: the one before may have been lost at its COMMIT, and that settled.
-                        with self._connection(conninfo) as connection:
-                            part = str(number + 1) if number else ""
-                            validate = promise.validator(reached)
-                            last = self._run(connection, conninfo, segment, rehearsed.result, validate, run, part)
-                    except OutcomeUnknownError:
-                        raise  # whether this part is applied is just what is not known
-                    except SafemigError as error:
-                        if applied:
-                            raise _stopped(applied, segment, error) from error
-                        raise
-                    done += last.steps
-                    applied += segment.names
+                done = run_segments(run, conninfo, situation.segments, rehearsed, promise, self._listen)
         script = rehearsed.result.rollback
         self._deployment = Deployment(
             act="migrate_prod",
@@ -257,14 +243,15 @@ class ProductionDeployment:
             by=approval.by,
             started_at=started,
             finished_at=datetime.now(UTC),
-            migrations=tuple(applied),
-            steps=_with_locks(done, rehearsed.result.steps),
+            migrations=done.applied,
+            steps=done.steps,
             diff=rehearsed.result.diff,  # proven the same before each COMMIT
             backup=backup.manifest,
             rollback=script.path if script else None,
             rollback_is_proven=bool(script and script.is_proven),
-            transaction_id=last.transaction_id if last else "",
-            commit_lsn=last.commit_lsn if last else "",
+            transaction_id=done.transaction_id,
+            commit_lsn=done.commit_lsn,
+            notes=_gone_on(situation),
         )
         return self._deployment
 
@@ -311,26 +298,7 @@ class ProductionDeployment:
             plan_id=situation.plan.id,
             started_at=started,
             schema_before=situation.plan.schema_fingerprint,
-        )
-
-    def _unchanged(self, connection: Connection, situation: Situation) -> Schema:
-        """Return the schema as it is now; it must be the one that was planned for."""
-        timeline, target = read_timeline(connection), read_target(connection, self.environment)
-        if (target.system_identifier, timeline) != (situation.target.system_identifier, situation.timeline):
-            raise RefusedError(
-                f"{self.environment} is another server than the one that was backed up: a standby was promoted since",
-                where=f"system {situation.target.system_identifier}, timeline {situation.timeline}; "
-                f"now {target.system_identifier}, timeline {timeline}",
-                next="start again: what the new primary holds must be backed up and rehearsed",
-            )
-        now = schema_of(self.settings, connection)
-        if now.fingerprint == situation.plan.schema_fingerprint:
-            return now
-        changes = compare(situation.schema, now).changes
-        raise RefusedError(
-            f"{self.environment} has changed since the plan was made",
-            where=", ".join(f"{change.action} {change.kind} {change.name}" for change in changes[:5]),
-            next="start again: the new plan must be rehearsed and approved",
+            trail=trail_of(self.settings, situation, self.run_id),
         )
 
     def _validated(self, situation: Situation, rehearsed: Rehearsed, backup: Backup) -> Validation:
@@ -352,34 +320,6 @@ class ProductionDeployment:
     def _connection(self, conninfo: str) -> AbstractContextManager[Connection]:
         return deploying_connection(self.settings, conninfo, self.environment, self.run_id)
 
-    def _run(
-        self,
-        connection: Connection,
-        conninfo: str,
-        segment: Segment,
-        rehearsal: Rehearsal,
-        validate: Callable[[Connection], Schema],
-        run: Run,
-        part: str,
-    ) -> Committed:
-        apart = () if segment.transactional else run_apart(run, connection, conninfo, segment, self._listen)
-        numbers = {step.number for step in segment.steps if segment.transactional and rehearsal.mode == "data"}
-        rehearsed = [step for step in rehearsal.steps if step.number in numbers]
-        committed = commit_steps(
-            run,
-            connection,
-            conninfo,
-            segment.steps if segment.transactional else (),
-            part=part,
-            locks=locks_up_front(connection, rehearsed),
-            validate=validate,
-            record=lambda connection, steps, schema: run.record_segment(
-                connection, segment, (*apart, *steps), schema, part
-            ),
-            listen=self._listen,
-        )
-        return replace(committed, steps=(*apart, *committed.steps))
-
 
 def migrate_prod(
     settings: Settings,
@@ -387,11 +327,14 @@ def migrate_prod(
     *,
     approve: str = "",
     accept: Sequence[str] = (),
+    resume: str = "",
     ask: Ask | None = None,
     listen: Listener | None = None,
 ) -> Deployment:
     """Deploy what is pending: every step of `ProductionDeployment`, in order. Stops at the first that says no."""
-    run = ProductionDeployment(settings, environment, approve=approve, accept=accept, ask=ask, listen=listen)
+    run = ProductionDeployment(
+        settings, environment, approve=approve, accept=accept, resume=resume, ask=ask, listen=listen
+    )
     for step in (run.preflight, run.review, run.plan, run.backup, run.rehearse, run.approve, run.deploy, run.validate):
         step()
     return run.result()
@@ -401,15 +344,6 @@ def _needs(fact: T | None, step: str) -> T:
     if fact is None:
         raise RefusedError(f"not before its turn: {step}() comes first", next=f"run {step}()")
     return fact
-
-
-def _with_locks(done: Sequence[Step], rehearsed: Sequence[Step]) -> tuple[Step, ...]:
-    # Read on the copy after every statement; on production nobody is made to wait for that.
-    seen = {step.number: step for step in rehearsed}
-    return tuple(
-        replace(step, locks=seen[step.number].locks, rewrites=seen[step.number].rewrites, scans=seen[step.number].scans)
-        for step in done
-    )
 
 
 def _nothing_to_deploy(situation: Situation, run_id: str, started: datetime) -> Deployment:
@@ -427,10 +361,9 @@ def _nothing_to_deploy(situation: Situation, run_id: str, started: datetime) -> 
     )
 
 
-def _stopped(applied: Sequence[str], segment: Segment, error: SafemigError) -> DeploymentStoppedError:
-    return DeploymentStoppedError(
-        f"stopped part-way at {', '.join(segment.names)}: {error.what}",
-        where=f"applied: {', '.join(applied)}; not applied: from {segment.names[0]} on"
-        + (f" ({error.where})" if error.where else ""),
-        next="correct the cause, then safemig migrate-prod: what is applied is not run again",
-    )
+def _gone_on(situation: Situation) -> tuple[str, ...]:
+    if situation.resumes is None:
+        return ()
+    ran = [f"{step.file}, line {step.line}" for file in situation.files for step in file.ran]
+    what = f"; it had run {'; '.join(ran)}" if ran else ""
+    return (f"goes on with deployment {situation.resumes.run_id} of plan {situation.resumes.plan_id}{what}",)

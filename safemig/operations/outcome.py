@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-import os
-import socket
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import psycopg
@@ -14,10 +14,12 @@ from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_r
 
 from safemig.errors import DeploymentFailedError, OutcomeUnknownError, UnreachableError
 from safemig.postgres.connect import Connection, connect, words_of
+from safemig.postgres.guard import cut
 from safemig.postgres.history import deployment_exists
 
 WHAT_BECAME_OF = "SELECT pg_xact_status(%s::text::xid8)"
 END_BACKEND = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid = %s AND backend_start = %s"
+MY_BACKEND = "SELECT pid, backend_start FROM pg_stat_activity WHERE pid = pg_backend_pid()"
 IS_ACTIVE = "SELECT 1 FROM pg_stat_activity WHERE pid = %s AND backend_start = %s AND state = 'active'"
 _SETTLE_SECONDS = 60.0
 _COMMIT_PATIENCE_SECONDS = 5.0
@@ -44,11 +46,34 @@ def commit(connection: Connection, conninfo: str, backend: tuple[Any, ...] | Non
             worker.join(_COMMIT_PATIENCE_SECONDS)
         # Slow is no reason: a COMMIT may wait for a synchronous replica, or check deferred constraints.
         if worker.is_alive() and not _is_committing(conninfo, backend):
-            _cut(connection)
+            cut(connection)
             worker.join(_COMMIT_PATIENCE_SECONDS)
             raise psycopg.OperationalError("COMMIT was sent, and the server's answer did not come")
     if outcome:
         raise outcome[0]
+
+
+@contextmanager
+def reconnected(connection: Connection | None, conninfo: str, backend: tuple[Any, ...] | None) -> Iterator[Connection]:
+    """Give the connection, or, where it was lost, a new one from which the old session has been seen to end.
+
+    Raises:
+        UnreachableError: there is none to be had in time.
+    """
+    if connection is not None and not connection.closed:
+        yield connection
+        return
+    for trial in Retrying(stop=stop_after_delay(_SETTLE_SECONDS), wait=wait_random(0.2, 1.0), reraise=True,
+                          retry=retry_if_exception_type((UnreachableError, psycopg.OperationalError))):  # fmt: skip
+        with trial:
+            alive = connect(conninfo, "the database")
+            if backend and alive.execute(END_BACKEND, backend).fetchone():
+                alive.close()
+                raise UnreachableError("the old session has not ended yet")
+    try:
+        yield alive
+    finally:
+        alive.close()
 
 
 def _is_committing(conninfo: str, backend: tuple[Any, ...] | None) -> bool:
@@ -62,12 +87,6 @@ def _is_committing(conninfo: str, backend: tuple[Any, ...] | None) -> bool:
         return False
     finally:
         watch.close()
-
-
-def _cut(connection: Connection) -> None:
-    # From another thread than the one that waits: shutting the socket down ends its wait.
-    with contextlib.suppress(OSError, psycopg.Error), socket.socket(fileno=os.dup(connection.fileno())) as twin:
-        twin.shutdown(socket.SHUT_RDWR)
 
 
 def settle(

@@ -10,7 +10,9 @@ from dataclasses import asdict, dataclass
 from safemig.migrations import Standing
 from safemig.operations.databases import open_environment, schema_of, standing_of
 from safemig.operations.execution import PlannedFile, Segment, plan_files, segments
+from safemig.operations.resume import rest_of
 from safemig.postgres.connect import Connection, read_target, read_timeline
+from safemig.postgres.resumable import Resumable
 from safemig.results import Plan, PlannedMigration, Target
 from safemig.schema import Schema
 from safemig.settings import PRODUCTION, Settings
@@ -28,30 +30,37 @@ class Situation:
     files: tuple[PlannedFile, ...]
     plan: Plan
     segments: tuple[Segment, ...]  # what is committed together, in order
+    resumes: Resumable | None  # the deployment that this goes on with
     timeline: int  # of the server's WAL: another one means that a standby was promoted since
 
 
-def plan(settings: Settings, environment: str = PRODUCTION) -> Plan:
+def plan(settings: Settings, environment: str = PRODUCTION, *, resume: str = "") -> Plan:
     """Say what would be done to a database, statement by statement. Reads only.
+
+    With `resume`, the id of a deployment that stopped part-way or of its plan: what is left of exactly that one.
 
     Raises:
         MigrationError: files and history contradict each other, or a file cannot be run.
+        RefusedError: that deployment cannot be gone on with.
     """
     with open_environment(settings, environment) as connection:
-        return assess(settings, connection, environment).plan
+        return assess(settings, connection, environment, resume=resume).plan
 
 
-def assess(settings: Settings, connection: Connection, environment: str) -> Situation:
+def assess(settings: Settings, connection: Connection, environment: str, *, resume: str = "") -> Situation:
     """Read a database's identity, schema and history, and make the plan for what is pending. Reads only.
 
     Raises:
-        MigrationError: as `plan`.
+        MigrationError, RefusedError: as `plan`.
     """
     target = read_target(connection, environment)
     standing = standing_of(settings, connection)
     standing.require_consistent(environment)
     files = plan_files(standing.pending)
     schema = schema_of(settings, connection)
+    resumes = None
+    if resume:
+        resumes, files = rest_of(settings, connection, environment, resume, files, schema)
     migrations = tuple(
         PlannedMigration(file.migration.version, file.migration.name, file.migration.file, file.migration.sha256)
         for file in files
@@ -68,6 +77,8 @@ def assess(settings: Settings, connection: Connection, environment: str) -> Situ
             "transaction": settings.transaction,
         },
     }
+    if resumes:
+        binding["resumes"] = (resumes.run_id, resumes.ran)
     return Situation(
         target=target,
         schema=schema,
@@ -81,6 +92,7 @@ def assess(settings: Settings, connection: Connection, environment: str) -> Situ
             steps=tuple(step for file in files for step in file.steps),
         ),
         segments=segments(files, together=settings.transaction == "all"),
+        resumes=resumes,
         timeline=read_timeline(connection),
     )
 

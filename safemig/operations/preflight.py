@@ -17,7 +17,7 @@ from safemig.operations import journal
 from safemig.operations.databases import open_environment, standing_of
 from safemig.operations.drift import Drift
 from safemig.operations.execution import plan_files
-from safemig.postgres import activity
+from safemig.postgres import activity, resumable
 from safemig.postgres.activity import ask
 from safemig.postgres.connect import OLDEST_SERVER, Connection, words_of
 from safemig.postgres.programs import client_programs, server_programs
@@ -65,10 +65,13 @@ def _answered(name: str, question: _Question, settings: Settings, connection: Co
 
 def _earlier_runs(settings: Settings, connection: Connection, environment: str) -> Check:
     runs = journal.unended(journal.path_of(settings, environment), connection)
-    if runs:
-        return Check(
-            "earlier runs", "warning", "; ".join(run.words for run in runs), "all ended", "a deployment settles them"
-        )
+    words = [run.words for run in runs]
+    fix = "a deployment settles them"
+    if left := resumable.stopped(connection):
+        words += [f"deployment {run_id} stopped part-way" for run_id in left]
+        fix = f"safemig migrate-prod --resume {left[0]}"
+    if words:
+        return Check("earlier runs", "warning", "; ".join(words), "all ended", fix)
     return Check("earlier runs", "ok", "all ended", "all ended")
 
 

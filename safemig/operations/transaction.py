@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 
@@ -16,10 +16,11 @@ from safemig import live
 from safemig.errors import DeploymentFailedError, RefusedError, UnreachableError
 from safemig.operations.bookkeeping import Run
 from safemig.operations.execution import Listener, run_steps
-from safemig.operations.outcome import commit, settle
+from safemig.operations.outcome import MY_BACKEND, commit, settle
 from safemig.operations.watching import watched
 from safemig.postgres import activity
 from safemig.postgres.connect import Connection, connect, require_primary, set_session, words_of
+from safemig.postgres.guard import guarded
 from safemig.results import Step
 from safemig.schema import Schema
 from safemig.settings import Settings
@@ -31,7 +32,6 @@ UNLOCK = "SELECT pg_advisory_unlock(%s)"
 CURRENT_TRANSACTION = "SELECT pg_current_xact_id()::text"
 ASSIGNED_TRANSACTION = "SELECT pg_current_xact_id_if_assigned()::text"
 WHERE_IN_THE_LOG = "SELECT pg_current_wal_lsn()::text"
-MY_BACKEND = "SELECT pid, backend_start FROM pg_stat_activity WHERE pid = pg_backend_pid()"
 WHO_BLOCKS = """
 SELECT a.pid, a.usename, a.state, coalesce(extract(epoch FROM clock_timestamp() - a.xact_start)::int, 0)
 FROM pg_locks l JOIN pg_class c ON c.oid = l.relation JOIN pg_stat_activity a ON a.pid = l.pid
@@ -78,12 +78,13 @@ def only_deployment(conninfo: str, environment: str, run_id: str) -> Iterator[No
                     next="try again when it has ended",
                 )
             time.sleep(0.05)
-        try:
-            yield
-        finally:
-            # Not left to the end of the session, which the server notices a moment later.
-            with suppress(psycopg.Error):
-                connection.execute(UNLOCK, (activity.DEPLOYMENT_LOCK,))
+        with _guarded(connection, conninfo, environment):
+            try:
+                yield
+            finally:
+                # Not left to the end of the session, which the server notices a moment later.
+                with suppress(psycopg.Error):
+                    connection.execute(UNLOCK, (activity.DEPLOYMENT_LOCK,))
     finally:
         connection.close()
 
@@ -113,9 +114,14 @@ def deploying_connection(settings: Settings, conninfo: str, environment: str, ru
             # Without it a killed client's statement runs on, with its locks, until it ends by itself.
             limits["client_connection_check_interval"] = "1s"
         set_session(connection, **limits)
-        yield connection
+        with _guarded(connection, conninfo, environment):
+            yield connection
     finally:
         connection.close()
+
+
+def _guarded(connection: Connection, conninfo: str, environment: str) -> AbstractContextManager[None]:
+    return guarded(connection, lambda: connect(conninfo, environment, application_name="safemig watch"))
 
 
 def commit_steps(
@@ -150,6 +156,7 @@ def commit_steps(
             before_sleep=trial.note_wait,
         )
         live.planned(steps)
+        backend = connection.execute(MY_BACKEND).fetchone()
         with watched(conninfo, run.environment, connection):
             done, transaction_id = retrying(trial.attempt)
     except RetryError as error:
@@ -165,7 +172,6 @@ def commit_steps(
             where=f"{_place(trial.failing_step)}; rolled back, nothing was changed",
             next="deploy again when you are ready",
         ) from None
-    backend = connection.execute(MY_BACKEND).fetchone()
     run.note("committing", transaction=transaction_id, part=part)
     try:
         commit(connection, conninfo, backend)

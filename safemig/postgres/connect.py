@@ -12,6 +12,7 @@ from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from safemig.errors import UnreachableError
+from safemig.postgres.guard import guarded
 
 if TYPE_CHECKING:
     from safemig.results import Target
@@ -137,7 +138,8 @@ def connected(conninfo: str, name: str, *, read_only: bool = True) -> Iterator[C
     try:
         if read_only:
             connection.execute("SET default_transaction_read_only = on")
-        yield connection
+        with guarded(connection, lambda: connect(conninfo, name, application_name="safemig watch")):
+            yield connection
     finally:
         connection.close()
 

@@ -96,6 +96,7 @@ CREATE TABLE IF NOT EXISTS safemig.approvals (
 """
 ADD_APPROVAL = "INSERT INTO safemig.approvals (plan_id, by, how) VALUES (%s, %s, %s) ON CONFLICT DO NOTHING"
 APPROVALS = "SELECT by FROM safemig.approvals WHERE plan_id = %s ORDER BY approved_at, by"
+RUNS_OF_A_PLAN = "SELECT run_id FROM safemig.deployments WHERE plan_id = %s ORDER BY committed_at"
 DEPLOYMENT_EXISTS = "SELECT 1 FROM safemig.deployments WHERE run_id = %s"
 
 
@@ -164,6 +165,13 @@ def committed_parts(connection: Connection, run_id: str) -> list[str]:
     if not _existing(connection)[2]:
         return []
     return [name for (name,) in connection.execute(WHAT_A_RUN_COMMITTED, {"run": run_id})]
+
+
+def runs_of_plan(connection: Connection, plan_id: str) -> list[str]:
+    """Return the transactions' ids of the runs that deployed a plan, oldest first. Reads only."""
+    if not _existing(connection)[2]:
+        return []
+    return [run_id for (run_id,) in connection.execute(RUNS_OF_A_PLAN, (plan_id,))]
 
 
 def recorded_runs(connection: Connection) -> list[tuple[str, str, str, datetime, str, str]]:

@@ -54,6 +54,25 @@ def kill_at(shop: Shop, temporary: Path, action: str, where: str, when: str, cou
     ).returncode
 
 
+def kill_while(shop: Shop, temporary: Path, statement: str, number: signal.Signals = signal.SIGKILL) -> int:
+    """Deploy in a process that is ended by a signal while production runs a statement like that; return its exit code."""
+    code = "import sys, safemig; project = safemig.Project.open(sys.argv[1]); " + DEPLOY
+    process = subprocess.Popen(
+        [sys.executable, "-c", code, str(shop.folder)],
+        stderr=subprocess.PIPE,
+        env=os.environ | {"TMPDIR": str(temporary)},
+    )
+    query = f"SELECT 1 FROM pg_stat_activity WHERE query LIKE '{statement}' AND state = 'active' AND datname = current_database() AND pid <> pg_backend_pid()"
+    deadline = time.monotonic() + 60
+    while not shop.on(shop.production, query):
+        assert process.poll() is None, process.communicate()[1]
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    process.send_signal(number)
+    process.communicate()
+    return process.returncode
+
+
 def wait_until_alone(shop: Shop) -> None:
     """Wait until no session of safemig is on production's server; it fails after 20 s."""
     deadline = time.monotonic() + 20

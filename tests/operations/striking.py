@@ -1,0 +1,246 @@
+"""What strikes a deployment: a process that stops at a point until it is let go, a server, a network, a standby."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import quote, unquote
+
+import psycopg
+
+from safemig.postgres.server import ThrowawayServer, _as_user, _server_user
+from tests.conftest import QUIET
+from tests.operations.conftest import Shop
+
+# Short patience, as a black hole is one: what is waited for in these tests will not come.
+_DRIVER = """
+import importlib, os, sys
+import safemig
+from safemig.errors import SafemigError
+from safemig.operations import outcome
+from safemig.postgres import dump, guard
+outcome._COMMIT_PATIENCE_SECONDS, guard.PATIENCE_SECONDS, dump.SILENT_SECONDS = 0.5, 0.5, 3.0
+folder, module, name, when, count, channel = sys.argv[1:]
+def stop_here():
+    os.write(int(channel), b"h")
+    os.read(int(channel), 1)
+if name:
+    owner = importlib.import_module(module)
+    *path, last = name.split(".")
+    for part in path:
+        owner = getattr(owner, part)
+    real, left = getattr(owner, last), [int(count)]
+    def trapped(*args, **kwargs):
+        left[0] -= 1
+        if when == "before" and not left[0]:
+            stop_here()
+        result = real(*args, **kwargs)
+        if when == "after" and not left[0]:
+            stop_here()
+        return result
+    setattr(owner, last, trapped)
+project = safemig.Project.open(folder)
+try:
+    project.migrate_prod(approve=project.plan().id)
+except SafemigError as error:
+    print(error, file=sys.stderr)
+    sys.exit(error.exit_code)
+except KeyboardInterrupt:
+    sys.exit(130)
+"""
+
+
+class Deploying:
+    """A deployment in a process of its own, which stops where it is told to, and goes on when it is let."""
+
+    def __init__(self, shop: Shop, temporary: Path, where: str, when: str, count: int) -> None:
+        module, _, name = where.rpartition(".")
+        if name and module.rpartition(".")[2].lstrip("_")[0].isupper():
+            module, _, owner = module.rpartition(".")
+            name = f"{owner}.{name}"
+        self._here, there = socket.socketpair()
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", _DRIVER, str(shop.folder), module, name, when, str(count), str(there.fileno())],
+            pass_fds=[there.fileno()],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            env=os.environ | {"TMPDIR": str(temporary)},
+            text=True,
+        )
+        there.close()
+
+    def wait_until_there(self) -> None:
+        """Wait until the process stands at its point."""
+        ready, _, _ = select.select([self._here], [], [], 120)
+        assert ready, "it did not come to that point"
+        assert self._here.recv(1) == b"h", f"it ended before that point: {self.process.communicate()[1]}"
+
+    def go_on(self) -> None:
+        """Let it go on; a process that is gone does not mind."""
+        with contextlib.suppress(OSError):
+            self._here.send(b"g")
+
+    def ended(self) -> tuple[int, str]:
+        """Wait for its end; its exit code and what it said."""
+        try:
+            said = self.process.communicate(timeout=120)[1]
+        finally:
+            self.process.kill()
+            self._here.close()
+        return self.process.returncode, said
+
+
+class Production:
+    """A server of its own that is stopped as a crash does, and started again a moment later."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.server = self._started()
+        self._thread: threading.Thread | None = None
+
+    def _started(self) -> ThrowawayServer:
+        # As production servers are: what was acknowledged is on disk.
+        return ThrowawayServer.start(folder=self.folder, settings=QUIET | {"synchronous_commit": "on", "fsync": "on"})
+
+    def crash(self, how: signal.Signals) -> None:
+        """Stop it (SIGQUIT: immediately, as a crash; SIGINT: fast), and start it again in the background."""
+        os.kill(int((self.folder / "data" / "postmaster.pid").read_text().splitlines()[0]), how)
+        self.server.stop()
+        self._thread = threading.Thread(target=self._start)
+        self._thread.start()
+
+    def wait(self) -> None:
+        """Wait until it is up again."""
+        if self._thread:
+            self._thread.join()
+
+    def stop(self) -> None:
+        """Stop it for good."""
+        self.wait()
+        self.server.stop()
+        shutil.rmtree(self.folder)
+
+    def _start(self) -> None:
+        time.sleep(1)
+        self.server = self._started()
+
+
+class Network:
+    """A TCP proxy before the server: it can drop what goes through it, swallow it for ever, or lead elsewhere."""
+
+    def __init__(self, url: str) -> None:
+        self.target = socket_of(url)
+        name = url.split("/")[3].split("?")[0]
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._listener.settimeout(0.2)
+        self.url = f"postgresql://postgres@127.0.0.1:{self._listener.getsockname()[1]}/{name}?sslmode=disable"
+        self._over = threading.Event()
+        self._pairs: list[list[socket.socket]] = []
+        self._swallowed: set[socket.socket] = set()
+        self._threads = [threading.Thread(target=self._accept)]
+        self._threads[0].start()
+
+    def drop(self) -> None:
+        """End every connection; new ones go through."""
+        for each in self._all():
+            with contextlib.suppress(OSError):
+                each.shutdown(socket.SHUT_RDWR)
+
+    def swallow(self) -> None:
+        """Pass on nothing more of the connections that are there, and refuse nothing either; new ones go through."""
+        self._swallowed |= set(self._all())
+
+    def close(self) -> None:
+        """End all of it."""
+        self._over.set()
+        self.drop()
+        for thread in self._threads:
+            thread.join()
+        for each in [self._listener, *self._all()]:
+            each.close()
+
+    def _all(self) -> list[socket.socket]:
+        return [each for pair in self._pairs for each in pair]
+
+    def _accept(self) -> None:
+        while not self._over.is_set():
+            try:
+                client, _ = self._listener.accept()
+            except TimeoutError:
+                continue
+            server = socket.socket(socket.AF_UNIX)
+            try:
+                server.connect(self.target)
+            except OSError:
+                client.close()
+                server.close()
+                continue
+            self._pairs.append([client, server])
+            for source, sink in ((client, server), (server, client)):
+                thread = threading.Thread(target=self._pump, args=(source, sink))
+                self._threads.append(thread)
+                thread.start()
+
+    def _pump(self, source: socket.socket, sink: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while data := source.recv(65536):
+                if source in self._swallowed:
+                    continue
+                sink.sendall(data)
+        # Who was cut off by a black hole does not hear of it.
+        if source not in self._swallowed:
+            with contextlib.suppress(OSError):
+                sink.shutdown(socket.SHUT_RDWR)
+
+
+def socket_of(url: str) -> str:
+    """Return the path of the Unix socket that a URL of the tests is about."""
+    return f"{unquote(url.split('host=')[1].split('&')[0])}/.s.PGSQL.5432"
+
+
+@contextmanager
+def standby_of(server: ThrowawayServer) -> Iterator[str]:
+    """A hot standby of a server; the folder of its socket, quoted for a URL."""
+    user = _server_user()
+    folder = Path(tempfile.mkdtemp(prefix="safemig-standby-", dir="/tmp"))
+    if user:
+        os.chown(folder, user.pw_uid, user.pw_gid)
+    subprocess.run(
+        [server.programs.folder / "pg_basebackup", "-D", folder / "data", "-R", "-h", server.folder, "-p", "5432",
+         "-U", "postgres", "-c", "fast"],
+        check=True, cwd="/", **_as_user(user),  # type: ignore[call-overload]
+    )  # fmt: skip
+    try:
+        with ThrowawayServer.start(folder=folder, major=server.major, settings=QUIET):
+            yield quote(str(folder), safe="")
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def promote(standby: str, primary: str) -> None:
+    """Promote a standby, once it has all that its primary wrote."""
+    with psycopg.connect(primary, autocommit=True) as there, psycopg.connect(standby, autocommit=True) as here:
+        (written,) = there.execute("SELECT pg_current_wal_lsn()").fetchone()  # type: ignore[misc]
+        caught_up = "SELECT pg_last_wal_replay_lsn() >= %s::pg_lsn"
+        wait_for(lambda: here.execute(caught_up, (written,)).fetchone() == (True,), "the standby to catch up")
+        here.execute("SELECT pg_promote()")
+
+
+def wait_for(is_so: Callable[[], object], what: str, seconds: float = 30) -> None:
+    """Wait until something is so; it fails after so many seconds."""
+    deadline = time.monotonic() + seconds
+    while not is_so():
+        assert time.monotonic() < deadline, f"waited in vain for {what}"
+        time.sleep(0.05)

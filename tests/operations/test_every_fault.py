@@ -1,0 +1,307 @@
+"""Every point of a deployment, struck by every fault: production is exactly before, exactly after, or where it says.
+
+The points and the faults are two tables; `SAFEMIG_THOROUGH=1` runs their whole product, else each point meets two
+faults, and each fault every fifth point. What must hold is the same for all of them: `test_struck`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import tempfile
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from safemig.postgres.catalog import read_schema
+from safemig.postgres.history import make_history, record_applied
+from safemig.postgres.server import ThrowawayServer
+from tests.operations.conftest import FIRST, FIRST_FILE, ROWS, Shop
+from tests.operations.striking import Deploying, Network, Production, promote, socket_of, standby_of, wait_for
+
+SLOW = """
+CREATE FUNCTION slow(x bigint) RETURNS bool LANGUAGE plpgsql AS $$ BEGIN
+  IF EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND objid = 4711) THEN PERFORM pg_sleep(0.1); END IF;
+  RETURN true; END $$;
+"""
+# Of three parts, and nothing of it can run twice.
+FILES = {
+    "20260102000000_notes.sql": [
+        "CREATE TABLE notes (id bigint PRIMARY KEY, body text)",
+        "INSERT INTO notes SELECT id, 'x' FROM users WHERE slow(id)",
+        "ALTER TABLE users ADD COLUMN active boolean NOT NULL DEFAULT true",
+    ],
+    "20260103000000_indexes.sql": [
+        "CREATE INDEX CONCURRENTLY users_legacy ON users (legacy)",
+        "CREATE INDEX CONCURRENTLY notes_body ON notes (body)",
+    ],
+    "20260104000000_seen.sql": ["ALTER TABLE notes ADD COLUMN seen boolean"],
+}
+NAMES = list(FILES)
+# The states that there are, in order; what is applied in each, by the history.
+BEFORE, NOTES, ONE_INDEX, TWO_INDEXES, INDEXES, ALL = range(6)
+APPLIED = [0, 1, 1, 1, 2, 3]
+
+
+@dataclass(frozen=True)
+class Point:
+    """Where a deployment is struck, and the state that production is in then."""
+
+    name: str
+    state: int
+    where: str = ""  # a function of safemig, stood before or after ...
+    when: str = "before"
+    count: int = 1
+    during: str = ""  # ... or a statement that is at work in production
+
+
+POINTS = [
+    Point("before the review", BEFORE, "safemig.operations.migrate_prod.review"),
+    Point("in the dump", BEFORE, "safemig.postgres.dump.DumpReader._data", "after"),
+    Point("before the statements on the copy", BEFORE, "safemig.operations.rehearse.observe_steps"),
+    Point("before the rollback script is written", BEFORE, "safemig.operations.rehearse.write_new"),
+    Point("before the approval", BEFORE, "safemig.operations.migrate_prod.require_approvers"),
+    Point("before the history", BEFORE, "safemig.operations.migrate_prod.make_history"),
+    Point("before the locks", BEFORE, "safemig.operations.transaction._Trial._lock"),
+    Point("before the first statement", BEFORE, "safemig.operations.transaction.run_steps"),
+    Point("in a statement", BEFORE, during="INSERT INTO notes%"),
+    Point("between two statements", BEFORE, "safemig.operations.transaction.run_steps", "before", 3),
+    Point("before it is recorded", BEFORE, "safemig.operations.bookkeeping.Run.record"),
+    Point("before COMMIT", BEFORE, "safemig.operations.transaction.commit"),
+    Point("after COMMIT", NOTES, "safemig.operations.transaction.commit", "after"),
+    Point("between the parts", NOTES, "safemig.operations.deploying.run_apart"),
+    Point("in an index build", NOTES, during="CREATE INDEX CONCURRENTLY users_legacy%"),
+    Point("after an index, not noted yet", ONE_INDEX, "safemig.operations.apart._run_alone", "after"),
+    Point("between two indexes", ONE_INDEX, "safemig.operations.resume.Trail.ran", "after"),
+    Point("before the indexes are recorded", TWO_INDEXES, "safemig.operations.transaction.commit", "before", 2),
+    Point("after the indexes are recorded", INDEXES, "safemig.operations.transaction.commit", "after", 2),
+    Point("before the last COMMIT", INDEXES, "safemig.operations.transaction.commit", "before", 3),
+    Point("after the last COMMIT", ALL, "safemig.operations.transaction.commit", "after", 3),
+    Point("in the validation", ALL, "safemig.operations.migrate_prod.count_rows"),
+]
+SIGNALS = {"SIGKILL": signal.SIGKILL, "SIGTERM": signal.SIGTERM, "SIGINT": signal.SIGINT}
+STOPS = {"immediate": signal.SIGQUIT, "fast": signal.SIGINT}
+FAULTS = [*SIGNALS, *STOPS, "terminated", "dropped", "swallowed", "promoted"]
+EVERY = [(point, fault) for point in POINTS for fault in FAULTS]
+# Two neighbours of the diagonal: each point twice, each fault at points from the first to the last.
+SOME = [
+    (point, fault)
+    for at, point in enumerate(POINTS)
+    for fault in (FAULTS[at % len(FAULTS)], FAULTS[(at + 4) % len(FAULTS)])
+]
+CASES = EVERY if os.environ.get("SAFEMIG_THOROUGH") else SOME
+
+
+class Scene:
+    """A production with a deployment of three parts pending, and the faults that may strike it."""
+
+    def __init__(self, shop: Shop, server: ThrowawayServer, fault: str, stack: ExitStack) -> None:
+        self.shop, self.fault, self._stack = shop, fault, stack
+        self.server: Production | None = None
+        self.network: Network | None = None
+        self._standby = ""
+        if fault in STOPS:
+            self.server = Production(Path(tempfile.mkdtemp(prefix="safemig-crash-", dir="/tmp")))
+            stack.callback(self.server.stop)
+            shop.production = self.server.server.create_database("production_1")
+            with psycopg.connect(shop.production, autocommit=True) as connection:
+                _furnish(connection)
+        shop.on(shop.production, SLOW)
+        self.url = shop.production
+        if fault == "promoted":
+            folder = stack.enter_context(standby_of(server))
+            self._standby = re.sub(r"host=[^&]+", f"host={folder}", shop.production)
+        if fault in ("dropped", "swallowed", "promoted"):
+            self.network = Network(shop.production)
+            stack.callback(self.network.close)
+            self.url = self.network.url
+        for name, statements in FILES.items():
+            shop.write(name, ";\n".join(statements) + ";\n")
+        findings = [f"{each.rule}:{each.object}: the test needs it" for each in shop.project.review().standing]
+        (shop.folder / "safemig.toml").write_text(f"accept = {json.dumps(findings)}")
+
+    def strike(self, deploying: Deploying) -> None:
+        """Let the fault happen, now."""
+        if self.fault in SIGNALS:
+            deploying.process.send_signal(SIGNALS[self.fault])
+        elif self.server:
+            self.server.crash(STOPS[self.fault])
+        elif self.fault == "terminated":
+            ours = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid() AND application_name ~ '^(safemig|pg_dump)'"
+            self.shop.on(self.shop.production, ours)
+        elif self.network and self.fault == "swallowed":
+            self.network.swallow()
+        elif self.network:
+            if self.fault == "promoted":
+                promote(self._standby, self.shop.production)
+                self.network.target = socket_of(self._standby)
+                self.shop.production = self._standby
+            self.network.drop()
+
+    def settle_down(self) -> None:
+        """Wait until the server is there, and nobody of the run that was struck."""
+        if self.server:
+            self.server.wait()
+        ours = "SELECT 1 FROM pg_stat_activity WHERE application_name ~ '^(safemig|pg_dump)'"
+        wait_for(lambda: not self.shop.on(self.shop.production, ours), "the sessions of the run to end")
+
+    def content(self) -> tuple[str, list[object], int]:
+        """The schema's fingerprint, the rows of all tables whatever their order, and how many migrations are applied."""
+        with psycopg.connect(self.shop.production) as connection:
+            return _content(connection)
+
+
+def _furnish(connection: psycopg.Connection[tuple[object, ...]]) -> None:
+    import hashlib
+
+    connection.execute(FIRST.encode())
+    connection.execute(ROWS.encode())
+    make_history(connection)
+    record_applied(connection, FIRST_FILE[:14], "first", [FIRST], hashlib.sha256(FIRST.encode()).hexdigest(), "test")
+
+
+def _content(connection: psycopg.Connection[tuple[object, ...]]) -> tuple[str, list[object], int]:
+    tables = connection.execute(
+        "SELECT oid::regclass::text FROM pg_class WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace ORDER BY 1"
+    ).fetchall()
+    rows: list[object] = []
+    for (table,) in tables:
+        query = f"SELECT count(*), sum(hashtextextended(t::text, 0)::numeric) FROM {table} t"
+        rows += [table, connection.execute(query.encode()).fetchone()]
+    applied = connection.execute("SELECT count(*) FROM supabase_migrations.schema_migrations").fetchone()
+    return read_schema(connection).fingerprint, rows, int(str(applied[0])) - 1  # type: ignore[index]
+
+
+@pytest.fixture(scope="session")
+def states(server: ThrowawayServer, shop_templates: tuple[str, str]) -> list[tuple[str, list[object], int]]:
+    """What production holds in each state, read from a database that went through them by hand."""
+    url = server.create_database("states", template=shop_templates[1])
+    found = []
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(SLOW.encode())
+        first, indexes, last = FILES.values()
+        for statements, versions in (
+            ([], 0), (first, 1), (indexes[:1], 0), (indexes[1:], 0), ([], 1), (last, 1)
+        ):  # fmt: skip
+            for statement in statements:
+                connection.execute(statement.encode())
+            for _ in range(versions):
+                version = "INSERT INTO supabase_migrations.schema_migrations (version) SELECT max(version)::bigint + 1 FROM supabase_migrations.schema_migrations"
+                connection.execute(version.encode())
+            found.append(_content(connection))
+    server.drop_database("states")
+    return found
+
+
+@pytest.fixture
+def scene_of(shop: Shop, server: ThrowawayServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], Scene]]:
+    """A maker of the scene of a fault; production's URL is set to where the deployment shall go."""
+    with ExitStack() as stack:
+
+        def make(fault: str) -> Scene:
+            scene = Scene(shop, server, fault, stack)
+            monkeypatch.setenv("PRODUCTION_DATABASE_URL", scene.url)
+            return scene
+
+        yield make
+
+
+def _strike_at(scene: Scene, temporary: Path, point: Point) -> tuple[int, str]:
+    shop = scene.shop
+    with ExitStack() as stack:
+        if point.during:
+            holder = stack.enter_context(psycopg.connect(shop.production))
+            holder.execute("SELECT pg_advisory_lock(4711)")
+            if point.state != BEFORE:  # a writer, for whom an index build waits
+                holder.execute("UPDATE users SET legacy = legacy WHERE id = 1")
+            else:
+                holder.commit()
+        deploying = Deploying(shop, temporary, point.where, point.when, point.count)
+        if point.during:
+            at_work = f"SELECT 1 FROM pg_stat_activity WHERE query LIKE '{point.during}' AND state = 'active' AND datname = current_database()"
+            wait_for(lambda: shop.on(shop.production, at_work), point.during, 120)
+        else:
+            deploying.wait_until_there()
+        # A standby must not be promoted, nor a server stopped, with a session of the test's own in the way.
+        scene.strike(deploying)
+        if point.during:
+            with_ended = threading.Timer(1.5, lambda: _let_go(holder))
+            with_ended.start()
+            stack.callback(with_ended.join)
+        deploying.go_on()
+        code, said = deploying.ended()
+    return code, said
+
+
+def _let_go(holder: psycopg.Connection[tuple[object, ...]]) -> None:
+    holder.close()
+
+
+@pytest.mark.parametrize(("point", "fault"), CASES, ids=[f"{fault} {point.name}" for point, fault in CASES])
+def test_struck(
+    scene_of: Callable[[str], Scene],
+    temporary: Path,
+    states: list[tuple[str, list[object], int]],
+    point: Point,
+    fault: str,
+) -> None:
+    scene = scene_of(fault)
+    shop = scene.shop
+    databases = "SELECT datname FROM pg_database ORDER BY 1"
+    were_there = shop.on(shop.production, databases)
+    code, said = _strike_at(scene, temporary, point)
+    scene.settle_down()
+    is_killed = code in (-signal.SIGKILL, -signal.SIGTERM)
+    found = scene.content()
+    invalid = shop.on(shop.production, "SELECT indexrelid::regclass::text FROM pg_index WHERE NOT indisvalid")
+    left = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' OR relation IN ('users'::regclass, to_regclass('notes'))"
+
+    # Exactly one of the states, rows and history with it.
+    if invalid:
+        assert (point.name, is_killed or bool(scene.server)) == ("in an index build", True), said
+        assert found[1:] == states[NOTES][1:]
+        state = NOTES
+    else:
+        assert found in states, said
+        state = states.index(found)
+    # The verdict is the truth.
+    if is_killed:
+        assert fault in SIGNALS
+        assert state == point.state
+    elif code == 130:
+        assert (fault, state, point.state) == ("SIGINT", BEFORE, BEFORE)
+    else:
+        assert code in {BEFORE: (1, 3, 5)}.get(state, (0, 4, 5) if state == ALL else (4, 5)), said
+        if code == 4:
+            told = re.search(r"applied: ([^;(\n]*)", said)
+            names = told[1].strip().split(", ") if told else []
+            assert [each for each in names if each in NAMES] == NAMES[: APPLIED[state]], said
+            assert state == ALL or re.search(r"safemig migrate-prod --resume \w+", said), said
+    # Nothing is left.
+    assert shop.on(shop.production, left) == [(0,)]
+    assert shop.on(shop.production, databases) == were_there
+    wait_for(lambda: not list(temporary.glob("safemig-*/data")), "the copy's server to end", 10)
+
+    # A second run ends well, a third does nothing.
+    os.environ["PRODUCTION_DATABASE_URL"] = shop.production  # the fixture sets it back
+    problems = " ".join(shop.project.db_status().problems)
+    stopped = re.findall(r"safemig migrate-prod --resume (\w+)", problems)
+    assert bool(stopped) == (NOTES <= state < ALL), problems
+    project = shop.project
+    resume = stopped[0] if stopped else ""
+    done = project.migrate_prod(approve=project.plan(resume=resume).id if state != ALL else "", resume=resume)
+    assert done.verdict == ("DEPLOYED" if state != ALL else "NOTHING TO DEPLOY")
+    assert scene.content() == states[ALL]
+    assert project.migrate_prod().verdict == "NOTHING TO DEPLOY"
+    assert scene.content() == states[ALL]
+    assert shop.on(shop.production, "SELECT count(*) FROM pg_index WHERE NOT indisvalid") == [(0,)]
+    assert not [each for each in project.db_status().problems if "cut off" in each or "part-way" in each]
+    files = [each.name for folder in ("backups", "records") for each in (shop.folder / folder).rglob("*")]
+    assert [each for each in files if "partial" in each or each.endswith(".tmp")] == []
