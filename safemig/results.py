@@ -51,11 +51,16 @@ class Check:
 
 @dataclass(frozen=True, slots=True)
 class HeldLock:
-    """A table-level lock that a statement took and held to the end of its transaction, `held_s` on the copy."""
+    """A table-level lock that a statement took and held to the end of its transaction, `held_s` on the copy.
+
+    `rows` and `size_bytes` are those of the table in the database itself, as its planner estimates them.
+    """
 
     object: str
     mode: LockMode
     held_s: float | None = None
+    rows: int | None = None
+    size_bytes: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,8 +26,8 @@ from safemig.operations.resume import Trail
 from safemig.operations.transaction import Committed, commit_steps, deploying_connection
 from safemig.operations.validation import SchemaPromise
 from safemig.postgres import resumable
-from safemig.postgres.connect import Connection, read_target, read_timeline, words_of
-from safemig.postgres.history import deployment_exists
+from safemig.postgres.connect import Connection, connected, read_target, read_timeline, words_of
+from safemig.postgres.history import committed_parts, deployment_exists
 from safemig.postgres.resumable import Resumable
 from safemig.results import Rehearsal, Step
 from safemig.schema import Schema, compare
@@ -113,8 +113,8 @@ def run_segments(
         except OutcomeUnknownError:
             raise  # whether this part is applied is just what is not known
         except SafemigError as error:
-            if applied:
-                raise _stopped(run, applied, segment, error) from error
+            if applied and (still := _still_applied(run, conninfo, applied)):
+                raise _stopped(run, still, segment, error) from error
             raise
         done += last.steps
         applied += segment.names
@@ -166,6 +166,9 @@ def _cut_short(what: str, run: Run, conninfo: str, applied: Sequence[str], segme
     try:
         with reconnected(None, conninfo, None) as connection:
             is_in = deployment_exists(connection, run.id_of(part))
+            applied = committed_parts(
+                connection, run.run_id
+            )  # after a failover, perhaps not all of what was acknowledged
             stays = run.trail is not None and resumable.find(connection, run.trail.begun_as.run_id) is not None
     except (UnreachableError, psycopg.Error):
         return OutcomeUnknownError(
@@ -176,7 +179,7 @@ def _cut_short(what: str, run: Run, conninfo: str, applied: Sequence[str], segme
     if is_in:
         return DeploymentStoppedError(
             f"{what}, after the COMMIT",
-            where=f"applied: {', '.join((*applied, *segment.names))}",
+            where=f"applied: {', '.join(applied)}",
             next=f"{resume}: what is applied is not run again" if stays else "safemig status; it is not validated",
         )
     failed = DeploymentFailedError(what, where="rolled back, nothing was changed", next="deploy again")
@@ -187,6 +190,15 @@ def _cut_short(what: str, run: Run, conninfo: str, applied: Sequence[str], segme
     return DeploymentStoppedError(
         what, where=f"in {', '.join(segment.names)}, of which a statement ran", next=f"{resume}: it is not run again"
     )
+
+
+def _still_applied(run: Run, conninfo: str, applied: Sequence[str]) -> Sequence[str]:
+    """Return what is applied by the database's word: a failover may have lost what was acknowledged."""
+    try:
+        with connected(conninfo, run.environment) as connection:
+            return committed_parts(connection, run.run_id)
+    except (UnreachableError, psycopg.Error):
+        return applied
 
 
 def _stopped(run: Run, applied: Sequence[str], segment: Segment, error: SafemigError) -> DeploymentStoppedError:

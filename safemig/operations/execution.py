@@ -7,6 +7,8 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
+from psycopg.pq import TransactionStatus
+
 from safemig import live
 from safemig.errors import MigrationError
 from safemig.migrations import Migration
@@ -14,7 +16,10 @@ from safemig.operations.batches import Keeping, declared, run_batches
 from safemig.postgres.connect import Connection
 from safemig.postgres.notices import heard
 from safemig.results import HeldLock, Step
+from safemig.review.locks import locks as locks_of
+from safemig.review.world import World
 from safemig.sql import ParsedStatement, SqlSyntaxError, parse
+from safemig.sql.identifiers import quote_name
 from safemig.sql.locks import LockMode
 
 # Names come from the session that made them: another one does not see what is not committed yet.
@@ -36,6 +41,12 @@ SELECT name FROM unnest(%s::text[]) AS name JOIN pg_class c ON c.oid = to_regcla
 WHICH_SCANS = """
 SELECT format('%I.%I', s.schemaname, s.relname), s.seq_scan FROM pg_stat_xact_user_tables s
 WHERE s.seq_scan > 0 AND s.schemaname NOT IN ('safemig', 'supabase_migrations')
+"""
+# By itself a statement's scans are counted when the session has told them to the statistics, which it is made to.
+TELL_STATISTICS = "SELECT pg_stat_force_next_flush()"
+WHICH_SCANS_SO_FAR = """
+SELECT format('%I.%I', schemaname, relname), seq_scan FROM pg_stat_user_tables
+WHERE schemaname NOT IN ('safemig', 'supabase_migrations')
 """
 UP_FRONT_SECONDS = 1.0
 
@@ -194,13 +205,15 @@ def observe_steps(connection: Connection, steps: Sequence[Step], *, listen: List
     existing = {name for name, _ in nodes.values()}
     held: dict[str, LockMode] = {}
     for done in run_steps(connection, steps):
-        locks = _held_locks(connection)
+        in_transaction = connection.info.transaction_status is TransactionStatus.INTRANS
+        # By itself a statement has let go of its locks by now: what it took is known from what it is.
+        locks = _held_locks(connection) if in_transaction else _locks_by_kind(done)
         taken = tuple(
             HeldLock(name, mode)
             for name, mode in sorted(locks.items())
             if name in existing and (name not in held or mode.strength > held[name].strength)
         )
-        held = locks
+        held = locks if in_transaction else {}
         now = _file_nodes(connection)
         rewrites = tuple(nodes[oid][0] for oid in nodes if oid in now and now[oid][1] != nodes[oid][1])
         nodes = now
@@ -241,17 +254,32 @@ def _held_locks(connection: Connection) -> dict[str, LockMode]:
     return locks
 
 
-def with_held_times(steps: Sequence[Step]) -> list[Step]:
-    """Return the steps of one transaction with how long each lock was held: from its statement to the end."""
-    left = [sum(later.ran_s or 0.0 for later in steps[number:]) for number in range(len(steps))]
+def with_held_times(steps: Sequence[Step], *, together: bool) -> list[Step]:
+    """Return steps with how long each lock was held: to the end of the transaction, where they ran `together` in one."""
+    left = [
+        sum(later.ran_s or 0.0 for later in (steps[n:] if together else steps[n : n + 1])) for n in range(len(steps))
+    ]
     return [
         replace(step, locks=tuple(replace(lock, held_s=held) for lock in step.locks))
         for step, held in zip(steps, left, strict=True)
     ]
 
 
+def _locks_by_kind(step: Step) -> dict[str, LockMode]:
+    return {
+        quote_name(name.schema, name.name): mode
+        for statement in parse(step.sql)
+        for name, mode in locks_of(statement.tree, World(), statement.json).items()
+    }
+
+
 def _scans(connection: Connection) -> dict[str, int]:
-    return dict(connection.execute(WHICH_SCANS).fetchall())
+    if connection.info.transaction_status is TransactionStatus.INTRANS:
+        return dict(connection.execute(WHICH_SCANS).fetchall())
+    if connection.info.server_version < 150000:
+        return {}
+    connection.execute(TELL_STATISTICS)
+    return dict(connection.execute(WHICH_SCANS_SO_FAR).fetchall())
 
 
 def _file_nodes(connection: Connection) -> dict[int, tuple[str, int]]:

@@ -19,7 +19,7 @@ from safemig.operations.drift import Drift
 from safemig.operations.execution import plan_files
 from safemig.postgres import activity, resumable
 from safemig.postgres.activity import ask
-from safemig.postgres.connect import OLDEST_SERVER, Connection, words_of
+from safemig.postgres.connect import OLDEST_SERVER, Connection, is_pooled, words_of
 from safemig.postgres.programs import client_programs, server_programs
 from safemig.results import Check, CheckState, Preflight
 from safemig.settings import PRODUCTION, Settings
@@ -99,7 +99,7 @@ def _writable(_: Settings, connection: Connection) -> Check:
 
 
 def _direct(_: Settings, connection: Connection) -> Check:
-    if activity.is_pooled(connection):
+    if is_pooled(connection):
         return Check(
             "direct connection", "failed", "a transaction pooler stands between", "a direct connection",
             "use the URL of the server itself, not of pgbouncer or Supavisor (usually port 5432)",

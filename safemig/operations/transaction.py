@@ -19,7 +19,7 @@ from safemig.operations.execution import Listener, run_steps
 from safemig.operations.outcome import MY_BACKEND, commit, settle
 from safemig.operations.watching import watched
 from safemig.postgres import activity
-from safemig.postgres.connect import Connection, connect, require_primary, set_session, words_of
+from safemig.postgres.connect import Connection, connect, is_pooled, require_primary, set_session, words_of
 from safemig.postgres.guard import guarded
 from safemig.results import Step
 from safemig.schema import Schema
@@ -68,6 +68,7 @@ def only_deployment(conninfo: str, environment: str, run_id: str) -> Iterator[No
     connection = connect(conninfo, environment, application_name=f"safemig {run_id} lock")
     try:
         require_primary(connection, environment)
+        _require_direct(connection, environment)
         deadline = time.monotonic() + _JUST_ENDED_SECONDS
         while not connection.execute(TRY_LOCK, (activity.DEPLOYMENT_LOCK,)).fetchone()[0]:  # type: ignore[index]
             who = activity.who_deploys(connection)
@@ -99,12 +100,7 @@ def deploying_connection(settings: Settings, conninfo: str, environment: str, ru
     connection = connect(conninfo, environment, application_name=f"safemig {run_id}")
     try:
         require_primary(connection, environment)
-        if activity.is_pooled(connection):
-            raise UnreachableError(
-                f"{environment} is behind a transaction pooler, where session settings and locks get lost or leak",
-                where=environment,
-                next="use the server's own URL, not the pooler's",
-            )
+        _require_direct(connection, environment)
         limits: dict[str, str | int] = {
             "lock_timeout": f"{settings.lock_timeout_ms}ms",
             "statement_timeout": f"{settings.statement_timeout_s}s",
@@ -118,6 +114,15 @@ def deploying_connection(settings: Settings, conninfo: str, environment: str, ru
             yield connection
     finally:
         connection.close()
+
+
+def _require_direct(connection: Connection, environment: str) -> None:
+    if is_pooled(connection):
+        raise UnreachableError(
+            f"{environment} is behind a transaction pooler, where session settings and locks get lost or leak",
+            where=environment,
+            next="use the server's own URL, not the pooler's",
+        )
 
 
 def _guarded(connection: Connection, conninfo: str, environment: str) -> AbstractContextManager[None]:

@@ -11,7 +11,6 @@ from safemig.postgres.connect import Connection
 DEPLOYMENT_LOCK = 0x73616665_6D6967  # "safemig"
 
 IS_STANDBY_OR_READ_ONLY = "SELECT pg_is_in_recovery(), current_setting('default_transaction_read_only') = 'on'"
-BACKEND_PID = "SELECT pg_backend_pid()"
 WHO_HOLDS_DEPLOYMENT_LOCK = """
 SELECT string_agg(format('pid %%s, %%s, %%s, since %%s', a.pid, a.usename, a.application_name,
        coalesce(to_char(a.backend_start AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"'), '?')), '; ')
@@ -64,6 +63,12 @@ SELECT pg_database_size(current_database()),
        (SELECT coalesce(sum(greatest(c.reltuples, 0)), 0)::bigint FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
         WHERE c.relkind = 'r' AND n.nspname <> 'information_schema' AND n.nspname !~ '^pg_')
 """
+# As the planner knows them: pg_relation_size() would take a lock on each.
+SIZES_OF_TABLES = """
+SELECT name, CASE WHEN c.reltuples >= 0 THEN c.reltuples::int8 END,
+       CASE WHEN c.reltuples >= 0 THEN c.relpages * current_setting('block_size')::int8 END
+FROM unnest(%s::text[]) AS name JOIN pg_class c ON c.oid = to_regclass(name)
+"""
 WHICH_TABLES_HOLD_DATA = """
 SELECT n.nspname, c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE c.relkind = 'r' AND n.nspname !~ '^pg_' AND n.nspname NOT IN ('information_schema', 'safemig', 'supabase_migrations')
@@ -84,12 +89,6 @@ class Sizes:
 def ask(connection: Connection, question: str, *values: object) -> list[tuple[Any, ...]]:
     """Return the rows that answer one of this module's questions."""
     return connection.execute(question.encode(), values or None).fetchall()
-
-
-def is_pooled(connection: Connection) -> bool:
-    """Tell whether a transaction pooler stands between: the server process is not the one that greeted us."""
-    ((pid,),) = ask(connection, BACKEND_PID)
-    return bool(pid != connection.info.backend_pid)
 
 
 def who_deploys(connection: Connection) -> str:

@@ -30,6 +30,7 @@ SELECT current_database(), current_user, current_setting('server_version_num')::
 """
 TIMELINE = "SELECT CASE WHEN NOT pg_is_in_recovery() THEN left(pg_walfile_name(pg_current_wal_lsn()), 8) END"
 _SET_UP_ATTEMPTS = 20
+BACKEND_PID = "SELECT pg_backend_pid()"
 IS_STANDBY = "SELECT pg_is_in_recovery()"
 
 
@@ -91,10 +92,20 @@ def connect(conninfo: str, name: str, *, autocommit: bool = True, application_na
         raise UnreachableError(
             f"{name} is PostgreSQL {version}; safemig needs 13 or later", where=name, next="upgrade the server"
         )
-    _set_up(connection)
+    if not is_pooled(connection):
+        _set_up(connection)
     if not autocommit:
         connection.commit()
     return connection
+
+
+def is_pooled(connection: Connection) -> bool:
+    """Tell whether a pooler stands between: the server process is not the one that greeted us. Reads only.
+
+    Behind one that pools transactions a setting of the session is lost for us, and kept for whoever comes next.
+    """
+    row = connection.execute(BACKEND_PID).fetchone()
+    return bool(row and row[0] != connection.info.backend_pid)
 
 
 def _set_up(connection: Connection) -> None:
@@ -136,6 +147,9 @@ def connected(conninfo: str, name: str, *, read_only: bool = True) -> Iterator[C
     """Open a connection in autocommit, by default one that cannot write, and close it at the end."""
     connection = connect(conninfo, name)
     try:
+        if is_pooled(connection):
+            yield connection
+            return
         if read_only:
             connection.execute("SET default_transaction_read_only = on")
         with guarded(connection, lambda: connect(conninfo, name, application_name="safemig watch")):

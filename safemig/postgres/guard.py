@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 
 PATIENCE_SECONDS = 5.0
 STATE_OF = "SELECT state, state_change FROM pg_stat_activity WHERE pid = %s"
-IS_ITSELF = "SELECT pg_backend_pid()"
+END_LOST = """
+SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid = %s AND (state, state_change) = (%s, %s)
+"""
 _UNREACHABLE = "unreachable"
 # That nobody can connect may have other reasons than the network, and pass.
 _LOOKS_WHILE_UNREACHABLE = 6
@@ -28,18 +30,14 @@ _LOOKS_WHILE_UNREACHABLE = 6
 
 @contextmanager
 def guarded(connection: Connection, reach: Callable[[], Connection]) -> Iterator[None]:
-    """Cut the connection while the client waits, and the server has been seen twice to do nothing for it.
+    """End the session and cut the connection while the client waits, and the server has been seen twice to do nothing for it.
 
     What is at work may take as long as it needs. `reach` opens a second connection to look from, only after the client
-    has waited for `PATIENCE_SECONDS`. Behind a pooler, where the session cannot be found, nothing is guarded.
+    has waited for `PATIENCE_SECONDS`. Not for a connection through a pooler: its session cannot be found.
 
     Guarantee: none of it delays or fails the block, but for the psycopg.OperationalError of the one that waits.
     """
     pid = connection.info.backend_pid
-    row = connection.execute(IS_ITSELF).fetchone()
-    if row is None or row[0] != pid:
-        yield
-        return
     ended = threading.Event()
 
     def watch() -> None:
@@ -52,6 +50,7 @@ def guarded(connection: Connection, reach: Callable[[], Connection]) -> Iterator
             seen = now
             enough = _LOOKS_WHILE_UNREACHABLE if now == _UNREACHABLE else 2
             if now is not None and times >= enough and not ended.is_set():
+                _end(reach, pid, now)
                 cut(connection)
                 return
 
@@ -68,6 +67,12 @@ def cut(connection: Connection) -> None:
     """End a connection from another thread than the one that waits on it, which then gets an OperationalError."""
     with contextlib.suppress(OSError, psycopg.Error), socket.socket(fileno=os.dup(connection.fileno())) as twin:
         twin.shutdown(socket.SHUT_RDWR)
+
+
+def _end(reach: Callable[[], Connection], pid: int, state: object) -> None:
+    """End the lost session on the server, unless it does something after all: its locks must not stay with nobody."""
+    with contextlib.suppress(psycopg.Error, UnreachableError), contextlib.closing(reach()) as watch:
+        watch.execute(END_LOST, (pid, *(state if isinstance(state, tuple) else (None, None))))
 
 
 def _idle_since(reach: Callable[[], Connection], pid: int) -> object:

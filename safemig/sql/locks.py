@@ -34,5 +34,21 @@ class LockMode(Enum):
             return "reads and writes"
         return "writes" if self.blocks_writes else "nothing but other schema changes"
 
+    @property
+    def kept_waiting(self) -> tuple[str, ...]:
+        """The kinds of statements that wait for as long as it is held: those whose own lock conflicts (manual, table 13.2)."""
+        kinds = [kind for kind, least in _KEPT_WAITING if self.strength >= LockMode[least].strength]
+        # The one exception to the order of strength: SHARE and SHARE go together.
+        return tuple(kind for kind in kinds if not (self is LockMode.SHARE and kind == "CREATE INDEX"))
 
+
+# Kinds of statements, with the weakest mode that conflicts with the lock that they take; every stronger one does too.
+_KEPT_WAITING = (
+    ("reads", "ACCESS_EXCLUSIVE"),
+    ("SELECT FOR UPDATE", "EXCLUSIVE"),
+    ("writes", "SHARE"),
+    ("VACUUM and ANALYZE", "SHARE_UPDATE_EXCLUSIVE"),
+    ("CREATE INDEX", "ROW_EXCLUSIVE"),
+    ("most other DDL", "ACCESS_SHARE"),
+)
 _BY_CATALOG_NAME = {"".join(word.title() for word in mode.value.split()) + "Lock": mode for mode in LockMode}

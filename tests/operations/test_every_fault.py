@@ -102,11 +102,14 @@ CASES = EVERY if os.environ.get("SAFEMIG_THOROUGH") else SOME
 class Scene:
     """A production with a deployment of three parts pending, and the faults that may strike it."""
 
-    def __init__(self, shop: Shop, server: ThrowawayServer, fault: str, stack: ExitStack) -> None:
+    def __init__(
+        self, shop: Shop, server: ThrowawayServer, fault: str, stack: ExitStack, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         self.shop, self.fault, self._stack = shop, fault, stack
         self.server: Production | None = None
         self.network: Network | None = None
         self._standby = ""
+        self._monkeypatch = monkeypatch
         if fault in STOPS:
             self.server = Production(Path(tempfile.mkdtemp(prefix="safemig-crash-", dir="/tmp")))
             stack.callback(self.server.stop)
@@ -122,6 +125,7 @@ class Scene:
             self.network = Network(shop.production)
             stack.callback(self.network.close)
             self.url = self.network.url
+        monkeypatch.setenv("PRODUCTION_DATABASE_URL", self.url)
         for name, statements in FILES.items():
             shop.write(name, ";\n".join(statements) + ";\n")
         findings = [f"{each.rule}:{each.object}: the test needs it" for each in shop.project.review().standing]
@@ -145,8 +149,14 @@ class Scene:
                 self.shop.production = self._standby
             self.network.drop()
 
+    def lead_past_the_network(self) -> None:
+        """From here on, production is reached without the network that was struck."""
+        self._monkeypatch.setenv("PRODUCTION_DATABASE_URL", self.shop.production)
+
     def settle_down(self) -> None:
         """Wait until the server is there, and nobody of the run that was struck."""
+        if self.network:
+            self.network.drop()  # a session that waits for a client which is gone hears of it, as by TCP's keepalive
         if self.server:
             self.server.wait()
         ours = "SELECT 1 FROM pg_stat_activity WHERE application_name ~ '^(safemig|pg_dump)'"
@@ -206,9 +216,7 @@ def scene_of(shop: Shop, server: ThrowawayServer, monkeypatch: pytest.MonkeyPatc
     with ExitStack() as stack:
 
         def make(fault: str) -> Scene:
-            scene = Scene(shop, server, fault, stack)
-            monkeypatch.setenv("PRODUCTION_DATABASE_URL", scene.url)
-            return scene
+            return Scene(shop, server, fault, stack, monkeypatch)
 
         yield make
 
@@ -229,19 +237,16 @@ def _strike_at(scene: Scene, temporary: Path, point: Point) -> tuple[int, str]:
             wait_for(lambda: shop.on(shop.production, at_work), point.during, 120)
         else:
             deploying.wait_until_there()
-        # A standby must not be promoted, nor a server stopped, with a session of the test's own in the way.
         scene.strike(deploying)
         if point.during:
-            with_ended = threading.Timer(1.5, lambda: _let_go(holder))
-            with_ended.start()
-            stack.callback(with_ended.join)
+            if scene.fault in ("SIGKILL", "SIGTERM"):
+                scene.settle_down()  # the server notices that nobody is there, and stops what the statement did
+            release = threading.Timer(1.5, holder.close)
+            release.start()
+            stack.callback(release.join)
         deploying.go_on()
         code, said = deploying.ended()
     return code, said
-
-
-def _let_go(holder: psycopg.Connection[tuple[object, ...]]) -> None:
-    holder.close()
 
 
 @pytest.mark.parametrize(("point", "fault"), CASES, ids=[f"{fault} {point.name}" for point, fault in CASES])
@@ -290,7 +295,7 @@ def test_struck(
     wait_for(lambda: not list(temporary.glob("safemig-*/data")), "the copy's server to end", 10)
 
     # A second run ends well, a third does nothing.
-    os.environ["PRODUCTION_DATABASE_URL"] = shop.production  # the fixture sets it back
+    scene.lead_past_the_network()
     problems = " ".join(shop.project.db_status().problems)
     stopped = re.findall(r"safemig migrate-prod --resume (\w+)", problems)
     assert bool(stopped) == (NOTES <= state < ALL), problems

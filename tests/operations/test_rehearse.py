@@ -44,6 +44,34 @@ def test_locks_with_how_long_they_are_held_and_scans(shop: Shop) -> None:
     assert checked.rewrites == ()
 
 
+def test_what_it_would_have_blocked_with_how_large_the_table_is(shop: Shop) -> None:
+    shop.on(shop.production, "ANALYZE users")
+    shop.write(SECOND_FILE, "ALTER TABLE users ADD COLUMN IF NOT EXISTS more text;")
+    result = shop.project.rehearse()
+    (lock,) = result.steps[0].locks
+    assert lock.rows == 200
+    assert lock.size_bytes is not None
+    assert lock.size_bytes % 8192 == 0
+    assert lock.size_bytes > 0
+    line = next(line for line in result.render("text").splitlines() if "SELECT FOR UPDATE" in line)
+    for word in ("public.users", "200", "ACCESS EXCLUSIVE", "reads, SELECT FOR UPDATE, writes, VACUUM and ANALYZE"):
+        assert word in line
+
+
+def test_a_statement_by_itself_is_seen_too(shop: Shop) -> None:
+    shop.write(
+        SECOND_FILE,
+        "CREATE INDEX CONCURRENTLY IF NOT EXISTS a ON users (legacy); CREATE INDEX CONCURRENTLY IF NOT EXISTS b ON orders (total);",
+    )
+    first, second = shop.project.rehearse().steps
+    assert [(lock.object, lock.mode, lock.held_s) for lock in first.locks] == [
+        ("public.users", LockMode.SHARE_UPDATE_EXCLUSIVE, first.ran_s)
+    ]
+    assert first.scans == ("public.users",)
+    assert [lock.object for lock in second.locks] == ["public.orders"]
+    assert second.scans == ("public.orders",)
+
+
 def test_columns_that_change_are_named_and_the_others_proven_the_same(shop: Shop) -> None:
     shop.write(
         SECOND_FILE,

@@ -217,3 +217,29 @@ def test_what_runs_concurrently_blocks_nobody(
         watcher.execute(b"DROP INDEX IF EXISTS c_idx")
         watcher.execute(b"DROP INDEX IF EXISTS users_n_key_ccnew, users_pkey_ccnew, users_email_idx_ccnew")
     assert max(seen, key=lambda one: one.strength) is mode
+
+
+@pytest.mark.parametrize("mode", LockMode, ids=lambda mode: mode.value)
+def test_what_each_lock_keeps_waiting_is_what_the_server_says(database: str, mode: LockMode) -> None:
+    kinds = {
+        "reads": "SELECT FROM t",
+        "SELECT FOR UPDATE": "SELECT FROM t FOR UPDATE",
+        "writes": "DELETE FROM t",
+        "VACUUM and ANALYZE": "ANALYZE t",
+        "CREATE INDEX": "CREATE INDEX ON t (id)",
+        "most other DDL": "ALTER TABLE t ADD COLUMN b int",
+    }
+    with psycopg.connect(database, autocommit=True) as connection:
+        connection.execute("CREATE TABLE t (id int)")
+    waiting = []
+    for kind, statement in kinds.items():
+        with psycopg.connect(database) as holder, psycopg.connect(database) as other:
+            holder.execute(f"LOCK TABLE t IN {mode.value} MODE".encode())
+            other.execute("SET lock_timeout = '100ms'")
+            try:
+                other.execute(statement.encode())
+            except psycopg.errors.LockNotAvailable:
+                waiting.append(kind)
+            other.rollback()
+            holder.rollback()
+    assert mode.kept_waiting == tuple(waiting)
