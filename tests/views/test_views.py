@@ -177,7 +177,9 @@ def test_data_carries_the_verdict_and_times_in_utc() -> None:
     assert EXAMPLES["review"].to_dict()["verdict"] == "DO NOT DEPLOY"
     data = EXAMPLES["deployment"].to_dict()
     assert (data["verdict"], data["started_at"], data["seconds"]) == ("DEPLOYED", "2026-11-22T20:09:04Z", 6.4)
-    assert data["steps"][0]["locks"] == [{"object": "orders", "mode": "ACCESS EXCLUSIVE", "held_s": None, "rows": None, "size_bytes": None}]
+    assert data["steps"][0]["locks"] == [
+        {"object": "orders", "mode": "ACCESS EXCLUSIVE", "held_s": None, "rows": None, "size_bytes": None}
+    ]
     assert EXAMPLES["preflight"].to_dict()["is_ready"] is False
 
 
