@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 import psycopg
@@ -138,6 +139,7 @@ def _keeping(run: Run, step: Step, came_to: list[str]) -> Keeping:
     def note(key: str, rows: int) -> None:
         nonlocal noted
         came_to[:] = [f"up to key {key}, {rows:,} rows"]
+        live.became(replace(step, state="running", rows=rows))
         if time.monotonic() - noted > _NOTE_EVERY_SECONDS:
             run.note("step", number=step.number, state="running", key=key, rows=rows)
             noted = time.monotonic()

@@ -13,13 +13,11 @@ from safemig import live
 from safemig.errors import MigrationError
 from safemig.migrations import Migration
 from safemig.operations.batches import Keeping, declared, run_batches
+from safemig.operations.locking import locks_by_kind
 from safemig.postgres.connect import Connection
 from safemig.postgres.notices import heard
 from safemig.results import HeldLock, Step
-from safemig.review.locks import locks as locks_of
-from safemig.review.world import World
 from safemig.sql import ParsedStatement, SqlSyntaxError, parse
-from safemig.sql.identifiers import quote_name
 from safemig.sql.locks import LockMode
 
 # Names come from the session that made them: another one does not see what is not committed yet.
@@ -207,7 +205,7 @@ def observe_steps(connection: Connection, steps: Sequence[Step], *, listen: List
     for done in run_steps(connection, steps):
         in_transaction = connection.info.transaction_status is TransactionStatus.INTRANS
         # By itself a statement has let go of its locks by now: what it took is known from what it is.
-        locks = _held_locks(connection) if in_transaction else _locks_by_kind(done)
+        locks = _held_locks(connection) if in_transaction else locks_by_kind(done)
         taken = tuple(
             HeldLock(name, mode)
             for name, mode in sorted(locks.items())
@@ -263,14 +261,6 @@ def with_held_times(steps: Sequence[Step], *, together: bool) -> list[Step]:
         replace(step, locks=tuple(replace(lock, held_s=held) for lock in step.locks))
         for step, held in zip(steps, left, strict=True)
     ]
-
-
-def _locks_by_kind(step: Step) -> dict[str, LockMode]:
-    return {
-        quote_name(name.schema, name.name): mode
-        for statement in parse(step.sql)
-        for name, mode in locks_of(statement.tree, World(), statement.json).items()
-    }
 
 
 def _scans(connection: Connection) -> dict[str, int]:

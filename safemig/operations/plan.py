@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 from safemig.migrations import Standing
 from safemig.operations.databases import open_environment, schema_of, standing_of
 from safemig.operations.execution import PlannedFile, Segment, plan_files, segments
+from safemig.operations.locking import with_expected_locks
 from safemig.operations.resume import rest_of
 from safemig.postgres.connect import Connection, read_target, read_timeline
 from safemig.postgres.resumable import Resumable
@@ -89,7 +90,7 @@ def assess(settings: Settings, connection: Connection, environment: str, *, resu
             target=target,
             schema_fingerprint=schema.fingerprint,
             migrations=migrations,
-            steps=tuple(step for file in files for step in file.steps),
+            steps=with_expected_locks(connection, [step for file in files for step in file.steps]),
         ),
         segments=segments(files, together=settings.transaction == "all"),
         resumes=resumes,

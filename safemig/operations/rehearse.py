@@ -6,7 +6,7 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from safemig.operations import rollback_script
 from safemig.operations.backup_prod import backup_prod, mark_verified
 from safemig.operations.databases import open_environment, schema_of
 from safemig.operations.execution import Segment, observe_steps, with_held_times
+from safemig.operations.locking import with_sizes
 from safemig.operations.plan import Situation, assess
 from safemig.operations.untouched import (
     named_tables,
@@ -30,7 +31,6 @@ from safemig.operations.untouched import (
 )
 from safemig.operations.validation import BOOKKEEPING
 from safemig.operations.watching import watched_restore
-from safemig.postgres import activity
 from safemig.postgres.connect import Connection, connect, words_of
 from safemig.postgres.copies import CopyServer, open_server_like, restore_copy
 from safemig.postgres.dump import content_of, require_unchanged
@@ -106,7 +106,7 @@ def rehearse_on_copy(
             live.planned(situation.plan.steps)
             with live.stage("migrate the copy"):
                 steps, reached = _run(copy, situation.segments, read)
-            steps = _with_sizes(source, steps)
+            steps = with_sizes(source, steps)
             diff = compare(start, reached[-1])
             with live.stage("read the copy again", backup.rows if full else None):
                 after = content_of(url, server.programs) if full else ()
@@ -177,26 +177,6 @@ def _run(
         done[first:] = with_held_times(done[first:], together=segment.transactional)
         reached.append(read())
     return tuple(done), tuple(reached)
-
-
-def _with_sizes(source: Connection, steps: Sequence[Step]) -> tuple[Step, ...]:
-    """Return the steps with how large the tables that they lock are where it matters: in the database itself."""
-    names = sorted({lock.object for step in steps for lock in step.locks})
-    sizes = {name: (rows, size) for name, rows, size in activity.ask(source, activity.SIZES_OF_TABLES, names)}
-    return tuple(
-        replace(
-            step,
-            locks=tuple(
-                replace(
-                    lock,
-                    rows=sizes.get(lock.object, (None, None))[0],
-                    size_bytes=sizes.get(lock.object, (None, None))[1],
-                )
-                for lock in step.locks
-            ),
-        )
-        for step in steps
-    )
 
 
 def _prove_rollback(

@@ -45,8 +45,8 @@ WHERE run_id = %(id)s OR plan_id = %(id)s ORDER BY changed_at DESC LIMIT 1
 WHICH_STOPPED = "SELECT run_id FROM safemig.resumable ORDER BY changed_at DESC"
 FORGET_COMPLETE = """
 DELETE FROM safemig.resumable r
-WHERE NOT EXISTS (SELECT FROM jsonb_object_keys(r.migrations) AS version
-                  WHERE NOT EXISTS (SELECT FROM supabase_migrations.schema_migrations m WHERE m.version = version))
+WHERE NOT EXISTS (SELECT FROM jsonb_object_keys(r.migrations) AS part (version)
+                  WHERE NOT EXISTS (SELECT FROM supabase_migrations.schema_migrations m WHERE m.version = part.version))
 """
 WAS_RUNNING = "SELECT 1 FROM safemig.resumable WHERE running = %s"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from safemig.results import Plan
 from safemig.views import numbers
 from safemig.views.document import Badge, Document, Mono, Paragraph, Strong, Table
-from safemig.views.shared_parts import on, planned_steps, statements
+from safemig.views.shared_parts import kept_waiting, on, planned_steps, statements
 
 
 def build(result: Plan) -> Document:
@@ -27,6 +27,7 @@ def build(result: Plan) -> Document:
         (
             migrations,
             planned_steps(result.steps),
+            *kept_waiting(result.steps, "Locks expected", "Keeps waiting"),
             statements(result.steps),
             Paragraph(
                 (

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-from safemig.results import Rehearsal, RollbackProof, Step
+from safemig.results import Rehearsal, RollbackProof
 from safemig.views import numbers
-from safemig.views.document import Badge, Block, Bullets, Document, Inline, Mono, Strong, Table
+from safemig.views.document import Badge, Block, Bullets, Document, Inline, Mono, Strong
 from safemig.views.of_backup import VERIFIED
 from safemig.views.pictures import blocking_bars, blocking_of_steps
 from safemig.views.shared_parts import (
     change_list,
+    kept_waiting,
     row_table,
     run_steps,
     said,
     statements,
     step_errors,
-    without_empty_columns,
 )
 
 
@@ -40,7 +38,7 @@ def build(result: Rehearsal) -> Document:
     picture = blocking_bars(blocking_of_steps(result.steps), estimated=False)
     blocks: list[Block] = [
         run_steps(result.steps, "Steps on the copy"),
-        *_kept_waiting(result.steps),
+        *kept_waiting(result.steps, "What it would have blocked", "Would have kept waiting"),
         *step_errors(result.steps),
         *said(result.steps),
         *([picture] if picture else []),
@@ -51,28 +49,6 @@ def build(result: Rehearsal) -> Document:
         statements(result.steps),
     ]
     return Document(verdict, tuple(headline), tuple(blocks))
-
-
-def _kept_waiting(steps: Sequence[Step]) -> tuple[Block, ...]:
-    """Show what each lock would have kept waiting, and for how long, on which table of the database itself."""
-    locks = [(step, lock) for step in steps for lock in step.locks if lock.mode.kept_waiting]
-    if not locks:
-        return ()
-    columns = ("#", "Table", "Rows", "Size", "Lock", "Held", "Would have kept waiting")
-    rows = [
-        (
-            str(step.number),
-            Mono(lock.object),
-            numbers.count(lock.rows),
-            numbers.size(lock.size_bytes),
-            lock.mode.value,
-            numbers.seconds(lock.held_s),
-            ", ".join(lock.mode.kept_waiting),
-        )
-        for step, lock in locks
-    ]
-    table = Table("What it would have blocked", columns, tuple(rows), frozenset({"#", "Rows", "Size", "Held"}))
-    return (without_empty_columns(table),)
 
 
 def _rollback(rollback: RollbackProof | None) -> tuple[Block, ...]:

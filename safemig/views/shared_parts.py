@@ -142,6 +142,28 @@ def run_steps(steps: Sequence[Step], title: str = "Steps") -> Table:
     return without_empty_columns(table)
 
 
+def kept_waiting(steps: Sequence[Step], title: str, waits: str) -> tuple[Block, ...]:
+    """Return what each lock keeps waiting, for how long where that was measured, and how large its table is."""
+    locks = [(step, lock) for step in steps for lock in step.locks if lock.mode.kept_waiting]
+    if not locks:
+        return ()
+    columns = ("#", "Table", "Rows", "Size", "Lock", "Held", waits)
+    rows = [
+        (
+            str(step.number),
+            Mono(lock.object),
+            numbers.count(lock.rows),
+            numbers.size(lock.size_bytes),
+            lock.mode.value,
+            numbers.seconds(lock.held_s),
+            ", ".join(lock.mode.kept_waiting),
+        )
+        for step, lock in locks
+    ]
+    table = Table(title, columns, tuple(rows), frozenset({"#", "Rows", "Size", "Held"}))
+    return (without_empty_columns(table),)
+
+
 def without_empty_columns(table: Table) -> Table:
     """Return the table without the columns that say nothing in any row."""
     kept = [

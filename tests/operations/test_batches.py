@@ -8,9 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from safemig import result
 from safemig.errors import DeploymentStoppedError, MigrationError
 from safemig.operations import batches
 from safemig.operations.migrate_prod import ProductionDeployment
+from safemig.results import Live
 from tests.operations.conftest import Shop
 from tests.operations.killing import DEPLOY, kill_at, wait_until_alone
 
@@ -42,6 +44,21 @@ def test_each_batch_is_a_transaction_and_progress_is_kept(filling: Shop) -> None
     assert filling.on(filling.production, "SELECT count(DISTINCT xmin::text) FROM users") == [(7,)]
     assert filling.on(filling.production, HOW_OFTEN_FILLED) == [("filled old",)]
     assert filling.project.migrate_prod().verdict == "NOTHING TO DEPLOY"
+
+
+def test_how_far_it_is_is_told_while_it_runs(filling: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[Live | None] = []
+    filling.write(FILE, FILL.replace("pause 1 ms", "pause 300 ms"))
+    run = ProductionDeployment(filling.project.settings, approve=filling.project.plan().id)
+    for step in (run.preflight, run.review, run.plan, run.backup, run.rehearse, run.approve):
+        step()
+    monkeypatch.setattr(result, "_find_listener", lambda: told.append)
+    assert run.deploy().verdict == "DEPLOYED"
+    rows = [each.steps[0].rows for each in told if each and each.steps and each.steps[0].state == "running"]
+    counted = [each for each in rows if each]
+    assert counted == sorted(counted)
+    assert len(set(counted)) > 2
+    assert set(counted) <= {30, 60, 90, 120, 150, 180, 200}
 
 
 @pytest.mark.parametrize(("when", "batch"), [("before", 3), ("after", 5)])

@@ -212,6 +212,20 @@ def test_any_change_makes_another_plan(shop: Shop, change: object) -> None:
     assert shop.project.plan().id != first
 
 
+def test_the_plan_says_which_locks_to_expect_on_how_large_a_table(shop: Shop) -> None:
+    shop.on(shop.production, "ANALYZE")
+    shop.write(SECOND_FILE, SECOND + "UPDATE orders SET total = 0 WHERE id = 1; CREATE INDEX more ON notes (body);")
+    before = shop.state()
+    steps = shop.project.plan().steps
+    found = [(lock.object, lock.mode, lock.rows) for step in steps for lock in step.locks]
+    assert found == [
+        ("public.users", LockMode.ACCESS_EXCLUSIVE, 200),
+        ("public.orders", LockMode.ROW_EXCLUSIVE, 1000),
+    ]  # none on notes, which is not there yet
+    assert "Locks expected" in shop.project.plan().render("text")
+    assert shop.state() == before
+
+
 def test_steps_refuse_to_go_before_their_turn(shop: Shop) -> None:
     shop.write(SECOND_FILE, SECOND)
     run = ProductionDeployment(shop.project.settings)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import tempfile
+import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,9 +12,12 @@ import psycopg
 import pytest
 
 from safemig.errors import RefusedError, UnreachableError
+from safemig.operations import preflight
 from safemig.operations.transaction import deploying_connection
 from safemig.postgres import activity
+from safemig.results import Check
 from tests.operations.conftest import Shop
+from tests.operations.striking import wait_for
 
 
 def _states(shop: Shop) -> dict[str, str]:
@@ -45,6 +50,74 @@ def test_the_rows_are_those_of_the_list(shop: Shop) -> None:
         "sessions waiting for locks", "replicas", "invalid indexes", "disk for backup", "disk for copy",
         "disk for records", "history", "drift", "clocks", "another deployment", "earlier runs",
     ]  # fmt: skip
+
+
+def _check(shop: Shop, name: str) -> Check:
+    (check,) = [check for check in shop.project.preflight().checks if check.name == name]
+    return check
+
+
+def test_transactions_that_stand_in_the_way_are_told_by_who_holds_them(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(preflight, "LONG_TRANSACTION_S", 0)
+    with psycopg.connect(shop.production) as holder, psycopg.connect(shop.production) as waiter:
+        holder.execute("LOCK TABLE users IN ACCESS EXCLUSIVE MODE")
+        pids = (holder.info.backend_pid, waiter.info.backend_pid)
+        waiting = threading.Thread(target=lambda: waiter.execute("SELECT 1 FROM users"))
+        waiting.start()
+        blocked = "SELECT 1 FROM pg_locks WHERE NOT granted AND relation = 'users'::regclass"
+        wait_for(lambda: shop.on(shop.production, blocked), "the one who waits")
+        time.sleep(0.1)
+        # The pre-flight's other checks would wait for that lock, too; these two only look.
+        with psycopg.connect(shop.production, autocommit=True) as connection:
+            long = preflight._transactions(shop.project.settings, connection)
+            waits = preflight._blocking(shop.project.settings, connection)
+        holder.rollback()
+        waiting.join()
+    assert (long.state, long.fix) == ("warning", f"SELECT pg_terminate_backend({pids[0]}), if it may end")
+    assert f"the oldest: pid {pids[0]}, postgres, idle in transaction" in long.found
+    assert (waits.state, waits.found) == ("warning", f"pid {pids[1]} (postgres) waits for {pids[0]}")
+
+
+def test_a_prepared_transaction_is_named(shop: Shop) -> None:
+    shop.on(shop.production, "BEGIN; INSERT INTO users VALUES (900, 'p', 'p'); PREPARE TRANSACTION 'left over'")
+    try:
+        check = _check(shop, "prepared transactions")
+        assert (check.state, check.found, check.fix) == (
+            "warning", "1, such as left over", "ROLLBACK PREPARED 'left over'"
+        )  # fmt: skip
+    finally:
+        shop.on(shop.production, "ROLLBACK PREPARED 'left over'")
+
+
+def test_history_and_drift_are_told_apart(shop: Shop) -> None:
+    shop.on(shop.production, "ALTER TABLE users ADD COLUMN by_hand text")
+    drift = _check(shop, "drift")
+    assert drift.state == "warning"
+    assert "public.users.by_hand" in drift.found
+    shop.write("20251231000000_older.sql", "CREATE TABLE IF NOT EXISTS older (id int PRIMARY KEY);")
+    history = _check(shop, "history")
+    assert (history.state, "older than the latest applied: 20251231000000_older.sql" in history.found) == (
+        "warning",
+        True,
+    )
+    (shop.migrations / "20251231000000_older.sql").unlink()
+    shop.write("20260101000000_first.sql", "SELECT 1;")
+    assert _check(shop, "history").state == "failed"
+    (shop.migrations / "20260101000000_first.sql").unlink()
+    history = _check(shop, "history")
+    assert (history.state, "20260101000000_first applied there, no such file here" in history.found) == ("failed", True)
+
+
+def test_clocks_apart_are_told(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert _check(shop, "clocks").state == "ok"
+    monkeypatch.setattr(preflight, "CLOCKS_APART_S", -1)
+    assert _check(shop, "clocks").state == "warning"
+
+
+def test_replicas_are_counted(shop: Shop, standby: str) -> None:
+    assert _check(shop, "replicas").found == "1 connected"
 
 
 def test_each_full_disk_is_told_by_its_place(

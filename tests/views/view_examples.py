@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -61,6 +62,10 @@ def examples(table: str = "orders", person: str = "dana") -> dict[str, Result]:
         Step(3, file, 6, "CREATE INDEX", planned[2].sql, False, "ran", 0.7, 0.2, 1, None, (), ("note_idx",),
              notices=(f"NOTICE: {table} has a toast table (200,000 times)",)),
     )  # fmt: skip
+    expected = (
+        replace(planned[0], locks=(HeldLock(table, LockMode.ACCESS_EXCLUSIVE, None, 12_400_000, 3 << 30),)),
+        *planned[1:],
+    )
     broken = (
         ran[0],
         Step(2, file, 4, "UPDATE", planned[1].sql, True, "failed", 1.2, 0.0, 1, error="division by zero"),
@@ -144,7 +149,7 @@ def examples(table: str = "orders", person: str = "dana") -> dict[str, Result]:
         "preflight ready": Preflight("production", (checks[0],)),
         "live": Live("rehearse", stages, (), (), "", 15.1),
         "live waiting": Live("deploy", (), waiting, (blocker,), "", 5.6),
-        "plan": Plan("3f2a9c1", target, "ee" * 32, (PlannedMigration("20261122200000", "add_note", file, "ff" * 32),), planned),
+        "plan": Plan("3f2a9c1", target, "ee" * 32, (PlannedMigration("20261122200000", "add_note", file, "ff" * 32),), expected),
         "backup": Backup(
             target, "20261122200904", BackupFile(backup / "backup_full_20261122200904.sql", 3_328_599_654, "aa" * 32),
             BackupFile(backup / "backup_schema_20261122200904.sql", 40_960, "bb" * 32),
