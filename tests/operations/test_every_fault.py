@@ -36,7 +36,7 @@ FILES = {
     "20260102000000_notes.sql": [
         "CREATE TABLE notes (id bigint PRIMARY KEY, body text)",
         "INSERT INTO notes SELECT id, 'x' FROM users WHERE slow(id)",
-        "ALTER TABLE users ADD COLUMN active boolean NOT NULL DEFAULT true",
+        "ALTER TABLE orders ADD COLUMN active boolean NOT NULL DEFAULT true",
     ],
     "20260103000000_indexes.sql": [
         "CREATE INDEX CONCURRENTLY users_legacy ON users (legacy)",
@@ -226,11 +226,11 @@ def _strike_at(scene: Scene, temporary: Path, point: Point) -> tuple[int, str]:
     with ExitStack() as stack:
         if point.during:
             holder = stack.enter_context(psycopg.connect(shop.production))
-            holder.execute("SELECT pg_advisory_lock(4711)")
-            if point.state != BEFORE:  # a writer, for whom an index build waits
-                holder.execute("UPDATE users SET legacy = legacy WHERE id = 1")
-            else:
+            if point.state == BEFORE:  # see SLOW
+                holder.execute("SELECT pg_advisory_lock(4711)")
                 holder.commit()
+            else:  # a writer, for whom an index build waits
+                holder.execute("UPDATE users SET legacy = legacy WHERE id = 1")
         deploying = Deploying(shop, temporary, point.where, point.when, point.count)
         if point.during:
             at_work = f"SELECT 1 FROM pg_stat_activity WHERE query LIKE '{point.during}' AND state = 'active' AND datname = current_database()"
@@ -266,7 +266,7 @@ def test_struck(
     is_killed = code in (-signal.SIGKILL, -signal.SIGTERM)
     found = scene.content()
     invalid = shop.on(shop.production, "SELECT indexrelid::regclass::text FROM pg_index WHERE NOT indisvalid")
-    left = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' OR relation IN ('users'::regclass, to_regclass('notes'))"
+    left = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' OR relation IN ('users'::regclass, 'orders'::regclass, to_regclass('notes'))"
 
     # Exactly one of the states, rows and history with it.
     if invalid:
