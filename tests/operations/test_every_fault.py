@@ -160,7 +160,8 @@ class Scene:
         if self.server:
             self.server.wait()
         ours = "SELECT 1 FROM pg_stat_activity WHERE application_name ~ '^(safemig|pg_dump)'"
-        wait_for(lambda: not self.shop.on(self.shop.production, ours), "the sessions of the run to end")
+        # Sooner than a statement that is at work would end by itself: 20 s, see SLOW.
+        wait_for(lambda: not self.shop.on(self.shop.production, ours), "the sessions of the run to end", 15)
 
     def content(self) -> tuple[str, list[object], int]:
         """The schema's fingerprint, the rows of all tables whatever their order, and how many migrations are applied."""
