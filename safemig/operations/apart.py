@@ -170,6 +170,17 @@ def _clear_the_name(connection: Connection, step: Step, done: Sequence[Step]) ->
         )
 
 
+def remove_left_invalid(connection: Connection, steps: Sequence[Step]) -> bool:
+    """Remove the index that a run of ours, cut off in one of these statements, left invalid; tell whether there was one."""
+    removed = [
+        name
+        for step in steps
+        if step.kind.startswith("CREATE INDEX") and resumable.was_cut_off_in(connection, mark_of(step))
+        for name in _remove_invalid_indexes(connection, step)[0]
+    ]
+    return bool(removed)
+
+
 def _remove_invalid_indexes(connection: Connection, step: Step) -> tuple[list[str], list[str]]:
     """Remove what a build that failed left invalid; return the names of those removed, and of those that others hold."""
     removed: list[str] = []

@@ -135,19 +135,28 @@ def _commit(
     apart = () if segment.transactional else run_apart(run, connection, conninfo, segment, listen)
     numbers = {step.number for step in segment.steps if segment.transactional and rehearsal.mode == "data"}
     rehearsed = [step for step in rehearsal.steps if step.number in numbers]
-    committed = commit_steps(
-        run,
-        connection,
-        conninfo,
-        segment.steps if segment.transactional else (),
-        part=part,
-        locks=locks_up_front(connection, rehearsed),
-        validate=validate,
-        record=lambda connection, steps, schema: run.record_segment(
-            connection, segment, (*apart, *steps), schema, part
-        ),
-        listen=listen,
-    )
+    try:
+        committed = commit_steps(
+            run,
+            connection,
+            conninfo,
+            segment.steps if segment.transactional else (),
+            part=part,
+            locks=locks_up_front(connection, rehearsed),
+            validate=validate,
+            record=lambda connection, steps, schema: run.record_segment(
+                connection, segment, (*apart, *steps), schema, part
+            ),
+            listen=listen,
+        )
+    except DeploymentFailedError as error:
+        if not apart or not run.trail:
+            raise
+        raise DeploymentStoppedError(
+            error.what,
+            where=f"the statements of {', '.join(segment.names)} ran and stay, and are not recorded; {error.where}",
+            next=f"correct the cause, then safemig migrate-prod --resume {run.trail.begun_as.run_id}",
+        ) from error
     return replace(committed, steps=(*apart, *committed.steps))
 
 

@@ -19,6 +19,7 @@ from safemig.errors import (
     ReviewRefusedError,
     UnreachableError,
 )
+from safemig.operations.apart import remove_left_invalid
 from safemig.operations.approval import Ask, approve
 from safemig.operations.approvers import require_approvers
 from safemig.operations.backup_prod import backup_prod
@@ -29,6 +30,7 @@ from safemig.operations.execution import Listener
 from safemig.operations.plan import Situation, assess
 from safemig.operations.preflight import preflight
 from safemig.operations.rehearse import Rehearsed, rehearse_on_copy
+from safemig.operations.resume import left_invalid
 from safemig.operations.review import review
 from safemig.operations.transaction import deploying_connection, only_deployment
 from safemig.operations.validation import (
@@ -45,6 +47,7 @@ from safemig.postgres.connect import Connection, explained
 from safemig.postgres.history import make_history
 from safemig.results import Approval, Backup, Deployment, Plan, Preflight, Rehearsal, Validation
 from safemig.review import Review, Verdict
+from safemig.schema import Schema
 from safemig.settings import PRODUCTION, Settings
 from safemig.views.numbers import counted
 
@@ -84,6 +87,7 @@ class ProductionDeployment:
         self._backup: Backup | None = None
         self._rehearsed: Rehearsed | None = None
         self._approval: Approval | None = None
+        self._before: Schema | None = None
         self._deployment: Deployment | None = None
 
     def preflight(self) -> Preflight:
@@ -111,6 +115,8 @@ class ProductionDeployment:
         """
         _needs(self._preflight, "preflight")
         self._review = review(self.settings, environment=self.environment)
+        if self._resume and (left := self._left_invalid(self._review)):
+            self._review = review(self.settings, environment=self.environment, accept=left)
         if self._review.verdict is not Verdict.SAFE:
             standing = self._review.standing
             raise ReviewRefusedError(
@@ -227,8 +233,12 @@ class ProductionDeployment:
                 before = require_unchanged(self.settings, connection, situation)
                 run.settle_earlier(connection)
                 make_history(connection)
-                if run.trail:
+                if situation.resumes and run.trail:
+                    # The copy never had it: pg_dump leaves invalid indexes out.
+                    if remove_left_invalid(connection, situation.plan.steps):
+                        before = schema_of(self.settings, connection)
                     run.trail.goes_on(connection)
+                self._before = before
             promise = SchemaPromise(self.settings, rehearsed.start, before)
             live.planned(situation.plan.steps)
             with run.noted():
@@ -289,6 +299,16 @@ class ProductionDeployment:
         """Return the deployment with its validation: what the record is about."""
         return _needs(self._deployment, "deploy")
 
+    def _left_invalid(self, found: Review) -> list[str]:
+        """Return the acceptance of the index that the deployment to go on with left invalid: it is built anew."""
+        with open_environment(self.settings, self.environment) as connection:
+            index = left_invalid(self.settings, connection, self._resume)
+        return [
+            f"{each.rule}:{each.object}: left by deployment {self._resume}, removed before it is built anew"
+            for each in found.standing
+            if each.rule == "index-invalid" and index and each.object.rpartition(".")[2].strip('"') == index
+        ]
+
     def _run_of(self, situation: Situation, started: datetime) -> Run:
         return Run(
             settings=self.settings,
@@ -303,7 +323,7 @@ class ProductionDeployment:
 
     def _validated(self, situation: Situation, rehearsed: Rehearsed, backup: Backup) -> Validation:
         with open_environment(self.settings, self.environment) as connection:
-            promise = SchemaPromise(self.settings, rehearsed.start, situation.schema)
+            promise = SchemaPromise(self.settings, rehearsed.start, self._before or situation.schema)
             rows = rows_changed(backup.tables, count_rows(connection))
             return Validation(
                 situation.target,

@@ -11,8 +11,8 @@ from psycopg.pq import TransactionStatus
 
 from safemig.errors import RefusedError
 from safemig.operations import journal
-from safemig.operations.databases import schema_of
-from safemig.operations.execution import PlannedFile
+from safemig.operations.databases import schema_of, standing_of
+from safemig.operations.execution import PlannedFile, plan_files
 from safemig.postgres import resumable
 from safemig.postgres.connect import Connection
 from safemig.postgres.history import committed_parts, runs_of_plan
@@ -62,6 +62,22 @@ class Trail:
             return
         resumable.note_reached(connection, self.begun_as.run_id, schema_of(self.settings, connection).fingerprint)
         resumable.forget_unbegun(connection, self.begun_as.run_id)
+
+
+def left_invalid(settings: Settings, connection: Connection, identity: str) -> str:
+    """Return the name of the index that the deployment was cut off in building, "" where it was in none. Reads only.
+
+    It is invalid, and removed before it is built anew.
+    """
+    deployment = resumable.find(connection, identity)
+    if deployment is None or not deployment.running:
+        return ""
+    for file in plan_files(standing_of(settings, connection).pending):
+        for step in file.steps:
+            if mark_of(step) == deployment.running:
+                node = parse(step.sql)[0].node
+                return node.idxname or "" if isinstance(node, ast.IndexStmt) else ""
+    return ""
 
 
 def mark_of(step: Step) -> str:
