@@ -214,11 +214,13 @@ def rollback_prod(folder: str, script: str, target: str, approve: str) -> None:
 @click.argument("backup", default="")
 @TARGET
 @click.option("--swap", is_flag=True, help="Let the restored database take production's place.")
+@click.option("--drop", default="", metavar="DATABASE", help="Drop one that an earlier restore kept or left.")
 @APPROVE
 @click.pass_obj
-def restore_prod(folder: str, backup: str, target: str, swap: bool, approve: str) -> None:
+def restore_prod(folder: str, backup: str, target: str, swap: bool, drop: str, approve: str) -> None:
     """Restore BACKUP (default: the latest) beside production and verify it."""
-    _record(folder, "restore_prod", backup=_from_here(backup), target=target, swap=swap, approve=approve)
+    given = {"backup": _from_here(backup), "target": target, "swap": swap, "drop": drop, "approve": approve}
+    _record(folder, "restore_prod", **given)
 
 
 @safemig.command()

@@ -150,13 +150,17 @@ class Project:
         *,
         target: str = PRODUCTION,
         swap: bool = False,
+        drop: str = "",
         approve: str = "",
         ask: Ask | None = None,
     ) -> Restored:
-        """Restore a backup beside production and verify it; with `swap`, and approved, let it take production's place."""
+        """Restore a backup beside production and verify it; with `swap`, and approved, let it take production's place.
+
+        With `drop`, and approved, drop instead the database of that name that an earlier restore kept or left.
+        """
         from safemig.operations.restore_prod import restore_prod
 
-        return restore_prod(self.settings, backup, environment=target, swap=swap, approve=approve, ask=ask)
+        return restore_prod(self.settings, backup, environment=target, swap=swap, drop=drop, approve=approve, ask=ask)
 
     def sync_prod(
         self, *, source: str = STAGING, target: str = PRODUCTION, approve: str = "", ask: Ask | None = None

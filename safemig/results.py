@@ -227,12 +227,26 @@ class Plan(Result):
 
 
 @dataclass(frozen=True, slots=True)
+class BackupPart:
+    """One file of a backup in pg_dump's directory format; `table` names whose data it holds, if a table's."""
+
+    name: str
+    size_bytes: int
+    sha256: str
+    table: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class BackupFile:
-    """One file of a backup."""
+    """One file of a backup, or a folder in pg_dump's directory format: its parts are the files in it.
+
+    A folder's sha256 is that of the list of its files as `LC_ALL=C sha256sum *` prints it, its size that of all.
+    """
 
     path: Path
     size_bytes: int
     sha256: str
+    parts: tuple[BackupPart, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -351,7 +365,7 @@ class Validation(Result):
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Restored(Result):
-    """A backup restored beside production, verified, and swapped in."""
+    """A backup restored beside production, verified, and swapped in; or what an earlier restore left, dropped."""
 
     kind: ClassVar[str] = "restore"
     target: Target
@@ -362,6 +376,7 @@ class Restored(Result):
     checks: tuple[Check, ...]
     seconds: float
     swapped: bool
+    dropped: bool = False
 
 
 @dataclass(frozen=True, slots=True)

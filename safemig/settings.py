@@ -106,7 +106,14 @@ class Settings(BaseSettings):
         (), description="Schemas to manage; empty: all but PostgreSQL's and the platform's."
     )
     accept: tuple[str, ...] = Field((), description='Findings accepted: "rule:object: reason".')
-    compression: Literal["none", "zstd"] = Field(
+    backup_format: Literal["plain", "directory"] = Field(
+        "plain",
+        description="Full backups as SQL for psql, or in pg_dump's directory format: a file a table, for pg_restore.",
+    )
+    backup_jobs: int = Field(
+        2, ge=1, le=64, description="How many tables a dump or restore in directory format does at a time."
+    )
+    compression: Literal["none", "gzip", "zstd"] = Field(
         "none", description="How full backups are stored; zstd needs safemig[zstd], and zstd -dc before psql."
     )
     keep_backups: int = Field(

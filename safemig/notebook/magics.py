@@ -199,6 +199,7 @@ class SafeMig(Magics):
     @magic_arguments()
     @argument("backup", nargs="?", default="", help="The backup's timestamp or manifest; none: the latest.")
     @argument("--swap", action="store_true", help="Let the restored database take production's place.")
+    @argument("--drop", default="", metavar="DATABASE", help="Drop one that an earlier restore kept or left.")
     @_TARGET
     @_APPROVE
     @_OUT
@@ -209,11 +210,12 @@ class SafeMig(Magics):
         Example:
             %restore_prod
             %restore_prod 20261122200904 --swap
+            %restore_prod --drop shop_before_20261122201500
         """
         given = parse_line(self.restore_prod, line)
         return self._recorded(
             given, "restore_prod", backup=given.backup, target=self._target(given), swap=given.swap,
-            approve=given.approve,
+            drop=given.drop, approve=given.approve,
         )  # fmt: skip
 
     @magic_arguments()

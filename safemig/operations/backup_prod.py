@@ -2,34 +2,33 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import time
-from contextlib import suppress
-from dataclasses import asdict, replace
-from datetime import datetime
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
 
 from safemig import live
 from safemig.errors import BackupError, ToolError
-from safemig.migrations import new_version
-from safemig.operations.databases import open_environment, who
+from safemig.operations.backups import claimed, remove_old, write_manifest
+from safemig.operations.databases import open_environment
+from safemig.operations.watching import watched_dump
 from safemig.postgres.activity import sizes_of
 from safemig.postgres.cluster import write_cluster
-from safemig.postgres.compression import SUFFIX
+from safemig.postgres.compression import SUFFIXES
 from safemig.postgres.connect import Connection, read_target
+from safemig.postgres.directory import TABLES_BY_OID, compression_option, write_directory
 from safemig.postgres.dump import read_back, write_full_dump, write_schema_dump
 from safemig.postgres.programs import Programs, client_programs
-from safemig.results import Backup, BackupFile, TableContent, Target
+from safemig.results import Backup, BackupFile, TableContent
 from safemig.settings import PRODUCTION, Settings
 
 EXPORT_SNAPSHOT = """
 SELECT pg_export_snapshot(),
-       (CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_lsn() END)::text,
-       clock_timestamp()
+       (CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_lsn() END)::text
 """
+NOW = "SELECT clock_timestamp()"
 HOW_LARGE = "SELECT pg_database_size(current_database())"
 
 
@@ -49,192 +48,132 @@ def backup_prod(
         ToolError: no pg_dump as new as the server, or it failed (a right is missing, ...).
         UnreachableError: the database cannot be reached.
     """
-    conninfo, elsewhere = settings.conninfo(environment), folder is not None
-    started = time.monotonic()
+    elsewhere, started = folder is not None, time.monotonic()
     with open_environment(settings, environment) as connection:
         target = read_target(connection, environment)
-        programs = client_programs(target.server_version_num)
+        dump = _Dump(settings, environment, client_programs(target.server_version_num), target.server_version_num)
+        dump.require_fitting()
         folder = _prepared(folder or settings.path("backups") / environment)
         _require_room(connection, folder)
         about = sizes_of(connection).rows_estimate if live.is_watched() else None
-        # The snapshot stays valid for as long as this transaction is open; it holds no lock on any table.
-        with connection.transaction():
-            connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
-            row = connection.execute(EXPORT_SNAPSHOT).fetchone()
-            assert row is not None  # noqa: S101 - a SELECT of functions gives one row
-            snapshot, lsn, now = row
-            timestamp = _free_timestamp(folder, now)
-            suffix = SUFFIX if settings.compression == "zstd" else ""
-            of = {"snapshot": snapshot, "server_version_num": target.server_version_num}
-            with live.stage("full backup", about):
-                full, tables = write_full_dump(
-                    conninfo, programs, folder / f"backup_full_{timestamp}.sql{suffix}", **of
-                )
-            with live.stage("schema backup"):
-                schema = write_schema_dump(conninfo, programs, folder / f"backup_schema_{timestamp}.sql", **of)
-        cluster, notes = _cluster(connection, conninfo, programs, folder / f"backup_cluster_{timestamp}.sql")
-    if read:
-        with live.stage("read it back", sum(table.rows for table in tables)):
-            is_whole = read_back(full) == tables
-    if read and not is_whole:
-        raise BackupError(
-            "the backup on disk is not what was written", where=str(full.path), next="check the disk, then try again"
-        )
-    backup = Backup(
-        target=target,
-        timestamp=timestamp,
-        full=full,
-        schema=schema,
-        manifest=folder / f"manifest_{timestamp}.json",
-        tables=tables,
-        snapshot_lsn=lsn,
-        client_version=programs.version,
-        seconds=time.monotonic() - started,
-        verified="read" if read else "no",
-        cluster=cluster,
-        notes=notes,
-    )
-    write_manifest(backup)
+        ((now,),) = connection.execute(NOW).fetchall()
+        with claimed(folder, now) as timestamp:
+            # The snapshot stays valid for as long as this transaction is open; it holds no lock on any table.
+            with connection.transaction():
+                connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+                ((snapshot, lsn),) = connection.execute(EXPORT_SNAPSHOT).fetchall()
+                # The two small ones beside the large one: they end long before it.
+                with ThreadPoolExecutor(1) as beside:
+                    small = beside.submit(dump.small, folder, timestamp, snapshot)
+                    with live.stage("full backup", about):
+                        full, tables, notes = dump.full(connection, folder, timestamp, snapshot)
+                    with live.stage("schema backup"):
+                        schema, cluster, more_notes = small.result()
+            if read:
+                _require_as_written(full, tables)
+            backup = Backup(
+                target=target,
+                timestamp=timestamp,
+                full=full,
+                schema=schema,
+                manifest=folder / f"manifest_{timestamp}.json",
+                tables=tables,
+                snapshot_lsn=lsn,
+                client_version=dump.programs.version,
+                seconds=time.monotonic() - started,
+                verified="read" if read else "no",
+                cluster=cluster,
+                notes=notes + more_notes,
+            )
+            write_manifest(backup)
     if read and not elsewhere:
         remove_old(settings, folder)
     return backup
 
 
-def _cluster(
-    connection: Connection, conninfo: str, programs: Programs, path: Path
-) -> tuple[BackupFile | None, tuple[str, ...]]:
-    # Managed platforms do not let everybody read it; the data is what a deployment must not be without.
-    try:
-        return write_cluster(connection, conninfo, programs, path), ()
-    except ToolError as error:
-        return None, (f"without roles and settings of the cluster: {error.what}",)
+@dataclass(frozen=True, slots=True)
+class _Dump:
+    """What the dumps of one backup have in common."""
 
+    settings: Settings
+    environment: str
+    programs: Programs
+    server_version_num: int
 
-def remove_old(settings: Settings, folder: Path) -> tuple[str, ...]:
-    """Remove backups beyond the `keep_backups` newest good ones, and return their timestamps.
+    @property
+    def _conninfo(self) -> str:
+        return self.settings.conninfo(self.environment)
 
-    Guarantee: a good one (verified, its files there with their sizes) is only removed where that many newer good ones
-    are kept, never the last; rollback scripts stay. What is cut off in the middle is finished the next time.
-    """
-    good, removed = 0, []
-    for manifest in sorted(folder.glob("manifest_*.json"), reverse=True) if settings.keep_backups else ():
+    def require_fitting(self) -> None:
+        """Look whether the programs can do what the settings ask for.
+
+        Raises:
+            ToolError: they cannot.
+        """
+        major = self.server_version_num // 10000
+        if self.settings.backup_format != "directory":
+            return
+        if self.programs.major != major:
+            # What a newer pg_restore sets, an older server refuses (17: transaction_timeout); SQL can be rewritten.
+            raise ToolError(
+                f"a backup in directory format needs the pg_dump and pg_restore of PostgreSQL {major}",
+                where=f"found: {self.programs.version}, {self.programs.folder}",
+                next=f'install postgresql-client-{major}, or set backup_format to "plain"',
+            )
+        if not self.programs.path("pg_restore").is_file():
+            raise ToolError(
+                "a backup in directory format needs pg_restore",
+                where=str(self.programs.folder),
+                next=f'install postgresql-client-{major} whole, or set backup_format to "plain"',
+            )
+
+    def full(
+        self, connection: Connection, folder: Path, timestamp: str, snapshot: str
+    ) -> tuple[BackupFile, tuple[TableContent, ...], tuple[str, ...]]:
+        """Take the full dump; return what it is, what it holds, and what is to be told of it."""
+        settings = self.settings
+        if settings.backup_format == "plain":
+            path = folder / f"backup_full_{timestamp}.sql{SUFFIXES[settings.compression]}"
+            file, content = write_full_dump(
+                self._conninfo, self.programs, path, snapshot=snapshot,
+                server_version_num=self.server_version_num, compression=settings.compression,
+            )  # fmt: skip
+            return file, content, ()
+        option, note = compression_option(self.programs, settings.compression)
+        names = dict(connection.execute(TABLES_BY_OID).fetchall())
+        with watched_dump(self._conninfo, self.environment):
+            file, content = write_directory(
+                self._conninfo, self.programs, folder / f"backup_full_{timestamp}", snapshot=snapshot,
+                names=names, jobs=settings.backup_jobs, compression=option,
+            )  # fmt: skip
+        live.reached(sum(table.rows for table in content))
+        return file, content, (note,) if note else ()
+
+    def small(
+        self, folder: Path, timestamp: str, snapshot: str
+    ) -> tuple[BackupFile, BackupFile | None, tuple[str, ...]]:
+        """Take the schema's dump and the cluster's; return both, and what is to be told of them."""
+        schema = write_schema_dump(
+            self._conninfo, self.programs, folder / f"backup_schema_{timestamp}.sql",
+            snapshot=snapshot, server_version_num=self.server_version_num,
+        )  # fmt: skip
+        path = folder / f"backup_cluster_{timestamp}.sql"
+        # Managed platforms do not let everybody read it; the data is what a deployment must not be without.
         try:
-            backup = read_manifest(manifest)
-        except BackupError:
-            continue  # not ours to judge
-        files = [backup.full, backup.schema, *([backup.cluster] if backup.cluster else [])]
-        if good < settings.keep_backups:
-            is_whole = all(file.path.is_file() and file.path.stat().st_size == file.size_bytes for file in files)
-            good += is_whole and backup.verified != "no"
-            continue
-        with suppress(OSError):
-            for file in files:
-                file.path.unlink(missing_ok=True)
-            manifest.unlink()  # last, so that a removal that is cut off is seen
-            removed.append(backup.timestamp)
-    return tuple(removed)
+            with open_environment(self.settings, self.environment) as connection:
+                return schema, write_cluster(connection, self._conninfo, self.programs, path), ()
+        except ToolError as error:
+            return schema, None, (f"without roles and settings of the cluster: {error.what}",)
 
 
-def write_manifest(backup: Backup) -> None:
-    """Write a backup's manifest beside it, replacing an earlier one whole or not at all."""
-    content = {
-        "format": 1,
-        "timestamp": backup.timestamp,
-        "target": asdict(backup.target),
-        "server_version": backup.target.server_version,
-        "client_version": backup.client_version,
-        "snapshot_lsn": backup.snapshot_lsn,
-        "files": {
-            name: _described(file)
-            for name, file in (("full", backup.full), ("schema", backup.schema), ("cluster", backup.cluster))
-            if file
-        },
-        "tables": [asdict(table) for table in backup.tables],
-        "verified": backup.verified,
-        "seconds": backup.seconds,
-        "notes": backup.notes,
-        "by": who(),
-    }
-    partial = backup.manifest.with_name(backup.manifest.name + ".partial")
-    try:
-        descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            json.dump(content, file, indent=2)
-            file.write("\n")
-            file.flush()
-            os.fsync(file.fileno())
-        partial.rename(backup.manifest)
-    except OSError as error:
-        raise BackupError(
-            f"the manifest cannot be written: {error.strerror}", where=str(backup.manifest), next="free disk space"
-        ) from None
-
-
-def read_manifest(path: Path) -> Backup:
-    """Return the backup that a manifest describes; its files are looked for beside it.
-
-    Raises:
-        BackupError: the manifest is missing or not one.
-    """
-    try:
-        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        files = {
-            name: BackupFile(path.parent / file["name"], file["size_bytes"], file["sha256"])
-            for name, file in content["files"].items()
-        }
-        return Backup(
-            target=Target(**content["target"]),
-            timestamp=content["timestamp"],
-            full=files["full"],
-            schema=files["schema"],
-            manifest=path,
-            tables=tuple(TableContent(**table) for table in content["tables"]),
-            snapshot_lsn=content["snapshot_lsn"],
-            client_version=content["client_version"],
-            seconds=content["seconds"],
-            verified=content["verified"],
-            cluster=files.get("cluster"),
-            notes=tuple(content.get("notes", ())),
-        )
-    except OSError as error:
-        raise BackupError(
-            f"the manifest cannot be read: {error.strerror}", where=str(path), next="name another backup"
-        ) from None
-    except (ValueError, KeyError, TypeError) as error:
-        raise BackupError(
-            f"not a manifest of a backup: {error!r}", where=str(path), next="name another backup"
-        ) from None
-
-
-def find_backup(settings: Settings, environment: str, which: str = "") -> Backup:
-    """Return a backup by its timestamp or its manifest's path; the latest for "".
-
-    Raises:
-        BackupError: there is none.
-    """
-    folder = settings.path("backups") / environment
-    if which and (path := Path(which)).suffix == ".json":
-        return read_manifest(path if path.is_absolute() else settings.folder / path)
-    manifests = sorted(folder.glob(f"manifest_{which or '*'}.json"))
-    if not manifests:
-        raise BackupError(
-            f"no backup {which} of {environment}" if which else f"no backup of {environment}",
-            where=str(folder),
-            next="safemig backup-prod makes one",
-        )
-    return read_manifest(manifests[-1])
-
-
-def mark_verified(settings: Settings, backup: Backup, verified: Literal["restored", "read"]) -> Backup:
-    """Write into the manifest how the backup was verified, and return the backup so marked."""
-    marked = replace(backup, verified=verified)
-    write_manifest(marked)
-    remove_old(settings, backup.manifest.parent)
-    return marked
-
-
-def _described(file: BackupFile) -> dict[str, object]:
-    return {"name": file.path.name, "size_bytes": file.size_bytes, "sha256": file.sha256}
+def _require_as_written(full: BackupFile, tables: tuple[TableContent, ...]) -> None:
+    with live.stage("read it back", sum(table.rows for table in tables)):
+        if read_back(full) != tables:
+            raise BackupError(
+                "the backup on disk is not what was written",
+                where=str(full.path),
+                next="check the disk, then try again",
+            )
 
 
 def _prepared(folder: Path) -> Path:
@@ -260,13 +199,3 @@ def _require_room(connection: Connection, folder: Path) -> None:
             where=str(folder),
             next="free disk space, or set backups to a folder on a larger disk",
         )
-
-
-def _free_timestamp(folder: Path, now: datetime) -> str:
-    # Two backups within a second: the later one takes the next second, so that names sort and none is replaced.
-    taken = (
-        path.name.partition(".")[0].rpartition("_")[2]
-        for pattern in ("backup_full_*", "manifest_*")
-        for path in folder.glob(pattern)
-    )
-    return new_version(now, taken)

@@ -153,14 +153,17 @@ on a fresh copy again first. A column that the deployment dropped comes back emp
 ```
 safemig restore-prod
 safemig restore-prod --swap
+safemig restore-prod --drop [former database]     # later, when nobody misses anything
 ```
 
 **D. safemig itself cannot run.** With `psql` alone, over the damaged database:
 ```
 psql "$PRODUCTION_DATABASE_URL" -1 -v ON_ERROR_STOP=1 -f backups/production/backup_full_[timestamp].sql
-# one that ends in .zst, whole or not at all (a cut one would be committed as far as it goes):
+# one that ends in .zst (.gz: gzip), whole or not at all (a cut one would be committed as far as it goes):
 zstd -t backup_full_[timestamp].sql.zst &&
   zstd -dc backup_full_[timestamp].sql.zst | psql "$PRODUCTION_DATABASE_URL" -1 -v ON_ERROR_STOP=1 -f -
+# a folder, in pg_dump's directory format (it stops, and changes nothing, at what was made since and hangs on it):
+pg_restore -1 --clean --if-exists -d "$PRODUCTION_DATABASE_URL" backups/production/backup_full_[timestamp]
 ```
 WARNING: the full backup carries `--clean --if-exists`. It replaces everything that it holds, so **everything written
 since the backup is lost**; tables made since then stay. It is one transaction: an error leaves the database as it was.

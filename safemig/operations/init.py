@@ -24,7 +24,8 @@ rehearsal = "data"           # the copy for the rehearsal: "data" (the whole bac
 transaction = "all"          # commit "all" pending migrations at once, or each "file" by itself
 lock_timeout_ms = 100        # how long one attempt waits for a lock; the application waits no longer than that
 lock_attempts = 30
-# compression = "zstd"         # of full backups; needs pip install 'safemig[zstd]'
+# compression = "zstd"         # of full backups; needs pip install 'safemig[zstd]'; or "gzip"
+# backup_format = "directory"  # a file a table, dumped and restored by backup_jobs at a time
 # keep_backups = 30            # remove older good backups; without it, all are kept
 # required_approvals = 2       # by different people; authors_may_approve = false: by none who wrote the migrations
 

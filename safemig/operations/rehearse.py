@@ -16,7 +16,8 @@ from safemig import live
 from safemig.errors import RehearsalError, ToolError
 from safemig.migrations import write_new
 from safemig.operations import rollback_script
-from safemig.operations.backup_prod import backup_prod, mark_verified
+from safemig.operations.backup_prod import backup_prod
+from safemig.operations.backups import mark_verified
 from safemig.operations.databases import open_environment, schema_of
 from safemig.operations.execution import Segment, observe_steps, with_held_times
 from safemig.operations.locking import with_sizes
@@ -89,7 +90,8 @@ def rehearse_on_copy(
         full = settings.rehearsal == "data"
         require_unchanged(backup.full if full else backup.schema)
         with live.stage("restore the copy", backup.rows if full else None), watched_restore(server.url(), "copy"):
-            url = restore_copy(source, server, "copy", (backup.full if full else backup.schema).path)
+            dump = (backup.full if full else backup.schema).path
+            url = restore_copy(source, server, "copy", dump, jobs=settings.backup_jobs)
             live.reached(backup.rows if full else 0)
         with live.stage("compare the copy with the backup", backup.rows if full else None):
             with_data = content_of(url, server.programs)

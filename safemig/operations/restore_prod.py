@@ -10,11 +10,12 @@ from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from safemig import live
-from safemig.errors import BackupError, RefusedError, ToolError
+from safemig.errors import BackupError, RefusedError, SettingsError, ToolError
 from safemig.operations.approval import Ask, approve
 from safemig.operations.approvers import require_approvers
-from safemig.operations.backup_prod import find_backup
+from safemig.operations.backups import find_backup
 from safemig.operations.databases import open_environment
+from safemig.operations.former import REPLACED, RESTORED, RESTORING, drop_former
 from safemig.operations.plan import identify
 from safemig.operations.swap import comment_on
 from safemig.operations.swap import swap as exchange_names
@@ -25,7 +26,7 @@ from safemig.postgres.connect import Connection, connect, read_target, words_of
 from safemig.postgres.copies import made_like
 from safemig.postgres.dump import content_of, read_back
 from safemig.postgres.programs import client_programs
-from safemig.postgres.tools import run_psql
+from safemig.postgres.tools import restore
 from safemig.results import Backup, Check, Restored, TableContent, Target
 from safemig.settings import PRODUCTION, Settings
 
@@ -49,10 +50,6 @@ REPLACED_BEFORE = """
 SELECT datname FROM pg_database WHERE shobj_description(oid, 'pg_database') = %s ORDER BY datname DESC LIMIT 1
 """
 NOW = "SELECT to_char(clock_timestamp() AT TIME ZONE 'UTC', 'YYYYMMDDHH24MISS')"
-# The comment of a database on its way; whoever comes after a crash reads there how far it came.
-_RESTORING = "safemig: restoring backup {}"
-_RESTORED = "safemig: restored from backup {}"
-_REPLACED = "safemig: replaced by backup {}"
 LONGEST_NAME_BYTES = 63
 
 
@@ -63,10 +60,13 @@ def restore_prod(
     *,
     environment: str = PRODUCTION,
     swap: bool = False,
+    drop: str = "",
     approve: str = "",
     ask: Ask | None = None,
 ) -> Restored:
     """Restore a backup (a timestamp, a manifest's path, or the latest) into a new database on production's server.
+
+    Or, with `drop`, drop a database that an earlier restore kept or left there (see `drop_former`).
 
     Guarantee: the production database is not touched, unless `swap` is asked for and approved: then the two change
     names in one transaction, and the former one is kept under a dated name. It may be ended at any point: the same
@@ -75,10 +75,14 @@ def restore_prod(
     Raises:
         BackupError: there is no such backup, or it is not whole.
         RefusedError: the restored content is not the backup's, the swap is not approved, or a deployment is under way.
-        ToolError: psql failed.
+        ToolError: psql or pg_restore failed.
         DeploymentFailedError: the swap failed; nothing was changed.
     """
     started = time.monotonic()
+    if drop:
+        if swap or backup:
+            raise SettingsError("drop goes alone", where=f"drop {drop}", next="leave out the backup and swap")
+        return drop_former(settings, drop, environment, approved=approve, ask=ask)
     chosen = find_backup(settings, environment, backup)
     with live.stage("read the backup", chosen.rows):
         is_whole = read_back(chosen.full) == chosen.tables
@@ -107,7 +111,7 @@ def restore_prod(
         if is_new := _create(connection, beside, name, chosen):
             try:
                 with live.stage("restore beside", chosen.rows), watched_restore(conninfo, name):
-                    run_psql(programs, beside, chosen.full.path)
+                    restore(programs, beside, chosen.full.path, jobs=settings.backup_jobs)
                     live.reached(chosen.rows)
             except ToolError:
                 _drop(connection, name)
@@ -120,7 +124,7 @@ def restore_prod(
                 where=f"database {name}; nothing was swapped",
                 next="use another backup" if is_new else f'look at it; then DROP DATABASE "{name}" and restore again',
             )
-        comment_on(connection, name, _RESTORED.format(chosen.full.sha256))
+        comment_on(connection, name, RESTORED.format(chosen.full.sha256))
         if not swap:
             return _result(target, chosen, name, "", "every hash as in the manifest", started)
         stays = [each for (each,) in connection.execute(WHAT_DOES_NOT_MOVE)]
@@ -134,7 +138,7 @@ def restore_prod(
     with only_deployment(conninfo, environment, run_id):
         exchange_names(
             conninfo, environment, target.database, name, kept_as,
-            note=_REPLACED.format(chosen.full.sha256), comment=comment,
+            note=REPLACED.format(chosen.full.sha256), comment=comment,
         )  # fmt: skip
     return _result(target, chosen, target.database, kept_as, "every hash as in the manifest", started)
 
@@ -155,7 +159,7 @@ def _result(target: Target, backup: Backup, database: str, kept_as: str, words: 
 
 def _swapped_before(connection: Connection, backup: Backup, content: tuple[TableContent, ...]) -> str:
     """Return the name under which the former database was kept, where this backup has taken its place already."""
-    row = connection.execute(REPLACED_BEFORE, (_REPLACED.format(backup.full.sha256),)).fetchone()
+    row = connection.execute(REPLACED_BEFORE, (REPLACED.format(backup.full.sha256),)).fetchone()
     return str(row[0]) if row and content == backup.tables else ""
 
 
@@ -175,10 +179,10 @@ def _create(connection: Connection, beside: str, name: str, backup: Backup) -> b
         RefusedError: it cannot be made, or somebody else's stands there.
     """
     row = connection.execute(WHAT_STANDS_BY_THAT_NAME, (name,)).fetchone()
-    if row and row[0] == _RESTORED.format(backup.full.sha256):
+    if row and row[0] == RESTORED.format(backup.full.sha256):
         return False
     if row:
-        if row[0] != _RESTORING.format(backup.full.sha256) and not _holds_nothing(beside):
+        if row[0] != RESTORING.format(backup.full.sha256) and not _holds_nothing(beside):
             raise RefusedError(
                 "a database of the restore's name is there, and this restore did not make it",
                 where=f"{name}: {row[0] or 'no comment'}",
@@ -193,7 +197,7 @@ def _create(connection: Connection, beside: str, name: str, backup: Backup) -> b
                 sql.Literal(limit),
             )
         )  # fmt: skip
-        comment_on(connection, name, _RESTORING.format(backup.full.sha256))
+        comment_on(connection, name, RESTORING.format(backup.full.sha256))
     except psycopg.Error as error:
         raise RefusedError(
             f"the database for the restore cannot be made: {words_of(error)}",

@@ -12,7 +12,7 @@ from safemig.errors import DeploymentFailedError
 from safemig.operations.databases import schema_of
 from safemig.postgres import activity
 from safemig.postgres.connect import Connection, words_of
-from safemig.postgres.dump import LARGE_OBJECTS
+from safemig.postgres.dump_reader import LARGE_OBJECTS
 from safemig.results import Check, RowChange, TableContent
 from safemig.schema import Schema, compare
 from safemig.settings import Settings

@@ -16,6 +16,7 @@ import psycopg
 from safemig import live
 from safemig.errors import SafemigError
 from safemig.postgres.connect import Connection, connect
+from safemig.postgres.tools import session_name
 from safemig.results import Blocker
 
 WHO_BLOCKS_IT = """
@@ -32,6 +33,10 @@ FROM pg_stat_progress_create_index WHERE pid = %s
 """
 WHAT_IS_COPIED_IN = """
 SELECT relid, tuples_processed FROM pg_stat_progress_copy WHERE command = 'COPY FROM' AND datname = %s
+"""
+WHAT_IS_COPIED_OUT = """
+SELECT p.relid, p.tuples_processed FROM pg_stat_progress_copy p JOIN pg_stat_activity a USING (pid)
+WHERE p.command = 'COPY TO' AND a.application_name = %s
 """
 WHICH_INDEX_IS_BUILT = "SELECT phase FROM pg_stat_progress_create_index WHERE datname = %s"
 
@@ -64,6 +69,20 @@ def watched(conninfo: str, environment: str, session: Connection) -> Iterator[No
             live.blocked(())
 
     with _looking(conninfo, environment, look, _PAUSE_S):
+        yield
+
+
+@contextmanager
+def watched_dump(conninfo: str, environment: str) -> Iterator[None]:
+    """Tell, while the block runs, how many rows a dump of ours, by whatever number of jobs, has copied out."""
+    copied: dict[int, int] = {}
+
+    def look(connection: Connection) -> None:
+        copied.update(connection.execute(WHAT_IS_COPIED_OUT, (session_name("pg_dump"),)).fetchall())
+        if copied:
+            live.reached(sum(copied.values()))
+
+    with _looking(conninfo, environment, look, _PAUSE_OF_A_RESTORE_S):
         yield
 
 

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from safemig.postgres.connect import Connection, redacted
-from safemig.postgres.dump import write_whole
 from safemig.postgres.programs import Programs
 from safemig.postgres.tools import piped
+from safemig.postgres.whole import write_whole
 from safemig.results import BackupFile
 
 SETTINGS_OF_DATABASE = """

@@ -14,7 +14,7 @@ from safemig.postgres.dump import dump_schema
 from safemig.postgres.programs import Programs
 from safemig.postgres.scratch import ScratchServer
 from safemig.postgres.server import ThrowawayServer
-from safemig.postgres.tools import run_psql
+from safemig.postgres.tools import restore
 
 WHICH_ROLES = "SELECT rolname FROM pg_roles WHERE rolname !~ '^pg_' ORDER BY 1"
 WHICH_EXTENSIONS = "SELECT extname FROM pg_extension ORDER BY 1"
@@ -104,13 +104,13 @@ def made_like(source: Connection) -> sql.Composable:
     )
 
 
-def restore_copy(source: Connection, server: CopyServer, database: str, dump: Path) -> str:
-    """Make a database on the throwaway server like `source`, from a dump of it, and return its URL.
+def restore_copy(source: Connection, server: CopyServer, database: str, dump: Path, *, jobs: int = 1) -> str:
+    """Make a database on the throwaway server like `source`, from a dump of it (see `restore`), and return its URL.
 
     Where this machine lacks the source's collation, the copy sorts by bytes (C).
 
     Raises:
-        RehearsalError: the dump does not restore; the message has psql's own words.
+        RehearsalError: the dump does not restore; the message has psql's or pg_restore's own words.
     """
     try:
         url = server.create_database(database, options=made_like(source))
@@ -119,7 +119,7 @@ def restore_copy(source: Connection, server: CopyServer, database: str, dump: Pa
         plain = sql.SQL("TEMPLATE template0 LC_COLLATE 'C' LC_CTYPE 'C' ENCODING {}").format(sql.Literal(encoding))
         url = server.create_database(database, options=plain)
     try:
-        run_psql(server.programs, url, dump)
+        restore(server.programs, url, dump, jobs=jobs)
     except ToolError as error:
         raise RehearsalError(
             f"the dump does not restore: {error.what}",

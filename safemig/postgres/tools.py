@@ -1,9 +1,11 @@
-"""Run pg_dump and psql so that no secret shows in a process list, and their failures are read, not guessed."""
+"""Run pg_dump, pg_restore and psql so that no secret shows in a process list, and their failures are read, not guessed."""
 
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -11,10 +13,25 @@ from pathlib import Path
 
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-from safemig.errors import ToolError
-from safemig.postgres.compression import SUFFIX, opened
-from safemig.postgres.connect import redacted
+from safemig.errors import BackupError, ToolError
+from safemig.postgres.compression import is_compressed, opened
+from safemig.postgres.connect import connect, redacted
 from safemig.postgres.programs import Program, Programs
+
+# A table without a live row may keep pg_dump silent for long, and so may a lock that it waits for (then for a minute).
+SILENT_SECONDS = 60.0
+LOCK_WAIT = "--lock-wait-timeout=60s"
+A_DUMP_IS_AT_WORK = """
+SELECT 1 FROM pg_stat_activity
+WHERE application_name = %s AND state = 'active' AND wait_event IS DISTINCT FROM 'ClientWrite' LIMIT 1
+"""
+# What writes and reads files of its own would go on without us: the kernel ends it when this process is killed
+# (PR_SET_PDEATHSIG is 1). SIGTERM, at which pg_dump and pg_restore end their workers and cancel what they run.
+_ENDING_WITH_US = """
+import ctypes, os, signal, sys
+ctypes.CDLL(None).prctl(1, signal.SIGTERM)
+if os.getppid() == int(sys.argv[1]): os.execv(sys.argv[2], sys.argv[2:])
+"""
 
 
 @contextmanager
@@ -46,9 +63,18 @@ def pg_dump_arguments(conninfo: str, *options: str) -> list[str]:
     return [f"--dbname={conninfo}", "--no-password", *options]
 
 
+def session_name(program: Program) -> str:
+    """Return the application name of the sessions of a program that we run."""
+    return f"safemig {'restore' if program == 'pg_restore' else 'dump'} {os.getpid()}"
+
+
 @contextmanager
-def piped(programs: Programs, program: Program, conninfo: str, *options: str) -> Iterator[subprocess.Popen[bytes]]:
+def piped(
+    programs: Programs, program: Program, conninfo: str, *options: str, ends_with_us: bool = False
+) -> Iterator[subprocess.Popen[bytes]]:
     """Start `program` with its standard output piped to us; at the end of the block it must have succeeded.
+
+    `ends_with_us` is for one that writes or reads files by itself, perhaps by several processes: it ends when we do.
 
     Raises:
         ToolError: it ended with an error; the message has its own words, without secrets.
@@ -58,14 +84,20 @@ def piped(programs: Programs, program: Program, conninfo: str, *options: str) ->
         # And no limit that the role has of its own: pg_dump lifts it by itself, but not before its first queries.
         given = conninfo_to_dict(plain).get("options") or environment.get("PGOPTIONS", "")
         lifted = f"{given} -c statement_timeout=0".strip()
-        plain = make_conninfo(plain, application_name=f"safemig dump {os.getpid()}", options=lifted)
+        plain = make_conninfo(plain, application_name=session_name(program), options=lifted)
         command = [str(programs.path(program)), *pg_dump_arguments(plain, *options)]
+        if ends_with_us:
+            command = [sys.executable, "-I", "-S", "-c", _ENDING_WITH_US, str(os.getpid()), *command]
         process = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=stderr, env=environment
-        )
+            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=stderr, env=environment, umask=0o077,
+            start_new_session=ends_with_us,
+        )  # fmt: skip
         try:
             yield process
         except BaseException:
+            if ends_with_us:
+                with suppress(ProcessLookupError):
+                    os.killpg(process.pid, signal.SIGKILL)  # its workers, too
             process.kill()
             process.wait()
             raise
@@ -77,13 +109,57 @@ def piped(programs: Programs, program: Program, conninfo: str, *options: str) ->
             raise _failure(programs, program, stderr.read().decode(errors="replace"), conninfo)
 
 
+def require_at_work(process: subprocess.Popen[bytes], conninfo: str) -> None:
+    """Look whether a pg_dump that has been silent for SILENT_SECONDS is at work.
+
+    Raises:
+        BackupError: its session does nothing, or is gone.
+    """
+    connection = connect(conninfo, "the database")
+    try:
+        works = connection.execute(A_DUMP_IS_AT_WORK, (session_name("pg_dump"),)).fetchone()
+    finally:
+        connection.close()
+    if not works:
+        raise BackupError(
+            f"pg_dump has said nothing for {SILENT_SECONDS:g} s, and its session does no work",
+            where=f"process {process.pid}, ended now",
+            next="look at this machine (a stopped process, a network that swallows), then try again",
+        )
+
+
+def encoding_of(conninfo: str) -> str:
+    """Return pg_dump's option for the encoding to dump a database in: UTF-8, or for SQL_ASCII its bytes as they are."""
+    # What is in an SQL_ASCII database need not be UTF-8, and the server refuses to send it as such.
+    connection = connect(conninfo, "the database")
+    try:
+        is_bytes = connection.info.parameter_status("server_encoding") == "SQL_ASCII"
+    finally:
+        connection.close()
+    return "--encoding=SQL_ASCII" if is_bytes else "--encoding=UTF8"
+
+
+def restore(programs: Programs, conninfo: str, backup: Path, *, jobs: int = 1) -> None:
+    """Restore a backup into an empty database: SQL by psql in one transaction, a folder by pg_restore and `jobs`.
+
+    Raises:
+        ToolError: a statement failed; the message has the program's own words. A folder is then half restored.
+    """
+    if not backup.is_dir():
+        run_psql(programs, conninfo, backup)
+        return
+    options = ("--exit-on-error", f"--jobs={jobs}", str(backup))
+    with piped(programs, "pg_restore", conninfo, *options, ends_with_us=True) as process:
+        process.wait()
+
+
 def run_psql(programs: Programs, conninfo: str, file: Path, *, single_transaction: bool = True) -> None:
     """Run a script by psql, which understands dumps whole (`\\restrict`, COPY data); stops at the first error.
 
     Raises:
         ToolError: a statement failed; the message has psql's own words.
     """
-    is_piped = file.suffix == SUFFIX
+    is_piped = is_compressed(file)
     options = [
         "--no-psqlrc",
         "--quiet",

@@ -157,6 +157,8 @@ def _word(kind: str, data: dict[str, Any]) -> str:
         case "backup":
             return "BACKED-UP"
         case "restore":
+            if data.get("dropped"):
+                return "DROPPED"
             return "SWAPPED-IN" if data.get("swapped") else "RESTORED"
         case "schema_diff":
             return "EQUAL" if data.get("is_empty") else "DIFFERENT"

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import shlex
+
 from safemig.results import Backup
 from safemig.views import numbers
-from safemig.views.document import Badge, Bullets, Document, Mono, Strong, Table, Tone
+from safemig.views.document import Badge, Bullets, Document, Mono, Prose, Strong, Table, Tone
 from safemig.views.shared_parts import content_table, on
 
 VERIFIED: dict[str, tuple[str, Tone]] = {
@@ -12,6 +14,24 @@ VERIFIED: dict[str, tuple[str, Tone]] = {
     "read": ("read back, not restored", "warning"),
     "no": ("not verified yet", "warning"),
 }
+
+
+_URL = '"$PRODUCTION_DATABASE_URL"'
+_DECOMPRESSED_BY = {".gz": "gzip", ".zst": "zstd"}
+
+
+def by_hand(backup: Backup) -> str:
+    """Return the command that brings a backup back over the damaged database where safemig itself cannot run.
+
+    One transaction in every case; what is compressed is tested first, for of a cut one psql would commit what it got.
+    """
+    path = shlex.quote(str(backup.full.path))
+    if backup.full.parts:
+        return f"pg_restore -1 --clean --if-exists -d {_URL} {path}"
+    psql = f"psql {_URL} -1 -v ON_ERROR_STOP=1 -f"
+    if program := _DECOMPRESSED_BY.get(backup.full.path.suffix):
+        return f"{program} -t {path} && {program} -dc {path} | {psql} -"
+    return f"{psql} {path}"
 
 
 def build(result: Backup) -> Document:
@@ -63,6 +83,7 @@ def build(result: Backup) -> Document:
                     *result.notes,
                 ),
             ),
+            Prose("Where safemig itself cannot run, over the damaged database", f"```\n{by_hand(result)}\n```"),
             content_table(result.tables, f"Rows and hashes of {numbers.counted(len(result.tables), 'table')}"),
         ),
     )

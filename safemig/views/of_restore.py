@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+
 from safemig.results import Restored
 from safemig.views import numbers
 from safemig.views.document import Badge, Bullets, Document, Mono, Strong
@@ -13,20 +15,29 @@ def build(result: Restored) -> Document:
     failed = any(check.state == "failed" for check in result.checks)
     if failed:
         verdict = Badge("RESTORED, BUT NOT AS IT WAS", "error")
+    elif result.dropped:
+        verdict = Badge("DROPPED", "ok")
     else:
         verdict = Badge("RESTORED AND SWAPPED IN" if result.swapped else "RESTORED BESIDE PRODUCTION", "ok")
-    items = [f"from {result.backup}", f"stands as database {result.database}"]
+    items = [] if result.dropped else [f"from {result.backup}", f"stands as database {result.database}"]
     if result.kept_as:
-        items.append(f"the former database is kept as {result.kept_as}; drop it yourself when you are sure")
-    elif not result.swapped:
+        items.append(f"the former database is kept as {result.kept_as}; to drop it when you are sure:")
+        items.append(_drop(result.kept_as))
+    elif not result.swapped and not result.dropped:
         items.append("production is untouched; look at the copy, then: safemig restore-prod --swap")
+        items.append(f"or, to be rid of it: {_drop(result.database)}")
+    tables = numbers.counted(len(result.tables), "table")
     return Document(
         verdict,
         (Strong(on(result.target)), Mono(result.database), numbers.seconds(result.seconds)),
         (
             check_table("Checks", result.checks),
             *failed_checks(result.checks),
-            Bullets("", tuple(items)),
-            content_table(result.tables, f"Rows and hashes of {numbers.counted(len(result.tables), 'table')}"),
+            *([Bullets("", tuple(items))] if items else []),
+            *([content_table(result.tables, f"Rows and hashes of {tables}")] if result.tables else []),
         ),
     )
+
+
+def _drop(database: str) -> str:
+    return f"safemig restore-prod --drop {shlex.quote(database)}"

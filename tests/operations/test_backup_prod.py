@@ -15,7 +15,8 @@ import psycopg
 import pytest
 
 from safemig.errors import BackupError, ToolError
-from safemig.operations.backup_prod import backup_prod, find_backup, remove_old
+from safemig.operations.backup_prod import backup_prod
+from safemig.operations.backups import find_backup, remove_old
 from safemig.postgres.dump import read_back
 from safemig.postgres.programs import PROGRAMS_VARIABLE, find_programs, server_programs
 from safemig.postgres.server import ThrowawayServer

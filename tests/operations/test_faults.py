@@ -27,7 +27,7 @@ from safemig.errors import (
 )
 from safemig.operations import bookkeeping, journal
 from safemig.operations.migrate_prod import ProductionDeployment
-from safemig.postgres import dump
+from safemig.postgres import tools
 from safemig.postgres.programs import PROGRAMS_VARIABLE, server_programs
 from safemig.postgres.server import ThrowawayServer
 from safemig.results import Deployment
@@ -408,7 +408,7 @@ def test_a_pg_dump_that_does_not_do_its_work(
     shop: Shop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str, error: type[SafemigError], words: str
 ) -> None:
     if "sleep" in script:
-        monkeypatch.setattr(dump, "SILENT_SECONDS", 3.0)
+        monkeypatch.setattr(tools, "SILENT_SECONDS", 3.0)
     real = server_programs().folder
     programs = tmp_path / "bin"
     programs.mkdir()

@@ -11,7 +11,7 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from safemig.errors import BackupError, DeploymentFailedError, RefusedError
+from safemig.errors import BackupError, DeploymentFailedError, RefusedError, SettingsError
 from safemig.operations import swap
 from safemig.postgres.server import ThrowawayServer
 from tests.operations.conftest import Shop
@@ -59,6 +59,47 @@ def test_swapped_in_when_approved_and_the_former_is_kept(shop: Shop, server: Thr
     server.drop_database(restored.kept_as)
 
 
+def test_the_former_is_dropped_when_that_is_told_and_approved(shop: Shop, server: ThrowawayServer) -> None:
+    shop.project.backup_prod()
+    restored = shop.project.restore_prod(swap=True, approve=_approval(shop))
+    name = shop.production.split("/")[3].split("?")[0]
+    good, databases = shop.state(), _databases(shop)
+    command = f"safemig restore-prod --drop {restored.kept_as}"
+    assert command in restored.render("text")
+    for other in ("postgres", name, "no such"):  # none that a restore left
+        with pytest.raises(RefusedError, match="no restore of safemig left") as caught:
+            shop.project.restore_prod(drop=other)
+        assert restored.kept_as in str(caught.value.where)
+    with pytest.raises(SettingsError, match="drop goes alone"):
+        shop.project.restore_prod(drop=restored.kept_as, swap=True)
+    with pytest.raises(RefusedError, match="is not approved") as caught:
+        shop.project.restore_prod(drop=restored.kept_as)
+    assert f"{command} --approve " in str(caught.value.next)
+    approval = str(caught.value.next).split("--approve ")[1].split()[0]
+    with pytest.raises(RefusedError, match="is not approved"):
+        shop.project.restore_prod(drop=restored.kept_as, approve="yes")
+    with (
+        psycopg.connect(server.url(restored.kept_as)),  # somebody looks into it
+        pytest.raises(RefusedError, match="being accessed by other users"),
+    ):
+        shop.project.restore_prod(drop=restored.kept_as, approve=approval)
+    assert _databases(shop) == databases
+    asked: list[str] = []
+
+    def ask(question: str) -> str:
+        asked.append(question)
+        return f"production {approval}"
+
+    dropped = shop.project.restore_prod(drop=restored.kept_as, ask=ask)
+    assert dropped.dropped
+    assert restored.kept_as in asked[0]
+    assert dropped.render("text").startswith("DROPPED")
+    assert _databases(shop) == databases - {restored.kept_as}
+    assert shop.state() == good
+    with pytest.raises(RefusedError, match="no restore of safemig left"):
+        shop.project.restore_prod(drop=restored.kept_as, approve=approval)
+
+
 def test_a_cut_backup_is_refused_before_anything_is_made(shop: Shop) -> None:
     backup = shop.project.backup_prod()
     content = backup.full.path.read_bytes()
@@ -101,8 +142,8 @@ POINTS = [
     ("safemig.operations.restore_prod.made_like", AFTER, 1, BEFORE),
     ("safemig.operations.restore_prod.comment_on", BEFORE, 1, BEFORE),  # made, and no comment says what it is
     ("safemig.operations.restore_prod._take_settings", BEFORE, 1, BEFORE),
-    ("safemig.operations.restore_prod.run_psql", BEFORE, 1, BEFORE),
-    ("safemig.operations.restore_prod.run_psql", AFTER, 1, BEFORE),
+    ("safemig.operations.restore_prod.restore", BEFORE, 1, BEFORE),
+    ("safemig.operations.restore_prod.restore", AFTER, 1, BEFORE),
     ("safemig.operations.restore_prod.comment_on", AFTER, 2, BEFORE),
     ("safemig.operations.restore_prod._approve", AFTER, 1, BEFORE),
     ("safemig.operations.swap._nobody_stays", AFTER, 1, BEFORE),

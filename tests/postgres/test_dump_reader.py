@@ -7,8 +7,8 @@ import io
 
 import pytest
 
-from safemig.postgres import dump
-from safemig.postgres.dump import DumpReader
+from safemig.postgres import dump_reader
+from safemig.postgres.dump_reader import DumpReader
 
 FULL = b"1\tone\n2\ttwo\\n.\n\\\\.\n3\t\\N\n"
 ANNOUNCED = b"--\n-- Data for Name: x; Type: TABLE DATA; Schema: public; Owner: o\n--\n\n"
@@ -25,7 +25,7 @@ TEXT = b"".join(
 
 @pytest.mark.parametrize("size", [1, 2, 3, 4, 5, 7, 11, 64, 1 << 20])
 def test_every_cut_gives_the_same(monkeypatch: pytest.MonkeyPatch, size: int) -> None:
-    monkeypatch.setattr(dump, "_CHUNK_BYTES", size)
+    monkeypatch.setattr(dump_reader, "CHUNK_BYTES", size)
     reader = DumpReader()
     assert b"".join(reader.pieces(io.BytesIO(TEXT))) == TEXT
     assert [(table.name, table.rows, table.sha256) for table in reader.content] == [
