@@ -54,7 +54,7 @@ class SafeMig(Magics):
 
             for name, trait in settings_as_traits().items():
                 setattr(cls, name, trait)
-            cls.setup_class(cls.__dict__)  # as the metaclass does for those that stand above
+            cls.setup_class(dict(cls.__dict__))  # as the metaclass does for those that stand above
         return super().class_traits(**metadata)
 
     @magic_arguments()

@@ -24,9 +24,9 @@ from safemig.postgres.cluster import settings_and_grants
 from safemig.postgres.connect import Connection, connect, read_target, words_of
 from safemig.postgres.copies import made_like
 from safemig.postgres.dump import content_of, read_back
-from safemig.postgres.programs import client_programs
+from safemig.postgres.programs import Programs, client_programs
 from safemig.postgres.tools import run_psql
-from safemig.results import Backup, Check, Restored, TableContent, Target
+from safemig.results import Backup, Check, Restored, Target
 from safemig.settings import PRODUCTION, Settings
 
 WHAT_STANDS_BY_THAT_NAME = """
@@ -100,7 +100,7 @@ def restore_prod(
             raise RefusedError(
                 f"approved was {approve}; this restore is {plan_id}", where=str(chosen.manifest), next="approve that id"
             )
-        if swap and (before := _swapped_before(connection, chosen, content_of(conninfo, programs))):
+        if swap and (before := _swapped_before(connection, chosen, conninfo, programs)):
             return _result(target, chosen, target.database, before, "production holds it already", started)
         name = _name(target.database, f"_restored_{chosen.timestamp}")
         beside = make_conninfo("", **{**conninfo_to_dict(conninfo), "dbname": name})
@@ -131,7 +131,7 @@ def restore_prod(
     _approve(settings, plan_id, target, approve, what, ask, chosen)
     kept_as = _name(target.database, f"_before_{now}")
     # Not while somebody deploys; the swap ends this session with all others, and that is the end of the lock.
-    with only_deployment(conninfo, environment, run_id):
+    with live.stage("end the sessions, and exchange the names"), only_deployment(conninfo, environment, run_id):
         exchange_names(
             conninfo, environment, target.database, name, kept_as,
             note=_REPLACED.format(chosen.full.sha256), comment=comment,
@@ -153,10 +153,13 @@ def _result(target: Target, backup: Backup, database: str, kept_as: str, words: 
     )
 
 
-def _swapped_before(connection: Connection, backup: Backup, content: tuple[TableContent, ...]) -> str:
+def _swapped_before(connection: Connection, backup: Backup, conninfo: str, programs: Programs) -> str:
     """Return the name under which the former database was kept, where this backup has taken its place already."""
     row = connection.execute(REPLACED_BEFORE, (_REPLACED.format(backup.full.sha256),)).fetchone()
-    return str(row[0]) if row and content == backup.tables else ""
+    if row is None:
+        return ""
+    with live.stage("read what production holds", backup.rows):
+        return str(row[0]) if content_of(conninfo, programs) == backup.tables else ""
 
 
 def _approve(
