@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 import time
+from dataclasses import dataclass
 
 import psycopg
 from psycopg import sql
@@ -47,6 +48,12 @@ WHERE d.datname = current_database() ORDER BY 1
 """
 REPLACED_BEFORE = """
 SELECT datname FROM pg_database WHERE shobj_description(oid, 'pg_database') = %s ORDER BY datname DESC LIMIT 1
+"""
+WHAT_RESTORES_LEFT = """
+SELECT datname, shobj_description(oid, 'pg_database'),
+       extract(epoch FROM clock_timestamp() - to_timestamp(substring(datname FROM '_before_([0-9]{14})$') || '+00',
+                                                           'YYYYMMDDHH24MISSTZH'))::float8
+FROM pg_database WHERE shobj_description(oid, 'pg_database') LIKE 'safemig: % backup %' ORDER BY datname
 """
 NOW = "SELECT to_char(clock_timestamp() AT TIME ZONE 'UTC', 'YYYYMMDDHH24MISS')"
 # The comment of a database on its way; whoever comes after a crash reads there how far it came.
@@ -137,6 +144,27 @@ def restore_prod(
             note=_REPLACED.format(chosen.full.sha256), comment=comment,
         )  # fmt: skip
     return _result(target, chosen, target.database, kept_as, "every hash as in the manifest", started)
+
+
+@dataclass(frozen=True, slots=True)
+class LeftByRestore:
+    """A database beside production that a restore has made or replaced."""
+
+    name: str
+    is_former: bool  # a restored one has taken its place
+    age_s: float | None  # since that was so
+
+
+def what_restores_left(connection: Connection) -> tuple[LeftByRestore, ...]:
+    """Return what restores of this database have made or replaced on its server. Reads only."""
+    rows = connection.execute(WHAT_RESTORES_LEFT).fetchall()
+    found = [LeftByRestore(name, note.startswith(_REPLACED.format("")), age) for name, note, age in rows]
+    database, digits = connection.info.dbname, len("YYYYMMDDHHMMSS")
+    return tuple(
+        each
+        for each in found
+        if each.name == _name(database, f"_{'before' if each.is_former else 'restored'}_{each.name[-digits:]}")
+    )
 
 
 def _result(target: Target, backup: Backup, database: str, kept_as: str, words: str, started: float) -> Restored:

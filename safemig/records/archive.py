@@ -79,8 +79,10 @@ def _moment(name: str, text: str, *, end: bool = False) -> datetime | None:
 
 
 def _records(home: Path, *, verify: bool) -> list[RecordEntry]:
-    entries = {entry.record: entry for entry in ledger.read(home)[0]}
-    present = {path.stem: path for path in home.glob("*.ipynb")}
+    lines = ledger.read(home)[0]
+    gone = ledger.replaced(lines)
+    entries = {entry.record: entry for entry in lines if entry.record not in gone}
+    present = {path.stem: path for path in home.glob("*.ipynb") if path.stem not in gone}
     found = []
     for stem in entries.keys() | present.keys():
         name = parse_name(stem)
