@@ -423,6 +423,7 @@ class Archive(Result):
     problems: tuple[str, ...] = ()  # what the ledger says is edited, missing or out of its chain
     verified: bool = False
     notes: tuple[str, ...] = ()  # what could not be verified, and why
+    settled: tuple[str, ...] = ()  # what was said just now in records whose runs were cut off
 
 
 @dataclass(frozen=True, slots=True, repr=False)

@@ -252,6 +252,7 @@ class SafeMig(Magics):
 
     @magic_arguments()
     @argument("--verify", action="store_true", help="Hash every record and hold it against the ledger.")
+    @argument("--settle", action="store_true", help="Say in records of runs that were cut off what became of these.")
     @argument("--environment", default="", metavar="NAME", help="Only records of this environment.")
     @argument("--verdict", default="", metavar="WORD", help="Only records whose verdict begins so, such as failed.")
     @argument("--act", default="", metavar="VERB", help="Only records of this verb, such as migrate_prod.")
@@ -261,16 +262,17 @@ class SafeMig(Magics):
     @_OUT
     @line_magic
     def deployments(self, line: str) -> Any:
-        """List the archive of records, newest first. Reads only.
+        """List the archive of records, newest first. Reads only; --settle completes records, never a database.
 
         Example:
             %deployments --verify
+            %deployments --settle
             %deployments --verdict failed --since 2026-11-01
         """
         given = parse_line(self.deployments, line)
         from safemig.records.archive import select
 
-        archive = self._project().deployments(verify=given.verify)
+        archive = self._project().deployments(verify=given.verify, settle=given.settle)
         filters = {name: getattr(given, name) for name in ("environment", "verdict", "act", "by", "since", "until")}
         return self._out(given, select(archive, **filters))
 

@@ -33,6 +33,8 @@ def build(result: Archive) -> Document:
     blocks: list[Block] = []
     if result.problems:
         blocks.append(Bullets("Problems", result.problems))
+    if result.settled:
+        blocks.append(Bullets("Settled from the journal and the database", result.settled))
     if result.notes:
         blocks.append(Bullets("Not verified", result.notes))
     if picture:
