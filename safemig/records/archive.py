@@ -81,7 +81,11 @@ def _moment(name: str, text: str, *, end: bool = False) -> datetime | None:
 def _records(home: Path, *, verify: bool) -> list[RecordEntry]:
     lines = ledger.read(home)[0]
     gone = ledger.replaced(lines)
-    entries = {entry.record: entry for entry in lines if entry.record not in gone}
+    entries = {
+        entry.record: entry
+        for entry in lines
+        if entry.record not in gone and not ledger.not_yet_named(home, entry.record)
+    }
     present = {path.stem: path for path in home.glob("*.ipynb") if path.stem not in gone}
     found = []
     for stem in entries.keys() | present.keys():

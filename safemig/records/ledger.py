@@ -109,6 +109,13 @@ def replaced(entries: Iterable[Entry]) -> frozenset[str]:
     return frozenset(stem for entry in entries if (stem := str(entry.facts.get("replaces", ""))))
 
 
+def not_yet_named(folder: Path, record: str) -> Path | None:
+    """Return the file of a record that was sealed, and cut off before it was given its name; `settle` gives it."""
+    name = parse_name(record)
+    path = folder / f"{name.prefix}{RUNNING}.ipynb" if name else None
+    return path if path and path.exists() and not (folder / f"{record}.ipynb").exists() else None
+
+
 def is_open(name: RecordName) -> bool:
     """Tell whether a record says of its run only that its end is not known, so that a settled one may replace it."""
     return name.verdict in _OPEN
@@ -159,6 +166,8 @@ def _files(folder: Path, entry: Entry, owner: Mapping[str, str]) -> list[str]:
     for ending, key in ((".ipynb", "ipynb_sha256"), (".html", "html_sha256")):
         path = folder / f"{entry.record}{ending}"
         expected = entry.facts.get(key)
+        if not path.exists() and (running := not_yet_named(folder, entry.record)) and ending == ".ipynb":
+            path = running
         if not expected:
             continue
         if not path.exists():

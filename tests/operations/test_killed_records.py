@@ -129,7 +129,7 @@ MOMENTS = {
 # Moments of the process that records: (where, before or after, which call).
 RECORDING = [
     ("safemig.records.run:_claim", "after", 1),
-    ("safemig.records.run:own_kernel", "after", 1),
+    ("safemig.records.kernel:own_kernel", "after", 1),
     ("safemig.records.writing:RecordWriter.write", "after", 3),
     ("safemig.records.writing:write_atomically", "before", 5),
     ("safemig.records.run:_finish", "before", 1),
