@@ -411,6 +411,7 @@ class RecordEntry:
     migrations: tuple[str, ...]
     seconds: float | None
     integrity: Literal["sealed", "edited", "missing", "unsealed"]
+    lock_wait_s: float | None = None  # the longest that one of its steps waited for a lock
 
 
 @dataclass(frozen=True, slots=True, repr=False)

@@ -104,6 +104,7 @@ class Explorer:
         options = [(f"{each.rule} · {each.object} · {each.file}:{each.line}", each) for each in standing]
         self.finding.options = options
         self.finding.index = 0 if options else None  # a new list leaves nothing chosen
+        self.finding.disabled = self.reason.disabled = not options
         self._allow()
 
     def _allow(self, _change: object = None) -> None:

@@ -126,6 +126,7 @@ def _entry(name: RecordName, path: Path, facts: Mapping[str, Any], integrity: In
         migrations=tuple(map(str, facts.get("migrations", ()))),
         seconds=_seconds(facts),
         integrity=integrity,
+        lock_wait_s=facts.get("lock_wait_s"),
     )
 
 

@@ -251,6 +251,7 @@ def _entry(facts: Mapping[str, Any], outcome: Outcome) -> dict[str, Any]:
         "plan_id": data.get("plan_id") or (plan.data.get("id", "") if plan else ""),
         "run_id": data.get("run_id", ""),
         "migrations": json.loads(json.dumps(migrations)),
+        "lock_wait_s": max((each.get("lock_wait_s") or 0.0 for each in data.get("steps", ())), default=None),
     }
 
 

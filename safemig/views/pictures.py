@@ -31,6 +31,11 @@ BAD = frozenset(
 )
 
 
+def changed_nothing(verdict: str) -> bool:
+    """Tell whether a record's word says that a check said no, or that there was nothing to do."""
+    return verdict.startswith(("NOTHING", "REFUSED", "DO-NOT", "NEEDS"))
+
+
 @dataclass(frozen=True, slots=True)
 class Blocking:
     """How long a table is kept from its users, and from what."""
@@ -161,13 +166,15 @@ def archive_strip(records: Sequence[RecordEntry]) -> Picture | None:
                 f'<path d="M{x:.1f} 34l{width:.1f} 22M{x:.1f} 56l{width:.1f} -22" stroke="#fff"/></g>'
             )
         else:
-            colour = _GREY if each.verdict.startswith("NOTHING") else _GREEN
+            colour = _GREY if changed_nothing(each.verdict) else _GREEN
             parts.append(f'<g>{title}<rect x="{x:.1f}" y="16" width="{width:.1f}" height="40" fill="{colour}"/></g>')
     failed = sum(each.verdict in BAD for each in shown)
     first, last = numbers.time(shown[0].at)[:10], numbers.time(shown[-1].at)[:10]
     parts += [
         _text(12, 74, first, colour=_FAINT),
-        _text(_WIDTH - 12, 74, f"{last} · low and crossed: failed", colour=_FAINT, anchor="end"),
+        _text(
+            _WIDTH - 12, 74, f"{last} · grey: nothing was done · low and crossed: failed", colour=_FAINT, anchor="end"
+        ),
     ]
     finding = f"Archive: {numbers.counted(len(shown), 'record')} from {first} to {last}, {failed:,} of them failed."
     return Picture(_panel(84, parts), finding)

@@ -5,6 +5,7 @@ SAFEMIG_SCREENSHOTS=DIR keeps a picture of each stop.
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import time
@@ -148,7 +149,7 @@ def test_a_finding_is_explored_and_accepted(lab: Lab) -> None:
         text = (lab.folder / "safemig.toml").read_text()
         assert "moved to profiles, nobody reads it" in text
         notebook.run(2)
-        notebook.see(2, "NEEDS ATTENTION")  # the index still stands
+        notebook.see(2, "SAFE TO DEPLOY")
         notebook.close()
     finally:
         file.unlink()
@@ -313,6 +314,27 @@ def test_a_record_reopened_untrusted_says_all_that_it_said(lab: Lab, theme: str)
         notebook.close()
     finally:
         lab.use_theme("JupyterLab Light")
+
+
+def test_what_a_crash_left_is_settled_from_a_cell_and_the_archive_is_seen(lab: Lab) -> None:
+    deployed = deployed_record(lab)
+    home = deployed.parent
+    left = home / "20200101T000000Z-production-migrate_prod-RUNNING.ipynb"
+    left.write_text(json.dumps({"cells": [], "metadata": {}, "nbformat": 4, "nbformat_minor": 5}))
+    lab.write("archive.ipynb", LOAD, "%deployments", "%deployments --settle --verify")
+    notebook = lab.open("archive.ipynb")
+    notebook.run(0)
+    notebook.run(1)
+    notebook.see(1, "INCOMPLETE")
+    notebook.run(2)
+    notebook.see(2, "The run was cut off before it changed anything.")
+    notebook.see(2, "VERIFIED")
+    assert not left.exists()
+    strip = notebook.page.locator(".jp-OutputArea img").last
+    assert strip.get_attribute("alt").startswith("Archive: ")
+    notebook.page.locator(".jp-CodeCell").nth(2).scroll_into_view_if_needed()
+    notebook.shoot("16-archive-settled")
+    notebook.close()
 
 
 def test_the_page_beside_a_record_reads_as_a_document(lab: Lab, browser: Browser) -> None:

@@ -126,7 +126,7 @@ def examples(table: str = "orders", person: str = "dana") -> dict[str, Result]:
     def entry(i: int, verdict: str) -> RecordEntry:
         path = Path(f"records/production/2026112{i}T200904Z-production-migrate_prod-{verdict}.ipynb")
         return RecordEntry(path, "production", "migrate_prod", verdict, at + timedelta(days=i), person, "3f2a9c1",
-                           (file,), 6.4 + i, "sealed")  # fmt: skip
+                           (file,), 6.4 + i, "sealed", 0.21 * i)  # fmt: skip
 
     def deployment(verdict: str, steps: tuple[Step, ...], **more: object) -> Deployment:
         return Deployment("migrate_prod", verdict, "8c1f", target, "3f2a9c1", person, at, at + timedelta(seconds=6.4),
