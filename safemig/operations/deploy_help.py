@@ -135,7 +135,8 @@ command that goes on; 5 the outcome is not known, and the message says how to le
 **A. A deployment was interrupted** (connection lost, machine gone, job cancelled).
 Run `safemig status`. The transaction is committed as a whole or not at all. A record that is named RUNNING,
 INCOMPLETE or UNKNOWN is the crash report, not a sign that something was applied; `safemig records --settle`, like the
-next run, asks the database and says in it what became of its run. If it is not applied, run `safemig migrate-prod` again; if it is, nothing more is to do.
+next run, asks the database and says in it what became of its run.
+If it is not applied, run `safemig migrate-prod` again; if it is, nothing more is to do.
 
 **B. The deployment is in, and the application fails.** Take the schema back; what was written since stays:
 ```

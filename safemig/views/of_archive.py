@@ -66,7 +66,7 @@ def _table(result: Archive) -> Table:
             numbers.seconds(each.lock_wait_s),
             each.by or numbers.NOTHING,
             _integrity(each, result.verified),
-            Mono(each.path.name),
+            each.path.name,  # not Mono: JupyterLab breaks what is code, whatever the cell says
         )
 
     table = Table(

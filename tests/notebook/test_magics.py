@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -25,7 +26,7 @@ from safemig.errors import (
 from safemig.notebook.arguments import pairs
 from safemig.notebook.magics import SafeMig
 from safemig.notebook.progress import LiveProgress
-from safemig.notebook.recorded import raised_again
+from safemig.notebook.recorded import Recorded, raised_again
 from safemig.operations.deploy_help import VERBS
 from safemig.records import Progress
 from safemig.records.outcome import RecordedError, RecordedResult
@@ -289,6 +290,19 @@ def test_an_act_leaves_its_record_also_when_refused(
     (record,) = (tmp_path / "records" / "production").glob("*.ipynb")
     assert record.stem.endswith("-backup_prod-REFUSED")
     assert record.name in capsys.readouterr().out, "the record is named above the error"
+
+
+@pytest.mark.parametrize(
+    ("answer", "rows"),
+    [
+        (RecordedResult("deployment", "", "", {"steps": [{"number": 1, "kind": "ALTER TABLE"}]}), [[1, "ALTER TABLE"]]),
+        (RecordedResult("approval", "", "", {"by": "dana"}), [["dana"]]),
+        (None, []),
+    ],
+)
+def test_a_recorded_answer_is_a_table_too(answer: RecordedResult | None, rows: list[list[object]]) -> None:
+    run = SimpleNamespace(answer=answer)
+    assert Recorded(run).to_frame().values.tolist() == rows  # type: ignore[arg-type]  # all that it reads of a run
 
 
 RESULT = RecordedResult("plan", "PLAN 3f2a9c1 · <b>\nmore", "<p>html</p>", {})
