@@ -10,7 +10,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 
-from safemig.results import RecordEntry, Step
+from safemig.results import HeldLock, RecordEntry, Step
+from safemig.review import ReviewedFile
+from safemig.review.advice import BYTES_A_SECOND, READS_OR_WRITES_ALL
 from safemig.sql.locks import LockMode
 from safemig.views import numbers
 from safemig.views.document import Picture
@@ -67,6 +69,24 @@ def blocking_of_steps(steps: Sequence[Step]) -> tuple[Blocking, ...]:
             if found is None or (lock.mode.blocks_reads, held_s) > (found.mode.blocks_reads, found.seconds):
                 worst[lock.object] = Blocking(lock.object, lock.mode, held_s)
     return tuple(sorted(worst.values(), key=lambda each: -each.seconds))
+
+
+def blocking_of_review(files: Sequence[ReviewedFile]) -> tuple[Blocking, ...]:
+    """Return, longest first, how long each table may be blocked, estimated from the sizes that the target told.
+
+    By the same measure as the review's own words, and by what `blocking_of_steps` says of locks. Nothing where no
+    statement goes through a table under a lock, or no size is known.
+    """
+    steps = tuple(
+        Step(
+            0, file.name, each.line, each.kind, each.sql, each.transactional,
+            ran_s=(each.size_bytes or 0) / BYTES_A_SECOND if READS_OR_WRITES_ALL.intersection(each.rules) else 0.0,
+            locks=tuple(HeldLock(lock.table, lock.mode) for lock in each.locks),
+        )
+        for file in files
+        for each in file.statements
+    )  # fmt: skip
+    return tuple(each for each in blocking_of_steps(steps) if each.seconds >= _SHORTEST_S)
 
 
 def blocking_bars(blockings: Sequence[Blocking], *, estimated: bool) -> Picture | None:

@@ -37,6 +37,7 @@ from safemig.results import (
     Validation,
 )
 from safemig.review import Acceptance, Finding, Review, ReviewedFile, ReviewedStatement, Severity
+from safemig.review.model import TableLock
 from safemig.schema import Change, SchemaDiff, Statement
 from safemig.sql.locks import LockMode
 
@@ -113,7 +114,7 @@ def examples(table: str = "orders", person: str = "dana") -> dict[str, Result]:
         (
             ReviewedFile(file, (
                 ReviewedStatement(f"CREATE INDEX i\n  ON {table} (note)", 4, 1, "CREATE INDEX", LockMode.SHARE, (table,),
-                                  ("index-not-concurrent",), (), True, 12_400_000, 3_328_599_654),
+                                  ("index-not-concurrent",), (TableLock(table, LockMode.SHARE),), True, 12_400_000, 3_328_599_654),
                 ReviewedStatement(f"DROP TABLE {table}", 6, 1, "DROP TABLE", LockMode.ACCESS_EXCLUSIVE, (table,),
                                   ("drop-table",), (), True, None, None),
             ), ("set a lock_timeout",)),
