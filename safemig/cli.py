@@ -264,7 +264,7 @@ def diff(folder: str, from_: str, to: str, allow_destructive: bool, renames: tup
 
 @safemig.command()
 @click.option("--verify", is_flag=True, help="Hash every record and hold it against the ledger.")
-@click.option("--settle", is_flag=True, help="Say in records that a crash left RUNNING what became of their runs.")
+@click.option("--settle", is_flag=True, help="Say in records of runs that were cut off what became of these.")
 @click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
 @click.option("--environment", default="", metavar="NAME", help="Only records of this environment.")
 @click.option("--verdict", default="", metavar="WORD", help="Only records whose verdict begins so, such as failed.")
@@ -275,16 +275,9 @@ def diff(folder: str, from_: str, to: str, allow_destructive: bool, renames: tup
 @click.pass_obj
 def records(folder: str, /, verify: bool, settle: bool, form: str, **filters: str) -> None:
     """List the archive of records. With --verify, exit code 1 when one was edited, removed, swapped or added."""
-    project = _project(folder)
-    if settle:
-        from safemig.records.settle import settle as settle_left_over
-
-        for environment in project.settings.environments:
-            for each in settle_left_over(project.settings, environment):
-                click.echo(f"{each.path.name}: {each.words}", err=True)
     from safemig.records.archive import select
 
-    archive = select(project.deployments(verify=verify), **filters)
+    archive = select(_project(folder).deployments(verify=verify, settle=settle), **filters)
     _show(archive, form)
     if archive.problems:
         sys.exit(1)

@@ -150,9 +150,12 @@ def planned(steps: Sequence[Step]) -> None:
 
 
 def became(step: Step) -> None:
-    """Tell what has become of a step: it runs, waits for a lock, or ran."""
+    """Tell what has become of a step that was planned: it runs, waits for a lock, or ran.
+
+    Those of migrations that are replayed to see what they make were not; their stage is told, no more.
+    """
     current = _act
-    if current is not None:
+    if current is not None and step.number in current.steps:
         if step.state == "ran":
             current.blockers, current.note = (), ""
         current.steps[step.number] = step

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -182,12 +183,21 @@ class Project:
 
         return schema_diff(self.settings, from_, to, renames=renames)
 
-    def deployments(self, *, verify: bool = False) -> Archive:
-        """List the records, newest first; with `verify`, hold each against the ledger and production. Reads only."""
+    def deployments(self, *, verify: bool = False, settle: bool = False) -> Archive:
+        """List the records, newest first; with `verify`, hold each against the ledger and production.
+
+        With `settle`, records whose runs were cut off are first told what became of these; no database is changed.
+
+        Raises:
+            SafemigError: with `settle`, a database cannot be asked, or a deployment is under way on it.
+        """
         from safemig.records.archive import read_archive
+        from safemig.records.settle import settle_all
         from safemig.records.witness import hear_witnesses
 
+        settled = settle_all(self.settings) if settle else ()
         archive = read_archive(self.settings.path("records"), verify=verify)
+        archive = replace(archive, settled=tuple(f"{each.path.stem}: {each.words}" for each in settled))
         return hear_witnesses(archive, self.settings) if verify else archive
 
     def deploy_help(self, topic: str = "") -> Help:

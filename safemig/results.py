@@ -431,6 +431,7 @@ class RecordEntry:
     migrations: tuple[str, ...]
     seconds: float | None
     integrity: Literal["sealed", "edited", "missing", "unsealed"]
+    lock_wait_s: float | None = None  # the longest that one of its steps waited for a lock
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -443,6 +444,7 @@ class Archive(Result):
     problems: tuple[str, ...] = ()  # what the ledger says is edited, missing or out of its chain
     verified: bool = False
     notes: tuple[str, ...] = ()  # what could not be verified, and why
+    settled: tuple[str, ...] = ()  # what was said just now in records whose runs were cut off
 
 
 @dataclass(frozen=True, slots=True, repr=False)

@@ -15,6 +15,8 @@ def register(shell: InteractiveShell) -> None:
 
     if any(isinstance(each, SafeMig) for each in shell.configurables):
         return
+    if "SafeMig" in shell.config:  # of a profile: what it sets must be known before it is read
+        SafeMig.class_traits(config=True)
     magics = SafeMig(shell=shell)
     shell.register_magics(magics)
     shell.configurables.append(magics)  # type: ignore[arg-type]  # so that %config knows it

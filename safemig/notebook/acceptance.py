@@ -1,4 +1,4 @@
-"""Write an acceptance where it belongs: into `accept` of the project's safemig.toml, beside those that are there."""
+"""Write an acceptance where it belongs: into `accept` of the project's settings, beside those that are there."""
 
 from __future__ import annotations
 
@@ -9,29 +9,30 @@ from pathlib import Path
 
 from safemig.errors import SettingsError
 from safemig.review import Acceptance
-from safemig.settings_file import FILE_NAME
+from safemig.settings_file import FILE_NAME, find_settings
 
 _LIST = re.compile(r"^accept[ \t]*=[ \t]*\[", re.MULTILINE)
-_FIRST_TABLE = re.compile(r"^[ \t]*\[", re.MULTILINE)
+_TABLE = re.compile(r"^[ \t]*\[", re.MULTILINE)
+_OURS = re.compile(r"^\[tool\.safemig\][^\n]*\n?", re.MULTILINE)  # in pyproject.toml
 
 
 def write_acceptance(folder: Path, rule: str, name: str, reason: str) -> str:
-    """Add `rule:name: reason` to the settings file in `folder` and return it. Everything else there stays as it is.
+    """Add `rule:name: reason` to the settings file of the project in `folder` and return it. Everything else there stays as it is.
 
     Raises:
         SettingsError: the reason is empty, there is no settings file, or it has a form that cannot be edited safely.
     """
     text = f"{rule}:{name}: {' '.join(reason.split())}"
     Acceptance.parse(text)
-    file = folder / FILE_NAME
-    if not file.is_file():
+    file, content = find_settings(folder)
+    if file is None:
         raise SettingsError(f"there is no {FILE_NAME} to write it into", where=str(folder), next="safemig init")
-    before = file.read_text(encoding="utf-8")
-    after = _with(before, text)
-    wanted = tomllib.loads(before)
-    if text in wanted.get("accept", []):
+    if text in content.get("accept", []):
         return text
-    wanted["accept"] = [text, *wanted.get("accept", [])]
+    before = file.read_text(encoding="utf-8")
+    after = _with(before, text, is_ours=file.name == FILE_NAME)
+    wanted = tomllib.loads(before)
+    (wanted if file.name == FILE_NAME else wanted["tool"]["safemig"])["accept"] = [text, *content.get("accept", [])]
     # The file is edited as text, to keep its comments; so what came of it is compared as data before it is written.
     try:
         is_right = tomllib.loads(after) == wanted
@@ -39,7 +40,7 @@ def write_acceptance(folder: Path, rule: str, name: str, reason: str) -> str:
         is_right = False
     if not is_right:
         raise SettingsError(
-            f"{FILE_NAME} has a form that cannot be edited safely",
+            f"{file.name} has a form that cannot be edited safely",
             where=str(file),
             next=f'write it yourself: accept = ["{text}"]',
         )
@@ -47,11 +48,14 @@ def write_acceptance(folder: Path, rule: str, name: str, reason: str) -> str:
     return text
 
 
-def _with(toml: str, text: str) -> str:
+def _with(toml: str, text: str, *, is_ours: bool) -> str:
+    """Return the file with the acceptance in its head, or, where it is not ours alone, in our table's."""
+    table = _OURS.search(toml)
+    begin = 0 if is_ours or table is None else table.end()
+    next_table = _TABLE.search(toml, begin)
+    end = next_table.start() if next_table else len(toml)
     line = f"  {json.dumps(text, ensure_ascii=False)},"
-    first_table = _FIRST_TABLE.search(toml)
-    head_end = first_table.start() if first_table else len(toml)
-    if (found := _LIST.search(toml)) and found.start() <= head_end:
+    if found := _LIST.search(toml, begin, end):
         rest = toml[found.end() :]
         return f"{toml[: found.end()]}\n{line}{rest if rest.startswith(chr(10)) else chr(10) + '  ' + rest.lstrip()}"
-    return f"accept = [\n{line}\n]\n{toml}"
+    return f"{toml[:begin]}accept = [\n{line}\n]\n{toml[begin:]}"

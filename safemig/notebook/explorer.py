@@ -50,7 +50,7 @@ class Explorer:
         wide = {"description_width": "5.5rem"}
         self.severity = ipywidgets.Dropdown(description="severity", style=wide)
         self.file = ipywidgets.Dropdown(description="file", style=wide)
-        self.object = ipywidgets.Dropdown(description="object", style=wide)
+        self.table = ipywidgets.Dropdown(description="table", style=wide)
         self.finding = ipywidgets.Dropdown(description="finding", style=wide, layout={"width": "42rem"})
         self.reason = ipywidgets.Text(
             description="reason", style=wide, placeholder="why is this right here?", layout={"width": "42rem"}
@@ -58,7 +58,7 @@ class Explorer:
         self.button = ipywidgets.Button(description="Accept this finding", disabled=True)
         self.message = ipywidgets.HTML()
         self.view = ipywidgets.HTML()
-        for choice in (self.severity, self.file, self.object):
+        for choice in (self.severity, self.file, self.table):
             choice.observe(self._draw, names="value")
         self.reason.observe(self._allow, names="value")
         self.finding.observe(self._allow, names="value")
@@ -66,7 +66,7 @@ class Explorer:
         self._offer()
         self.widget = ipywidgets.VBox(
             [
-                ipywidgets.HBox([self.severity, self.file, self.object]),
+                ipywidgets.HBox([self.severity, self.file, self.table]),
                 self.view,
                 self.finding,
                 ipywidgets.HBox([self.reason, self.button]),
@@ -82,7 +82,7 @@ class Explorer:
             for each in self.review.findings
             if self.severity.value in (_ALL, each.severity.value)
             and self.file.value in (_ALL, each.file)
-            and self.object.value in (_ALL, each.object)
+            and self.table.value in (_ALL, *tables_of(self.review, each))
         )
 
     def _offer(self) -> None:
@@ -91,7 +91,7 @@ class Explorer:
         for choice, values in (
             (self.severity, [each.severity.value for each in findings]),
             (self.file, [each.file for each in findings]),
-            (self.object, [each.object for each in findings if each.object]),
+            (self.table, [table for each in findings for table in tables_of(self.review, each)]),
         ):
             chosen, options = choice.value, [_ALL, *dict.fromkeys(values)]
             choice.options = options
@@ -104,6 +104,7 @@ class Explorer:
         options = [(f"{each.rule} · {each.object} · {each.file}:{each.line}", each) for each in standing]
         self.finding.options = options
         self.finding.index = 0 if options else None  # a new list leaves nothing chosen
+        self.finding.disabled = self.reason.disabled = not options
         self._allow()
 
     def _allow(self, _change: object = None) -> None:
@@ -120,7 +121,19 @@ class Explorer:
             self.message.value = "<br>".join(escape(line) for line in error.lines)
             return
         self.reason.value = ""
-        self.message.value = f"written into safemig.toml: <code>{escape(text)}</code>"
+        self.message.value = f"written into the settings: <code>{escape(text)}</code>"
         self._offer()
         if self._show is not None:
             self._show(self.review)
+
+
+def tables_of(review: Review, finding: Finding) -> tuple[str, ...]:
+    """Return the tables that the statement of a finding is about."""
+    before = [
+        statement
+        for file in review.files
+        if file.name == finding.file
+        for statement in file.statements
+        if (statement.line, statement.column) <= (finding.line, finding.column)
+    ]
+    return before[-1].tables if before else ()

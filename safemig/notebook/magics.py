@@ -15,12 +15,14 @@ from typing import TYPE_CHECKING, Any
 
 from IPython.core.magic import Magics, line_cell_magic, line_magic, magics_class, no_var_expand
 from IPython.core.magic_arguments import argument, magic_arguments
-from traitlets import Enum, Int, Unicode
+from traitlets import Unicode
 
 from safemig.notebook.arguments import pairs, parse_line
 
 if TYPE_CHECKING:
     from argparse import Namespace
+
+    from traitlets import TraitType
 
     from safemig.project import Project
     from safemig.review import Review
@@ -43,22 +45,17 @@ class SafeMig(Magics):
 
     project = Unicode(".", help="The project's folder, or one below it.").tag(config=True)
     target = Unicode("production", help="The environment that the verbs are about.").tag(config=True)
-    # Settings, for this session; None leaves them to the environment, the file and the defaults.
-    rehearsal = Enum(
-        ("data", "schema"), None, allow_none=True, help="What the rehearsal's copy holds: data or schema."
-    ).tag(config=True, setting=True)
-    transaction = Enum(
-        ("all", "file"), None, allow_none=True, help="What is committed together: all that can be, or each file."
-    ).tag(config=True, setting=True)
-    lock_timeout_ms = Int(None, allow_none=True, help="How long one attempt waits for a lock.").tag(
-        config=True, setting=True
-    )
-    lock_attempts = Int(None, allow_none=True, help="How often a transaction is tried before giving up.").tag(
-        config=True, setting=True
-    )
-    statement_timeout_s = Int(
-        None, allow_none=True, help="The longest that one statement may run; 0 for no limit."
-    ).tag(config=True, setting=True)
+
+    @classmethod
+    def class_traits(cls, **metadata: Any) -> dict[str, TraitType[Any, Any]]:
+        """Return what `%config` shows and sets: also every setting, which is defined where it takes time to load."""
+        if "setting" not in metadata and not super().class_traits(setting=True):
+            from safemig.notebook.session import settings_as_traits
+
+            for name, trait in settings_as_traits().items():
+                setattr(cls, name, trait)
+            cls.setup_class(dict(cls.__dict__))  # as the metaclass does for those that stand above
+        return super().class_traits(**metadata)
 
     @magic_arguments()
     @argument("description", nargs="+", help="What was changed, in a few words; becomes part of the file's name.")
@@ -264,6 +261,7 @@ class SafeMig(Magics):
 
     @magic_arguments()
     @argument("--verify", action="store_true", help="Hash every record and hold it against the ledger.")
+    @argument("--settle", action="store_true", help="Say in records of runs that were cut off what became of these.")
     @argument("--environment", default="", metavar="NAME", help="Only records of this environment.")
     @argument("--verdict", default="", metavar="WORD", help="Only records whose verdict begins so, such as failed.")
     @argument("--act", default="", metavar="VERB", help="Only records of this verb, such as migrate_prod.")
@@ -273,16 +271,17 @@ class SafeMig(Magics):
     @_OUT
     @line_magic
     def deployments(self, line: str) -> Any:
-        """List the archive of records, newest first. Reads only.
+        """List the archive of records, newest first. Reads only; --settle completes records, never a database.
 
         Example:
             %deployments --verify
+            %deployments --settle
             %deployments --verdict failed --since 2026-11-01
         """
         given = parse_line(self.deployments, line)
         from safemig.records.archive import select
 
-        archive = self._project().deployments(verify=given.verify)
+        archive = self._project().deployments(verify=given.verify, settle=given.settle)
         filters = {name: getattr(given, name) for name in ("environment", "verdict", "act", "by", "since", "until")}
         return self._out(given, select(archive, **filters))
 
@@ -348,9 +347,10 @@ class SafeMig(Magics):
 
     def _recorded(self, given: Namespace, verb: str, **parameters: Any) -> Any:
         from safemig.notebook.recorded import run_recorded
+        from safemig.notebook.session import as_variable
 
         # The run has a kernel of its own, which is told by variables what is set in this one.
-        variables = {f"SAFEMIG_{name.upper()}": str(value) for name, value in self._settings().items()}
+        variables = {f"SAFEMIG_{name.upper()}": as_variable(value) for name, value in self._settings().items()}
         return self._out(given, run_recorded(verb, self._project().settings, parameters, variables))
 
     def _out(self, given: Namespace, result: Any) -> Any:

@@ -10,13 +10,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from safemig import errors
 from safemig.notebook.progress import LiveProgress
 from safemig.records import RecordRun, run_runbook
 from safemig.records.outcome import RecordedError
 from safemig.settings import Settings
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @dataclass(frozen=True, repr=False)
@@ -47,6 +50,12 @@ class Recorded:
     def data(self) -> dict[str, Any]:
         """The facts of the answer, as JSON-ready values."""
         return self.run.answer.data if self.run.answer else {}
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return the answer's main table (steps, tables ...) as a pandas DataFrame, one row each; empty without one."""
+        from safemig.views.in_frame import frame_of_data
+
+        return frame_of_data(self.run.answer.kind if self.run.answer else "live", self.data)
 
     def __repr__(self) -> str:
         answer = f"{self.run.answer.text}\n\n" if self.run.answer else ""

@@ -6,6 +6,7 @@ A person types the target's name as well: whoever has two databases open must ha
 from __future__ import annotations
 
 import sys
+import textwrap
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Literal
@@ -15,6 +16,7 @@ from safemig.operations.databases import who
 from safemig.results import Approval, Target
 
 Ask = Callable[[str], str]
+_WIDTH = 80  # a front end breaks longer lines in the midst of words
 
 
 def approve(plan_id: str, target: Target, given: str, what: str, *, verb: str, ask: Ask | None = None) -> Approval:
@@ -27,7 +29,8 @@ def approve(plan_id: str, target: Target, given: str, what: str, *, verb: str, a
     answer, wanted = given, plan_id
     if not answer and (ask or person_is_present()):
         how, wanted = "typed", f"{target.environment} {plan_id}"
-        answer = (ask or input)(f"{what}\nType  {wanted}  to approve it for the database {target.database}: ")
+        told = "\n".join(textwrap.fill(line, _WIDTH, break_long_words=False) for line in what.splitlines())
+        answer = (ask or input)(f"{told}\nType  {wanted}  to approve it for the database {target.database}: ")
     answer = " ".join(answer.split())
     if answer == wanted:
         return Approval(plan_id, target, who(), datetime.now(UTC), how)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from typing import Literal
 
+from safemig import live
 from safemig.errors import MigrationError, SettingsError, UnreachableError
 from safemig.migrations import Migration, Standing, read_migrations, stand
 from safemig.operations import journal
@@ -21,6 +22,7 @@ from safemig.settings import PRODUCTION, STAGING, Settings
 State = Literal["applied", "pending", "edited", "missing", "unknown"]
 
 
+@live.act("db_status")
 def db_status(settings: Settings) -> Status:
     """Describe staging and production against the local migrations. Reads only; an unreachable one is described as such.
 
@@ -39,7 +41,7 @@ def db_status(settings: Settings) -> Status:
         drift = Drift(settings, shadows)
         for name in (STAGING, PRODUCTION, *sorted(set(settings.environments) - {STAGING, PRODUCTION})):
             try:
-                with open_environment(settings, name) as connection:
+                with live.stage(f"read {name}"), open_environment(settings, name) as connection:
                     standing = stand(files, read_history(connection))
                     standings[name] = standing
                     runs = journal.unended(journal.path_of(settings, name), connection)

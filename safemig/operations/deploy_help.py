@@ -133,11 +133,11 @@ _EMERGENCY = """\
 command that goes on; 5 the outcome is not known, and the message says how to learn it.
 
 **A. A deployment was interrupted** (connection lost, machine gone, job cancelled).
-Run `safemig status`. The transaction is committed as a whole or not at all. A record that is named RUNNING or
-INCOMPLETE is the crash report, not a sign that something was applied; `safemig records --settle` writes into it what
-became of its run. If it is not applied, run `safemig migrate-prod` again; if it is, nothing more is to do. Of a deployment
-with statements that refuse a transaction a part may be applied: then the message, `safemig status` and the pre-flight
-name the command that goes on with exactly that one, and runs nothing twice:
+Run `safemig status`. The transaction is committed as a whole or not at all. A record that is named RUNNING,
+INCOMPLETE or UNKNOWN is the crash report, not a sign that something was applied; `safemig records --settle`, like the
+next run, asks the database and says in it what became of its run. If it is not applied, run `safemig migrate-prod` again;
+if it is, nothing more is to do. Of a deployment with statements that refuse a transaction a part may be applied: then the
+message, `safemig status` and the pre-flight name the command that goes on with exactly that one, and runs nothing twice:
 ```
 safemig migrate-prod --resume ID
 ```

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import psycopg
 
-from safemig import __version__
+from safemig import __version__, live
 from safemig.errors import MigrationError
 from safemig.migrations import Migration, new_version, read_migrations, slug, write_new
 from safemig.operations.databases import open_environment, schema_of
@@ -38,6 +38,7 @@ class _Proof:
     remaining: tuple[str, ...]
 
 
+@live.act("generate")
 def generate(
     settings: Settings,
     description: str,
@@ -61,7 +62,8 @@ def generate(
     with open_environment(settings, environment) as staging, open_shadow(settings, staging, whole=False) as shadow:
         source = read_target(staging, environment)
         base_name = shadow.make(migrations)
-        there, stand_in = _in_words_of(shadow, staging, settings.conninfo(environment))
+        with live.stage(f"read {environment}"):
+            there, stand_in = _in_words_of(shadow, staging, settings.conninfo(environment))
         base, wanted, left_out = without_extensions(shadow.schema(base_name), there, shadow.lacks)
         diff = compare(base, wanted, renames=renames or {})
         if left_out:
@@ -72,7 +74,8 @@ def generate(
                 description, None, diff, "", proof=f"staging is what the local migrations make{but}: nothing to do"
             )
         parts = _parts(diff)
-        proof = _prove(settings, shadow, base_name, diff, parts, wanted, stand_in, source)
+        with live.stage("prove the files on copies of it"):
+            proof = _prove(settings, shadow, base_name, diff, parts, wanted, stand_in, source)
     checklist = _checklist(diff, proof, base, _not_compared(shadow, left_out) if left_out else "")
     version = new_version(datetime.now(UTC), (each.version for each in migrations))
     paths: list[Path] = []

@@ -265,6 +265,7 @@ class ProductionDeployment:
         )
         return self._deployment
 
+    @live.act("validate")
     def validate(self) -> Validation | None:
         """Check the result from a new connection: schema, indexes, constraints, rows, sequences, the project's checks.
 

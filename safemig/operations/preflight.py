@@ -12,6 +12,7 @@ from pathlib import Path
 
 import psycopg
 
+from safemig import live
 from safemig.errors import SafemigError, UnreachableError
 from safemig.operations import journal
 from safemig.operations.databases import open_environment, standing_of
@@ -29,6 +30,7 @@ CLOCKS_APART_S = 5
 _NEWEST_BUT_UNTRIED = 190000
 
 
+@live.act("preflight")
 def preflight(settings: Settings, environment: str = PRODUCTION) -> Preflight:
     """Check everything that a deployment needs. Reads only; raises nothing for a check that says no.
 
@@ -36,7 +38,7 @@ def preflight(settings: Settings, environment: str = PRODUCTION) -> Preflight:
         SettingsError: there is no such environment.
     """
     try:
-        with open_environment(settings, environment) as connection:
+        with live.stage(f"ask {environment} and this machine"), open_environment(settings, environment) as connection:
             version = connection.info.server_version
             found = f"PostgreSQL {version // 10000}.{version % 10000} at {connection.info.host or 'local socket'}"
             checks = [Check("reachable", "ok", found, "an answer")]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 import time
+from dataclasses import dataclass
 
 import psycopg
 from psycopg import sql
@@ -25,9 +26,9 @@ from safemig.postgres.cluster import settings_and_grants
 from safemig.postgres.connect import Connection, connect, read_target, words_of
 from safemig.postgres.copies import made_like
 from safemig.postgres.dump import content_of, read_back
-from safemig.postgres.programs import client_programs
+from safemig.postgres.programs import Programs, client_programs
 from safemig.postgres.tools import restore
-from safemig.results import Backup, Check, Restored, TableContent, Target
+from safemig.results import Backup, Check, Restored, Target
 from safemig.settings import PRODUCTION, Settings
 
 WHAT_STANDS_BY_THAT_NAME = """
@@ -48,6 +49,12 @@ WHERE d.datname = current_database() ORDER BY 1
 """
 REPLACED_BEFORE = """
 SELECT datname FROM pg_database WHERE shobj_description(oid, 'pg_database') = %s ORDER BY datname DESC LIMIT 1
+"""
+WHAT_RESTORES_LEFT = """
+SELECT datname, shobj_description(oid, 'pg_database'),
+       extract(epoch FROM clock_timestamp() - to_timestamp(substring(datname FROM '_before_([0-9]{14})$') || '+00',
+                                                           'YYYYMMDDHH24MISSTZH'))::float8
+FROM pg_database WHERE shobj_description(oid, 'pg_database') LIKE 'safemig: % backup %' ORDER BY datname
 """
 NOW = "SELECT to_char(clock_timestamp() AT TIME ZONE 'UTC', 'YYYYMMDDHH24MISS')"
 LONGEST_NAME_BYTES = 63
@@ -104,7 +111,7 @@ def restore_prod(
             raise RefusedError(
                 f"approved was {approve}; this restore is {plan_id}", where=str(chosen.manifest), next="approve that id"
             )
-        if swap and (before := _swapped_before(connection, chosen, content_of(conninfo, programs))):
+        if swap and (before := _swapped_before(connection, chosen, conninfo, programs)):
             return _result(target, chosen, target.database, before, "production holds it already", started)
         name = _name(target.database, f"_restored_{chosen.timestamp}")
         beside = make_conninfo("", **{**conninfo_to_dict(conninfo), "dbname": name})
@@ -135,12 +142,33 @@ def restore_prod(
     _approve(settings, plan_id, target, approve, what, ask, chosen)
     kept_as = _name(target.database, f"_before_{now}")
     # Not while somebody deploys; the swap ends this session with all others, and that is the end of the lock.
-    with only_deployment(conninfo, environment, run_id):
+    with live.stage("end the sessions, and exchange the names"), only_deployment(conninfo, environment, run_id):
         exchange_names(
             conninfo, environment, target.database, name, kept_as,
             note=REPLACED.format(chosen.full.sha256), comment=comment,
         )  # fmt: skip
     return _result(target, chosen, target.database, kept_as, "every hash as in the manifest", started)
+
+
+@dataclass(frozen=True, slots=True)
+class LeftByRestore:
+    """A database beside production that a restore has made or replaced."""
+
+    name: str
+    is_former: bool  # a restored one has taken its place
+    age_s: float | None  # since that was so
+
+
+def what_restores_left(connection: Connection) -> tuple[LeftByRestore, ...]:
+    """Return what restores of this database have made or replaced on its server. Reads only."""
+    rows = connection.execute(WHAT_RESTORES_LEFT).fetchall()
+    found = [LeftByRestore(name, note.startswith(REPLACED.format("")), age) for name, note, age in rows]
+    database, digits = connection.info.dbname, len("YYYYMMDDHHMMSS")
+    return tuple(
+        each
+        for each in found
+        if each.name == _name(database, f"_{'before' if each.is_former else 'restored'}_{each.name[-digits:]}")
+    )
 
 
 def _result(target: Target, backup: Backup, database: str, kept_as: str, words: str, started: float) -> Restored:
@@ -157,10 +185,13 @@ def _result(target: Target, backup: Backup, database: str, kept_as: str, words: 
     )
 
 
-def _swapped_before(connection: Connection, backup: Backup, content: tuple[TableContent, ...]) -> str:
+def _swapped_before(connection: Connection, backup: Backup, conninfo: str, programs: Programs) -> str:
     """Return the name under which the former database was kept, where this backup has taken its place already."""
     row = connection.execute(REPLACED_BEFORE, (REPLACED.format(backup.full.sha256),)).fetchone()
-    return str(row[0]) if row and content == backup.tables else ""
+    if row is None:
+        return ""
+    with live.stage("read what production holds", backup.rows):
+        return str(row[0]) if content_of(conninfo, programs) == backup.tables else ""
 
 
 def _approve(

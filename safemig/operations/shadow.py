@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import TypeVar
 
 import psycopg
 
+from safemig import live
 from safemig.errors import MigrationError
 from safemig.migrations import Migration
 from safemig.operations.databases import schema_of
@@ -40,7 +41,9 @@ class Shadow:
         """
         name = f"shadow_{next(self._numbers)}"
         self.server.create_database(name, template=template)
-        self.within(name, lambda connection: replay(connection, migrations))
+        if migrations:
+            with live.stage(f"replay {_named(migrations)} on it"):
+                self.within(name, lambda connection: replay(connection, migrations))
         return name
 
     def schema(self, name: str) -> Schema:
@@ -70,11 +73,17 @@ def open_shadow(settings: Settings, source: Connection, *, whole: bool = True) -
 
     Where it need not be `whole`, an extension that this machine does not have is no reason to stop; `lacks` names it.
     """
-    with start_server_like(source, whole=whole) as server:
+    with ExitStack() as servers:
+        with live.stage("start a throwaway PostgreSQL"):
+            server = servers.enter_context(start_server_like(source, whole=whole))
         shadow = Shadow(settings, server)
         if not whole:
             shadow.lacks = shadow.within("postgres", lambda copy: missing_extensions(source, copy))
         yield shadow
+
+
+def _named(migrations: Sequence[Migration]) -> str:
+    return migrations[0].file if len(migrations) == 1 else f"{len(migrations)} migrations"
 
 
 def replay(connection: Connection, migrations: Sequence[Migration]) -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import psycopg
 from psycopg import sql
 
+from safemig import live
 from safemig.errors import DeploymentFailedError
 from safemig.operations.databases import schema_of
 from safemig.postgres import activity
@@ -79,6 +80,7 @@ class SchemaPromise:
         ]
 
 
+@live.stage("count the rows")
 def count_rows(connection: Connection) -> dict[str, int]:
     """Return the rows of every table, and how many large objects there are, counted. Reads every table once."""
     tables = activity.ask(connection, activity.WHICH_TABLES_HOLD_DATA)
@@ -90,6 +92,7 @@ def count_rows(connection: Connection) -> dict[str, int]:
             sql.Literal(schema), sql.Literal(table), name)).fetchone()  # fmt: skip
         if row:
             counts[row[0]] = row[1]
+            live.advance(row[1])
     ((large,),) = activity.ask(connection, activity.HOW_MANY_LARGE_OBJECTS)
     if large:
         counts[LARGE_OBJECTS] = large

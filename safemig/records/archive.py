@@ -79,8 +79,14 @@ def _moment(name: str, text: str, *, end: bool = False) -> datetime | None:
 
 
 def _records(home: Path, *, verify: bool) -> list[RecordEntry]:
-    entries = {entry.record: entry for entry in ledger.read(home)[0]}
-    present = {path.stem: path for path in home.glob("*.ipynb")}
+    lines = ledger.read(home)[0]
+    gone = ledger.replaced(lines)
+    entries = {
+        entry.record: entry
+        for entry in lines
+        if entry.record not in gone and not ledger.not_yet_named(home, entry.record)
+    }
+    present = {path.stem: path for path in home.glob("*.ipynb") if path.stem not in gone}
     found = []
     for stem in entries.keys() | present.keys():
         name = parse_name(stem)
@@ -120,6 +126,7 @@ def _entry(name: RecordName, path: Path, facts: Mapping[str, Any], integrity: In
         migrations=tuple(map(str, facts.get("migrations", ()))),
         seconds=_seconds(facts),
         integrity=integrity,
+        lock_wait_s=facts.get("lock_wait_s"),
     )
 
 

@@ -59,8 +59,11 @@ def make_folder(folder: Path) -> None:
 
 
 @contextmanager
-def locked(folder: Path) -> Iterator[None]:
-    """Keep every other safemig process out of `folder`'s ledger and names meanwhile. Released when a process dies."""
-    with (folder / _LOCK).open("a") as file:
+def locked(folder: Path, name: str = _LOCK) -> Iterator[None]:
+    """Keep every other safemig process out of `folder`'s ledger and names meanwhile. Released when a process dies.
+
+    Another `name` is another lock: of those who settle, who seal meanwhile.
+    """
+    with (folder / name).open("a") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield

@@ -10,16 +10,17 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from safemig.records.files import flush_folder, locked
-from safemig.records.names import RUNNING, parse_name
+from safemig.records.names import RUNNING, RecordName, parse_name
 
 FILE = "ledger.jsonl"
+_OPEN = frozenset({RUNNING, "INCOMPLETE", "UNKNOWN"})
 FIRST = "0" * 64  # what the first line names as the one before it
 
 
@@ -53,12 +54,16 @@ def sha256_of(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def seal(folder: Path, notebook: Path, page: Path, facts: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Append the line for a finished record, under the folder's lock and flushed to the disk; return it."""
+def seal(folder: Path, notebook: Path, page: Path, facts: Mapping[str, Any], *, name: str = "") -> Mapping[str, Any]:
+    """Append the line for a finished record, under the folder's lock and flushed to the disk; return it.
+
+    `name` is the stem that the notebook is about to be given, where that is not its own already. A fact `replaces`
+    names the open record in whose place this one comes (see `replaced`).
+    """
     with locked(folder):
         line: dict[str, Any] = {
             **facts,
-            "record": notebook.stem,
+            "record": name or notebook.stem,
             "ipynb_sha256": sha256_of(notebook),
             "html_sha256": sha256_of(page) if page.exists() else "",
             "sealed_at": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
@@ -99,13 +104,33 @@ def read(folder: Path) -> tuple[list[Entry], list[str]]:
     return entries, problems
 
 
+def replaced(entries: Iterable[Entry]) -> frozenset[str]:
+    """Return the records in whose place others came: open ones, which a later line has settled."""
+    return frozenset(stem for entry in entries if (stem := str(entry.facts.get("replaces", ""))))
+
+
+def not_yet_named(folder: Path, record: str) -> Path | None:
+    """Return the file of a record that was sealed, and cut off before it was given its name; `settle` gives it."""
+    name = parse_name(record)
+    path = folder / f"{name.prefix}{RUNNING}.ipynb" if name else None
+    return path if path and path.exists() and not (folder / f"{record}.ipynb").exists() else None
+
+
+def is_open(name: RecordName) -> bool:
+    """Tell whether a record says of its run only that its end is not known, so that a settled one may replace it."""
+    return name.verdict in _OPEN
+
+
 def verify(folder: Path) -> list[str]:
     """Hold the ledger and the files of `folder` against each other; return a sentence for each contradiction."""
     entries, problems = read(folder)
     problems += _chain(folder, entries)
     owner = {str(entry.facts.get("ipynb_sha256")): entry.record for entry in entries}
+    gone = replaced(entries)
     for entry in entries:
-        problems += _files(folder, entry, owner)
+        if entry.record not in gone:
+            problems += _files(folder, entry, owner)
+        problems += _replacement(folder, entry)
     sealed = {entry.record for entry in entries}
     for path in sorted(folder.glob("*.ipynb")):
         name = parse_name(path.stem)
@@ -128,11 +153,21 @@ def _chain(folder: Path, entries: list[Entry]) -> list[str]:
     return problems
 
 
+def _replacement(folder: Path, entry: Entry) -> list[str]:
+    old, new = parse_name(str(entry.facts.get("replaces", ""))), parse_name(entry.record)
+    if not entry.facts.get("replaces") or (old and new and is_open(old) and old.prefix == new.prefix):
+        return []
+    what = f"{entry.record} in the place of {entry.facts['replaces']}"
+    return [f"{folder.name}: line {entry.number} of the ledger puts {what}, which was no open record of that run"]
+
+
 def _files(folder: Path, entry: Entry, owner: Mapping[str, str]) -> list[str]:
     problems = []
     for ending, key in ((".ipynb", "ipynb_sha256"), (".html", "html_sha256")):
         path = folder / f"{entry.record}{ending}"
         expected = entry.facts.get(key)
+        if not path.exists() and (running := not_yet_named(folder, entry.record)) and ending == ".ipynb":
+            path = running
         if not expected:
             continue
         if not path.exists():

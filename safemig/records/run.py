@@ -95,12 +95,11 @@ def run_runbook(
     home = settings.path("records") / environment
     make_folder(home)
     _settle_left_over(settings, environment)
-    name, path = _claim(home, RecordName(datetime.now(UTC).replace(microsecond=0), environment, verb, RUNNING))
     facts: dict[str, Any] = {"verb": verb, "environment": environment, "by": _person(), "started": _now(), **_process()}
     notebook.metadata["safemig"] = {**facts, "word": RUNNING}
     clean = redactor(settings)
-    writer = RecordWriter(path, clean)
-    writer.write(notebook_bytes(notebook).decode(), str(path))
+    name, writer = _claim(home, RecordName(_this_second(), environment, verb, RUNNING), notebook, clean)
+    path = writer.path
     ended = False
     try:
         about = {RECORD: name.prefix.rstrip("-"), LEDGER: ledger.last_hash(home)}
@@ -124,16 +123,20 @@ def _settle_left_over(settings: Settings, environment: str) -> None:
         return
 
 
-def _claim(home: Path, name: RecordName) -> tuple[RecordName, Path]:
-    """Take a name that no other record has; two runs of one second get two seconds."""
+def _claim(home: Path, name: RecordName, notebook: Any, clean: Callable[[str], str]) -> tuple[RecordName, RecordWriter]:
+    """Write the record under a name that no other has; two runs of one second get two seconds."""
     while True:
         with locked(home):
             if not any(home.glob(f"{name.prefix}*.ipynb")):
-                path = home / f"{name.stem}.ipynb"
-                path.touch(mode=0o644)
-                return name, path
+                writer = RecordWriter(home / f"{name.stem}.ipynb", clean)
+                writer.write(notebook_bytes(notebook).decode(), str(writer.path))
+                return name, writer
         time.sleep(0.2)
-        name = replace(name, at=datetime.now(UTC).replace(microsecond=0))
+        name = replace(name, at=_this_second())
+
+
+def _this_second() -> datetime:
+    return datetime.now(UTC).replace(microsecond=0)
 
 
 def _execute(
@@ -221,8 +224,9 @@ def _finish(
     final = home / f"{name.prefix}{outcome.word}.ipynb"
     page = final.with_suffix(".html")
     write_atomically(page, draw_page(executed, facts).encode())
+    # Sealed under its name before it bears it: whatever cuts this off, `settle` sees by the hash that all was done.
+    ledger.seal(home, path, page, _entry(facts, outcome), name=final.stem)
     path.replace(final)
-    ledger.seal(home, final, page, _entry(facts, outcome))
     return RecordRun(
         facts["verb"], name.environment, final, page, outcome.word, outcome.exit_code, outcome.error, outcome.results
     )
@@ -247,6 +251,7 @@ def _entry(facts: Mapping[str, Any], outcome: Outcome) -> dict[str, Any]:
         "plan_id": data.get("plan_id") or (plan.data.get("id", "") if plan else ""),
         "run_id": data.get("run_id", ""),
         "migrations": json.loads(json.dumps(migrations)),
+        "lock_wait_s": max((each.get("lock_wait_s") or 0.0 for each in data.get("steps", ())), default=None),
     }
 
 

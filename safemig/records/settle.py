@@ -1,4 +1,4 @@
-"""Settle records that a crash left as RUNNING: say in each what became of its run, and seal it.
+"""Settle the records of runs that were cut off: say in each what became of its run, and seal it.
 
 The notebook of a killed run tells nothing of its end. What does: the journal (what the run was about to do) and the
 database (what was committed), asked while holding the lock that every deployment holds, so that nothing is under way.
@@ -7,13 +7,15 @@ database (what was committed), asked while holding the lock that every deploymen
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from safemig import __version__
+from safemig.errors import SafemigError
 from safemig.operations import journal
 from safemig.operations.databases import open_environment
+from safemig.operations.restore_prod import what_restores_left
 from safemig.operations.transaction import only_deployment
 from safemig.postgres.history import committed_parts
 from safemig.records import ledger
@@ -26,6 +28,9 @@ from safemig.settings import Settings
 
 _TIME = "%Y-%m-%dT%H:%M:%SZ"
 _CHANGING = frozenset({"migrate_prod", "migrate_staging", "rollback_prod", "sync_prod"})
+_ROUNDING = timedelta(seconds=1)  # a former database is named by the whole second
+_NEVER = datetime.max.replace(tzinfo=UTC)
+_CELL = "settled"  # the id of the cell that says it
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,13 +42,46 @@ class Settled:
     words: str
 
 
+@dataclass(frozen=True, slots=True)
+class _Fate:
+    """What became of a run: whether it has changed its database, by which files, in words; its id in the journal."""
+
+    has_changed: bool
+    words: str
+    applied: tuple[str, ...] = ()
+    run_id: str = ""
+
+
+def settle_all(settings: Settings) -> tuple[Settled, ...]:
+    """Settle every environment's records; one that cannot be asked does not keep the others waiting.
+
+    Raises:
+        SafemigError: as `settle`, of the first that could not be, after all others were.
+    """
+    done: list[Settled] = []
+    errors: list[SafemigError] = []
+    for environment in settings.environments:
+        try:
+            done += settle(settings, environment)
+        except SafemigError as error:
+            errors.append(error)
+    if errors:
+        raise errors[0]
+    return tuple(done)
+
+
 def left_over(settings: Settings, environment: str) -> list[Path]:
-    """Return the records of an environment that are named RUNNING though their process is gone, oldest first."""
+    """Return the records of an environment whose runs' ends are not known, oldest first.
+
+    Those are RUNNING though their process is gone, INCOMPLETE as the kernel was killed or left, or UNKNOWN.
+    """
     home = settings.path("records") / environment
     return sorted(
         path
-        for path in home.glob(f"*-{RUNNING}.ipynb")
-        if (name := parse_name(path.stem)) and name.verdict == RUNNING and not still_runs(path)
+        for path in home.glob("*.ipynb")
+        if (name := parse_name(path.stem))
+        and ledger.is_open(name)
+        and not (name.verdict == RUNNING and still_runs(path))
     )
 
 
@@ -51,25 +89,88 @@ def settle(settings: Settings, environment: str) -> tuple[Settled, ...]:
     """Settle every left-over record of an environment. Reads the database only where a run may have changed it.
 
     Raises:
-        UnreachableError: the database cannot be asked; what needs it stays RUNNING.
+        UnreachableError: the database cannot be asked; what needs it stays as it is.
         RefusedError: a deployment is under way, whose end is not known yet.
     """
-    return tuple(_settled(settings, environment, path) for path in left_over(settings, environment))
+    if not left_over(settings, environment):
+        return ()
+    with locked(settings.path("records") / environment, ".settling"):
+        _end_what_was_sealed(settings, environment)
+        return tuple(_settled(settings, environment, path) for path in left_over(settings, environment))
+
+
+def _end_what_was_sealed(settings: Settings, environment: str) -> None:
+    """Give records the names, and take away those, that the ledger has settled: only that was cut off."""
+    home = settings.path("records") / environment
+    entries = ledger.read(home)[0]
+    gone = ledger.replaced(entries)
+    names = {str(entry.facts.get("ipynb_sha256")): entry.record for entry in entries}
+    for path in left_over(settings, environment):
+        name = parse_name(path.stem)
+        stem = names.get(ledger.sha256_of(path), path.stem)
+        if path.stem in gone:
+            _remove(home, path.stem)
+        elif name and name.verdict == RUNNING and stem.startswith(name.prefix):
+            path.replace(path.with_name(f"{stem}.ipynb"))
 
 
 def _settled(settings: Settings, environment: str, path: Path) -> Settled:
     name = parse_name(path.stem)
     assert name is not None  # noqa: S101 - `left_over` returns records only
+    if name.act in _CHANGING:
+        fate = _fate_of_deployment(settings, environment, name)
+    elif name.act == "restore_prod":
+        fate = _fate_of_restore(settings, environment, name)
+    else:
+        fate = _Fate(False, "The run was cut off; it changes no database.")
+    return Settled(_seal(path, name, fate), fate.applied, fate.words)
+
+
+def _fate_of_deployment(settings: Settings, environment: str, name: RecordName) -> _Fate:
     run_id = _run_of(settings, environment, name)
-    applied: tuple[str, ...] = ()
-    if run_id:
-        with (
-            only_deployment(settings.conninfo(environment), environment, run_id),
-            open_environment(settings, environment) as connection,
-        ):
-            applied = tuple(committed_parts(connection, run_id))
-    words = _words(name, run_id, applied)
-    return Settled(_seal(path, name, run_id, applied, words), applied, words)
+    if not run_id:
+        return _Fate(False, "The run was cut off before it changed anything.")
+    with (
+        only_deployment(settings.conninfo(environment), environment, run_id),
+        open_environment(settings, environment) as connection,
+    ):
+        applied = tuple(committed_parts(connection, run_id))
+    if applied:
+        return _Fate(True, f"The run was cut off after it had applied {', '.join(applied)}.", applied, run_id)
+    return _Fate(False, "The run was cut off while it deployed; nothing of it is applied.", (), run_id)
+
+
+def _fate_of_restore(settings: Settings, environment: str, name: RecordName) -> _Fate:
+    with (
+        only_deployment(settings.conninfo(environment), environment, "settle"),
+        open_environment(settings, environment) as connection,
+    ):
+        left = what_restores_left(connection)
+    now = datetime.now(UTC)  # ages are the server's, by its own clock
+    end = _next_begin(settings, environment, name)
+    former = [
+        each.name
+        for each in left
+        if each.age_s is not None and name.at <= now - timedelta(seconds=each.age_s) + _ROUNDING < end
+    ]
+    if former:
+        return _Fate(
+            True,
+            f"The run was cut off after the backup had taken the database's place; the former one is {former[0]}.",
+        )
+    beside = ", ".join(each.name for each in left if not each.is_former)
+    return _Fate(
+        False,
+        "The run was cut off before it changed anything"
+        + (f"; beside the database there is, restored in whole or in part: {beside}." if beside else "."),
+    )
+
+
+def _next_begin(settings: Settings, environment: str, name: RecordName) -> datetime:
+    """Return when the next run of the same act began: what happened before it, and after this one, was this one's."""
+    home = settings.path("records") / environment
+    names = [each for path in home.glob("*.ipynb") if (each := parse_name(path.stem))]
+    return min((each.at for each in names if each.act == name.act and each.at > name.at), default=_NEVER)
 
 
 def _run_of(settings: Settings, environment: str, name: RecordName) -> str:
@@ -77,12 +178,7 @@ def _run_of(settings: Settings, environment: str, name: RecordName) -> str:
 
     A record and its run share act and environment; the run is the first that began between this record and the next.
     """
-    if name.act not in _CHANGING:
-        return ""
-    home = settings.path("records") / environment
-    names = [each for path in home.glob("*.ipynb") if (each := parse_name(path.stem))]
-    later = [each.at for each in names if each.act == name.act and each.at > name.at]
-    end = min(later, default=datetime.max.replace(tzinfo=UTC))
+    end = _next_begin(settings, environment, name)
     for event in journal.read(journal.path_of(settings, environment)):
         if event.get("event") == "begun" and event.get("act") == name.act:
             at = datetime.fromisoformat(event["at"])
@@ -91,55 +187,53 @@ def _run_of(settings: Settings, environment: str, name: RecordName) -> str:
     return ""
 
 
-def _words(name: RecordName, run_id: str, applied: tuple[str, ...]) -> str:
-    if applied:
-        return f"The run was cut off after it had applied {', '.join(applied)}."
-    if run_id:
-        return "The run was cut off while it deployed; nothing of it is applied."
-    if name.act == "restore_prod":
-        return "The run was cut off; a database that it was restoring into may be left beside production."
-    return "The run was cut off before it changed anything."
-
-
-def _seal(path: Path, name: RecordName, run_id: str, applied: tuple[str, ...], words: str) -> Path:
+def _seal(path: Path, name: RecordName, fate: _Fate) -> Path:
     import nbformat
 
     notebook = read_notebook(path)
     now = datetime.now(UTC).strftime(_TIME)
     last_seen = datetime.fromtimestamp(path.stat().st_mtime, UTC).strftime(_TIME)
     begun: dict[str, Any] = dict(notebook.metadata.get("safemig", {}))
-    word = "CUT-OFF-APPLIED" if applied else "CUT-OFF"
+    word = "CUT-OFF-APPLIED" if fate.has_changed else "CUT-OFF"
     facts = begun | {
         "verb": name.act,
         "environment": name.environment,
         "by": begun.get("by", ""),
         "started": begun.get("started", name.at.strftime(_TIME)),
-        "finished": last_seen,
+        "finished": begun.get("finished", last_seen),
         "word": word,
-        "exit_code": 4 if applied else 1,
+        "exit_code": 4 if fate.has_changed else 1,
         "version": __version__,
-        "error": [words, f"settled {now} from the journal and the database"],
+        "error": [fate.words, f"settled {now} from the journal and the database"],
     }
     notebook.metadata["safemig"] = facts
-    note = f"**{word}**: {words} Settled {now}" + (
-        f" from the journal's run `{run_id}` and the database." if run_id else "."
+    note = f"**{word}**: {fate.words} Settled {now}" + (
+        f" from the journal's run `{fate.run_id}` and the database." if fate.run_id else "."
     )
-    cell = nbformat.v4.new_markdown_cell(note, id="settled")  # type: ignore[no-untyped-call]
-    notebook.cells.insert(0, cell)
+    cell = nbformat.v4.new_markdown_cell(note, id=_CELL)  # type: ignore[no-untyped-call]
+    notebook.cells = [cell, *(each for each in notebook.cells if each.get("id") != _CELL)]
     final = path.with_name(f"{name.prefix}{word}.ipynb")
     page = final.with_suffix(".html")
-    with locked(path.parent):
-        write_atomically(path, notebook_bytes(notebook))
-        write_atomically(page, draw_page(notebook, facts).encode())
-        path.replace(final)
+    write_atomically(final, notebook_bytes(notebook))
+    write_atomically(page, draw_page(notebook, facts).encode())
     kept = ("by", "started", "finished", "exit_code")
     entry = {key: facts[key] for key in kept} | {
         "act": name.act,
         "environment": name.environment,
         "verdict": word,
-        "run_id": run_id,
+        "run_id": fate.run_id,
         "plan_id": "",
-        "migrations": list(applied),
+        "migrations": list(fate.applied),
+        "replaces": path.stem,
     }
     ledger.seal(path.parent, final, page, entry)
+    _remove(path.parent, path.stem)
+    for other in (*path.parent.glob(f"{name.prefix}*.html"), *path.parent.glob(f".{name.prefix}*.partial")):
+        if other != page:  # drawn for a verdict that was never sealed, or cut off in the writing
+            other.unlink()
     return final
+
+
+def _remove(home: Path, stem: str) -> None:
+    for ending in (".ipynb", ".html"):
+        (home / f"{stem}{ending}").unlink(missing_ok=True)

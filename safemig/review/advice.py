@@ -11,7 +11,7 @@ from safemig.sql.locks import LockMode
 
 # A cautious guess for a disk that others use too; the rehearsal measures.
 BYTES_A_SECOND = 50 * 1024 * 1024
-_READS_OR_WRITES_ALL = frozenset(
+READS_OR_WRITES_ALL = frozenset(
     ("index-not-concurrent", "add-check-validates", "add-foreign-key-validates", "add-unique-builds-index", "add-exclusion",
      "set-not-null", "alter-column-type", "alter-type-loses-data", "add-column-rewrites", "add-column-constraint", "table-rewrite",
      "vacuum-full", "reindex", "attach-partition-scans", "validate-in-same-file")
@@ -57,7 +57,7 @@ def _blocking(world: World, findings: Sequence[Finding]) -> list[str]:
     if world.target is None:
         return []
     for finding in findings:
-        if finding.rule not in _READS_OR_WRITES_ALL or finding.severity is Severity.RECOMMENDATION:
+        if finding.rule not in READS_OR_WRITES_ALL or finding.severity is Severity.RECOMMENDATION:
             continue
         table = _table_of(world, finding.object)
         if table:

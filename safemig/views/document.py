@@ -43,12 +43,13 @@ class Paragraph:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """Rows under a title; columns named in `numeric` are set flush right."""
+    """Rows under a title; columns named in `numeric` are set flush right, those in `whole` are never broken."""
 
     title: str
     columns: tuple[str, ...]
     rows: tuple[tuple[Inline, ...], ...]
     numeric: frozenset[str] = frozenset()
+    whole: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

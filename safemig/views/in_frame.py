@@ -40,6 +40,14 @@ def as_frame(result: Result) -> pd.DataFrame:
     return pandas.DataFrame([_record(row) for row in rows], columns=columns or None)
 
 
+def frame_of_data(kind: str, data: dict[str, Any]) -> pd.DataFrame:
+    """Return the same rows from a result's JSON, as a record holds it."""
+    import pandas
+
+    name = _ROWS.get(kind)
+    return pandas.DataFrame([data] if name is None else data.get(name, []))
+
+
 def _record(row: Any) -> dict[str, Any]:
     return {field.name: _cell(getattr(row, field.name)) for field in dataclasses.fields(row)}
 

@@ -7,7 +7,7 @@ from datetime import timedelta
 from safemig.results import Archive, RecordEntry
 from safemig.views import numbers
 from safemig.views.document import Badge, Block, Bullets, Document, Inline, Mono, Strong, Table, Tone
-from safemig.views.pictures import BAD, archive_strip
+from safemig.views.pictures import BAD, archive_strip, changed_nothing
 from safemig.views.shared_parts import without_empty_columns
 
 _INTEGRITY: dict[str, Tone] = {"sealed": "ok", "edited": "error", "missing": "error", "unsealed": "warning"}
@@ -33,6 +33,8 @@ def build(result: Archive) -> Document:
     blocks: list[Block] = []
     if result.problems:
         blocks.append(Bullets("Problems", result.problems))
+    if result.settled:
+        blocks.append(Bullets("Settled from the journal and the database", result.settled))
     if result.notes:
         blocks.append(Bullets("Not verified", result.notes))
     if picture:
@@ -54,21 +56,36 @@ def _table(result: Archive) -> Table:
     def drawn(each: RecordEntry) -> tuple[Inline, ...]:
         return (
             numbers.time(each.at),
-            Badge(each.verdict, "error" if each.verdict in BAD else "ok"),
+            Badge(
+                each.verdict, "error" if each.verdict in BAD else "waiting" if changed_nothing(each.verdict) else "ok"
+            ),
             each.act,
             each.environment,
             ", ".join(each.migrations) or numbers.NOTHING,
             numbers.seconds(each.seconds),
+            numbers.seconds(each.lock_wait_s),
             each.by or numbers.NOTHING,
             _integrity(each, result.verified),
-            Mono(each.path.name),
+            each.path.name,  # not Mono: JupyterLab breaks what is code, whatever the cell says
         )
 
     table = Table(
         "Records, newest first",
-        ("Time", "Verdict", "Act", "Environment", "Migrations", "Took", "By", "Integrity", "Record"),
+        (
+            "Time",
+            "Verdict",
+            "Act",
+            "Environment",
+            "Migrations",
+            "Took",
+            "Longest lock wait",
+            "By",
+            "Integrity",
+            "Record",
+        ),
         tuple(drawn(each) for each in result.records[:_MOST]),
-        frozenset({"Took"}),
+        frozenset({"Took", "Longest lock wait"}),
+        frozenset({"Time", "Record"}),
     )
     return without_empty_columns(table)
 

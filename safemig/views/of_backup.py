@@ -12,7 +12,7 @@ from safemig.views.shared_parts import content_table, on
 VERIFIED: dict[str, tuple[str, Tone]] = {
     "restored": ("restored on a copy and compared", "ok"),
     "read": ("read back, not restored", "warning"),
-    "no": ("not verified yet", "warning"),
+    "no": ("to be checked by restoring it", "warning"),
 }
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from safemig.review import Finding, Review, ReviewedFile
+from safemig.review.advice import BYTES_A_SECOND
 from safemig.sql.locks import LockMode
 from safemig.views import numbers
 from safemig.views.document import (
@@ -18,10 +19,12 @@ from safemig.views.document import (
     Line,
     Listing,
     Mono,
+    Paragraph,
     Strong,
     Table,
     Tone,
 )
+from safemig.views.pictures import blocking_bars, blocking_of_review
 from safemig.views.shared_parts import without_empty_columns
 
 _TONES: dict[str, Tone] = {"dangerous": "error", "caution": "warning", "recommendation": "info"}
@@ -38,6 +41,9 @@ def build(result: Review) -> Document:
     blocks: list[Block] = []
     if table := _locks(result):
         blocks.append(table)
+    if picture := blocking_bars(blocking_of_review(result.files), estimated=True):
+        guess = f"Guessed from sizes, at {numbers.size(BYTES_A_SECOND)} a second; the rehearsal measures it."
+        blocks += [picture, Paragraph((f"{picture.finding} {guess}",))]
     standing = sorted(result.standing, key=lambda each: (_WEIGHT[each.severity.value], each.file, each.line))
     blocks += [_callout(each) for each in standing]
     blocks += [_accepted(each) for each in result.findings if each.accepted is not None]

@@ -10,7 +10,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 
-from safemig.results import RecordEntry, Step
+from safemig.results import HeldLock, RecordEntry, Step
+from safemig.review import ReviewedFile
+from safemig.review.advice import BYTES_A_SECOND, READS_OR_WRITES_ALL
 from safemig.sql.locks import LockMode
 from safemig.views import numbers
 from safemig.views.document import Picture
@@ -29,6 +31,11 @@ _MOST_RECORDS = 120
 BAD = frozenset(
     {"CUT-OFF", "CUT-OFF-APPLIED", "ERROR", "FAILED", "INCOMPLETE", "NOT-VALID", "RUNNING", "STOPPED", "UNKNOWN"}
 )
+
+
+def changed_nothing(verdict: str) -> bool:
+    """Tell whether a record's word says that a check said no, or that there was nothing to do."""
+    return verdict.startswith(("NOTHING", "REFUSED", "DO-NOT", "NEEDS"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +69,24 @@ def blocking_of_steps(steps: Sequence[Step]) -> tuple[Blocking, ...]:
             if found is None or (lock.mode.blocks_reads, held_s) > (found.mode.blocks_reads, found.seconds):
                 worst[lock.object] = Blocking(lock.object, lock.mode, held_s)
     return tuple(sorted(worst.values(), key=lambda each: -each.seconds))
+
+
+def blocking_of_review(files: Sequence[ReviewedFile]) -> tuple[Blocking, ...]:
+    """Return, longest first, how long each table may be blocked, estimated from the sizes that the target told.
+
+    By the same measure as the review's own words, and by what `blocking_of_steps` says of locks. Nothing where no
+    statement goes through a table under a lock, or no size is known.
+    """
+    steps = tuple(
+        Step(
+            0, file.name, each.line, each.kind, each.sql, each.transactional,
+            ran_s=(each.size_bytes or 0) / BYTES_A_SECOND if READS_OR_WRITES_ALL.intersection(each.rules) else 0.0,
+            locks=tuple(HeldLock(lock.table, lock.mode) for lock in each.locks),
+        )
+        for file in files
+        for each in file.statements
+    )  # fmt: skip
+    return tuple(each for each in blocking_of_steps(steps) if each.seconds >= _SHORTEST_S)
 
 
 def blocking_bars(blockings: Sequence[Blocking], *, estimated: bool) -> Picture | None:
@@ -161,13 +186,15 @@ def archive_strip(records: Sequence[RecordEntry]) -> Picture | None:
                 f'<path d="M{x:.1f} 34l{width:.1f} 22M{x:.1f} 56l{width:.1f} -22" stroke="#fff"/></g>'
             )
         else:
-            colour = _GREY if each.verdict.startswith("NOTHING") else _GREEN
+            colour = _GREY if changed_nothing(each.verdict) else _GREEN
             parts.append(f'<g>{title}<rect x="{x:.1f}" y="16" width="{width:.1f}" height="40" fill="{colour}"/></g>')
     failed = sum(each.verdict in BAD for each in shown)
     first, last = numbers.time(shown[0].at)[:10], numbers.time(shown[-1].at)[:10]
     parts += [
         _text(12, 74, first, colour=_FAINT),
-        _text(_WIDTH - 12, 74, f"{last} · low and crossed: failed", colour=_FAINT, anchor="end"),
+        _text(
+            _WIDTH - 12, 74, f"{last} · grey: nothing was done · low and crossed: failed", colour=_FAINT, anchor="end"
+        ),
     ]
     finding = f"Archive: {numbers.counted(len(shown), 'record')} from {first} to {last}, {failed:,} of them failed."
     return Picture(_panel(84, parts), finding)

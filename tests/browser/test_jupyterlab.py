@@ -5,6 +5,7 @@ SAFEMIG_SCREENSHOTS=DIR keeps a picture of each stop.
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import time
@@ -112,7 +113,12 @@ def test_tab_completes_magics_and_their_options(lab: Lab) -> None:
 
 def test_a_finding_is_explored_and_accepted(lab: Lab) -> None:
     file = add_migration(
-        lab, "20270101000000", "drop_fax", "ALTER TABLE public.users DROP COLUMN IF EXISTS fax_number;"
+        lab,
+        "20270101000000",
+        "drop_fax",
+        "ALTER TABLE public.users DROP COLUMN IF EXISTS fax_number;\n"
+        "ALTER TABLE sales.orders ADD COLUMN IF NOT EXISTS gift boolean;\n"
+        "CREATE INDEX IF NOT EXISTS orders_placed ON sales.orders (placed_at);\n",
     )
     try:
         lab.write("explore.ipynb", LOAD, "%migration_review --explore --out review", "print(review.verdict)")
@@ -122,6 +128,15 @@ def test_a_finding_is_explored_and_accepted(lab: Lab) -> None:
         notebook.see(1, "Accept this finding")
         button = notebook.page.get_by_role("button", name="Accept this finding")
         expect(button).to_be_disabled()
+        table = notebook.page.get_by_label("table", exact=True)
+        shown = notebook.page.locator(".widget-html").first
+        table.select_option("sales.orders")
+        expect(shown).to_contain_text("index-not-concurrent")
+        expect(shown).not_to_contain_text("drop-column")
+        notebook.shoot("4-explore-table")
+        table.select_option("users")
+        expect(shown).to_contain_text("drop-column")
+        expect(shown).not_to_contain_text("index-not-concurrent")
         reason = notebook.page.get_by_placeholder("why is this right here?")
         reason.click()
         notebook.page.keyboard.type("moved to profiles, nobody reads it")
@@ -129,7 +144,7 @@ def test_a_finding_is_explored_and_accepted(lab: Lab) -> None:
         expect(button).to_be_enabled()
         notebook.shoot("4-explore")
         button.click()
-        notebook.see(1, "written into safemig.toml")
+        notebook.see(1, "written into the settings")
         notebook.shoot("5-accepted")
         text = (lab.folder / "safemig.toml").read_text()
         assert "moved to profiles, nobody reads it" in text
@@ -299,6 +314,27 @@ def test_a_record_reopened_untrusted_says_all_that_it_said(lab: Lab, theme: str)
         notebook.close()
     finally:
         lab.use_theme("JupyterLab Light")
+
+
+def test_what_a_crash_left_is_settled_from_a_cell_and_the_archive_is_seen(lab: Lab) -> None:
+    deployed = deployed_record(lab)
+    home = deployed.parent
+    left = home / "20200101T000000Z-production-migrate_prod-RUNNING.ipynb"
+    left.write_text(json.dumps({"cells": [], "metadata": {}, "nbformat": 4, "nbformat_minor": 5}))
+    lab.write("archive.ipynb", LOAD, "%deployments", "%deployments --settle --verify")
+    notebook = lab.open("archive.ipynb")
+    notebook.run(0)
+    notebook.run(1)
+    notebook.see(1, "INCOMPLETE")
+    notebook.run(2)
+    notebook.see(2, "The run was cut off before it changed anything.")
+    notebook.see(2, "VERIFIED")
+    assert not left.exists()
+    strip = notebook.page.locator(".jp-OutputArea img").last
+    assert strip.get_attribute("alt").startswith("Archive: ")
+    notebook.page.locator(".jp-CodeCell").nth(2).scroll_into_view_if_needed()
+    notebook.shoot("16-archive-settled")
+    notebook.close()
 
 
 def test_the_page_beside_a_record_reads_as_a_document(lab: Lab, browser: Browser) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from safemig.errors import SettingsError
 from safemig.notebook.acceptance import write_acceptance
-from safemig.notebook.explorer import Explorer
+from safemig.notebook.explorer import Explorer, tables_of
 from safemig.project import review_sql
 from safemig.review import Review
 from safemig.settings import load_settings
@@ -39,22 +39,31 @@ def standing(explorer: Explorer) -> list[str]:
     return [finding.object for _, finding in explorer.finding.options]
 
 
-def test_findings_are_chosen_by_severity_file_and_object(explorer: Explorer) -> None:
+def test_findings_are_chosen_by_severity_file_and_table(explorer: Explorer) -> None:
     assert set(standing(explorer)) == {"users", "legacy", "orders.i"}
     explorer.severity.value = "dangerous"
     assert standing(explorer) == ["users", "legacy"]
-    explorer.object.value = "legacy"
+    assert explorer.table.options == ("all", "users", "orders", "legacy")
+    explorer.table.value = "legacy"
     assert standing(explorer) == ["legacy"]
     assert "drops table legacy" in explorer.view.value
     assert "drops table users" not in explorer.view.value
-    explorer.object.value = "all"
+    explorer.table.value = "all"
     explorer.severity.value = "caution"
     assert "drops table" not in explorer.view.value
     assert "DO NOT DEPLOY" in explorer.view.value, "what is hidden still counts"
 
 
+def test_the_table_is_the_statement_s_own_also_where_two_share_a_line() -> None:
+    review = review_sql("DROP TABLE a; ALTER TABLE orders ADD FOREIGN KEY (x) REFERENCES b (id);\nDROP INDEX z;")
+    found = {finding.rule: tables_of(review, finding) for finding in review.findings}
+    assert found["drop-table"] == ("a",)
+    assert "orders" in found["add-foreign-key-validates"]
+    assert found["drop-index"] == ()
+
+
 def test_a_finding_is_accepted_by_typing_its_reason(explorer: Explorer, tmp_path: Path) -> None:
-    explorer.object.value = "users"
+    explorer.table.value = "users"
     assert explorer.button.disabled
     explorer.reason.value = "ok"
     assert explorer.button.disabled, "one word is no reason"
@@ -101,6 +110,31 @@ def test_an_acceptance_is_added_and_all_else_kept(tmp_path: Path, before: str) -
         assert line.startswith("accept") or line in file.read_text(), "comments stay"
     write_acceptance(tmp_path, "drop-table", "users", "nobody has them")
     assert tomllib.loads(file.read_text()) == after, "twice is once"
+
+
+@pytest.mark.parametrize(
+    "before",
+    [
+        '[project]\nname = "shop"\n\n[tool.safemig]\n\n[tool.ruff]\naccept = []\n',
+        '[tool.safemig]  # ours\nschemas = ["public"]\naccept = ["drop-table:old: gone since May"]',
+        '[tool.safemig.environments.staging]\nservice = "s"\n[tool.safemig]\n',
+    ],
+)
+def test_settings_in_pyproject_are_given_it_in_their_own_table(tmp_path: Path, before: str) -> None:
+    file = tmp_path / "pyproject.toml"
+    file.write_text(before)
+    write_acceptance(tmp_path, "drop-table", "users", "nobody has them")
+    old, after = tomllib.loads(before), tomllib.loads(file.read_text())
+    ours = old["tool"]["safemig"]
+    ours["accept"] = [NEW, *ours.get("accept", [])]
+    assert after == old
+    assert NEW in load_settings(tmp_path).accept
+
+
+def test_settings_in_pyproject_without_a_table_of_their_own_are_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "pyproject.toml").write_text('[tool.safemig.environments.staging]\nservice = "s"\n')
+    with pytest.raises(SettingsError, match=r"pyproject.toml has a form that cannot be edited safely"):
+        write_acceptance(tmp_path, "drop-table", "users", "nobody has them")
 
 
 @pytest.mark.parametrize("reason", ["", "   ", "--"])

@@ -6,7 +6,8 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, get_args
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from IPython.core.completer import provisionalcompleter
@@ -25,11 +26,11 @@ from safemig.errors import (
 from safemig.notebook.arguments import pairs
 from safemig.notebook.magics import SafeMig
 from safemig.notebook.progress import LiveProgress
-from safemig.notebook.recorded import raised_again
+from safemig.notebook.recorded import Recorded, raised_again
 from safemig.operations.deploy_help import VERBS
 from safemig.records import Progress
 from safemig.records.outcome import RecordedError, RecordedResult
-from safemig.settings import Settings
+from safemig.settings import Settings, load_settings
 
 MAGICS = sorted(verb.magic.split()[0] for verb in VERBS if verb.magic)
 
@@ -138,14 +139,69 @@ def test_results_are_returned_to_be_used(shell: InteractiveShell) -> None:
     assert shell.user_ns["archive"] is answer
 
 
-def test_config_knows_settings_by_their_own_names_and_kinds() -> None:
+def test_config_has_every_setting_from_its_own_definition(loaded: InteractiveShell) -> None:
+    SafeMig.class_traits(config=True)
     traits = SafeMig.class_traits(setting=True)
-    assert set(traits) == {"rehearsal", "transaction", "lock_timeout_ms", "lock_attempts", "statement_timeout_s"}
+    assert set(traits) == set(Settings.model_fields) - {"folder", "environments", "scratch"}
     for name, trait in traits.items():
         field = Settings.model_fields[name]
         assert trait.default_value is None
-        assert trait.help
-        assert isinstance(field.default, int) or tuple(trait.values) == get_args(field.annotation)
+        assert trait.help == field.description
+        default = list(field.default) if isinstance(field.default, tuple) else field.default
+        assert trait.validate(None, str(default) if isinstance(default, Path) else default) is not None
+    with capture_output() as captured:
+        run(loaded, "%config SafeMig")
+    for name in ("project", "target", *traits):
+        assert f"SafeMig.{name}=" in captured.stdout
+    assert traits["required_approvals"].min == 1
+    assert traits["required_approvals"].max == 10
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [
+        ("keep_backups = 3", 3),
+        ("keep_backups = -1", None),
+        ("authors_may_approve = False", False),
+        ("schemas = ['public', 'sales']", ["public", "sales"]),
+        ("compression = 'zip'", None),
+        ("records = 'elsewhere'", "elsewhere"),
+    ],
+)
+def test_config_takes_what_is_allowed_and_hands_it_to_the_run_s_kernel(
+    shell: InteractiveShell, monkeypatch: pytest.MonkeyPatch, given: str, kept: Any
+) -> None:
+    name = given.split()[0]
+    seen: list[dict[str, str]] = []
+    monkeypatch.setattr(
+        "safemig.notebook.recorded.run_recorded",
+        lambda verb, settings, parameters, variables: seen.append(variables),
+    )
+    try:
+        run(shell, f"%config SafeMig.{given}")
+        run(shell, "%backup_prod")
+        assert run(shell, f"%config SafeMig.{name}") == kept
+        for variable, value in seen[0].items():
+            monkeypatch.setenv(variable, value)
+        found = getattr(load_settings("."), name)
+        if kept is None:
+            assert found == Settings.model_fields[name].default
+        else:
+            assert (list(found) if isinstance(found, tuple) else type(kept)(found)) == kept
+    finally:
+        run(shell, f"%config SafeMig.{name} = None")
+
+
+def test_a_profile_may_set_them(tmp_path: Path) -> None:
+    code = (
+        "from IPython.core.interactiveshell import InteractiveShell\nfrom traitlets.config import Config\n"
+        "shell = InteractiveShell.instance(config=Config({'SafeMig': {'rehearsal': 'schema', 'target': 'blue'}}))\n"
+        "shell.run_line_magic('load_ext', 'safemig')\n"
+        "print(shell.run_line_magic('config', 'SafeMig.rehearsal'), shell.run_line_magic('config', 'SafeMig.target'))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert done.stdout.split()[-2:] == ["schema", "blue"]
+    assert "not recognized" not in done.stderr
 
 
 def test_config_goes_before_variable_and_file_also_in_a_recorded_run(
@@ -234,6 +290,19 @@ def test_an_act_leaves_its_record_also_when_refused(
     (record,) = (tmp_path / "records" / "production").glob("*.ipynb")
     assert record.stem.endswith("-backup_prod-REFUSED")
     assert record.name in capsys.readouterr().out, "the record is named above the error"
+
+
+@pytest.mark.parametrize(
+    ("answer", "rows"),
+    [
+        (RecordedResult("deployment", "", "", {"steps": [{"number": 1, "kind": "ALTER TABLE"}]}), [[1, "ALTER TABLE"]]),
+        (RecordedResult("approval", "", "", {"by": "dana"}), [["dana"]]),
+        (None, []),
+    ],
+)
+def test_a_recorded_answer_is_a_table_too(answer: RecordedResult | None, rows: list[list[object]]) -> None:
+    run = SimpleNamespace(answer=answer)
+    assert Recorded(run).to_frame().values.tolist() == rows  # type: ignore[arg-type]  # all that it reads of a run
 
 
 RESULT = RecordedResult("plan", "PLAN 3f2a9c1 · <b>\nmore", "<p>html</p>", {})

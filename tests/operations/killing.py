@@ -79,3 +79,76 @@ def wait_until_alone(shop: Shop) -> None:
     while shop.on(shop.production, "SELECT 1 FROM pg_stat_activity WHERE application_name LIKE 'safemig%'"):
         assert time.monotonic() < deadline, "a session of the killed run lives on"
         time.sleep(0.1)
+
+
+# Found by every Python process below as its `sitecustomize`; it waits for the one module in the one process.
+_TRAP = """
+import importlib.util, os, signal, sys
+where, when, count, victim, told = os.environ["SAFEMIG_KILL"].split("|")
+module, path = where.split(":")
+class Finder:
+    def find_spec(self, name, folders=None, target=None):
+        if name != module:
+            return None
+        sys.meta_path.remove(self)
+        spec = importlib.util.find_spec(name)
+        load = spec.loader.exec_module
+        spec.loader.exec_module = lambda made: (load(made), trap(made))
+        return spec
+def kill():
+    with open(told, "w") as file:
+        file.write(str(os.getpid()))
+    victims = {"kernel": [os.getpid()], "recorder": [os.getppid()], "both": [os.getppid(), os.getpid()]}
+    for pid in victims.get(victim, [os.getpid()]):
+        os.kill(pid, signal.SIGKILL)
+def trap(owner):
+    *outer, last = path.split(".")
+    for each in outer:
+        owner = getattr(owner, each)
+    real, left = getattr(owner, last), [int(count)]
+    def trapped(*args, **kwargs):
+        left[0] -= 1
+        if when == "before" and not left[0]:
+            kill()
+        result = real(*args, **kwargs)
+        if when == "after" and not left[0]:
+            kill()
+        return result
+    setattr(owner, last, trapped)
+is_kernel = "ipykernel_launcher" in sys.orig_argv
+if is_kernel is (victim != "cli"):
+    sys.meta_path.insert(0, Finder())
+"""
+
+
+def kill_command(
+    shop: Shop, temporary: Path, command: list[str], where: str, when: str, count: int, victim: str
+) -> int:
+    """Run a safemig command, and end by SIGKILL at that point of it the kernel, the one who records it, or both.
+
+    At a point of the recording process itself the victim is "cli". Returns when none of them is left.
+    """
+    (temporary / "sitecustomize.py").write_text(_TRAP)
+    told = temporary / "killed"
+    variables = {
+        "PYTHONPATH": str(temporary),
+        "SAFEMIG_KILL": f"{where}|{when}|{count}|{victim}|{told}",
+        "TMPDIR": str(temporary),
+    }
+    done = subprocess.run(
+        [sys.executable, "-m", "safemig", *command], cwd=shop.folder, capture_output=True, check=False, timeout=120,
+        env=os.environ | variables,
+    )  # fmt: skip
+    assert told.exists(), (done.returncode, done.stderr.decode()[-2000:])
+    deadline = time.monotonic() + 30
+    while _lives(int(told.read_text())):
+        assert time.monotonic() < deadline, "the kernel outlives the one who started it"
+        time.sleep(0.1)
+    return done.returncode
+
+
+def _lives(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False

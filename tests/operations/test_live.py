@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import psycopg
 import pytest
 
 from safemig import live, result
-from safemig.errors import DeploymentFailedError, DeploymentStoppedError
+from safemig.errors import DeploymentFailedError, DeploymentStoppedError, RefusedError
 from safemig.results import Live
 from safemig.views.of_live import lines_between
 from tests.operations.conftest import Shop
@@ -46,8 +47,8 @@ def test_backup_rehearsal_and_deployment_tell_their_stages_and_steps(shop: Shop,
     shop.write(FILE, SQL)
     shop.deploy()
     acts = [each.act for each in moments if each]
-    assert list(dict.fromkeys(acts)) == ["backup", "rehearse", "deploy"]
-    assert moments.count(None) == 3, "each act ends"
+    assert list(dict.fromkeys(acts)) == ["preflight", "backup", "rehearse", "deploy", "validate"]
+    assert moments.count(None) == 5, "each act ends"
     said = lines(moments)
     for begin, end in (
         ("backup · full backup: done in ", ", 1,202 rows"),
@@ -57,8 +58,67 @@ def test_backup_rehearsal_and_deployment_tell_their_stages_and_steps(shop: Shop,
         ("rehearse · step 1 of 1 ran in ", "ADD COLUMN IF NOT EXISTS note text"),
         ("rehearse · roll the copy back, and compare: done in ", "rows"),
         ("deploy · step 1 of 1 ran in ", "ADD COLUMN IF NOT EXISTS note text"),
+        ("validate · count the rows: done in ", "rows"),
     ):
-        assert len([line for line in said if line.startswith(begin) and line.endswith(end)]) == 1, said
+        assert len([line for line in said if line.startswith(begin) and line.endswith(end)]) == 1, (begin, said)
+    assert len([line for line in said if " · step " in line]) == 2, "what the shadow replays is a stage, no steps"
+
+
+def _generate(shop: Shop) -> None:
+    shop.on(shop.staging, SQL)
+    shop.project.generate("note")
+
+
+def _restore(shop: Shop) -> None:
+    backup = shop.project.backup_prod()
+    restored = shop.project.restore_prod(backup.timestamp, ask=lambda _: "")  # the id is only asked for by a swap
+    plan = re.search("[0-9a-f]{12}", _refused(lambda: shop.project.restore_prod(swap=True)))
+    assert plan
+    swapped = shop.project.restore_prod(swap=True, approve=plan[0])
+    assert (restored.swapped, swapped.swapped) == (False, True)
+    assert shop.project.restore_prod(swap=True, approve=plan[0]).kept_as == swapped.kept_as
+    shop.on(shop.staging, f"DROP DATABASE {swapped.kept_as} WITH (FORCE)")
+
+
+def _refused(act: Callable[[], object]) -> str:
+    with pytest.raises(RefusedError) as caught:
+        act()
+    return "\n".join(caught.value.lines)
+
+
+THROWAWAY, REPLAY = "start a throwaway PostgreSQL", "replay 20260101000000_first.sql on it"
+
+
+@pytest.mark.parametrize(
+    ("act", "run", "stages"),
+    [
+        ("preflight", lambda shop: shop.project.preflight(), ("ask production and this machine", THROWAWAY, REPLAY)),
+        ("generate", _generate, (THROWAWAY, REPLAY, "read staging", "prove the files on copies of it")),
+        ("migrate_staging", lambda shop: shop.project.migrate_staging(), (THROWAWAY, REPLAY, f"replay {FILE} on it")),
+        ("db_status", lambda shop: shop.project.db_status(), ("read staging", THROWAWAY, REPLAY, "read production")),
+        (
+            "restore_prod",
+            _restore,
+            (
+                "read the backup",
+                "restore beside",
+                "compare with the backup",
+                "end the sessions, and exchange the names",
+                "read what production holds",
+            ),
+        ),
+    ],
+)
+def test_every_long_step_tells_its_stage_and_time(
+    shop: Shop, moments: list[Live | None], act: str, run: Callable[[Shop], object], stages: tuple[str, ...]
+) -> None:
+    if act != "generate":
+        shop.write(FILE, SQL)
+    run(shop)
+    seen = {stage.name: stage for each in moments if each and each.act == act for stage in each.stages}
+    assert list(seen) == list(stages)
+    assert {stage.state for stage in seen.values()} == {"done"}
+    assert sum(stage.seconds for stage in seen.values()) > 0.1
 
 
 def test_where_nobody_looks_on_nothing_is_started(shop: Shop) -> None:

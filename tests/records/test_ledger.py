@@ -102,6 +102,18 @@ def damage_a_line(home: Path) -> None:
     rewrite(home, lambda lines: [lines[0], lines[1][:40], *lines[2:]])
 
 
+def put_another_in_its_place(home: Path) -> None:
+    good = notebooks(home)[1]
+    forged, page = (
+        good.with_name(good.name.replace("DEPLOYED.ipynb", f"CUT-OFF.{each}")) for each in ("ipynb", "html")
+    )
+    forged.write_text("{}")
+    page.write_text("")
+    ledger.seal(home, forged, page, {"replaces": good.stem})
+    good.unlink()
+    good.with_suffix(".html").unlink(missing_ok=True)
+
+
 def add_a_record(home: Path) -> None:
     (home / "20261122T200902Z-production-rollback_prod-DEPLOYED.ipynb").write_text("{}")
 
@@ -119,6 +131,7 @@ def add_a_record(home: Path) -> None:
         (remove_the_last_line, "200904Z-production-migrate_prod-DEPLOYED.ipynb is not in the ledger"),
         (move_a_line, "a line was removed, added or moved before line 2"),
         (damage_a_line, "line 2 of the ledger is damaged"),
+        (put_another_in_its_place, "DEPLOYED, which was no open record of that run"),
         (add_a_record, "200902Z-production-rollback_prod-DEPLOYED.ipynb is not in the ledger"),
     ],
 )

@@ -14,6 +14,7 @@ from safemig.errors import RefusedError
 from safemig.operations import journal
 from safemig.operations.transaction import only_deployment
 from safemig.postgres.history import make_history, record_deployment
+from safemig.project import Project
 from safemig.records import ledger, read_archive
 from safemig.records.settle import settle
 from safemig.settings import Settings, load_settings
@@ -116,6 +117,43 @@ def test_a_record_left_running_is_settled(
     assert (entry.verdict, entry.by, entry.integrity) == (word, "dana", "sealed")
     assert entry.migrations == ((FILE,) if word == "CUT-OFF-APPLIED" else ())
     assert settle(settings, "production") == ()
+
+
+@pytest.mark.parametrize("word", ["INCOMPLETE", "UNKNOWN"])
+@pytest.mark.parametrize(("state", "settled_word"), [(applied, "CUT-OFF-APPLIED"), (not_committed, "CUT-OFF")])
+def test_a_sealed_record_that_does_not_know_its_end_is_replaced_by_one_that_does(
+    settings: Settings, word: str, state: Callable[[Settings], None], settled_word: str
+) -> None:
+    running = leave_running(settings)
+    left = running.rename(running.with_name(running.name.replace("RUNNING", word)))
+    page = left.with_suffix(".html")
+    page.write_text("<p>?</p>")
+    ledger.seal(left.parent, left, page, {"verdict": word})
+    state(settings)
+    (entry,) = read_archive(settings.path("records"), verify=True).records
+    assert (entry.verdict, entry.integrity) == (word, "sealed")
+    (settled,) = settle(settings, "production")
+    assert settled.path.stem.endswith(f"-{settled_word}")
+    assert not left.exists()
+    assert not page.exists()
+    archive = read_archive(settings.path("records"), verify=True)
+    assert [(each.verdict, each.integrity) for each in archive.records] == [(settled_word, "sealed")]
+    assert archive.problems == ()
+    assert [each.facts.get("replaces") for each in ledger.read(left.parent)[0]] == [None, left.stem]
+
+
+def test_the_archive_settles_when_told_to_and_says_what_it_said(settings: Settings) -> None:
+    left = leave_running(settings)
+    applied(settings)
+    project = Project(settings)
+    assert left.exists()
+    archive = project.deployments(settle=True, verify=True)
+    assert not left.exists()
+    assert archive.settled == (
+        f"{left.stem.removesuffix('RUNNING')}CUT-OFF-APPLIED: The run was cut off after it had applied {FILE}.",
+    )
+    assert archive.settled[0] in " ".join(archive.render("text").split())
+    assert project.deployments(settle=True).settled == ()
 
 
 def test_each_record_gets_its_own_run(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,8 +7,16 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 from safemig.results import HeldLock, RecordEntry, Step
+from safemig.review.model import ReviewedFile, ReviewedStatement, TableLock
 from safemig.sql.locks import LockMode
-from safemig.views.pictures import Blocking, archive_strip, blocking_bars, blocking_of_steps, timeline
+from safemig.views.pictures import (
+    Blocking,
+    archive_strip,
+    blocking_bars,
+    blocking_of_review,
+    blocking_of_steps,
+    timeline,
+)
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -37,6 +45,30 @@ def test_a_lock_blocks_to_the_end_of_its_transaction() -> None:
 def test_a_lock_that_blocks_readers_counts_more_than_one_that_is_longer() -> None:
     steps = [step(1, 9.0, ("orders", LockMode.SHARE)), step(2, 0.5, ("orders", LockMode.ACCESS_EXCLUSIVE))]
     assert blocking_of_steps(steps) == (Blocking("orders", LockMode.ACCESS_EXCLUSIVE, 0.5),)
+
+
+def test_a_review_s_bars_are_of_work_under_a_lock_at_the_rate_that_its_words_name() -> None:
+    def reviewed(
+        rule: str, table: str, mode: LockMode, mib: int | None, *, transactional: bool = True
+    ) -> ReviewedStatement:
+        size = mib * 2**20 if mib is not None else None
+        locks = (TableLock(table, mode),)
+        return ReviewedStatement("", 1, 1, "", mode, (table,), (rule,), locks, transactional, None, size)
+
+    files = (
+        ReviewedFile("a.sql", (
+            reviewed("drop-column", "users", LockMode.ACCESS_EXCLUSIVE, 5000),  # of the catalog only, but held
+            reviewed("index-not-concurrent", "orders", LockMode.SHARE, 500),
+        )),
+        ReviewedFile("b.sql", (
+            reviewed("alter-column-type", "items", LockMode.ACCESS_EXCLUSIVE, None),  # nobody knows its size
+            reviewed("reindex", "logs", LockMode.SHARE_UPDATE_EXCLUSIVE, 900, transactional=False),
+        )),
+    )  # fmt: skip
+    assert blocking_of_review(files) == (
+        Blocking("users", LockMode.ACCESS_EXCLUSIVE, 10.0),
+        Blocking("orders", LockMode.SHARE, 10.0),
+    )
 
 
 def test_bars_are_as_long_as_what_waits() -> None:

@@ -38,6 +38,7 @@ from safemig.results import (
     Validation,
 )
 from safemig.review import Acceptance, Finding, Review, ReviewedFile, ReviewedStatement, Severity
+from safemig.review.model import TableLock
 from safemig.schema import Change, SchemaDiff, Statement
 from safemig.sql.locks import LockMode
 
@@ -118,7 +119,7 @@ def examples(table: str = "orders", person: str = "dana") -> dict[str, Result]:
         (
             ReviewedFile(file, (
                 ReviewedStatement(f"CREATE INDEX i\n  ON {table} (note)", 4, 1, "CREATE INDEX", LockMode.SHARE, (table,),
-                                  ("index-not-concurrent",), (), True, 12_400_000, 3_328_599_654),
+                                  ("index-not-concurrent",), (TableLock(table, LockMode.SHARE),), True, 12_400_000, 3_328_599_654),
                 ReviewedStatement(f"DROP TABLE {table}", 6, 1, "DROP TABLE", LockMode.ACCESS_EXCLUSIVE, (table,),
                                   ("drop-table",), (), True, None, None),
             ), ("set a lock_timeout",)),
@@ -131,7 +132,7 @@ def examples(table: str = "orders", person: str = "dana") -> dict[str, Result]:
     def entry(i: int, verdict: str) -> RecordEntry:
         path = Path(f"records/production/2026112{i}T200904Z-production-migrate_prod-{verdict}.ipynb")
         return RecordEntry(path, "production", "migrate_prod", verdict, at + timedelta(days=i), person, "3f2a9c1",
-                           (file,), 6.4 + i, "sealed")  # fmt: skip
+                           (file,), 6.4 + i, "sealed", 0.21 * i)  # fmt: skip
 
     def deployment(verdict: str, steps: tuple[Step, ...], **more: object) -> Deployment:
         return Deployment("migrate_prod", verdict, "8c1f", target, "3f2a9c1", person, at, at + timedelta(seconds=6.4),
