@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import signal
+import threading
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -14,6 +16,9 @@ MAJORS = sorted({programs.major for programs in find_programs() if programs.has_
 # Nothing of the server's own may take a lock or a session that a test looks for.
 QUIET = {"autovacuum": "off", "max_prepared_transactions": "2"}
 _numbers = itertools.count(1)
+# A shell that starts us in the background lets us, and every process that a test starts, ignore Ctrl-C.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN and threading.current_thread() is threading.main_thread():
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Callable
 from contextlib import ExitStack
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import psycopg
@@ -43,7 +44,8 @@ def preflight(settings: Settings, environment: str = PRODUCTION) -> Preflight:
             found = f"PostgreSQL {version // 10000}.{version % 10000} at {connection.info.host or 'local socket'}"
             checks = [Check("reachable", "ok", found, "an answer")]
             checks += [_answered(name, check, settings, connection) for name, check in _CHECKS]
-            checks.append(_earlier_runs(settings, connection, environment))
+            earlier = partial(_earlier_runs, environment)
+            checks.append(_answered("earlier runs", earlier, settings, connection))
     except UnreachableError as error:
         checks = [Check("reachable", "failed", error.where or error.what, "an answer", error.next or "")]
         checks += [
@@ -65,7 +67,7 @@ def _answered(name: str, question: _Question, settings: Settings, connection: Co
         return Check(name, "failed", words_of(error), fix="deploy as the owner of the database")
 
 
-def _earlier_runs(settings: Settings, connection: Connection, environment: str) -> Check:
+def _earlier_runs(environment: str, settings: Settings, connection: Connection) -> Check:
     runs = journal.unended(journal.path_of(settings, environment), connection)
     words = [run.words for run in runs]
     fix = "a deployment settles them"

@@ -22,7 +22,12 @@ CREATE TABLE IF NOT EXISTS safemig.resumable (
     schema_reached text NOT NULL,
     changed_at timestamptz NOT NULL DEFAULT now())
 """
-IS_THERE = "SELECT to_regclass('safemig.resumable') IS NOT NULL"
+# to_regclass() raises where the role may not use the schema.
+IS_THERE = """
+SELECT EXISTS (SELECT FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+               WHERE n.nspname = 'safemig' AND c.relname = 'resumable'
+                 AND has_schema_privilege(n.oid, 'USAGE') AND has_table_privilege(c.oid, 'SELECT'))
+"""
 ADD = """
 INSERT INTO safemig.resumable (run_id, plan_id, migrations, schema_reached) VALUES (%s, %s, %s::jsonb, %s)
 ON CONFLICT (run_id) DO NOTHING

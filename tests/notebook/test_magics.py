@@ -256,7 +256,7 @@ def test_loading_twice_changes_nothing(loaded: InteractiveShell) -> None:
     ("line", "found"),
     [
         ("%migrate_prod --a", {"--accept", "--approve"}),
-        ("%migrate_prod --", {"--accept", "--approve", "--out", "--target"}),
+        ("%migrate_prod --", {"--accept", "--approve", "--out", "--plan", "--resume", "--target"}),
         ("%migrate_prod --target ", {"production", "staging"}),
         ("%schema_diff sta", {"staging"}),
         ("%schema_diff staging pro", {"production"}),
