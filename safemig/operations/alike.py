@@ -21,7 +21,7 @@ def alike(ends: tuple[End, End], schemas: tuple[Schema, Schema], managed: Schema
     What is returned says as ever of which version its database is.
     """
     older, newer = sorted(range(2), key=lambda which: schemas[which].server_version_num)
-    if major(schemas[older]) == major(schemas[newer]):
+    if schemas[older].major == schemas[newer].major:
         return *schemas, ""
     read = list(schemas)
     conninfo, name = ends[older]
@@ -29,10 +29,10 @@ def alike(ends: tuple[End, End], schemas: tuple[Schema, Schema], managed: Schema
         with (
             explained(conninfo, name),
             connected(conninfo, name) as source,
-            start_server_like(source, at_least=major(schemas[newer])) as server,
+            start_server_like(source, at_least=schemas[newer].major) as server,
         ):
             for which in (older, newer):
-                if major(schemas[which]) != server.major:
+                if schemas[which].major != server.major:
                     with explained(*ends[which]), connected(*ends[which]) as connection:
                         make_roles(connection, server)
                         url = copy_schema(connection, ends[which][0], server, f"copy_{which}", only=managed.only)
@@ -41,7 +41,7 @@ def alike(ends: tuple[End, End], schemas: tuple[Schema, Schema], managed: Schema
                     read[which] = _of_its_database(found, schemas[which])
     except (ToolError, RehearsalError) as error:
         return *schemas, (
-            f"compared as PostgreSQL {major(schemas[0])} and {major(schemas[1])} write them, each in its own form, for "
+            f"compared as PostgreSQL {schemas[0].major} and {schemas[1].major} write them, each in its own form, for "
             f"no copy of the older one could be made: {error.what}"
         )
     return read[0], read[1], ""
@@ -54,8 +54,3 @@ def _of_its_database(copy: Schema, original: Schema) -> Schema:
         if item.kind == "materialized view" and item in facts:
             facts[item] = facts[item]._replace(populated=fact.populated)
     return replace(copy, facts=facts, server_version_num=original.server_version_num)
-
-
-def major(schema: Schema) -> int:
-    """Return the major version of the server that a schema was read from."""
-    return schema.server_version_num // 10000

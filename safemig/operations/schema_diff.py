@@ -59,7 +59,7 @@ def _difference(
         keywords()
         base, target = (reading.result() for reading in readings)
         reason = ""
-        if base.server_version_num // 10000 != target.server_version_num // 10000:
+        if base.major != target.major:
             from safemig.operations.alike import alike
 
             base, target, reason = alike((from_, to), (base, target), managed)

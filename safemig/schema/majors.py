@@ -24,10 +24,10 @@ def within_reach(target: Schema, base: Schema) -> Schema:
 
     Of what only the newer of the two knows: an older server is asked for none of it, a newer one keeps what it has.
     """
-    versions = {schema.server_version_num // 10000 for schema in (base, target)}
-    if min(versions) < 18 <= max(versions):
+    older, newer = sorted((base.major, target.major))
+    if older < 18 <= newer:
         target = _without_names(target, base)
-    if min(versions) < 17 <= max(versions):
+    if older < 17 <= newer:
         target = _without_maintain(target, base)
     return target
 

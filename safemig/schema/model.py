@@ -164,6 +164,11 @@ class Schema:
     def __hash__(self) -> int:
         return hash(self.fingerprint)
 
+    @property
+    def major(self) -> int:
+        """The major version of the server that it was read from."""
+        return self.server_version_num // 10000
+
     @cached_property
     def graph(self) -> Graph:
         """Who needs whom in this database, from pg_depend."""

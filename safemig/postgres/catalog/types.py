@@ -152,7 +152,8 @@ def read_types(snapshot: Snapshot) -> None:
             item = Id("domain", schema, name)
             said = "" if constraint_name == facts.usual_not_null_name(item) else constraint_name or ""
             fact = facts.DomainFact(base, collation, default, not_null, said)
-            snapshot.objects[PG_CONSTRAINT, constraint] = item
+            if constraint:
+                snapshot.objects[PG_CONSTRAINT, constraint] = item
         elif kind == "r":
             item, fact = Id("range", schema, name), facts.RangeFact(ranges[oid])
         elif kind == "c":
