@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -37,6 +37,7 @@ class Run:
     started_at: datetime
     schema_before: str
     trail: Trail | None = None  # of a deployment of several parts
+    files_make: Mapping[str, str] | None = None  # see `drift.what_files_make`
 
     @property
     def journal_path(self) -> Path:
@@ -95,7 +96,11 @@ class Run:
             migrations=list(names),
             schema_before=self.schema_before,
             schema_after=schema.fingerprint,
-            facts={"safemig": __version__, **_recorded()},
+            facts={
+                "safemig": __version__,
+                **_recorded(),
+                **({"files_make": self.files_make} if self.files_make else {}),
+            },
         )
         record_steps(connection, self.id_of(part), steps)
 

@@ -2,18 +2,63 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from contextlib import ExitStack
 
+import psycopg
+
+from safemig import __version__
 from safemig.errors import SafemigError
 from safemig.migrations import Migration, Standing
 from safemig.operations.databases import schema_of
 from safemig.operations.shadow import Shadow, open_shadow
 from safemig.postgres.connect import Connection
+from safemig.postgres.copies import WHICH_SEARCH_PATH, CopyServer
+from safemig.postgres.history import schema_that_files_make
+from safemig.postgres.server import ThrowawayServer
 from safemig.schema import Schema, compare
 from safemig.settings import Settings
 
 _MOST_NAMED = 3
+
+
+def what_files_make(
+    settings: Settings, source: Connection, server: CopyServer, files: Sequence[Migration]
+) -> dict[str, str] | None:
+    """Return the identity of files and the fingerprint of what they make of an empty database, to be kept in `source`.
+
+    None where they cannot be run from nothing there. To be called when the server's copies are done with: roles, which
+    a migration may make, are the server's.
+    """
+    if not isinstance(server, ThrowawayServer):
+        return None
+    shadow = Shadow(settings, server)
+    ordered = sorted(files, key=lambda file: file.version)
+    try:
+        schema = shadow.schema(shadow.make(ordered))
+    except (SafemigError, psycopg.Error):
+        return None
+    return {"files": _identity(settings, source, ordered), "schema": schema.fingerprint}
+
+
+def is_as_files_make_it(settings: Settings, connection: Connection, standing: Standing) -> bool:
+    """Tell whether a database's schema is known to be what its applied migrations make, from an earlier replay of them.
+
+    Guarantee: True only where these very files, run from nothing by this safemig, made this very schema. False says
+    nothing: then it is to be measured. Reads only.
+    """
+    if standing.edited or standing.unknown:
+        return False
+    made = schema_that_files_make(connection, _identity(settings, connection, standing.applied))
+    return bool(made) and made == schema_of(settings, connection).fingerprint
+
+
+def _identity(settings: Settings, source: Connection, files: Sequence[Migration]) -> str:
+    """Return a hash of all that decides what files make: their bytes, the search path, the schemas read, and us."""
+    ((search_path,),) = source.execute(WHICH_SEARCH_PATH).fetchall()
+    parts = [__version__, search_path, repr(settings.schemas), *(f"{file.version} {file.sha256}" for file in files)]
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 
 class Drift:

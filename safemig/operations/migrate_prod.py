@@ -320,6 +320,7 @@ class ProductionDeployment:
             started_at=started,
             schema_before=situation.plan.schema_fingerprint,
             trail=trail_of(self.settings, situation, self.run_id),
+            files_make=self._rehearsed.files_make if self._rehearsed else None,
         )
 
     def _validated(self, situation: Situation, rehearsed: Rehearsed, backup: Backup) -> Validation:

@@ -17,7 +17,7 @@ from safemig import live
 from safemig.errors import SafemigError, UnreachableError
 from safemig.operations import journal
 from safemig.operations.databases import open_environment, standing_of
-from safemig.operations.drift import Drift
+from safemig.operations.drift import Drift, is_as_files_make_it
 from safemig.operations.execution import plan_files
 from safemig.postgres import activity, resumable
 from safemig.postgres.activity import ask
@@ -272,8 +272,11 @@ def _history(settings: Settings, connection: Connection) -> Check:
 
 def _drift(settings: Settings, connection: Connection) -> Check:
     standing = standing_of(settings, connection)
-    with ExitStack() as shadows:
-        found = Drift(settings, shadows).of(connection, standing)
+    if is_as_files_make_it(settings, connection, standing):
+        found = "none"
+    else:
+        with ExitStack() as shadows:
+            found = Drift(settings, shadows).of(connection, standing)
     if found == "none":
         return Check("drift", "ok", "the schema is what the applied migrations make", "none")
     return Check("drift", "warning", found, "none", "bring it into a migration, or take it back by hand")

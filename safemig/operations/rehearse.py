@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +19,7 @@ from safemig.operations import rollback_script
 from safemig.operations.backup_prod import backup_prod
 from safemig.operations.backups import mark_verified
 from safemig.operations.databases import open_environment, schema_of
+from safemig.operations.drift import what_files_make
 from safemig.operations.execution import Segment, observe_steps, with_held_times
 from safemig.operations.locking import with_sizes
 from safemig.operations.plan import Situation, assess
@@ -49,6 +50,7 @@ class Rehearsed:
     result: Rehearsal
     start: Schema
     reached: tuple[Schema, ...]  # one a segment
+    files_make: Mapping[str, str] | None  # what the deployment keeps for later pre-flights; see `what_files_make`
 
 
 @live.act("rehearse")
@@ -120,6 +122,8 @@ def rehearse_on_copy(
                 rollback = _prove_rollback(
                     server, url, situation, backup, script, read, start, reached[-1], back, with_data if full else ()
                 )
+        standing = situation.standing
+        files_make = what_files_make(settings, source, server, (*standing.applied, *standing.pending))
     return Rehearsed(
         Rehearsal(
             plan_id=situation.plan.id,
@@ -135,6 +139,7 @@ def rehearse_on_copy(
         ),
         start,
         reached,
+        files_make,
     )
 
 

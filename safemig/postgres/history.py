@@ -97,6 +97,11 @@ CREATE TABLE IF NOT EXISTS safemig.approvals (
 ADD_APPROVAL = "INSERT INTO safemig.approvals (plan_id, by, how) VALUES (%s, %s, %s) ON CONFLICT DO NOTHING"
 APPROVALS = "SELECT by FROM safemig.approvals WHERE plan_id = %s ORDER BY approved_at, by"
 RUNS_OF_A_PLAN = "SELECT run_id FROM safemig.deployments WHERE plan_id = %s ORDER BY committed_at"
+# What migration files were seen to make of an empty database; kept with the deployment of the last of them.
+WHAT_FILES_MAKE = """
+SELECT facts #>> '{files_make,schema}' FROM safemig.deployments WHERE facts #>> '{files_make,files}' = %s
+ORDER BY committed_at DESC LIMIT 1
+"""
 DEPLOYMENT_EXISTS = "SELECT 1 FROM safemig.deployments WHERE run_id = %s"
 
 
@@ -186,6 +191,14 @@ def deployment_exists(connection: Connection, run_id: str) -> bool:
     if not _existing(connection)[2]:
         return False
     return connection.execute(DEPLOYMENT_EXISTS, (run_id,)).fetchone() is not None
+
+
+def schema_that_files_make(connection: Connection, files: str) -> str:
+    """Return the fingerprint of the schema that files of that identity were seen to make, "" where unknown. Reads only."""
+    if not _existing(connection)[2]:
+        return ""
+    row = connection.execute(WHAT_FILES_MAKE, (files,)).fetchone()
+    return row[0] if row else ""
 
 
 def record_approval(connection: Connection, plan_id: str, by: str, how: str) -> None:
