@@ -23,6 +23,7 @@ from safemig.operations.drift import what_files_make
 from safemig.operations.execution import Segment, observe_steps, with_held_times
 from safemig.operations.locking import with_sizes
 from safemig.operations.plan import Situation, assess
+from safemig.operations.row_versions import Moment, content_since
 from safemig.operations.untouched import (
     named_tables,
     read_columns,
@@ -106,21 +107,23 @@ def rehearse_on_copy(
             read = _reader(settings, copy)
             start = read()
             named = named_tables(copy, situation.plan.steps) if full else set()
-            columns, labels = read_columns(copy, named), read_labels(copy)
+            then = Moment.now(copy, read_columns(copy, named), with_data if full else ())
             live.planned(situation.plan.steps)
             with live.stage("migrate the copy"):
                 steps, reached = _run(copy, situation.segments, read)
             steps = with_sizes(source, steps)
             diff = compare(start, reached[-1])
             with live.stage("read the copy again", backup.rows if full else None):
-                after = content_of(url, server.programs) if full else ()
-                now = read_columns(copy, named)
-            rows = rows_and_columns(with_data, after, columns, now, steps, diff) if full else ()
-            renamed = renamed_back(columns, now) | renamed_labels_back(labels, read_labels(copy))
+                now = read_columns(copy, ())
+                after: tuple[TableContent, ...] = ()
+                if full:
+                    now, after = content_since(copy, url, server.programs, then, by_column=True)
+            rows = rows_and_columns(with_data, after, then.tables, now, steps, diff) if full else ()
+            renamed = renamed_back(then.tables, now) | renamed_labels_back(then.labels, read_labels(copy))
             back = (compare(reached[-1], start, renames=renamed), compare(reached[-1], start))
             with live.stage("roll the copy back, and compare"):
                 rollback = _prove_rollback(
-                    server, url, situation, backup, script, read, start, reached[-1], back, with_data if full else ()
+                    server, copy, url, situation, backup, script, read, start, reached[-1], back, then
                 )
         standing = situation.standing
         files_make = what_files_make(settings, source, server, (*standing.applied, *standing.pending))
@@ -188,6 +191,7 @@ def _run(
 
 def _prove_rollback(
     server: CopyServer,
+    copy: Connection,
     url: str,
     situation: Situation,
     backup: Backup,
@@ -196,7 +200,7 @@ def _prove_rollback(
     start: Schema,
     reached: Schema,
     ways: Sequence[SchemaDiff],
-    content: Sequence[TableContent],
+    then: Moment,
 ) -> RollbackProof:
     facts: dict[str, Any] = {
         "fingerprints": (reached.fingerprint, start.fingerprint),
@@ -208,7 +212,8 @@ def _prove_rollback(
     back = _run_back(server, url, ways, facts)
     after = read()
     remaining = tuple(f"{change.action} {change.kind} {change.name}" for change in compare(after, start).changes)
-    gone = _cannot_bring_back(back, content, content_of(url, server.programs) if content else ())
+    content = content_since(copy, url, server.programs, then)[1] if then.contents else ()
+    gone = _cannot_bring_back(back, then.contents, content)
     proof = RollbackProof(script, not remaining and after.fingerprint == start.fingerprint, remaining, gone)
     text = rollback_script.compose(
         back,
@@ -242,21 +247,17 @@ def _run_back(server: CopyServer, url: str, ways: Sequence[SchemaDiff], facts: d
 
 
 def _cannot_bring_back(
-    back: SchemaDiff, before: Sequence[TableContent], after: Sequence[TableContent]
+    back: SchemaDiff, before: Mapping[str, TableContent], after: Sequence[TableContent]
 ) -> tuple[str, ...]:
     written_since = [
         f"what is written once it is deployed ({statement.why})"
         for statement in back.statements
         if statement.destructive
     ]
-    then, now = _by_name(before), _by_name(after)
+    now = {table.name: table for table in after}
     lost = [
         f"the content of {name} as it was ({table.rows:,} rows): the deployment itself changes it; the backup has it"
-        for name, table in then.items()
-        if now.get(name) != table
+        for name, table in before.items()
+        if now.get(name) != table and not name.startswith(BOOKKEEPING)
     ]
     return tuple(dict.fromkeys(written_since + lost))  # each once, in order
-
-
-def _by_name(tables: Sequence[TableContent]) -> dict[str, TableContent]:
-    return {table.name: table for table in tables if not table.name.startswith(BOOKKEEPING)}

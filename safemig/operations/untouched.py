@@ -15,15 +15,25 @@ from safemig.schema import SchemaDiff
 from safemig.sql import parse
 from safemig.sql.identifiers import quote_name
 
-# A column's type by the name that it was defined with: of an array its elements', of a domain its base's.
+# A column's type by the name that it was defined with: of an array its elements', of a domain its base's. What a value
+# of some types looks like lies elsewhere than in its row: in a composite's columns, a name, a library, an expression.
 COLUMNS = """
-SELECT c.oid::int8, n.nspname, c.relname, format('%I.%I', n.nspname, c.relname), c.relkind = 'r', a.attnum, a.attname,
+WITH RECURSIVE made_of (oid, part) AS (
+  SELECT oid, oid FROM pg_type
+  UNION SELECT m.oid, p.oid FROM made_of m JOIN pg_type t ON t.oid = m.part LEFT JOIN pg_range r ON t.oid IN (r.rngtypid, r.rngmultitypid)
+  JOIN pg_type p ON p.oid IN (t.typbasetype, t.typelem, r.rngsubtype)),
+elsewhere AS (
+  SELECT m.oid FROM made_of m JOIN pg_type t ON t.oid = m.part
+  WHERE t.typtype = 'c' OR t.typname ~ '^(reg|aclitem)' OR (t.typtype = 'b' AND t.typcategory <> 'A' AND t.oid >= 16384))
+SELECT c.oid::int8, n.nspname, c.relname, format('%I.%I', n.nspname, c.relname), c.relkind = 'r', c.relfilenode::int8,
+       a.attnum, a.attname, format('%s %s %s', a.atttypid, a.atttypmod, a.attgenerated),
+       a.attgenerated = 'v' OR EXISTS (SELECT FROM elsewhere e WHERE e.oid = a.atttypid),
        (SELECT array_agg(format('%I.%I', tn.nspname, t.typname)) FROM pg_type t JOIN pg_namespace tn ON tn.oid = t.typnamespace
         WHERE t.oid IN (a.atttypid, y.typelem, y.typbasetype)),
        coalesce(a.attnum = ANY (k.conkey), false)
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
-JOIN pg_type y ON y.oid = a.atttypid
+LEFT JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+LEFT JOIN pg_type y ON y.oid = a.atttypid
 LEFT JOIN pg_constraint k ON k.conrelid = c.oid AND k.contype = 'p'
 WHERE c.relkind IN ('r', 'p') AND n.nspname NOT IN ('information_schema', 'safemig', 'supabase_migrations') AND n.nspname !~ '^pg_'
 ORDER BY c.oid, a.attnum
@@ -43,12 +53,16 @@ SELECT oid::int8 FROM meant
 # As text, so that 1.0 is not 1.00, and json and point can be hashed (hash_record() fails on them).
 _HASH = "sum(hashtextextended(ROW({})::text, 0)::numeric)"
 
+Labels = Mapping[int, tuple[str, str, str]]  # (schema, enum, value) by OID
+
 
 @dataclass(frozen=True, slots=True)
 class _Column:
     name: str
     types: tuple[str, ...]
     is_key: bool
+    form: str  # its type, by what the catalog knows it
+    lies_elsewhere: bool  # what its values look like may change, and no row with it
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +73,7 @@ class TableColumns:
     name: str
     label: str  # as pg_dump writes it
     has_rows: bool  # of its own: not a partitioned table
+    file: int  # where its rows are; another one once it is rewritten
     columns: Mapping[int, _Column]
     hashes: Mapping[int, object]
 
@@ -73,13 +88,28 @@ def read_columns(connection: Connection, oids: Collection[int]) -> dict[int, Tab
     """Return every table by its oid, with hashes for those in `oids`. Reads each of those once."""
     tables: dict[int, TableColumns] = {}
     found: dict[int, dict[int, _Column]] = {}
-    for oid, schema, name, label, has_rows, number, column, types, is_key in connection.execute(COLUMNS.encode()):
-        found.setdefault(oid, {})[number] = _Column(column, tuple(types), is_key)
-        tables[oid] = TableColumns(schema, name, label, has_rows, found[oid], {})
-    for oid, table in list(tables.items()):
-        if oid in oids and table.has_rows:
-            tables[oid] = replace(table, hashes=_hashes(connection, table))
-    return tables
+    for oid, schema, name, label, has_rows, file, number, column, form, elsewhere, types, is_key in connection.execute(
+        COLUMNS.encode()
+    ):
+        columns = found.setdefault(oid, {})
+        if number is not None:
+            columns[number] = _Column(column, tuple(types), is_key, form, elsewhere)
+        tables[oid] = TableColumns(schema, name, label, has_rows, file, columns, {})
+    return tables | {oid: hashed(connection, table) for oid, table in tables.items() if oid in oids and table.has_rows}
+
+
+def hashed(connection: Connection, table: TableColumns) -> TableColumns:
+    """Return a table with its columns' hashes. Reads it once."""
+    key = [sql.Identifier(column.name) for column in table.columns.values() if column.is_key]
+    hashes = [
+        sql.SQL(_HASH).format(sql.SQL(", ").join([*key, sql.Identifier(column.name)]))
+        for column in table.columns.values()
+    ]
+    query = sql.SQL("SELECT {} FROM ONLY {}").format(
+        sql.SQL(", ").join(hashes), sql.Identifier(table.schema, table.name)
+    )
+    row = connection.execute(query).fetchone()
+    return replace(table, hashes=dict(zip(table.columns, row or (), strict=False)))
 
 
 def renamed_back(before: Mapping[int, TableColumns], after: Mapping[int, TableColumns]) -> dict[str, str]:
@@ -101,14 +131,12 @@ def renamed_back(before: Mapping[int, TableColumns], after: Mapping[int, TableCo
     return tables | columns
 
 
-def read_labels(connection: Connection) -> dict[int, tuple[str, str, str]]:
+def read_labels(connection: Connection) -> Labels:
     """Return (schema, enum, label) of every enum value, by its OID, which a rename keeps. Reads only."""
     return {oid: (schema, enum, label) for oid, schema, enum, label in connection.execute(ENUM_LABELS).fetchall()}
 
 
-def renamed_labels_back(
-    before: Mapping[int, tuple[str, str, str]], after: Mapping[int, tuple[str, str, str]]
-) -> dict[str, str]:
+def renamed_labels_back(before: Labels, after: Labels) -> dict[str, str]:
     """Return what enum values were renamed, as `schema.compare` takes it to go back: new dotted name to old label."""
     return {
         quote_name(*before[oid][:2], after[oid][2]): quote_name(before[oid][2])
@@ -175,19 +203,6 @@ def rows_and_columns(
         )
         for name in sorted({*then, *now})
     )
-
-
-def _hashes(connection: Connection, table: TableColumns) -> dict[int, object]:
-    key = [sql.Identifier(column.name) for column in table.columns.values() if column.is_key]
-    hashes = [
-        sql.SQL(_HASH).format(sql.SQL(", ").join([*key, sql.Identifier(column.name)]))
-        for column in table.columns.values()
-    ]
-    query = sql.SQL("SELECT {} FROM ONLY {}").format(
-        sql.SQL(", ").join(hashes), sql.Identifier(table.schema, table.name)
-    )
-    row = connection.execute(query).fetchone()
-    return dict(zip(table.columns, row or (), strict=False))
 
 
 def _by_name(tables: Sequence[TableContent]) -> dict[str, TableContent]:

@@ -6,7 +6,7 @@ import os
 import re
 import select
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -58,10 +58,12 @@ def dump_schema(conninfo: str, server_version_num: int, *, only: tuple[str, ...]
         return _output(process).read().decode()
 
 
-def content_of(conninfo: str, programs: Programs) -> tuple[TableContent, ...]:
-    """Return rows and sha256 of every table of a database, from a dump of its data that is thrown away."""
+def content_of(conninfo: str, programs: Programs, tables: Sequence[str] = ()) -> tuple[TableContent, ...]:
+    """Return rows and sha256 of every table of a database, or of `tables` (quoted as in SQL), from a dump of its data
+    that is thrown away."""
     reader = DumpReader()
-    with piped(programs, "pg_dump", conninfo, "--data-only", "--no-sync", LOCK_WAIT, encoding_of(conninfo)) as process:
+    options = ("--data-only", "--no-sync", LOCK_WAIT, encoding_of(conninfo), *(f"--table={name}" for name in tables))
+    with piped(programs, "pg_dump", conninfo, *options) as process:
         for _ in reader.pieces(_Watched(process, conninfo)):
             pass
     return reader.content
