@@ -28,6 +28,8 @@ from safemig.settings import PRODUCTION, Settings
 
 LONG_TRANSACTION_S = 60
 CLOCKS_APART_S = 5
+REPLICA_LAG_S = 30
+REPLICA_BEHIND_BYTES = 64 << 20
 _NEWEST_BUT_UNTRIED = 190000
 
 
@@ -128,12 +130,12 @@ def _throwaway(_: Settings, connection: Connection) -> Check:
 
 
 def _rights(_: Settings, connection: Connection) -> Check:
-    ((is_super, bypasses, role),) = ask(connection, activity.RIGHTS)
+    ((is_super, role),) = ask(connection, activity.RIGHTS)
     if is_super:
         return Check("rights", "ok", f"{role} is superuser", "owner of what is there, able to read all of it")
     problems = []
     ((secured,),) = ask(connection, activity.TABLES_WITH_ROW_SECURITY)
-    if secured and not bypasses:
+    if secured:
         problems.append(f"row security on {secured} tables hides rows from {role}")
     if others := [name for (name,) in ask(connection, activity.RELATIONS_OF_OTHERS)]:
         problems.append(f"not owned: {_shortened(others)}")
@@ -182,10 +184,16 @@ def _blocking(_: Settings, connection: Connection) -> Check:
 
 def _replicas(_: Settings, connection: Connection) -> Check:
     rows = ask(connection, activity.REPLICAS)
-    if any(lag is not None and lag > 30 for _, _, lag in rows):
-        found = ", ".join(f"{name} {lag or 0} s" for name, _, lag in rows)
-        return Check("replicas", "warning", f"lag: {found}", "lag under 30 s", "wait until they have caught up")
-    return Check("replicas", "ok", f"{len(rows)} connected" if rows else "none", "lag under 30 s")
+    needed = f"at most {REPLICA_LAG_S} s and {REPLICA_BEHIND_BYTES >> 20} MiB behind"
+    if any(lag > REPLICA_LAG_S or behind > REPLICA_BEHIND_BYTES for _, lag, behind in rows):
+        found = ", ".join(f"{name}: {lag:,} s, {behind / 2**20:,.0f} MiB behind" for name, lag, behind in rows)
+        return Check("replicas", "warning", found, needed, "wait until they have caught up")
+    if slots := [name for (name,) in ask(connection, activity.SLOTS_WITHOUT_REPLICA)]:
+        found = f"nobody reads from replication slot {_shortened(slots)}"
+        return Check(
+            "replicas", "warning", found, needed, "start that replica again, or the WAL of a rewrite stays here"
+        )
+    return Check("replicas", "ok", f"{len(rows)} connected" if rows else "none", needed)
 
 
 def _indexes(_: Settings, connection: Connection) -> Check:

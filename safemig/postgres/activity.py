@@ -30,9 +30,13 @@ WHO_WAITS_FOR_WHOM = """
 SELECT pid, pg_blocking_pids(pid), usename FROM pg_stat_activity
 WHERE datname = current_database() AND wait_event_type = 'Lock' AND cardinality(pg_blocking_pids(pid)) > 0
 """
+# replay_lag alone does not do: it keeps its last value where a standby has stopped to replay (seen on 18).
 REPLICAS = """
-SELECT application_name, state, extract(epoch FROM replay_lag)::int FROM pg_stat_replication ORDER BY 1
+SELECT application_name, coalesce(extract(epoch FROM replay_lag)::int, 0),
+       coalesce(pg_wal_lsn_diff(pg_current_wal_lsn(), replay_lsn), 0)::int8
+FROM pg_stat_replication WHERE NOT pg_is_in_recovery() ORDER BY 1
 """
+SLOTS_WITHOUT_REPLICA = "SELECT slot_name FROM pg_replication_slots WHERE NOT active AND NOT temporary ORDER BY 1"
 INVALID_INDEXES = """
 SELECT format('%I.%I', n.nspname, c.relname) FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
 JOIN pg_namespace n ON n.oid = c.relnamespace
@@ -40,7 +44,7 @@ WHERE NOT (i.indisvalid AND i.indisready) AND c.relkind = 'i' AND n.nspname !~ '
 """
 EXTENSIONS = "SELECT extname FROM pg_extension WHERE extname <> 'plpgsql' ORDER BY 1"
 RIGHTS = """
-SELECT r.rolsuper, r.rolbypassrls, r.rolname FROM pg_roles r WHERE r.rolname = current_user
+SELECT r.rolsuper, r.rolname FROM pg_roles r WHERE r.rolname = current_user
 """
 RELATIONS_OF_OTHERS = """
 SELECT format('%I.%I', n.nspname, c.relname) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
@@ -54,7 +58,7 @@ WHERE c.relkind IN ('r', 'p', 'S') AND n.nspname <> 'information_schema' AND n.n
            THEN has_sequence_privilege(c.oid, 'SELECT') ELSE has_table_privilege(c.oid, 'SELECT') END) ORDER BY 1
 """
 TABLES_WITH_ROW_SECURITY = """
-SELECT count(*) FROM pg_class WHERE relrowsecurity AND relkind IN ('r', 'p')
+SELECT count(*) FROM pg_class WHERE relrowsecurity AND relkind IN ('r', 'p') AND row_security_active(oid)
 """
 SIZES = """
 SELECT pg_database_size(current_database()),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tempfile
 import threading
 import time
@@ -14,8 +15,10 @@ import pytest
 from safemig.errors import RefusedError, UnreachableError
 from safemig.operations import preflight
 from safemig.operations.transaction import deploying_connection
-from safemig.postgres import activity
+from safemig.postgres import activity, programs
+from safemig.postgres.programs import find_programs
 from safemig.results import Check
+from tests.conftest import MAJORS
 from tests.operations.conftest import Shop
 from tests.operations.striking import wait_for
 
@@ -39,8 +42,9 @@ def test_what_stands_in_the_way_is_named(shop: Shop) -> None:
     shop.on(shop.production, "INSERT INTO users VALUES (0, 'zero', 'old')")
     with psycopg.connect(shop.production, autocommit=True) as connection, pytest.raises(psycopg.errors.UniqueViolation):
         connection.execute("CREATE UNIQUE INDEX CONCURRENTLY invalid ON users (legacy)")
-    states = _states(shop)
-    assert states["invalid indexes"] == "warning"
+    check = _check(shop, "invalid indexes")
+    assert (check.state, check.found) == ("warning", "public.invalid")
+    assert check.fix.startswith("DROP INDEX CONCURRENTLY public.invalid")
 
 
 def test_the_rows_are_those_of_the_list(shop: Shop) -> None:
@@ -116,8 +120,68 @@ def test_clocks_apart_are_told(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> N
     assert _check(shop, "clocks").state == "warning"
 
 
-def test_replicas_are_counted(shop: Shop, standby: str) -> None:
+def test_a_replica_that_lags_is_told_by_time_and_by_bytes(
+    shop: Shop, standby: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     assert _check(shop, "replicas").found == "1 connected"
+    with psycopg.connect(standby, autocommit=True) as there:
+        # Stopped in its replay: pg_stat_replication.replay_lag goes on saying what it said last.
+        there.execute("SELECT pg_wal_replay_pause()")
+        shop.on(shop.production, "CREATE TABLE many AS SELECT n, repeat('x', 1000) FROM generate_series(1, 5000) n")
+        monkeypatch.setattr(preflight, "REPLICA_BEHIND_BYTES", 4 << 20)
+        wait_for(lambda: _replicas(shop).state == "warning", "the replica to be behind")
+        assert re.fullmatch(r"walreceiver: \d s, \d+ MiB behind", _replicas(shop).found)
+        there.execute("SELECT pg_wal_replay_resume()")
+        wait_for(lambda: _replicas(shop).state == "ok", "the replica to catch up")
+        # Held back by a setting of its own.
+        monkeypatch.setattr(preflight, "REPLICA_LAG_S", 1)
+        there.execute("ALTER SYSTEM SET recovery_min_apply_delay = '4s'")
+        there.execute("SELECT pg_reload_conf()")
+
+        def lags() -> bool:
+            shop.on(shop.production, "INSERT INTO users SELECT max(id) + 1, gen_random_uuid(), '' FROM users")
+            return _replicas(shop).state == "warning"
+
+        wait_for(lags, "the replica to lag")
+        assert "MiB behind" in _replicas(shop).found
+
+
+def _replicas(shop: Shop) -> Check:
+    with psycopg.connect(shop.production, autocommit=True) as connection:
+        return preflight._replicas(shop.project.settings, connection)
+
+
+def test_a_replication_slot_that_nobody_reads_is_told(shop: Shop) -> None:
+    shop.on(shop.production, "SELECT pg_create_physical_replication_slot('forgotten')")
+    try:
+        check = _replicas(shop)
+        assert (check.state, "forgotten" in check.found) == ("warning", True)
+    finally:
+        shop.on(shop.production, "SELECT pg_drop_replication_slot('forgotten')")
+
+
+@pytest.mark.parametrize("which", ["client_programs", "server_programs"])
+def test_programs_of_another_major_version_are_told(shop: Shop, monkeypatch: pytest.MonkeyPatch, which: str) -> None:
+    other = next((each for each in find_programs() if each.major != MAJORS[-1]), None)
+    if other is None:
+        pytest.skip("one major version of PostgreSQL is on this machine")
+    monkeypatch.setattr(preflight, which, lambda _: other)
+    name = {"client_programs": "pg_dump and psql", "server_programs": "server for the copy"}[which]
+    check = _check(shop, name)
+    assert (check.state, check.needed) == ("warning", f"PostgreSQL {MAJORS[-1]}")
+    assert check.found.startswith(f"{other.version} in ")
+    assert f"-{MAJORS[-1]}" in check.fix
+
+
+def test_without_programs_new_enough_it_fails_and_says_what_to_install(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    older = [each for each in find_programs() if each.major < MAJORS[-1]]
+    monkeypatch.setattr(programs, "find_programs", lambda: older)
+    states = {check.name: check for check in shop.project.preflight().checks}
+    for name in ("pg_dump and psql", "server for the copy"):
+        assert states[name].state == "failed"
+        assert f"{MAJORS[-1]}" in states[name].found + states[name].fix
 
 
 def test_each_full_disk_is_told_by_its_place(
@@ -145,6 +209,55 @@ def test_a_role_without_rights_is_told_which(shop: Shop, monkeypatch: pytest.Mon
     assert rights.state == "failed"
     for word in ("row security on 1 tables", "not owned: public.", "not readable: public."):
         assert word in rights.found
+
+
+SECURED = [
+    # (what it is beside the owner of all, how the table is secured, whether rows are hidden from it)
+    ("NOBYPASSRLS", "ENABLE", False),  # policies are not for the owner
+    ("NOBYPASSRLS", "FORCE", True),
+    ("BYPASSRLS", "FORCE", False),
+]
+
+
+@pytest.mark.parametrize(("role", "secured", "hidden"), SECURED)
+def test_row_security_counts_where_it_hides_rows_from_this_role(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch, role: str, secured: str, hidden: bool
+) -> None:
+    _owned_by(shop, "owner_of_all", monkeypatch, role)
+    shop.on(
+        shop.production,
+        f"ALTER TABLE orders ENABLE ROW LEVEL SECURITY; ALTER TABLE orders {secured} ROW LEVEL SECURITY",
+    )
+    rights = _check(shop, "rights")
+    assert (rights.state == "failed", "row security on 1 tables" in rights.found) == (hidden, hidden)
+    if not hidden:
+        assert shop.project.backup_prod().rows > 1000  # and so it is for pg_dump
+
+
+def test_a_sequence_that_cannot_be_read_is_named(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    _owned_by(shop, "owner_of_most", monkeypatch)
+    assert _check(shop, "rights").state == "ok"
+    shop.on(shop.production, "CREATE SEQUENCE tickets")
+    assert _check(shop, "rights").found == "not readable: public.tickets"
+
+
+def _owned_by(shop: Shop, owner: str, monkeypatch: pytest.MonkeyPatch, options: str = "") -> None:
+    """Give all that is in production to a role of its own, and be that role."""
+    others = "".join(
+        f"ALTER {kind} {name} OWNER TO {owner};"
+        for kind, name in (
+            ("TABLE", "users"), ("TABLE", "orders"), ("VIEW", "big_orders"),
+            ("TABLE", "supabase_migrations.schema_migrations"), ("TABLE", "safemig.migrations"),
+            ("TABLE", "safemig.deployments"), ("TABLE", "safemig.steps"),
+            ("SCHEMA", "supabase_migrations"), ("SCHEMA", "safemig"),
+        )
+    )  # fmt: skip
+    shop.on(
+        shop.production,
+        f"DO $$ BEGIN CREATE ROLE {owner}; EXCEPTION WHEN duplicate_object THEN END $$; ALTER ROLE {owner} LOGIN {options};"
+        + others,
+    )
+    monkeypatch.setenv("PRODUCTION_DATABASE_URL", shop.production.replace("postgres@", f"{owner}@"))
 
 
 def test_a_read_only_role_is_told(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
