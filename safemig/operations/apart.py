@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import replace
 from typing import Any
 
@@ -17,14 +17,15 @@ from safemig.errors import DeploymentFailedError, DeploymentStoppedError, Outcom
 from safemig.operations.batches import Keeping
 from safemig.operations.bookkeeping import Run
 from safemig.operations.execution import Listener, Segment, run_steps
+from safemig.operations.leftovers import clear_the_name, remove_invalid_indexes
+from safemig.operations.locking import blocks_while_it_waits
 from safemig.operations.outcome import MY_BACKEND, reconnected
 from safemig.operations.resume import has_run, mark_of
 from safemig.operations.watching import watched
-from safemig.postgres import activity, resumable
+from safemig.postgres import resumable
 from safemig.postgres.connect import Connection, set_session, words_of
 from safemig.results import Step
 
-_REMOVAL_LOCK_TIMEOUT = "5s"
 _NOTE_EVERY_SECONDS = 1.0
 _RETRIED = (pg.LockNotAvailable, pg.DeadlockDetected, pg.SerializationFailure)
 
@@ -46,7 +47,7 @@ def run_apart(
     try:
         for planned in segment.steps:
             came_to.clear()
-            _clear_the_name(connection, planned, done)
+            clear_the_name(connection, planned, done)
             run.note("step", number=planned.number, state="running", attempt=1)
             if run.trail and not planned.transactional:
                 run.trail.begins(connection, planned)
@@ -70,16 +71,17 @@ def run_apart(
 def _run_alone(run: Run, connection: Connection, planned: Step, listen: Listener | None, came_to: list[str]) -> Step:
     # CREATE INDEX CONCURRENTLY waits for others' transactions without blocking them; a short limit would only leave an
     # invalid index behind. A batch is a transaction like any other, and so is what could have run in one.
-    waits_briefly = planned.transactional or planned.batches
+    is_in_the_way = not planned.batches and blocks_while_it_waits(planned)
+    waits_briefly = planned.transactional or planned.batches or is_in_the_way
     set_session(connection, lock_timeout=f"{run.settings.lock_timeout_ms}ms" if waits_briefly else 0)
-    if not planned.transactional:
+    if not planned.transactional and not is_in_the_way:
         (step,) = run_steps(connection, [planned], listen=listen, keeping=_keeping(run, planned, came_to))
         return step
     for attempt in Retrying(retry=retry_if_exception_type(_RETRIED), stop=stop_after_attempt(run.settings.lock_attempts),
                             wait=wait_random(0.05, 1), reraise=True):  # fmt: skip
-        with attempt, connection.transaction():
+        with attempt, connection.transaction() if planned.transactional else nullcontext():
             (step,) = run_steps(connection, [planned], listen=listen)
-            if run.trail:
+            if run.trail and planned.transactional:
                 run.trail.ran(connection, planned)
     return step
 
@@ -101,7 +103,7 @@ def _ended_early(
     try:
         with reconnected(connection, conninfo, backend) as alive:
             has_ended = alive is not connection and _has_ended(run, alive, failing)
-            removed, left = ([], []) if has_ended else _remove_invalid_indexes(alive, failing)
+            removed, left = ([], []) if has_ended else remove_invalid_indexes(alive, failing)
             if run.trail and not has_ended:
                 run.trail.failed(alive, is_clean=not (left or came_to))
     except (UnreachableError, psycopg.Error):
@@ -145,52 +147,3 @@ def _keeping(run: Run, step: Step, came_to: list[str]) -> Keeping:
             noted = time.monotonic()
 
     return Keeping(run.run_id, run.settings.lock_attempts, note)
-
-
-def _invalid_indexes_of(connection: Connection, step: Step) -> list[str]:
-    names = [name for (name,) in activity.ask(connection, activity.INVALID_INDEXES)]
-    return [name for name in names if name.rpartition(".")[2].strip('"') in step.sql]
-
-
-def _clear_the_name(connection: Connection, step: Step, done: Sequence[Step]) -> None:
-    """Remove the invalid index that a run of ours, cut off in this very statement, left; refuse one that is not ours.
-
-    CREATE INDEX CONCURRENTLY IF NOT EXISTS would say yes to it, and an invalid index enforces nothing.
-    """
-    if not step.kind.startswith("CREATE INDEX") or not (invalid := _invalid_indexes_of(connection, step)):
-        return
-    if resumable.was_cut_off_in(connection, mark_of(step)):
-        invalid = _remove_invalid_indexes(connection, step)[1]
-    if invalid:
-        raise (DeploymentStoppedError if done else DeploymentFailedError)(
-            f"an invalid index of that name was there already: {', '.join(invalid)}",
-            where=f"step {step.number}, {step.file}, line {step.line}: {step.kind}"
-            + (f"; applied: step {', '.join(str(each.number) for each in done)}" if done else ""),
-            next=f"DROP INDEX CONCURRENTLY {invalid[0]}; then deploy again",
-        )
-
-
-def remove_left_invalid(connection: Connection, steps: Sequence[Step]) -> bool:
-    """Remove the index that a run of ours, cut off in one of these statements, left invalid; tell whether there was one."""
-    removed = [
-        name
-        for step in steps
-        if step.kind.startswith("CREATE INDEX") and resumable.was_cut_off_in(connection, mark_of(step))
-        for name in _remove_invalid_indexes(connection, step)[0]
-    ]
-    return bool(removed)
-
-
-def _remove_invalid_indexes(connection: Connection, step: Step) -> tuple[list[str], list[str]]:
-    """Remove what a build that failed left invalid; return the names of those removed, and of those that others hold."""
-    removed: list[str] = []
-    left: list[str] = []
-    # Who stopped the build may hold the table for longer than anybody wants to wait.
-    set_session(connection, lock_timeout=_REMOVAL_LOCK_TIMEOUT)
-    for name in _invalid_indexes_of(connection, step):  # as the server quoted it
-        try:
-            connection.execute(f"DROP INDEX CONCURRENTLY IF EXISTS {name}".encode())
-            removed.append(name)
-        except pg.LockNotAvailable:
-            left.append(name)
-    return removed, left

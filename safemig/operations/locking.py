@@ -12,7 +12,9 @@ from safemig.review.locks import locks
 from safemig.review.world import World
 from safemig.sql import parse
 from safemig.sql.identifiers import quote_name
+from safemig.sql.kinds import flag
 from safemig.sql.locks import LockMode
+from safemig.sql.tree import node
 
 
 def locks_by_kind(step: Step) -> dict[str, LockMode]:
@@ -22,6 +24,16 @@ def locks_by_kind(step: Step) -> dict[str, LockMode]:
         for statement in parse(step.sql)
         for name, mode in locks(statement.tree, World(), statement.json).items()
     }
+
+
+def blocks_while_it_waits(step: Step) -> bool:
+    """Tell whether a statement that refuses a transaction keeps others waiting while it waits for its lock. Pure."""
+    kind, body = node(parse(step.sql)[0].tree)
+    if kind == "VacuumStmt":
+        return flag(body.get("options"), "full")
+    if kind == "ReindexStmt":
+        return not flag(body.get("params"), "concurrently")
+    return kind == "ClusterStmt"
 
 
 def with_expected_locks(connection: Connection, steps: Sequence[Step]) -> tuple[Step, ...]:

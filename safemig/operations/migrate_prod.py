@@ -19,7 +19,6 @@ from safemig.errors import (
     ReviewRefusedError,
     UnreachableError,
 )
-from safemig.operations.apart import remove_left_invalid
 from safemig.operations.approval import Ask, approve
 from safemig.operations.approvers import require_approvers
 from safemig.operations.backup_prod import backup_prod
@@ -27,6 +26,7 @@ from safemig.operations.bookkeeping import Run
 from safemig.operations.databases import open_environment, schema_of, who
 from safemig.operations.deploying import require_unchanged, run_segments, trail_of
 from safemig.operations.execution import Listener
+from safemig.operations.leftovers import remove_left_invalid
 from safemig.operations.plan import Situation, assess
 from safemig.operations.preflight import preflight
 from safemig.operations.rehearse import Rehearsed, rehearse_on_copy
