@@ -9,10 +9,9 @@ from typing import Literal
 from safemig import live
 from safemig.errors import MigrationError, SettingsError, UnreachableError
 from safemig.migrations import Migration, Standing, read_migrations, stand
-from safemig.operations import journal
 from safemig.operations.databases import open_environment
+from safemig.operations.disagreements import disagreements
 from safemig.operations.drift import Drift
-from safemig.postgres import resumable
 from safemig.postgres.activity import sizes_of
 from safemig.postgres.connect import read_target
 from safemig.postgres.history import read_history
@@ -44,12 +43,7 @@ def db_status(settings: Settings) -> Status:
                 with live.stage(f"read {name}"), open_environment(settings, name) as connection:
                     standing = stand(files, read_history(connection))
                     standings[name] = standing
-                    runs = journal.unended(journal.path_of(settings, name), connection)
-                    problems += [f"{name}: {run.words}, unless it is under way" for run in runs]
-                    problems += [
-                        f"{name}: deployment {run_id} stopped part-way; safemig migrate-prod --resume {run_id} goes on"
-                        for run_id in resumable.stopped(connection)
-                    ]
+                    problems += [f"{name}: {each}" for each in disagreements(settings, name, connection, standing)]
                     sizes = sizes_of(connection)
                     target = read_target(connection, name)
                     found = (sizes.size_bytes, sizes.tables, sizes.rows_estimate, drift.of(connection, standing))
@@ -57,14 +51,6 @@ def db_status(settings: Settings) -> Status:
             except (UnreachableError, SettingsError) as error:
                 where = f" ({error.where})" if error.where else ""
                 environments.append(EnvironmentStatus(name, None, problem=f"{error.what}{where}"))
-    for name, standing in standings.items():
-        problems += [f"{name}: {each.file} was edited since it was applied" for each in standing.edited]
-        problems += [
-            f"{name}: {each.version} {each.name} is applied, and no such file is here" for each in standing.unknown
-        ]
-        problems += [
-            f"{name}: {each.file} is pending, though older than what is applied" for each in standing.out_of_order
-        ]
     return Status(tuple(environments), _migrations(files, standings), tuple(problems))
 
 

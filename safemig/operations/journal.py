@@ -97,6 +97,18 @@ def unended(path: Path, connection: Connection) -> tuple[UnendedRun, ...]:
     )
 
 
+def lost(path: Path, connection: Connection) -> str:
+    """Return the latest run that was committed, in words, where the database does not know it, "" where it does. Reads only.
+
+    Of earlier ones it need not: what came after them was made on what the database had then.
+    """
+    begun = {event["run"]: event for event in read(path) if event["event"] == "begun"}
+    committed = [event["run"] for event in read(path) if event["event"] == "committed" and event["run"] in begun]
+    if not committed or committed_parts(connection, committed[-1]):
+        return ""
+    return f"run {committed[-1]} ({begun[committed[-1]]['act']}, begun {begun[committed[-1]]['at']}) was committed"
+
+
 def settle(path: Path, runs: Sequence[UnendedRun]) -> None:
     """Note what became of runs that were cut off, so that they count as ended."""
     for run in runs:

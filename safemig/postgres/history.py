@@ -64,7 +64,11 @@ CHECKSUMS = "SELECT version, sha256 FROM safemig.migrations"
 ADD_APPLIED = """
 INSERT INTO supabase_migrations.schema_migrations (version, statements, name) VALUES (%s, %s, %s)
 """
-ADD_CHECKSUM = "INSERT INTO safemig.migrations (version, sha256, run_id) VALUES (%s, %s, %s)"
+# Another tool may have taken the version out of the history (supabase migration repair), and does not know of ours.
+ADD_CHECKSUM = """
+INSERT INTO safemig.migrations (version, sha256, run_id) VALUES (%s, %s, %s) ON CONFLICT (version) DO UPDATE
+SET (sha256, run_id, applied_by, applied_at) = (excluded.sha256, excluded.run_id, excluded.applied_by, excluded.applied_at)
+"""
 ADD_DEPLOYMENT = """
 INSERT INTO safemig.deployments
     (run_id, act, plan_id, started_at, transaction_id, by, migrations, schema_before, schema_after, facts)

@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 
 from safemig.errors import SettingsError, UnreachableError
+from safemig.postgres.programs import server_programs
+from safemig.postgres.tools import run_psql
 from safemig.project import Project, diff
 from tests.operations.conftest import FIRST, Shop
 
@@ -28,7 +30,46 @@ def test_status_names_every_migration_in_every_database(shop: Shop) -> None:
         "20260102000000": {"staging": "applied", "production": "pending"},
         "20260109000000": {"production": "unknown"},
     }
-    assert "production: 20260109000000 theirs is applied, and no such file is here" in status.problems
+    assert status.problems == (
+        "staging: 20260101000000_first.sql was edited since it was applied; "
+        "bring it back as it was (git), and put the change into a new one",
+        "production: 20260101000000_first.sql was edited since it was applied; "
+        "bring it back as it was (git), and put the change into a new one",
+        "production: 20260109000000 theirs is applied, and no such file is here; get it (git pull) before you deploy",
+        "production: 20260102000000_second.sql is pending, though older than what is applied; "
+        "right where branches were merged, else rename it",
+    )
+
+
+def test_a_deployment_that_the_database_lost_again_is_told(shop: Shop) -> None:
+    """As a restore of an older backup does, or a failover to a standby that had not got it yet."""
+    backup = shop.project.backup_prod()
+    shop.write(SECOND_FILE, "CREATE TABLE IF NOT EXISTS notes (id bigint PRIMARY KEY);")
+    lost = shop.deploy()
+    assert shop.project.db_status().problems == ()
+    shop.on(shop.production, "DROP TABLE notes")
+    run_psql(server_programs(), shop.production, backup.full.path)
+    (told,) = shop.project.db_status().problems
+    assert told.startswith(f"production: run {lost.run_id} (migrate_prod, begun ")
+    assert told.endswith("a failover or a restore took it back; what is pending now is to be deployed again")
+    shop.deploy()
+    assert shop.project.db_status().problems == ()
+
+
+def test_a_recorded_deployment_whose_record_is_not_here_is_told(shop: Shop) -> None:
+    shop.write(SECOND_FILE, "CREATE TABLE IF NOT EXISTS notes (id bigint PRIMARY KEY);")
+    done = shop.deploy()
+    shop.on(
+        shop.production,
+        """UPDATE safemig.deployments SET facts = facts || '{"record": "20260102T030405-migrate_prod", "ledger": "x"}'""",
+    )
+    assert shop.project.db_status().problems == (
+        f"production: run {done.run_id} (migrate_prod, by {done.by}) is recorded in 20260102T030405-migrate_prod, "
+        "which is not here; get the records of whoever ran it, then safemig records --verify",
+    )
+    (shop.folder / "records/production").mkdir(parents=True, exist_ok=True)
+    (shop.folder / "records/production/20260102T030405-migrate_prod-deployed.ipynb").write_text("{}")
+    assert shop.project.db_status().problems == ()
 
 
 def test_drift_is_measured_against_what_the_applied_migrations_make(shop: Shop) -> None:

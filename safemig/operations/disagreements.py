@@ -1,0 +1,48 @@
+"""Where a database, the journal, the records and the migration files contradict each other, and what to do about each."""
+
+from __future__ import annotations
+
+from safemig.migrations import Standing
+from safemig.operations import journal
+from safemig.postgres import resumable
+from safemig.postgres.connect import Connection
+from safemig.postgres.history import recorded_runs
+from safemig.settings import Settings
+
+
+def disagreements(settings: Settings, environment: str, connection: Connection, standing: Standing) -> list[str]:
+    """Return each in words, with the next step after a semicolon. Reads only."""
+    path = journal.path_of(settings, environment)
+    found = [
+        f"{run.words}, unless it is under way; the next deployment settles it, its record: safemig records --settle"
+        for run in journal.unended(path, connection)
+    ]
+    found += [
+        f"deployment {run_id} stopped part-way; safemig migrate-prod --resume {run_id} goes on"
+        for run_id in resumable.stopped(connection)
+    ]
+    if lost := journal.lost(path, connection):
+        found.append(
+            f"{lost}, and the database does not know it: a failover or a restore took it back; "
+            "what is pending now is to be deployed again"
+        )
+    records = settings.path("records") / environment
+    found += [
+        f"run {run_id} ({act}, by {by}) is recorded in {record}, which is not here; "
+        "get the records of whoever ran it, then safemig records --verify"
+        for run_id, act, by, _, record, _ in recorded_runs(connection)
+        if not any(records.glob(f"{record}-*.ipynb"))
+    ]
+    found += [
+        f"{each.file} was edited since it was applied; bring it back as it was (git), and put the change into a new one"
+        for each in standing.edited
+    ]
+    found += [
+        f"{each.version} {each.name} is applied, and no such file is here; get it (git pull) before you deploy"
+        for each in standing.unknown
+    ]
+    found += [
+        f"{each.file} is pending, though older than what is applied; right where branches were merged, else rename it"
+        for each in standing.out_of_order
+    ]
+    return found
