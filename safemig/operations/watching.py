@@ -16,6 +16,7 @@ import psycopg
 from safemig import live
 from safemig.errors import SafemigError
 from safemig.postgres.connect import Connection, connect
+from safemig.postgres.guard import beside
 from safemig.postgres.tools import session_name
 from safemig.results import Blocker
 
@@ -119,10 +120,5 @@ def _looking(conninfo: str, environment: str, look: Callable[[Connection], None]
             finally:
                 connection.close()
 
-    thread = threading.Thread(target=work, daemon=True, name="safemig-watch")
-    thread.start()
-    try:
+    with beside(work, ended, name="safemig watch"):
         yield
-    finally:
-        ended.set()
-        thread.join(timeout=1)

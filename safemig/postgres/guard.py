@@ -54,7 +54,14 @@ def guarded(connection: Connection, reach: Callable[[], Connection]) -> Iterator
                 cut(connection)
                 return
 
-    thread = threading.Thread(target=watch, name="safemig guard", daemon=True)
+    with beside(watch, ended, name="safemig guard"):
+        yield
+
+
+@contextmanager
+def beside(work: Callable[[], None], ended: threading.Event, *, name: str) -> Iterator[None]:
+    """Run `work` in a thread for as long as the block lasts; it is to end when `ended` is set. Never waits for it long."""
+    thread = threading.Thread(target=work, name=name, daemon=True)
     thread.start()
     try:
         yield

@@ -135,7 +135,7 @@ def test_where_nobody_looks_on_nothing_is_started(shop: Shop) -> None:
         patch.setattr(threading.Thread, "start", start)
         for step in (run.preflight, run.review, run.plan, run.backup, run.rehearse, run.approve, run.deploy):
             step()
-    assert not threads & {"safemig-live", "safemig-watch"}
+    assert not threads & {"safemig-live", "safemig watch"}
 
 
 @pytest.mark.parametrize(("file", "sql"), [(FILE, SQL), (INDEX_FILE, INDEX)], ids=["in a transaction", "apart"])
