@@ -234,6 +234,16 @@ def sync_prod(folder: str, source: str, target: str, approve: str) -> None:
 
 
 @safemig.command()
+@click.option("--to", default="", metavar="VERSION", help="The last migration that production has; none: all pending.")
+@TARGET
+@APPROVE
+@click.pass_obj
+def baseline_prod(folder: str, to: str, target: str, approve: str) -> None:
+    """Record migrations that were applied by hand; refused unless they make the schema that is there."""
+    _record(folder, "baseline_prod", to=to, target=target, approve=approve)
+
+
+@safemig.command()
 @click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
 @click.option("--record", is_flag=True, help="Run the runbook, so that the status leaves a record.")
 @click.pass_obj

@@ -171,6 +171,14 @@ class Project:
 
         return sync_prod(self.settings, source=source, environment=target, approve=approve, ask=ask)
 
+    def baseline_prod(
+        self, *, to: str = "", target: str = PRODUCTION, approve: str = "", ask: Ask | None = None
+    ) -> Deployment:
+        """Record the pending migrations, up to version `to`, as applied: refused unless they make the schema that is there."""
+        from safemig.operations.baseline_prod import baseline_prod
+
+        return baseline_prod(self.settings, to=to, environment=target, approve=approve, ask=ask)
+
     def db_status(self) -> Status:
         """Describe staging, production and every migration, side by side. Reads only."""
         from safemig.operations.db_status import db_status

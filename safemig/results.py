@@ -313,16 +313,22 @@ class Approval(Result):
     others: tuple[str, ...] = ()  # who approved the same plan before, where more than one approval is needed
 
 
+Act = Literal["migrate_prod", "migrate_staging", "rollback_prod", "sync_prod", "baseline_prod"]
+
+
 @dataclass(frozen=True, slots=True, repr=False)
 class Deployment(Result):
-    """One act on a database that came to an end: a deployment, a rollback, a sync.
+    """One act on a database that came to an end: a deployment, a rollback, a sync, a baseline.
 
     `verdict` is a word for people and file names; `exit_code` the command's. `run_id` names it everywhere.
     """
 
     kind: ClassVar[str] = "deployment"
-    act: Literal["migrate_prod", "migrate_staging", "rollback_prod", "sync_prod"]
-    verdict: Literal["DEPLOYED", "NOTHING TO DEPLOY", "ROLLED BACK", "SYNCED", "NOTHING TO SYNC", "FAILED"]
+    act: Act
+    verdict: Literal[
+        "DEPLOYED", "NOTHING TO DEPLOY", "ROLLED BACK", "SYNCED", "NOTHING TO SYNC", "BASELINED", "NOTHING TO RECORD",
+        "FAILED",
+    ]  # fmt: skip
     run_id: str
     target: Target
     plan_id: str

@@ -233,6 +233,22 @@ class SafeMig(Magics):
         )
 
     @magic_arguments()
+    @argument("--to", default="", metavar="VERSION", help="The last migration that production has; none: all pending.")
+    @_TARGET
+    @_APPROVE
+    @_OUT
+    @line_magic
+    def baseline_prod(self, line: str) -> Any:
+        """Record migrations that were applied by hand; refused unless they make the schema that is there. Leaves a record.
+
+        Example:
+            %baseline_prod
+            %baseline_prod --to 20231201120000
+        """
+        given = parse_line(self.baseline_prod, line)
+        return self._recorded(given, "baseline_prod", to=given.to, target=self._target(given), approve=given.approve)
+
+    @magic_arguments()
     @_OUT
     @line_magic
     def db_status(self, line: str) -> Any:

@@ -8,7 +8,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from safemig import __version__
 from safemig.errors import OutcomeUnknownError, SafemigError, SettingsError
@@ -20,7 +20,7 @@ from safemig.operations.resume import Trail
 from safemig.postgres.connect import Connection
 from safemig.postgres.history import record_applied, record_deployment, record_steps
 from safemig.postgres.resumable import forget_complete
-from safemig.results import Step
+from safemig.results import Act, Step
 from safemig.schema import Schema
 from safemig.settings import Settings
 
@@ -30,7 +30,7 @@ class Run:
     """One act on a database: its id, what was approved, when it began, which schema it found."""
 
     settings: Settings
-    act: Literal["migrate_prod", "migrate_staging", "rollback_prod", "sync_prod"]
+    act: Act
     environment: str
     run_id: str
     plan_id: str

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from safemig.migrations import Standing, read_migrations, stand
+from safemig.postgres import activity
 from safemig.postgres.catalog import SchemaFilter, read_schema
 from safemig.postgres.connect import Connection, connected, explained
 from safemig.postgres.history import read_history
@@ -40,6 +41,11 @@ def standing_of(settings: Settings, connection: Connection) -> Standing:
         MigrationError: the folder or a file in it is not as it must be.
     """
     return stand(read_migrations(settings.path("migrations")), read_history(connection))
+
+
+def is_unrecorded(connection: Connection, standing: Standing) -> bool:
+    """Tell whether a database has tables, and no migration is recorded as applied to it: perhaps they were, by hand."""
+    return bool(standing.pending and not standing.applied and activity.ask(connection, activity.WHICH_TABLES_HOLD_DATA))
 
 
 def who() -> str:

@@ -92,6 +92,13 @@ VERBS = (
         "sync:staging-to-prod:enhanced",
     ),
     Verb(
+        "baseline_prod",
+        "baseline_prod",
+        "baseline-prod",
+        "record migrations that were applied by hand, once proven",
+        "baseline_prod",
+    ),
+    Verb(
         "db_status", "db_status", "status", "both databases and every migration, side by side", "db_status", "db:status"
     ),
     Verb(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from safemig.migrations import Standing
 from safemig.operations import journal
+from safemig.operations.databases import is_unrecorded
 from safemig.postgres import resumable
 from safemig.postgres.connect import Connection
 from safemig.postgres.history import recorded_runs
@@ -33,6 +34,10 @@ def disagreements(settings: Settings, environment: str, connection: Connection, 
         for run_id, act, by, _, record, _ in recorded_runs(connection)
         if not any(records.glob(f"{record}-*.ipynb"))
     ]
+    if is_unrecorded(connection, standing):
+        found.append(
+            "it has tables, and no migration is recorded; where they were applied by hand: safemig baseline-prod"
+        )
     found += [
         f"{each.file} was edited since it was applied; bring it back as it was (git), and put the change into a new one"
         for each in standing.edited

@@ -39,7 +39,7 @@ def what_files_make(
         schema = shadow.schema(shadow.make(ordered))
     except (SafemigError, psycopg.Error):
         return None
-    return {"files": _identity(settings, source, ordered), "schema": schema.fingerprint}
+    return {"files": identity_of(settings, source, ordered), "schema": schema.fingerprint}
 
 
 def is_as_files_make_it(settings: Settings, connection: Connection, standing: Standing) -> bool:
@@ -50,11 +50,11 @@ def is_as_files_make_it(settings: Settings, connection: Connection, standing: St
     """
     if standing.edited or standing.unknown:
         return False
-    made = schema_that_files_make(connection, _identity(settings, connection, standing.applied))
+    made = schema_that_files_make(connection, identity_of(settings, connection, standing.applied))
     return bool(made) and made == schema_of(settings, connection).fingerprint
 
 
-def _identity(settings: Settings, source: Connection, files: Sequence[Migration]) -> str:
+def identity_of(settings: Settings, source: Connection, files: Sequence[Migration]) -> str:
     """Return a hash of all that decides what files make: their bytes, the search path, the schemas read, and us."""
     ((search_path,),) = source.execute(WHICH_SEARCH_PATH).fetchall()
     parts = [__version__, search_path, repr(settings.schemas), *(f"{file.version} {file.sha256}" for file in files)]

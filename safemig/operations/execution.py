@@ -47,6 +47,7 @@ SELECT format('%I.%I', schemaname, relname), seq_scan FROM pg_stat_user_tables
 WHERE schemaname NOT IN ('safemig', 'supabase_migrations')
 """
 UP_FRONT_SECONDS = 1.0
+_WRITES_ROWS = ("INSERT", "UPDATE", "DELETE", "MERGE", "TRUNCATE")
 
 # In a file of its own line, after "--": each statement runs by itself, as those that refuse a transaction do.
 NO_TRANSACTION = "safemig: no transaction"
@@ -145,6 +146,16 @@ def parse_file(migration: Migration) -> list[ParsedStatement]:
             where=f"{migration.path}, line {error.line}, column {error.column}",
             next=error.next,
         ) from None
+
+
+def rows_not_written(recorded: Sequence[PlannedFile]) -> tuple[str, ...]:
+    """Return in words which statements that write rows were not run, of files that are only recorded as applied."""
+    return tuple(
+        f"{file.migration.file} was recorded only: its {step.kind} in line {step.line} was not run"
+        for file in recorded
+        for step in file.steps
+        if step.kind.split()[0] in _WRITES_ROWS
+    )
 
 
 def segments(files: Sequence[PlannedFile], *, together: bool = True) -> tuple[Segment, ...]:

@@ -13,7 +13,7 @@ from safemig.migrations import Migration
 from safemig.operations.apart import run_apart
 from safemig.operations.bookkeeping import Run
 from safemig.operations.databases import open_environment, schema_of, who
-from safemig.operations.execution import Listener, Segment
+from safemig.operations.execution import Listener, Segment, rows_not_written
 from safemig.operations.plan import Situation, assess
 from safemig.operations.shadow import open_shadow
 from safemig.operations.transaction import Committed, commit_steps, deploying_connection, only_deployment
@@ -22,8 +22,6 @@ from safemig.postgres.history import make_history
 from safemig.results import Deployment, Step
 from safemig.schema import Schema, compare
 from safemig.settings import STAGING, Settings
-
-_WRITES_ROWS = ("INSERT", "UPDATE", "DELETE", "MERGE", "TRUNCATE")
 
 
 @live.act("migrate_staging")
@@ -95,7 +93,7 @@ def migrate_staging(settings: Settings, environment: str = STAGING, *, listen: L
         recorded_only=there,
         transaction_id=last.transaction_id if last else "",
         commit_lsn=last.commit_lsn if last else "",
-        notes=_unverified(situation, there),
+        notes=rows_not_written([file for file in situation.files if file.migration.file in there]),
     )
 
 
@@ -132,16 +130,6 @@ def _is_there(migration: Migration, before: Schema, after: Schema, staging: Sche
 
 def _without(segment: Segment, there: Sequence[str]) -> Segment:
     return Segment(tuple(file for file in segment.files if file.migration.file not in there), segment.transactional)
-
-
-def _unverified(situation: Situation, there: Sequence[str]) -> tuple[str, ...]:
-    return tuple(
-        f"{file.migration.file} was recorded only: its {step.kind} in line {step.line} was not run"
-        for file in situation.files
-        if file.migration.file in there
-        for step in file.steps
-        if step.kind.split()[0] in _WRITES_ROWS
-    )
 
 
 def _commit(

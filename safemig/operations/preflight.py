@@ -16,7 +16,7 @@ import psycopg
 from safemig import live
 from safemig.errors import SafemigError, UnreachableError
 from safemig.operations import journal
-from safemig.operations.databases import open_environment, standing_of
+from safemig.operations.databases import is_unrecorded, open_environment, standing_of
 from safemig.operations.drift import Drift, is_as_files_make_it
 from safemig.operations.execution import plan_files
 from safemig.postgres import activity, resumable
@@ -269,6 +269,11 @@ def _history(settings: Settings, connection: Connection) -> Check:
     standing.require_consistent("the database")
     plan_files(standing.pending)
     found = f"{len(standing.applied)} applied, {len(standing.pending)} pending"
+    if is_unrecorded(connection, standing):
+        return Check(
+            "history", "warning", f"{found}, and the database has tables", "files and history agree",
+            "where these were applied by hand: safemig baseline-prod",
+        )  # fmt: skip
     if standing.out_of_order:
         names = ", ".join(each.file for each in standing.out_of_order)
         return Check(

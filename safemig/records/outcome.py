@@ -29,6 +29,7 @@ _ANSWERS = {
     "rollback_prod": "deployment",
     "restore_prod": "restore",
     "sync_prod": "deployment",
+    "baseline_prod": "deployment",
     "db_status": "status",
     "schema_diff": "schema_diff",
     "deployments": "archive",

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from safemig import __version__
 from safemig.errors import SafemigError
@@ -24,10 +24,11 @@ from safemig.records.files import locked, write_atomically
 from safemig.records.names import RUNNING, RecordName, parse_name
 from safemig.records.notebooks import notebook_bytes, read_notebook
 from safemig.records.page import draw_page
+from safemig.results import Act
 from safemig.settings import Settings
 
 _TIME = "%Y-%m-%dT%H:%M:%SZ"
-_CHANGING = frozenset({"migrate_prod", "migrate_staging", "rollback_prod", "sync_prod"})
+_CHANGING = frozenset(get_args(Act))
 _ROUNDING = timedelta(seconds=1)  # a former database is named by the whole second
 _NEVER = datetime.max.replace(tzinfo=UTC)
 _CELL = "settled"  # the id of the cell that says it

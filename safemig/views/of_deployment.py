@@ -24,6 +24,8 @@ TONES: dict[str, Tone] = {
     "ROLLED BACK": "ok",
     "SYNCED": "ok",
     "NOTHING TO SYNC": "ok",
+    "BASELINED": "ok",
+    "NOTHING TO RECORD": "ok",
     "FAILED": "error",
 }
 

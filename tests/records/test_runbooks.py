@@ -73,6 +73,7 @@ def test_what_changes_a_database_is_tagged() -> None:
         for path in RUNBOOKS
     }
     assert {name: ids for name, ids in tagged.items() if ids} == {
+        "baseline_prod": ["baseline"],
         "migrate_prod": ["deploy", "validate"],
         "migrate_staging": ["migrate"],
         "restore_prod": ["restore"],

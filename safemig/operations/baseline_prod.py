@@ -1,0 +1,157 @@
+"""baseline_prod: record as applied what was applied by hand, once it is proven that the files make what is there."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Literal
+
+from safemig import live
+from safemig.errors import RefusedError
+from safemig.operations.approval import Ask
+from safemig.operations.approval import approve as ask_for_approval
+from safemig.operations.approvers import require_approvers
+from safemig.operations.bookkeeping import Run
+from safemig.operations.databases import open_environment, who
+from safemig.operations.deploying import require_unchanged
+from safemig.operations.drift import identity_of
+from safemig.operations.execution import PlannedFile, Segment, rows_not_written
+from safemig.operations.plan import Situation, assess, identify
+from safemig.operations.shadow import Shadow, open_shadow
+from safemig.operations.transaction import Committed, commit_steps, deploying_connection, only_deployment
+from safemig.postgres.connect import Connection
+from safemig.postgres.history import make_history
+from safemig.results import Deployment
+from safemig.schema import compare
+from safemig.settings import PRODUCTION, Settings
+from safemig.views.numbers import counted
+
+_MOST_NAMED = 5
+
+
+@live.act("baseline_prod")
+def baseline_prod(
+    settings: Settings, *, to: str = "", environment: str = PRODUCTION, approve: str = "", ask: Ask | None = None
+) -> Deployment:
+    """Record the pending migrations, up to version `to` where that is said, as applied, without running any.
+
+    Guarantee: only where those files, run from nothing on a throwaway server, make exactly the schema that is there;
+    nothing but the history is written, in one transaction that looks once more. What they would have done to rows is
+    named: nobody can prove that.
+
+    Raises:
+        MigrationError: a file does not run from nothing, or files and history contradict each other.
+        RefusedError: the schema is another one (the message names the differences), or it is not approved.
+    """
+    conninfo, run_id, started = settings.conninfo(environment), secrets.token_hex(6), datetime.now(UTC)
+    with open_environment(settings, environment) as connection:
+        situation = assess(settings, connection, environment)
+        files = _up_to(situation, to)
+        if not files:
+            return _result("NOTHING TO RECORD", run_id, situation, "", started)
+        files_make = _proven(settings, connection, situation, files)
+    binding = {"baseline": [(each.migration.version, each.migration.sha256) for each in files]}
+    target = {"system_identifier": situation.target.system_identifier, "database": situation.target.database}
+    plan_id = identify({**binding, "target": target, "schema": situation.schema.fingerprint})
+    notes = rows_not_written(files)
+    what = [
+        f"{counted(len(files), 'migration')} recorded as applied to {environment}, whose schema they make. None is run."
+    ]
+    approval = ask_for_approval(
+        plan_id, situation.target, approve, "\n".join((*what, *notes)), verb="baseline-prod", ask=ask
+    )
+    require_approvers(settings, approval, verb="baseline-prod")  # its authors too: nothing of it is run
+    fingerprint = situation.schema.fingerprint
+    run = Run(settings, "baseline_prod", environment, run_id, plan_id, started, fingerprint, files_make=files_make)
+    with (
+        only_deployment(conninfo, environment, run_id),
+        deploying_connection(settings, conninfo, environment, run_id) as connection,
+    ):
+        require_unchanged(settings, connection, situation)
+        run.settle_earlier(connection)
+        make_history(connection)
+        with run.noted():
+            done = commit_steps(
+                run,
+                connection,
+                conninfo,
+                (),
+                validate=lambda connection: require_unchanged(settings, connection, situation),
+                record=lambda connection, steps, schema: run.record_segment(
+                    connection, Segment(files, True), steps, schema
+                ),
+            )
+    return _result("BASELINED", run_id, situation, plan_id, started, files, done, notes)
+
+
+def _up_to(situation: Situation, version: str) -> tuple[PlannedFile, ...]:
+    known = [each.version for each in (*situation.standing.applied, *situation.standing.pending)]
+    if version and version not in known:
+        raise RefusedError(
+            f"no migration file has the version {version}",
+            where=f"the files are {known[0]} to {known[-1]}" if known else "there is no file",
+            next="name the 14 digits that the last file applied by hand begins with",
+        )
+    return tuple(each for each in situation.files if not version or each.migration.version <= version)
+
+
+def _proven(
+    settings: Settings, connection: Connection, situation: Situation, files: Sequence[PlannedFile]
+) -> dict[str, str]:
+    """Return what the deployment keeps of the proof (see `drift.what_files_make`)."""
+    chosen = [each.migration for each in files]
+    applied = sorted((*situation.standing.applied, *chosen), key=lambda each: each.version)
+    with open_shadow(settings, connection) as shadow:
+        made = shadow.schema(shadow.make(applied))
+        diff = compare(made, situation.schema)
+        if diff.is_empty:
+            return {"files": identity_of(settings, connection, applied), "schema": made.fingerprint}
+        fits = _last_that_fits(shadow, situation, files)
+    named = ", ".join(f"{each.action} {each.kind} {each.name}" for each in diff.changes[:_MOST_NAMED])
+    more = f", and {len(diff.changes) - _MOST_NAMED} more" if len(diff.changes) > _MOST_NAMED else ""
+    raise RefusedError(
+        f"{situation.target.environment} is not what those {len(files)} files make; nothing was recorded",
+        where=f"{diff.summary} there beyond them: {named}{more}",
+        next=f"up to {fits} they make what is there: safemig baseline-prod --to {fits}"
+        if fits
+        else "write what is there into the files, or change it by hand to what they make; then the same command again",
+    )
+
+
+def _last_that_fits(shadow: Shadow, situation: Situation, files: Sequence[PlannedFile]) -> str:
+    """Return the version of the last file up to which they make what is there, "" where there is none."""
+    name, fits = shadow.make(situation.standing.applied), ""
+    for each in files[:-1]:
+        name = shadow.make([each.migration], template=name)
+        if compare(shadow.schema(name), situation.schema).is_empty:
+            fits = each.migration.version
+    return fits
+
+
+def _result(
+    verdict: Literal["BASELINED", "NOTHING TO RECORD"],
+    run_id: str,
+    situation: Situation,
+    plan_id: str,
+    started: datetime,
+    files: Sequence[PlannedFile] = (),
+    done: Committed | None = None,
+    notes: tuple[str, ...] = (),
+) -> Deployment:
+    return Deployment(
+        act="baseline_prod",
+        verdict=verdict,
+        run_id=run_id,
+        target=situation.target,
+        plan_id=plan_id,
+        by=who(),
+        started_at=started,
+        finished_at=datetime.now(UTC),
+        migrations=(),
+        steps=(),
+        recorded_only=tuple(each.migration.file for each in files),
+        transaction_id=done.transaction_id if done else "",
+        commit_lsn=done.commit_lsn if done else "",
+        notes=notes,
+    )
