@@ -14,7 +14,7 @@ from pathlib import Path
 import psycopg
 
 from safemig import live
-from safemig.errors import SafemigError, UnreachableError
+from safemig.errors import MigrationError, SafemigError, UnreachableError
 from safemig.operations import journal
 from safemig.operations.databases import is_unrecorded, open_environment, standing_of
 from safemig.operations.drift import Drift, is_as_files_make_it
@@ -25,12 +25,14 @@ from safemig.postgres.connect import OLDEST_SERVER, Connection, is_pooled, words
 from safemig.postgres.programs import client_programs, server_programs
 from safemig.results import Check, CheckState, Preflight
 from safemig.settings import PRODUCTION, Settings
+from safemig.sql import parse
 
 LONG_TRANSACTION_S = 60
 CLOCKS_APART_S = 5
 REPLICA_LAG_S = 30
 REPLICA_BEHIND_BYTES = 64 << 20
 _NEWEST_BUT_UNTRIED = 190000
+_FOR_OWNERS = ("ALTER", "DROP", "CREATE INDEX", "CREATE POLICY", "COMMENT", "REINDEX", "CLUSTER")
 
 
 @live.act("preflight")
@@ -129,24 +131,41 @@ def _throwaway(_: Settings, connection: Connection) -> Check:
     return Check("server for the copy", state, f"{programs.version} in {programs.folder}", f"PostgreSQL {major}", fix)
 
 
-def _rights(_: Settings, connection: Connection) -> Check:
+def _rights(settings: Settings, connection: Connection) -> Check:
     ((is_super, role),) = ask(connection, activity.RIGHTS)
+    needed = "owner of what is touched, able to read everything"
     if is_super:
-        return Check("rights", "ok", f"{role} is superuser", "owner of what is there, able to read all of it")
+        return Check("rights", "ok", f"{role} is superuser", needed)
     problems = []
     ((secured,),) = ask(connection, activity.TABLES_WITH_ROW_SECURITY)
     if secured:
         problems.append(f"row security on {secured} tables hides rows from {role}")
-    if others := [name for (name,) in ask(connection, activity.RELATIONS_OF_OTHERS)]:
+    if others := [
+        name for (name,) in ask(connection, activity.RELATIONS_OF_OTHERS, _to_be_owned(settings, connection))
+    ]:
         problems.append(f"not owned: {_shortened(others)}")
     if unreadable := [name for (name,) in ask(connection, activity.UNREADABLE_RELATIONS)]:
         problems.append(f"not readable: {_shortened(unreadable)}")
     if problems:
         return Check(
-            "rights", "failed", "; ".join(problems), "owner of what is there, able to read all of it",
+            "rights", "failed", "; ".join(problems), needed,
             "deploy as the owner with BYPASSRLS, or as a superuser",
         )  # fmt: skip
-    return Check("rights", "ok", f"{role} owns and reads everything", "owner of what is there, able to read all of it")
+    return Check("rights", "ok", f"{role} owns what is touched and reads everything", needed)
+
+
+def _to_be_owned(settings: Settings, connection: Connection) -> list[str]:
+    """Return the names, without their schemas, of the relations that only their owner may change so, as is pending.
+
+    A table that a foreign key refers to, or that is only written to, need not be ours.
+    """
+    try:
+        files = plan_files(standing_of(settings, connection).pending)
+    except (MigrationError, psycopg.Error):  # which the row of the history tells
+        return []
+    statements = [parse(step.sql)[0] for file in files for step in file.steps if step.kind.startswith(_FOR_OWNERS)]
+    names = [each.tables if each.kind.startswith("DROP") else each.tables[:1] for each in statements]
+    return [name.rpartition(".")[2] for each in names for name in each]
 
 
 def _transactions(_: Settings, connection: Connection) -> Check:

@@ -205,10 +205,37 @@ def test_a_role_without_rights_is_told_which(shop: Shop, monkeypatch: pytest.Mon
         "DROP ROLE IF EXISTS lowly; CREATE ROLE lowly LOGIN; ALTER TABLE orders ENABLE ROW LEVEL SECURITY",
     )
     monkeypatch.setenv("PRODUCTION_DATABASE_URL", shop.production.replace("postgres@", "lowly@"))
-    (rights,) = [check for check in shop.project.preflight().checks if check.name == "rights"]
+    rights = _check(shop, "rights")
     assert rights.state == "failed"
-    for word in ("row security on 1 tables", "not owned: public.", "not readable: public."):
+    for word in ("row security on 1 tables", "not readable: public."):
         assert word in rights.found
+
+
+OWNED = [
+    # (what is pending, what is said not to be owned)
+    ("ALTER TABLE theirs ADD COLUMN IF NOT EXISTS a int;", "public.theirs"),
+    ("CREATE INDEX IF NOT EXISTS i ON public.theirs (id);", "public.theirs"),
+    ("DROP TABLE users, theirs;", "public.theirs"),
+    ("CREATE POLICY p ON theirs USING (true);", "public.theirs"),
+    ("CREATE TABLE IF NOT EXISTS mine (id int REFERENCES theirs);", ""),
+    ("ALTER TABLE users ADD CONSTRAINT f FOREIGN KEY (id) REFERENCES theirs (id) NOT VALID;", ""),
+    ("INSERT INTO theirs VALUES (1);", ""),
+    ("ALTER TABLE users ADD COLUMN IF NOT EXISTS a int;", ""),
+]
+
+
+@pytest.mark.parametrize(("pending", "told"), OWNED)
+def test_what_only_its_owner_may_change_must_be_owned(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch, pending: str, told: str
+) -> None:
+    """A platform's own tables, which the application's refer to, are not ours, and need not be."""
+    _owned_by(shop, "owner_of_most", monkeypatch)
+    shop.on(shop.production, "CREATE TABLE theirs (id int PRIMARY KEY); GRANT ALL ON theirs TO owner_of_most")
+    shop.write("20260102000000_second.sql", pending)
+    rights = _check(shop, "rights")
+    assert (rights.state, rights.found) == (
+        ("failed", f"not owned: {told}") if told else ("ok", "owner_of_most owns what is touched and reads everything")
+    )
 
 
 SECURED = [
