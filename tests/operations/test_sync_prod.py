@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
-from safemig.errors import RefusedError
+from safemig.errors import RefusedError, UnreachableError
 from safemig.postgres.server import ThrowawayServer
 from tests.conftest import MAJORS
 from tests.operations.conftest import Shop
@@ -27,6 +29,36 @@ def test_one_row_is_enough(shop: Shop) -> None:
     shop.on(shop.production, "DELETE FROM orders; DELETE FROM users WHERE id > 1")
     with pytest.raises(RefusedError, match=r"holds data in 1 tables: public\.users"):
         shop.project.sync_prod()
+
+
+HIDING_PLACES = [
+    ("CREATE TABLE p (id int) PARTITION BY LIST (id); CREATE TABLE p1 PARTITION OF p DEFAULT; INSERT INTO p VALUES (1)", "public.p1"),
+    ("CREATE TABLE child () INHERITS (users); INSERT INTO child VALUES (1, 'a', 'b')", "public.child"),
+    ("CREATE UNLOGGED TABLE quick (id int); INSERT INTO quick VALUES (1)", "public.quick"),
+    ('CREATE SCHEMA "o ther"; CREATE TABLE "o ther"."t ""x""" (); INSERT INTO "o ther"."t ""x""" DEFAULT VALUES', 'o ther.t "x"'),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("made", "named"), HIDING_PLACES)
+def test_a_row_is_found_wherever_it_is(shop: Shop, made: str, named: str) -> None:
+    shop.on(shop.production, "DELETE FROM orders; DELETE FROM users;" + made)
+    with pytest.raises(RefusedError, match=re.escape(named)):
+        shop.project.sync_prod()
+
+
+def test_rows_that_a_policy_hides_are_not_taken_for_none(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    shop.on(
+        shop.production,
+        "DO $$ BEGIN CREATE ROLE hidden_from LOGIN; EXCEPTION WHEN duplicate_object THEN END $$;"
+        "GRANT USAGE ON SCHEMA supabase_migrations, safemig TO hidden_from;"
+        "GRANT SELECT ON ALL TABLES IN SCHEMA public, supabase_migrations, safemig TO hidden_from;"
+        "DELETE FROM orders; ALTER TABLE users ENABLE ROW LEVEL SECURITY",
+    )
+    monkeypatch.setenv("PRODUCTION_DATABASE_URL", shop.production.replace("postgres@", "hidden_from@"))
+    before = shop.state()
+    with pytest.raises(UnreachableError, match="row-level security"):
+        shop.project.sync_prod()
+    assert shop.state() == before
 
 
 def test_an_empty_production_gets_the_schema_and_the_history_of_staging(shop: Shop) -> None:
