@@ -9,6 +9,7 @@ from pglast.enums import ReindexObjectType
 from psycopg import errors as pg
 
 from safemig.errors import DeploymentFailedError, DeploymentStoppedError
+from safemig.operations.locking import blocks_while_it_waits
 from safemig.operations.resume import mark_of
 from safemig.postgres import activity, resumable
 from safemig.postgres.connect import Connection, set_session
@@ -83,6 +84,8 @@ def remove_invalid_indexes(connection: Connection, step: Step) -> tuple[list[str
 def _invalid_indexes_of(connection: Connection, step: Step) -> list[str]:
     node = parse(step.sql)[0].node
     if isinstance(node, ast.ReindexStmt):
+        if blocks_while_it_waits(step):  # without CONCURRENTLY it leaves nothing
+            return []
         of_schema = node.kind == ReindexObjectType.REINDEX_OBJECT_SCHEMA
         relation = quote_name(node.relation.schemaname, node.relation.relname) if node.relation else None
         meant = {"relation": relation, "schema": node.name if of_schema else None}

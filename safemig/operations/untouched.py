@@ -19,8 +19,9 @@ from safemig.sql.identifiers import quote_name
 # of some types looks like lies elsewhere than in its row: in a composite's columns, a name, a library, an expression.
 COLUMNS = """
 WITH RECURSIVE made_of (oid, part) AS (
-  SELECT oid, oid FROM pg_type
-  UNION SELECT m.oid, p.oid FROM made_of m JOIN pg_type t ON t.oid = m.part LEFT JOIN pg_range r ON t.oid IN (r.rngtypid, r.rngmultitypid)
+  SELECT DISTINCT atttypid, atttypid FROM pg_attribute WHERE attnum > 0
+  UNION SELECT m.oid, p.oid FROM made_of m JOIN pg_type t ON t.oid = m.part
+  LEFT JOIN pg_range r ON t.oid::text IN (r.rngtypid::text, to_jsonb(r) ->> 'rngmultitypid')  -- since 14
   JOIN pg_type p ON p.oid IN (t.typbasetype, t.typelem, r.rngsubtype)),
 elsewhere AS (
   SELECT m.oid FROM made_of m JOIN pg_type t ON t.oid = m.part
