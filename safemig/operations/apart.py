@@ -42,25 +42,32 @@ def run_apart(
     """
     done: list[Step] = []
     came_to: list[str] = []
+    has_ended = False  # the statement in hand
     live.planned(segment.steps)
     backend = connection.execute(MY_BACKEND).fetchone()
     try:
         for planned in segment.steps:
             came_to.clear()
+            has_ended = False
             clear_the_name(connection, planned, done)
             run.note("step", number=planned.number, state="running", attempt=1)
             if run.trail and not planned.transactional:
                 run.trail.begins(connection, planned)
             with watched(conninfo, run.environment, connection):
                 step = _run_alone(run, connection, planned, listen, came_to)
+                has_ended = True
                 if run.trail and not planned.transactional:
                     run.trail.ran(connection, planned)
             done.append(step)
             run.note("step", number=step.number, state="ran")
-    except KeyboardInterrupt:
-        raise _ended_early("interrupted", run, connection, conninfo, backend, segment, done, came_to) from None
+    except KeyboardInterrupt:  # it may come at any moment: also between the statement's end and the note of it
+        raise _ended_early(
+            "interrupted", run, connection, conninfo, backend, segment, done, came_to, may_have_ended=True
+        ) from None
     except psycopg.Error as error:
-        raise _ended_early(words_of(error), run, connection, conninfo, backend, segment, done, came_to) from None
+        raise _ended_early(
+            words_of(error), run, connection, conninfo, backend, segment, done, came_to, may_have_ended=has_ended
+        ) from None
     finally:
         if not connection.closed:
             with suppress(psycopg.Error):
@@ -95,6 +102,8 @@ def _ended_early(
     segment: Segment,
     done: Sequence[Step],
     came_to: Sequence[str],
+    *,
+    may_have_ended: bool,
 ) -> DeploymentStoppedError | DeploymentFailedError | OutcomeUnknownError:
     """Clean up after the statement that failed, over a new connection where it took ours, and return what to raise."""
     failing = segment.steps[len(done)]
@@ -102,7 +111,7 @@ def _ended_early(
     go_on = f"safemig migrate-prod --resume {run.trail.begun_as.run_id}" if run.trail else "deploy again"
     try:
         with reconnected(connection, conninfo, backend) as alive:
-            has_ended = alive is not connection and _has_ended(run, alive, failing)
+            has_ended = (may_have_ended or alive is not connection) and _has_ended(run, alive, failing)
             removed, left = ([], []) if has_ended else remove_invalid_indexes(alive, failing)
             if run.trail and not has_ended:
                 run.trail.failed(alive, is_clean=not (left or came_to))
@@ -117,7 +126,7 @@ def _ended_early(
     return (DeploymentStoppedError if stays else DeploymentFailedError)(
         what,
         where=where
-        + ("; it ran, though the answer was lost" if has_ended else "")
+        + ("; it ran, though that was not noted any more" if has_ended else "")
         + (f"; the invalid {', '.join(removed)} was removed" if removed else "")
         + "".join(f"; when those who hold it have ended: DROP INDEX CONCURRENTLY {name}" for name in left)
         + (f"; done {came_to[-1]}" if came_to else "")

@@ -278,11 +278,12 @@ class ProductionDeployment:
         rehearsed, backup = _needs(self._rehearsed, "rehearse"), _needs(self._backup, "backup")
         try:
             result = self._validated(situation, rehearsed, backup)
-        except (UnreachableError, psycopg.Error) as error:
+        except (UnreachableError, psycopg.Error, KeyboardInterrupt) as error:
+            is_ours = isinstance(error, KeyboardInterrupt)
             raise DeploymentStoppedError(
-                f"deployed, but not validated: {error}",
+                f"deployed, but not validated: {'interrupted' if is_ours else error}",
                 where=f"applied: {', '.join(deployment.migrations)}",
-                next="safemig status, when the server answers again",
+                next="safemig status" + ("" if is_ours else ", when the server answers again"),
             ) from None
         self._deployment = replace(deployment, validation=result.checks, rows=result.rows)
         if not result.is_valid:

@@ -18,7 +18,7 @@ from safemig.operations.backups import find_backup
 from safemig.operations.databases import open_environment
 from safemig.operations.former import REPLACED, RESTORED, RESTORING, drop_former
 from safemig.operations.plan import identify
-from safemig.operations.swap import comment_on
+from safemig.operations.swap import comment_on, database_exists, elsewhere
 from safemig.operations.swap import swap as exchange_names
 from safemig.operations.transaction import only_deployment
 from safemig.operations.watching import watched_restore
@@ -142,11 +142,15 @@ def restore_prod(
     _approve(settings, plan_id, target, approve, what, ask, chosen)
     kept_as = _name(target.database, f"_before_{now}")
     # Not while somebody deploys; the swap ends this session with all others, and that is the end of the lock.
-    with live.stage("end the sessions, and exchange the names"), only_deployment(conninfo, environment, run_id):
-        exchange_names(
-            conninfo, environment, target.database, name, kept_as,
-            note=REPLACED.format(chosen.full.sha256), comment=comment,
-        )  # fmt: skip
+    try:
+        with live.stage("end the sessions, and exchange the names"), only_deployment(conninfo, environment, run_id):
+            exchange_names(
+                conninfo, environment, target.database, name, kept_as,
+                note=REPLACED.format(chosen.full.sha256), comment=comment,
+            )  # fmt: skip
+    except KeyboardInterrupt:
+        if not database_exists(elsewhere(conninfo, target.database), environment, kept_as):
+            raise  # else it came too late: they are exchanged
     return _result(target, chosen, target.database, kept_as, "every hash as in the manifest", started)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections.abc import Iterator
+from typing import Any
 
 import psycopg
 from psycopg import sql
@@ -12,6 +13,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_random
 
 from safemig.errors import DeploymentFailedError, OutcomeUnknownError, UnreachableError
+from safemig.operations.outcome import MY_BACKEND, commit
 from safemig.postgres.connect import Connection, connect, words_of
 
 # Which sessions of whom, but for autovacuum, which gives way by itself.
@@ -56,7 +58,8 @@ def swap(
                     )
                 comment_on(connection, kept_as, note)
                 comment_on(connection, current, comment)
-            return _commit(connection, place, environment, kept_as)
+                backend = connection.execute(MY_BACKEND).fetchone()
+            return _commit(connection, place, backend, environment, kept_as)
         except (psycopg.errors.ObjectInUse, psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected) as error:
             if attempt == _ATTEMPTS or refusals:
                 raise _failed(error, refusals, current, restored) from None
@@ -99,15 +102,17 @@ def _nobody_stays(place: str, environment: str, databases: list[str]) -> Iterato
         connection.close()
 
 
-def _commit(connection: Connection, place: str, environment: str, kept_as: str) -> None:
+def _commit(
+    connection: Connection, place: str, backend: tuple[Any, ...] | None, environment: str, kept_as: str
+) -> None:
     try:
-        connection.execute("COMMIT")
+        commit(connection, place, backend)
     except psycopg.OperationalError as lost:
         try:
             for trial in Retrying(stop=stop_after_delay(_SETTLE_SECONDS), wait=wait_random(0.2, 1.0), reraise=True,
                                   retry=retry_if_exception_type((UnreachableError, psycopg.OperationalError))):  # fmt: skip
                 with trial:
-                    swapped = _exists(place, environment, kept_as)
+                    swapped = database_exists(place, environment, kept_as)
         except (UnreachableError, psycopg.OperationalError):
             raise OutcomeUnknownError(
                 "the connection was lost at the swap's COMMIT, and the server cannot be asked whether it happened",
@@ -122,7 +127,12 @@ def _commit(connection: Connection, place: str, environment: str, kept_as: str) 
             ) from None
 
 
-def _exists(place: str, environment: str, database: str) -> bool:
+def database_exists(place: str, environment: str, database: str) -> bool:
+    """Tell whether the server that `place` leads to has a database of that name.
+
+    Raises:
+        UnreachableError: it cannot be asked.
+    """
     connection = connect(place, environment)
     try:
         return connection.execute(DATABASE_EXISTS, (database,)).fetchone() is not None

@@ -25,7 +25,7 @@ SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid = %s AND (state
 """
 _UNREACHABLE = "unreachable"
 # That nobody can connect may have other reasons than the network, and pass.
-_LOOKS_WHILE_UNREACHABLE = 6
+LOOKS_WHILE_UNREACHABLE = 6
 
 
 @contextmanager
@@ -48,7 +48,7 @@ def guarded(connection: Connection, reach: Callable[[], Connection]) -> Iterator
             now = _idle_since(reach, pid) if waits else None
             times = times + 1 if now == seen else 1
             seen = now
-            enough = _LOOKS_WHILE_UNREACHABLE if now == _UNREACHABLE else 2
+            enough = LOOKS_WHILE_UNREACHABLE if now == _UNREACHABLE else 2
             if now is not None and times >= enough and not ended.is_set():
                 _end(reach, pid, now)
                 cut(connection)

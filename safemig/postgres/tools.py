@@ -7,15 +7,18 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
+import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-from safemig.errors import BackupError, ToolError
+from safemig.errors import BackupError, ToolError, UnreachableError
 from safemig.postgres.compression import is_compressed, opened
 from safemig.postgres.connect import connect, redacted
+from safemig.postgres.guard import LOOKS_WHILE_UNREACHABLE, beside
 from safemig.postgres.programs import Program, Programs
 
 # A table without a live row may keep pg_dump silent for long, and so may a lock that it waits for (then for a minute).
@@ -25,6 +28,11 @@ A_DUMP_IS_AT_WORK = """
 SELECT 1 FROM pg_stat_activity
 WHERE application_name = %s AND state = 'active' AND wait_event IS DISTINCT FROM 'ClientWrite' LIMIT 1
 """
+WHAT_A_RESTORE_DOES = """
+SELECT a.state = 'active' AND a.wait_event_type IS DISTINCT FROM 'Client', a.pid, a.state_change, p.bytes_processed
+FROM pg_stat_activity a LEFT JOIN pg_stat_progress_copy p USING (pid) WHERE a.application_name = %s ORDER BY a.pid
+"""
+END_SESSIONS = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = %s"
 # What writes and reads files of its own would go on without us: the kernel ends it when this process is killed
 # (PR_SET_PDEATHSIG is 1). SIGTERM, at which pg_dump and pg_restore end their workers and cancel what they run.
 _ENDING_WITH_US = """
@@ -65,7 +73,7 @@ def pg_dump_arguments(conninfo: str, *options: str) -> list[str]:
 
 def session_name(program: Program) -> str:
     """Return the application name of the sessions of a program that we run."""
-    return f"safemig {'restore' if program == 'pg_restore' else 'dump'} {os.getpid()}"
+    return f"safemig {'dump' if program == 'pg_dump' else 'restore'} {os.getpid()}"
 
 
 @contextmanager
@@ -149,7 +157,10 @@ def restore(programs: Programs, conninfo: str, backup: Path, *, jobs: int = 1) -
         run_psql(programs, conninfo, backup)
         return
     options = ("--exit-on-error", f"--jobs={jobs}", str(backup))
-    with piped(programs, "pg_restore", conninfo, *options, ends_with_us=True) as process:
+    with (
+        piped(programs, "pg_restore", conninfo, *options, ends_with_us=True) as process,
+        _ended_when_lost(process, "pg_restore", conninfo),
+    ):
         process.wait()
 
 
@@ -157,7 +168,7 @@ def run_psql(programs: Programs, conninfo: str, file: Path, *, single_transactio
     """Run a script by psql, which understands dumps whole (`\\restrict`, COPY data); stops at the first error.
 
     Raises:
-        ToolError: a statement failed; the message has psql's own words.
+        ToolError: a statement failed, and the message has psql's own words; or the network swallowed its session.
     """
     is_piped = is_compressed(file)
     options = [
@@ -175,19 +186,21 @@ def run_psql(programs: Programs, conninfo: str, file: Path, *, single_transactio
         opened(file) as script,
         tempfile.TemporaryFile() as stderr,
     ):
+        named = make_conninfo(plain, application_name=session_name("psql"))
         process = subprocess.Popen(
-            [str(programs.path("psql")), f"--dbname={plain}", *options],
+            [str(programs.path("psql")), f"--dbname={named}", *options],
             stdin=subprocess.PIPE if is_piped else subprocess.DEVNULL,
             stderr=stderr,
             env=environment | {"PGOPTIONS": "-c client_min_messages=warning"},
         )
         try:
-            if process.stdin:
-                with suppress(BrokenPipeError):  # it has ended at an error, and says so itself
-                    while piece := script.read(1 << 20):
-                        process.stdin.write(piece)
-                    process.stdin.close()
-            process.wait()
+            with _ended_when_lost(process, "psql", conninfo):
+                if process.stdin:
+                    with suppress(BrokenPipeError):  # it has ended at an error, and says so itself
+                        while piece := script.read(1 << 20):
+                            process.stdin.write(piece)
+                        process.stdin.close()
+                process.wait()
         except BaseException:
             # What it was not given to the end must not be committed, and to close its input would be the end.
             process.kill()
@@ -201,6 +214,57 @@ def run_psql(programs: Programs, conninfo: str, file: Path, *, single_transactio
         words = stderr.read().decode(errors="replace")
     if process.returncode != 0:
         raise _failure(programs, "psql", words, conninfo)
+
+
+@contextmanager
+def _ended_when_lost(process: subprocess.Popen[bytes], program: Program, conninfo: str) -> Iterator[None]:
+    """End a restoring program, and its sessions, once these have been seen twice to wait for it in vain.
+
+    It gives the server what it has as fast as it can, so a session that gets nothing for SILENT_SECONDS is one of whose
+    connection a network has swallowed.
+
+    Raises:
+        ToolError: that was so; whatever else the block raised because of it.
+    """
+    ended, lost = threading.Event(), threading.Event()
+
+    def watch() -> None:
+        seen: object = None
+        times = 0
+        while not ended.wait(SILENT_SECONDS):
+            now = _what_it_waits_for(program, conninfo)
+            times = times + 1 if now == seen else 1
+            seen = now
+            if now is not None and times >= (2 if isinstance(now, list) else LOOKS_WHILE_UNREACHABLE):
+                lost.set()
+                with (
+                    suppress(UnreachableError, psycopg.Error),
+                    closing(connect(conninfo, "the database")) as connection,
+                ):
+                    connection.execute(END_SESSIONS, (session_name(program),))
+                process.kill()
+                return
+
+    try:
+        with beside(watch, ended, name=f"safemig {program}"):
+            yield
+    finally:
+        if lost.is_set():
+            raise ToolError(
+                f"{program} waits for the server, and its session for it, since {2 * SILENT_SECONDS:g} s",
+                where=f"process {process.pid}, ended now, and its transaction rolled back",
+                next="look at the network between here and the server, then try again",
+            )
+
+
+def _what_it_waits_for(program: Program, conninfo: str) -> object:
+    """Return what stays the same for as long as no session of a program gets anything to do; None while one works."""
+    try:
+        with closing(connect(conninfo, "the database")) as connection:
+            rows = connection.execute(WHAT_A_RESTORE_DOES, (session_name(program),)).fetchall()
+    except (UnreachableError, psycopg.Error):
+        return "unreachable"
+    return None if any(works for works, *_ in rows) else rows
 
 
 def _failure(programs: Programs, program: Program, stderr: str, conninfo: str) -> ToolError:

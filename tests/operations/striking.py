@@ -23,6 +23,7 @@ import psycopg
 from safemig.postgres.server import ThrowawayServer, _as_user, _server_user
 from tests.conftest import QUIET
 from tests.operations.conftest import Shop
+from tests.operations.killing import DEPLOY
 
 # Short patience, as a black hole is one: what is waited for in these tests will not come.
 _DRIVER = """
@@ -30,9 +31,9 @@ import importlib, os, sys
 import safemig
 from safemig.errors import SafemigError
 from safemig.operations import outcome
-from safemig.postgres import dump, guard
-outcome._COMMIT_PATIENCE_SECONDS, guard.PATIENCE_SECONDS, dump.SILENT_SECONDS = 0.5, 0.5, 3.0
-folder, module, name, when, count, channel = sys.argv[1:]
+from safemig.postgres import guard, tools
+outcome._COMMIT_PATIENCE_SECONDS, guard.PATIENCE_SECONDS, tools.SILENT_SECONDS = 0.5, 0.5, 3.0
+folder, action, module, name, when, count, channel = sys.argv[1:]
 def stop_here():
     os.write(int(channel), b"h")
     os.read(int(channel), 1)
@@ -53,7 +54,7 @@ if name:
     setattr(owner, last, trapped)
 project = safemig.Project.open(folder)
 try:
-    project.migrate_prod(approve=project.plan().id)
+    exec(action)
 except SafemigError as error:
     print(error, file=sys.stderr)
     sys.exit(error.exit_code)
@@ -63,16 +64,18 @@ except KeyboardInterrupt:
 
 
 class Deploying:
-    """A deployment in a process of its own, which stops where it is told to, and goes on when it is let."""
+    """A deployment (or another action on `project`) in a process of its own, which stops where it is told to, and goes
+    on when it is let."""
 
-    def __init__(self, shop: Shop, temporary: Path, where: str, when: str, count: int) -> None:
+    def __init__(self, shop: Shop, temporary: Path, where: str, when: str, count: int, action: str = DEPLOY) -> None:
         module, _, name = where.rpartition(".")
         if name and module.rpartition(".")[2].lstrip("_")[0].isupper():
             module, _, owner = module.rpartition(".")
             name = f"{owner}.{name}"
         self._here, there = socket.socketpair()
+        command = [sys.executable, "-c", _DRIVER, str(shop.folder), action, module, name, when, str(count)]
         self.process = subprocess.Popen(
-            [sys.executable, "-c", _DRIVER, str(shop.folder), module, name, when, str(count), str(there.fileno())],
+            [*command, str(there.fileno())],
             pass_fds=[there.fileno()],
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,

@@ -32,6 +32,11 @@ def approval(run: Callable[[], object]) -> str:
     return str(caught.value.next).split("--approve ")[1].split()[0]
 
 
+def generate(shop: Shop) -> list[str]:
+    shop.on(shop.staging, SQL)
+    return ["generate", "add a note"]
+
+
 def backup_prod(shop: Shop) -> list[str]:
     return ["backup-prod"]
 
@@ -67,7 +72,7 @@ def sync_prod(shop: Shop) -> list[str]:
 def is_changed(shop: Shop, act: str) -> bool:
     """Tell what the database says of it."""
     match act:
-        case "backup_prod":
+        case "generate" | "backup_prod":
             return False
         case "restore_prod":
             return shop.on(shop.production, "SELECT count(*) FROM orders") != [(0,)]
@@ -86,6 +91,12 @@ TRANSACTION = [
     ("safemig.operations.bookkeeping:Run.note_what_is_done", "after"),
 ]
 MOMENTS = {
+    generate: [
+        ("safemig.operations.generate:open_shadow", "before"),
+        ("safemig.operations.generate:_prove", "after"),
+        ("safemig.operations.generate:write_new", "before"),
+        ("safemig.operations.generate:write_new", "after"),
+    ],
     backup_prod: [
         ("safemig.operations.backup_prod:write_full_dump", "before"),
         ("safemig.operations.backup_prod:write_full_dump", "after"),
@@ -137,6 +148,7 @@ RECORDING = [
     ("safemig.records.ledger:seal", "before", 1),
     ("safemig.records.ledger:seal", "after", 1),
 ]
+UNCHANGING = ("generate", "backup_prod")  # of a database
 VICTIMS = ("kernel", "recorder", "both")
 CASES = [
     (prepare, where, when, 1, victim)
@@ -154,6 +166,7 @@ PART = {
     ("sync_prod", "commit", "after", "both"),
     ("migrate_staging", "seal", "before", "cli"),
     ("backup_prod", "seal", "after", "cli"),
+    ("generate", "write_new", "after", "recorder"),
     ("backup_prod", "_claim", "after", "cli"),
 }
 
@@ -189,7 +202,7 @@ def test_a_killed_run_s_record_says_what_the_database_says(
     left = newest(shop, act)
     if left.verdict != INCOMPLETE:  # who was left alone had come to the end
         assert left.integrity == "sealed"
-        assert changed is (act != "backup_prod")
+        assert changed is (act not in UNCHANGING)
     done = subprocess.run(
         [sys.executable, "-m", "safemig", "records", "--settle", "--verify"],
         cwd=shop.folder, capture_output=True, text=True, check=False,
@@ -200,9 +213,12 @@ def test_a_killed_run_s_record_says_what_the_database_says(
     if settled.verdict in ("CUT-OFF", "CUT-OFF-APPLIED"):
         assert (settled.verdict == "CUT-OFF-APPLIED") is changed
     else:
-        assert changed is (act != "backup_prod")
+        assert changed is (act not in UNCHANGING)
     if left.verdict != INCOMPLETE:
         assert settled == left
     stamp = settled.path.stem.partition("-")[0]
     files = {path.name for path in settled.path.parent.iterdir() if stamp in path.name}
     assert files == {settled.path.name, f"{settled.path.stem}.html"}, "nothing else is left of it"
+    if act == "generate":  # killed at whatever moment: the next one goes on, and what it wrote then is all of it
+        shop.project.generate("add a note again")
+        assert shop.project.generate("nothing").path is None

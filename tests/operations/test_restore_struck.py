@@ -1,0 +1,216 @@
+"""Every point of a restore and its swap, struck by every fault: production is exactly as before, or exactly the backup.
+
+As in test_every_fault: `SAFEMIG_THOROUGH=1` runs the whole product of points and faults, else each point meets one
+fault and each fault at least one point.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from safemig.errors import RefusedError
+from safemig.postgres.history import make_history, record_applied
+from tests.operations.conftest import FIRST, FIRST_FILE, ROWS, Shop
+from tests.operations.striking import Deploying, Network, Production, wait_for
+
+# Its check is slow wherever it is copied to, for as long as somebody holds that lock.
+SLOW = """
+CREATE FUNCTION slow(x bigint) RETURNS bool LANGUAGE plpgsql AS $$ BEGIN
+  IF EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND objid = 4711) THEN PERFORM pg_sleep(0.1); END IF;
+  RETURN true; END $$;
+CREATE TABLE slowly (id bigint CHECK (public.slow(id)));
+INSERT INTO slowly SELECT generate_series(1, 300);
+"""
+DAMAGE = "DROP VIEW big_orders; DELETE FROM orders"
+MODULE = "safemig.operations."
+UNTOUCHED, SWAPPED = "untouched", "swapped"
+
+
+@dataclass(frozen=True)
+class Point:
+    """Where a restore is struck, and what production is then."""
+
+    name: str
+    content: str
+    where: str = ""
+    when: str = "before"
+    count: int = 1
+    during: str = ""
+
+
+POINTS = [
+    Point("in the check of the backup", UNTOUCHED, "restore_prod.read_back"),
+    Point("before the database is made", UNTOUCHED, "restore_prod._create"),
+    Point("before it is told what it is", UNTOUCHED, "restore_prod.comment_on"),
+    Point("before it is filled", UNTOUCHED, "restore_prod.restore"),
+    Point("while it is filled", UNTOUCHED, during="COPY public.slowly%"),
+    Point("filled, not compared", UNTOUCHED, "restore_prod.restore", "after"),
+    Point("compared, not told", UNTOUCHED, "restore_prod.comment_on", "before", 2),
+    Point("before the approval", UNTOUCHED, "restore_prod._approve"),
+    Point("before the swap", UNTOUCHED, "restore_prod.exchange_names"),
+    Point("renamed, not committed", UNTOUCHED, "swap.comment_on"),
+    Point("before COMMIT", UNTOUCHED, "swap._commit"),
+    Point("after COMMIT", SWAPPED, "swap._commit", "after"),
+    Point("after the swap", SWAPPED, "restore_prod.exchange_names", "after"),
+]
+SIGNALS = {"SIGKILL": signal.SIGKILL, "SIGTERM": signal.SIGTERM, "SIGINT": signal.SIGINT}
+STOPS = {"immediate": signal.SIGQUIT, "fast": signal.SIGINT}
+FAULTS = [*SIGNALS, *STOPS, "terminated", "dropped", "swallowed"]
+EVERY = [(point, fault) for point in POINTS for fault in FAULTS]
+SOME = [(point, FAULTS[(5 * at + 2) % len(FAULTS)]) for at, point in enumerate(POINTS)]
+# What the whole product found.
+SOME += [
+    (point, fault)
+    for point in POINTS
+    for fault in ("SIGINT", "swallowed")
+    if (point.name, fault)
+    in {("while it is filled", "swallowed"), ("before COMMIT", "swallowed"), ("after COMMIT", "SIGINT")}
+]
+CASES = EVERY if os.environ.get("SAFEMIG_THOROUGH") else list(dict.fromkeys(SOME))
+
+
+@pytest.fixture
+def stack() -> Iterator[ExitStack]:
+    """What is to be ended after the test."""
+    with ExitStack() as made:
+        yield made
+
+
+@pytest.mark.parametrize(("point", "fault"), CASES, ids=[f"{fault} {point.name}" for point, fault in CASES])
+def test_struck(
+    shop: Shop,
+    temporary: Path,
+    stack: ExitStack,
+    monkeypatch: pytest.MonkeyPatch,
+    point: Point,
+    fault: str,
+) -> None:
+    production: Production | None = None
+    network: Network | None = None
+    if fault in STOPS:
+        production = Production(Path(tempfile.mkdtemp(prefix="safemig-crash-", dir="/tmp")))
+        stack.callback(production.stop)
+        shop.production = production.server.create_database("production_1")
+        _furnish(shop)
+    shop.on(shop.production, SLOW)
+    monkeypatch.setenv("PRODUCTION_DATABASE_URL", shop.production)
+    were_there = _databases(shop)
+    stack.callback(_drop_all_but, shop, were_there)
+    good = shop.state()
+    shop.project.backup_prod()
+    shop.on(shop.production, DAMAGE)
+    damaged = shop.state()
+    approval = _approval(shop)
+    _drop_all_but(shop, were_there)
+    if fault in ("dropped", "swallowed"):
+        network = Network(shop.production)
+        stack.callback(network.close)
+        monkeypatch.setenv("PRODUCTION_DATABASE_URL", network.url)
+
+    code, said = _strike_at(shop, temporary, point, fault, approval, production, network)
+    monkeypatch.setenv("PRODUCTION_DATABASE_URL", shop.production)
+    if network:
+        network.drop()
+    if production:
+        production.wait()
+    ours = "SELECT 1 FROM pg_stat_activity WHERE application_name ~ '^(safemig|pg_dump|pg_restore|psql)'"
+    elsewhere = shop.staging if not production else production.server.url("postgres")
+    wait_for(lambda: not shop.on(elsewhere, ours), "the sessions of the run to end", 20)
+
+    # Exactly one or the other, whoever comes is let in, and the verdict is the truth.
+    found = shop.state()
+    assert found in (damaged, good), said
+    if code in (-signal.SIGKILL, -signal.SIGTERM):
+        assert found == (damaged if point.content == UNTOUCHED else good)
+    elif code == 130:
+        assert (fault, found) == ("SIGINT", damaged), said
+    elif code in (0, 1, 3, 4):
+        assert found == (good if code in (0, 4) else damaged), said
+    else:
+        assert (code, "psql -l" in said) == (5, True), (code, said)
+    assert shop.on(elsewhere, "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'") == [(0,)]
+    assert shop.on(elsewhere, "SELECT count(*) FROM pg_database WHERE datconnlimit = 0 OR datconnlimit = -2") == [(0,)]
+
+    # A second run ends well, a third does nothing.
+    second = shop.project.restore_prod(swap=True, approve=approval)
+    assert second.swapped
+    assert shop.state() == good
+    (former,) = _databases(shop) - were_there
+    assert former == second.kept_as
+    assert shop.on(shop.production.replace(_name(shop), former), "SELECT count(*) FROM orders") == [(0,)]
+    third = shop.project.restore_prod(swap=True, approve=approval)
+    assert (third.kept_as, shop.state()) == (former, good)
+    assert _databases(shop) - were_there == {former}
+
+
+def _strike_at(
+    shop: Shop,
+    temporary: Path,
+    point: Point,
+    fault: str,
+    approval: str,
+    production: Production | None,
+    network: Network | None,
+) -> tuple[int, str]:
+    action = f"project.restore_prod(swap=True, approve={approval!r})"
+    with ExitStack() as stack:
+        if point.during:
+            holder = stack.enter_context(psycopg.connect(shop.staging if not production else shop.production))
+            holder.execute("SELECT pg_advisory_lock(4711)")
+            holder.commit()
+        where = MODULE + point.where if point.where else ""
+        restoring = Deploying(shop, temporary, where, point.when, point.count, action)
+        if point.during:
+            at_work = f"SELECT 1 FROM pg_stat_activity WHERE query LIKE '{point.during}' AND state = 'active' AND datname ~ '_restored_'"
+            wait_for(lambda: shop.on(shop.production, at_work), point.during, 60)
+        else:
+            restoring.wait_until_there()
+        if fault in SIGNALS:
+            restoring.process.send_signal(SIGNALS[fault])
+        elif production:
+            production.crash(STOPS[fault])
+        elif network and fault == "swallowed":
+            network.swallow()
+        elif network:
+            network.drop()
+        else:
+            theirs = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND application_name ~ '^(safemig|pg_dump|pg_restore|psql)'"
+            shop.on(shop.staging, theirs)
+        restoring.go_on()
+        return restoring.ended()
+
+
+def _furnish(shop: Shop) -> None:
+    with psycopg.connect(shop.production, autocommit=True) as connection:
+        connection.execute(FIRST.encode())
+        connection.execute(ROWS.encode())
+        make_history(connection)
+        record_applied(connection, FIRST_FILE[:14], "first", [FIRST], "", "test")
+
+
+def _approval(shop: Shop) -> str:
+    with pytest.raises(RefusedError, match="is not approved") as caught:
+        shop.project.restore_prod(swap=True)
+    return str(caught.value.next).split("--approve ")[1].split()[0]
+
+
+def _name(shop: Shop) -> str:
+    return shop.production.split("/")[3].split("?")[0]
+
+
+def _databases(shop: Shop) -> set[str]:
+    return {str(name) for (name,) in shop.on(shop.production, "SELECT datname FROM pg_database")}
+
+
+def _drop_all_but(shop: Shop, these: set[str]) -> None:
+    for each in _databases(shop) - these:
+        shop.on(shop.production, f'DROP DATABASE "{each}" WITH (FORCE)')
