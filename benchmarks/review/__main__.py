@@ -9,6 +9,7 @@ into a temporary virtual environment of its own. No test, and no claim about wha
 
 from __future__ import annotations
 
+import os
 import resource
 import subprocess
 import sys

@@ -10,7 +10,7 @@ from operator import attrgetter
 from safemig.errors import SettingsError
 from safemig.review import fix, history
 from safemig.review.advice import advice
-from safemig.review.examine import Examination, Placed
+from safemig.review.examine import Examination, Placed, changes_rows_only
 from safemig.review.facts import TargetFacts
 from safemig.review.locks import locks
 from safemig.review.model import Acceptance, Finding, Review, ReviewedFile, ReviewedStatement, Severity, TableLock
@@ -20,7 +20,7 @@ from safemig.review.world import World
 from safemig.sql.clauses import tokens
 from safemig.sql.fold import HOLE
 from safemig.sql.locks import LockMode
-from safemig.sql.parsing import ParsedStatement, SourceFile, SqlSyntaxError, parse, parse_what_can_be
+from safemig.sql.parsing import ParsedStatement, SourceFile, SqlSyntaxError, parse, parse_some, parse_what_can_be
 from safemig.sql.tree import node
 
 _MAYBE_ACCEPTS = re.compile(r"--\s*safemig:\s*accept", re.IGNORECASE)
@@ -83,10 +83,18 @@ def read(world: World, files: Sequence[SourceFile]) -> list[ReadFile]:
 def pass_over(world: World, files: Sequence[SourceFile]) -> None:
     """Leave `world` as `read` would, without a review: it takes a third of the time."""
     for file in files:
-        statements, _ = _open(world, file)
-        for number, statement in enumerate(statements):
-            world.statement = number
-            Examination(world, statement, asks=False).run()
+        _begin(world, file)
+        try:
+            for number, statement in parse_some(file.sql, lambda json: not changes_rows_only(world, json)):
+                _follow(world, number, statement)
+        except SqlSyntaxError:
+            for number, statement in enumerate(parse_what_can_be(file.sql)):
+                _follow(world, number, statement)
+
+
+def _follow(world: World, number: int, statement: ParsedStatement) -> None:
+    world.statement = number
+    Examination(world, statement, asks=False).run()
 
 
 def _learn(world: World, applied: Sequence[SourceFile]) -> list[str]:
@@ -108,17 +116,22 @@ def _learn(world: World, applied: Sequence[SourceFile]) -> list[str]:
 
 
 def _open(world: World, file: SourceFile) -> tuple[list[ParsedStatement], SqlSyntaxError | None]:
-    """Begin a file: forget what holds within one file only, and return its statements and what cannot be read of it."""
+    """Begin a file, and return its statements and what cannot be read of it."""
+    _begin(world, file)
+    try:
+        return parse(file.sql), None
+    except SqlSyntaxError as problem:
+        return parse_what_can_be(file.sql), problem
+
+
+def _begin(world: World, file: SourceFile) -> None:
+    """Forget what holds within one file only."""
     world.file, world.path = file.name, "public"
     world.settings.clear()
     world.prepared.clear()
     world.exclusive.clear()
     world.foreign_keys.clear()
     world.labels_of_this_file.clear()
-    try:
-        return parse(file.sql), None
-    except SqlSyntaxError as problem:
-        return parse_what_can_be(file.sql), problem
 
 
 def _read(world: World, file: SourceFile) -> tuple[list[Finding], tuple[ReviewedStatement, ...], list[SourceFile]]:

@@ -28,6 +28,7 @@ from safemig.sql.tree import Tree, constant, holds, node, options, read_trees, s
 
 _EVENT = {"InsertStmt": ("insert",), "UpdateStmt": ("update",), "DeleteStmt": ("delete",),
           "MergeStmt": ("insert", "update", "delete"), "CopyStmt": ("insert",)}  # fmt: skip
+_WRITES = frozenset(('"InsertStmt"', '"UpdateStmt"', '"DeleteStmt"'))
 # What evaluates the expressions that it holds, rather than keeping them for later.
 _RUNS = DML | {"SelectStmt", "CallStmt", "CreateTableAsStmt", "CopyStmt", "DeclareCursorStmt", "RefreshMatViewStmt"}
 # What holds queries for later, or none at all.
@@ -163,7 +164,7 @@ class Examination:
                 self.call(body.get("funccall", {}), text, origin)
             if "ExecuteStmt" in body.get("query", ()):  # CREATE TABLE ... AS EXECUTE
                 self.running("ExecuteStmt", body["query"]["ExecuteStmt"], text, origin)
-            if json is None or self.may_call(json):
+            if json is None or may_call(self.world, json):
                 self.calls(body, text, origin)
         elif kind not in _KEEPS:
             self.defined(kind, body, text, origin)
@@ -171,7 +172,7 @@ class Examination:
     def defined(self, kind: str, body: Tree, text: str, origin: str) -> None:
         """Look at the expressions that a change of schema evaluates for rows that exist already."""
         json = self.json_of(body)
-        if kind not in ("AlterTableStmt", "IndexStmt") or (json is not None and not self.may_call(json)):
+        if kind not in ("AlterTableStmt", "IndexStmt") or (json is not None and not may_call(self.world, json)):
             return
         table = names.of_range(body.get("relation"))
         if not self.world.is_surely_new(table):
@@ -185,22 +186,6 @@ class Examination:
     def json_of(self, body: Tree) -> str | None:
         """Return the JSON that the statement was read from; None for one that it runs, of which only the tree is there."""
         return self.statement.json if body is node(self.statement.tree)[1] else None
-
-    def may_call(self, json: str) -> bool:
-        """Tell from a statement's JSON whether `calls` could find anything in it."""
-        world = self.world
-        return (
-            holds(json, "FuncCall")
-            or (bool(world.operators) and holds(json, "A_Expr"))
-            or (bool(world.casts or world.domain_calls) and holds(json, "TypeCast"))
-            or (holds(json, "RangeVar") and any(map(self.runs_code, relations(json))))
-        )
-
-    def runs_code(self, name: Name) -> bool:
-        """Tell whether reading the relation may run functions: it is a view, or has policies that call some."""
-        full = self.world.resolve(name)
-        table = self.world.tables.get(full)
-        return full in self.world.views or bool(table and table.policies)
 
     def calls(self, tree: Tree, text: str, origin: str) -> None:
         """Look at each function that the expressions below `tree` call, and at the views that they read."""
@@ -373,6 +358,34 @@ class Examination:
                     for action in trigger.actions:
                         self.look(action, text, origin or f"in rule {trigger_name} on {name}, which this fires")
                     self.inside.pop()
+
+
+def may_call(world: World, json: str) -> bool:
+    """Tell from a statement's JSON whether the expressions in it may run code: functions, operators, casts, views."""
+    return (
+        holds(json, "FuncCall")
+        or (bool(world.operators) and holds(json, "A_Expr"))
+        or (bool(world.casts or world.domain_calls) and holds(json, "TypeCast"))
+        or (holds(json, "RangeVar") and any(_runs_code(world, name) for name in relations(json)))
+    )
+
+
+def _runs_code(world: World, name: Name) -> bool:
+    """Tell whether reading the relation may run functions: it is a view, or has policies that call some."""
+    full = world.resolve(name)
+    table = world.tables.get(full)
+    return full in world.views or bool(table and table.policies)
+
+
+def changes_rows_only(world: World, json: str) -> bool:
+    """Tell from a statement's JSON that it writes rows and runs nothing else, so that no schema can change by it."""
+    if json[: json.index('"', 1) + 1] not in _WRITES or may_call(world, json) or world.domain_calls:
+        return False
+    tables = [table for name in relations(json) if (table := world.tables.get(world.resolve(name)))]
+    return not any(
+        table.triggers or table.policies or table.calls or any(column.calls for column in table.columns.values())
+        for table in tables
+    )
 
 
 def _events(kind: str, body: Tree) -> Iterable[str]:

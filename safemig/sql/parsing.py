@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from pglast.parser import ParseError
 
@@ -12,7 +14,9 @@ from safemig.sql import kinds
 from safemig.sql.clauses import code_end, tokens
 from safemig.sql.foreign import why_unreadable
 from safemig.sql.positions import Positions
-from safemig.sql.tree import Tree, node, read_trees_and_json
+from safemig.sql.tree import Tree, node, read_json, read_trees_and_json, tree_of
+
+_Raw = TypeVar("_Raw")
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,13 +89,34 @@ def parse(sql: str) -> list[ParsedStatement]:
         SqlSyntaxError: with the line, the column and the reason: PostgreSQL's own words, or, where the text is
             not for the server alone (psql commands, COPY data, a template), that.
     """
-    if sql.startswith("\ufeff"):  # a byte order mark: psql skips it too
-        sql = " " + sql[1:]
+    sql = _without_mark(sql)
     positions = Positions(sql)
+    return [_statement(sql, positions, item, text) for item, text in _read(sql, positions, read_trees_and_json)]
+
+
+def parse_some(sql: str, wanted: Callable[[str], bool]) -> Iterator[tuple[int, ParsedStatement]]:
+    """Yield the statements whose JSON is `wanted`, numbered; each is asked about when its turn comes.
+
+    Raises as `parse` does, but leaves out what is nested too deeply, as `parse_what_can_be` does.
+    """
+    sql = _without_mark(sql)
+    positions = Positions(sql)
+    for number, text in enumerate(_read(sql, positions, read_json)):
+        if wanted(text):
+            with suppress(RecursionError):
+                yield number, _statement(sql, positions, tree_of(text), text)
+
+
+def _without_mark(sql: str) -> str:
+    return " " + sql[1:] if sql.startswith("\ufeff") else sql  # a byte order mark: psql skips it too
+
+
+def _read(sql: str, positions: Positions, reader: Callable[[str], list[_Raw]]) -> list[_Raw]:
+    """Return what `reader` makes of the text; raises as `parse` does."""
     if "\0" in sql:
         raise SqlSyntaxError("the text holds a zero byte", *positions.line_and_column(sql.index("\0")))
     try:
-        raw = read_trees_and_json(sql)
+        return reader(sql)
     except ParseError as problem:
         message, offset = str(problem.args[0]).split(", at index")[0], 0
         if len(problem.args) > 1 and problem.args[1] is not None:  # a limit that was exceeded has no place
@@ -102,7 +127,6 @@ def parse(sql: str) -> list[ParsedStatement]:
         raise SqlSyntaxError("the text is not valid Unicode", *positions.line_and_column(problem.start)) from None
     except RecursionError:
         raise SqlSyntaxError("an expression is nested too deeply to be read", 1, 1) from None
-    return [_statement(sql, positions, item, text) for item, text in raw]
 
 
 def parse_what_can_be(sql: str) -> list[ParsedStatement]:

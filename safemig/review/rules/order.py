@@ -92,7 +92,7 @@ def needs_own_file(scene: Scene) -> Iterator[Hit]:
     if MAY_REFUSE.isdisjoint(kinds) or len(kinds) - kinds.count("VariableSetStmt") < 2:
         return
     for number, statement in enumerate(statements):
-        if refuses_transaction(statement.tree):
+        if kinds[number] in MAY_REFUSE and refuses_transaction(statement.tree):
             where = scene.world.file.rsplit("/", 1)[-1] or "sql"
             yield Hit(
                 where, f"{statement.kind} cannot run in a transaction: give it a file of its own", statement=number
