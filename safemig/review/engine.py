@@ -21,7 +21,7 @@ from safemig.sql.clauses import tokens
 from safemig.sql.fold import HOLE
 from safemig.sql.locks import LockMode
 from safemig.sql.parsing import ParsedStatement, SourceFile, SqlSyntaxError, parse, parse_some, parse_what_can_be
-from safemig.sql.tree import node
+from safemig.sql.tree import Tree, node
 
 _MAYBE_ACCEPTS = re.compile(r"--\s*safemig:\s*accept", re.IGNORECASE)
 _IN_FILE = re.compile(r"--\s*safemig:\s*accept\s+(?P<text>.*)", re.IGNORECASE)
@@ -140,12 +140,20 @@ def _read(world: World, file: SourceFile) -> tuple[list[Finding], tuple[Reviewed
     reviewed: list[ReviewedStatement] = []
     replacements: list[list[fix.Piece] | None] = []
     world.made_later = history.made_by([statement.tree for statement in statements], world)
+    quiet: Tree | None = None  # of an INSERT that does nothing but write rows, in which nothing was found
     for number, statement in enumerate(statements):
+        if statement.tree is quiet:  # its literals alone are others
+            reviewed.append(reviewed[-1]._replace(sql=statement.sql, line=statement.line, column=statement.column))
+            replacements.append(None)
+            continue
         world.statement = number
-        made, one, instead = _statement(world, file, statement)
+        full = statement.in_full() if world.labels_of_this_file else statement  # its literals may be such labels
+        made, one, instead = _statement(world, file, full)
         findings.extend(made)
         reviewed.append(one)
         replacements.append(instead)
+        is_quiet = full.is_abridged and not made and changes_rows_only(world, full.json)
+        quiet = full.tree if is_quiet else None
     findings.extend(_of_file(world, file, statements))
     return findings, tuple(reviewed), [file] if problem else fix.fixed(file, statements, replacements)
 

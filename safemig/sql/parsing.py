@@ -13,6 +13,7 @@ from safemig.errors import MigrationError
 from safemig.sql import kinds
 from safemig.sql.clauses import code_end, tokens
 from safemig.sql.foreign import why_unreadable
+from safemig.sql.long_texts import LONG, portions
 from safemig.sql.positions import Positions
 from safemig.sql.tree import Tree, node, read_json, read_trees_and_json, tree_of
 
@@ -51,6 +52,7 @@ class ParsedStatement(NamedTuple):
     start: int  # the character offset in the file
     tree: Tree  # libpg_query's JSON, read; offsets in it count the text's bytes
     json: str  # the same as text, to be asked by `sql.tree.holds`
+    is_abridged: bool = False  # of many rows of literals, the tree holds one that is like them
 
     @property
     def node(self) -> Any:
@@ -58,6 +60,13 @@ class ParsedStatement(NamedTuple):
         from pglast import parse_sql
 
         return parse_sql(self.sql)[0].stmt
+
+    def in_full(self) -> ParsedStatement:
+        """Return the statement with a tree that holds all of it."""
+        if not self.is_abridged:
+            return self
+        [(item, json)] = read_trees_and_json(self.sql)
+        return self._replace(tree=item["stmt"], json=json, is_abridged=False)
 
     @property
     def kind(self) -> str:
@@ -91,7 +100,44 @@ def parse(sql: str) -> list[ParsedStatement]:
     """
     sql = _without_mark(sql)
     positions = Positions(sql)
+    if len(sql) > LONG:
+        with suppress(ParseError, UnicodeEncodeError, SqlSyntaxError):  # then what is wrong is said of the whole
+            return list(_of_portions(sql, positions, _parse))
+    return _parse(sql, positions)
+
+
+def _parse(sql: str, positions: Positions) -> list[ParsedStatement]:
     return [_statement(sql, positions, item, text) for item, text in _read(sql, positions, read_trees_and_json)]
+
+
+def _of_portions(
+    sql: str, positions: Positions, reader: Callable[[str, Positions], list[ParsedStatement]]
+) -> Iterator[ParsedStatement]:
+    """Yield the statements of a long text, portion by portion; INSERTs that differ in literals only share one tree."""
+    known: dict[tuple[str, str], ParsedStatement] = {}
+    if "\0" in sql:
+        raise SqlSyntaxError("the text holds a zero byte", 1, 1)
+    for begin, end, plain in portions(sql):
+        text = sql[begin:end]
+        line, column = positions.line_and_column(begin)
+        if plain is None:
+            for one in reader(text, Positions(text)):
+                yield _moved(one, begin, positions)
+            continue
+        alike = plain["shape"], plain["rest"]
+        if alike not in known:
+            first = "".join(plain.group("shape", "row", "rest"))
+            known.update((alike, one) for one in reader(first, Positions(first)))
+        if alike in known:
+            yield known[alike]._replace(
+                sql=text, line=line, column=column, end_line=line + text.count("\n"), start=begin, is_abridged=True
+            )
+
+
+def _moved(one: ParsedStatement, by: int, positions: Positions) -> ParsedStatement:
+    """Return a statement of a part of the text as one of the whole; the part began at `by`."""
+    line, column = positions.line_and_column(by + one.start)
+    return one._replace(line=line, column=column, end_line=line + one.sql.count("\n"), start=by + one.start)
 
 
 def parse_some(sql: str, wanted: Callable[[str], bool]) -> Iterator[tuple[int, ParsedStatement]]:
@@ -100,6 +146,9 @@ def parse_some(sql: str, wanted: Callable[[str], bool]) -> Iterator[tuple[int, P
     Raises as `parse` does, but leaves out what is nested too deeply, as `parse_what_can_be` does.
     """
     sql = _without_mark(sql)
+    if len(sql) > LONG:
+        yield from ((number, one) for number, one in enumerate(parse(sql)) if wanted(one.json))
+        return
     positions = Positions(sql)
     for number, text in enumerate(_read(sql, positions, read_json)):
         if wanted(text):
@@ -134,8 +183,15 @@ def parse_what_can_be(sql: str) -> list[ParsedStatement]:
 
     The text is split at semicolons outside of quotes and brackets; `parse` says what is wrong with the rest.
     """
-    found: list[ParsedStatement] = []
     positions = Positions(sql)
+    if len(sql) > LONG:
+        with suppress(ParseError, UnicodeEncodeError, SqlSyntaxError):
+            return list(_of_portions(sql, positions, _parse_what_can_be))
+    return _parse_what_can_be(sql, positions)
+
+
+def _parse_what_can_be(sql: str, positions: Positions) -> list[ParsedStatement]:
+    found: list[ParsedStatement] = []
     begin, depth = 0, 0
     ends = [len(sql)]
     for token in tokens(sql):
@@ -145,15 +201,8 @@ def parse_what_can_be(sql: str) -> list[ParsedStatement]:
             ends.insert(-1, token.end)
     for end in ends:
         text = sql[begin:end]
-        try:
-            inside = parse(text)
-        except SqlSyntaxError:
-            inside = []
-        for one in inside:
-            line, column = positions.line_and_column(begin + one.start)
-            found.append(
-                one._replace(line=line, column=column, end_line=line + one.sql.count("\n"), start=begin + one.start)
-            )
+        with suppress(SqlSyntaxError):
+            found.extend(_moved(one, begin, positions) for one in _parse(_without_mark(text), Positions(text)))
         begin = end
     return found
 
