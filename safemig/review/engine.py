@@ -139,7 +139,8 @@ def _read(world: World, file: SourceFile) -> tuple[list[Finding], tuple[Reviewed
     findings = [_unreadable(file, problem)] if problem else []
     reviewed: list[ReviewedStatement] = []
     replacements: list[list[fix.Piece] | None] = []
-    world.made_later = history.made_by([statement.tree for statement in statements], world)
+    world.made_later = history.made_by(statements, world)
+    world.granted_later = history.granted_by(statements, world)
     quiet: Tree | None = None  # of an INSERT that does nothing but write rows, in which nothing was found
     for number, statement in enumerate(statements):
         if statement.tree is quiet:  # its literals alone are others

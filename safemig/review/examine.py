@@ -10,6 +10,7 @@ from pglast.parser import ParseError
 
 from safemig.review import history
 from safemig.review.locks import DML, changes_inside, locks
+from safemig.review.overloads import called
 from safemig.review.rule import Hit, Rule, rules_for
 from safemig.review.rules.hidden import is_unknown
 from safemig.review.rules.unknown import KNOWN
@@ -222,7 +223,8 @@ class Examination:
     def call(self, body: Tree, text: str, origin: str) -> None:
         name = names.of_strings(body.get("funcname"))
         self.ask("FuncCall", body, text, name, origin)
-        self.named((name,), text, origin, "which this calls")
+        for function in called(self.world.functions_named(name) or (), body):
+            self.function(name, function, text, origin, "which this calls")
         if name.name in _RUNS_TEXT and self.world.functions_named(name) is None:
             arguments = body.get("args", ())
             if len(arguments) > _RUNS_TEXT[name.name]:
@@ -238,7 +240,7 @@ class Examination:
 
     def function(self, name: Name, function: Function, text: str, origin: str, how: str) -> None:
         """Look into a function's body."""
-        key = f"{self.world.resolve(name)}({function.signature})"
+        key = f"{self.world.resolve(name)}({', '.join(function.arguments)})"
         if key in self.inside or len(self.inside) >= _DEEPEST:
             return
         self.inside.append(key)

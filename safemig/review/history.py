@@ -7,10 +7,12 @@ from collections.abc import Callable
 from safemig.review import made_types
 from safemig.review.functions import calls_in, function_of
 from safemig.review.moves import rename, set_schema
+from safemig.review.overloads import same_arguments
 from safemig.review.types import type_text
 from safemig.review.world import RULE_EVENTS, Age, Column, Constraint, Table, Trigger, World
 from safemig.sql import names
 from safemig.sql.names import TEMPORARY, Name
+from safemig.sql.parsing import ParsedStatement
 from safemig.sql.tree import Tree, constant, node, strings
 
 _EVENTS = ((4, "insert"), (8, "delete"), (16, "update"), (32, "truncate"))  # TRIGGER_TYPE_* in pg_trigger.h
@@ -29,22 +31,39 @@ def apply(world: World, tree: Tree, text: str, *, conditional: bool = False) -> 
         change(world, body, conditional)
 
 
-def made_by(trees: list[Tree], world: World) -> set[tuple[str, Name]]:
-    """Return the views, functions, triggers, policies and rules that the statements make."""
-    found: set[tuple[str, Name]] = set()
-    for tree in trees:
-        kind, body = node(tree)
+def made_by(statements: list[ParsedStatement], world: World) -> dict[tuple[str, Name], str]:
+    """Return the views, functions, triggers, policies and rules that the statements make, and the SQL that makes them."""
+    found: dict[tuple[str, Name], str] = {}
+    for statement in statements:
+        kind, body = node(statement.tree)
         if kind == "ViewStmt":
-            found.add(("VIEW", world.resolve(names.of_range(body.get("view")))))
+            made = "VIEW", world.resolve(names.of_range(body.get("view")))
         elif kind == "CreateTableAsStmt" and body.get("objtype") == "OBJECT_MATVIEW":
-            found.add(("MATERIALIZED VIEW", world.resolve(names.of_range(body.get("into", {}).get("rel")))))
+            made = "MATERIALIZED VIEW", world.resolve(names.of_range(body.get("into", {}).get("rel")))
         elif kind == "CreateFunctionStmt":
-            found.add(("FUNCTION", world.resolve(names.of_strings(body.get("funcname")))))
+            made = "FUNCTION", world.resolve(names.of_strings(body.get("funcname")))
         elif kind in ("CreateTrigStmt", "RuleStmt", "CreatePolicyStmt"):
             table = world.resolve(names.of_range(body.get("relation") or body.get("table")))
             name = body.get("trigname") or body.get("rulename") or body.get("policy_name") or ""
             words = {"CreateTrigStmt": "TRIGGER", "RuleStmt": "RULE", "CreatePolicyStmt": "POLICY"}[kind]
-            found.add((words, Name(str(table), name)))
+            made = words, Name(str(table), name)
+        else:
+            continue
+        found[made] = statement.sql
+    return found
+
+
+def granted_by(statements: list[ParsedStatement], world: World) -> dict[Name, frozenset[str]]:
+    """Return the relations and functions on which the statements grant or revoke something, and to or from whom."""
+    found: dict[Name, frozenset[str]] = {}
+    for statement in statements:
+        kind, body = node(statement.tree)
+        if kind != "GrantStmt" or body.get("targtype") != "ACL_TARGET_OBJECT":
+            continue
+        roles = frozenset(one["RoleSpec"].get("rolename", "public") for one in body.get("grantees", ()))
+        for item in body.get("objects", ()):
+            name = world.resolve(names.of_object(item))
+            found[name] = found.get(name, frozenset()) | roles
     return found
 
 
@@ -249,7 +268,7 @@ def _index(world: World, body: Tree, _conditional: bool) -> None:
 def _function(world: World, body: Tree, text: str) -> None:
     name = world.resolve(names.of_strings(body.get("funcname")))
     made = function_of(body, text)
-    others = [one for one in world.functions.get(name, ()) if one.signature != made.signature]
+    others = [one for one in world.functions.get(name, ()) if not same_arguments(one.arguments, made.arguments)]
     world.functions[name] = [*others, made]
     world.add_object("FUNCTION", name)
 

@@ -16,6 +16,7 @@ from safemig.sql import names
 from safemig.sql.names import TEMPORARY, Name
 from safemig.sql.tree import Tree, read_trees
 
+ANY_OVERLOAD = "any_overload"  # in a call of which the arguments are not known
 Age = Literal["new", "maybe", "existing"]
 RULE_EVENTS = {"CMD_INSERT": "insert", "CMD_UPDATE": "update", "CMD_DELETE": "delete", "CMD_SELECT": "select"}
 
@@ -80,7 +81,10 @@ class Function:
     definition: str = ""  # the whole CREATE FUNCTION
     statements: tuple[Tree, ...] = ()
     volatility: str = "volatile"
-    signature: str = ""
+    arguments: tuple[str, ...] = ()  # the types of its input arguments
+    optional: int = 0  # how many of the last have defaults
+    is_variadic: bool = False
+    extras: tuple[str, ...] = ()  # what the target says that CREATE does not bring back, as statements
 
 
 @dataclass(slots=True)
@@ -93,10 +97,14 @@ class World:
     indexes: dict[Name, Name] = field(default_factory=dict)  # index -> its table
     functions: dict[Name, list[Function]] = field(default_factory=dict)
     views: dict[Name, Tree] = field(default_factory=dict)
+    view_extras: dict[Name, tuple[str, ...]] = field(default_factory=dict)  # as the target tells them
     enums: dict[Name, list[str]] = field(default_factory=dict)
     domains: dict[Name, bool] = field(default_factory=dict)  # domain -> whether it has a constraint
     new_objects: set[tuple[str, Name]] = field(default_factory=set)  # (kind in words, name)
-    made_later: set[tuple[str, Name]] = field(default_factory=set)  # what the file makes, anywhere in it
+    made_later: dict[tuple[str, Name], str] = field(
+        default_factory=dict
+    )  # what the file makes, anywhere in it, and how
+    granted_later: dict[Name, frozenset[str]] = field(default_factory=dict)  # to whom the file grants something on it
     labels_of_this_file: set[tuple[Name, str]] = field(default_factory=set)
     renamed_types: dict[Name, Name] = field(default_factory=dict)  # old name -> new name
     dropped_types: dict[Name, list[str] | None] = field(default_factory=dict)  # older ones -> the labels, where known
@@ -134,6 +142,8 @@ class World:
             self.domains[self.named(dotted)] = True
         for dotted, called in self.target.views.items():
             self.views[self.named(dotted)] = {"SelectStmt": {"targetList": list(_calls(called))}}
+        for dotted, extras in self.target.view_extras.items():
+            self.view_extras[self.named(dotted)] = extras
         for dotted, table in self.target.statistics.items():
             self.statistics[self.named(dotted)] = self.named(table)
 
@@ -249,7 +259,8 @@ def _from_facts(name: Name, facts: TableFacts) -> Table:
 def _calls(functions: Sequence[str]) -> Iterator[Tree]:
     """Yield calls of functions as the parser would have read them, but for the arguments."""
     for dotted in functions:
-        yield {"FuncCall": {"funcname": [{"String": {"sval": part}} for part in names.of_dotted(dotted) if part]}}
+        parts = [{"String": {"sval": part}} for part in names.of_dotted(dotted) if part]
+        yield {"FuncCall": {"funcname": parts, ANY_OVERLOAD: True}}
 
 
 def _bodies(functions: Sequence[str]) -> tuple[Tree, ...]:
@@ -257,4 +268,7 @@ def _bodies(functions: Sequence[str]) -> tuple[Tree, ...]:
 
 
 def _function(facts: FunctionFacts) -> Function:
-    return Function(facts.language.lower(), facts.source, facts.definition, volatility=facts.volatility)
+    return Function(
+        facts.language.lower(), facts.source, facts.definition, (), facts.volatility,
+        facts.arguments, facts.optional, facts.is_variadic, facts.extras,
+    )  # fmt: skip

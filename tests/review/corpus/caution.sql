@@ -640,3 +640,17 @@ REFRESH MATERIALIZED VIEW totals WITH NO DATA;
 ALTER TABLE users ALTER COLUMN seen_at TYPE date USING seen_at::date;
 --- drop tablespace
 DROP TABLESPACE fast;
+--- drop and create a function again
+DROP FUNCTION IF EXISTS f(int);
+CREATE FUNCTION f(a bigint) RETURNS int LANGUAGE sql AS 'SELECT 1';
+--- drop and create a view again
+DROP VIEW IF EXISTS active_users;
+CREATE VIEW active_users AS SELECT id FROM users;
+--- drop and create a materialized view again
+DROP MATERIALIZED VIEW IF EXISTS sales_by_day;
+CREATE MATERIALIZED VIEW sales_by_day AS SELECT 1 AS a;
+--- flyway repeatable view
+DROP VIEW IF EXISTS v_sales, v_costs;
+CREATE VIEW v_sales AS SELECT 1 AS a;
+CREATE VIEW v_costs AS SELECT 1 AS a;
+GRANT SELECT ON v_sales TO reader;

@@ -1277,3 +1277,19 @@ DELETE FROM app.sessions;
 --- set column default then update to default
 ALTER TABLE users ALTER COLUMN bio SET DEFAULT NULL;
 UPDATE users SET bio = DEFAULT;
+--- a call of the overload that deletes, by a cast
+CREATE FUNCTION work(a int) RETURNS int LANGUAGE sql AS 'SELECT 1';
+CREATE FUNCTION work(a text) RETURNS int LANGUAGE sql AS 'DELETE FROM users RETURNING 1';
+SELECT work(7::text);
+--- a call that may mean the overload that deletes
+CREATE FUNCTION work(a int) RETURNS int LANGUAGE sql AS 'SELECT 1';
+CREATE FUNCTION work(a text) RETURNS int LANGUAGE sql AS 'DELETE FROM users RETURNING 1';
+SELECT work(note) FROM orders;
+--- a call of the overload that deletes, by its default
+CREATE FUNCTION work() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NEW; END $$;
+CREATE FUNCTION work(a int, b int DEFAULT 0) RETURNS int LANGUAGE sql AS 'DELETE FROM users RETURNING 1';
+SELECT work(1);
+--- a call of the variadic overload that deletes
+CREATE FUNCTION work(a int, b int) RETURNS int LANGUAGE sql AS 'SELECT 1';
+CREATE FUNCTION work(VARIADIC a int[]) RETURNS int LANGUAGE sql AS 'DELETE FROM users RETURNING 1';
+SELECT work(1, 2, 3);
