@@ -41,6 +41,8 @@ _NO_DDL = _RUNS - {"CreateTableAsStmt"} | {"VariableSetStmt", "VariableShowStmt"
 # Functions that run SQL which they are given as text, and which argument that is.
 _RUNS_TEXT = {"query_to_xml": 0, "query_to_xmlschema": 0, "query_to_xml_and_xmlschema": 0, "ts_stat": 0, "crosstab": 0,
               "crosstab2": 0, "crosstab3": 0, "crosstab4": 0}  # fmt: skip
+# The same of pg_cron, whose jobs run without anybody calling them: by their number of arguments.
+_JOBS = {("schedule", 2): 1, ("schedule", 3): 2} | {("schedule_in_database", count): 2 for count in (4, 5, 6)}
 _DEEPEST = 12
 
 
@@ -225,12 +227,12 @@ class Examination:
         self.ask("FuncCall", body, text, name, origin)
         for function in called(self.world.functions_named(name) or (), body):
             self.function(name, function, text, origin, "which this calls")
-        if name.name in _RUNS_TEXT and self.world.functions_named(name) is None:
-            arguments = body.get("args", ())
-            if len(arguments) > _RUNS_TEXT[name.name]:
-                where = origin or f"in the text that {name.name}() runs"
-                for inner, sql in self.dynamic(fold(arguments[_RUNS_TEXT[name.name]], {}), text, where):
-                    self.look(inner, sql, where)
+        arguments = body.get("args", ())
+        which = _RUNS_TEXT.get(name.name) if name.schema != "cron" else _JOBS.get((name.name, len(arguments)))
+        if which is not None and len(arguments) > which and self.world.functions_named(name) is None:
+            where = origin or f"in the text that {name.name}() runs"
+            for inner, sql in self.dynamic(fold(arguments[which], {}), text, where):
+                self.look(inner, sql, where)
 
     def named(self, functions: Iterable[Name], text: str, origin: str, how: str) -> None:
         """Look into the functions of these names, as far as they are known."""

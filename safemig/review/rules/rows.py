@@ -279,7 +279,7 @@ def _names_few(condition: Tree | None) -> bool:
 
 # What tells rows apart by its name; state = 'done', kind = 2 or active = true may hold for millions of them.
 _KEY = re.compile(
-    r"(?i)(\A|_)(id|uuid|guid|key|k|name|code|slug|e?mail|version|login|username|token|path|url|no|number)\Z|[a-z]Id\Z"
+    r"(?i)(\A|_)(id|uuid|guid|key|k|name|code|slug|e?mail|version|login|username|token|path|url|no|num|number)\Z|[a-z]Id\Z"
 )
 
 

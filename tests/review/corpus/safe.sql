@@ -923,3 +923,7 @@ SELECT work(7), work('7'::int);
 CREATE FUNCTION work(a character varying(10)) RETURNS int LANGUAGE sql AS 'DELETE FROM users RETURNING 1';
 CREATE OR REPLACE FUNCTION work(a varchar) RETURNS int LANGUAGE sql AS 'SELECT 1';
 SELECT work('x');
+--- a job of pg_cron that refreshes concurrently
+SELECT cron.schedule('0 3 * * *', 'REFRESH MATERIALIZED VIEW CONCURRENTLY totals');
+--- the version of Alembic
+UPDATE alembic_version SET version_num='b1027a6acf' WHERE alembic_version.version_num = 'ae1027a6acf';
