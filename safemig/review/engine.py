@@ -141,6 +141,7 @@ def _read(world: World, file: SourceFile) -> tuple[list[Finding], tuple[Reviewed
     replacements: list[list[fix.Piece] | None] = []
     world.made_later = history.made_by(statements, world)
     world.granted_later = history.granted_by(statements, world)
+    world.paths_fixed = history.paths_fixed_by(statements, world)
     quiet: Tree | None = None  # of an INSERT that does nothing but write rows, in which nothing was found
     for number, statement in enumerate(statements):
         if statement.tree is quiet:  # its literals alone are others

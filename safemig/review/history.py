@@ -67,6 +67,17 @@ def granted_by(statements: list[ParsedStatement], world: World) -> dict[Name, fr
     return found
 
 
+def paths_fixed_by(statements: list[ParsedStatement], world: World) -> frozenset[Name]:
+    """Return the functions whose search_path the statements fix by ALTER FUNCTION."""
+    found = set()
+    for statement in statements:
+        kind, body = node(statement.tree)
+        options = [one["DefElem"] for one in body.get("actions", ())] if kind == "AlterFunctionStmt" else ()
+        if any(one.get("arg", {}).get("VariableSetStmt", {}).get("name") == "search_path" for one in options):
+            found.add(world.resolve(names.of_strings(body.get("func", {}).get("objname"))))
+    return frozenset(found)
+
+
 def _create_table(world: World, body: Tree, conditional: bool) -> None:
     relation = body.get("relation", {})
     name = names.of_range(relation)
@@ -259,8 +270,12 @@ def _index(world: World, body: Tree, _conditional: bool) -> None:
     columns = [item.get("IndexElem", {}).get("name", "") for item in body.get("indexParams", ())]
     name = body.get("idxname") or f"{table.name.name}_{'_'.join(columns)}_idx"
     table.calls.extend(calls_in([body.get("indexParams"), body.get("whereClause")]))
-    if all(columns) and not body.get("whereClause"):
-        table.indexes[name] = tuple(columns)
+    leading = columns[: columns.index("")] if "" in columns else columns  # before an expression
+    if leading and body.get("accessMethod", "btree") in ("btree", "hash"):
+        if not body.get("whereClause"):
+            table.indexes[name] = tuple(leading)
+        elif node(body["whereClause"])[0] == "NullTest" and not_null_check(body["whereClause"]) in leading:
+            table.indexes_without_nulls[name] = tuple(leading)
     world.indexes[Name(table.name.schema, name)] = table.name
     world.add_object("INDEX", Name(table.name.schema, name))
 

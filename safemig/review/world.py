@@ -62,6 +62,7 @@ class Table:
     columns: dict[str, Column] = field(default_factory=dict)
     constraints: dict[str, Constraint] = field(default_factory=dict)
     indexes: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    indexes_without_nulls: dict[str, tuple[str, ...]] = field(default_factory=dict)  # ... WHERE a column IS NOT NULL
     triggers: dict[str, Trigger] = field(default_factory=dict)
     facts: TableFacts | None = None
     is_known: bool = False  # all of its columns are known
@@ -113,6 +114,7 @@ class World:
     domain_calls: dict[str, list[Tree]] = field(default_factory=dict)  # domain -> function calls in its checks
     event_triggers: dict[str, Name] = field(default_factory=dict)
     prepared: dict[str, Tree] = field(default_factory=dict)
+    paths_fixed: frozenset[Name] = frozenset()  # functions that the file gives a search_path, anywhere in it
     settings: dict[str, str] = field(default_factory=dict)
     path: str = "public"
     statistics: dict[Name, Name] = field(default_factory=dict)  # extended statistics -> their table

@@ -927,3 +927,6 @@ SELECT work('x');
 SELECT cron.schedule('0 3 * * *', 'REFRESH MATERIALIZED VIEW CONCURRENTLY totals');
 --- the version of Alembic
 UPDATE alembic_version SET version_num='b1027a6acf' WHERE alembic_version.version_num = 'ae1027a6acf';
+--- security definer whose path is fixed by the next statement
+CREATE PROCEDURE app.f(a int[]) LANGUAGE sql SECURITY DEFINER AS 'SELECT 1';
+ALTER PROCEDURE app.f(int[]) SET search_path = app, pg_temp;
