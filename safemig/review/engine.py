@@ -292,9 +292,12 @@ def _judge(
     judged = []
     for finding in findings:
         covering = [index for index, one in enumerate(acceptances) if one.covers(finding)]
+        if not covering or finding.rule == "cannot-be-read":  # which nobody can accept
+            judged.append(finding)
+            continue
         used.update(covering)
-        can_be = finding.rule != "cannot-be-read" and finding.severity is not Severity.RECOMMENDATION
-        judged.append(finding._replace(accepted=acceptances[covering[0]].reason) if covering and can_be else finding)
+        weighs = finding.severity is not Severity.RECOMMENDATION
+        judged.append(finding._replace(accepted=acceptances[covering[0]].reason) if weighs else finding)
     judged.sort(key=lambda one: (order.get(one.file, 0), one.line, one.column))
     return Review(
         findings=tuple(judged),

@@ -12,7 +12,7 @@ from safemig.review.rules.destruction import cascades, dropped
 from safemig.review.scene import Scene
 from safemig.review.types import type_text
 from safemig.sql import names
-from safemig.sql.identifiers import quote_literal
+from safemig.sql.identifiers import quote_identifier, quote_literal
 from safemig.sql.kinds import object_words
 from safemig.sql.names import Name
 from safemig.sql.tree import Tree, node, read_trees, strings
@@ -142,7 +142,11 @@ def drop_trigger(scene: Scene) -> Iterator[Hit]:
         again = scene.world.comes_again(words, Name(str(scene.world.resolve(table)), parts[-1]))
         if scene.world.is_new(table) or again:
             continue
-        yield Hit(f"{table}.{parts[-1]}", f"{words.lower()} {parts[-1]} of {table} no longer acts")
+        disabled = (
+            f"ALTER TABLE {table.sql} DISABLE {words} {quote_identifier(parts[-1])};  -- one ENABLE brings it back"
+        )
+        yield Hit(f"{table}.{parts[-1]}", f"{words.lower()} {parts[-1]} of {table} no longer acts",
+                  disabled if kind != "OBJECT_POLICY" else "")  # fmt: skip
 
 
 @rule(
