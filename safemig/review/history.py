@@ -348,10 +348,21 @@ def _set_variable(world: World, body: Tree, _conditional: bool) -> None:
     values = [str(constant(item)) for item in body.get("args", ())]
     kind = body.get("kind", "VAR_SET_VALUE")
     if kind == "VAR_RESET_ALL":
-        world.settings.clear()
-        world.path = "public"
+        _reset(world)
     else:
         _set(world, body.get("name", ""), values if kind == "VAR_SET_VALUE" else None)
+
+
+def _discard(world: World, body: Tree, _conditional: bool) -> None:
+    if str(body.get("target", "DISCARD_ALL")) == "DISCARD_ALL":
+        _reset(world)
+
+
+def _reset(world: World) -> None:
+    """Note that no setting holds any longer, those of whoever runs the file neither."""
+    world.settings.clear()
+    world.settings.update(lock_timeout="default", statement_timeout="default")
+    world.path = "public"
 
 
 def _set(world: World, name: str, values: list[str] | None) -> None:
@@ -388,5 +399,5 @@ _CHANGES: dict[str, Callable[[World, Tree, bool], None]] = {
     "AlterEnumStmt": made_types.alter_enum, "CompositeTypeStmt": made_types.composite, "CreateRangeStmt": made_types.range_type,
     "CreateCastStmt": made_types.cast, "CreateEventTrigStmt": _event_trigger,
     "DefineStmt": made_types.define, "CreateDomainStmt": made_types.domain, "CreateSchemaStmt": _schema, "CreateSeqStmt": _sequence,
-    "VariableSetStmt": _set_variable, "PrepareStmt": _prepare, "TransactionStmt": _transaction,
+    "VariableSetStmt": _set_variable, "DiscardStmt": _discard, "PrepareStmt": _prepare, "TransactionStmt": _transaction,
 }  # fmt: skip

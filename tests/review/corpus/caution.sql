@@ -654,3 +654,9 @@ DROP VIEW IF EXISTS v_sales, v_costs;
 CREATE VIEW v_sales AS SELECT 1 AS a;
 CREATE VIEW v_costs AS SELECT 1 AS a;
 GRANT SELECT ON v_sales TO reader;
+--- every setting reset before a lock is taken
+RESET ALL;
+ALTER TABLE users ADD COLUMN IF NOT EXISTS a int;
+--- everything discarded before a lock is taken
+DISCARD ALL;
+ALTER TABLE users ADD COLUMN IF NOT EXISTS a int;
