@@ -6,12 +6,12 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from operator import attrgetter
+from typing import TYPE_CHECKING
 
 from safemig.errors import SettingsError
 from safemig.review import fix, history
 from safemig.review.advice import advice
 from safemig.review.examine import Examination, Placed, changes_rows_only
-from safemig.review.facts import TargetFacts
 from safemig.review.locks import locks
 from safemig.review.model import Acceptance, Finding, Review, ReviewedFile, ReviewedStatement, Severity, TableLock
 from safemig.review.rule import rule_named, rules_for
@@ -22,6 +22,9 @@ from safemig.sql.fold import HOLE
 from safemig.sql.locks import LockMode
 from safemig.sql.parsing import ParsedStatement, SourceFile, SqlSyntaxError, parse, parse_some, parse_what_can_be
 from safemig.sql.tree import Tree, node
+
+if TYPE_CHECKING:
+    from safemig.review.facts import TargetFacts
 
 _MAYBE_ACCEPTS = re.compile(r"--\s*safemig:\s*accept", re.IGNORECASE)
 _IN_FILE = re.compile(r"--\s*safemig:\s*accept\s+(?P<text>.*)", re.IGNORECASE)

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
-from safemig.review.facts import TableFacts
 from safemig.review.world import World
 from safemig.sql import names
 from safemig.sql.clauses import alter_clauses
 from safemig.sql.names import NO_NAME, Name
 from safemig.sql.parsing import ParsedStatement
 from safemig.sql.tree import Tree
+
+if TYPE_CHECKING:
+    from safemig.review.facts import TableFacts
 
 SMALL_ROWS = 10_000
 SMALL_BYTES = 16 * 1024 * 1024

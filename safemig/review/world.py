@@ -9,12 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from safemig.review.facts import FunctionFacts, TableFacts, TargetFacts
 from safemig.sql import names
 from safemig.sql.names import TEMPORARY, Name
 from safemig.sql.tree import Tree, read_trees
+
+if TYPE_CHECKING:
+    from safemig.review.facts import FunctionFacts, TableFacts, TargetFacts
 
 ANY_OVERLOAD = "any_overload"  # in a call of which the arguments are not known
 Age = Literal["new", "maybe", "existing"]
