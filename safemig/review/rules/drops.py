@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from safemig.review.functions import function_of
 from safemig.review.model import Severity
 from safemig.review.overloads import same_arguments
 from safemig.review.rule import Hit, rule
@@ -78,7 +79,7 @@ def made_again_without_grants(scene: Scene) -> Iterator[Hit]:
         granted = scene.world.granted_later.get(scene.world.resolve(name), frozenset())
         if extras is None and not granted:
             yield Hit(str(name), f"what was granted on {words.lower()} {name} is gone, and its comment{_and(kind)}: "
-                      f"CREATE does not bring them back", _replacing(made, name, kind))  # fmt: skip
+                      f"CREATE does not bring them back", _replacing(made, name, kind, item))  # fmt: skip
         elif left := [one for one in extras or () if not _is_given_back(one, granted)]:
             yield Hit(str(name), f"{words.lower()} {name} loses what CREATE does not bring back: {' '.join(left)}",
                       "\n".join(["-- after the CREATE, in the same file:", *left]))  # fmt: skip
@@ -90,14 +91,19 @@ def _extras(scene: Scene, known_as: str, name: Name, item: Tree) -> tuple[str, .
         return None
     if known_as != "FUNCTION":
         return scene.world.view_extras.get(scene.world.resolve(name), ())
-    wanted = item.get("ObjectWithArgs", {})
-    arguments = [type_text(one.get("TypeName")) for one in wanted.get("objargs", ())]
     return tuple(
         extra
         for one in scene.world.functions_named(name) or ()
-        if wanted.get("args_unspecified") or same_arguments(one.arguments, arguments)
+        if _is_meant(item, one.arguments)
         for extra in one.extras
     )
+
+
+def _is_meant(item: Tree, arguments: tuple[str, ...]) -> bool:
+    """Tell whether a DROP FUNCTION's item, `f` or `f(int)`, is about the function with these arguments."""
+    body = item.get("ObjectWithArgs", {})
+    named = [type_text(one.get("TypeName")) for one in body.get("objargs", ())]
+    return bool(body.get("args_unspecified")) or same_arguments(named, arguments)
 
 
 def _is_given_back(extra: str, granted: frozenset[str]) -> bool:
@@ -112,13 +118,17 @@ def _and(kind: str) -> str:
     return {"OBJECT_VIEW": ", and its triggers", "OBJECT_MATVIEW": ", and its indexes"}.get(kind, "")
 
 
-def _replacing(made: str, name: Name, kind: str) -> str:
-    """Return the CREATE as CREATE OR REPLACE; for a materialized view, which has none, where to look first."""
+def _replacing(made: str, name: Name, kind: str, item: Tree) -> str:
+    """Return the CREATE as CREATE OR REPLACE; where that is none, or another function, where to look first."""
     if kind == "OBJECT_MATVIEW":
         return (
             f"SELECT relacl FROM pg_class WHERE oid = {quote_literal(name.sql)}::regclass;  -- GRANT the same after the CREATE\n"  # noqa: S608
             f"SELECT indexdef FROM pg_indexes WHERE tablename = {quote_literal(name.name)};  -- and CREATE the same"
         )
+    if kind != "OBJECT_VIEW":  # noqa: S608
+        [created] = read_trees(made)
+        if not _is_meant(item, function_of(node(created["stmt"])[1], made).arguments):
+            return f"SELECT proacl FROM pg_proc WHERE proname = {quote_literal(name.name)};  -- GRANT the same after the CREATE"
     return f"{_CREATE.sub('CREATE OR REPLACE ', made, count=1)};"
 
 
