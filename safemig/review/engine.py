@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING
 from safemig.errors import SettingsError
 from safemig.review import fix, history
 from safemig.review.advice import advice
-from safemig.review.examine import Examination, Placed, changes_rows_only
+from safemig.review.calling import changes_rows_only
+from safemig.review.examine import Examination, Placed
+from safemig.review.later import look_ahead
 from safemig.review.locks import locks
 from safemig.review.model import Acceptance, Finding, Review, ReviewedFile, ReviewedStatement, Severity, TableLock
 from safemig.review.rule import rule_named, rules_for
@@ -142,9 +144,7 @@ def _read(world: World, file: SourceFile) -> tuple[list[Finding], tuple[Reviewed
     findings = [_unreadable(file, problem)] if problem else []
     reviewed: list[ReviewedStatement] = []
     replacements: list[list[fix.Piece] | None] = []
-    world.made_later = history.made_by(statements, world)
-    world.granted_later = history.granted_by(statements, world)
-    world.paths_fixed = history.paths_fixed_by(statements, world)
+    look_ahead(world, statements)
     quiet: Tree | None = None  # of an INSERT that does nothing but write rows, in which nothing was found
     for number, statement in enumerate(statements):
         if statement.tree is quiet:  # its literals alone are others

@@ -9,6 +9,7 @@ from typing import NamedTuple
 from pglast.parser import ParseError
 
 from safemig.review import history
+from safemig.review.calling import may_call
 from safemig.review.locks import DML, changes_inside, locks
 from safemig.review.overloads import called
 from safemig.review.rule import Hit, Rule, rules_for
@@ -19,17 +20,16 @@ from safemig.review.types import type_text
 from safemig.review.world import Function, World
 from safemig.sql import names
 from safemig.sql.fold import HOLE, Hole, Pieces, fold, skeleton
-from safemig.sql.kinds import flag, relations
+from safemig.sql.kinds import flag
 from safemig.sql.kinds import kind as statement_kind
 from safemig.sql.locks import LockMode
 from safemig.sql.names import NO_NAME, Name
 from safemig.sql.parsing import ParsedStatement
 from safemig.sql.plpgsql import UnreadableBody, read_body
-from safemig.sql.tree import Tree, constant, holds, node, options, read_trees, strings, walk
+from safemig.sql.tree import Tree, constant, node, options, read_trees, strings, walk
 
 _EVENT = {"InsertStmt": ("insert",), "UpdateStmt": ("update",), "DeleteStmt": ("delete",),
           "MergeStmt": ("insert", "update", "delete"), "CopyStmt": ("insert",)}  # fmt: skip
-_WRITES = frozenset(('"InsertStmt"', '"UpdateStmt"', '"DeleteStmt"'))
 # What evaluates the expressions that it holds, rather than keeping them for later.
 _RUNS = DML | {"SelectStmt", "CallStmt", "CreateTableAsStmt", "CopyStmt", "DeclareCursorStmt", "RefreshMatViewStmt"}
 # What holds queries for later, or none at all.
@@ -362,34 +362,6 @@ class Examination:
                     for action in trigger.actions:
                         self.look(action, text, origin or f"in rule {trigger_name} on {name}, which this fires")
                     self.inside.pop()
-
-
-def may_call(world: World, json: str) -> bool:
-    """Tell from a statement's JSON whether the expressions in it may run code: functions, operators, casts, views."""
-    return (
-        holds(json, "FuncCall")
-        or (bool(world.operators) and holds(json, "A_Expr"))
-        or (bool(world.casts or world.domain_calls) and holds(json, "TypeCast"))
-        or (holds(json, "RangeVar") and any(_runs_code(world, name) for name in relations(json)))
-    )
-
-
-def _runs_code(world: World, name: Name) -> bool:
-    """Tell whether reading the relation may run functions: it is a view, or has policies that call some."""
-    full = world.resolve(name)
-    table = world.tables.get(full)
-    return full in world.views or bool(table and table.policies)
-
-
-def changes_rows_only(world: World, json: str) -> bool:
-    """Tell from a statement's JSON that it writes rows and runs nothing else, so that no schema can change by it."""
-    if json[: json.index('"', 1) + 1] not in _WRITES or may_call(world, json) or world.domain_calls:
-        return False
-    tables = [table for name in relations(json) if (table := world.tables.get(world.resolve(name)))]
-    return not any(
-        table.triggers or table.policies or table.calls or any(column.calls for column in table.columns.values())
-        for table in tables
-    )
 
 
 def _events(kind: str, body: Tree) -> Iterable[str]:

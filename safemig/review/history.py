@@ -12,7 +12,6 @@ from safemig.review.types import type_text
 from safemig.review.world import RULE_EVENTS, Age, Column, Constraint, Table, Trigger, World
 from safemig.sql import names
 from safemig.sql.names import TEMPORARY, Name
-from safemig.sql.parsing import ParsedStatement
 from safemig.sql.tree import Tree, constant, node, strings
 
 _EVENTS = ((4, "insert"), (8, "delete"), (16, "update"), (32, "truncate"))  # TRIGGER_TYPE_* in pg_trigger.h
@@ -29,53 +28,6 @@ def apply(world: World, tree: Tree, text: str, *, conditional: bool = False) -> 
         _function(world, body, text)
     elif change := _CHANGES.get(kind):
         change(world, body, conditional)
-
-
-def made_by(statements: list[ParsedStatement], world: World) -> dict[tuple[str, Name], str]:
-    """Return the views, functions, triggers, policies and rules that the statements make, and the SQL that makes them."""
-    found: dict[tuple[str, Name], str] = {}
-    for statement in statements:
-        kind, body = node(statement.tree)
-        if kind == "ViewStmt":
-            made = "VIEW", world.resolve(names.of_range(body.get("view")))
-        elif kind == "CreateTableAsStmt" and body.get("objtype") == "OBJECT_MATVIEW":
-            made = "MATERIALIZED VIEW", world.resolve(names.of_range(body.get("into", {}).get("rel")))
-        elif kind == "CreateFunctionStmt":
-            made = "FUNCTION", world.resolve(names.of_strings(body.get("funcname")))
-        elif kind in ("CreateTrigStmt", "RuleStmt", "CreatePolicyStmt"):
-            table = world.resolve(names.of_range(body.get("relation") or body.get("table")))
-            name = body.get("trigname") or body.get("rulename") or body.get("policy_name") or ""
-            words = {"CreateTrigStmt": "TRIGGER", "RuleStmt": "RULE", "CreatePolicyStmt": "POLICY"}[kind]
-            made = words, Name(str(table), name)
-        else:
-            continue
-        found[made] = statement.sql
-    return found
-
-
-def granted_by(statements: list[ParsedStatement], world: World) -> dict[Name, frozenset[str]]:
-    """Return the relations and functions on which the statements grant or revoke something, and to or from whom."""
-    found: dict[Name, frozenset[str]] = {}
-    for statement in statements:
-        kind, body = node(statement.tree)
-        if kind != "GrantStmt" or body.get("targtype") != "ACL_TARGET_OBJECT":
-            continue
-        roles = frozenset(one["RoleSpec"].get("rolename", "public") for one in body.get("grantees", ()))
-        for item in body.get("objects", ()):
-            name = world.resolve(names.of_object(item))
-            found[name] = found.get(name, frozenset()) | roles
-    return found
-
-
-def paths_fixed_by(statements: list[ParsedStatement], world: World) -> frozenset[Name]:
-    """Return the functions whose search_path the statements fix by ALTER FUNCTION."""
-    found = set()
-    for statement in statements:
-        kind, body = node(statement.tree)
-        options = [one["DefElem"] for one in body.get("actions", ())] if kind == "AlterFunctionStmt" else ()
-        if any(one.get("arg", {}).get("VariableSetStmt", {}).get("name") == "search_path" for one in options):
-            found.add(world.resolve(names.of_strings(body.get("func", {}).get("objname"))))
-    return frozenset(found)
 
 
 def _create_table(world: World, body: Tree, conditional: bool) -> None:

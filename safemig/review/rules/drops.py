@@ -125,10 +125,10 @@ def _replacing(made: str, name: Name, kind: str, item: Tree) -> str:
             f"SELECT relacl FROM pg_class WHERE oid = {quote_literal(name.sql)}::regclass;  -- GRANT the same after the CREATE\n"  # noqa: S608
             f"SELECT indexdef FROM pg_indexes WHERE tablename = {quote_literal(name.name)};  -- and CREATE the same"
         )
-    if kind != "OBJECT_VIEW":  # noqa: S608
+    if kind != "OBJECT_VIEW":
         [created] = read_trees(made)
         if not _is_meant(item, function_of(node(created["stmt"])[1], made).arguments):
-            return f"SELECT proacl FROM pg_proc WHERE proname = {quote_literal(name.name)};  -- GRANT the same after the CREATE"
+            return f"SELECT proacl FROM pg_proc WHERE proname = {quote_literal(name.name)};  -- GRANT the same after the CREATE"  # noqa: S608
     return f"{_CREATE.sub('CREATE OR REPLACE ', made, count=1)};"
 
 
