@@ -35,16 +35,22 @@ def _is_same_type(one: str, other: str) -> bool:
 def called(functions: Iterable[Function], call: Tree) -> list[Function]:
     """Return those of the functions, all of one name, that the call can mean; all where it seems to mean none."""
     everything = list(functions)
-    if len(everything) < 2 or ANY_OVERLOAD in call:
+    if len(everything) < 2:
         return everything
-    given = call.get("args", ())
-    fitting = [one for one in everything if _takes(one, len(given))]
-    if any("NamedArgExpr" in item for item in given) or call.get("func_variadic"):
-        return fitting or everything
-    types = [_type_of(item) for item in given]
-    fitting = [one for one in fitting if all(map(_may_be, types, one.arguments))]
+    fitting = [one for one in everything if fits(one, call)]
+    types = [_type_of(item) for item in call.get("args", ())]
     exact = [one for one in fitting if types and all(map(_is_same_type, types, one.arguments))]
     return exact or fitting or everything
+
+
+def fits(function: Function, call: Tree) -> bool:
+    """Tell whether the call may mean the function."""
+    if ANY_OVERLOAD in call:
+        return True
+    given = call.get("args", ())
+    if any("NamedArgExpr" in item for item in given) or call.get("func_variadic"):
+        return _takes(function, len(given))
+    return _takes(function, len(given)) and all(map(_may_be, map(_type_of, given), function.arguments))
 
 
 def _takes(function: Function, count: int) -> bool:

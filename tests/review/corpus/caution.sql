@@ -660,3 +660,9 @@ ALTER TABLE users ADD COLUMN IF NOT EXISTS a int;
 --- everything discarded before a lock is taken
 DISCARD ALL;
 ALTER TABLE users ADD COLUMN IF NOT EXISTS a int;
+--- a call of an overload that this file does not make
+CREATE FUNCTION work(a int) RETURNS int LANGUAGE sql AS 'SELECT 1';
+SELECT work('x'::text);
+--- a call of an overload with more arguments than this file's
+CREATE FUNCTION work(a int) RETURNS int LANGUAGE sql AS 'SELECT 1';
+SELECT work(1, 2);

@@ -930,3 +930,7 @@ UPDATE alembic_version SET version_num='b1027a6acf' WHERE alembic_version.versio
 --- security definer whose path is fixed by the next statement
 CREATE PROCEDURE app.f(a int[]) LANGUAGE sql SECURITY DEFINER AS 'SELECT 1';
 ALTER PROCEDURE app.f(int[]) SET search_path = app, pg_temp;
+--- calls of a function with defaults, of an aggregate, by name and with a list
+CREATE FUNCTION work(a int, b text DEFAULT 'x', VARIADIC c int[] DEFAULT '{}') RETURNS int LANGUAGE sql AS 'SELECT 1';
+CREATE AGGREGATE longest(text) (SFUNC = textcat, STYPE = text);
+SELECT work(1), work(1, 'y', 2, 3), work(b => 'z', a => 1), work(1, 'y', VARIADIC ARRAY[1]), longest(name) FROM users;
