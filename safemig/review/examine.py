@@ -15,7 +15,7 @@ from safemig.review.overloads import called
 from safemig.review.rule import Hit, Rule, rules_for
 from safemig.review.rules.hidden import is_unknown
 from safemig.review.rules.unknown import KNOWN
-from safemig.review.scene import Scene, clause_span
+from safemig.review.scene import IN_A_JOB, Scene, clause_span
 from safemig.review.types import type_text
 from safemig.review.world import Function, World
 from safemig.sql import names
@@ -230,7 +230,7 @@ class Examination:
         arguments = body.get("args", ())
         which = _RUNS_TEXT.get(name.name) if name.schema != "cron" else _JOBS.get((name.name, len(arguments)))
         if which is not None and len(arguments) > which and self.world.functions_named(name) is None:
-            where = origin or f"in the text that {name.name}() runs"
+            where = origin or (IN_A_JOB if name.schema == "cron" else f"in the text that {name.name}() runs")
             for inner, sql in self.dynamic(fold(arguments[which], {}), text, where):
                 self.look(inner, sql, where)
 

@@ -16,6 +16,7 @@ from safemig.sql.tree import Tree
 if TYPE_CHECKING:
     from safemig.review.facts import TableFacts
 
+IN_A_JOB = "in a job of pg_cron"  # an origin: each of its statements is a transaction of its own
 SMALL_ROWS = 10_000
 SMALL_BYTES = 16 * 1024 * 1024
 

@@ -1,7 +1,7 @@
 """A long text cut into what must be read as a whole and plain rows, of which those that are alike are read once.
 
 A dump's `INSERT INTO t (a, b) VALUES (1, 'x'), (2, 'y');` holds a name, columns and literals: nothing that its first
-row does not tell. As trees such rows take twenty times the memory of their text.
+row does not tell. As trees such rows take seventy times the memory of their text.
 """
 
 from __future__ import annotations

@@ -666,3 +666,10 @@ SELECT work('x'::text);
 --- a call of an overload with more arguments than this file's
 CREATE FUNCTION work(a int) RETURNS int LANGUAGE sql AS 'SELECT 1';
 SELECT work(1, 2);
+--- drop a function and create another
+DROP FUNCTION old_one(int);
+CREATE FUNCTION new_one(a int) RETURNS int LANGUAGE sql AS 'SELECT 1';
+--- drop and create a view again under a search path
+SET search_path = app;
+DROP VIEW v;
+CREATE VIEW v AS SELECT 1 AS a;

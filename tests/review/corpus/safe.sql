@@ -934,3 +934,9 @@ ALTER PROCEDURE app.f(int[]) SET search_path = app, pg_temp;
 CREATE FUNCTION work(a int, b text DEFAULT 'x', VARIADIC c int[] DEFAULT '{}') RETURNS int LANGUAGE sql AS 'SELECT 1';
 CREATE AGGREGATE longest(text) (SFUNC = textcat, STYPE = text);
 SELECT work(1), work(1, 'y', 2, 3), work(b => 'z', a => 1), work(1, 'y', VARIADIC ARRAY[1]), longest(name) FROM users;
+--- a job of pg_cron that vacuums
+SELECT cron.schedule('nightly', '0 3 * * *', 'VACUUM ANALYZE');
+--- functions called by what PostgreSQL casts by itself
+CREATE DOMAIN email AS text;
+CREATE FUNCTION f(a date, b bigint, c numeric, d email, e anyelement) RETURNS int LANGUAGE sql AS 'SELECT 1';
+SELECT f('2026-01-01', 1, 2, 'a'::text, true);
