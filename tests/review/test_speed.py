@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from safemig.operations import in_two
+from safemig.operations.review import review_files
 from safemig.review import review
 from safemig.review.engine import pass_over, read
 from safemig.review.world import World
@@ -159,6 +160,15 @@ def test_an_enums_new_label_is_found_among_rows_of_literals() -> None:
     sql = f"ALTER TYPE mood ADD VALUE 'calm';\n{rows}INSERT INTO people VALUES (0, 'calm');\n{rows}"
     found = [(each.rule, each.line) for each in review([SourceFile("m.sql", sql)]).standing]
     assert found == [("enum-value-used-too-early", 20_002)]
+
+
+def test_a_file_is_read_with_any_line_ends_and_a_byte_order_mark(tmp_path: Path) -> None:
+    path = tmp_path / "1.sql"
+    path.write_bytes(b"\xef\xbb\xbfDROP TABLE a;\r\nDROP TABLE\rb;")
+    found = review_files([path]).standing
+    assert [(each.object, each.line, each.statement) for each in found] == [
+        ("a", 1, "DROP TABLE a"), ("b", 2, "DROP TABLE\nb"),
+    ]  # fmt: skip
 
 
 def test_the_benchmark_writes_what_it_says(tmp_path: Path) -> None:
