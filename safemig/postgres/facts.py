@@ -88,10 +88,11 @@ WHERE NOT t.tgisinternal AND {_OURS}
 _GIVEN_BY_DEFAULT = """
   SELECT grantee, privilege_type, is_grantable FROM aclexplode(coalesce(
     (SELECT d.defaclacl FROM pg_default_acl d
-     WHERE d.defaclrole = current_user::regrole AND d.defaclobjtype = '{kind}' AND d.defaclnamespace = 0),
+     WHERE d.defaclrole = (SELECT oid FROM pg_roles WHERE rolname = current_user) AND d.defaclobjtype = '{kind}' AND d.defaclnamespace = 0),
     acldefault('{kind}', {owner})))
   UNION SELECT grantee, privilege_type, is_grantable FROM pg_default_acl d, aclexplode(d.defaclacl)
-  WHERE d.defaclrole = current_user::regrole AND d.defaclobjtype = '{kind}' AND d.defaclnamespace = n.oid"""
+  WHERE d.defaclrole = (SELECT oid FROM pg_roles WHERE rolname = current_user)
+    AND d.defaclobjtype = '{kind}' AND d.defaclnamespace = n.oid"""
 _ROLE = "CASE grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(grantee)) END"
 _OPTION = "CASE WHEN is_grantable THEN ' WITH GRANT OPTION' ELSE '' END"
 _PROCEDURE = "CASE p.prokind WHEN 'p' THEN 'PROCEDURE' ELSE 'FUNCTION' END"

@@ -120,3 +120,12 @@ def test_a_function_of_the_target_that_the_file_replaces_runs_no_more(
         "CREATE OR REPLACE PROCEDURE work(a text, b int DEFAULT 0) LANGUAGE sql AS 'SELECT 1'; CALL work('x'::text)"
     )
     assert reviewed(replaced, target[1]).verdict is Verdict.SAFE
+
+
+def test_a_role_with_an_odd_name_can_read_what_a_review_wants_to_know(
+    target: tuple[psycopg.Connection[Any], TargetFacts],
+) -> None:
+    connection, facts = target
+    with connection.transaction(force_rollback=True):
+        connection.execute(b'SET LOCAL ROLE "Made admin"')
+        assert read_target_facts(connection, "target").view_extras.keys() == facts.view_extras.keys()
