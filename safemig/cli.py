@@ -131,14 +131,20 @@ def review(
     else:
         result = review_project(_project(folder).settings, files, environment=target, accept=accept, in_two=True)
     if form == "text":
-        click.echo(result.render("text"))
+        _write(result.render("text"))
     else:
         from safemig.review import reports
 
         draw: Callable[..., str] = getattr(reports, f"{form}_report")
         if drawn := draw(result).rstrip("\n"):
-            click.echo(drawn)
+            _write(drawn)
     _leave(0 if str(result.verdict) == "SAFE TO DEPLOY" else 1)
+
+
+def _write(text: str) -> None:
+    """Print a long report, which holds no colours that `click.echo` would have to look for."""
+    sys.stdout.write(text)
+    sys.stdout.write("\n")
 
 
 def _leave(code: int) -> NoReturn:

@@ -84,9 +84,35 @@ FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid JOIN pg_namespace n ON n.
 JOIN pg_proc p ON p.oid = t.tgfoid JOIN pg_namespace fn ON fn.oid = p.pronamespace
 WHERE NOT t.tgisinternal AND {_OURS}
 """
+# What CREATE gives by itself is what ALTER DEFAULT PRIVILEGES says for whoever deploys, else PostgreSQL's own defaults.
+_GIVEN_BY_DEFAULT = """
+  SELECT grantee, privilege_type, is_grantable FROM aclexplode(coalesce(
+    (SELECT d.defaclacl FROM pg_default_acl d
+     WHERE d.defaclrole = (SELECT oid FROM pg_roles WHERE rolname = current_user) AND d.defaclobjtype = '{kind}' AND d.defaclnamespace = 0),
+    acldefault('{kind}', {owner})))
+  UNION SELECT grantee, privilege_type, is_grantable FROM pg_default_acl d, aclexplode(d.defaclacl)
+  WHERE d.defaclrole = (SELECT oid FROM pg_roles WHERE rolname = current_user)
+    AND d.defaclobjtype = '{kind}' AND d.defaclnamespace = n.oid"""
+_ROLE = "CASE grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(grantee)) END"
+_OPTION = "CASE WHEN is_grantable THEN ' WITH GRANT OPTION' ELSE '' END"
+_PROCEDURE = "CASE p.prokind WHEN 'p' THEN 'PROCEDURE' ELSE 'FUNCTION' END"
+_OF_FUNCTION = _GIVEN_BY_DEFAULT.format(kind="f", owner="p.proowner")
+_ACL_OF_FUNCTION = (
+    "SELECT grantee, privilege_type, is_grantable FROM aclexplode(coalesce(p.proacl, acldefault('f', p.proowner)))"
+)
+_FUNCTION_EXTRAS = f"""
+  SELECT format('GRANT EXECUTE ON %s %s TO %s%s;', {_PROCEDURE}, p.oid::regprocedure, {_ROLE}, {_OPTION})
+  FROM ({_ACL_OF_FUNCTION} EXCEPT ({_OF_FUNCTION})) lost WHERE grantee <> p.proowner
+  UNION ALL SELECT format('REVOKE EXECUTE ON %s %s FROM %s;', {_PROCEDURE}, p.oid::regprocedure, {_ROLE})
+  FROM (({_OF_FUNCTION}) EXCEPT {_ACL_OF_FUNCTION}) opened WHERE grantee <> p.proowner
+  UNION ALL SELECT format('COMMENT ON %s %s IS %L;', {_PROCEDURE}, p.oid::regprocedure, d.description)
+  FROM pg_description d WHERE d.classoid = 'pg_proc'::regclass AND d.objoid = p.oid
+  ORDER BY 1"""
 FUNCTIONS = f"""
 SELECT {_dotted("n.nspname", "p.proname")}, l.lanname, p.prosrc,
-       pg_get_functiondef(p.oid), p.provolatile::text
+       pg_get_functiondef(p.oid), p.provolatile::text,
+       ARRAY(SELECT format_type(one.type, NULL) FROM unnest(p.proargtypes::oid[]) WITH ORDINALITY AS one (type, place) ORDER BY place),
+       p.pronargdefaults::int, p.provariadic <> 0, ARRAY({_FUNCTION_EXTRAS})
 FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace JOIN pg_language l ON l.oid = p.prolang
 WHERE p.prokind IN ('f', 'p') AND {_OURS} AND {_OF_NO_EXTENSION}
 """
@@ -111,6 +137,25 @@ ORDER BY 1, 2, 3, 4
 """
 VIEWS = f"""
 SELECT c.oid::int8, {_NAME} FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind IN ('v', 'm') AND {_OURS}
+"""
+VIEW_EXTRAS = f"""
+SELECT {_NAME}, ARRAY(
+  SELECT format('GRANT %s ON %s TO %s%s;', string_agg(privilege_type, ', ' ORDER BY privilege_type), c.oid::regclass, {_ROLE}, {_OPTION})
+  FROM (SELECT grantee, privilege_type, is_grantable FROM aclexplode(c.relacl)
+        EXCEPT ({_GIVEN_BY_DEFAULT.format(kind="r", owner="c.relowner")})) lost
+  WHERE grantee <> c.relowner GROUP BY grantee, is_grantable
+  UNION ALL SELECT format('GRANT %s (%s) ON %s TO %s%s;', privilege_type, string_agg(quote_ident(a.attname), ', ' ORDER BY a.attnum),
+                          c.oid::regclass, {_ROLE}, {_OPTION})
+  FROM pg_attribute a, aclexplode(a.attacl) WHERE a.attrelid = c.oid AND NOT a.attisdropped GROUP BY privilege_type, grantee, is_grantable
+  UNION ALL SELECT format('COMMENT ON %s %s IS %L;',
+                          CASE WHEN d.objsubid > 0 THEN 'COLUMN' WHEN c.relkind = 'm' THEN 'MATERIALIZED VIEW' ELSE 'VIEW' END,
+                          c.oid::regclass || coalesce('.' || quote_ident(a.attname), ''), d.description)
+  FROM pg_description d LEFT JOIN pg_attribute a ON a.attrelid = d.objoid AND a.attnum = d.objsubid AND d.objsubid > 0
+  WHERE d.classoid = 'pg_class'::regclass AND d.objoid = c.oid
+  UNION ALL SELECT pg_get_triggerdef(t.oid) || ';' FROM pg_trigger t WHERE t.tgrelid = c.oid AND NOT t.tgisinternal
+  UNION ALL SELECT pg_get_indexdef(i.indexrelid) || ';' FROM pg_index i WHERE i.indrelid = c.oid
+  ORDER BY 1)
+FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind IN ('v', 'm') AND {_OURS}
 """
 RULES = f"""
 SELECT r.ev_class::int8, r.rulename, pg_get_ruledef(r.oid)
@@ -157,7 +202,7 @@ _NOT_NULL = re.compile(r'NOT NULL (?P<column>[a-z_][a-z0-9_$]*|"(?:[^"]|"")+")')
 def read_target_facts(connection: psycopg.Connection[Any], name: str) -> TargetFacts:
     """Return what the review wants to know of the database; `name` is how it is shown.
 
-    Reads only, by fourteen queries whatever the size of the schema. Sizes take ACCESS SHARE on each table for a moment,
+    Reads only, by fifteen queries whatever the size of the schema. Sizes take ACCESS SHARE on each table for a moment,
     so set `lock_timeout` where somebody may hold ACCESS EXCLUSIVE.
     """
 
@@ -191,8 +236,18 @@ def read_target_facts(connection: psycopg.Connection[Any], name: str) -> TargetF
     for relation, words in rows(DEPENDENTS):
         dependents[relation].append(words)
     functions: dict[str, tuple[FunctionFacts, ...]] = {}
-    for function, language, source, definition, volatility in rows(FUNCTIONS):
-        made = FunctionFacts(language, source, definition, _VOLATILITY[volatility])
+    for function, language, source, definition, volatility, arguments, *rest in rows(FUNCTIONS):
+        optional, is_variadic, extras = rest
+        made = FunctionFacts(
+            language,
+            source,
+            definition,
+            _VOLATILITY[volatility],
+            tuple(arguments),
+            optional,
+            is_variadic,
+            tuple(extras),
+        )
         functions[function] = (*functions.get(function, ()), made)
     tables = {
         dotted: TableFacts(
@@ -222,6 +277,7 @@ def read_target_facts(connection: psycopg.Connection[Any], name: str) -> TargetF
         enums={enum: tuple(labels) for enum, labels in rows(ENUMS)},
         constrained_domains=frozenset(domain for (domain,) in rows(CONSTRAINED_DOMAINS)),
         views={view: calls[oid, "view"][""] for oid, view in rows(VIEWS) if calls[oid, "view"]},
+        view_extras={view: tuple(extras) for view, extras in rows(VIEW_EXTRAS)},
         statistics=dict(rows(STATISTICS)),
         read_at=datetime.now(UTC),
         time_zone=time_zone,

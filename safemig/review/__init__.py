@@ -2,16 +2,10 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+from safemig.lazily import loaded_from
 from safemig.review.engine import review
-from safemig.review.facts import (
-    ColumnFacts,
-    ConstraintFacts,
-    FunctionFacts,
-    IndexFacts,
-    TableFacts,
-    TargetFacts,
-    TriggerFacts,
-)
 from safemig.review.model import (
     Acceptance,
     Finding,
@@ -23,6 +17,17 @@ from safemig.review.model import (
     Verdict,
 )
 from safemig.review.reports import github_report, json_report, sarif_report
+
+if TYPE_CHECKING:
+    from safemig.review.facts import (
+        ColumnFacts,
+        ConstraintFacts,
+        FunctionFacts,
+        IndexFacts,
+        TableFacts,
+        TargetFacts,
+        TriggerFacts,
+    )
 
 __all__ = [
     "Acceptance",
@@ -45,3 +50,20 @@ __all__ = [
     "review",
     "sarif_report",
 ]
+
+# Facts come with a target only.
+__getattr__ = loaded_from(
+    __name__,
+    dict.fromkeys(
+        (
+            "ColumnFacts",
+            "ConstraintFacts",
+            "FunctionFacts",
+            "IndexFacts",
+            "TableFacts",
+            "TargetFacts",
+            "TriggerFacts",
+        ),
+        "safemig.review.facts",
+    ),
+)

@@ -6,12 +6,14 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from operator import attrgetter
+from typing import TYPE_CHECKING
 
 from safemig.errors import SettingsError
 from safemig.review import fix, history
 from safemig.review.advice import advice
+from safemig.review.calling import changes_rows_only
 from safemig.review.examine import Examination, Placed
-from safemig.review.facts import TargetFacts
+from safemig.review.later import look_ahead
 from safemig.review.locks import locks
 from safemig.review.model import Acceptance, Finding, Review, ReviewedFile, ReviewedStatement, Severity, TableLock
 from safemig.review.rule import rule_named, rules_for
@@ -20,8 +22,11 @@ from safemig.review.world import World
 from safemig.sql.clauses import tokens
 from safemig.sql.fold import HOLE
 from safemig.sql.locks import LockMode
-from safemig.sql.parsing import ParsedStatement, SourceFile, SqlSyntaxError, parse, parse_what_can_be
-from safemig.sql.tree import node
+from safemig.sql.parsing import ParsedStatement, SourceFile, SqlSyntaxError, parse, parse_some, parse_what_can_be
+from safemig.sql.tree import Tree, node
+
+if TYPE_CHECKING:
+    from safemig.review.facts import TargetFacts
 
 _MAYBE_ACCEPTS = re.compile(r"--\s*safemig:\s*accept", re.IGNORECASE)
 _IN_FILE = re.compile(r"--\s*safemig:\s*accept\s+(?P<text>.*)", re.IGNORECASE)
@@ -83,10 +88,18 @@ def read(world: World, files: Sequence[SourceFile]) -> list[ReadFile]:
 def pass_over(world: World, files: Sequence[SourceFile]) -> None:
     """Leave `world` as `read` would, without a review: it takes a third of the time."""
     for file in files:
-        statements, _ = _open(world, file)
-        for number, statement in enumerate(statements):
-            world.statement = number
-            Examination(world, statement, asks=False).run()
+        _begin(world, file)
+        try:
+            for number, statement in parse_some(file.sql, lambda json: not changes_rows_only(world, json)):
+                _follow(world, number, statement)
+        except SqlSyntaxError:
+            for number, statement in enumerate(parse_what_can_be(file.sql)):
+                _follow(world, number, statement)
+
+
+def _follow(world: World, number: int, statement: ParsedStatement) -> None:
+    world.statement = number
+    Examination(world, statement, asks=False).run()
 
 
 def _learn(world: World, applied: Sequence[SourceFile]) -> list[str]:
@@ -108,17 +121,22 @@ def _learn(world: World, applied: Sequence[SourceFile]) -> list[str]:
 
 
 def _open(world: World, file: SourceFile) -> tuple[list[ParsedStatement], SqlSyntaxError | None]:
-    """Begin a file: forget what holds within one file only, and return its statements and what cannot be read of it."""
+    """Begin a file, and return its statements and what cannot be read of it."""
+    _begin(world, file)
+    try:
+        return parse(file.sql), None
+    except SqlSyntaxError as problem:
+        return parse_what_can_be(file.sql), problem
+
+
+def _begin(world: World, file: SourceFile) -> None:
+    """Forget what holds within one file only."""
     world.file, world.path = file.name, "public"
     world.settings.clear()
     world.prepared.clear()
     world.exclusive.clear()
     world.foreign_keys.clear()
     world.labels_of_this_file.clear()
-    try:
-        return parse(file.sql), None
-    except SqlSyntaxError as problem:
-        return parse_what_can_be(file.sql), problem
 
 
 def _read(world: World, file: SourceFile) -> tuple[list[Finding], tuple[ReviewedStatement, ...], list[SourceFile]]:
@@ -126,13 +144,21 @@ def _read(world: World, file: SourceFile) -> tuple[list[Finding], tuple[Reviewed
     findings = [_unreadable(file, problem)] if problem else []
     reviewed: list[ReviewedStatement] = []
     replacements: list[list[fix.Piece] | None] = []
-    world.made_later = history.made_by([statement.tree for statement in statements], world)
+    look_ahead(world, statements)
+    quiet: Tree | None = None  # of an INSERT that does nothing but write rows, in which nothing was found
     for number, statement in enumerate(statements):
+        if statement.tree is quiet:  # its literals alone are others
+            reviewed.append(reviewed[-1]._replace(sql=statement.sql, line=statement.line, column=statement.column))
+            replacements.append(None)
+            continue
         world.statement = number
-        made, one, instead = _statement(world, file, statement)
+        full = statement.in_full() if world.labels_of_this_file else statement  # its literals may be such labels
+        made, one, instead = _statement(world, file, full)
         findings.extend(made)
         reviewed.append(one)
         replacements.append(instead)
+        is_quiet = full.is_abridged and not made and changes_rows_only(world, full.json)
+        quiet = full.tree if is_quiet else None
     findings.extend(_of_file(world, file, statements))
     return findings, tuple(reviewed), [file] if problem else fix.fixed(file, statements, replacements)
 
@@ -269,9 +295,12 @@ def _judge(
     judged = []
     for finding in findings:
         covering = [index for index, one in enumerate(acceptances) if one.covers(finding)]
+        if not covering or finding.rule == "cannot-be-read":  # which nobody can accept
+            judged.append(finding)
+            continue
         used.update(covering)
-        can_be = finding.rule != "cannot-be-read" and finding.severity is not Severity.RECOMMENDATION
-        judged.append(finding._replace(accepted=acceptances[covering[0]].reason) if covering and can_be else finding)
+        weighs = finding.severity is not Severity.RECOMMENDATION
+        judged.append(finding._replace(accepted=acceptances[covering[0]].reason) if weighs else finding)
     judged.sort(key=lambda one: (order.get(one.file, 0), one.line, one.column))
     return Review(
         findings=tuple(judged),

@@ -9,22 +9,24 @@ from typing import NamedTuple
 from pglast.parser import ParseError
 
 from safemig.review import history
+from safemig.review.calling import may_call
 from safemig.review.locks import DML, changes_inside, locks
+from safemig.review.overloads import called
 from safemig.review.rule import Hit, Rule, rules_for
 from safemig.review.rules.hidden import is_unknown
 from safemig.review.rules.unknown import KNOWN
-from safemig.review.scene import Scene, clause_span
+from safemig.review.scene import IN_A_JOB, Scene, clause_span
 from safemig.review.types import type_text
 from safemig.review.world import Function, World
 from safemig.sql import names
 from safemig.sql.fold import HOLE, Hole, Pieces, fold, skeleton
-from safemig.sql.kinds import flag, relations
+from safemig.sql.kinds import flag
 from safemig.sql.kinds import kind as statement_kind
 from safemig.sql.locks import LockMode
 from safemig.sql.names import NO_NAME, Name
 from safemig.sql.parsing import ParsedStatement
 from safemig.sql.plpgsql import UnreadableBody, read_body
-from safemig.sql.tree import Tree, constant, holds, node, options, read_trees, strings, walk
+from safemig.sql.tree import Tree, constant, node, options, read_trees, strings, walk
 
 _EVENT = {"InsertStmt": ("insert",), "UpdateStmt": ("update",), "DeleteStmt": ("delete",),
           "MergeStmt": ("insert", "update", "delete"), "CopyStmt": ("insert",)}  # fmt: skip
@@ -39,6 +41,8 @@ _NO_DDL = _RUNS - {"CreateTableAsStmt"} | {"VariableSetStmt", "VariableShowStmt"
 # Functions that run SQL which they are given as text, and which argument that is.
 _RUNS_TEXT = {"query_to_xml": 0, "query_to_xmlschema": 0, "query_to_xml_and_xmlschema": 0, "ts_stat": 0, "crosstab": 0,
               "crosstab2": 0, "crosstab3": 0, "crosstab4": 0}  # fmt: skip
+# The same of pg_cron, whose jobs run without anybody calling them: by their number of arguments.
+_JOBS = {("schedule", 2): 1, ("schedule", 3): 2} | {("schedule_in_database", count): 2 for count in (4, 5, 6)}
 _DEEPEST = 12
 
 
@@ -163,7 +167,7 @@ class Examination:
                 self.call(body.get("funccall", {}), text, origin)
             if "ExecuteStmt" in body.get("query", ()):  # CREATE TABLE ... AS EXECUTE
                 self.running("ExecuteStmt", body["query"]["ExecuteStmt"], text, origin)
-            if json is None or self.may_call(json):
+            if json is None or may_call(self.world, json):
                 self.calls(body, text, origin)
         elif kind not in _KEEPS:
             self.defined(kind, body, text, origin)
@@ -171,7 +175,7 @@ class Examination:
     def defined(self, kind: str, body: Tree, text: str, origin: str) -> None:
         """Look at the expressions that a change of schema evaluates for rows that exist already."""
         json = self.json_of(body)
-        if kind not in ("AlterTableStmt", "IndexStmt") or (json is not None and not self.may_call(json)):
+        if kind not in ("AlterTableStmt", "IndexStmt") or (json is not None and not may_call(self.world, json)):
             return
         table = names.of_range(body.get("relation"))
         if not self.world.is_surely_new(table):
@@ -185,22 +189,6 @@ class Examination:
     def json_of(self, body: Tree) -> str | None:
         """Return the JSON that the statement was read from; None for one that it runs, of which only the tree is there."""
         return self.statement.json if body is node(self.statement.tree)[1] else None
-
-    def may_call(self, json: str) -> bool:
-        """Tell from a statement's JSON whether `calls` could find anything in it."""
-        world = self.world
-        return (
-            holds(json, "FuncCall")
-            or (bool(world.operators) and holds(json, "A_Expr"))
-            or (bool(world.casts or world.domain_calls) and holds(json, "TypeCast"))
-            or (holds(json, "RangeVar") and any(map(self.runs_code, relations(json))))
-        )
-
-    def runs_code(self, name: Name) -> bool:
-        """Tell whether reading the relation may run functions: it is a view, or has policies that call some."""
-        full = self.world.resolve(name)
-        table = self.world.tables.get(full)
-        return full in self.world.views or bool(table and table.policies)
 
     def calls(self, tree: Tree, text: str, origin: str) -> None:
         """Look at each function that the expressions below `tree` call, and at the views that they read."""
@@ -237,13 +225,14 @@ class Examination:
     def call(self, body: Tree, text: str, origin: str) -> None:
         name = names.of_strings(body.get("funcname"))
         self.ask("FuncCall", body, text, name, origin)
-        self.named((name,), text, origin, "which this calls")
-        if name.name in _RUNS_TEXT and self.world.functions_named(name) is None:
-            arguments = body.get("args", ())
-            if len(arguments) > _RUNS_TEXT[name.name]:
-                where = origin or f"in the text that {name.name}() runs"
-                for inner, sql in self.dynamic(fold(arguments[_RUNS_TEXT[name.name]], {}), text, where):
-                    self.look(inner, sql, where)
+        for function in called(self.world.functions_named(name) or (), body):
+            self.function(name, function, text, origin, "which this calls")
+        arguments = body.get("args", ())
+        which = _RUNS_TEXT.get(name.name) if name.schema != "cron" else _JOBS.get((name.name, len(arguments)))
+        if which is not None and len(arguments) > which and self.world.functions_named(name) is None:
+            where = origin or (IN_A_JOB if name.schema == "cron" else f"in the text that {name.name}() runs")
+            for inner, sql in self.dynamic(fold(arguments[which], {}), text, where):
+                self.look(inner, sql, where)
 
     def named(self, functions: Iterable[Name], text: str, origin: str, how: str) -> None:
         """Look into the functions of these names, as far as they are known."""
@@ -253,7 +242,7 @@ class Examination:
 
     def function(self, name: Name, function: Function, text: str, origin: str, how: str) -> None:
         """Look into a function's body."""
-        key = f"{self.world.resolve(name)}({function.signature})"
+        key = f"{self.world.resolve(name)}({', '.join(function.arguments)})"
         if key in self.inside or len(self.inside) >= _DEEPEST:
             return
         self.inside.append(key)

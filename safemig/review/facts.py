@@ -76,12 +76,16 @@ class TableFacts:
 
 @dataclass(frozen=True, slots=True)
 class FunctionFacts:
-    """One function that is no extension's and not PostgreSQL's own."""
+    """One function that is no extension's and not PostgreSQL's own; `arguments` are its input arguments' types."""
 
     language: str
     source: str
     definition: str = ""  # what pg_get_functiondef() says
     volatility: str = "volatile"
+    arguments: tuple[str, ...] = ()
+    optional: int = 0  # how many of the last arguments have defaults
+    is_variadic: bool = False
+    extras: tuple[str, ...] = ()  # as `TargetFacts.view_extras` has them
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +102,8 @@ class TargetFacts:
     enums: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     constrained_domains: frozenset[str] = frozenset()
     views: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # those that call functions, and which
+    # each view -> what is gone when it is dropped and made again, as statements: its grants, comments, triggers, indexes
+    view_extras: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     statistics: Mapping[str, str] = field(default_factory=dict)  # extended statistics -> their table
     read_at: datetime | None = None
     time_zone: str | None = None

@@ -213,14 +213,16 @@ def _moves(statement: ParsedStatement, later: Sequence[ParsedStatement]) -> bool
     return False
 
 
+_NO_MARKS = str.maketrans("", "", "-:T")
 _VERSIONED = re.compile(r"(?P<folder>.*?)(?P<version>\d{14})(?P<rest>_?.*?)(?P<suffix>\.[^./]+)?", re.DOTALL)
 
 
 def _later(version: str, seconds: int) -> str:
-    """Return a version that is a time so many seconds later; one that is no time is counted up."""
+    """Return a version that is a time so many seconds later; one that is no time, or the last one, is counted up."""
     try:
-        return f"{datetime.strptime(version, '%Y%m%d%H%M%S') + timedelta(seconds=seconds):%Y%m%d%H%M%S}"
-    except ValueError:
+        later = datetime.fromisoformat(f"{version[:8]}T{version[8:]}") + timedelta(seconds=seconds)
+        return later.isoformat().translate(_NO_MARKS)
+    except (ValueError, OverflowError):
         return f"{int(version) + seconds:014d}"
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pglast.parser import ParseError
 
-from safemig.review.types import type_text
+from safemig.review.types import split_type, type_text
 from safemig.review.world import Function
 from safemig.sql.fold import skeleton
 from safemig.sql.plpgsql import UnreadableBody, read_body
@@ -19,6 +19,8 @@ def calls_in(expression: object) -> tuple[Tree, ...]:
 def function_of(body: Tree, text: str) -> Function:
     """Return the function that a CREATE FUNCTION or CREATE PROCEDURE, whose text is `text`, defines."""
     found = options(body.get("options"))
+    parameters = [item["FunctionParameter"] for item in body.get("parameters", ())]
+    taken = [one for one in parameters if one.get("mode") not in ("FUNC_PARAM_OUT", "FUNC_PARAM_TABLE")]
     parts = found.get("as", {}).get("List", {}).get("items", ())
     return Function(
         language=str(constant(found.get("language")) or "sql").lower(),
@@ -26,11 +28,9 @@ def function_of(body: Tree, text: str) -> Function:
         definition=text,
         statements=tuple(_atomic(body["sql_body"])) if "sql_body" in body else (),
         volatility=str(constant(found.get("volatility")) or "volatile").lower(),
-        signature=", ".join(
-            type_text(item["FunctionParameter"].get("argType"))
-            for item in body.get("parameters", ())
-            if item["FunctionParameter"].get("mode") not in ("FUNC_PARAM_OUT", "FUNC_PARAM_TABLE")
-        ),
+        arguments=tuple(split_type(type_text(one.get("argType")))[0] for one in taken),
+        optional=sum("defexpr" in one for one in taken),
+        is_variadic=any(one.get("mode") == "FUNC_PARAM_VARIADIC" for one in taken),
     )
 
 

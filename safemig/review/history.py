@@ -7,6 +7,7 @@ from collections.abc import Callable
 from safemig.review import made_types
 from safemig.review.functions import calls_in, function_of
 from safemig.review.moves import rename, set_schema
+from safemig.review.overloads import same_arguments
 from safemig.review.types import type_text
 from safemig.review.world import RULE_EVENTS, Age, Column, Constraint, Table, Trigger, World
 from safemig.sql import names
@@ -27,25 +28,6 @@ def apply(world: World, tree: Tree, text: str, *, conditional: bool = False) -> 
         _function(world, body, text)
     elif change := _CHANGES.get(kind):
         change(world, body, conditional)
-
-
-def made_by(trees: list[Tree], world: World) -> set[tuple[str, Name]]:
-    """Return the views, functions, triggers, policies and rules that the statements make."""
-    found: set[tuple[str, Name]] = set()
-    for tree in trees:
-        kind, body = node(tree)
-        if kind == "ViewStmt":
-            found.add(("VIEW", world.resolve(names.of_range(body.get("view")))))
-        elif kind == "CreateTableAsStmt" and body.get("objtype") == "OBJECT_MATVIEW":
-            found.add(("MATERIALIZED VIEW", world.resolve(names.of_range(body.get("into", {}).get("rel")))))
-        elif kind == "CreateFunctionStmt":
-            found.add(("FUNCTION", world.resolve(names.of_strings(body.get("funcname")))))
-        elif kind in ("CreateTrigStmt", "RuleStmt", "CreatePolicyStmt"):
-            table = world.resolve(names.of_range(body.get("relation") or body.get("table")))
-            name = body.get("trigname") or body.get("rulename") or body.get("policy_name") or ""
-            words = {"CreateTrigStmt": "TRIGGER", "RuleStmt": "RULE", "CreatePolicyStmt": "POLICY"}[kind]
-            found.add((words, Name(str(table), name)))
-    return found
 
 
 def _create_table(world: World, body: Tree, conditional: bool) -> None:
@@ -240,8 +222,12 @@ def _index(world: World, body: Tree, _conditional: bool) -> None:
     columns = [item.get("IndexElem", {}).get("name", "") for item in body.get("indexParams", ())]
     name = body.get("idxname") or f"{table.name.name}_{'_'.join(columns)}_idx"
     table.calls.extend(calls_in([body.get("indexParams"), body.get("whereClause")]))
-    if all(columns) and not body.get("whereClause"):
-        table.indexes[name] = tuple(columns)
+    leading = columns[: columns.index("")] if "" in columns else columns  # before an expression
+    if leading and body.get("accessMethod", "btree") in ("btree", "hash"):
+        if not body.get("whereClause"):
+            table.indexes[name] = tuple(leading)
+        elif node(body["whereClause"])[0] == "NullTest" and not_null_check(body["whereClause"]) in leading:
+            table.indexes_without_nulls[name] = tuple(leading)
     world.indexes[Name(table.name.schema, name)] = table.name
     world.add_object("INDEX", Name(table.name.schema, name))
 
@@ -249,7 +235,7 @@ def _index(world: World, body: Tree, _conditional: bool) -> None:
 def _function(world: World, body: Tree, text: str) -> None:
     name = world.resolve(names.of_strings(body.get("funcname")))
     made = function_of(body, text)
-    others = [one for one in world.functions.get(name, ()) if one.signature != made.signature]
+    others = [one for one in world.functions.get(name, ()) if not same_arguments(one.arguments, made.arguments)]
     world.functions[name] = [*others, made]
     world.add_object("FUNCTION", name)
 
@@ -314,10 +300,21 @@ def _set_variable(world: World, body: Tree, _conditional: bool) -> None:
     values = [str(constant(item)) for item in body.get("args", ())]
     kind = body.get("kind", "VAR_SET_VALUE")
     if kind == "VAR_RESET_ALL":
-        world.settings.clear()
-        world.path = "public"
+        _reset(world)
     else:
         _set(world, body.get("name", ""), values if kind == "VAR_SET_VALUE" else None)
+
+
+def _discard(world: World, body: Tree, _conditional: bool) -> None:
+    if str(body.get("target", "DISCARD_ALL")) == "DISCARD_ALL":
+        _reset(world)
+
+
+def _reset(world: World) -> None:
+    """Note that no setting holds any longer, those of whoever runs the file neither."""
+    world.settings.clear()
+    world.settings.update(lock_timeout="default", statement_timeout="default")
+    world.path = "public"
 
 
 def _set(world: World, name: str, values: list[str] | None) -> None:
@@ -354,5 +351,5 @@ _CHANGES: dict[str, Callable[[World, Tree, bool], None]] = {
     "AlterEnumStmt": made_types.alter_enum, "CompositeTypeStmt": made_types.composite, "CreateRangeStmt": made_types.range_type,
     "CreateCastStmt": made_types.cast, "CreateEventTrigStmt": _event_trigger,
     "DefineStmt": made_types.define, "CreateDomainStmt": made_types.domain, "CreateSchemaStmt": _schema, "CreateSeqStmt": _sequence,
-    "VariableSetStmt": _set_variable, "PrepareStmt": _prepare, "TransactionStmt": _transaction,
+    "VariableSetStmt": _set_variable, "DiscardStmt": _discard, "PrepareStmt": _prepare, "TransactionStmt": _transaction,
 }  # fmt: skip

@@ -10,7 +10,7 @@ from safemig.sql import names
 from safemig.sql.kinds import flag
 from safemig.sql.locks import LockMode
 from safemig.sql.names import Name
-from safemig.sql.tree import Tree, holds, node, strings, walk
+from safemig.sql.tree import Tree, node, strings, walk
 
 _TRIGGERS = {
     f"AT_{switch}Trig{which}": LockMode.SHARE_ROW_EXCLUSIVE
@@ -40,6 +40,7 @@ _RECURSING = frozenset(
                     "DropConstraint", "ValidateConstraint", "SetStorage", "SetStatistics", "DropExpression", "SetExpression")
 )  # fmt: skip
 DML = frozenset(("InsertStmt", "UpdateStmt", "DeleteStmt", "MergeStmt"))
+_CHANGE = 'Stmt":{"relation":{'  # how the JSON of each of them begins; a SELECT, which is inside most, has no relation
 _Take = Callable[[Name, LockMode], None]
 _LOCK_TABLE_MODES = (None, *LockMode)  # LockStmt.mode counts from 1 as PostgreSQL's LOCKMODE does
 
@@ -158,7 +159,7 @@ def locks(tree: Tree, world: World, json: str | None = None) -> dict[Name, LockM
 
 def changes_inside(tree: Tree, json: str | None) -> list[tuple[str, Tree]]:
     """Return the changes of rows within a statement, in its CTEs mostly, not the statement itself."""
-    if json is not None and (json.find('Stmt":{', 16) < 0 or not any(holds(json, kind, below=True) for kind in DML)):
+    if json is not None and json.find(_CHANGE, 16) < 0:
         return []
     return [(kind, part) for kind, part in walk(node(tree)[1]) if kind in DML]
 

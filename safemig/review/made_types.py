@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from safemig.review.functions import calls_in
 from safemig.review.types import type_text
-from safemig.review.world import Function, World
+from safemig.review.world import ANY_OVERLOAD, Function, World
 from safemig.sql import names
 from safemig.sql.names import Name
 from safemig.sql.tree import Tree, node, options, strings
@@ -50,13 +50,14 @@ def define(world: World, body: Tree, _conditional: bool) -> None:
     elif body.get("kind") == "OBJECT_AGGREGATE":
         calls = tuple({"SelectStmt": {"targetList": [_call_of(function)]}} for function in behind)
         world.functions.setdefault(world.resolve(name), []).append(
-            Function("sql", "", statements=calls, signature="aggregate")
+            Function("sql", "", statements=calls, arguments=("any",), is_variadic=True)  # whatever it takes
         )
 
 
 def _call_of(function: Name) -> Tree:
     parts = [part for part in function if part]
-    return {"ResTarget": {"val": {"FuncCall": {"funcname": [{"String": {"sval": part}} for part in parts]}}}}
+    call = {"funcname": [{"String": {"sval": part}} for part in parts], ANY_OVERLOAD: True}
+    return {"ResTarget": {"val": {"FuncCall": call}}}
 
 
 def cast(world: World, body: Tree, _conditional: bool) -> None:

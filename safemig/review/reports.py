@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from typing import Any
+from urllib.parse import quote
 
 import orjson
 
@@ -93,7 +94,7 @@ def sarif_report(review: Review) -> str:
             }
         )
     results = [_sarif_result(finding, index[finding.rule]) for finding in review.findings]
-    run = {"tool": {"driver": {"name": "safemig", "rules": rules}}, "results": results,
+    run = {"tool": {"driver": {"name": "safemig", "rules": rules}}, "columnKind": "unicodeCodePoints", "results": results,
            "properties": {"verdict": str(review.verdict)}}  # fmt: skip
     return json.dumps({"$schema": _SARIF_SCHEMA, "version": "2.1.0", "runs": [run]}, ensure_ascii=False, indent=2)
 
@@ -108,7 +109,7 @@ def _sarif_result(finding: Finding, rule_index: int) -> dict[str, Any]:
         "locations": [
             {
                 "physicalLocation": {
-                    "artifactLocation": {"uri": finding.file.replace("\\", "/")},
+                    "artifactLocation": {"uri": quote(finding.file.replace("\\", "/"))},
                     "region": {"startLine": finding.line, "startColumn": finding.column},
                 }
             }

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
-from safemig.review.facts import TableFacts
 from safemig.review.world import World
 from safemig.sql import names
 from safemig.sql.clauses import alter_clauses
@@ -13,6 +13,10 @@ from safemig.sql.names import NO_NAME, Name
 from safemig.sql.parsing import ParsedStatement
 from safemig.sql.tree import Tree
 
+if TYPE_CHECKING:
+    from safemig.review.facts import TableFacts
+
+IN_A_JOB = "in a job of pg_cron"  # an origin: each of its statements is a transaction of its own
 SMALL_ROWS = 10_000
 SMALL_BYTES = 16 * 1024 * 1024
 

@@ -9,13 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from safemig.review.facts import FunctionFacts, TableFacts, TargetFacts
 from safemig.sql import names
 from safemig.sql.names import TEMPORARY, Name
 from safemig.sql.tree import Tree, read_trees
 
+if TYPE_CHECKING:
+    from safemig.review.facts import FunctionFacts, TableFacts, TargetFacts
+
+ANY_OVERLOAD = "any_overload"  # in a call of which the arguments are not known
 Age = Literal["new", "maybe", "existing"]
 RULE_EVENTS = {"CMD_INSERT": "insert", "CMD_UPDATE": "update", "CMD_DELETE": "delete", "CMD_SELECT": "select"}
 
@@ -61,6 +64,7 @@ class Table:
     columns: dict[str, Column] = field(default_factory=dict)
     constraints: dict[str, Constraint] = field(default_factory=dict)
     indexes: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    indexes_without_nulls: dict[str, tuple[str, ...]] = field(default_factory=dict)  # ... WHERE a column IS NOT NULL
     triggers: dict[str, Trigger] = field(default_factory=dict)
     facts: TableFacts | None = None
     is_known: bool = False  # all of its columns are known
@@ -80,7 +84,10 @@ class Function:
     definition: str = ""  # the whole CREATE FUNCTION
     statements: tuple[Tree, ...] = ()
     volatility: str = "volatile"
-    signature: str = ""
+    arguments: tuple[str, ...] = ()  # the types of its input arguments
+    optional: int = 0  # how many of the last have defaults
+    is_variadic: bool = False
+    extras: tuple[str, ...] = ()  # what the target says that CREATE does not bring back, as statements
 
 
 @dataclass(slots=True)
@@ -93,10 +100,14 @@ class World:
     indexes: dict[Name, Name] = field(default_factory=dict)  # index -> its table
     functions: dict[Name, list[Function]] = field(default_factory=dict)
     views: dict[Name, Tree] = field(default_factory=dict)
+    view_extras: dict[Name, tuple[str, ...]] = field(default_factory=dict)  # as the target tells them
     enums: dict[Name, list[str]] = field(default_factory=dict)
     domains: dict[Name, bool] = field(default_factory=dict)  # domain -> whether it has a constraint
     new_objects: set[tuple[str, Name]] = field(default_factory=set)  # (kind in words, name)
-    made_later: set[tuple[str, Name]] = field(default_factory=set)  # what the file makes, anywhere in it
+    made_later: dict[tuple[str, Name], str] = field(
+        default_factory=dict
+    )  # what the file makes, anywhere in it, and how
+    granted_later: dict[Name, frozenset[str]] = field(default_factory=dict)  # to whom the file grants something on it
     labels_of_this_file: set[tuple[Name, str]] = field(default_factory=set)
     renamed_types: dict[Name, Name] = field(default_factory=dict)  # old name -> new name
     dropped_types: dict[Name, list[str] | None] = field(default_factory=dict)  # older ones -> the labels, where known
@@ -105,6 +116,7 @@ class World:
     domain_calls: dict[str, list[Tree]] = field(default_factory=dict)  # domain -> function calls in its checks
     event_triggers: dict[str, Name] = field(default_factory=dict)
     prepared: dict[str, Tree] = field(default_factory=dict)
+    paths_fixed: frozenset[Name] = frozenset()  # functions that the file gives a search_path, anywhere in it
     settings: dict[str, str] = field(default_factory=dict)
     path: str = "public"
     statistics: dict[Name, Name] = field(default_factory=dict)  # extended statistics -> their table
@@ -134,6 +146,8 @@ class World:
             self.domains[self.named(dotted)] = True
         for dotted, called in self.target.views.items():
             self.views[self.named(dotted)] = {"SelectStmt": {"targetList": list(_calls(called))}}
+        for dotted, extras in self.target.view_extras.items():
+            self.view_extras[self.named(dotted)] = extras
         for dotted, table in self.target.statistics.items():
             self.statistics[self.named(dotted)] = self.named(table)
 
@@ -249,7 +263,8 @@ def _from_facts(name: Name, facts: TableFacts) -> Table:
 def _calls(functions: Sequence[str]) -> Iterator[Tree]:
     """Yield calls of functions as the parser would have read them, but for the arguments."""
     for dotted in functions:
-        yield {"FuncCall": {"funcname": [{"String": {"sval": part}} for part in names.of_dotted(dotted) if part]}}
+        parts = [{"String": {"sval": part}} for part in names.of_dotted(dotted) if part]
+        yield {"FuncCall": {"funcname": parts, ANY_OVERLOAD: True}}
 
 
 def _bodies(functions: Sequence[str]) -> tuple[Tree, ...]:
@@ -257,4 +272,7 @@ def _bodies(functions: Sequence[str]) -> tuple[Tree, ...]:
 
 
 def _function(facts: FunctionFacts) -> Function:
-    return Function(facts.language.lower(), facts.source, facts.definition, volatility=facts.volatility)
+    return Function(
+        facts.language.lower(), facts.source, facts.definition, (), facts.volatility,
+        facts.arguments, facts.optional, facts.is_variadic, facts.extras,
+    )  # fmt: skip

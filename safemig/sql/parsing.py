@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from pglast.parser import ParseError
 
@@ -11,8 +13,11 @@ from safemig.errors import MigrationError
 from safemig.sql import kinds
 from safemig.sql.clauses import code_end, tokens
 from safemig.sql.foreign import why_unreadable
+from safemig.sql.long_texts import LONG, portions
 from safemig.sql.positions import Positions
-from safemig.sql.tree import Tree, node, read_trees_and_json
+from safemig.sql.tree import Tree, node, read_json, read_trees_and_json, tree_of
+
+_Raw = TypeVar("_Raw")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +52,7 @@ class ParsedStatement(NamedTuple):
     start: int  # the character offset in the file
     tree: Tree  # libpg_query's JSON, read; offsets in it count the text's bytes
     json: str  # the same as text, to be asked by `sql.tree.holds`
+    is_abridged: bool = False  # of many rows of literals, the tree holds one that is like them
 
     @property
     def node(self) -> Any:
@@ -54,6 +60,13 @@ class ParsedStatement(NamedTuple):
         from pglast import parse_sql
 
         return parse_sql(self.sql)[0].stmt
+
+    def in_full(self) -> ParsedStatement:
+        """Return the statement with a tree that holds all of it."""
+        if not self.is_abridged:
+            return self
+        [(item, json)] = read_trees_and_json(self.sql)
+        return self._replace(tree=item["stmt"], json=json, is_abridged=False)
 
     @property
     def kind(self) -> str:
@@ -85,13 +98,74 @@ def parse(sql: str) -> list[ParsedStatement]:
         SqlSyntaxError: with the line, the column and the reason: PostgreSQL's own words, or, where the text is
             not for the server alone (psql commands, COPY data, a template), that.
     """
-    if sql.startswith("\ufeff"):  # a byte order mark: psql skips it too
-        sql = " " + sql[1:]
+    sql = _without_mark(sql)
     positions = Positions(sql)
+    if len(sql) > LONG:
+        with suppress(ParseError, UnicodeEncodeError, SqlSyntaxError):  # then what is wrong is said of the whole
+            return list(_of_portions(sql, positions, _parse))
+    return _parse(sql, positions)
+
+
+def _parse(sql: str, positions: Positions) -> list[ParsedStatement]:
+    return [_statement(sql, positions, item, text) for item, text in _read(sql, positions, read_trees_and_json)]
+
+
+def _of_portions(
+    sql: str, positions: Positions, reader: Callable[[str, Positions], list[ParsedStatement]]
+) -> Iterator[ParsedStatement]:
+    """Yield the statements of a long text, portion by portion; INSERTs that differ in literals only share one tree."""
+    known: dict[tuple[str, str], ParsedStatement] = {}
+    if "\0" in sql:
+        raise SqlSyntaxError("the text holds a zero byte", 1, 1)
+    for begin, end, plain in portions(sql):
+        text = sql[begin:end]
+        line, column = positions.line_and_column(begin)
+        if plain is None:
+            for one in reader(text, Positions(text)):
+                yield _moved(one, begin, positions)
+            continue
+        alike = plain["shape"], plain["rest"]
+        if alike not in known:
+            first = "".join(plain.group("shape", "row", "rest"))
+            known.update((alike, one) for one in reader(first, Positions(first)))
+        if alike in known:
+            yield known[alike]._replace(
+                sql=text, line=line, column=column, end_line=line + text.count("\n"), start=begin, is_abridged=True
+            )
+
+
+def _moved(one: ParsedStatement, by: int, positions: Positions) -> ParsedStatement:
+    """Return a statement of a part of the text as one of the whole; the part began at `by`."""
+    line, column = positions.line_and_column(by + one.start)
+    return one._replace(line=line, column=column, end_line=line + one.sql.count("\n"), start=by + one.start)
+
+
+def parse_some(sql: str, wanted: Callable[[str], bool]) -> Iterator[tuple[int, ParsedStatement]]:
+    """Yield the statements whose JSON is `wanted`, numbered; each is asked about when its turn comes.
+
+    Raises as `parse` does, but leaves out what is nested too deeply, as `parse_what_can_be` does.
+    """
+    sql = _without_mark(sql)
+    if len(sql) > LONG:
+        yield from ((number, one) for number, one in enumerate(parse(sql)) if wanted(one.json))
+        return
+    positions = Positions(sql)
+    for number, text in enumerate(_read(sql, positions, read_json)):
+        if wanted(text):
+            with suppress(RecursionError):
+                yield number, _statement(sql, positions, tree_of(text), text)
+
+
+def _without_mark(sql: str) -> str:
+    return " " + sql[1:] if sql.startswith("\ufeff") else sql  # a byte order mark: psql skips it too
+
+
+def _read(sql: str, positions: Positions, reader: Callable[[str], list[_Raw]]) -> list[_Raw]:
+    """Return what `reader` makes of the text; raises as `parse` does."""
     if "\0" in sql:
         raise SqlSyntaxError("the text holds a zero byte", *positions.line_and_column(sql.index("\0")))
     try:
-        raw = read_trees_and_json(sql)
+        return reader(sql)
     except ParseError as problem:
         message, offset = str(problem.args[0]).split(", at index")[0], 0
         if len(problem.args) > 1 and problem.args[1] is not None:  # a limit that was exceeded has no place
@@ -102,7 +176,6 @@ def parse(sql: str) -> list[ParsedStatement]:
         raise SqlSyntaxError("the text is not valid Unicode", *positions.line_and_column(problem.start)) from None
     except RecursionError:
         raise SqlSyntaxError("an expression is nested too deeply to be read", 1, 1) from None
-    return [_statement(sql, positions, item, text) for item, text in raw]
 
 
 def parse_what_can_be(sql: str) -> list[ParsedStatement]:
@@ -110,8 +183,15 @@ def parse_what_can_be(sql: str) -> list[ParsedStatement]:
 
     The text is split at semicolons outside of quotes and brackets; `parse` says what is wrong with the rest.
     """
-    found: list[ParsedStatement] = []
     positions = Positions(sql)
+    if len(sql) > LONG:
+        with suppress(ParseError, UnicodeEncodeError, SqlSyntaxError):
+            return list(_of_portions(sql, positions, _parse_what_can_be))
+    return _parse_what_can_be(sql, positions)
+
+
+def _parse_what_can_be(sql: str, positions: Positions) -> list[ParsedStatement]:
+    found: list[ParsedStatement] = []
     begin, depth = 0, 0
     ends = [len(sql)]
     for token in tokens(sql):
@@ -121,15 +201,8 @@ def parse_what_can_be(sql: str) -> list[ParsedStatement]:
             ends.insert(-1, token.end)
     for end in ends:
         text = sql[begin:end]
-        try:
-            inside = parse(text)
-        except SqlSyntaxError:
-            inside = []
-        for one in inside:
-            line, column = positions.line_and_column(begin + one.start)
-            found.append(
-                one._replace(line=line, column=column, end_line=line + one.sql.count("\n"), start=begin + one.start)
-            )
+        with suppress(SqlSyntaxError):
+            found.extend(_moved(one, begin, positions) for one in _parse(_without_mark(text), Positions(text)))
         begin = end
     return found
 

@@ -33,11 +33,26 @@ def read_trees_and_json(sql: str) -> list[tuple[Tree, str]]:
     """
     text = parse_sql_json(sql)
     found = _read(text)
-    # Only a RawStmt begins with `stmt`, and in a string its quotes would be escaped.
-    texts = text[text.index('"stmts":[') + 9 :].removeprefix('{"stmt":{').split('},{"stmt":{') if found else []
+    texts = _split(text)
     if len(texts) != len(found):
         raise ValueError("libpg_query's JSON has another shape than this release of safemig knows")
     return list(zip(found, texts, strict=True))
+
+
+def read_json(sql: str) -> list[str]:
+    """Return the JSON of each statement, unread; `tree_of` reads one. Raises as `read_trees` does."""
+    return _split(parse_sql_json(sql))
+
+
+def tree_of(json: str) -> Tree:
+    """Return the tree that a statement's JSON holds, as `read_trees` gives it."""
+    return _read(f'{{"stmts":[{{"stmt":{{{json}}}]}}')[0]
+
+
+def _split(text: str) -> list[str]:
+    """Return the JSON of each statement: only a RawStmt begins with `stmt`, and in a string its quotes would be escaped."""
+    inside = text[text.index('"stmts":[') + 9 : -2]
+    return inside[9:-1].split('},{"stmt":{') if inside else []
 
 
 def holds(json: str, kind: str, *, below: bool = False) -> bool:

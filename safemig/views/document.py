@@ -6,6 +6,7 @@ has thousands of is a NamedTuple, which is made in a quarter of the time.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
@@ -115,12 +116,20 @@ class Prose:
 
 @dataclass(frozen=True, slots=True)
 class Details:
-    """Blocks that are folded in HTML, unless `is_open`; the text report leaves them out unless `in_text`."""
+    """Blocks that are folded in HTML, unless `is_open`; the text report leaves them out unless `in_text`.
+
+    What is long to make is given as the function that makes it, which is called only where it is drawn.
+    """
 
     summary: str
-    blocks: tuple[Block, ...]
+    content: tuple[Block, ...] | Callable[[], tuple[Block, ...]]
     in_text: bool = False
     is_open: bool = False
+
+    @property
+    def blocks(self) -> tuple[Block, ...]:
+        """The blocks, made now where they were not yet."""
+        return self.content if isinstance(self.content, tuple) else self.content()
 
 
 Block = Paragraph | Table | Bullets | Listing | Callout | Picture | Beside | Prose | Details

@@ -41,9 +41,9 @@ def printable(text: str) -> str:
     A table may be named with an escape sequence that would repaint a terminal, or with one that turns the reading
     direction so that SQL looks like other SQL.
     """
-    text = text.replace("\r\n", "\n").expandtabs(4)
     if text.replace("\n", "").isprintable():  # which is stricter, and a hundred times as fast
         return text
+    text = text.replace("\r\n", "\n").expandtabs(4)
     return "".join(
         character
         if character == "\n" or unicodedata.category(character) not in {"Cc", "Cf", "Cs", "Zl", "Zp"}
@@ -121,11 +121,29 @@ def _callout(callout: Callout) -> str:
 
 
 def _wrapped(text: str, first: str, following: str) -> str:
-    if text and len(first) + len(text) <= _WIDTH and text.isprintable():
-        return first + text.rstrip()
+    if text and text.isprintable():
+        if len(first) + len(text) <= _WIDTH:
+            return first + text.rstrip()
+        if "  " not in text and text[0] != " " != text[-1]:
+            return _broken(text, first, following)
     return textwrap.fill(
         text, _WIDTH, initial_indent=first, subsequent_indent=following, break_long_words=False, break_on_hyphens=False
     )
+
+
+def _broken(text: str, first: str, following: str) -> str:
+    """Do what `textwrap.fill` does, in a tenth of the time, for words that one blank parts."""
+    lines = []
+    line = first
+    glue = ""
+    for word in text.split(" "):
+        if glue and len(line) + len(word) + 1 > _WIDTH:
+            lines.append(line)
+            line, glue = following, ""
+        line += glue + word
+        glue = " "
+    lines.append(line.rstrip())
+    return "\n".join(lines)
 
 
 def _beside(beside: Beside) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 from safemig.review import Finding, Review, ReviewedFile
 from safemig.review.advice import BYTES_A_SECOND
@@ -24,7 +25,6 @@ from safemig.views.document import (
     Table,
     Tone,
 )
-from safemig.views.pictures import blocking_bars, blocking_of_review
 from safemig.views.shared_parts import without_empty_columns
 
 _TONES: dict[str, Tone] = {"dangerous": "error", "caution": "warning", "recommendation": "info"}
@@ -41,9 +41,8 @@ def build(result: Review) -> Document:
     blocks: list[Block] = []
     if table := _locks(result):
         blocks.append(table)
-    if picture := blocking_bars(blocking_of_review(result.files), estimated=True):
-        guess = f"Guessed from sizes, at {numbers.size(BYTES_A_SECOND)} a second; the rehearsal measures it."
-        blocks += [picture, Paragraph((f"{picture.finding} {guess}",))]
+    if any(each.size_bytes for file in result.files for each in file.statements):
+        blocks += _bars(result)
     standing = sorted(result.standing, key=lambda each: (_WEIGHT[each.severity.value], each.file, each.line))
     blocks += [_callout(each) for each in standing]
     blocks += [_accepted(each) for each in result.findings if each.accepted is not None]
@@ -52,9 +51,10 @@ def build(result: Review) -> Document:
     for finding in result.findings:
         by_file.setdefault(finding.file, []).append(finding)
     for file in result.files:
-        if listing := _listing(by_file.get(file.name, []), file):
-            is_short = len(result.files) == 1 and len(listing.lines) <= _SHORT
-            blocks.append(Details(f"{file.name}, marked", (listing,), is_open=is_short))
+        if file.statements:
+            is_short = len(result.files) == 1 and sum(each.sql.count("\n") + 1 for each in file.statements) <= _SHORT
+            listing = partial(_listing, by_file.get(file.name, []), file)  # a text report never asks for it
+            blocks.append(Details(f"{file.name}, marked", listing, is_open=is_short))
         if file.recommendations:
             blocks.append(Bullets(f"When you deploy {file.name}", file.recommendations))
     if result.unused_acceptances:
@@ -101,11 +101,15 @@ def _locks(result: Review) -> Table | None:
     rows: list[tuple[Inline, ...]] = []
     severities = {each.rule: each.severity.value for each in result.findings}
     locks = {lock: (lock.value, lock.blocks) for lock in LockMode} | {None: (numbers.NOTHING, numbers.NOTHING)}
+    badges: dict[tuple[str, ...], Inline] = {}
     statements = [statement for file in result.files for statement in file.statements]
     for number, statement in enumerate(statements, 1):
-        if statement.lock is None and not statement.rules:
+        rules = statement.rules
+        if statement.lock is None and not rules:
             continue
         lock, waits = locks[statement.lock]
+        if rules not in badges:
+            badges[rules] = _rules(severities, rules)
         rows.append(
             (
                 str(number),
@@ -115,7 +119,7 @@ def _locks(result: Review) -> Table | None:
                 numbers.estimate(numbers.count(statement.rows_estimate)),
                 numbers.size(statement.size_bytes),
                 waits,
-                _rules(severities, statement.rules),
+                badges[rules],
             )
         )
     if not rows:
@@ -127,6 +131,15 @@ def _locks(result: Review) -> Table | None:
         frozenset({"#", "Rows", "Size"}),
     )
     return without_empty_columns(table)
+
+
+def _bars(result: Review) -> list[Block]:
+    """Return what the locks block and for how long, where the sizes that the target told let it be guessed."""
+    from safemig.views.pictures import blocking_bars, blocking_of_review  # slow to load, and mostly there is no target
+
+    picture = blocking_bars(blocking_of_review(result.files), estimated=True)
+    guess = f"Guessed from sizes, at {numbers.size(BYTES_A_SECOND)} a second; the rehearsal measures it."
+    return [picture, Paragraph((f"{picture.finding} {guess}",))] if picture else []
 
 
 def _rules(severities: dict[str, str], rules: tuple[str, ...]) -> Inline:
@@ -166,7 +179,7 @@ def _accepted(finding: Finding) -> Callout:
     )
 
 
-def _listing(findings: Sequence[Finding], file: ReviewedFile) -> Listing | None:
+def _listing(findings: Sequence[Finding], file: ReviewedFile) -> tuple[Listing]:
     lines: list[Line] = []
     for statement in file.statements:
         texts = statement.sql.strip().splitlines()
@@ -178,4 +191,4 @@ def _listing(findings: Sequence[Finding], file: ReviewedFile) -> Listing | None:
         worst = min(found, key=_WEIGHT.__getitem__) if found else None
         sign, tone = (_SIGNS[worst], _TONES[worst]) if worst else (" ", None)
         lines += [Line(text, statement.line + i, sign, tone) for i, text in enumerate(texts)]
-    return Listing("✖ dangerous, ▲ caution, i recommendation", tuple(lines)) if lines else None
+    return (Listing("✖ dangerous, ▲ caution, i recommendation", tuple(lines)),)

@@ -54,14 +54,7 @@ def blocking_of_steps(steps: Sequence[Step]) -> tuple[Blocking, ...]:
     lock that an early step takes is held through all later steps of the same transaction.
     """
     worst: dict[str, Blocking] = {}
-    for i, step in enumerate(steps):
-        # A step that runs alone is a transaction of its own; those that share one run one after another.
-        held_s = step.ran_s or 0.0
-        if step.transactional:
-            for later in steps[i + 1 :]:
-                if not later.transactional:
-                    break
-                held_s += later.ran_s or 0.0
+    for step, held_s in zip(steps, _held(steps), strict=True):
         for lock in step.locks:
             if not lock.mode.blocks_writes:
                 continue
@@ -71,12 +64,26 @@ def blocking_of_steps(steps: Sequence[Step]) -> tuple[Blocking, ...]:
     return tuple(sorted(worst.values(), key=lambda each: -each.seconds))
 
 
+def _held(steps: Sequence[Step]) -> list[float]:
+    """Return for each step the seconds from its lock to the end of its transaction."""
+    held: list[float] = []
+    after_s = 0.0  # what the later steps of the same transaction take
+    for step in reversed(steps):
+        # A step that runs alone is a transaction of its own; those that share one run one after another.
+        own_s = step.ran_s or 0.0
+        held.append(own_s + after_s if step.transactional else own_s)
+        after_s = held[-1] if step.transactional else 0.0
+    return held[::-1]
+
+
 def blocking_of_review(files: Sequence[ReviewedFile]) -> tuple[Blocking, ...]:
     """Return, longest first, how long each table may be blocked, estimated from the sizes that the target told.
 
     By the same measure as the review's own words, and by what `blocking_of_steps` says of locks. Nothing where no
     statement goes through a table under a lock, or no size is known.
     """
+    if not any(each.size_bytes for file in files for each in file.statements):
+        return ()
     steps = tuple(
         Step(
             0, file.name, each.line, each.kind, each.sql, each.transactional,

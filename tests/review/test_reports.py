@@ -61,6 +61,17 @@ def test_an_accepted_finding_is_suppressed_in_sarif() -> None:
     assert all(run["tool"]["driver"]["rules"][one["ruleIndex"]]["id"] == one["ruleId"] for one in run["results"])
 
 
+def test_sarif_names_files_as_uris_and_counts_columns_as_the_parser_does() -> None:
+    name = "my migrations/1_ä%.sql"
+    data = json.loads(sarif_report(review([SourceFile(name, "SELECT '😀'; DROP TABLE a;")])))
+    [run] = data["runs"]
+    [result] = run["results"]
+    where = result["locations"][0]["physicalLocation"]
+    assert run["columnKind"] == "unicodeCodePoints"
+    assert where["artifactLocation"]["uri"] == "my%20migrations/1_%C3%A4%25.sql"
+    assert where["region"] == {"startLine": 1, "startColumn": 13}
+
+
 def test_github_annotates_the_lines_and_says_the_verdict() -> None:
     lines = github_report(review(FILES, accept=ACCEPT)).splitlines()
     assert lines[-1] == "::error title=safemig review::DO NOT DEPLOY"

@@ -86,6 +86,7 @@ BEFORE = {
     "ALTER TABLE users RENAME TO people": "DROP TABLE people",
     "DROP TABLE users": "DROP TABLE orders; DROP VIEW active_users",
     "DROP TABLE IF EXISTS a, b": "",
+    "DROP MATERIALIZED VIEW m;": "CREATE MATERIALIZED VIEW m AS SELECT 1 AS a",
     "DROP TYPE mood": "ALTER TABLE people DROP COLUMN m",
     "DROP TYPE mood CASCADE": "",
     "DROP EVENT TRIGGER": "CREATE EVENT TRIGGER guard ON ddl_command_start EXECUTE FUNCTION refuse()",

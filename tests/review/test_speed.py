@@ -8,12 +8,14 @@ from pathlib import Path
 import pytest
 
 from safemig.operations import in_two
+from safemig.operations.review import review_files
+from safemig.review import review
 from safemig.review.engine import pass_over, read
 from safemig.review.world import World
-from safemig.sql import SourceFile
+from safemig.sql import SourceFile, parsing
 from safemig.sql.kinds import relations
 from safemig.sql.names import of_range
-from safemig.sql.parsing import SqlSyntaxError, parse
+from safemig.sql.parsing import ParsedStatement, SqlSyntaxError, parse, parse_what_can_be
 from safemig.sql.tree import holds, walk
 from tests.review.test_corpus import cases
 
@@ -89,6 +91,84 @@ def test_text_that_looks_like_the_parsers_own_is_text() -> None:
     statements = parse(ODD)
     assert [statement.tables for statement in statements] == [('a"b.c\\d', "é", '},{"stmt":{'), ("z",), ("t",)]
     assert not any(holds(statement.json, "FuncCall") for statement in statements)
+
+
+ROWS = """
+INSERT INTO t VALUES (1, 'a'), (2, 'it''s; DROP TABLE users'), (-3.5, NULL);
+insert into "Odd"."t" ("a;b", c) values ( 'é', default ) on conflict do nothing;
+INSERT INTO t VALUES (1, 'b');
+INSERT INTO t VALUES (1, 'a'), (2, wipe());
+INSERT INTO t VALUES (1, 'a' || 'b'), (2, 'c'::text);
+INSERT INTO t VALUES (1) -- one
+, (2);
+INSERT INTO t VALUES (1), (2) RETURNING 1;
+INSERT INTO t VALUES (1), (2) ON CONFLICT (a) DO UPDATE SET a = 1;
+INSERT INTO t (a) VALUES (E'\\'), (2);
+INSERT INTO t (a) VALUES ('\'), ('), (''; DELETE FROM users; --');
+CREATE FUNCTION f() RETURNS void BEGIN ATOMIC INSERT INTO t VALUES (1); INSERT INTO t VALUES (2); DELETE FROM t; END;
+SELECT 'INSERT INTO t VALUES (1), (', ')'; INSERT INTO t VALUES ('d');
+INSERT INTO t VALUES ('e');
+"""
+
+
+def test_a_long_text_is_read_in_portions_as_it_is_as_a_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    for file in [*migrations(), SourceFile("odd.sql", ODD), SourceFile("rows.sql", ROWS)]:
+        monkeypatch.setattr(parsing, "LONG", 10**9)
+        whole, found = outcome(file.sql), review([file])
+        monkeypatch.setattr(parsing, "LONG", 0)
+        assert outcome(file.sql) == whole
+        assert review([file]) == found
+
+
+def outcome(sql: str) -> object:
+    """What parsing gives, with all of each tree but the places in the text, which count from where a part begins."""
+    try:
+        statements = parse(sql)
+    except SqlSyntaxError as problem:
+        return problem.reason, problem.line, problem.column, list(map(without_places, parse_what_can_be(sql)))
+    return list(map(without_places, statements))
+
+
+def without_places(statement: ParsedStatement) -> object:
+    full = statement.in_full()
+    return full._replace(tree=bare(full.tree), json="")
+
+
+def bare(tree: object) -> object:
+    if isinstance(tree, list):
+        return list(map(bare, tree))
+    if isinstance(tree, dict):
+        return {key: bare(value) for key, value in tree.items() if not key.endswith(("location", "_start", "_end"))}
+    return tree
+
+
+def test_rows_of_literals_are_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[int] = []
+    reader = parsing.read_trees_and_json
+    monkeypatch.setattr(parsing, "read_trees_and_json", lambda sql: read.append(len(sql)) or reader(sql))
+    rows = ", ".join(f"({n}, 'name {n}')" for n in range(5_000))
+    many = "".join(f"INSERT INTO users VALUES ({n}, 'name {n}');\n" for n in range(5_000))
+    made = review([SourceFile("m.sql", f"INSERT INTO users (id, name) VALUES {rows};\n{many}DROP TABLE users;")])
+    assert len(read) == 3
+    assert max(read) < 100
+    assert len(made.files[0].statements) == 5_002
+    assert [(each.rule, each.line) for each in made.standing] == [("drop-table", 5_002)]
+
+
+def test_an_enums_new_label_is_found_among_rows_of_literals() -> None:
+    rows = "".join(f"INSERT INTO people VALUES ({n}, 'sad');\n" for n in range(20_000))
+    sql = f"ALTER TYPE mood ADD VALUE 'calm';\n{rows}INSERT INTO people VALUES (0, 'calm');\n{rows}"
+    found = [(each.rule, each.line) for each in review([SourceFile("m.sql", sql)]).standing]
+    assert found == [("enum-value-used-too-early", 20_002)]
+
+
+def test_a_file_is_read_with_any_line_ends_and_a_byte_order_mark(tmp_path: Path) -> None:
+    path = tmp_path / "1.sql"
+    path.write_bytes(b"\xef\xbb\xbfDROP TABLE a;\r\nDROP TABLE\rb;")
+    found = review_files([path]).standing
+    assert [(each.object, each.line, each.statement) for each in found] == [
+        ("a", 1, "DROP TABLE a"), ("b", 2, "DROP TABLE\nb"),
+    ]  # fmt: skip
 
 
 def test_the_benchmark_writes_what_it_says(tmp_path: Path) -> None:

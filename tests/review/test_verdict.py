@@ -116,7 +116,9 @@ def test_an_acceptance_in_a_file_holds_for_that_file_only() -> None:
 
 def test_what_cannot_be_read_cannot_be_accepted() -> None:
     accept = [Acceptance("cannot-be-read", "0.sql", "we know")]
-    assert verdict("SELEKT 1", accept=accept) is Verdict.STOP
+    made = review([SourceFile("0.sql", "SELEKT 1")], accept=accept)
+    assert made.verdict is Verdict.STOP
+    assert made.unused_acceptances == tuple(accept)
 
 
 @pytest.mark.parametrize(

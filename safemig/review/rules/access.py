@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from safemig.review.functions import function_of
 from safemig.review.model import Severity
 from safemig.review.rule import Hit, rule
 from safemig.review.scene import Scene
@@ -11,7 +12,7 @@ from safemig.sql import names
 from safemig.sql.identifiers import quote_identifier
 from safemig.sql.locks import LockMode
 from safemig.sql.names import Name
-from safemig.sql.tree import constant, node, options, strings
+from safemig.sql.tree import constant, node, options
 
 
 def _place(scene: Scene) -> str:
@@ -210,6 +211,7 @@ def create_rule(scene: Scene) -> Iterator[Hit]:
     instead="CREATE OR REPLACE FUNCTION f() RETURNS int LANGUAGE sql SECURITY DEFINER SET search_path = '' AS 'SELECT 1';",
     err=("CREATE FUNCTION f() RETURNS int LANGUAGE sql SECURITY DEFINER AS 'SELECT 1'", "ALTER FUNCTION f() SECURITY DEFINER"),
     ok=("CREATE FUNCTION f() RETURNS int LANGUAGE sql SECURITY DEFINER SET search_path = '' AS 'SELECT 1'",
+        "CREATE FUNCTION f() RETURNS int LANGUAGE sql SECURITY DEFINER AS 'SELECT 1'; ALTER FUNCTION f() SET search_path = public, pg_temp",
         "CREATE FUNCTION f() RETURNS int LANGUAGE sql AS 'SELECT 1'"),
 )  # fmt: skip
 def security_definer_path(scene: Scene) -> Iterator[Hit]:
@@ -221,21 +223,20 @@ def security_definer_path(scene: Scene) -> Iterator[Hit]:
         fixed = fixed or (
             option.get("defname") == "set" and kind == "VariableSetStmt" and argument.get("name") == "search_path"
         )
-    if definer and not fixed:
-        name = names.of_strings(scene.tree.get("funcname") or scene.tree.get("func", {}).get("objname"))
+    name = names.of_strings(scene.tree.get("funcname") or scene.tree.get("func", {}).get("objname"))
+    if definer and not fixed and scene.world.resolve(name) not in scene.world.paths_fixed:
         if scene.node == "AlterFunctionStmt":
             yield Hit(
                 str(name),
                 f"{name}() runs with its owner's rights from then on; whether its search_path is fixed is not known",
             )
             return
-        parameters = ", ".join(
-            ".".join(strings(item["FunctionParameter"].get("argType", {}).get("names")))
-            for item in scene.tree.get("parameters", ())
-            if item["FunctionParameter"].get("mode") not in ("FUNC_PARAM_OUT", "FUNC_PARAM_TABLE")
-        )
+        words = "PROCEDURE" if scene.tree.get("is_procedure") else "FUNCTION"
+        parameters = ", ".join(function_of(scene.tree, "").arguments)
+        # its body may name tables without their schema; '' is stricter, where it names all with theirs
+        path = quote_identifier(scene.world.resolve(name).schema)
         yield Hit(str(name), f"{name}() runs with its owner's rights and the caller's search_path",
-                  f"ALTER FUNCTION {name.sql}({parameters}) SET search_path = '';")  # fmt: skip
+                  f"ALTER {words} {name.sql}({parameters}) SET search_path = {path}, pg_temp;")  # fmt: skip
 
 
 @rule(

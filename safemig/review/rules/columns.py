@@ -303,6 +303,11 @@ def rename_in_use(scene: Scene) -> Iterator[Hit]:
             f"ALTER TABLE {name.sql} RENAME TO {quote_identifier(new)};\n"
             f"CREATE VIEW {name.sql} AS SELECT * FROM {Name(name.schema, new).sql};  -- the old name keeps working, writes too"
         )
+    elif kind == "TABLE":
+        safer = (
+            f"ALTER TABLE {name.sql} SET SCHEMA {quote_identifier(new)};\n"
+            f"CREATE VIEW {scene.world.resolve(name).sql} AS SELECT * FROM {Name(new, name.name).sql};  -- the old name keeps working"
+        )
     elif kind == "COLUMN":
         safer = (
             f"ALTER TABLE {name.sql} ADD COLUMN IF NOT EXISTS {quote_identifier(new)} {scene.column_type(str(column)) or '…'};\n"

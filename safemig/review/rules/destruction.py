@@ -216,7 +216,9 @@ def drop_attribute(scene: Scene) -> Iterator[Hit]:
     if scene.parent.get("objtype") == "OBJECT_TYPE" and not scene.world.is_new_object("TYPE", scene.table):
         attribute = scene.tree.get("name", "")
         yield Hit(
-            f"{scene.table}.{attribute}", f"drops attribute {attribute} of type {scene.table} from every stored value"
+            f"{scene.table}.{attribute}",
+            f"drops attribute {attribute} of type {scene.table} from every stored value",
+            f"COMMENT ON COLUMN {scene.table.sql}.{quote_identifier(attribute)} IS 'deprecated: to be dropped';",
         )
 
 

@@ -237,4 +237,6 @@ def lock_table(scene: Scene) -> Iterator[Hit]:
     for item in scene.tree.get("relations", ()):
         name = names.of_range(item.get("RangeVar"))
         if mode.blocks_writes and not scene.world.is_new(name):
-            yield Hit(str(name), f"{mode.blocks} of {name} wait until this migration commits", lock=mode)
+            weaker = min(mode, LockMode.SHARE_ROW_EXCLUSIVE, key=lambda one: one.strength)
+            yield Hit(str(name), f"{mode.blocks} of {name} wait until this migration commits",
+                      f"LOCK TABLE {name.sql} IN {weaker.value} MODE NOWAIT;", lock=mode)  # fmt: skip

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from safemig.review.locks import locks
 from safemig.review.model import Severity
 from safemig.review.rule import Hit, rule
-from safemig.review.scene import Scene
+from safemig.review.scene import IN_A_JOB, Scene
 from safemig.sql import names
 from safemig.sql.kinds import MAY_REFUSE, refuses_transaction
 from safemig.sql.locks import LockMode
@@ -92,7 +92,7 @@ def needs_own_file(scene: Scene) -> Iterator[Hit]:
     if MAY_REFUSE.isdisjoint(kinds) or len(kinds) - kinds.count("VariableSetStmt") < 2:
         return
     for number, statement in enumerate(statements):
-        if refuses_transaction(statement.tree):
+        if kinds[number] in MAY_REFUSE and refuses_transaction(statement.tree):
             where = scene.world.file.rsplit("/", 1)[-1] or "sql"
             yield Hit(
                 where, f"{statement.kind} cannot run in a transaction: give it a file of its own", statement=number
@@ -111,7 +111,7 @@ def needs_own_file(scene: Scene) -> Iterator[Hit]:
 def concurrently_in_transaction(scene: Scene) -> Iterator[Hit]:
     where = scene.world.file.rsplit("/", 1)[-1] or "sql"
     if scene.node != "File":
-        if scene.origin and refuses_transaction({scene.node: scene.tree}):
+        if scene.origin not in ("", IN_A_JOB) and refuses_transaction({scene.node: scene.tree}):
             yield Hit(where, "cannot run inside a function or DO block: it fails with error 25001")
         return
     if "TransactionStmt" not in scene.tree["kinds"]:

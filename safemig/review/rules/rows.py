@@ -5,10 +5,12 @@ from __future__ import annotations
 # ruff: noqa: S608  (this SQL is shown to people; nothing here runs it)
 import re
 from collections.abc import Iterator
+from itertools import pairwise
 
 from safemig.review.model import Severity
 from safemig.review.rule import Hit, rule
 from safemig.review.scene import SMALL_ROWS, Scene
+from safemig.sql.clauses import tokens
 from safemig.sql.identifiers import quote_identifier
 from safemig.sql.names import Name, of_range
 from safemig.sql.tree import Tree, constant, is_null, node, strings, walk
@@ -81,7 +83,7 @@ def delete_rows(scene: Scene) -> Iterator[Hit]:
 def merge_delete(scene: Scene) -> Iterator[Hit]:
     clauses = [item.get("MergeWhenClause", {}) for item in scene.tree.get("mergeWhenClauses", ())]
     if any(clause.get("commandType") == "CMD_DELETE" for clause in clauses) and not scene.is_surely_new:
-        yield Hit(str(scene.table), f"MERGE deletes rows of {scene.table}{scene.size}")
+        yield Hit(str(scene.table), f"MERGE deletes rows of {scene.table}{scene.size}", _kept_before(scene.table))
 
 
 @rule(
@@ -101,12 +103,27 @@ def merge_update(scene: Scene) -> Iterator[Hit]:
 
 def _overwriting(scene: Scene, message: str, clauses: list[Tree]) -> Hit:
     """Return a caution, or a danger where a value is set to NULL: then it is erased rather than replaced."""
+    safer = _doing_nothing(scene) if scene.node == "InsertStmt" else _kept_before(scene.table)
     erased = [column for clause in clauses for column, value in set_columns(clause) if _erases(value)]
     if erased:
-        return Hit(
-            f"{scene.table}", f"{message}, and erases {', '.join(erased)}", severity=Severity.DANGEROUS, data_loss=True
-        )
-    return Hit(str(scene.table), message)
+        said = f"{message}, and erases {', '.join(erased)}"
+        return Hit(str(scene.table), said, safer, severity=Severity.DANGEROUS, data_loss=True)
+    return Hit(str(scene.table), message, safer)
+
+
+def _kept_before(table: Name) -> str:
+    before = Name(table.schema, f"{table.name}_before"[:63])
+    return f"CREATE TABLE {before.sql} AS SELECT * FROM {table.sql};  -- keep the rows first"
+
+
+def _doing_nothing(scene: Scene) -> str:
+    """Return an INSERT ... ON CONFLICT DO UPDATE that leaves alone the rows that are there."""
+    text = scene.text if scene.tree is node(scene.statement.tree)[1] else ""
+    words = [token for token in tokens(text) if token.kind != "comment"]
+    for one, other in pairwise(words):
+        if (text[one.start : one.end].lower(), text[other.start : other.end].lower()) == ("do", "update"):
+            return f"{text[: one.start]}DO NOTHING;"
+    return ""
 
 
 def set_columns(tree: Tree) -> list[tuple[str, Tree]]:
@@ -279,7 +296,7 @@ def _names_few(condition: Tree | None) -> bool:
 
 # What tells rows apart by its name; state = 'done', kind = 2 or active = true may hold for millions of them.
 _KEY = re.compile(
-    r"(?i)(\A|_)(id|uuid|guid|key|k|name|code|slug|e?mail|version|login|username|token|path|url|no|number)\Z|[a-z]Id\Z"
+    r"(?i)(\A|_)(id|uuid|guid|key|k|name|code|slug|e?mail|version|login|username|token|path|url|no|num|number)\Z|[a-z]Id\Z"
 )
 
 

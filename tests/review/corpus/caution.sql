@@ -640,3 +640,36 @@ REFRESH MATERIALIZED VIEW totals WITH NO DATA;
 ALTER TABLE users ALTER COLUMN seen_at TYPE date USING seen_at::date;
 --- drop tablespace
 DROP TABLESPACE fast;
+--- drop and create a function again
+DROP FUNCTION IF EXISTS f(int);
+CREATE FUNCTION f(a bigint) RETURNS int LANGUAGE sql AS 'SELECT 1';
+--- drop and create a view again
+DROP VIEW IF EXISTS active_users;
+CREATE VIEW active_users AS SELECT id FROM users;
+--- drop and create a materialized view again
+DROP MATERIALIZED VIEW IF EXISTS sales_by_day;
+CREATE MATERIALIZED VIEW sales_by_day AS SELECT 1 AS a;
+--- flyway repeatable view
+DROP VIEW IF EXISTS v_sales, v_costs;
+CREATE VIEW v_sales AS SELECT 1 AS a;
+CREATE VIEW v_costs AS SELECT 1 AS a;
+GRANT SELECT ON v_sales TO reader;
+--- every setting reset before a lock is taken
+RESET ALL;
+ALTER TABLE users ADD COLUMN IF NOT EXISTS a int;
+--- everything discarded before a lock is taken
+DISCARD ALL;
+ALTER TABLE users ADD COLUMN IF NOT EXISTS a int;
+--- a call of an overload that this file does not make
+CREATE FUNCTION work(a int) RETURNS int LANGUAGE sql AS 'SELECT 1';
+SELECT work('x'::text);
+--- a call of an overload with more arguments than this file's
+CREATE FUNCTION work(a int) RETURNS int LANGUAGE sql AS 'SELECT 1';
+SELECT work(1, 2);
+--- drop a function and create another
+DROP FUNCTION old_one(int);
+CREATE FUNCTION new_one(a int) RETURNS int LANGUAGE sql AS 'SELECT 1';
+--- drop and create a view again under a search path
+SET search_path = app;
+DROP VIEW v;
+CREATE VIEW v AS SELECT 1 AS a;

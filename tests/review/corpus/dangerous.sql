@@ -1277,3 +1277,39 @@ DELETE FROM app.sessions;
 --- set column default then update to default
 ALTER TABLE users ALTER COLUMN bio SET DEFAULT NULL;
 UPDATE users SET bio = DEFAULT;
+--- a call of the overload that deletes, by a cast
+CREATE FUNCTION work(a int) RETURNS int LANGUAGE sql AS 'SELECT 1';
+CREATE FUNCTION work(a text) RETURNS int LANGUAGE sql AS 'DELETE FROM users RETURNING 1';
+SELECT work(7::text);
+--- a call that may mean the overload that deletes
+CREATE FUNCTION work(a int) RETURNS int LANGUAGE sql AS 'SELECT 1';
+CREATE FUNCTION work(a text) RETURNS int LANGUAGE sql AS 'DELETE FROM users RETURNING 1';
+SELECT work(note) FROM orders;
+--- a call of the overload that deletes, by its default
+CREATE FUNCTION work() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NEW; END $$;
+CREATE FUNCTION work(a int, b int DEFAULT 0) RETURNS int LANGUAGE sql AS 'DELETE FROM users RETURNING 1';
+SELECT work(1);
+--- a call of the variadic overload that deletes
+CREATE FUNCTION work(a int, b int) RETURNS int LANGUAGE sql AS 'SELECT 1';
+CREATE FUNCTION work(VARIADIC a int[]) RETURNS int LANGUAGE sql AS 'DELETE FROM users RETURNING 1';
+SELECT work(1, 2, 3);
+--- a job of pg_cron that deletes
+SELECT cron.schedule('purge', '0 3 * * *', 'DELETE FROM users');
+--- a job of pg_cron that truncates in another database
+SELECT cron.schedule_in_database('purge', '0 3 * * *', $$TRUNCATE events$$, 'other');
+--- a delete in an exception handler
+DO $$ BEGIN INSERT INTO marks VALUES (1); EXCEPTION WHEN unique_violation THEN TRUNCATE marks; END $$;
+--- a drop in an arm of CASE
+DO $$ BEGIN CASE current_setting('server_version_num')::int / 10000 WHEN 15 THEN DROP TABLE legacy; ELSE NULL; END CASE; END $$;
+--- a loop over what a delete returns
+DO $$ DECLARE r record; BEGIN FOR r IN DELETE FROM carts RETURNING * LOOP RAISE NOTICE '%', r; END LOOP; END $$;
+--- a function of this file in ORDER BY
+CREATE FUNCTION z(int) RETURNS int LANGUAGE sql AS 'DELETE FROM payments RETURNING 1';
+SELECT 1 FROM generate_series(1, 2) g ORDER BY z(g);
+--- a function of this file in LIMIT
+CREATE FUNCTION z() RETURNS int LANGUAGE sql AS 'DELETE FROM payments RETURNING 1';
+SELECT 1 LIMIT z();
+--- a function of this file in a check that the next row runs
+CREATE FUNCTION ok(int) RETURNS boolean LANGUAGE plpgsql AS $f$ BEGIN DELETE FROM payments; RETURN true; END $f$;
+ALTER TABLE orders ADD CONSTRAINT c CHECK (ok(id)) NOT VALID;
+INSERT INTO orders (id) VALUES (1);

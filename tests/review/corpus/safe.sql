@@ -127,9 +127,10 @@ CREATE OR REPLACE FUNCTION purge() RETURNS int LANGUAGE plpgsql AS $$ DECLARE n 
 CREATE OR REPLACE PROCEDURE p() LANGUAGE plpgsql AS $$ BEGIN NULL; END $$;
 --- security definer with a path
 CREATE OR REPLACE FUNCTION f() RETURNS int LANGUAGE sql SECURITY DEFINER SET search_path = '' AS 'SELECT 1';
---- drop and create a function again
+--- drop and create a function again, with its grants
 DROP FUNCTION IF EXISTS f(int);
 CREATE FUNCTION f(a bigint) RETURNS int LANGUAGE sql AS 'SELECT 1';
+GRANT EXECUTE ON FUNCTION f(bigint) TO app;
 --- harmless function called
 CREATE FUNCTION answer() RETURNS int LANGUAGE sql AS 'SELECT 42';
 SELECT answer();
@@ -155,9 +156,10 @@ UPDATE plans SET price = 10 WHERE id IN (1, 2, 3);
 CREATE VIEW active_users AS SELECT * FROM users WHERE active;
 --- replace view
 CREATE OR REPLACE VIEW active_users AS SELECT id FROM users;
---- drop and create a view again
+--- drop and create a view again, with its grants
 DROP VIEW IF EXISTS active_users;
 CREATE VIEW active_users AS SELECT id FROM users;
+GRANT SELECT ON active_users TO reader;
 --- materialized view
 CREATE MATERIALIZED VIEW IF NOT EXISTS totals AS SELECT count(*) FROM orders;
 CREATE UNIQUE INDEX ON totals (count);
@@ -905,10 +907,36 @@ UPDATE users SET plan = 'free' WHERE id BETWEEN 1 AND 10000;
 GRANT EXECUTE ON FUNCTION secret() TO PUBLIC;
 --- drop not null, once more
 ALTER TABLE users ALTER COLUMN email DROP NOT NULL;
---- drop and create a view again, once more
-DROP VIEW IF EXISTS active_users;
-CREATE VIEW active_users AS SELECT id FROM users;
 --- deferrable constraint
 ALTER TABLE orders ALTER CONSTRAINT orders_user_fk DEFERRABLE INITIALLY DEFERRED;
 --- drop statistics
 DROP STATISTICS users_stat;
+--- a call of the overload that does not delete, by the number of arguments
+CREATE PROCEDURE work() LANGUAGE sql AS 'SELECT 1';
+CREATE PROCEDURE work(a text, b int) LANGUAGE sql AS 'DELETE FROM users';
+CALL work();
+--- a call of the overload that does not delete, by a cast
+CREATE FUNCTION work(a int) RETURNS int LANGUAGE sql AS 'SELECT 1';
+CREATE FUNCTION work(a text) RETURNS int LANGUAGE sql AS 'DELETE FROM users RETURNING 1';
+SELECT work(7), work('7'::int);
+--- a function replaced by a harmless one before it is called
+CREATE FUNCTION work(a character varying(10)) RETURNS int LANGUAGE sql AS 'DELETE FROM users RETURNING 1';
+CREATE OR REPLACE FUNCTION work(a varchar) RETURNS int LANGUAGE sql AS 'SELECT 1';
+SELECT work('x');
+--- a job of pg_cron that refreshes concurrently
+SELECT cron.schedule('0 3 * * *', 'REFRESH MATERIALIZED VIEW CONCURRENTLY totals');
+--- the version of Alembic
+UPDATE alembic_version SET version_num='b1027a6acf' WHERE alembic_version.version_num = 'ae1027a6acf';
+--- security definer whose path is fixed by the next statement
+CREATE PROCEDURE app.f(a int[]) LANGUAGE sql SECURITY DEFINER AS 'SELECT 1';
+ALTER PROCEDURE app.f(int[]) SET search_path = app, pg_temp;
+--- calls of a function with defaults, of an aggregate, by name and with a list
+CREATE FUNCTION work(a int, b text DEFAULT 'x', VARIADIC c int[] DEFAULT '{}') RETURNS int LANGUAGE sql AS 'SELECT 1';
+CREATE AGGREGATE longest(text) (SFUNC = textcat, STYPE = text);
+SELECT work(1), work(1, 'y', 2, 3), work(b => 'z', a => 1), work(1, 'y', VARIADIC ARRAY[1]), longest(name) FROM users;
+--- a job of pg_cron that vacuums
+SELECT cron.schedule('nightly', '0 3 * * *', 'VACUUM ANALYZE');
+--- functions called by what PostgreSQL casts by itself
+CREATE DOMAIN email AS text;
+CREATE FUNCTION f(a date, b bigint, c numeric, d email, e anyelement) RETURNS int LANGUAGE sql AS 'SELECT 1';
+SELECT f('2026-01-01', 1, 2, 'a'::text, true);

@@ -1,0 +1,63 @@
+"""What a file does further down, which a rule wants to know beforehand: whether what is dropped is made again, and how."""
+
+from __future__ import annotations
+
+from safemig.review.world import World
+from safemig.sql import names
+from safemig.sql.names import Name
+from safemig.sql.parsing import ParsedStatement
+from safemig.sql.tree import node
+
+
+def look_ahead(world: World, statements: list[ParsedStatement]) -> None:
+    """Write into `world` what the statements of a file make, whom they grant something, and whose search_path they fix."""
+    world.made_later = made_by(statements, world)
+    world.granted_later = granted_by(statements, world)
+    world.paths_fixed = paths_fixed_by(statements, world)
+
+
+def made_by(statements: list[ParsedStatement], world: World) -> dict[tuple[str, Name], str]:
+    """Return the views, functions, triggers, policies and rules that the statements make, and the SQL that makes them."""
+    found: dict[tuple[str, Name], str] = {}
+    for statement in statements:
+        kind, body = node(statement.tree)
+        if kind == "ViewStmt":
+            made = "VIEW", world.resolve(names.of_range(body.get("view")))
+        elif kind == "CreateTableAsStmt" and body.get("objtype") == "OBJECT_MATVIEW":
+            made = "MATERIALIZED VIEW", world.resolve(names.of_range(body.get("into", {}).get("rel")))
+        elif kind == "CreateFunctionStmt":
+            made = "FUNCTION", world.resolve(names.of_strings(body.get("funcname")))
+        elif kind in ("CreateTrigStmt", "RuleStmt", "CreatePolicyStmt"):
+            table = world.resolve(names.of_range(body.get("relation") or body.get("table")))
+            name = body.get("trigname") or body.get("rulename") or body.get("policy_name") or ""
+            words = {"CreateTrigStmt": "TRIGGER", "RuleStmt": "RULE", "CreatePolicyStmt": "POLICY"}[kind]
+            made = words, Name(str(table), name)
+        else:
+            continue
+        found[made] = statement.sql
+    return found
+
+
+def granted_by(statements: list[ParsedStatement], world: World) -> dict[Name, frozenset[str]]:
+    """Return the relations and functions on which the statements grant or revoke something, and to or from whom."""
+    found: dict[Name, frozenset[str]] = {}
+    for statement in statements:
+        kind, body = node(statement.tree)
+        if kind != "GrantStmt" or body.get("targtype") != "ACL_TARGET_OBJECT":
+            continue
+        roles = frozenset(one["RoleSpec"].get("rolename", "public") for one in body.get("grantees", ()))
+        for item in body.get("objects", ()):
+            name = world.resolve(names.of_object(item))
+            found[name] = found.get(name, frozenset()) | roles
+    return found
+
+
+def paths_fixed_by(statements: list[ParsedStatement], world: World) -> frozenset[Name]:
+    """Return the functions whose search_path the statements fix by ALTER FUNCTION."""
+    found = set()
+    for statement in statements:
+        kind, body = node(statement.tree)
+        options = [one["DefElem"] for one in body.get("actions", ())] if kind == "AlterFunctionStmt" else ()
+        if any(one.get("arg", {}).get("VariableSetStmt", {}).get("name") == "search_path" for one in options):
+            found.add(world.resolve(names.of_strings(body.get("func", {}).get("objname"))))
+    return frozenset(found)
