@@ -18,7 +18,14 @@ from safemig.operations.execution import Listener, plan_files
 from safemig.operations.plan import identify
 from safemig.operations.rollback_script import RollbackScript, read_script
 from safemig.operations.transaction import commit_steps, deploying_connection, only_deployment
-from safemig.operations.validation import SchemaPromise, check_rows, check_schema, count_rows, rows_changed
+from safemig.operations.validation import (
+    SchemaPromise,
+    check_rows,
+    check_schema,
+    count_rows,
+    rows_changed,
+    told_when_cut_short,
+)
 from safemig.postgres.connect import Connection, connect, read_target
 from safemig.postgres.copies import open_server_like, restore_copy
 from safemig.postgres.dump import require_unchanged
@@ -49,6 +56,7 @@ def rollback_prod(
         RefusedError: it does not fit what is applied, or is not approved; the message has the id to approve.
         RehearsalError: it does not keep its promise on the copy.
         DeploymentFailedError: it failed and was rolled back; nothing was changed.
+        DeploymentStoppedError: it was done, and could not be validated after it.
     """
     conninfo, run_id, started = settings.conninfo(environment), secrets.token_hex(6), datetime.now(UTC)
     chosen = read_script(_find(settings, environment, script))
@@ -91,7 +99,10 @@ def rollback_prod(
                 record=lambda connection, steps, schema: run.record(connection, chosen.files, steps, schema),
                 listen=listen,
             )
-    with open_environment(settings, environment) as connection:
+    with (
+        told_when_cut_short("rolled back", f"taken back: {', '.join(chosen.files)}"),
+        open_environment(settings, environment) as connection,
+    ):
         after = schema_of(settings, connection)
         rows = rows_changed(backup.tables, count_rows(connection))
     foreseen = {row.table for row in rows if row.after is None}  # tables that the rollback itself drops
