@@ -7,10 +7,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
+from contextlib import suppress
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from IPython.core.completer import CompletionContext, SimpleCompletion, SimpleMatcherResult, context_matcher
+
+from safemig.errors import SafemigError
 
 if TYPE_CHECKING:
     from safemig.notebook.magics import SafeMig
@@ -21,7 +25,10 @@ _TOPICS = ("commands", "workflow", "checklist", "emergency", "npm", "rules", "se
 
 
 def complete_magics(magics: SafeMig) -> Callable[[CompletionContext], SimpleMatcherResult]:
-    """Return a matcher for the magics of `magics`. It reads the project's folders only, never a database."""
+    """Return a matcher for the magics of `magics`.
+
+    It reads the project's folders only; but for `--drop`, whose names only the database's server knows.
+    """
 
     @context_matcher()
     def safemig_matcher(context: CompletionContext) -> SimpleMatcherResult:
@@ -31,8 +38,7 @@ def complete_magics(magics: SafeMig) -> Callable[[CompletionContext], SimpleMatc
             return {"completions": []}
         words = match["rest"].split()
         token = "" if not match["rest"] or match["rest"][-1].isspace() else words.pop()
-        before = words[-1] if words else ""
-        found = _choices(magics, match["magic"], token, before, parser._option_string_actions)
+        found = _choices(magics, match["magic"], token, words, parser._option_string_actions)
         return {
             "completions": [SimpleCompletion(each) for each in sorted(found) if each.startswith(token)],
             "suppress": True,
@@ -43,11 +49,14 @@ def complete_magics(magics: SafeMig) -> Callable[[CompletionContext], SimpleMatc
     return matcher
 
 
-def _choices(magics: SafeMig, magic: str, token: str, before: str, options: Iterable[str]) -> Iterable[str]:
+def _choices(magics: SafeMig, magic: str, token: str, words: list[str], options: Iterable[str]) -> Iterable[str]:
+    before = words[-1] if words else ""
     if token.startswith("-"):
         return [each for each in options if each.startswith("--") and each != "--help"]
     if before in _ENVIRONMENT_OPTIONS:
         return _environments(magics)
+    if before == "--drop":
+        return _left_by_restores(magics, dict(pairwise(words)).get("--target", magics.target))
     match magic:
         case "schema_diff":
             return _environments(magics)
@@ -65,6 +74,17 @@ def _choices(magics: SafeMig, magic: str, token: str, before: str, options: Iter
 
 def _environments(magics: SafeMig) -> list[str]:
     return list(magics._project().settings.environments)
+
+
+def _left_by_restores(magics: SafeMig, environment: str) -> tuple[str, ...]:
+    from psycopg import Error as PsycopgError
+
+    from safemig.operations.former import names_left
+
+    # Who presses Tab asks for names; what is wrong with the server, the command will say.
+    with suppress(SafemigError, PsycopgError):
+        return names_left(magics._project().settings, environment)
+    return ()
 
 
 def _files(magics: SafeMig, folder: str, pattern: str) -> list[str]:

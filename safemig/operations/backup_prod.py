@@ -186,7 +186,12 @@ def _prepared(folder: Path) -> Path:
             next="correct its permissions",
         ) from None
     if not os.access(folder, os.W_OK | os.X_OK):
-        raise BackupError("the folder for backups cannot be written", where=str(folder), next="correct its permissions")
+        is_read_only = os.statvfs(folder).f_flag & os.ST_RDONLY
+        raise BackupError(
+            "the folder for backups cannot be written" + (": its file system is read-only" if is_read_only else ""),
+            where=str(folder),
+            next='set another one: backups = "..." in safemig.toml' if is_read_only else "correct its permissions",
+        )
     return folder
 
 

@@ -98,15 +98,24 @@ def _claim(folder: Path, timestamp: str, *, wait: bool) -> int | None:
     """Return a descriptor that holds the claim to a timestamp; None where another process holds it."""
     path = _claim_of(folder, timestamp)
     while True:
+        is_new = not path.exists()
         try:
             descriptor = os.open(path, os.O_WRONLY | os.O_CREAT, 0o600)
         except OSError as error:
             raise _unwritable(path, error) from None
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-        except BlockingIOError:
+        except OSError as error:
             os.close(descriptor)
-            return None
+            if isinstance(error, BlockingIOError):
+                return None
+            if is_new:  # of another's it cannot be learnt here whether he is at work
+                path.unlink(missing_ok=True)
+            raise BackupError(
+                f"the folder of the backups cannot be locked: {error.strerror}",
+                where=str(folder),
+                next='set one on a file system with locks: backups = "..." in safemig.toml',
+            ) from None
         if os.fstat(descriptor).st_nlink:
             return descriptor
         os.close(descriptor)  # removed by who had it before us

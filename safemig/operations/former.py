@@ -74,6 +74,16 @@ def drop_former(
     )
 
 
+def names_left(settings: Settings, environment: str) -> tuple[str, ...]:
+    """Return the databases that restores kept or left beside the environment's: those that can be dropped. Reads only.
+
+    Raises:
+        UnreachableError: its server does not answer.
+    """
+    with open_environment(settings, environment) as connection:
+        return tuple(name for name, *_ in connection.execute(WHAT_RESTORES_LEFT))
+
+
 def _left_by_a_restore(connection: Connection, name: str) -> tuple[int, str, int]:
     left = {found: (number, comment, size) for found, number, comment, size in connection.execute(WHAT_RESTORES_LEFT)}
     if name in left:

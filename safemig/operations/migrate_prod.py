@@ -9,15 +9,12 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TypeVar
 
-import psycopg
-
 from safemig import live
 from safemig.errors import (
     DeploymentStoppedError,
     RefusedError,
     RehearsalError,
     ReviewRefusedError,
-    UnreachableError,
 )
 from safemig.operations.approval import Ask, approve
 from safemig.operations.approvers import require_approvers
@@ -42,6 +39,7 @@ from safemig.operations.validation import (
     count_rows,
     project_checks,
     rows_changed,
+    told_when_cut_short,
 )
 from safemig.postgres.connect import Connection, explained
 from safemig.postgres.history import make_history
@@ -276,15 +274,8 @@ class ProductionDeployment:
         if not situation.files:
             return None
         rehearsed, backup = _needs(self._rehearsed, "rehearse"), _needs(self._backup, "backup")
-        try:
+        with told_when_cut_short("deployed", f"applied: {', '.join(deployment.migrations)}"):
             result = self._validated(situation, rehearsed, backup)
-        except (UnreachableError, psycopg.Error, KeyboardInterrupt) as error:
-            is_ours = isinstance(error, KeyboardInterrupt)
-            raise DeploymentStoppedError(
-                f"deployed, but not validated: {'interrupted' if is_ours else error}",
-                where=f"applied: {', '.join(deployment.migrations)}",
-                next="safemig status" + ("" if is_ours else ", when the server answers again"),
-            ) from None
         self._deployment = replace(deployment, validation=result.checks, rows=result.rows)
         if not result.is_valid:
             failed = [check for check in result.checks if check.state == "failed"]

@@ -6,8 +6,18 @@ import secrets
 from datetime import UTC, datetime
 from pathlib import Path
 
+import psycopg
+
 from safemig import live
-from safemig.errors import BackupError, RefusedError, RehearsalError, ToolError
+from safemig.errors import (
+    BackupError,
+    DeploymentStoppedError,
+    OutcomeUnknownError,
+    RefusedError,
+    RehearsalError,
+    ToolError,
+    UnreachableError,
+)
 from safemig.migrations import Migration
 from safemig.operations.approval import Ask, approve
 from safemig.operations.approvers import require_approvers
@@ -18,11 +28,18 @@ from safemig.operations.execution import Listener, plan_files
 from safemig.operations.plan import identify
 from safemig.operations.rollback_script import RollbackScript, read_script
 from safemig.operations.transaction import commit_steps, deploying_connection, only_deployment
-from safemig.operations.validation import SchemaPromise, check_rows, check_schema, count_rows, rows_changed
-from safemig.postgres.connect import Connection, connect, read_target
+from safemig.operations.validation import (
+    SchemaPromise,
+    check_rows,
+    check_schema,
+    count_rows,
+    rows_changed,
+    told_when_cut_short,
+)
+from safemig.postgres.connect import Connection, connect, connected, read_target
 from safemig.postgres.copies import open_server_like, restore_copy
 from safemig.postgres.dump import require_unchanged
-from safemig.postgres.history import read_history
+from safemig.postgres.history import deployment_exists, read_history
 from safemig.postgres.tools import run_psql
 from safemig.results import Backup, Deployment
 from safemig.schema import Schema, compare
@@ -49,6 +66,7 @@ def rollback_prod(
         RefusedError: it does not fit what is applied, or is not approved; the message has the id to approve.
         RehearsalError: it does not keep its promise on the copy.
         DeploymentFailedError: it failed and was rolled back; nothing was changed.
+        DeploymentStoppedError: it was done, and could not be validated after it.
     """
     conninfo, run_id, started = settings.conninfo(environment), secrets.token_hex(6), datetime.now(UTC)
     chosen = read_script(_find(settings, environment, script))
@@ -75,23 +93,34 @@ def rollback_prod(
             start, reached = _rehearse(settings, connection, chosen, backup)
     _approve(settings, chosen, plan_id, backup, approve, ask)
     promise = SchemaPromise(settings, start, before)
+    taken_back = f"taken back: {', '.join(chosen.files)}"
     run = Run(settings, "rollback_prod", environment, run_id, plan_id, started, before.fingerprint)
     with (
         only_deployment(conninfo, environment, run_id),
         deploying_connection(settings, conninfo, environment, run_id) as connection,
     ):
         run.settle_earlier(connection)
-        with run.noted():
-            done = commit_steps(
-                run,
-                connection,
-                conninfo,
-                file.steps,
-                validate=promise.validator(reached),
-                record=lambda connection, steps, schema: run.record(connection, chosen.files, steps, schema),
-                listen=listen,
-            )
-    with open_environment(settings, environment) as connection:
+        try:
+            with run.noted():
+                done = commit_steps(
+                    run,
+                    connection,
+                    conninfo,
+                    file.steps,
+                    validate=promise.validator(reached),
+                    record=lambda connection, steps, schema: run.record(connection, chosen.files, steps, schema),
+                    listen=listen,
+                )
+        except KeyboardInterrupt:
+            if not _is_committed(run, conninfo):
+                raise
+            raise DeploymentStoppedError(
+                "rolled back, but not validated: interrupted", where=taken_back, next="safemig status"
+            ) from None
+    with (
+        told_when_cut_short("rolled back", taken_back),
+        open_environment(settings, environment) as connection,
+    ):
         after = schema_of(settings, connection)
         rows = rows_changed(backup.tables, count_rows(connection))
     foreseen = {row.table for row in rows if row.after is None}  # tables that the rollback itself drops
@@ -119,6 +148,18 @@ def rollback_prod(
         commit_lsn=done.commit_lsn,
         notes=tuple(f"not brought back: {each}" for each in chosen.cannot_bring_back),
     )
+
+
+def _is_committed(run: Run, conninfo: str) -> bool:
+    try:
+        with connected(conninfo, run.environment) as connection:
+            return deployment_exists(connection, run.id_of(""))
+    except (UnreachableError, psycopg.Error):
+        raise OutcomeUnknownError(
+            "interrupted, and the server cannot be asked whether the rollback is done",
+            where=f"run {run.run_id}",
+            next="safemig status, when the server answers again",
+        ) from None
 
 
 def _find(settings: Settings, environment: str, script: str | Path) -> Path:

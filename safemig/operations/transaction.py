@@ -186,8 +186,12 @@ def commit_steps(
     except psycopg.Error as error:  # a deferred constraint, checked at COMMIT
         raise _failed(None, error, 1) from None
     else:
-        row = connection.execute(WHERE_IN_THE_LOG).fetchone()
-        lsn = str(row[0]) if row else ""
+        try:
+            row = connection.execute(WHERE_IN_THE_LOG).fetchone()
+            lsn = str(row[0]) if row else ""
+        except psycopg.Error as error:  # lost after the COMMIT, which a failover may have lost as well
+            settle(conninfo, run.id_of(part), transaction_id, backend, error)
+            lsn = ""
     run.note_what_is_done("committed", transaction=transaction_id, part=part)
     return Committed(done, transaction_id, lsn)
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import psycopg
 from psycopg import sql
 
 from safemig import live
-from safemig.errors import DeploymentFailedError
+from safemig.errors import DeploymentFailedError, DeploymentStoppedError, UnreachableError
 from safemig.operations.databases import schema_of
 from safemig.postgres import activity
 from safemig.postgres.connect import Connection, words_of
@@ -33,6 +34,26 @@ JOIN pg_attribute a ON a.attrelid = t.oid AND a.attnum = d.refobjsubid JOIN pg_s
 WHERE d.classid = 'pg_class'::regclass AND d.refclassid = 'pg_class'::regclass AND d.deptype IN ('a', 'i')
   AND tn.nspname !~ '^pg_' ORDER BY 1, 2
 """
+
+
+@contextmanager
+def told_when_cut_short(did: str, where: str) -> Iterator[None]:
+    """Say, where the validation after a COMMIT is interrupted or loses its connection, that what was done stays.
+
+    Raises:
+        DeploymentStoppedError: it was cut short.
+    """
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise DeploymentStoppedError(
+            f"{did}, but not validated: interrupted", where=where, next="safemig status"
+        ) from None
+    except (UnreachableError, psycopg.Error) as error:
+        words = error.what if isinstance(error, UnreachableError) else words_of(error)
+        raise DeploymentStoppedError(
+            f"{did}, but not validated: {words}", where=where, next="safemig status, when the server answers again"
+        ) from None
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from safemig.errors import SettingsError
@@ -44,12 +44,12 @@ def make_folder(folder: Path) -> None:
     """Make `folder` where it is missing.
 
     Raises:
-        SettingsError: it cannot be made or written.
+        SettingsError: it cannot be made, written or, as on some network file systems, locked.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with (folder / _LOCK).open("a"):
-            pass
+        with (folder / _LOCK).open("a") as file, suppress(BlockingIOError):  # another process has it: it can be locked
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
         raise SettingsError(
             f"records cannot be written: {error.strerror}",

@@ -9,6 +9,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import psycopg
 import pytest
 from IPython.core.completer import provisionalcompleter
 from IPython.core.interactiveshell import InteractiveShell
@@ -28,6 +29,7 @@ from safemig.notebook.magics import SafeMig
 from safemig.notebook.progress import LiveProgress
 from safemig.notebook.recorded import Recorded, raised_again
 from safemig.operations.deploy_help import VERBS
+from safemig.postgres.server import ThrowawayServer
 from safemig.records import Progress
 from safemig.records.outcome import RecordedError, RecordedResult
 from safemig.settings import Settings, load_settings
@@ -274,6 +276,25 @@ def test_completion_knows_what_a_magic_takes(
     (backups / "rollback_20261122200904.sql").touch()
     (backups / "manifest_20261122200904.json").touch()
     assert completions(shell, line) == found
+
+
+def test_completion_of_drop_names_what_restores_left(
+    shell: InteractiveShell, server: ThrowawayServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = ["tab", "tab_before_20261122201500", "tab_restored_20261122200904", "tab_of_somebody"]
+    assert not completions(shell, "%restore_prod --drop ") & set(names), "no database is set"
+    urls = [server.create_database(name) for name in names]
+    with psycopg.connect(urls[0], autocommit=True) as connection:
+        connection.execute("COMMENT ON DATABASE tab_before_20261122201500 IS 'safemig: replaced by backup x'")
+        connection.execute("COMMENT ON DATABASE tab_restored_20261122200904 IS 'safemig: restored from backup x'")
+    monkeypatch.setenv("PRODUCTION_DATABASE_URL", urls[0])
+    monkeypatch.setenv("STAGING_DATABASE_URL", urls[1])
+    assert completions(shell, "%restore_prod --drop tab") == set(names[1:3])
+    assert completions(shell, "%restore_prod --drop tab_b") == {names[1]}
+    assert completions(shell, "%restore_prod --target staging --drop tab") == {names[2]}, "never the database itself"
+    for name in names:
+        server.drop_database(name)
+    assert not completions(shell, "%restore_prod --drop tab") & set(names), "the server has no such database"
 
 
 def test_completion_leaves_other_lines_alone(shell: InteractiveShell) -> None:

@@ -23,7 +23,7 @@ from safemig.postgres.programs import server_programs
 from safemig.postgres.server import ThrowawayServer, _as_user, _server_user
 from safemig.project import Project
 from safemig.results import Deployment
-from tests.conftest import QUIET
+from tests.operations.striking import standby_of
 
 PGBOUNCER = shutil.which("pgbouncer", path=f"{os.environ['PATH']}:/usr/sbin")
 _numbers = itertools.count(1)
@@ -133,22 +133,8 @@ def temporary() -> Iterator[Path]:
 @pytest.fixture
 def standby(shop: Shop, server: ThrowawayServer) -> Iterator[str]:
     """A real hot standby of the test server; its URL for production's database."""
-    user = _server_user()
-    folder = Path("/tmp") / f"safemig-standby-{os.getpid()}"
-    folder.mkdir(mode=0o700)
-    if user:
-        os.chown(folder, user.pw_uid, user.pw_gid)
-    subprocess.run(
-        [server.programs.folder / "pg_basebackup", "-D", folder / "data", "-R", "-h", server.folder, "-p", "5432",
-         "-U", "postgres", "-c", "fast"],
-        check=True, cwd="/", **_as_user(user),  # type: ignore[call-overload]
-    )  # fmt: skip
-    try:
-        with ThrowawayServer.start(folder=folder, major=server.major, settings=QUIET) as started:
-            yield shop.production.replace(quote(str(server.folder), safe=""), quote(str(folder), safe=""))
-        assert started
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+    with standby_of(server) as folder:
+        yield shop.production.replace(quote(str(server.folder), safe=""), folder)
 
 
 @pytest.fixture

@@ -8,8 +8,10 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from tests.operations.conftest import Shop
+if TYPE_CHECKING:
+    from tests.operations.conftest import Shop
 
 DEPLOY = "project.migrate_prod(approve=project.plan().id)"
 _DRIVER = """

@@ -16,14 +16,17 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import quote, unquote
 
 import psycopg
 
 from safemig.postgres.server import ThrowawayServer, _as_user, _server_user
 from tests.conftest import QUIET
-from tests.operations.conftest import Shop
 from tests.operations.killing import DEPLOY
+
+if TYPE_CHECKING:
+    from tests.operations.conftest import Shop
 
 # Short patience, as a black hole is one: what is waited for in these tests will not come.
 _DRIVER = """

@@ -19,6 +19,7 @@ from safemig.errors import BackupError, RefusedError, SafemigError, ToolError
 from safemig.operations import backup_prod as operation
 from safemig.operations.backup_prod import backup_prod
 from safemig.operations.backups import find_backup, remove_old
+from safemig.operations.deploy_help import deploy_help
 from safemig.operations.migrate_prod import ProductionDeployment
 from safemig.postgres import tools
 from safemig.postgres.directory import _has_zstd
@@ -97,6 +98,39 @@ def test_the_command_that_it_names_brings_a_damaged_database_back(shop: Shop) ->
     path = f"{server_programs().folder}:{os.environ['PATH']}"
     subprocess.run(["/bin/sh", "-ec", command], check=True, env=os.environ | {"PATH": path}, cwd=shop.folder)
     assert shop.state() == before
+
+
+def test_where_something_hangs_on_it_the_emergency_page_s_commands_bring_it_back_beside(
+    shop: Shop, server: ThrowawayServer
+) -> None:
+    """pg_restore's --clean has no CASCADE: it refuses, and changes nothing; then the page's next commands."""
+    before = shop.state()
+    backup = shop.project.backup_prod()
+    shop.on(shop.production, "DELETE FROM orders; CREATE VIEW later AS SELECT * FROM users")
+    damaged = shop.state()
+    run = {"check": False, "capture_output": True, "text": True, "cwd": shop.folder}
+    run["env"] = os.environ | {"PATH": f"{server_programs().folder}:{os.environ['PATH']}"}
+    refused = subprocess.run(["/bin/sh", "-ec", by_hand(backup)], **run)  # type: ignore[call-overload]
+    assert refused.returncode != 0
+    assert "other objects depend on it" in refused.stderr
+    assert shop.state() == damaged
+    name = shop.production.split("/")[3].split("?")[0]
+    page = deploy_help("emergency").render("text")
+    commands = page.partition("[database]_former;")[2].partition("\n")[2].partition("```")[0]
+    commands = commands.partition("WARNING")[0]
+    for placeholder, value in {
+        "[the same URL, to [database]_restored]": server.url(f"{name}_restored"),
+        "[the same URL, to postgres]": server.url("postgres"),
+        "[database]": name,
+        "[timestamp]": backup.timestamp,
+    }.items():
+        assert placeholder in commands
+        commands = commands.replace(placeholder, value)
+    done = subprocess.run(["/bin/sh", "-ec", commands], **run)  # type: ignore[call-overload]
+    assert done.returncode == 0, commands + done.stderr
+    assert shop.state() == before
+    assert shop.on(server.url(f"{name}_former"), "SELECT count(*) FROM later") == [(200,)]
+    server.drop_database(f"{name}_former")
 
 
 def test_the_rehearsal_restores_it_by_jobs_and_the_deployment_goes_on(shop: Shop) -> None:

@@ -9,6 +9,7 @@ import resource
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 import psycopg
@@ -203,6 +204,46 @@ def test_a_full_disk_leaves_nothing_half_made(shop: Shop) -> None:
     )
     assert "the backup cannot be written: File too large" in answer.stdout, answer.stderr
     assert list(shop.backups.iterdir()) == []
+
+
+WITHOUT_LOCKS = """
+import ctypes, os, struct, sys
+# A filter of system calls: flock is answered by ENOLCK, as a file system without locks answers it.
+number = {"x86_64": 73, "aarch64": 32}[os.uname().machine]
+code = [(0x20, 0, 0, 0), (0x15, 0, 1, number), (0x06, 0, 0, 0x00050000 | 37), (0x06, 0, 0, 0x7FFF0000)]
+filter = ctypes.create_string_buffer(b"".join(struct.pack("HBBI", *each) for each in code))
+kernel = ctypes.CDLL(None, use_errno=True)
+assert kernel.prctl(38, 1, 0, 0, 0) == 0
+assert kernel.prctl(22, 2, struct.pack("HxxxxxxQ", len(code), ctypes.addressof(filter))) == 0, ctypes.get_errno()
+os.execv(sys.executable, [sys.executable, *sys.argv[1:]])
+"""
+
+
+def test_a_file_system_without_locks_is_told_before_anything(shop: Shop) -> None:
+    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-c", WITHOUT_LOCKS, *arguments],
+            capture_output=True, text=True, check=False, cwd=shop.folder,
+        )  # fmt: skip
+
+    recorded = run("-m", "safemig", "backup-prod")
+    assert (recorded.returncode, "Traceback" in recorded.stderr) == (2, False), recorded.stderr
+    assert "records cannot be written: No locks available" in recorded.stderr
+    alone = run("-c", "import safemig; safemig.Project.open('.').backup_prod()")
+    assert "the folder of the backups cannot be locked: No locks available" in alone.stderr
+    assert list(shop.backups.iterdir()) == []
+
+
+def test_a_read_only_folder_is_told_before_anything(shop: Shop, small_disk: Callable[[int], Path]) -> None:
+    disk = small_disk(20)
+    (disk / "production").mkdir()
+    (shop.folder / "safemig.toml").write_text(f'backups = "{disk}"')
+    root = [] if os.geteuid() == 0 else ["sudo", "-n"]
+    subprocess.run([*root, "mount", "-o", "remount,ro", disk], check=True)
+    with pytest.raises(BackupError, match="its file system is read-only") as caught:
+        shop.project.backup_prod()
+    assert caught.value.where == str(disk / "production")
+    assert list((disk / "production").iterdir()) == []
 
 
 def test_the_password_stands_in_no_process_list(shop: Shop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -203,29 +203,35 @@ def test_limits_of_the_role_do_not_end_a_deployment(shop: Shop, monkeypatch: pyt
 # Others at the same time
 
 
+def race(run: ProductionDeployment, number: int) -> list[Deployment | RefusedError]:
+    """Let two deployers of an approved run begin at the same moment, and return what each came to."""
+    barrier = threading.Barrier(2)
+    ended: list[Deployment | RefusedError] = []
+
+    def deploy(twin: ProductionDeployment) -> None:
+        barrier.wait()
+        try:
+            ended.append(twin.deploy())
+        except RefusedError as error:
+            ended.append(error)
+
+    twins = [copy.copy(run), copy.copy(run)]
+    threads = [threading.Thread(target=deploy, args=(twin,)) for twin in twins]
+    for name, twin, thread in zip("ab", twins, threads, strict=True):
+        twin.run_id = f"run{number}{name}"
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return ended
+
+
 def test_of_two_deployers_at_once_exactly_one_deploys_fifty_times(shop: Shop, server: ThrowawayServer) -> None:
     shop.write(SECOND_FILE, "CREATE TABLE IF NOT EXISTS notes (id bigint PRIMARY KEY, body text);")
     run = approved(shop)
     undo = "DROP TABLE notes; DELETE FROM supabase_migrations.schema_migrations WHERE name = 'second'; DELETE FROM safemig.migrations WHERE version LIKE '20260102%'"
     refused = 0
     for number in range(50):
-        barrier, ended = threading.Barrier(2), []  # type: ignore[var-annotated]
-
-        def deploy(twin: ProductionDeployment, barrier: threading.Barrier, ended: list[object]) -> None:
-            barrier.wait()
-            try:
-                ended.append(twin.deploy())
-            except RefusedError as error:
-                ended.append(error)
-
-        twins = [copy.copy(run), copy.copy(run)]
-        for name, twin in zip("ab", twins, strict=True):
-            twin.run_id = f"run{number}{name}"
-        threads = [threading.Thread(target=deploy, args=(twin, barrier, ended)) for twin in twins]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
+        ended = race(run, number)
         assert len(ended) == 2, ended
         deployed = [each for each in ended if isinstance(each, Deployment)]
         assert len(deployed) == 1, ended
@@ -254,23 +260,7 @@ def test_of_two_deployers_through_a_pooler_none_deploys_fifty_times(
     before = shop.state()
     monkeypatch.setenv("PRODUCTION_DATABASE_URL", pooler)
     for number in range(50):
-        barrier, ended = threading.Barrier(2), []  # type: ignore[var-annotated]
-
-        def deploy(twin: ProductionDeployment, barrier: threading.Barrier, ended: list[object]) -> None:
-            barrier.wait()
-            try:
-                ended.append(twin.deploy())
-            except RefusedError as error:
-                ended.append(error)
-
-        twins = [copy.copy(run), copy.copy(run)]
-        threads = [threading.Thread(target=deploy, args=(twin, barrier, ended)) for twin in twins]
-        for name, twin in zip("ab", twins, strict=True):
-            twin.run_id = f"run{number}{name}"
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
+        ended = race(run, number)
         assert [type(each) for each in ended] == [UnreachableError, UnreachableError], ended
         assert all("behind a transaction pooler" in each.what and each.next for each in ended)
     # Nor does what only reads, or the pre-flight, leave a setting behind.

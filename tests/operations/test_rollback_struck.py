@@ -1,0 +1,108 @@
+"""Every point of a rollback, struck by every fault: production is exactly as before, or exactly as the script promises.
+
+As in test_every_fault: `SAFEMIG_THOROUGH=1` runs the whole product of points and faults.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from safemig.errors import RefusedError
+from tests.operations.conftest import Shop
+from tests.operations.striking import Deploying, Network, wait_for
+
+FILE = "20260102000000_second.sql"
+SQL = "CREATE TABLE IF NOT EXISTS notes (id bigint PRIMARY KEY); ALTER TABLE users ADD COLUMN IF NOT EXISTS active boolean;"
+MODULE = "safemig.operations."
+OURS = "application_name ~ '^(safemig|pg_dump)' AND pid <> pg_backend_pid()"
+
+
+@dataclass(frozen=True)
+class Point:
+    """Where a rollback is struck, and whether it is done then."""
+
+    name: str
+    is_done: bool
+    where: str
+    when: str = "before"
+
+
+POINTS = [
+    Point("before the backup", False, "rollback_prod.backup_prod"),
+    Point("before the rehearsal", False, "rollback_prod._rehearse"),
+    Point("approved", False, "rollback_prod._approve", "after"),
+    Point("before the statements", False, "transaction.run_steps"),
+    Point("before COMMIT", False, "transaction.commit"),
+    Point("after COMMIT", True, "transaction.commit", "after"),
+    Point("in the validation", True, "rollback_prod.count_rows"),
+]
+SIGNALS = {"SIGKILL": signal.SIGKILL, "SIGTERM": signal.SIGTERM, "SIGINT": signal.SIGINT}
+FAULTS = [*SIGNALS, "terminated", "dropped", "swallowed"]
+EVERY = [(point, fault) for point in POINTS for fault in FAULTS]
+SOME = [(point, FAULTS[at % len(FAULTS)]) for at, point in enumerate(POINTS)]
+# What the first runs found.
+SOME += [(POINTS[-1], "SIGINT"), (POINTS[-1], "dropped"), (POINTS[-2], "SIGINT")]
+CASES = EVERY if os.environ.get("SAFEMIG_THOROUGH") else SOME
+
+
+def _approval(shop: Shop) -> str:
+    with pytest.raises(RefusedError, match="is not approved") as caught:
+        shop.project.rollback_prod()
+    return str(caught.value.next).split("--approve ")[1].split()[0]
+
+
+@pytest.mark.parametrize(("point", "fault"), CASES, ids=[f"{fault} {point.name}" for point, fault in CASES])
+def test_struck(shop: Shop, temporary: Path, monkeypatch: pytest.MonkeyPatch, point: Point, fault: str) -> None:
+    before = shop.state()
+    shop.write(FILE, SQL)
+    shop.deploy()
+    deployed = shop.state()
+    action = f"project.rollback_prod(approve={_approval(shop)!r})"
+    network = Network(shop.production)
+    try:
+        if fault in ("dropped", "swallowed"):
+            monkeypatch.setenv("PRODUCTION_DATABASE_URL", network.url)
+        rolling = Deploying(shop, temporary, MODULE + point.where, point.when, 1, action)
+        rolling.wait_until_there()
+        if fault in SIGNALS:
+            rolling.process.send_signal(SIGNALS[fault])
+        elif fault == "terminated":
+            shop.on(shop.production, f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {OURS}")
+        elif fault == "dropped":
+            network.drop()
+        else:
+            network.swallow()
+        rolling.go_on()
+        code, said = rolling.ended()
+    finally:
+        network.close()
+    monkeypatch.setenv("PRODUCTION_DATABASE_URL", shop.production)
+    left = f"SELECT 1 FROM pg_stat_activity WHERE {OURS}"
+    wait_for(lambda: not shop.on(shop.staging, left), "the sessions of the run to end", 20)
+
+    # Exactly one or the other, and the verdict is the truth.
+    found = shop.state()
+    is_done = (found[0], found[2]) == (before[0], before[2])
+    assert is_done or found == deployed, said
+    if code in (-signal.SIGKILL, -signal.SIGTERM):
+        assert is_done is point.is_done
+    elif code == 130:
+        assert (fault, is_done) == ("SIGINT", False), said
+    else:
+        assert code in ((0, 4) if is_done else (1, 3)), (code, said)
+    assert shop.on(shop.production, "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'") == [(0,)]
+    wait_for(lambda: not list(temporary.glob("safemig-*/data")), "the copy's server to end", 10)
+
+    # A second run ends well, a third changes nothing.
+    if not is_done:
+        assert shop.project.rollback_prod(approve=_approval(shop)).verdict == "ROLLED BACK"
+    after = shop.state()
+    assert (after[0], after[2]) == (before[0], before[2])
+    with pytest.raises(RefusedError):
+        shop.project.rollback_prod()
+    assert shop.state() == after
