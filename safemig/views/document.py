@@ -7,6 +7,7 @@ has thousands of is a NamedTuple, which is made in a quarter of the time.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal, NamedTuple
 
 Tone = Literal["ok", "error", "warning", "info", "waiting"]
@@ -31,7 +32,30 @@ class Strong(NamedTuple):
     text: str
 
 
-Inline = str | Badge | Mono | Strong
+class Link(NamedTuple):
+    """A file: `words` that open it, where the view is seen from a place that can, else its name."""
+
+    path: Path
+    words: str
+
+    @property
+    def text(self) -> str:
+        """The file's name."""
+        return self.path.name
+
+
+class Several(NamedTuple):
+    """Badges in one cell, the first to be looked at first."""
+
+    badges: tuple[Badge, ...]
+
+    @property
+    def text(self) -> str:
+        """Their words."""
+        return ", ".join(each.word for each in self.badges)
+
+
+Inline = str | Badge | Mono | Strong | Link | Several
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,13 +67,17 @@ class Paragraph:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """Rows under a title; columns named in `numeric` are set flush right, those in `whole` are never broken."""
+    """Rows under a title; columns named in `numeric` are set flush right, those in `whole` are never broken.
+
+    Those in `text_only` are left out of HTML, where something else says the same.
+    """
 
     title: str
     columns: tuple[str, ...]
     rows: tuple[tuple[Inline, ...], ...]
     numeric: frozenset[str] = frozenset()
     whole: frozenset[str] = frozenset()
+    text_only: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

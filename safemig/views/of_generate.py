@@ -19,8 +19,7 @@ def build(result: Generated) -> Document:
     equal = not result.remaining
     headline: list[Inline] = [
         Strong(result.diff.summary),
-        Mono(str(result.path)),
-        *(Mono(str(each)) for each in result.further_paths),
+        *(Mono(each.name) for each in (result.path, *result.further_paths)),
         Badge(result.proof or ("proven" if equal else "not proven"), "ok" if equal else "warning"),
     ]
     blocks: list[Block] = list(change_list(result.diff))

@@ -87,14 +87,15 @@ def failed_checks(checks: Sequence[Check]) -> tuple[Block, ...]:
 
 def planned_steps(steps: Sequence[Step]) -> Table:
     """Return the statements that would run."""
-    return Table(
+    files = {step.file for step in steps}
+    table = Table(
         "Steps",
         ("#", "Statement", "Migration", "Line", "Transaction"),
         tuple(
             (
                 str(step.number),
                 Mono(numbers.shortened(step.sql, 56)),
-                step.file,
+                step.file.partition("_")[0] if len(files) > 1 else numbers.NOTHING,  # the table above has the names
                 str(step.line),
                 "the one" if step.transactional else "none: runs alone",
             )
@@ -102,10 +103,12 @@ def planned_steps(steps: Sequence[Step]) -> Table:
         ),
         frozenset({"#", "Line"}),
     )
+    return without_empty_columns(table)
 
 
 def run_steps(steps: Sequence[Step], title: str = "Steps") -> Table:
-    """Return the statements that ran, with their times, locks and rows."""
+    """Return the statements that ran, with their times, locks and rows; the tries, where one was not enough."""
+    tried_again = any(step.attempts > 1 for step in steps)
     table = Table(
         title,
         (
@@ -116,8 +119,7 @@ def run_steps(steps: Sequence[Step], title: str = "Steps") -> Table:
             "Ran",
             "Tries",
             "Rows",
-            "Strongest lock",
-            "Held",
+            "Strongest lock, held",
             "Scanned",
             "Rewrote",
         ),
@@ -128,16 +130,15 @@ def run_steps(steps: Sequence[Step], title: str = "Steps") -> Table:
                 Badge(step.state.upper(), _STEP_TONES[step.state]),
                 numbers.seconds(step.lock_wait_s),
                 numbers.seconds(step.ran_s),
-                str(step.attempts) if step.attempts else numbers.NOTHING,
+                str(step.attempts) if tried_again and step.attempts else numbers.NOTHING,
                 numbers.count(step.rows),
                 _strongest_lock(step),
-                numbers.seconds(max((lock.held_s for lock in step.locks if lock.held_s is not None), default=None)),
                 ", ".join(step.scans) or numbers.NOTHING,
                 ", ".join(step.rewrites) or numbers.NOTHING,
             )
             for step in steps
         ),
-        frozenset({"#", "Lock wait", "Ran", "Tries", "Rows", "Held"}),
+        frozenset({"#", "Lock wait", "Ran", "Tries", "Rows"}),
     )
     return without_empty_columns(table)
 
@@ -295,4 +296,6 @@ def _strongest_lock(step: Step) -> str:
         return numbers.NOTHING
     held = max(step.locks, key=lambda each: each.mode.strength)
     more = f" +{len(step.locks) - 1}" if len(step.locks) > 1 else ""
-    return f"{held.mode.value} on {held.object}{more}"
+    longest = max((lock.held_s for lock in step.locks if lock.held_s is not None), default=None)
+    how_long = f", {numbers.seconds(longest)}" if longest is not None else ""
+    return f"{held.mode.value} on {held.object}{more}{how_long}"

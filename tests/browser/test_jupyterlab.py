@@ -26,6 +26,9 @@ LOAD = "%load_ext safemig"
 REVIEW = "%%migration_review\nALTER TABLE users DROP COLUMN fax_number;\nCREATE INDEX ON sales.orders (placed_at);"
 WAITS = "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND application_name LIKE 'safemig%'"
 
+TOO_WIDE = """() => [...document.querySelectorAll('.jp-OutputArea-output')]
+    .filter(each => each.scrollWidth > each.clientWidth + 1).map(each => each.innerText.slice(0, 200))"""
+
 
 def add_migration(lab: Lab, version: str, name: str, sql: str) -> Path:
     """Write a pending migration."""
@@ -335,6 +338,42 @@ def test_what_a_crash_left_is_settled_from_a_cell_and_the_archive_is_seen(lab: L
     notebook.page.locator(".jp-CodeCell").nth(2).scroll_into_view_if_needed()
     notebook.shoot("16-archive-settled")
     notebook.close()
+
+
+def test_a_record_opens_from_the_archive_wherever_the_notebook_lies(lab: Lab) -> None:
+    record = deployed_record(lab)
+    (lab.folder / "notes" / "a b").mkdir(parents=True, exist_ok=True)
+    # A cell may change the folder; the link is as seen from the notebook.
+    elsewhere = "import os; os.chdir('/'); get_ipython().run_line_magic('config', f'SafeMig.project = {project!r}')"
+    lab.write(
+        "notes/a b/c.ipynb", LOAD, f"project = {str(lab.folder)!r}; {elsewhere}", "%deployments --act migrate_prod"
+    )
+    notebook = lab.open("notes/a%20b/c.ipynb")
+    for number in range(3):
+        notebook.run(number)
+    notebook.see(2, "DEPLOYED")
+    row = notebook.page.locator(".jp-OutputArea tr", has=notebook.page.locator(f"a[href$='{record.name}']"))
+    row.get_by_text("open", exact=True).click()
+    notebook.page.get_by_text("BACKED UP").first.wait_for()
+    assert notebook.page.locator(".lm-TabBar-tab.jp-mod-current").first.get_attribute("title").count(record.name)
+    notebook.close()
+
+
+def test_nothing_is_cut_off_in_a_narrow_pane(lab: Lab) -> None:
+    """At 900 px, no output needs scrolling sideways: what a person would not see there, nobody approves."""
+    record = deployed_record(lab)
+    for name in (str(record.relative_to(lab.folder)), "narrow.ipynb"):
+        lab.write("narrow.ipynb", LOAD, REVIEW, "%deployments --verify", "%db_status", "%deploy_help emergency")
+        notebook = lab.open(name)
+        notebook.page.set_viewport_size({"width": 900, "height": 1400})
+        notebook.page.keyboard.press("Control+b")  # closes the file browser
+        if name == "narrow.ipynb":
+            for number in range(5):
+                notebook.run(number)
+            notebook.see(4, "Emergency procedures")
+        notebook.page.wait_for_timeout(500)
+        assert notebook.page.evaluate(TOO_WIDE) == []
+        notebook.close()
 
 
 def test_the_page_beside_a_record_reads_as_a_document(lab: Lab, browser: Browser) -> None:
