@@ -33,15 +33,10 @@ class Strong(NamedTuple):
 
 
 class Link(NamedTuple):
-    """A file: `words` that open it, where the view is seen from a place that can, else its name."""
+    """Words that open a file, where the view is seen from a place that can."""
 
+    text: str
     path: Path
-    words: str
-
-    @property
-    def text(self) -> str:
-        """The file's name."""
-        return self.path.name
 
 
 class Several(NamedTuple):

@@ -53,14 +53,13 @@ def _span(records: tuple[RecordEntry, ...]) -> str:
 
 
 def _table(result: Archive) -> tuple[Block, ...]:
-    """Return the records, with links where they work, else with a list of their files below."""
+    """Return the records, their times opening them where that works, else with a list of their files below."""
     shown = result.records[:_MOST]
     environments = {each.environment for each in result.records}
-    linked = bool(link_to(shown[0].path))
 
     def drawn(each: RecordEntry) -> tuple[Inline, ...]:
         return (
-            numbers.time(each.at),
+            Link(numbers.time(each.at), each.path) if each.integrity != "missing" else numbers.time(each.at),
             Badge(
                 each.verdict, "error" if each.verdict in BAD else "waiting" if changed_nothing(each.verdict) else "ok"
             ),
@@ -71,7 +70,7 @@ def _table(result: Archive) -> tuple[Block, ...]:
             numbers.seconds(each.lock_wait_s),
             each.by or numbers.NOTHING,
             _integrity(each, result.verified),
-            Link(each.path, "open") if each.integrity != "missing" else each.path.name,
+            each.path.name,
         )
 
     table = Table(
@@ -80,11 +79,12 @@ def _table(result: Archive) -> tuple[Block, ...]:
         tuple(map(drawn, shown)),
         frozenset({"Took", "Lock wait"}),
         frozenset({"Time"}),
-        frozenset() if linked else frozenset({"Record"}),
+        frozenset({"Record"}),
     )
+    if link_to(shown[0].path):
+        return (without_empty_columns(table),)
     files = tuple(f"{each.path.parent.name}/{each.path.name}" for each in shown)
-    below = () if linked else (Details(f"Their files, in {result.folder}", (Bullets("", files),)),)
-    return (without_empty_columns(table), *below)
+    return (without_empty_columns(table), Details(f"Their files, in {result.folder}", (Bullets("", files),)))
 
 
 def _name(migration: str) -> str:

@@ -19,7 +19,9 @@ from playwright.sync_api import Browser, expect
 
 from safemig.postgres.connect import connect
 from safemig.records import run_runbook
+from safemig.records.names import parse_name
 from safemig.records.papermill_io import runbooks_folder
+from safemig.views import numbers
 from tests.browser.conftest import Lab
 
 LOAD = "%load_ext safemig"
@@ -352,8 +354,9 @@ def test_a_record_opens_from_the_archive_wherever_the_notebook_lies(lab: Lab) ->
     for number in range(3):
         notebook.run(number)
     notebook.see(2, "DEPLOYED")
-    row = notebook.page.locator(".jp-OutputArea tr", has=notebook.page.locator(f"a[href$='{record.name}']"))
-    row.get_by_text("open", exact=True).click()
+    name = parse_name(record.stem)
+    assert name is not None
+    notebook.page.locator(".jp-OutputArea a").get_by_text(numbers.time(name.at)).click()
     notebook.page.get_by_text("BACKED UP").first.wait_for()
     assert notebook.page.locator(".lm-TabBar-tab.jp-mod-current").first.get_attribute("title").count(record.name)
     notebook.close()
@@ -365,8 +368,7 @@ def test_nothing_is_cut_off_in_a_narrow_pane(lab: Lab) -> None:
     for name in (str(record.relative_to(lab.folder)), "narrow.ipynb"):
         lab.write("narrow.ipynb", LOAD, REVIEW, "%deployments --verify", "%db_status", "%deploy_help emergency")
         notebook = lab.open(name)
-        notebook.page.set_viewport_size({"width": 900, "height": 1400})
-        notebook.page.keyboard.press("Control+b")  # closes the file browser
+        notebook.narrow()
         if name == "narrow.ipynb":
             for number in range(5):
                 notebook.run(number)
@@ -385,6 +387,12 @@ def test_the_page_beside_a_record_reads_as_a_document(lab: Lab, browser: Browser
     time.sleep(0.2)
     assert [url for url in asked if not url.startswith(("file:", "data:"))] == [], "no network"
     assert page.locator("header .word").inner_text() == "DEPLOYED"
+    folded = page.locator("details:not([open]) pre").first
+    assert not folded.is_visible()
+    page.emulate_media(media="print")
+    assert folded.is_visible(), "paper cannot be unfolded"
+    kept = page.locator("header .word").evaluate("each => getComputedStyle(each).printColorAdjust")
+    assert kept == "exact", "the verdict is white on its colour"
     page.close()
 
 
