@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from safemig.results import Generated
+from safemig.sql.passwords import without_passwords
 from safemig.views.document import Badge, Block, Bullets, Callout, Document, Inline, Mono, Strong
 from safemig.views.shared_parts import change_list, check_table, sql_listing
 
@@ -24,7 +25,13 @@ def build(result: Generated) -> Document:
     ]
     blocks: list[Block] = list(change_list(result.diff))
     blocks += [
-        Callout(Badge("COMMENTED OUT", "warning"), "not in force until you enable it", (why,), "Statement", statement)
+        Callout(
+            Badge("COMMENTED OUT", "warning"),
+            "not in force until you enable it",
+            (why,),
+            "Statement",
+            without_passwords(statement),
+        )
         for statement, why in result.commented
     ]
     if result.remaining:

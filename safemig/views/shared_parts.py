@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from safemig.sql.passwords import without_passwords
 from safemig.views import numbers
 from safemig.views.document import (
     Badge,
@@ -94,7 +95,7 @@ def planned_steps(steps: Sequence[Step]) -> Table:
         tuple(
             (
                 str(step.number),
-                Mono(numbers.shortened(step.sql, 56)),
+                Mono(numbers.shortened(without_passwords(step.sql), 56)),
                 step.file.partition("_")[0] if len(files) > 1 else numbers.NOTHING,  # the table above has the names
                 str(step.line),
                 "the one" if step.transactional else "none: runs alone",
@@ -126,7 +127,7 @@ def run_steps(steps: Sequence[Step], title: str = "Steps") -> Table:
         tuple(
             (
                 str(step.number),
-                Mono(numbers.shortened(step.sql, 56)),
+                Mono(numbers.shortened(without_passwords(step.sql), 56)),
                 Badge(step.state.upper(), _STEP_TONES[step.state]),
                 numbers.seconds(step.lock_wait_s),
                 numbers.seconds(step.ran_s),
@@ -187,7 +188,7 @@ def step_errors(steps: Sequence[Step]) -> tuple[Block, ...]:
             f"step {step.number} · {step.file} line {step.line} · {step.kind}",
             (step.error or "the server gave no reason",),
             "Statement",
-            step.sql,
+            without_passwords(step.sql),
         )
         for step in steps
         if step.state == "failed"
@@ -207,7 +208,7 @@ def statements(steps: Sequence[Step]) -> Details:
     """Return the complete SQL of all steps, folded."""
     lines: list[Line] = []
     for step in steps:
-        for i, text in enumerate(step.sql.strip().splitlines()):
+        for i, text in enumerate(without_passwords(step.sql).strip().splitlines()):
             lines.append(Line(text, step.line + i, "✖" if step.state == "failed" else " ",
                               "error" if step.state == "failed" else None))  # fmt: skip
     return Details(f"The SQL of {numbers.counted(len(steps), 'step')}", (Listing("", tuple(lines)),))
@@ -269,7 +270,9 @@ def change_list(diff: SchemaDiff, title: str = "Schema changes") -> tuple[Block,
 
 def sql_listing(title: str, sql: str) -> Listing:
     """Return SQL with line numbers."""
-    return Listing(title, tuple(Line(text, i) for i, text in enumerate(sql.rstrip().splitlines(), 1)))
+    return Listing(
+        title, tuple(Line(text, i) for i, text in enumerate(without_passwords(sql).rstrip().splitlines(), 1))
+    )
 
 
 def _rows(title: str, rows: Sequence[RowChange]) -> Table:
