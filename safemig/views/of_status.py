@@ -45,7 +45,7 @@ def build(result: Status) -> Document:
 def _environments(environments: tuple[EnvironmentStatus, ...]) -> Table:
     def drawn(each: EnvironmentStatus) -> tuple[Inline, ...]:
         if each.target is None:
-            return (Strong(each.name), Badge("NOT REACHABLE", "error"), "–", "–", "–", "–", each.problem)
+            return (Strong(each.name), Badge("NOT REACHABLE", "error"), "–", "–", "–", "–", _at_a_glance(each.problem))
         return (
             Strong(each.name),
             Badge("REACHABLE", "ok") if not each.problem else Badge("PROBLEM", "error"),
