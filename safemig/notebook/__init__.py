@@ -12,8 +12,6 @@ def register(shell: InteractiveShell) -> None:
     """Give the shell safemig's magics, their completion, and `%config SafeMig`. Doing it again changes nothing."""
     from safemig.notebook.completion import complete_magics
     from safemig.notebook.magics import SafeMig
-    from safemig.notebook.place import find_place
-    from safemig.views.links import use_place
 
     if any(isinstance(each, SafeMig) for each in shell.configurables):
         return
@@ -23,4 +21,3 @@ def register(shell: InteractiveShell) -> None:
     shell.register_magics(magics)
     shell.configurables.append(magics)  # type: ignore[arg-type]  # so that %config knows it
     shell.Completer.custom_matchers.append(complete_magics(magics))
-    use_place(find_place)

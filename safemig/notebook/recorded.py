@@ -16,8 +16,8 @@ from safemig import errors
 from safemig.notebook.progress import LiveProgress
 from safemig.records import RecordRun, run_runbook
 from safemig.records.outcome import RecordedError
+from safemig.result import link_to
 from safemig.settings import Settings
-from safemig.views.links import link_to
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -10,9 +10,9 @@ from base64 import b64encode
 from functools import cache
 from typing import TYPE_CHECKING
 
+from safemig.result import link_to
 from safemig.views.document import Badge, Document, Link, Mono, Several, Strong
 from safemig.views.in_text import printable
-from safemig.views.links import link_to
 
 if TYPE_CHECKING:
     from jinja2 import Environment

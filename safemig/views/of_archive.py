@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from safemig.result import link_to
 from safemig.results import Archive, RecordEntry
 from safemig.views import numbers
 from safemig.views.document import Badge, Block, Bullets, Details, Document, Inline, Link, Mono, Strong, Table, Tone
-from safemig.views.links import link_to
 from safemig.views.pictures import BAD, archive_strip, changed_nothing
 from safemig.views.shared_parts import without_empty_columns
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
@@ -15,7 +14,6 @@ import pytest
 from safemig.live import RECORD
 from safemig.notebook.place import NotebookPlace, find_place
 from safemig.results import Archive, RecordEntry
-from safemig.views import links
 
 
 @pytest.fixture
@@ -28,13 +26,6 @@ def kernel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     for name in ("JPY_SESSION_NAME", "JPY_PARENT_PID", RECORD):
         monkeypatch.delenv(name, raising=False)
     return content
-
-
-@pytest.fixture(autouse=True)
-def _place_of_before() -> Iterator[None]:
-    before = links._find
-    yield
-    links._find = before
 
 
 def archive(folder: Path) -> Archive:
@@ -84,7 +75,6 @@ def test_another_front_end_is_taken_at_the_folder_that_its_kernel_began_in(
 def test_where_nobody_clicks_there_is_no_link_but_the_name(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kernel: dict[str, Any], where: str
 ) -> None:
-    links.use_place(find_place)
     name = archive(tmp_path).records[0].path.name
     assert f'href="records/production/{name}"' in archive(tmp_path).render("html")
     if where == "papermill":
