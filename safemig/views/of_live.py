@@ -132,5 +132,5 @@ def _ran(live: Live, step: Step) -> str:
     waited = f", after {numbers.seconds(step.lock_wait_s)} of waiting for locks" if step.lock_wait_s else ""
     return (
         f"{live.act} · step {step.number} of {len(live.steps)} ran in {numbers.seconds(step.ran_s)}{waited}: "
-        f"{numbers.shortened(without_passwords(step.sql), 40)}"
+        f"{numbers.shortened(without_passwords(step.sql), 56)}"
     )
