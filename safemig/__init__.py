@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from safemig.errors import use_display
 from safemig.lazily import loaded_from
-from safemig.result import Renderer, use_listener, use_renderer
+from safemig.result import Place, Renderer, use_listener, use_place, use_renderer
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
@@ -90,3 +90,12 @@ def _find_listener() -> Listener | None:
 
 
 use_listener(_find_listener)
+
+
+def _find_place() -> Place | None:
+    from safemig.notebook.place import find_place
+
+    return find_place()
+
+
+use_place(_find_place)

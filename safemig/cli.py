@@ -408,6 +408,6 @@ def _pairs(renames: tuple[str, ...]) -> dict[str, str]:
     for each in renames:
         old, sign, new = each.partition("=")
         if not (old and sign and new):
-            raise click.BadParameter(f"{each!r} is not OLD=NEW", param_hint="--rename")
+            raise click.BadParameter("what was given is not OLD=NEW", param_hint="--rename")
         pairs[old.strip()] = new.strip()
     return pairs

@@ -10,6 +10,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import pandas as pd
 
 
@@ -22,8 +24,15 @@ class Renderer(Protocol):
     def frame(self, result: Result) -> pd.DataFrame: ...
 
 
+class Place(Protocol):
+    """From where a view is seen."""
+
+    def link_to(self, path: Path) -> str | None: ...
+
+
 _renderer: Callable[[], Renderer] | None = None
 _find_listener: Callable[[], Any] | None = None
+_find_place: Callable[[], Place | None] | None = None
 
 
 def use_renderer(load: Callable[[], Renderer]) -> None:
@@ -36,6 +45,22 @@ def use_listener(find: Callable[[], Any]) -> None:
     """Set how somebody who looks on is found (see `safemig.live`); `find` is called when an act begins."""
     global _find_listener
     _find_listener = find
+
+
+def use_place(find: Callable[[], Place | None]) -> None:
+    """Set how the place that a view is seen from is found; `find` is called at each drawing of a link."""
+    global _find_place
+    _find_place = find
+
+
+def link_to(path: Path) -> str:
+    """Return the link that opens `path` from where the view is seen; empty where none can.
+
+    A relative link is resolved by the front end, from the notebook's own folder and never above its own root; a saved
+    page may be moved. So links are made only where the place is known; everywhere else the file's name is shown.
+    """
+    place = _find_place() if _find_place is not None else None
+    return (place.link_to(path) if place is not None else None) or ""
 
 
 def find_listener() -> Any:

@@ -33,9 +33,9 @@ def complete_magics(magics: SafeMig) -> Callable[[CompletionContext], SimpleMatc
     @context_matcher()
     def safemig_matcher(context: CompletionContext) -> SimpleMatcherResult:
         match = _LINE.match(context.line_with_cursor[: context.cursor_position])
-        parser = getattr(getattr(magics, match["magic"], None), "parser", None) if match else None
-        if match is None or parser is None:
+        if match is None or match["magic"] not in magics.magics["line"]:
             return {"completions": []}
+        parser = getattr(magics, match["magic"]).parser
         words = match["rest"].split()
         token = "" if not match["rest"] or match["rest"][-1].isspace() else words.pop()
         found = _choices(magics, match["magic"], token, words, parser._option_string_actions)

@@ -16,6 +16,7 @@ from safemig import errors
 from safemig.notebook.progress import LiveProgress
 from safemig.records import RecordRun, run_runbook
 from safemig.records.outcome import RecordedError
+from safemig.result import link_to
 from safemig.settings import Settings
 
 if TYPE_CHECKING:
@@ -63,9 +64,10 @@ class Recorded:
 
     def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, Any]:  # noqa: ARG002
         answer = self.run.answer
-        # A link that JupyterLab opens must be as seen from the notebook, whose folder is the kernel's.
-        path = escape(os.path.relpath(self.record))
-        where = f'<p style="margin:.6em 0">record: <a href="{path}">{path}</a></p>'
+        name = escape(os.path.relpath(self.record))
+        link = escape(link_to(self.record))
+        shown = f'<a href="{link}">{name}</a>' if link else f'<code style="font-family:monospace">{name}</code>'
+        where = f'<p style="margin:.6em 0">record: {shown}</p>'
         bundle: dict[str, Any] = {"text/plain": repr(self), "text/html": (answer.html if answer else "") + where}
         if answer:
             bundle[f"application/vnd.safemig.{answer.kind}+json"] = answer.data

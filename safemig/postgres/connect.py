@@ -77,7 +77,7 @@ def connect(conninfo: str, name: str, *, autocommit: bool = True, application_na
         ) from None
     # A password that is also a name stands in every message as that name; a very short one in the middle of words.
     names = {str(parts.get(key)) for key in ("user", "dbname", "host")}
-    _used_passwords.update(each for each in secrets_of(conninfo) if len(each) >= 4 and each not in names)
+    _remember(secrets_of(conninfo), names)
     try:
         connection = psycopg.connect(
             make_conninfo(conninfo, application_name=application_name, client_encoding="UTF8"),
@@ -86,6 +86,7 @@ def connect(conninfo: str, name: str, *, autocommit: bool = True, application_na
         )
     except psycopg.Error as error:
         raise _explained(error, conninfo, name) from None
+    _remember((connection.info.password,), names)  # of PGPASSWORD, .pgpass or a service file
     if connection.info.server_version < OLDEST_SERVER:
         version = connection.info.server_version // 10000
         connection.close()
@@ -97,6 +98,10 @@ def connect(conninfo: str, name: str, *, autocommit: bool = True, application_na
     if not autocommit:
         connection.commit()
     return connection
+
+
+def _remember(passwords: tuple[str, ...], names: set[str]) -> None:
+    _used_passwords.update(each for each in passwords if len(each) >= 4 and each not in names)
 
 
 def is_pooled(connection: Connection) -> bool:

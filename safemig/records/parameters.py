@@ -12,9 +12,9 @@ from safemig.errors import SettingsError
 
 TAG = "parameters"
 
-# user:password@ in a URL, and password= in a URL's query or a connection string; a migration's description may well
-# speak of passwords.
-_PASSWORD = re.compile(r"://[^\s/@]*:[^\s/@]+@|password\s*=\s*\S", re.IGNORECASE)
+# user:password@ in a URL, also in one that is not percent-encoded as it should be, and password= in a URL's query or a
+# connection string; a migration's description may well speak of passwords.
+_PASSWORD = re.compile(r"://[^\s/@:]*:[^\s@]+@|password\s*=\s*\S", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable
 from typing import Any
 
+from markupsafe import escape
 from psycopg import ProgrammingError
 from psycopg.conninfo import conninfo_to_dict
 
@@ -22,7 +24,10 @@ _KEPT = 60_000
 
 def redactor(settings: Settings) -> Callable[[str], str]:
     """Return a function that blots out the passwords of all environments, and whatever looks like a URL with one."""
-    secrets = tuple(sorted(_secrets(settings), key=len, reverse=True))
+    # In the HTML of a result, a password stands as HTML writes it.
+    secrets = tuple(
+        sorted({form for each in _secrets(settings) for form in (each, str(escape(each)))}, key=len, reverse=True)
+    )
 
     def clean(text: str) -> str:
         for secret in secrets:
@@ -83,4 +88,5 @@ def _secrets(settings: Settings) -> set[str]:
         found |= {
             str(parts[key]) for key in ("password", "sslpassword") if parts.get(key) and str(parts[key]) not in names
         }
+    found.add(os.environ.get("PGPASSWORD", ""))
     return {secret for secret in found if len(secret) >= 4}

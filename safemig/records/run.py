@@ -256,7 +256,7 @@ def _entry(facts: Mapping[str, Any], outcome: Outcome) -> dict[str, Any]:
 
 
 def _now() -> str:
-    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def _person() -> str:

@@ -23,6 +23,7 @@ from safemig.sql.clauses import tokens
 from safemig.sql.fold import HOLE
 from safemig.sql.locks import LockMode
 from safemig.sql.parsing import ParsedStatement, SourceFile, SqlSyntaxError, parse, parse_some, parse_what_can_be
+from safemig.sql.passwords import without_passwords
 from safemig.sql.tree import Tree, node
 
 if TYPE_CHECKING:
@@ -201,7 +202,7 @@ def _statement(
         if mode is LockMode.ACCESS_EXCLUSIVE:
             world.exclusive.add(name)
     reviewed = ReviewedStatement(
-        statement.sql,
+        without_passwords(statement.sql),
         statement.line,
         statement.column,
         kind,
@@ -222,7 +223,7 @@ def _finding(
     rule, hit = placed.rule, placed.hit
     loses = rule.data_loss if hit.data_loss is None else hit.data_loss
     origin = f" ({placed.origin})" if placed.origin else ""
-    text = statement.sql
+    text = without_passwords(statement.sql)
     if len(text) > _LONGEST_STATEMENT:
         text = text[:_LONGEST_STATEMENT] + " …"
     return Finding(
@@ -252,7 +253,7 @@ def _unreadable(file: SourceFile, problem: SqlSyntaxError) -> Finding:
         file=file.name,
         line=problem.line,
         column=problem.column,
-        statement=line.strip()[:_LONGEST_STATEMENT],
+        statement=without_passwords(line.strip())[:_LONGEST_STATEMENT],
         message=problem.reason,
         object=file.name,
         kind="",

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal, NamedTuple
 
 Tone = Literal["ok", "error", "warning", "info", "waiting"]
@@ -32,7 +33,25 @@ class Strong(NamedTuple):
     text: str
 
 
-Inline = str | Badge | Mono | Strong
+class Link(NamedTuple):
+    """Words that open a file, where the view is seen from a place that can."""
+
+    text: str
+    path: Path
+
+
+class Several(NamedTuple):
+    """Badges in one cell, the first to be looked at first."""
+
+    badges: tuple[Badge, ...]
+
+    @property
+    def text(self) -> str:
+        """Their words."""
+        return ", ".join(each.word for each in self.badges)
+
+
+Inline = str | Badge | Mono | Strong | Link | Several
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,13 +63,17 @@ class Paragraph:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """Rows under a title; columns named in `numeric` are set flush right, those in `whole` are never broken."""
+    """Rows under a title; columns named in `numeric` are set flush right, those in `whole` are never broken.
+
+    Those in `text_only` are left out of HTML, where something else says the same.
+    """
 
     title: str
     columns: tuple[str, ...]
     rows: tuple[tuple[Inline, ...], ...]
     numeric: frozenset[str] = frozenset()
     whole: frozenset[str] = frozenset()
+    text_only: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

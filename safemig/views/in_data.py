@@ -10,6 +10,7 @@ from enum import Enum
 from pathlib import PurePath
 from typing import Any
 
+from safemig.sql.passwords import without_passwords
 from safemig.views import numbers
 
 # What a reader of the JSON should not have to compute: these properties go in beside the fields.
@@ -22,6 +23,8 @@ def as_data(value: Any) -> Any:
     Raises:
         TypeError: something that has no JSON form.
     """
+    if type(value) is str:
+        return without_passwords(value)
     if value is None or (isinstance(value, bool | int | str) and not isinstance(value, Enum)):
         return value
     if isinstance(value, Enum):

@@ -8,6 +8,7 @@ from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
 from safemig.result import Result
+from safemig.sql.passwords import without_passwords
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -55,4 +56,6 @@ def _record(row: Any) -> dict[str, Any]:
 def _cell(value: Any) -> Any:
     if isinstance(value, Enum):
         return value.value
+    if type(value) is str:
+        return without_passwords(value)
     return str(value) if isinstance(value, PurePath) else value

@@ -10,7 +10,8 @@ from base64 import b64encode
 from functools import cache
 from typing import TYPE_CHECKING
 
-from safemig.views.document import Badge, Document, Mono, Strong
+from safemig.result import link_to
+from safemig.views.document import Badge, Document, Link, Mono, Several, Strong
 from safemig.views.in_text import printable
 
 if TYPE_CHECKING:
@@ -26,6 +27,8 @@ _TINTS = {
     "ok": "rgba(46,107,52,.18)",
     "waiting": "rgba(128,128,128,.15)",
 }
+# JupyterLab breaks a long line of <pre> within a word; SQL is read by words.
+_PRE = "font-family:monospace;white-space:pre-wrap;word-break:normal;overflow-wrap:anywhere"
 
 
 def draw_html(document: Document) -> str:
@@ -46,12 +49,14 @@ def _environment() -> Environment:
         lstrip_blocks=True,
         finalize=_shown,
     )
-    environment.globals |= {"colours": COLOURS, "marks": _MARKS, "tints": _TINTS}
+    environment.globals |= {"colours": COLOURS, "marks": _MARKS, "tints": _TINTS, "pre": _PRE, "link_to": link_to}
     environment.filters |= {"base64": _base64, "markdown": _markdown}
     environment.tests |= {
         "badge": lambda part: isinstance(part, Badge),
         "mono": lambda part: isinstance(part, Mono),
         "strong": lambda part: isinstance(part, Strong),
+        "link": lambda part: isinstance(part, Link),
+        "several": lambda part: isinstance(part, Several),
     }
     return environment
 
@@ -72,7 +77,7 @@ def _markdown(text: str) -> object:
 
     drawn = mistune.create_markdown(escape=True, plugins=["table"])(printable(text))
     assert isinstance(drawn, str)  # noqa: S101 - the default renderer returns HTML
-    styled = drawn.replace("<pre>", '<pre style="font-family:monospace">').replace(
+    styled = drawn.replace("<pre>", f'<pre style="{_PRE};margin:.3em 0 .9em">').replace(
         "<code", '<code style="font-family:monospace"'
     )
     return Markup(styled)  # noqa: S704 - escaped by mistune above

@@ -39,7 +39,7 @@ def size(size_bytes: int | None) -> str:
 
 
 def seconds(duration_s: float | None) -> str:
-    """Return `0.05 s`, `41 s`, `2 min 05 s` or `1 h 02 min`."""
+    """Return `0.05 s`, `41 s`, `2 min 05 s`, `1 h 02 min` or `3 days`."""
     if duration_s is None:
         return NOTHING
     if duration_s < 0.005:
@@ -51,7 +51,9 @@ def seconds(duration_s: float | None) -> str:
         return f"{whole} s"
     if whole < 7200:
         return f"{whole // 60} min {whole % 60:02} s"
-    return f"{whole // 3600:,} h {whole % 3600 // 60:02} min"
+    if whole < 172_800:
+        return f"{whole // 3600} h {whole % 3600 // 60:02} min"
+    return f"{round(whole / 86_400):,} days"
 
 
 def estimate(text: str) -> str:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
-
+from safemig.result import link_to
 from safemig.results import Archive, RecordEntry
 from safemig.views import numbers
-from safemig.views.document import Badge, Block, Bullets, Document, Inline, Mono, Strong, Table, Tone
+from safemig.views.document import Badge, Block, Bullets, Details, Document, Inline, Link, Mono, Strong, Table, Tone
 from safemig.views.pictures import BAD, archive_strip, changed_nothing
 from safemig.views.shared_parts import without_empty_columns
 
@@ -24,7 +23,9 @@ def build(result: Archive) -> Document:
         if result.problems
         else Badge("VERIFIED" if result.verified else "RECORDS", "ok" if result.verified else "info")
     )
-    headline: list[Inline] = [Strong(numbers.counted(len(result.records), "record")), f"{failed:,} failed"]
+    environments = ", ".join(sorted({each.environment for each in result.records}))
+    counted = numbers.counted(len(result.records), "record")
+    headline: list[Inline] = [Strong(f"{counted} of {environments}" if environments else counted), f"{failed:,} failed"]
     if result.records:
         headline.append(_span(result.records))
     if not result.verified:
@@ -40,57 +41,59 @@ def build(result: Archive) -> Document:
     if picture:
         blocks.append(picture)
     if result.records:
-        blocks.append(_table(result))
+        blocks += _table(result)
     if len(result.records) > _MOST:
         blocks.append(Bullets("", (f"{len(result.records) - _MOST:,} older records are not listed here",)))
     return Document(verdict, tuple(headline), tuple(blocks))
 
 
 def _span(records: tuple[RecordEntry, ...]) -> str:
-    length = max(each.at for each in records) - min(each.at for each in records)
-    days = max(1, round(length / timedelta(days=1)))
-    return f"within {numbers.counted(days, 'day')}"
+    first, last = (numbers.time(each(record.at for record in records))[:10] for each in (min, max))
+    return first if first == last else f"{first} to {last}"
 
 
-def _table(result: Archive) -> Table:
+def _table(result: Archive) -> tuple[Block, ...]:
+    """Return the records, their times opening them where that works, else with a list of their files below."""
+    shown = result.records[:_MOST]
+    environments = {each.environment for each in result.records}
+
     def drawn(each: RecordEntry) -> tuple[Inline, ...]:
         return (
-            numbers.time(each.at),
+            Link(numbers.time(each.at), each.path) if each.integrity != "missing" else numbers.time(each.at),
             Badge(
                 each.verdict, "error" if each.verdict in BAD else "waiting" if changed_nothing(each.verdict) else "ok"
             ),
             each.act,
-            each.environment,
-            ", ".join(each.migrations) or numbers.NOTHING,
+            each.environment if len(environments) > 1 else numbers.NOTHING,
+            ", ".join(map(_name, each.migrations)) or numbers.NOTHING,
             numbers.seconds(each.seconds),
             numbers.seconds(each.lock_wait_s),
             each.by or numbers.NOTHING,
             _integrity(each, result.verified),
-            each.path.name,  # not Mono: JupyterLab breaks what is code, whatever the cell says
+            each.path.name,
         )
 
     table = Table(
         "Records, newest first",
-        (
-            "Time",
-            "Verdict",
-            "Act",
-            "Environment",
-            "Migrations",
-            "Took",
-            "Longest lock wait",
-            "By",
-            "Integrity",
-            "Record",
-        ),
-        tuple(drawn(each) for each in result.records[:_MOST]),
-        frozenset({"Took", "Longest lock wait"}),
-        frozenset({"Time", "Record"}),
+        ("Time", "Verdict", "Act", "Environment", "Migrations", "Took", "Lock wait", "By", "Integrity", "Record"),
+        tuple(map(drawn, shown)),
+        frozenset({"Took", "Lock wait"}),
+        frozenset({"Time"}),
+        frozenset({"Record"}),
     )
-    return without_empty_columns(table)
+    if link_to(shown[0].path):
+        return (without_empty_columns(table),)
+    files = tuple(f"{each.path.parent.name}/{each.path.name}" for each in shown)
+    return (without_empty_columns(table), Details(f"Their files, in {result.folder}", (Bullets("", files),)))
 
 
-def _integrity(record: RecordEntry, verified: bool) -> Badge:
+def _name(migration: str) -> str:
+    """Return what a migration is called; its version, which is its time, is in the record."""
+    stem = migration.removesuffix(".sql")
+    return stem.partition("_")[2] or stem
+
+
+def _integrity(record: RecordEntry, verified: bool) -> Inline:
     if record.integrity == "sealed" and not verified:
-        return Badge("not checked", "waiting")
+        return numbers.NOTHING  # the first line says that none was checked
     return Badge(record.integrity, _INTEGRITY[record.integrity])

@@ -38,15 +38,15 @@ def build(result: Backup) -> Document:
     """Show the files, what they hold, how far they were verified, and how to bring them back."""
     verified, tone = VERIFIED[result.verified]
     files = Table(
-        "Files",
+        f"Files, in {result.full.path.parent}",
         ("Backup", "Size", "sha256", "File"),
         (
-            ("full", numbers.size(result.full.size_bytes), Mono(result.full.sha256[:16]), Mono(str(result.full.path))),
+            ("full", numbers.size(result.full.size_bytes), Mono(result.full.sha256[:16]), Mono(result.full.path.name)),
             (
                 "schema",
                 numbers.size(result.schema.size_bytes),
                 Mono(result.schema.sha256[:16]),
-                Mono(str(result.schema.path)),
+                Mono(result.schema.path.name),
             ),
             *(
                 [
@@ -54,13 +54,13 @@ def build(result: Backup) -> Document:
                         "cluster",
                         numbers.size(result.cluster.size_bytes),
                         Mono(result.cluster.sha256[:16]),
-                        Mono(str(result.cluster.path)),
+                        Mono(result.cluster.path.name),
                     )
                 ]
                 if result.cluster
                 else []
             ),
-            ("manifest", numbers.NOTHING, numbers.NOTHING, Mono(str(result.manifest))),
+            ("manifest", numbers.NOTHING, numbers.NOTHING, Mono(result.manifest.name)),
         ),
         frozenset({"Size"}),
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from safemig.results import Generated
+from safemig.sql.passwords import without_passwords
 from safemig.views.document import Badge, Block, Bullets, Callout, Document, Inline, Mono, Strong
 from safemig.views.shared_parts import change_list, check_table, sql_listing
 
@@ -19,13 +20,18 @@ def build(result: Generated) -> Document:
     equal = not result.remaining
     headline: list[Inline] = [
         Strong(result.diff.summary),
-        Mono(str(result.path)),
-        *(Mono(str(each)) for each in result.further_paths),
+        *(Mono(each.name) for each in (result.path, *result.further_paths)),
         Badge(result.proof or ("proven" if equal else "not proven"), "ok" if equal else "warning"),
     ]
     blocks: list[Block] = list(change_list(result.diff))
     blocks += [
-        Callout(Badge("COMMENTED OUT", "warning"), "not in force until you enable it", (why,), "Statement", statement)
+        Callout(
+            Badge("COMMENTED OUT", "warning"),
+            "not in force until you enable it",
+            (why,),
+            "Statement",
+            without_passwords(statement),
+        )
         for statement, why in result.commented
     ]
     if result.remaining:

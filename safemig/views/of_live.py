@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from safemig.results import Blocker, Live, Stage, Step
+from safemig.sql.passwords import without_passwords
 from safemig.views import numbers
 from safemig.views.document import Badge, Block, Document, Inline, Mono, Paragraph, Strong, Table, Tone
 from safemig.views.shared_parts import run_steps, without_empty_columns
@@ -108,7 +109,7 @@ def _blockers(blockers: tuple[Blocker, ...]) -> Table:
             each.application or numbers.NOTHING,
             each.state or numbers.NOTHING,
             numbers.seconds(each.transaction_s),
-            Mono(numbers.shortened(each.query, 120)) if each.query else numbers.NOTHING,
+            Mono(numbers.shortened(without_passwords(each.query), 120)) if each.query else numbers.NOTHING,
         )
 
     columns = ("pid", "User", "Application", "State", "Transaction open", "Last query")
@@ -119,7 +120,7 @@ def _blockers(blockers: tuple[Blocker, ...]) -> Table:
 def _who(each: Blocker) -> str:
     named = " ".join(part for part in (f"pid {each.pid}", each.user, each.application) if part)
     since = f" for {numbers.seconds(each.transaction_s)}" if each.transaction_s is not None else ""
-    query = f": {numbers.shortened(each.query, 120)}" if each.query else ""
+    query = f": {numbers.shortened(without_passwords(each.query), 120)}" if each.query else ""
     return f"{named}, {each.state or 'unknown state'}{since}{query}"
 
 
@@ -131,5 +132,5 @@ def _ran(live: Live, step: Step) -> str:
     waited = f", after {numbers.seconds(step.lock_wait_s)} of waiting for locks" if step.lock_wait_s else ""
     return (
         f"{live.act} · step {step.number} of {len(live.steps)} ran in {numbers.seconds(step.ran_s)}{waited}: "
-        f"{numbers.shortened(step.sql, 80)}"
+        f"{numbers.shortened(without_passwords(step.sql), 56)}"
     )

@@ -21,6 +21,7 @@ from safemig.views.document import (
     Listing,
     Mono,
     Paragraph,
+    Several,
     Strong,
     Table,
     Tone,
@@ -145,8 +146,8 @@ def _bars(result: Review) -> list[Block]:
 def _rules(severities: dict[str, str], rules: tuple[str, ...]) -> Inline:
     if not rules:
         return numbers.NOTHING
-    worst = min((severities.get(rule, "recommendation") for rule in rules), key=_WEIGHT.__getitem__)
-    return Badge(", ".join(rules), _TONES[worst])
+    weighed = sorted((_WEIGHT[severity := severities.get(rule, "recommendation")], rule, severity) for rule in rules)
+    return Several(tuple(Badge(rule, _TONES[severity]) for _, rule, severity in weighed))
 
 
 def _callout(finding: Finding) -> Callout:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from safemig.schema import SchemaDiff, Statement
+from safemig.sql.passwords import without_passwords
 from safemig.views import numbers
 from safemig.views.document import Badge, Block, Bullets, Document, Inline, Line, Listing, Tone
 from safemig.views.shared_parts import change_list
@@ -43,7 +44,7 @@ def _statements(result: SchemaDiff) -> Listing:
             lines.append(Line(f"-- destroys: {statement.why}", None, sign, tone))
         elif statement.blocked:
             lines.append(Line(f"-- needs the destructive one: {statement.blocked}", None, sign, tone))
-        lines += [Line(text, None, sign, tone) for text in statement.sql.strip().splitlines()]
+        lines += [Line(text, None, sign, tone) for text in without_passwords(statement.sql).strip().splitlines()]
     numbered = tuple(Line(line.text, i, line.sign, line.tone) for i, line in enumerate(lines, 1))
     return Listing("SQL, in order (✖ destroys, ▲ only together with what destroys)", numbered)
 

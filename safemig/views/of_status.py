@@ -14,6 +14,7 @@ _STATES: dict[str, Tone] = {
     "unknown": "waiting",
 }
 _LATEST = 15
+_GLANCE = 40  # characters
 
 
 def build(result: Status) -> Document:
@@ -33,14 +34,18 @@ def build(result: Status) -> Document:
     blocks: list[Block] = []
     if result.problems:
         blocks.append(Bullets("Problems", result.problems))
-    blocks += [_environments(result.environments), *_migrations(result)]
+    blocks.append(_environments(result.environments))
+    told = {each.name: each.problem or each.drift for each in result.environments}
+    if long := tuple(f"{name}: {text}" for name, text in told.items() if _at_a_glance(text) != text):
+        blocks.append(Bullets("Drift and problems", long))
+    blocks += _migrations(result)
     return Document(verdict, tuple(headline), tuple(blocks))
 
 
 def _environments(environments: tuple[EnvironmentStatus, ...]) -> Table:
     def drawn(each: EnvironmentStatus) -> tuple[Inline, ...]:
         if each.target is None:
-            return (Strong(each.name), Badge("NOT REACHABLE", "error"), "–", "–", "–", "–", each.problem)
+            return (Strong(each.name), Badge("NOT REACHABLE", "error"), "–", "–", "–", "–", _at_a_glance(each.problem))
         return (
             Strong(each.name),
             Badge("REACHABLE", "ok") if not each.problem else Badge("PROBLEM", "error"),
@@ -48,7 +53,7 @@ def _environments(environments: tuple[EnvironmentStatus, ...]) -> Table:
             numbers.size(each.size_bytes),
             numbers.count(each.tables),
             numbers.estimate(numbers.count(each.rows_estimate)),
-            each.problem or each.drift or numbers.NOTHING,
+            _at_a_glance(each.problem or each.drift) or numbers.NOTHING,
         )
 
     return Table(
@@ -57,6 +62,11 @@ def _environments(environments: tuple[EnvironmentStatus, ...]) -> Table:
         tuple(map(drawn, environments)),
         frozenset({"Size", "Tables", "Rows"}),
     )
+
+
+def _at_a_glance(text: str) -> str:
+    """Return what fits a column: the head of what is long, which stands below the table as a whole."""
+    return text if len(text) <= _GLANCE else numbers.shortened(text.partition(":")[0], _GLANCE)
 
 
 def _migrations(result: Status) -> tuple[Block, ...]:

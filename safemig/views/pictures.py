@@ -14,6 +14,7 @@ from safemig.results import HeldLock, RecordEntry, Step
 from safemig.review import ReviewedFile
 from safemig.review.advice import BYTES_A_SECOND, READS_OR_WRITES_ALL
 from safemig.sql.locks import LockMode
+from safemig.sql.passwords import without_passwords
 from safemig.views import numbers
 from safemig.views.document import Picture
 from safemig.views.in_text import printable
@@ -153,7 +154,9 @@ def timeline(steps: Sequence[Step]) -> Picture | None:
         waited = wait / total * room
         width = max(1.5, run / total * room)
         colour = _RED if step.state == "failed" else _GREEN
-        parts.append(_text(8, y + 13, f"{step.number} {numbers.shortened(step.sql, 60)}", longest=26))
+        parts.append(
+            _text(8, y + 13, f"{step.number} {numbers.shortened(without_passwords(step.sql), 60)}", longest=26)
+        )
         if waited >= 1:
             parts.append(
                 f'<rect x="{x:.1f}" y="{y + 2}" width="{waited:.1f}" height="13" fill="none" stroke="{_AMBER}" '

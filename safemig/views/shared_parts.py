@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from safemig.sql.passwords import without_passwords
 from safemig.views import numbers
 from safemig.views.document import (
     Badge,
@@ -87,14 +88,15 @@ def failed_checks(checks: Sequence[Check]) -> tuple[Block, ...]:
 
 def planned_steps(steps: Sequence[Step]) -> Table:
     """Return the statements that would run."""
-    return Table(
+    files = {step.file for step in steps}
+    table = Table(
         "Steps",
         ("#", "Statement", "Migration", "Line", "Transaction"),
         tuple(
             (
                 str(step.number),
-                Mono(numbers.shortened(step.sql, 56)),
-                step.file,
+                Mono(numbers.shortened(without_passwords(step.sql), 56)),
+                step.file.partition("_")[0] if len(files) > 1 else numbers.NOTHING,  # the table above has the names
                 str(step.line),
                 "the one" if step.transactional else "none: runs alone",
             )
@@ -102,10 +104,12 @@ def planned_steps(steps: Sequence[Step]) -> Table:
         ),
         frozenset({"#", "Line"}),
     )
+    return without_empty_columns(table)
 
 
 def run_steps(steps: Sequence[Step], title: str = "Steps") -> Table:
-    """Return the statements that ran, with their times, locks and rows."""
+    """Return the statements that ran, with their times, locks and rows; the tries, where one was not enough."""
+    tried_again = any(step.attempts > 1 for step in steps)
     table = Table(
         title,
         (
@@ -116,28 +120,26 @@ def run_steps(steps: Sequence[Step], title: str = "Steps") -> Table:
             "Ran",
             "Tries",
             "Rows",
-            "Strongest lock",
-            "Held",
+            "Strongest lock, held",
             "Scanned",
             "Rewrote",
         ),
         tuple(
             (
                 str(step.number),
-                Mono(numbers.shortened(step.sql, 56)),
+                Mono(numbers.shortened(without_passwords(step.sql), 56)),
                 Badge(step.state.upper(), _STEP_TONES[step.state]),
                 numbers.seconds(step.lock_wait_s),
                 numbers.seconds(step.ran_s),
-                str(step.attempts) if step.attempts else numbers.NOTHING,
+                str(step.attempts) if tried_again and step.attempts else numbers.NOTHING,
                 numbers.count(step.rows),
                 _strongest_lock(step),
-                numbers.seconds(max((lock.held_s for lock in step.locks if lock.held_s is not None), default=None)),
                 ", ".join(step.scans) or numbers.NOTHING,
                 ", ".join(step.rewrites) or numbers.NOTHING,
             )
             for step in steps
         ),
-        frozenset({"#", "Lock wait", "Ran", "Tries", "Rows", "Held"}),
+        frozenset({"#", "Lock wait", "Ran", "Tries", "Rows"}),
     )
     return without_empty_columns(table)
 
@@ -186,7 +188,7 @@ def step_errors(steps: Sequence[Step]) -> tuple[Block, ...]:
             f"step {step.number} · {step.file} line {step.line} · {step.kind}",
             (step.error or "the server gave no reason",),
             "Statement",
-            step.sql,
+            without_passwords(step.sql),
         )
         for step in steps
         if step.state == "failed"
@@ -206,7 +208,7 @@ def statements(steps: Sequence[Step]) -> Details:
     """Return the complete SQL of all steps, folded."""
     lines: list[Line] = []
     for step in steps:
-        for i, text in enumerate(step.sql.strip().splitlines()):
+        for i, text in enumerate(without_passwords(step.sql).strip().splitlines()):
             lines.append(Line(text, step.line + i, "✖" if step.state == "failed" else " ",
                               "error" if step.state == "failed" else None))  # fmt: skip
     return Details(f"The SQL of {numbers.counted(len(steps), 'step')}", (Listing("", tuple(lines)),))
@@ -268,7 +270,9 @@ def change_list(diff: SchemaDiff, title: str = "Schema changes") -> tuple[Block,
 
 def sql_listing(title: str, sql: str) -> Listing:
     """Return SQL with line numbers."""
-    return Listing(title, tuple(Line(text, i) for i, text in enumerate(sql.rstrip().splitlines(), 1)))
+    return Listing(
+        title, tuple(Line(text, i) for i, text in enumerate(without_passwords(sql).rstrip().splitlines(), 1))
+    )
 
 
 def _rows(title: str, rows: Sequence[RowChange]) -> Table:
@@ -295,4 +299,6 @@ def _strongest_lock(step: Step) -> str:
         return numbers.NOTHING
     held = max(step.locks, key=lambda each: each.mode.strength)
     more = f" +{len(step.locks) - 1}" if len(step.locks) > 1 else ""
-    return f"{held.mode.value} on {held.object}{more}"
+    longest = max((lock.held_s for lock in step.locks if lock.held_s is not None), default=None)
+    how_long = f", {numbers.seconds(longest)}" if longest is not None else ""
+    return f"{held.mode.value} on {held.object}{more}{how_long}"

@@ -110,6 +110,13 @@ class Notebook:
         self.page.keyboard.press("i")
         self.page.keyboard.press("i")
 
+    def narrow(self) -> None:
+        """Make the window 900 px wide, and close the file browser."""
+        self.page.set_viewport_size({"width": 900, "height": 1400})
+        if self.page.locator("#jp-left-stack").is_visible():
+            self.page.keyboard.press("Control+b")
+        self.page.locator("#jp-left-stack").wait_for(state="hidden")
+
     def shoot(self, name: str) -> None:
         """Keep a screenshot, where SAFEMIG_SCREENSHOTS names a folder: for people to look at."""
         if folder := os.environ.get("SAFEMIG_SCREENSHOTS"):

@@ -19,12 +19,17 @@ from playwright.sync_api import Browser, expect
 
 from safemig.postgres.connect import connect
 from safemig.records import run_runbook
+from safemig.records.names import parse_name
 from safemig.records.papermill_io import runbooks_folder
+from safemig.views import numbers
 from tests.browser.conftest import Lab
 
 LOAD = "%load_ext safemig"
 REVIEW = "%%migration_review\nALTER TABLE users DROP COLUMN fax_number;\nCREATE INDEX ON sales.orders (placed_at);"
 WAITS = "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND application_name LIKE 'safemig%'"
+
+TOO_WIDE = """() => [...document.querySelectorAll('.jp-OutputArea-output')]
+    .filter(each => each.scrollWidth > each.clientWidth + 1).map(each => each.innerText.slice(0, 200))"""
 
 
 def add_migration(lab: Lab, version: str, name: str, sql: str) -> Path:
@@ -337,6 +342,42 @@ def test_what_a_crash_left_is_settled_from_a_cell_and_the_archive_is_seen(lab: L
     notebook.close()
 
 
+def test_a_record_opens_from_the_archive_wherever_the_notebook_lies(lab: Lab) -> None:
+    record = deployed_record(lab)
+    (lab.folder / "notes" / "a b").mkdir(parents=True, exist_ok=True)
+    # A cell may change the folder; the link is as seen from the notebook.
+    elsewhere = "import os; os.chdir('/'); get_ipython().run_line_magic('config', f'SafeMig.project = {project!r}')"
+    lab.write(
+        "notes/a b/c.ipynb", LOAD, f"project = {str(lab.folder)!r}; {elsewhere}", "%deployments --act migrate_prod"
+    )
+    notebook = lab.open("notes/a%20b/c.ipynb")
+    for number in range(3):
+        notebook.run(number)
+    notebook.see(2, "DEPLOYED")
+    name = parse_name(record.stem)
+    assert name is not None
+    notebook.page.locator(".jp-OutputArea a").get_by_text(numbers.time(name.at)).click()
+    notebook.page.get_by_text("BACKED UP").first.wait_for()
+    assert notebook.page.locator(".lm-TabBar-tab.jp-mod-current").first.get_attribute("title").count(record.name)
+    notebook.close()
+
+
+def test_nothing_is_cut_off_in_a_narrow_pane(lab: Lab) -> None:
+    """At 900 px, no output needs scrolling sideways: what a person would not see there, nobody approves."""
+    record = deployed_record(lab)
+    for name in (str(record.relative_to(lab.folder)), "narrow.ipynb"):
+        lab.write("narrow.ipynb", LOAD, REVIEW, "%deployments --verify", "%db_status", "%deploy_help emergency")
+        notebook = lab.open(name)
+        notebook.narrow()
+        if name == "narrow.ipynb":
+            for number in range(5):
+                notebook.run(number)
+            notebook.see(4, "Emergency procedures")
+        notebook.page.wait_for_timeout(500)
+        assert notebook.page.evaluate(TOO_WIDE) == []
+        notebook.close()
+
+
 def test_the_page_beside_a_record_reads_as_a_document(lab: Lab, browser: Browser) -> None:
     file = deployed_record(lab).with_suffix(".html")
     page = browser.new_page(viewport={"width": 1100, "height": 1400})
@@ -346,6 +387,12 @@ def test_the_page_beside_a_record_reads_as_a_document(lab: Lab, browser: Browser
     time.sleep(0.2)
     assert [url for url in asked if not url.startswith(("file:", "data:"))] == [], "no network"
     assert page.locator("header .word").inner_text() == "DEPLOYED"
+    folded = page.locator("details:not([open]) pre").first
+    assert not folded.is_visible()
+    page.emulate_media(media="print")
+    assert folded.is_visible(), "paper cannot be unfolded"
+    kept = page.locator("header .word").evaluate("each => getComputedStyle(each).printColorAdjust")
+    assert kept == "exact", "the verdict is white on its colour"
     page.close()
 
 

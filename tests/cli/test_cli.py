@@ -72,6 +72,31 @@ def test_what_is_wrong_is_said_without_a_traceback(
     assert answer.out == ""
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["plan", "--target", "URL"],
+        ["review", "URL"],
+        ["review", "--accept", "URL"],
+        ["help", "URL"],
+        ["--project", "URL", "status"],
+        ["records", "--since", "URL"],
+        ["rollback-prod", "URL"],
+        ["migrate-prod", "--resume", "URL"],
+        ["generate", "x", "--rename", "URL"],
+    ],
+    ids=" ".join,
+)
+def test_a_url_typed_where_none_belongs_keeps_its_password(
+    safemig: Command, arguments: list[str], tmp_path: Path
+) -> None:
+    url = "postgresql://app:pw-s3cret@127.0.0.1:1/app"
+    answer = safemig(*(url if each == "URL" else each for each in arguments))
+    assert answer.exit_code in (1, 2)
+    assert "pw-s3cret" not in answer.out + answer.err
+    assert not [path for path in tmp_path.rglob("*") if path.is_file() and "pw-s3cret" in path.read_text()]
+
+
 def test_an_unreachable_database_is_a_no_that_shows_no_secret(safemig: Command, tmp_path: Path) -> None:
     (tmp_path / "supabase" / "migrations").mkdir(parents=True)
     url = "postgresql://app:canary-5up3r@127.0.0.1:1/app"

@@ -300,6 +300,10 @@ def test_completion_of_drop_names_what_restores_left(
 def test_completion_leaves_other_lines_alone(shell: InteractiveShell) -> None:
     assert "print" in completions(shell, "x = pri")
     assert "%matplotlib" in completions(shell, "%matpl")
+    with capture_output() as captured:  # IPython prints what a matcher raises
+        assert "SafeMig.lock_timeout_ms" in completions(shell, "%config SafeMig.lock_t")
+        completions(shell, "%parent x")
+    assert captured.stdout + captured.stderr == ""
 
 
 def test_an_act_leaves_its_record_also_when_refused(

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from psycopg.conninfo import make_conninfo
 
 from tests.operations.conftest import Shop
 
@@ -20,15 +21,33 @@ FILE = "20260102000000_secret.sql"
 # The server says the password by itself, as a function with a connection string in it does; no file holds it.
 NOTICE = f"RAISE WARNING 'connecting with %', '{CANARY[:7]}' || '{CANARY[7:]}';"
 ERROR = f"RAISE EXCEPTION 'cannot connect with %', '{CANARY[:7]}' || '{CANARY[7:]}';"
-QUIET_PASSWORD = "ALTER ROLE postgres PASSWORD 'another-s3cret';"
+QUIET_PASSWORD = "ALTER ROLE postgres\n  PASSWORD\n  'another-s3cret';"
 BLOCK = "DO $$ BEGIN IF current_database() LIKE 'production%' THEN {} END IF; END $$;"
 
 
 @pytest.fixture
-def secret(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> Shop:
-    """The shop, whose URLs hold the canary."""
+def secret(
+    request: pytest.FixtureRequest,
+    shop: Shop,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Shop:
+    """The shop, to which one connects with the canary: in the URL, or where libpq looks else."""
+    place = getattr(request, "param", "the URL")
     for variable, url in (("PRODUCTION_DATABASE_URL", shop.production), ("STAGING_DATABASE_URL", shop.staging)):
-        monkeypatch.setenv(variable, url.replace("postgres@", f"postgres:{CANARY}@"))
+        with_it = {
+            "the URL": url.replace("postgres@", f"postgres:{CANARY}@"),
+            "the URL, encoded": url.replace("postgres@", f"postgres:%63{CANARY[1:]}@"),
+            "its query": f"{url}{'&' if '?' in url else '?'}password={CANARY}",
+            "key=value": make_conninfo(url, password=CANARY),
+        }
+        monkeypatch.setenv(variable, with_it.get(place, url))
+    file = tmp_path_factory.mktemp("pgpass") / "pgpass"
+    file.write_text(f"*:*:*:*:{CANARY}\n")
+    file.chmod(0o600)
+    for name, value in (("PGPASSWORD", CANARY), ("PGPASSFILE", str(file))):
+        if name == place:
+            monkeypatch.setenv(name, value)
     return shop
 
 
@@ -74,13 +93,29 @@ def assert_kept(shop: Shop, *said: str) -> None:
         assert "another-s3cret" not in text or path.parent.parent.name == "backups", path.name
 
 
-@pytest.mark.parametrize(("body", "exit_code"), [(NOTICE, 0), (ERROR, 3)], ids=["in a notice", "in an error"])
+@pytest.mark.parametrize(
+    ("secret", "body", "exit_code"),
+    [
+        ("the URL", NOTICE, 0),
+        ("the URL", ERROR, 3),
+        ("the URL, encoded", ERROR, 3),
+        ("its query", ERROR, 3),
+        ("key=value", NOTICE, 0),
+        ("PGPASSWORD", ERROR, 3),
+        ("PGPASSFILE", ERROR, 3),
+    ],
+    indirect=["secret"],
+)
 def test_a_password_stays_where_it_is(secret: Shop, body: str, exit_code: int) -> None:
     secret.write(FILE, f"CREATE TABLE IF NOT EXISTS t (id bigint PRIMARY KEY);\n{QUIET_PASSWORD}\n{BLOCK.format(body)}")
     findings = [
         f"{each.rule}:{each.object}: the test needs it" for each in secret.project.review().standing if each.object
     ]
     (secret.folder / "safemig.toml").write_text(f"accept = {json.dumps(findings)}")
+    for words in (("review", "--format", "json"), ("review",), ("plan",)):
+        _, said = safemig(secret, *words)
+        assert "ALTER ROLE" in said
+        assert "another-s3cret" not in said, words
     with process_list() as seen:
         code, said = safemig(secret, "migrate-prod", "--approve", secret.project.plan().id)
     assert code == exit_code, said

@@ -205,6 +205,7 @@ def test_a_question_that_nobody_will_answer_ends() -> None:
     [
         ({"tarbet": "x"}, 'no parameter "tarbet"'),
         ({"mode": "postgresql://app:pw-s3cret@h/d"}, '"mode" holds a password'),
+        ({"mode": "postgresql://app:pw-s3cret/x@h/d"}, '"mode" holds a password'),
         ({"mode": "host=h password=pw-s3cret"}, '"mode" holds a password'),
         ({"mode": "postgres://h/d?password=pw-s3cret"}, '"mode" holds a password'),
         ({"mode": 3}, '"mode" must be str, not int'),
