@@ -24,6 +24,7 @@ from safemig.results import TableContent
 
 THIS_TRANSACTION = "SELECT pg_current_xact_id()::xid::text"
 ROWS_AND_NEWER_ONES = "SELECT count(*), count(*) FILTER (WHERE age(xmin) < age({}::xid)) FROM ONLY {}"
+_MOST_NAMED = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,8 +74,9 @@ def content_since(
         to_read.append(table.label)
         if old and old.hashes:
             now[oid] = hashed(copy, table)
-    if large or LARGE_OBJECTS in then.contents:
-        return now, content_of(url, programs)  # by its --table pg_dump would leave them out
+    # By its --table pg_dump would leave large objects out, and it looks each name up by itself.
+    if large or LARGE_OBJECTS in then.contents or len(to_read) > _MOST_NAMED:
+        return now, content_of(url, programs)
     return now, (*contents, *(content_of(url, programs, to_read) if to_read else ()))
 
 
