@@ -27,13 +27,7 @@ def disagreements(settings: Settings, environment: str, connection: Connection, 
             f"{lost}, and the database does not know it: a failover or a restore took it back; "
             "what is pending now is to be deployed again"
         )
-    records = settings.path("records") / environment
-    found += [
-        f"run {run_id} ({act}, by {by}) is recorded in {record}, which is not here; "
-        "get the records of whoever ran it, then safemig records --verify"
-        for run_id, act, by, _, record, _ in recorded_runs(connection)
-        if not any(records.glob(f"{record}-*.ipynb"))
-    ]
+    found += _recorded_elsewhere(settings, environment, connection)
     if is_unrecorded(connection, standing):
         found.append(
             "it has tables, and no migration is recorded; where they were applied by hand: safemig baseline-prod"
@@ -51,3 +45,17 @@ def disagreements(settings: Settings, environment: str, connection: Connection, 
         for each in standing.out_of_order
     ]
     return found
+
+
+def _recorded_elsewhere(settings: Settings, environment: str, connection: Connection) -> list[str]:
+    # One line however many: where each run of a pipeline has a checkout of its own, that is all of them.
+    records = settings.path("records") / environment
+    runs = [
+        f"run {run_id} ({act}, by {by}) is recorded in {record}"
+        for run_id, act, by, _, record, _ in recorded_runs(connection)
+        if not any(records.glob(f"{record}-*.ipynb"))
+    ]
+    if not runs:
+        return []
+    more = f", and {len(runs) - 1} earlier" if len(runs) > 1 else ""
+    return [f"{runs[-1]}, which is not here{more}; get the records of whoever ran it, then safemig records --verify"]

@@ -67,8 +67,19 @@ def test_a_recorded_deployment_whose_record_is_not_here_is_told(shop: Shop) -> N
         f"production: run {done.run_id} (migrate_prod, by {done.by}) is recorded in 20260102T030405-migrate_prod, "
         "which is not here; get the records of whoever ran it, then safemig records --verify",
     )
+    shop.write("20260103000000_third.sql", "CREATE TABLE IF NOT EXISTS more (id bigint PRIMARY KEY);")
+    later = shop.deploy()
+    shop.on(
+        shop.production,
+        f"""UPDATE safemig.deployments SET facts = facts || '{{"record": "20260102T030406-migrate_prod", "ledger": "x"}}'
+        WHERE run_id = '{later.run_id}'""",
+    )
+    (problem,) = shop.project.db_status().problems
+    assert f"run {later.run_id} (migrate_prod" in problem
+    assert "which is not here, and 1 earlier; get" in problem
     (shop.folder / "records/production").mkdir(parents=True, exist_ok=True)
-    (shop.folder / "records/production/20260102T030405-migrate_prod-deployed.ipynb").write_text("{}")
+    for second in "56":
+        (shop.folder / f"records/production/20260102T03040{second}-migrate_prod-deployed.ipynb").write_text("{}")
     assert shop.project.db_status().problems == ()
 
 
