@@ -138,10 +138,10 @@ def _ended_early(
 
 
 def _has_ended(run: Run, connection: Connection, step: Step) -> bool:
-    if step.transactional and run.trail:
-        found = resumable.find(connection, run.trail.begun_as.run_id)
-        return found is not None and mark_of(step) in found.ran
-    return has_run(connection, step)
+    found = resumable.find(connection, run.trail.begun_as.run_id) if run.trail else None
+    if found is not None and mark_of(step) in found.ran:
+        return True
+    return not (step.transactional and run.trail) and has_run(connection, step)
 
 
 def _keeping(run: Run, step: Step, came_to: list[str]) -> Keeping:

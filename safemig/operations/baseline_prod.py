@@ -17,6 +17,7 @@ from safemig.operations.databases import open_environment, who
 from safemig.operations.deploying import require_unchanged
 from safemig.operations.drift import identity_of
 from safemig.operations.execution import PlannedFile, Segment, rows_not_written
+from safemig.operations.outcome import told_when_interrupted
 from safemig.operations.plan import Situation, assess, identify
 from safemig.operations.shadow import Shadow, open_shadow
 from safemig.operations.transaction import Committed, commit_steps, deploying_connection, only_deployment
@@ -71,7 +72,7 @@ def baseline_prod(
         require_unchanged(settings, connection, situation)
         run.settle_earlier(connection)
         make_history(connection)
-        with run.noted():
+        with told_when_interrupted(conninfo, environment, run.id_of(""), "recorded", what[0]), run.noted():
             done = commit_steps(
                 run,
                 connection,

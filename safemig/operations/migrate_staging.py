@@ -14,6 +14,7 @@ from safemig.operations.apart import run_apart
 from safemig.operations.bookkeeping import Run
 from safemig.operations.databases import open_environment, schema_of, who
 from safemig.operations.execution import Listener, Segment, rows_not_written
+from safemig.operations.outcome import told_when_interrupted
 from safemig.operations.plan import Situation, assess
 from safemig.operations.shadow import open_shadow
 from safemig.operations.transaction import Committed, commit_steps, deploying_connection, only_deployment
@@ -64,16 +65,19 @@ def migrate_staging(settings: Settings, environment: str = STAGING, *, listen: L
                 for number, segment in enumerate((recorded, *to_run)):
                     if not segment.files:
                         continue
-                    try:
-                        last = _commit(connection, conninfo, segment, act, number, listen)
-                    except SafemigError as error:
-                        if not applied:
-                            raise
-                        raise DeploymentStoppedError(
-                            f"stopped part-way at {', '.join(segment.names)}: {error.what}",
-                            where=f"applied or recorded: {', '.join(applied)} ({error.where or ''})",
-                            next="correct the cause, then safemig migrate-staging: what is applied is not run again",
-                        ) from error
+                    part = str(number) if number else "recorded"
+                    now = ", ".join((*applied, *segment.names))
+                    with told_when_interrupted(conninfo, environment, act.id_of(part), "applied or recorded", now):
+                        try:
+                            last = _commit(connection, conninfo, segment, act, part, listen)
+                        except SafemigError as error:
+                            if not applied:
+                                raise
+                            raise DeploymentStoppedError(
+                                f"stopped part-way at {', '.join(segment.names)}: {error.what}",
+                                where=f"applied or recorded: {', '.join(applied)} ({error.where or ''})",
+                                next="correct the cause, then safemig migrate-staging: what is applied is not run again",
+                            ) from error
                     done += last.steps
                     applied += segment.names
         with open_environment(settings, environment) as connection:
@@ -133,16 +137,16 @@ def _without(segment: Segment, there: Sequence[str]) -> Segment:
 
 
 def _commit(
-    connection: Connection, conninfo: str, segment: Segment, act: Run, number: int, listen: Listener | None
+    connection: Connection, conninfo: str, segment: Segment, act: Run, part: str, listen: Listener | None
 ) -> Committed:
-    """Commit a segment; number 0 is the one that is only recorded."""
-    part = str(number) if number else "recorded"
-    apart = run_apart(act, connection, conninfo, segment, listen) if number and not segment.transactional else ()
+    """Commit a segment; the part "recorded" is only that."""
+    runs = part != "recorded"
+    apart = run_apart(act, connection, conninfo, segment, listen) if runs and not segment.transactional else ()
     committed = commit_steps(
         act,
         connection,
         conninfo,
-        segment.steps if number and segment.transactional else (),
+        segment.steps if runs and segment.transactional else (),
         part=part,
         validate=lambda connection: schema_of(act.settings, connection),
         record=lambda connection, steps, schema: act.record_segment(

@@ -12,8 +12,8 @@ from typing import Any
 import psycopg
 from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_random
 
-from safemig.errors import DeploymentFailedError, OutcomeUnknownError, UnreachableError
-from safemig.postgres.connect import Connection, connect, words_of
+from safemig.errors import DeploymentFailedError, DeploymentStoppedError, OutcomeUnknownError, UnreachableError
+from safemig.postgres.connect import Connection, connect, connected, words_of
 from safemig.postgres.guard import cut
 from safemig.postgres.history import deployment_exists
 
@@ -141,3 +141,31 @@ def _status_of(conninfo: str, run_id: str, transaction_id: str, backend: tuple[A
         return "aborted"
     finally:
         connection.close()
+
+
+@contextmanager
+def told_when_interrupted(conninfo: str, environment: str, run_id: str, did: str, where: str) -> Iterator[None]:
+    """Say what is true where an interrupt comes at a run's COMMIT or after it: the server is asked.
+
+    Raises:
+        KeyboardInterrupt: it came, and nothing is done.
+        DeploymentStoppedError: it came when what `did` says was done.
+        OutcomeUnknownError: it came, and the server cannot be asked.
+    """
+    try:
+        yield
+    except KeyboardInterrupt:
+        try:
+            with connected(conninfo, environment) as connection:
+                is_done = deployment_exists(connection, run_id)
+        except (UnreachableError, psycopg.Error):
+            raise OutcomeUnknownError(
+                "interrupted, and the server cannot be asked whether it is done",
+                where=f"run {run_id}",
+                next="safemig status, when the server answers again",
+            ) from None
+        if not is_done:
+            raise
+        raise DeploymentStoppedError(
+            f"{did}, but not validated: interrupted", where=where, next="safemig status"
+        ) from None

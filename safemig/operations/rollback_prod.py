@@ -6,17 +6,12 @@ import secrets
 from datetime import UTC, datetime
 from pathlib import Path
 
-import psycopg
-
 from safemig import live
 from safemig.errors import (
     BackupError,
-    DeploymentStoppedError,
-    OutcomeUnknownError,
     RefusedError,
     RehearsalError,
     ToolError,
-    UnreachableError,
 )
 from safemig.migrations import Migration
 from safemig.operations.approval import Ask, approve
@@ -25,6 +20,7 @@ from safemig.operations.backup_prod import backup_prod
 from safemig.operations.bookkeeping import Run
 from safemig.operations.databases import open_environment, schema_of, who
 from safemig.operations.execution import Listener, plan_files
+from safemig.operations.outcome import told_when_interrupted
 from safemig.operations.plan import identify
 from safemig.operations.rollback_script import RollbackScript, read_script
 from safemig.operations.transaction import commit_steps, deploying_connection, only_deployment
@@ -36,10 +32,10 @@ from safemig.operations.validation import (
     rows_changed,
     told_when_cut_short,
 )
-from safemig.postgres.connect import Connection, connect, connected, read_target
+from safemig.postgres.connect import Connection, connect, read_target
 from safemig.postgres.copies import open_server_like, restore_copy
 from safemig.postgres.dump import require_unchanged
-from safemig.postgres.history import deployment_exists, read_history
+from safemig.postgres.history import read_history
 from safemig.postgres.tools import run_psql
 from safemig.results import Backup, Deployment
 from safemig.schema import Schema, compare
@@ -100,23 +96,16 @@ def rollback_prod(
         deploying_connection(settings, conninfo, environment, run_id) as connection,
     ):
         run.settle_earlier(connection)
-        try:
-            with run.noted():
-                done = commit_steps(
-                    run,
-                    connection,
-                    conninfo,
-                    file.steps,
-                    validate=promise.validator(reached),
-                    record=lambda connection, steps, schema: run.record(connection, chosen.files, steps, schema),
-                    listen=listen,
-                )
-        except KeyboardInterrupt:
-            if not _is_committed(run, conninfo):
-                raise
-            raise DeploymentStoppedError(
-                "rolled back, but not validated: interrupted", where=taken_back, next="safemig status"
-            ) from None
+        with told_when_interrupted(conninfo, environment, run.id_of(""), "rolled back", taken_back), run.noted():
+            done = commit_steps(
+                run,
+                connection,
+                conninfo,
+                file.steps,
+                validate=promise.validator(reached),
+                record=lambda connection, steps, schema: run.record(connection, chosen.files, steps, schema),
+                listen=listen,
+            )
     with (
         told_when_cut_short("rolled back", taken_back),
         open_environment(settings, environment) as connection,
@@ -148,18 +137,6 @@ def rollback_prod(
         commit_lsn=done.commit_lsn,
         notes=tuple(f"not brought back: {each}" for each in chosen.cannot_bring_back),
     )
-
-
-def _is_committed(run: Run, conninfo: str) -> bool:
-    try:
-        with connected(conninfo, run.environment) as connection:
-            return deployment_exists(connection, run.id_of(""))
-    except (UnreachableError, psycopg.Error):
-        raise OutcomeUnknownError(
-            "interrupted, and the server cannot be asked whether the rollback is done",
-            where=f"run {run.run_id}",
-            next="safemig status, when the server answers again",
-        ) from None
 
 
 def _find(settings: Settings, environment: str, script: str | Path) -> Path:

@@ -20,9 +20,10 @@ from safemig.operations.backup_prod import backup_prod
 from safemig.operations.bookkeeping import Run
 from safemig.operations.databases import open_environment, schema_of, who
 from safemig.operations.execution import Listener, plan_files
+from safemig.operations.outcome import told_when_interrupted
 from safemig.operations.plan import identify
 from safemig.operations.transaction import commit_steps, deploying_connection, only_deployment
-from safemig.operations.validation import SchemaPromise, check_schema
+from safemig.operations.validation import SchemaPromise, check_schema, told_when_cut_short
 from safemig.postgres import activity
 from safemig.postgres.catalog import SchemaFilter
 from safemig.postgres.connect import Connection, read_target
@@ -93,9 +94,9 @@ def sync_prod(
     ):
         make_history(connection)
         run.settle_earlier(connection)
-        with run.noted():
+        with told_when_interrupted(conninfo, environment, run.id_of(""), "synced", diff.summary), run.noted():
             done = commit_steps(run, connection, conninfo, file.steps, validate=validate, record=record, listen=listen)
-    with open_environment(settings, environment) as connection:
+    with told_when_cut_short("synced", diff.summary), open_environment(settings, environment) as connection:
         after = schema_of(settings, connection)
     result = _result("SYNCED", run_id, target, plan_id, started, compare(before, after))
     return replace(

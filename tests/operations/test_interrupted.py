@@ -1,0 +1,64 @@
+"""An interrupt just before and just after the COMMIT of a verb: it says what the database says."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from safemig.errors import RefusedError
+from tests.operations.conftest import Shop
+from tests.operations.striking import Deploying
+
+FILE = "20260102000000_note.sql"
+SQL = "ALTER TABLE users ADD COLUMN IF NOT EXISTS note text;"
+COMMIT = "safemig.operations.transaction.commit"
+
+
+def migrate_staging(shop: Shop) -> tuple[str, str]:
+    shop.write(FILE, SQL)
+    return "project.migrate_staging()", shop.staging
+
+
+def sync_prod(shop: Shop) -> tuple[str, str]:
+    shop.on(shop.production, "TRUNCATE users, orders; TRUNCATE supabase_migrations.schema_migrations")
+    shop.on(shop.staging, SQL)
+    return f"project.sync_prod(approve={_approval(shop.project.sync_prod)!r})", shop.production
+
+
+def baseline_prod(shop: Shop) -> tuple[str, str]:
+    shop.write(FILE, SQL)
+    shop.on(shop.production, SQL)
+    return f"project.baseline_prod(approve={_approval(shop.project.baseline_prod)!r})", shop.production
+
+
+def _approval(run: Callable[[], object]) -> str:
+    with pytest.raises(RefusedError, match="is not approved") as caught:
+        run()
+    return str(caught.value.next).split("--approve ")[1].split()[0]
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize("prepare", [migrate_staging, sync_prod, baseline_prod])
+def test_at_the_commit(shop: Shop, temporary: Path, prepare: Callable[[Shop], tuple[str, str]], when: str) -> None:
+    action, url = prepare(shop)
+    runs = "SELECT count(*) FROM supabase_migrations.schema_migrations"
+    (before,) = shop.on(url, runs)
+    run = Deploying(shop, temporary, COMMIT, when, 1, action)
+    run.wait_until_there()
+    run.process.send_signal(signal.SIGINT)
+    run.go_on()
+    code, said = run.ended()
+    assert (shop.on(url, runs) != [before]) is (when == "after")
+    if when == "after":
+        assert code == 4, said
+        assert "but not validated: interrupted" in said
+    else:
+        assert code == 130, said
+    assert shop.on(url, "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'") == [(0,)]
+    second = Deploying(shop, temporary, "", "before", 1, action)
+    second.go_on()
+    code, said = second.ended()
+    assert code == 0, said
