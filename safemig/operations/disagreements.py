@@ -5,6 +5,7 @@ from __future__ import annotations
 from safemig.migrations import Standing
 from safemig.operations import journal
 from safemig.operations.databases import is_unrecorded
+from safemig.operations.restore_prod import what_restores_left
 from safemig.postgres import resumable
 from safemig.postgres.connect import Connection
 from safemig.postgres.history import recorded_runs
@@ -28,6 +29,13 @@ def disagreements(settings: Settings, environment: str, connection: Connection, 
             "what is pending now is to be deployed again"
         )
     found += _recorded_elsewhere(settings, environment, connection)
+    found += [
+        f"database {each.name} was replaced by a restore, and is kept; once nobody needs it: safemig restore-prod --drop {each.name}"
+        if each.is_former
+        else f"database {each.name} stands there from a restore that was not swapped in; safemig restore-prod goes on "
+        f"with it, safemig restore-prod --drop {each.name} drops it"
+        for each in what_restores_left(connection)
+    ]
     if is_unrecorded(connection, standing):
         found.append(
             "it has tables, and no migration is recorded; where they were applied by hand: safemig baseline-prod"
