@@ -11,7 +11,6 @@ from typing import TypeVar
 
 from safemig import live
 from safemig.errors import (
-    DeploymentStoppedError,
     RefusedError,
     RehearsalError,
     ReviewRefusedError,
@@ -38,6 +37,7 @@ from safemig.operations.validation import (
     check_sequences,
     count_rows,
     project_checks,
+    require_none_failed,
     rows_changed,
     told_when_cut_short,
 )
@@ -277,15 +277,9 @@ class ProductionDeployment:
         with told_when_cut_short("deployed", f"applied: {', '.join(deployment.migrations)}"):
             result = self._validated(situation, rehearsed, backup)
         self._deployment = replace(deployment, validation=result.checks, rows=result.rows)
-        if not result.is_valid:
-            failed = [check for check in result.checks if check.state == "failed"]
-            raise DeploymentStoppedError(
-                f"deployed, but {len(failed)} checks after it say no: "
-                + "; ".join(f"{check.name}: {check.found}" for check in failed),
-                where=f"applied: {', '.join(deployment.migrations)}",
-                next=f"safemig rollback-prod {deployment.rollback}",
-                result=result,
-            )
+        applied = f"applied: {', '.join(deployment.migrations)}"
+        roll_back = f"safemig rollback-prod {deployment.rollback}"
+        require_none_failed(result.checks, "deployed", where=applied, then=roll_back, result=result)
         return result
 
     def result(self) -> Deployment:

@@ -26,9 +26,12 @@ from safemig.operations.rollback_script import RollbackScript, read_script
 from safemig.operations.transaction import commit_steps, deploying_connection, only_deployment
 from safemig.operations.validation import (
     SchemaPromise,
+    check_left_behind,
     check_rows,
     check_schema,
+    check_sequences,
     count_rows,
+    require_none_failed,
     rows_changed,
     told_when_cut_short,
 )
@@ -112,8 +115,14 @@ def rollback_prod(
     ):
         after = schema_of(settings, connection)
         rows = rows_changed(backup.tables, count_rows(connection))
-    foreseen = {row.table for row in rows if row.after is None}  # tables that the rollback itself drops
-    return Deployment(
+        foreseen = {row.table for row in rows if row.after is None}  # tables that the rollback itself drops
+        checks = (
+            check_schema(promise, reached, after),
+            *check_left_behind(connection),
+            *check_rows([row for row in rows if row.table not in foreseen], {}),
+            check_sequences(connection),
+        )
+    result = Deployment(
         act="rollback_prod",
         verdict="ROLLED BACK",
         run_id=run_id,
@@ -126,10 +135,7 @@ def rollback_prod(
         steps=done.steps,
         diff=compare(before, after),
         rows=rows,
-        validation=(
-            check_schema(promise, reached, after),
-            *check_rows([row for row in rows if row.table not in foreseen], {}),
-        ),
+        validation=checks,
         backup=backup.manifest,
         rollback=chosen.path,
         rollback_is_proven=True,
@@ -137,6 +143,8 @@ def rollback_prod(
         commit_lsn=done.commit_lsn,
         notes=tuple(f"not brought back: {each}" for each in chosen.cannot_bring_back),
     )
+    require_none_failed(checks, "rolled back", where=taken_back, then="look at what they name", result=result)
+    return result
 
 
 def _find(settings: Settings, environment: str, script: str | Path) -> Path:

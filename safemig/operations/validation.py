@@ -15,9 +15,11 @@ from safemig.operations.databases import schema_of
 from safemig.postgres import activity
 from safemig.postgres.connect import Connection, words_of
 from safemig.postgres.dump_reader import LARGE_OBJECTS
+from safemig.result import Result
 from safemig.results import Check, RowChange, TableContent
 from safemig.schema import Schema, compare
 from safemig.settings import Settings
+from safemig.views.numbers import counted
 
 # Tables that the deployment itself writes to: no content of the application's.
 BOOKKEEPING = ("supabase_migrations.", "safemig.")
@@ -54,6 +56,22 @@ def told_when_cut_short(did: str, where: str) -> Iterator[None]:
         raise DeploymentStoppedError(
             f"{did}, but not validated: {words}", where=where, next="safemig status, when the server answers again"
         ) from None
+
+
+def require_none_failed(checks: Sequence[Check], did: str, *, where: str, then: str, result: Result) -> None:
+    """Look whether all checks after a COMMIT say yes.
+
+    Raises:
+        DeploymentStoppedError: one says no. What was done stays.
+    """
+    if failed := [check for check in checks if check.state == "failed"]:
+        raise DeploymentStoppedError(
+            f"{did}, but {counted(len(failed), 'check')} after it said no: "
+            + "; ".join(f"{check.name}: {check.found}" for check in failed),
+            where=where,
+            next=then,
+            result=result,
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from safemig.errors import BackupError, DeploymentFailedError, RefusedError, RehearsalError
+from safemig.errors import BackupError, DeploymentFailedError, DeploymentStoppedError, RefusedError, RehearsalError
+from safemig.operations import validation
 from safemig.operations.rollback_script import read_script
+from safemig.postgres.connect import Connection
 from safemig.postgres.programs import server_programs
 from safemig.postgres.tools import run_psql
 from safemig.results import Deployment
@@ -137,3 +139,20 @@ def test_a_script_that_was_edited_to_do_more_is_stopped(shop: Shop, deployed: De
     with pytest.raises((RehearsalError, DeploymentFailedError), match="does not lead to the schema that it promises"):
         shop.project.rollback_prod()
     assert shop.state() == before
+
+
+def test_what_the_validation_finds_is_an_error_that_says_it_is_done(
+    shop: Shop, deployed: Deployment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = validation.count_rows
+
+    def emptied(connection: Connection) -> dict[str, int]:
+        shop.on(shop.production, "TRUNCATE orders")  # the application does, just then
+        return real(connection)
+
+    monkeypatch.setattr("safemig.operations.rollback_prod.count_rows", emptied)
+    words = "rolled back, but 1 check after it said no: rows: public.orders had 1,000 rows, has none"
+    with pytest.raises(DeploymentStoppedError, match=words) as caught:
+        roll_back(shop)
+    assert caught.value.exit_code == 4
+    assert [check.name for check in caught.value.result.validation if check.state == "failed"] == ["rows"]
