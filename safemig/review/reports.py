@@ -8,6 +8,7 @@ from urllib.parse import quote
 
 import orjson
 
+from safemig import __version__
 from safemig.review.model import Finding, Review, Severity
 from safemig.review.rule import rule_named
 
@@ -94,8 +95,12 @@ def sarif_report(review: Review) -> str:
             }
         )
     results = [_sarif_result(finding, index[finding.rule]) for finding in review.findings]
-    run = {"tool": {"driver": {"name": "safemig", "rules": rules}}, "columnKind": "unicodeCodePoints", "results": results,
-           "properties": {"verdict": str(review.verdict)}}  # fmt: skip
+    run = {
+        "tool": {"driver": {"name": "safemig", "semanticVersion": __version__, "rules": rules}},
+        "columnKind": "unicodeCodePoints",
+        "results": results,
+        "properties": {"verdict": str(review.verdict)},
+    }
     return json.dumps({"$schema": _SARIF_SCHEMA, "version": "2.1.0", "runs": [run]}, ensure_ascii=False, indent=2)
 
 
