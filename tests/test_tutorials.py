@@ -21,6 +21,18 @@ SEEN = {
         "fixed-again": ["SAFE TO DEPLOY"],
         "review-hidden": ["DO NOT DEPLOY", "catalog.reviews"],
         "review-safe": ["SAFE TO DEPLOY"],
+        "lose": ["drop-table", "drop-column", "truncate", "delete-rows", "catalog-change", "_deprecated_reviews"],
+        "enum-safe": ["SAFE TO DEPLOY"],
+        "block": [
+            "index-not-concurrent",
+            "add-unique-builds-index",
+            "set-not-null",
+            "add-foreign-key-validates",
+            "alter-column-type",
+            "VALIDATE CONSTRAINT",
+        ],
+        "break": ["rename-in-use", "update-many-rows", "BETWEEN $1 AND $2"],
+        "batches-safe": ["SAFE TO DEPLOY"],
         "frame": ["truncate", "update"],
     },
     "02_staging_to_production": {
