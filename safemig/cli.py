@@ -133,10 +133,11 @@ def review(
     if form == "text":
         _write(result.render("text"))
     else:
+        from safemig.result import blotted
         from safemig.review import reports
 
         draw: Callable[..., str] = getattr(reports, f"{form}_report")
-        if drawn := draw(result).rstrip("\n"):
+        if drawn := blotted(draw(result)).rstrip("\n"):
             _write(drawn)
     _leave(0 if str(result.verdict) == "SAFE TO DEPLOY" else 1)
 

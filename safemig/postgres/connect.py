@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import psycopg
+from markupsafe import escape
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from safemig.errors import UnreachableError
 from safemig.postgres.guard import guarded
+from safemig.result import use_blotter
 
 if TYPE_CHECKING:
     from safemig.results import Target
@@ -46,6 +49,17 @@ def secrets_of(conninfo: str) -> tuple[str, ...]:
     except psycopg.ProgrammingError:
         return (conninfo,)
     return tuple(str(parts[key]) for key in ("password", "sslpassword") if parts.get(key))
+
+
+def _blotted(text: str) -> str:
+    """Return `text` without the passwords of this process's connections, also as they stand in HTML and in JSON."""
+    for secret in sorted(_used_passwords, key=len, reverse=True):
+        for form in {secret, str(escape(secret)), json.dumps(secret)[1:-1]}:
+            text = text.replace(form, "***")
+    return text
+
+
+use_blotter(_blotted)
 
 
 def redacted(text: str, *conninfos: str) -> str:

@@ -40,11 +40,15 @@ def secret(
             "the URL, encoded": url.replace("postgres@", f"postgres:%63{CANARY[1:]}@"),
             "its query": f"{url}{'&' if '?' in url else '?'}password={CANARY}",
             "key=value": make_conninfo(url, password=CANARY),
+            "a service file": make_conninfo(url, service="shop"),
         }
         monkeypatch.setenv(variable, with_it.get(place, url))
     file = tmp_path_factory.mktemp("pgpass") / "pgpass"
     file.write_text(f"*:*:*:*:{CANARY}\n")
     file.chmod(0o600)
+    service = file.with_name("pg_service.conf")
+    service.write_text(f"[shop]\npassword={CANARY}\n")
+    monkeypatch.setenv("PGSERVICEFILE", str(service))
     for name, value in (("PGPASSWORD", CANARY), ("PGPASSFILE", str(file))):
         if name == place:
             monkeypatch.setenv(name, value)
@@ -103,6 +107,7 @@ def assert_kept(shop: Shop, *said: str) -> None:
         ("key=value", NOTICE, 0),
         ("PGPASSWORD", ERROR, 3),
         ("PGPASSFILE", ERROR, 3),
+        ("a service file", ERROR, 3),
     ],
     indirect=["secret"],
 )
@@ -125,6 +130,22 @@ def test_a_password_stays_where_it_is(secret: Shop, body: str, exit_code: int) -
     assert_kept(secret, said)
     journal = (secret.folder / "records" / "production" / "journal.jsonl").read_text()
     assert '"event":"ended"' in journal
+
+
+def test_a_literal_that_is_production_s_password_is_not_shown(secret: Shop) -> None:
+    in_sql = f"COMMENT ON TABLE users IS '{CANARY}';\nUPDATE users SET legacy = '{CANARY}';"
+    secret.write(FILE, in_sql)
+    for words in (
+        ("review",), ("review", "--format", "json"), ("review", "--format", "github"), ("review", "--format", "sarif"),
+        ("plan",), ("plan", "--format", "json"), ("status",),
+    ):  # fmt: skip
+        code, said = safemig(secret, *words)
+        assert code in (0, 1), said
+        assert CANARY not in said, words
+    for shown in (secret.project.review(), secret.project.plan()):
+        told = repr(shown._repr_mimebundle_())
+        assert "***" in told
+        assert CANARY not in told
 
 
 def test_a_password_that_is_wrong_is_not_told(secret: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
