@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection
 from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
@@ -35,10 +35,14 @@ def complete_magics(magics: SafeMig) -> Callable[[CompletionContext], SimpleMatc
         match = _LINE.match(context.line_with_cursor[: context.cursor_position])
         if match is None or match["magic"] not in magics.magics["line"]:
             return {"completions": []}
-        parser = getattr(magics, match["magic"]).parser
+        actions = getattr(magics, match["magic"]).parser._option_string_actions
         words = match["rest"].split()
         token = "" if not match["rest"] or match["rest"][-1].isspace() else words.pop()
-        found = _choices(magics, match["magic"], token, words, parser._option_string_actions)
+        options = [each for each in actions if each.startswith("--") and each != "--help"]
+        found = _choices(magics, match["magic"], token, words, options)
+        wants_value = bool(words) and words[-1] in actions and actions[words[-1]].nargs != 0
+        if not found and not token and not wants_value:
+            found = options  # IPython asks others where there is nothing, and they offer Python's names
         return {
             "completions": [SimpleCompletion(each) for each in sorted(found) if each.startswith(token)],
             "suppress": True,
@@ -49,10 +53,10 @@ def complete_magics(magics: SafeMig) -> Callable[[CompletionContext], SimpleMatc
     return matcher
 
 
-def _choices(magics: SafeMig, magic: str, token: str, words: list[str], options: Iterable[str]) -> Iterable[str]:
+def _choices(magics: SafeMig, magic: str, token: str, words: list[str], options: list[str]) -> Collection[str]:
     before = words[-1] if words else ""
     if token.startswith("-"):
-        return [each for each in options if each.startswith("--") and each != "--help"]
+        return options
     if before in _ENVIRONMENT_OPTIONS:
         return _environments(magics)
     if before == "--drop":

@@ -278,6 +278,13 @@ def test_completion_knows_what_a_magic_takes(
     assert completions(shell, line) == found
 
 
+def test_where_there_is_nothing_to_choose_options_are_offered(shell: InteractiveShell) -> None:
+    options = {"--approve", "--drop", "--out", "--swap", "--target"}
+    assert completions(shell, "%restore_prod ") == completions(shell, "%restore_prod --swap ") == options
+    assert "--out" not in completions(shell, "%restore_prod --approve "), "a value is wanted there"
+    assert completions(shell, "%db_status ") == {"--out"}
+
+
 def test_completion_of_drop_names_what_restores_left(
     shell: InteractiveShell, server: ThrowawayServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
