@@ -174,7 +174,7 @@ pg_restore -1 --clean --if-exists -d "$PRODUCTION_DATABASE_URL" backups/producti
 # where it stops so: beside the damaged database, which is kept as [database]_former; ENCODING and the like as it has them
 psql "$PRODUCTION_DATABASE_URL" -c 'CREATE DATABASE "[database]_restored" TEMPLATE template0'
 pg_restore -1 -d "[the same URL, to [database]_restored]" backups/production/backup_full_[timestamp]
-psql "[the same URL, to postgres]" -1 -v ON_ERROR_STOP=1 \
+psql "[the same URL, to postgres]" -1 -v ON_ERROR_STOP=1 \\
   -c 'ALTER DATABASE "[database]" RENAME TO "[database]_former"' -c 'ALTER DATABASE "[database]_restored" RENAME TO "[database]"'
 # what is set and granted on the database itself stands in backup_cluster_[timestamp].sql
 ```
