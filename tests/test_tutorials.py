@@ -44,6 +44,9 @@ SEEN = {
         "files": ["backup_full_", "backup_schema_", "manifest_", "rollback_"],
         "status-after": ["applied"],
         "remaining": ["fax_number"],
+        "forget": ["no migration is recorded"],
+        "baseline-asks": ["is not approved", "safemig baseline-prod --approve"],
+        "baseline": ["BASELINED", "create_shop"],
     },
     "03_when_it_goes_wrong": {
         "refused": ["short_name", "is violated by some row", "production was not touched"],
