@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import nbformat
 import psycopg
 import pytest
 from playwright.sync_api import Browser, expect
@@ -227,6 +228,44 @@ def test_a_wrong_answer_refuses_and_nothing_changes(lab: Lab) -> None:
         notebook.close()
     finally:
         file.unlink()
+
+
+def test_the_other_runbooks_that_ask_are_run_cell_by_cell(lab: Lab) -> None:
+    """One after the other on one production: take back, restore and swap, forget and take over."""
+    project = lab.project
+    file = add_migration(lab, "20270401000000", "add_motto", "ALTER TABLE public.users ADD IF NOT EXISTS motto text;")
+    project.migrate_prod(approve=project.plan().id)
+    answer_in_runbook(lab, "rollback_prod", "ROLLED BACK")
+    assert "motto" not in columns_of(lab, "users")
+    file.unlink()
+    project.backup_prod()
+    answer_in_runbook(lab, "restore_prod", "RESTORED AND SWAPPED IN", swap=True)
+    with psycopg.connect(lab.shop.production, autocommit=True) as connection:
+        connection.execute("DROP SCHEMA safemig, supabase_migrations CASCADE")
+    answer_in_runbook(lab, "baseline_prod", "BASELINED")
+
+
+def answer_in_runbook(lab: Lab, verb: str, verdict: str, **given: object) -> None:
+    """Open a runbook in JupyterLab, set its parameters, run each cell, and type what its gate asks for."""
+    sources = [
+        cell.source for cell in nbformat.read(runbooks_folder() / f"{verb}.ipynb", as_version=4).cells
+        if cell.cell_type == "code"
+    ]  # fmt: skip
+    sources[0] += "".join(f"\n{name} = {value!r}" for name, value in given.items())
+    lab.write(f"{verb}.ipynb", *sources)
+    notebook = lab.open(f"{verb}.ipynb")
+    for number in range(len(sources)):
+        notebook.run(number)
+    question = notebook.page.locator("input.jp-Stdin-input")
+    question.wait_for()
+    wanted = re.search(r"Type\s+(\S+ \S+)\s+to approve", notebook.output(len(sources) - 1))
+    assert wanted
+    question.click()
+    notebook.page.keyboard.type(wanted[1])
+    notebook.page.keyboard.press("Enter")
+    notebook.see(len(sources) - 1, verdict)
+    notebook.shoot(f"16-{verb}")
+    notebook.close()
 
 
 def test_an_interrupt_stops_the_runbook_s_own_cell_and_says_the_state(lab: Lab) -> None:
