@@ -119,7 +119,7 @@ class Settings(BaseSettings):
     keep_backups: int = Field(
         0,
         ge=0,
-        description="How many good backups are kept; older ones are removed, 0 for none. Never the last good one.",
+        description="How many good backups are kept; older ones are removed, never the last; 0 keeps all.",
     )
     required_approvals: int = Field(
         1, ge=1, le=10, description="How many different people must approve a plan before it is run on production."

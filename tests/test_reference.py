@@ -35,6 +35,7 @@ def test_every_setting_is_in_the_reference_with_a_default_that_can_be_written(tm
     rows = [line.split(" | ") for line in settings_page().splitlines() if line.startswith("| `") and "SAFEMIG_" in line]
     written = {row[0].strip("| `"): row[2].strip("`") for row in rows if len(row) == 5}
     assert {"folder", "environments", *written} == set(Settings.model_fields)
+    assert "<class" not in settings_page()
     text = "\n".join(f"{name} = {default}" for name, default in written.items() if default)
     tomllib.loads(text)
     (tmp_path / "safemig.toml").write_text(text)

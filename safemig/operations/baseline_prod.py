@@ -57,7 +57,7 @@ def baseline_prod(
     plan_id = identify({**binding, "target": target, "schema": situation.schema.fingerprint})
     notes = rows_not_written(files)
     what = [
-        f"{counted(len(files), 'migration')} recorded as applied to {environment}, whose schema they make. None is run."
+        f"{counted(len(files), 'migration')} to be recorded as applied to {environment}, whose schema they make; none is run."
     ]
     approval = ask_for_approval(
         plan_id, situation.target, approve, "\n".join((*what, *notes)), verb="baseline-prod", ask=ask

@@ -43,14 +43,22 @@ def settings_page() -> str:
     for name, field in Settings.model_fields.items():
         # `folder` is where the file was found, and `environments` have their own tables.
         if name not in ("folder", "environments"):
-            cells = (f"`{name}`", _allowed(field), f"`{_toml(field.default)}`", f"`SAFEMIG_{name.upper()}`")
+            variable = f"`SAFEMIG_{name.upper()}{'__URL' if _is_environment(field) else ''}`"
+            default = _toml(field.default)
+            cells = (f"`{name}`", _allowed(field), f"`{default}`" if default else "", variable)
             lines.append(f"| {' | '.join(cells)} | {field.description} |")
     lines += ["", _ENVIRONMENTS, "| key | variable |", "|---|---|"]
     lines += [f"| `{name}` | `SAFEMIG_ENVIRONMENTS__PRODUCTION__{name.upper()}` |" for name in Environment.model_fields]
     return "\n".join([*lines, "", _EXAMPLE])
 
 
+def _is_environment(field: FieldInfo) -> bool:
+    return Environment in typing.get_args(field.annotation)
+
+
 def _allowed(field: FieldInfo) -> str:
+    if _is_environment(field):
+        return "table with `url` or `service`, as below"
     limits = {
         key: getattr(each, key) for each in field.metadata for key in ("ge", "le", "gt", "lt") if hasattr(each, key)
     }
