@@ -23,7 +23,7 @@ from safemig.records.outcome import read_outcome
 from safemig.records.papermill_io import runbooks_folder
 from tests.operations.conftest import FIRST_FILE, Shop
 
-THOROUGH = os.environ.get("SAFEMIG_THOROUGH") == "1"
+THOROUGH = bool(os.environ.get("SAFEMIG_THOROUGH"))
 CANARY = "canary-5up3r-s3cret"
 NICKNAME = "20260102000000_nickname.sql"
 _ASKED = re.compile(r"Type {2}(\S+ \S+) {2}to approve")
