@@ -6,7 +6,7 @@ import pytest
 
 from safemig.review import Severity, review
 from safemig.review.rule import Rule, all_rules
-from safemig.sql import SourceFile
+from safemig.sql import SourceFile, parse
 
 RULES = all_rules()
 ERR = [pytest.param(rule, sql, id=f"{rule.name}-{number}") for rule in RULES for number, sql in enumerate(rule.err)]
@@ -33,3 +33,22 @@ def test_a_rule_has_its_page(rule: Rule) -> None:
     assert rule.ok
     if rule.data_loss:
         assert rule.severity is Severity.DANGEROUS
+
+
+@pytest.mark.parametrize(
+    ("sql", "rows"),
+    [
+        ("DELETE FROM users WHERE id = 1", "users WHERE id = 1"),
+        ("DELETE FROM ONLY app.users u WHERE u.id IN (SELECT id FROM x WHERE y = ';') RETURNING *",
+         "app.users AS u WHERE u.id IN (SELECT id FROM x WHERE y = ';')"),
+        ("DELETE FROM users WHERE id = 1 -- why\n  AND true", "users WHERE id = 1 -- why\n  AND true"),
+        ("DELETE FROM users", "users"),
+        ("DELETE FROM users USING banned b WHERE b.id = users.id", "users"),
+        ("WITH gone AS (DELETE FROM users WHERE id = 1) SELECT 1", "users"),
+        ("-- safemig: batches of 10 by users.id\nDELETE FROM users WHERE id BETWEEN $1 AND $2", "users"),
+    ],
+)  # fmt: skip
+def test_what_a_delete_takes_is_kept_by_its_own_condition(sql: str, rows: str) -> None:
+    (finding,) = [each for each in review([SourceFile("m.sql", sql)]).findings if each.rule == "delete-rows"]
+    assert f"_deleted AS SELECT * FROM {rows};" in finding.safer
+    parse(finding.safer)

@@ -65,10 +65,29 @@ def delete_rows(scene: Scene) -> Iterator[Hit]:
     every = is_always_true(scene.tree.get("whereClause"))
     which = "every row" if every and not scene.tree.get("usingClause") else "rows"
     kept = Name(scene.table.schema, f"{scene.table.name}_deleted"[:63])
-    safer = (
-        f"CREATE TABLE {kept.sql} AS SELECT * FROM {scene.table.sql};  -- keep them; then delete in batches, not here"
-    )
+    safer = f"CREATE TABLE {kept.sql} AS SELECT * FROM {_deleted(scene)};  -- keep them; then delete, many in declared batches"
     yield Hit(str(scene.table), f"deletes {which} of {scene.table}{scene.size}", safer)
+
+
+def _deleted(scene: Scene) -> str:
+    """Return the rows of a DELETE as a SELECT names them: with its WHERE, where that can stand by itself."""
+    tree, whole = scene.tree, scene.table.sql
+    alone = tree is node(scene.statement.tree)[1] and not tree.get("usingClause") and not tree.get("withClause")
+    parts = {kind for kind, _ in walk(tree.get("whereClause"))}
+    if not alone or not tree.get("whereClause") or parts & {"ParamRef", "CurrentOfExpr"}:
+        return whole
+    text, depth, start, end = scene.statement.sql, 0, 0, 0
+    for token in tokens(text):
+        word = text[token.start : token.end].upper()
+        depth += (word in "([") - (word in ")]") if token.kind == "mark" else 0
+        if token.kind == "word" and depth == 0 and word == "WHERE":
+            start = token.start
+        elif (token.kind == "word" and depth == 0 and word == "RETURNING") or word == ";":
+            break
+        if token.kind != "comment":
+            end = token.end
+    alias = tree.get("relation", {}).get("alias", {}).get("aliasname")
+    return f"{whole}{f' AS {quote_identifier(alias)}' if alias else ''} {text[start:end]}" if start else whole
 
 
 @rule(
