@@ -123,8 +123,7 @@ def is_pooled(connection: Connection) -> bool:
 
     Behind one that pools transactions a setting of the session is lost for us, and kept for whoever comes next.
     """
-    row = connection.execute(BACKEND_PID).fetchone()
-    return bool(row and row[0] != connection.info.backend_pid)
+    return _patiently(connection, BACKEND_PID) != (connection.info.backend_pid,)
 
 
 def _set_up(connection: Connection) -> None:
@@ -135,13 +134,17 @@ def _set_up(connection: Connection) -> None:
     # Catalog texts must come in one form whatever the role's settings are; and no row may be hidden silently.
     wanted = [(limit, "0") for limit in limits] + [("row_security", "off"), ("TimeZone", "UTC")]
     statement = "SELECT " + ", ".join(f"set_config('{name}', '{value}', false)" for name, value in wanted)
+    _patiently(connection, statement)
+
+
+def _patiently(connection: Connection, statement: str) -> tuple[Any, ...] | None:
+    """Run what comes before the role's own limits are lifted, again where one of a millisecond or two ends it."""
     for _ in range(_SET_UP_ATTEMPTS - 1):
         try:
-            connection.execute(statement.encode())
-            return
-        except psycopg.errors.QueryCanceled:  # by such a limit of a millisecond or two
+            return connection.execute(statement.encode()).fetchone()
+        except psycopg.errors.QueryCanceled:
             connection.rollback()
-    connection.execute(statement.encode())
+    return connection.execute(statement.encode()).fetchone()
 
 
 @contextmanager
