@@ -72,7 +72,8 @@ def baseline_prod(
         require_unchanged(settings, connection, situation)
         run.settle_earlier(connection)
         make_history(connection)
-        with told_when_interrupted(conninfo, environment, run.id_of(""), "recorded", what[0]), run.noted():
+        recorded = ", ".join(each.migration.file for each in files)
+        with told_when_interrupted(conninfo, environment, run.id_of(""), "recorded", recorded), run.noted():
             done = commit_steps(
                 run,
                 connection,

@@ -102,8 +102,9 @@ def lost(path: Path, connection: Connection) -> str:
 
     Of earlier ones it need not: what came after them was made on what the database had then.
     """
-    begun = {event["run"]: event for event in read(path) if event["event"] == "begun"}
-    committed = [event["run"] for event in read(path) if event["event"] == "committed" and event["run"] in begun]
+    events = list(read(path))
+    begun = {event["run"]: event for event in events if event["event"] == "begun"}
+    committed = [event["run"] for event in events if event["event"] == "committed" and event["run"] in begun]
     if not committed or committed_parts(connection, committed[-1]):
         return ""
     return f"run {committed[-1]} ({begun[committed[-1]]['act']}, begun {begun[committed[-1]]['at']}) was committed"

@@ -252,7 +252,7 @@ def _ended_when_lost(process: subprocess.Popen[bytes], program: Program, conninf
         if lost.is_set():
             raise ToolError(
                 f"{program} waits for the server, and its session for it, since {2 * SILENT_SECONDS:g} s",
-                where=f"process {process.pid}, ended now, and its transaction rolled back",
+                where=f"process {process.pid}, ended now",
                 next="look at the network between here and the server, then try again",
             )
 

@@ -16,6 +16,7 @@ from urllib.parse import quote
 import psycopg
 import pytest
 
+from safemig.errors import RefusedError
 from safemig.postgres.catalog import read_schema
 from safemig.postgres.dump import content_of
 from safemig.postgres.history import make_history, record_applied
@@ -89,6 +90,13 @@ class Shop:
                 "SELECT version FROM supabase_migrations.schema_migrations ORDER BY 1"
             ).fetchall()
             return read_schema(connection).fingerprint, content_of(url, server_programs()), history
+
+
+def approval_of(run: Callable[[], object]) -> str:
+    """Return the id that the refusal of an unapproved run asks for."""
+    with pytest.raises(RefusedError, match="is not approved") as caught:
+        run()
+    return str(caught.value.next).split("--approve ")[1].split()[0]
 
 
 @pytest.fixture(scope="session")

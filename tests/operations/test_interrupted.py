@@ -8,8 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from safemig.errors import RefusedError
-from tests.operations.conftest import Shop
+from tests.operations.conftest import Shop, approval_of
 from tests.operations.striking import Deploying
 
 FILE = "20260102000000_note.sql"
@@ -25,19 +24,13 @@ def migrate_staging(shop: Shop) -> tuple[str, str]:
 def sync_prod(shop: Shop) -> tuple[str, str]:
     shop.on(shop.production, "TRUNCATE users, orders; TRUNCATE supabase_migrations.schema_migrations")
     shop.on(shop.staging, SQL)
-    return f"project.sync_prod(approve={_approval(shop.project.sync_prod)!r})", shop.production
+    return f"project.sync_prod(approve={approval_of(shop.project.sync_prod)!r})", shop.production
 
 
 def baseline_prod(shop: Shop) -> tuple[str, str]:
     shop.write(FILE, SQL)
     shop.on(shop.production, SQL)
-    return f"project.baseline_prod(approve={_approval(shop.project.baseline_prod)!r})", shop.production
-
-
-def _approval(run: Callable[[], object]) -> str:
-    with pytest.raises(RefusedError, match="is not approved") as caught:
-        run()
-    return str(caught.value.next).split("--approve ")[1].split()[0]
+    return f"project.baseline_prod(approve={approval_of(shop.project.baseline_prod)!r})", shop.production
 
 
 @pytest.mark.parametrize("when", ["before", "after"])

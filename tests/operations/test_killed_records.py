@@ -13,23 +13,15 @@ from pathlib import Path
 
 import pytest
 
-from safemig.errors import RefusedError
 from safemig.records import read_archive
 from safemig.records.outcome import INCOMPLETE
 from safemig.results import RecordEntry
-from tests.operations.conftest import Shop
+from tests.operations.conftest import Shop, approval_of
 from tests.operations.killing import kill_command, wait_until_alone
 
 FILE = "20260102000000_note.sql"
 SQL = "ALTER TABLE users ADD COLUMN IF NOT EXISTS note text;"
 HAS_NOTE = "SELECT 1 FROM pg_attribute WHERE attrelid = 'users'::regclass AND attname = 'note' AND NOT attisdropped"
-
-
-def approval(run: Callable[[], object]) -> str:
-    """Return the id that the refusal of an unapproved run asks for."""
-    with pytest.raises(RefusedError, match="is not approved") as caught:
-        run()
-    return str(caught.value.next).split("--approve ")[1].split()[0]
 
 
 def generate(shop: Shop) -> list[str]:
@@ -54,19 +46,19 @@ def migrate_prod(shop: Shop) -> list[str]:
 def rollback_prod(shop: Shop) -> list[str]:
     shop.write(FILE, SQL)
     shop.deploy()
-    return ["rollback-prod", "--approve", approval(shop.project.rollback_prod)]
+    return ["rollback-prod", "--approve", approval_of(shop.project.rollback_prod)]
 
 
 def restore_prod(shop: Shop) -> list[str]:
     shop.project.backup_prod()
     shop.on(shop.production, "DELETE FROM orders")
-    return ["restore-prod", "--swap", "--approve", approval(lambda: shop.project.restore_prod(swap=True))]
+    return ["restore-prod", "--swap", "--approve", approval_of(lambda: shop.project.restore_prod(swap=True))]
 
 
 def sync_prod(shop: Shop) -> list[str]:
     shop.on(shop.production, "TRUNCATE users, orders")
     shop.on(shop.staging, SQL)
-    return ["sync-prod", "--approve", approval(shop.project.sync_prod)]
+    return ["sync-prod", "--approve", approval_of(shop.project.sync_prod)]
 
 
 def is_changed(shop: Shop, act: str) -> bool:

@@ -14,7 +14,7 @@ from psycopg import sql
 from safemig.errors import BackupError, DeploymentFailedError, RefusedError, SettingsError
 from safemig.operations import swap
 from safemig.postgres.server import ThrowawayServer
-from tests.operations.conftest import Shop
+from tests.operations.conftest import Shop, approval_of
 from tests.operations.killing import kill_at, wait_until_alone
 
 
@@ -65,7 +65,7 @@ def test_swapped_in_when_approved_and_the_former_is_kept(shop: Shop, server: Thr
 
 def test_the_former_is_dropped_when_that_is_told_and_approved(shop: Shop, server: ThrowawayServer) -> None:
     shop.project.backup_prod()
-    restored = shop.project.restore_prod(swap=True, approve=_approval(shop))
+    restored = shop.project.restore_prod(swap=True, approve=approval_of(lambda: shop.project.restore_prod(swap=True)))
     name = shop.production.split("/")[3].split("?")[0]
     good, databases = shop.state(), _databases(shop)
     command = f"safemig restore-prod --drop {restored.kept_as}"
@@ -165,19 +165,13 @@ def _drop_others(shop: Shop, server: ThrowawayServer) -> None:
             server.drop_database(each)
 
 
-def _approval(shop: Shop) -> str:
-    with pytest.raises(RefusedError, match="is not approved") as caught:
-        shop.project.restore_prod(swap=True)
-    return str(caught.value.next).split("--approve ")[1].split()[0]
-
-
 @pytest.mark.parametrize(("where", "when", "count", "content"), POINTS)
 def test_killed_at_any_point_it_goes_on(
     shop: Shop, server: ThrowawayServer, temporary: Path, where: str, when: str, count: int, content: str
 ) -> None:
     good = shop.state()
     shop.project.backup_prod()
-    approval = _approval(shop)
+    approval = approval_of(lambda: shop.project.restore_prod(swap=True))
     _drop_others(shop, server)
     shop.on(shop.production, "DROP VIEW big_orders; DELETE FROM orders")
     damaged = shop.state()
@@ -225,7 +219,7 @@ def test_an_application_that_keeps_coming_back_meets_one_database_or_the_other(
 ) -> None:
     """Eight threads reconnect without a pause all through the swap."""
     shop.project.backup_prod()
-    approval = _approval(shop)
+    approval = approval_of(lambda: shop.project.restore_prod(swap=True))
     shop.on(shop.production, "DELETE FROM orders WHERE id > 500")
     over, seen, odd = threading.Event(), set(), []
 
@@ -260,7 +254,7 @@ def test_a_prepared_transaction_stops_the_swap_and_nothing_is_changed(
 ) -> None:
     monkeypatch.setattr(swap, "_ATTEMPTS", 1)
     shop.project.backup_prod()
-    approval = _approval(shop)
+    approval = approval_of(lambda: shop.project.restore_prod(swap=True))
     with psycopg.connect(shop.production, autocommit=True) as connection:
         connection.execute("BEGIN")
         connection.execute("UPDATE orders SET total = 0 WHERE id = 1")
@@ -295,7 +289,7 @@ def test_settings_owner_and_comment_of_the_database_go_along(shop: Shop, server:
     """
     before = shop.on(shop.production, question)
     shop.project.backup_prod()
-    restored = shop.project.restore_prod(swap=True, approve=_approval(shop))
+    restored = shop.project.restore_prod(swap=True, approve=approval_of(lambda: shop.project.restore_prod(swap=True)))
     assert restored.swapped
     assert shop.on(shop.production, question) == before
     _drop_others(shop, server)

@@ -17,9 +17,8 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from safemig.errors import RefusedError
 from safemig.postgres.history import make_history, record_applied
-from tests.operations.conftest import FIRST, FIRST_FILE, ROWS, Shop
+from tests.operations.conftest import FIRST, FIRST_FILE, ROWS, Shop, approval_of
 from tests.operations.striking import Deploying, Network, Production, wait_for
 
 # Its check is slow wherever it is copied to, for as long as somebody holds that lock.
@@ -109,7 +108,7 @@ def test_struck(
     shop.project.backup_prod()
     shop.on(shop.production, DAMAGE)
     damaged = shop.state()
-    approval = _approval(shop)
+    approval = approval_of(lambda: shop.project.restore_prod(swap=True))
     _drop_all_but(shop, were_there)
     if fault in ("dropped", "swallowed"):
         network = Network(shop.production)
@@ -195,12 +194,6 @@ def _furnish(shop: Shop) -> None:
         connection.execute(ROWS.encode())
         make_history(connection)
         record_applied(connection, FIRST_FILE[:14], "first", [FIRST], "", "test")
-
-
-def _approval(shop: Shop) -> str:
-    with pytest.raises(RefusedError, match="is not approved") as caught:
-        shop.project.restore_prod(swap=True)
-    return str(caught.value.next).split("--approve ")[1].split()[0]
 
 
 def _name(shop: Shop) -> str:

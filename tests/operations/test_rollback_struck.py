@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from safemig.errors import RefusedError
-from tests.operations.conftest import Shop
+from tests.operations.conftest import Shop, approval_of
 from tests.operations.striking import Deploying, Network, wait_for
 
 FILE = "20260102000000_second.sql"
@@ -50,19 +50,13 @@ SOME += [(POINTS[-1], "SIGINT"), (POINTS[-1], "dropped"), (POINTS[-2], "SIGINT")
 CASES = EVERY if os.environ.get("SAFEMIG_THOROUGH") else SOME
 
 
-def _approval(shop: Shop) -> str:
-    with pytest.raises(RefusedError, match="is not approved") as caught:
-        shop.project.rollback_prod()
-    return str(caught.value.next).split("--approve ")[1].split()[0]
-
-
 @pytest.mark.parametrize(("point", "fault"), CASES, ids=[f"{fault} {point.name}" for point, fault in CASES])
 def test_struck(shop: Shop, temporary: Path, monkeypatch: pytest.MonkeyPatch, point: Point, fault: str) -> None:
     before = shop.state()
     shop.write(FILE, SQL)
     shop.deploy()
     deployed = shop.state()
-    action = f"project.rollback_prod(approve={_approval(shop)!r})"
+    action = f"project.rollback_prod(approve={approval_of(shop.project.rollback_prod)!r})"
     network = Network(shop.production)
     try:
         if fault in ("dropped", "swallowed"):
@@ -100,7 +94,7 @@ def test_struck(shop: Shop, temporary: Path, monkeypatch: pytest.MonkeyPatch, po
 
     # A second run ends well, a third changes nothing.
     if not is_done:
-        assert shop.project.rollback_prod(approve=_approval(shop)).verdict == "ROLLED BACK"
+        assert shop.project.rollback_prod(approve=approval_of(shop.project.rollback_prod)).verdict == "ROLLED BACK"
     after = shop.state()
     assert (after[0], after[2]) == (before[0], before[2])
     with pytest.raises(RefusedError):
