@@ -21,7 +21,7 @@ from pathlib import Path
 import psycopg
 
 from safemig.operations.backup_prod import backup_prod
-from safemig.postgres.server import ThrowawayServer
+from safemig.postgres.server.throwaway import ThrowawayServer
 from safemig.project import Project
 
 RUNS = 3

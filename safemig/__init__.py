@@ -13,7 +13,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from safemig.errors import use_display
-from safemig.lazily import loaded_from
+from safemig.lazy_import import loaded_from
 from safemig.result import Place, Renderer, use_listener, use_place, use_renderer
 
 if TYPE_CHECKING:

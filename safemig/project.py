@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from safemig.settings import PRODUCTION, STAGING, Settings, load_settings
 
 if TYPE_CHECKING:
-    from safemig.operations.approval import Ask
+    from safemig.approval.approve import Ask
     from safemig.operations.migrate_prod import ProductionDeployment
     from safemig.results import (
         Archive,
@@ -83,7 +83,7 @@ class Project:
 
     def plan(self, *, target: str = PRODUCTION, accept: Sequence[str] = (), resume: str = "") -> Plan:
         """Say what would be done, statement by statement, and the id to approve. Reads only."""
-        from safemig.operations.plan import plan
+        from safemig.approval.plan import plan
 
         settings = self.settings.model_copy(update={"accept": (*self.settings.accept, *accept)})
         return plan(settings, target, resume=resume)
@@ -200,8 +200,8 @@ class Project:
             SafemigError: with `settle`, a database cannot be asked, or a deployment is under way on it.
         """
         from safemig.records.archive import read_archive
+        from safemig.records.cross_check import hear_witnesses
         from safemig.records.settle import settle_all
-        from safemig.records.witness import hear_witnesses
 
         settled = settle_all(self.settings) if settle else ()
         archive = read_archive(self.settings.path("records"), verify=verify)

@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from safemig.postgres.programs import find_programs
-from safemig.postgres.server import ThrowawayServer
+from safemig.postgres.server.programs import find_programs
+from safemig.postgres.server.throwaway import ThrowawayServer
 
 MAJORS = sorted({programs.major for programs in find_programs() if programs.has_server and programs.has_clients})
 # Nothing of the server's own may take a lock or a session that a test looks for.

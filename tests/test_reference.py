@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from safemig.operations.deploy_help import deploy_help
-from safemig.operations.reference import settings_page
+from safemig.operations.settings_reference import settings_page
 from safemig.review.reference import reference_page
 from safemig.settings import Settings, load_settings
 from safemig.views.in_page import draw_page

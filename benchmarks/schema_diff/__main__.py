@@ -25,7 +25,7 @@ import synthetic
 from peers import installed_migra
 
 import safemig
-from safemig.postgres.server import ThrowawayServer
+from safemig.postgres.server.throwaway import ThrowawayServer
 
 SAFEMIG = Path(sys.executable).with_name("safemig")
 SIZES = (20, 1_000, 10_000)

@@ -24,7 +24,7 @@ sys.path.insert(0, str(ROOT))
 
 from peers import installed_migra  # noqa: E402
 
-from safemig.postgres.server import ThrowawayServer  # noqa: E402
+from safemig.postgres.server.throwaway import ThrowawayServer  # noqa: E402
 from safemig.schema import compare  # noqa: E402
 from safemig.schema.dumps import differences  # noqa: E402
 from tests.schema.pairs import PAIRS  # noqa: E402

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 
 from psycopg import sql
 
-from safemig.postgres.connect import connect
-from safemig.postgres.dump import BOOKKEEPING_SCHEMAS
-from safemig.postgres.programs import client_programs
-from safemig.postgres.tools import piped
+from safemig.postgres.connection.connect import connect
+from safemig.postgres.dump.plain import BOOKKEEPING_SCHEMAS
+from safemig.postgres.dump.tools import piped
+from safemig.postgres.server.programs import client_programs
 
 # The column that staging dropped: no row may be lost, so production keeps it until a person decides.
 KEPT_IN_PRODUCTION = (

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from safemig.demo.places import read_note
 from safemig.demo.shop import Shop
-from safemig.postgres.server import ThrowawayServer
+from safemig.postgres.server.throwaway import ThrowawayServer
 
 
 def how_to_play(project: Path) -> list[str]:

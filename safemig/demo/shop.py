@@ -15,8 +15,8 @@ from pglast import split
 
 from safemig.demo.places import server_folder, write_note
 from safemig.errors import RefusedError
-from safemig.postgres.connect import Connection, connect
-from safemig.postgres.server import ThrowawayServer
+from safemig.postgres.connection.connect import Connection, connect
+from safemig.postgres.server.throwaway import ThrowawayServer
 from safemig.project import Project
 
 STAGING, PRODUCTION = "shop_staging", "shop_production"

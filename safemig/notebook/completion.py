@@ -83,7 +83,7 @@ def _environments(magics: SafeMig) -> list[str]:
 def _left_by_restores(magics: SafeMig, environment: str) -> tuple[str, ...]:
     from psycopg import Error as PsycopgError
 
-    from safemig.operations.former import names_left
+    from safemig.operations.drop_replaced import names_left
 
     # Who presses Tab asks for names; what is wrong with the server, the command will say.
     with suppress(SafemigError, PsycopgError):

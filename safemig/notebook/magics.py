@@ -336,7 +336,7 @@ class SafeMig(Magics):
 
     def _explore(self, review: Review, again: Callable[[], Review], given: Namespace) -> bool:
         """Show the explorer above the review where a person is present; tell whether that was so."""
-        from safemig.operations.approval import person_is_present
+        from safemig.approval.approve import person_is_present
 
         if not person_is_present():
             return False  # a widget is no record; the static view is

@@ -19,7 +19,7 @@ def find_listener() -> Listener | None:
     shell = sys.modules.get("IPython") and sys.modules["IPython"].get_ipython()
     if shell is None:
         return None
-    from safemig.operations.approval import person_is_present
+    from safemig.approval.approve import person_is_present
 
     if os.environ.get(RECORD):
         return _Log(lambda live, lines: _publish(shell, live, lines))

@@ -32,7 +32,7 @@ def find_place() -> NotebookPlace | None:
     shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
     if shell is None or getattr(shell, "kernel", None) is None or os.environ.get(RECORD):
         return None
-    from safemig.operations.approval import person_is_present
+    from safemig.approval.approve import person_is_present
 
     if not person_is_present():
         return None

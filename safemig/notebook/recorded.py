@@ -84,7 +84,7 @@ def run_recorded(
     """
     from IPython.display import display
 
-    from safemig.operations.approval import person_is_present
+    from safemig.approval.approve import person_is_present
 
     present = person_is_present()
     progress = LiveProgress(verb, live=present)

@@ -10,17 +10,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from safemig import live
+from safemig.backups.manifest import claimed, remove_old, write_manifest
 from safemig.errors import BackupError, ToolError
-from safemig.operations.backups import claimed, remove_old, write_manifest
-from safemig.operations.databases import open_environment
-from safemig.operations.watching import watched_dump
+from safemig.execution.environment import open_environment
+from safemig.execution.lock_watch import watched_dump
 from safemig.postgres.activity import sizes_of
-from safemig.postgres.cluster import write_cluster
-from safemig.postgres.compression import SUFFIXES
-from safemig.postgres.connect import Connection, read_target
-from safemig.postgres.directory import TABLES_BY_OID, compression_option, write_directory
-from safemig.postgres.dump import read_back, write_full_dump, write_schema_dump
-from safemig.postgres.programs import Programs, client_programs
+from safemig.postgres.connection.connect import Connection, read_target
+from safemig.postgres.dump.cluster import write_cluster
+from safemig.postgres.dump.compression import SUFFIXES
+from safemig.postgres.dump.directory import TABLES_BY_OID, compression_option, write_directory
+from safemig.postgres.dump.plain import read_back, write_full_dump, write_schema_dump
+from safemig.postgres.server.programs import Programs, client_programs
 from safemig.results import Backup, BackupFile, TableContent
 from safemig.settings import PRODUCTION, Settings
 

@@ -8,20 +8,20 @@ from datetime import UTC, datetime
 from typing import Literal
 
 from safemig import live
+from safemig.approval.approve import Ask
+from safemig.approval.approve import approve as ask_for_approval
+from safemig.approval.approvers import require_approvers
+from safemig.approval.plan import Situation, assess, identify
+from safemig.copies.drift import identity_of
+from safemig.copies.shadow import Shadow, open_shadow
 from safemig.errors import RefusedError
-from safemig.operations.approval import Ask
-from safemig.operations.approval import approve as ask_for_approval
-from safemig.operations.approvers import require_approvers
-from safemig.operations.bookkeeping import Run
-from safemig.operations.databases import open_environment, who
-from safemig.operations.deploying import require_unchanged
-from safemig.operations.drift import identity_of
-from safemig.operations.execution import PlannedFile, Segment, rows_not_written
-from safemig.operations.outcome import told_when_interrupted
-from safemig.operations.plan import Situation, assess, identify
-from safemig.operations.shadow import Shadow, open_shadow
-from safemig.operations.transaction import Committed, commit_steps, deploying_connection, only_deployment
-from safemig.postgres.connect import Connection
+from safemig.execution.commit import told_when_interrupted
+from safemig.execution.environment import open_environment, who
+from safemig.execution.run import Run
+from safemig.execution.steps import PlannedFile, Segment, rows_not_written
+from safemig.execution.transaction import Committed, commit_steps, deploying_connection, only_deployment
+from safemig.operations.segments import require_unchanged
+from safemig.postgres.connection.connect import Connection
 from safemig.postgres.history import make_history
 from safemig.results import Deployment
 from safemig.schema import compare

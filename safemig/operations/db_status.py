@@ -7,13 +7,13 @@ from contextlib import ExitStack
 from typing import Literal
 
 from safemig import live
+from safemig.copies.drift import Drift
 from safemig.errors import MigrationError, SettingsError, UnreachableError
+from safemig.execution.environment import open_environment
 from safemig.migrations import Migration, Standing, read_migrations, stand
-from safemig.operations.databases import open_environment
-from safemig.operations.disagreements import disagreements
-from safemig.operations.drift import Drift
+from safemig.operations.status_warnings import disagreements
 from safemig.postgres.activity import sizes_of
-from safemig.postgres.connect import read_target
+from safemig.postgres.connection.connect import read_target
 from safemig.postgres.history import read_history
 from safemig.results import EnvironmentStatus, MigrationState, Status
 from safemig.settings import PRODUCTION, STAGING, Settings

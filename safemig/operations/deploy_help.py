@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from safemig.errors import SettingsError
-from safemig.operations.reference import settings_page
+from safemig.operations.settings_reference import settings_page
 from safemig.results import Help
 from safemig.review.reference import reference_page
 

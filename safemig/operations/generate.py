@@ -12,20 +12,20 @@ from pathlib import Path
 import psycopg
 
 from safemig import __version__, live
+from safemig.approval.plan import identify
+from safemig.copies.database_copy import copy_schema
+from safemig.copies.shadow import Shadow, open_shadow
 from safemig.errors import MigrationError
+from safemig.execution.environment import open_environment, schema_of
+from safemig.execution.steps import NO_TRANSACTION
 from safemig.migrations import Migration, new_version, read_migrations, slug, write_new
-from safemig.operations.databases import open_environment, schema_of
-from safemig.operations.execution import NO_TRANSACTION
-from safemig.operations.plan import identify
-from safemig.operations.shadow import Shadow, open_shadow
-from safemig.postgres.connect import Connection, read_target, words_of
-from safemig.postgres.copies import copy_schema
-from safemig.postgres.dump import dump_schema
+from safemig.postgres.connection.connect import Connection, read_target, words_of
+from safemig.postgres.dump.plain import dump_schema
 from safemig.results import Check, Generated, Target
 from safemig.schema import Schema, SchemaDiff, Statement, compare, script
 from safemig.schema.dumps import differences
 from safemig.schema.model import Id
-from safemig.schema.partial import without_extensions
+from safemig.schema.without_extensions import without_extensions
 from safemig.settings import STAGING, Settings
 from safemig.sql.identifiers import quote_name
 

@@ -10,26 +10,21 @@ from datetime import UTC, datetime
 from typing import TypeVar
 
 from safemig import live
+from safemig.approval.approve import Ask, approve
+from safemig.approval.approvers import require_approvers
+from safemig.approval.plan import Situation, assess
 from safemig.errors import (
     RefusedError,
     RehearsalError,
     ReviewRefusedError,
 )
-from safemig.operations.approval import Ask, approve
-from safemig.operations.approvers import require_approvers
-from safemig.operations.backup_prod import backup_prod
-from safemig.operations.bookkeeping import Run
-from safemig.operations.databases import open_environment, schema_of, who
-from safemig.operations.deploying import require_unchanged, run_segments, trail_of
-from safemig.operations.execution import Listener
-from safemig.operations.leftovers import remove_left_invalid
-from safemig.operations.plan import Situation, assess
-from safemig.operations.preflight import preflight
-from safemig.operations.rehearse import Rehearsed, rehearse_on_copy
-from safemig.operations.resume import left_invalid
-from safemig.operations.review import review
-from safemig.operations.transaction import deploying_connection, only_deployment
-from safemig.operations.validation import (
+from safemig.execution.environment import open_environment, schema_of, who
+from safemig.execution.invalid_indexes import remove_left_invalid
+from safemig.execution.resume import left_invalid
+from safemig.execution.run import Run
+from safemig.execution.steps import Listener
+from safemig.execution.transaction import deploying_connection, only_deployment
+from safemig.execution.validation import (
     SchemaPromise,
     check_left_behind,
     check_rows,
@@ -41,7 +36,12 @@ from safemig.operations.validation import (
     rows_changed,
     told_when_cut_short,
 )
-from safemig.postgres.connect import Connection, explained
+from safemig.operations.backup_prod import backup_prod
+from safemig.operations.preflight import preflight
+from safemig.operations.rehearse import Rehearsed, rehearse_on_copy
+from safemig.operations.review import review
+from safemig.operations.segments import require_unchanged, run_segments, trail_of
+from safemig.postgres.connection.connect import Connection, explained
 from safemig.postgres.history import make_history
 from safemig.results import Approval, Backup, Deployment, Plan, Preflight, Rehearsal, Validation
 from safemig.review import Review, Verdict

@@ -8,17 +8,17 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from safemig import live
+from safemig.approval.plan import Situation, assess
+from safemig.copies.shadow import open_shadow
 from safemig.errors import DeploymentStoppedError, MigrationError, SafemigError
+from safemig.execution.autocommit import run_apart
+from safemig.execution.commit import told_when_interrupted
+from safemig.execution.environment import open_environment, schema_of, who
+from safemig.execution.run import Run
+from safemig.execution.steps import Listener, Segment, rows_not_written
+from safemig.execution.transaction import Committed, commit_steps, deploying_connection, only_deployment
 from safemig.migrations import Migration
-from safemig.operations.apart import run_apart
-from safemig.operations.bookkeeping import Run
-from safemig.operations.databases import open_environment, schema_of, who
-from safemig.operations.execution import Listener, Segment, rows_not_written
-from safemig.operations.outcome import told_when_interrupted
-from safemig.operations.plan import Situation, assess
-from safemig.operations.shadow import open_shadow
-from safemig.operations.transaction import Committed, commit_steps, deploying_connection, only_deployment
-from safemig.postgres.connect import Connection
+from safemig.postgres.connection.connect import Connection
 from safemig.postgres.history import make_history
 from safemig.results import Deployment, Step
 from safemig.schema import Schema, compare

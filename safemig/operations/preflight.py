@@ -14,15 +14,15 @@ from pathlib import Path
 import psycopg
 
 from safemig import live
+from safemig.copies.drift import Drift, is_as_files_make_it
 from safemig.errors import MigrationError, SafemigError, UnreachableError
-from safemig.operations import journal
-from safemig.operations.databases import is_unrecorded, open_environment, standing_of
-from safemig.operations.drift import Drift, is_as_files_make_it
-from safemig.operations.execution import plan_files
+from safemig.execution import journal
+from safemig.execution.environment import is_unrecorded, open_environment, standing_of
+from safemig.execution.steps import plan_files
 from safemig.postgres import activity, resumable
 from safemig.postgres.activity import ask
-from safemig.postgres.connect import OLDEST_SERVER, Connection, is_pooled, words_of
-from safemig.postgres.programs import client_programs, server_programs
+from safemig.postgres.connection.connect import OLDEST_SERVER, Connection, is_pooled, words_of
+from safemig.postgres.server.programs import client_programs, server_programs
 from safemig.results import Check, CheckState, Preflight
 from safemig.settings import PRODUCTION, Settings
 from safemig.sql import parse

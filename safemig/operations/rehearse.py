@@ -13,18 +13,11 @@ from typing import Any
 import psycopg
 
 from safemig import live
-from safemig.errors import RehearsalError, ToolError
-from safemig.migrations import write_new
-from safemig.operations import rollback_script
-from safemig.operations.backup_prod import backup_prod
-from safemig.operations.backups import mark_verified
-from safemig.operations.databases import open_environment, schema_of
-from safemig.operations.drift import what_files_make
-from safemig.operations.execution import Segment, observe_steps, with_held_times
-from safemig.operations.locking import with_sizes
-from safemig.operations.plan import Situation, assess
-from safemig.operations.row_versions import Moment, content_since
-from safemig.operations.untouched import (
+from safemig.approval.plan import Situation, assess
+from safemig.backups.manifest import mark_verified
+from safemig.copies import rollback_script
+from safemig.copies.changed_content import Moment, content_since
+from safemig.copies.content import (
     named_tables,
     read_columns,
     read_labels,
@@ -32,13 +25,20 @@ from safemig.operations.untouched import (
     renamed_labels_back,
     rows_and_columns,
 )
-from safemig.operations.validation import BOOKKEEPING
-from safemig.operations.watching import watched_restore
-from safemig.postgres.connect import Connection, connect, words_of
-from safemig.postgres.copies import CopyServer, open_server_like, restore_copy
-from safemig.postgres.dump import content_of, require_unchanged
+from safemig.copies.database_copy import CopyServer, open_server_like, restore_copy
+from safemig.copies.drift import what_files_make
+from safemig.errors import RehearsalError, ToolError
+from safemig.execution.environment import open_environment, schema_of
+from safemig.execution.expected_locks import with_sizes
+from safemig.execution.lock_watch import watched_restore
+from safemig.execution.steps import Segment, observe_steps, with_held_times
+from safemig.execution.validation import BOOKKEEPING
+from safemig.migrations import write_new
+from safemig.operations.backup_prod import backup_prod
+from safemig.postgres.connection.connect import Connection, connect, words_of
+from safemig.postgres.dump.plain import content_of, require_unchanged
+from safemig.postgres.dump.tools import run_psql
 from safemig.postgres.history import make_history
-from safemig.postgres.tools import run_psql
 from safemig.results import Backup, Rehearsal, RollbackProof, Step, TableContent
 from safemig.schema import Schema, SchemaDiff, compare
 from safemig.settings import PRODUCTION, Settings

@@ -11,23 +11,23 @@ from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from safemig import live
+from safemig.approval.approve import Ask, approve
+from safemig.approval.approvers import require_approvers
+from safemig.approval.plan import identify
+from safemig.backups.manifest import find_backup
+from safemig.backups.swap import comment_on, database_exists, elsewhere
+from safemig.backups.swap import swap as exchange_names
+from safemig.copies.database_copy import made_like
 from safemig.errors import BackupError, RefusedError, SettingsError, ToolError
-from safemig.operations.approval import Ask, approve
-from safemig.operations.approvers import require_approvers
-from safemig.operations.backups import find_backup
-from safemig.operations.databases import open_environment
-from safemig.operations.former import REPLACED, RESTORED, RESTORING, drop_former
-from safemig.operations.plan import identify
-from safemig.operations.swap import comment_on, database_exists, elsewhere
-from safemig.operations.swap import swap as exchange_names
-from safemig.operations.transaction import only_deployment
-from safemig.operations.watching import watched_restore
-from safemig.postgres.cluster import settings_and_grants
-from safemig.postgres.connect import Connection, connect, read_target, words_of
-from safemig.postgres.copies import made_like
-from safemig.postgres.dump import content_of, read_back
-from safemig.postgres.programs import Programs, client_programs
-from safemig.postgres.tools import restore
+from safemig.execution.environment import open_environment
+from safemig.execution.lock_watch import watched_restore
+from safemig.execution.transaction import only_deployment
+from safemig.operations.drop_replaced import REPLACED, RESTORED, RESTORING, drop_former
+from safemig.postgres.connection.connect import Connection, connect, read_target, words_of
+from safemig.postgres.dump.cluster import settings_and_grants
+from safemig.postgres.dump.plain import content_of, read_back
+from safemig.postgres.dump.tools import restore
+from safemig.postgres.server.programs import Programs, client_programs
 from safemig.results import Backup, Check, Restored, Target
 from safemig.settings import PRODUCTION, Settings
 

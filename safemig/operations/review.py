@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from safemig.errors import MigrationError, SettingsError, UnreachableError
-from safemig.operations.fixing import write_fixed
-from safemig.operations.in_two import read_in_two
+from safemig.operations.parallel_review import read_in_two
+from safemig.operations.write_fixes import write_fixed
 from safemig.review import Acceptance, Review
 from safemig.review import review as review_sources
 from safemig.sql import SourceFile
@@ -45,9 +45,9 @@ def review(
     pending: tuple[Migration, ...] = ()
     try:
         settings.conninfo(environment)  # where it is not set, nothing that talks to a server is loaded
-        from safemig.operations.databases import open_environment
-        from safemig.postgres.facts import read_target_facts
+        from safemig.execution.environment import open_environment
         from safemig.postgres.history import read_history
+        from safemig.postgres.target_facts import read_target_facts
 
         with open_environment(settings, environment) as connection:
             facts = read_target_facts(connection, environment)
@@ -98,7 +98,7 @@ def fix(
 def _refuse_applied(settings: Settings, environment: str, files: Sequence[Path]) -> None:
     try:
         settings.conninfo(environment)
-        from safemig.operations.databases import open_environment
+        from safemig.execution.environment import open_environment
         from safemig.postgres.history import read_history
 
         with open_environment(settings, environment) as connection:

@@ -7,24 +7,23 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from safemig import live
+from safemig.approval.approve import Ask, approve
+from safemig.approval.approvers import require_approvers
+from safemig.approval.plan import identify
+from safemig.copies.database_copy import open_server_like, restore_copy
+from safemig.copies.rollback_script import RollbackScript, read_script
 from safemig.errors import (
     BackupError,
     RefusedError,
     RehearsalError,
     ToolError,
 )
-from safemig.migrations import Migration
-from safemig.operations.approval import Ask, approve
-from safemig.operations.approvers import require_approvers
-from safemig.operations.backup_prod import backup_prod
-from safemig.operations.bookkeeping import Run
-from safemig.operations.databases import open_environment, schema_of, who
-from safemig.operations.execution import Listener, plan_files
-from safemig.operations.outcome import told_when_interrupted
-from safemig.operations.plan import identify
-from safemig.operations.rollback_script import RollbackScript, read_script
-from safemig.operations.transaction import commit_steps, deploying_connection, only_deployment
-from safemig.operations.validation import (
+from safemig.execution.commit import told_when_interrupted
+from safemig.execution.environment import open_environment, schema_of, who
+from safemig.execution.run import Run
+from safemig.execution.steps import Listener, plan_files
+from safemig.execution.transaction import commit_steps, deploying_connection, only_deployment
+from safemig.execution.validation import (
     SchemaPromise,
     check_left_behind,
     check_rows,
@@ -35,11 +34,12 @@ from safemig.operations.validation import (
     rows_changed,
     told_when_cut_short,
 )
-from safemig.postgres.connect import Connection, connect, read_target
-from safemig.postgres.copies import open_server_like, restore_copy
-from safemig.postgres.dump import require_unchanged
+from safemig.migrations import Migration
+from safemig.operations.backup_prod import backup_prod
+from safemig.postgres.connection.connect import Connection, connect, read_target
+from safemig.postgres.dump.plain import require_unchanged
+from safemig.postgres.dump.tools import run_psql
 from safemig.postgres.history import read_history
-from safemig.postgres.tools import run_psql
 from safemig.results import Backup, Deployment
 from safemig.schema import Schema, compare
 from safemig.settings import PRODUCTION, Settings

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from safemig.postgres.catalog import SchemaFilter, read_schema
-from safemig.postgres.connect import connected, explained
+from safemig.postgres.connection.connect import connected, explained
 from safemig.schema.collection import without_collection
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ def _difference(
         base, target = (reading.result() for reading in readings)
         reason = ""
         if base.major != target.major:
-            from safemig.operations.alike import alike
+            from safemig.copies.same_version import alike
 
             base, target, reason = alike((from_, to), (base, target), managed)
         diff = compare(base, target, renames=renames)

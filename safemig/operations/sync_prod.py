@@ -11,22 +11,22 @@ from pathlib import Path
 from psycopg import sql
 
 from safemig import live
+from safemig.approval.approve import Ask, approve
+from safemig.approval.approvers import require_approvers
+from safemig.approval.plan import identify
+from safemig.copies.same_version import alike
 from safemig.errors import RefusedError
+from safemig.execution.commit import told_when_interrupted
+from safemig.execution.environment import open_environment, schema_of, who
+from safemig.execution.run import Run
+from safemig.execution.steps import Listener, plan_files
+from safemig.execution.transaction import commit_steps, deploying_connection, only_deployment
+from safemig.execution.validation import SchemaPromise, check_schema, told_when_cut_short
 from safemig.migrations import Migration
-from safemig.operations.alike import alike
-from safemig.operations.approval import Ask, approve
-from safemig.operations.approvers import require_approvers
 from safemig.operations.backup_prod import backup_prod
-from safemig.operations.bookkeeping import Run
-from safemig.operations.databases import open_environment, schema_of, who
-from safemig.operations.execution import Listener, plan_files
-from safemig.operations.outcome import told_when_interrupted
-from safemig.operations.plan import identify
-from safemig.operations.transaction import commit_steps, deploying_connection, only_deployment
-from safemig.operations.validation import SchemaPromise, check_schema, told_when_cut_short
 from safemig.postgres import activity
 from safemig.postgres.catalog import SchemaFilter
-from safemig.postgres.connect import Connection, read_target
+from safemig.postgres.connection.connect import Connection, read_target
 from safemig.postgres.history import make_history, read_history, record_applied
 from safemig.results import AppliedMigration, Deployment, Step, Target
 from safemig.schema import Schema, SchemaDiff, compare

@@ -10,9 +10,9 @@ from typing import Any, Literal
 
 from safemig.errors import SettingsError
 from safemig.records import ledger
-from safemig.records.alive import still_runs
 from safemig.records.names import RUNNING, RecordName, parse_name
 from safemig.records.outcome import INCOMPLETE
+from safemig.records.process_alive import still_runs
 from safemig.results import Archive, RecordEntry
 
 Integrity = Literal["sealed", "edited", "missing", "unsealed"]

@@ -12,7 +12,7 @@ from psycopg import ProgrammingError
 from psycopg.conninfo import conninfo_to_dict
 
 from safemig.errors import SettingsError
-from safemig.postgres.connect import redacted
+from safemig.postgres.connection.connect import redacted
 from safemig.settings import Settings
 
 # ALTER ROLE app PASSWORD 'x': the SQL of a migration is shown in its record, and as HTML too.

@@ -13,17 +13,17 @@ from typing import Any, get_args
 
 from safemig import __version__
 from safemig.errors import SafemigError
-from safemig.operations import journal
-from safemig.operations.databases import open_environment
+from safemig.execution import journal
+from safemig.execution.environment import open_environment
+from safemig.execution.transaction import only_deployment
 from safemig.operations.restore_prod import what_restores_left
-from safemig.operations.transaction import only_deployment
 from safemig.postgres.history import committed_parts
 from safemig.records import ledger
-from safemig.records.alive import still_runs
 from safemig.records.files import locked, write_atomically
 from safemig.records.names import RUNNING, RecordName, parse_name
 from safemig.records.notebooks import notebook_bytes, read_notebook
 from safemig.records.page import draw_page
+from safemig.records.process_alive import still_runs
 from safemig.results import Act
 from safemig.settings import Settings
 

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 from safemig.errors import SettingsError
 from safemig.review import fix, history
 from safemig.review.advice import advice
-from safemig.review.calling import changes_rows_only
 from safemig.review.examine import Examination, Placed
-from safemig.review.later import look_ahead
 from safemig.review.locks import locks
+from safemig.review.lookahead import look_ahead
+from safemig.review.may_run_code import changes_rows_only
 from safemig.review.model import Acceptance, Finding, Review, ReviewedFile, ReviewedStatement, Severity, TableLock
 from safemig.review.rule import rule_named, rules_for
 from safemig.review.scene import Scene

@@ -9,8 +9,8 @@ from typing import NamedTuple
 from pglast.parser import ParseError
 
 from safemig.review import history
-from safemig.review.calling import may_call
 from safemig.review.locks import DML, changes_inside, locks
+from safemig.review.may_run_code import may_call
 from safemig.review.overloads import called
 from safemig.review.rule import Hit, Rule, rules_for
 from safemig.review.rules.hidden import is_unknown

@@ -1,4 +1,4 @@
-"""What is known of the database that the migrations will meet, as plain facts; `safemig.postgres.facts` reads them.
+"""What is known of the database that the migrations will meet, as plain facts; `safemig.postgres.target_facts` reads them.
 
 Where functions are named that something calls, those of extensions and PostgreSQL's own are left out.
 """

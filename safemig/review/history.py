@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from safemig.review import made_types
+from safemig.review import created_types
 from safemig.review.functions import calls_in, function_of
-from safemig.review.moves import rename, set_schema
 from safemig.review.overloads import same_arguments
+from safemig.review.renamed_objects import rename, set_schema
 from safemig.review.types import type_text
 from safemig.review.world import RULE_EVENTS, Age, Column, Constraint, Table, Trigger, World
 from safemig.sql import names
@@ -347,9 +347,9 @@ _CHANGES: dict[str, Callable[[World, Tree, bool], None]] = {
     "AlterTableStmt": _alter_table, "DropStmt": _drop, "RenameStmt": rename,
     "AlterObjectSchemaStmt": set_schema, "IndexStmt": _index,
     "CreateTrigStmt": _trigger, "CreatePolicyStmt": _policy, "AlterPolicyStmt": _policy,
-    "RuleStmt": _rule, "CreateStatsStmt": _statistics, "ViewStmt": _view, "CreateEnumStmt": made_types.enum,
-    "AlterEnumStmt": made_types.alter_enum, "CompositeTypeStmt": made_types.composite, "CreateRangeStmt": made_types.range_type,
-    "CreateCastStmt": made_types.cast, "CreateEventTrigStmt": _event_trigger,
-    "DefineStmt": made_types.define, "CreateDomainStmt": made_types.domain, "CreateSchemaStmt": _schema, "CreateSeqStmt": _sequence,
+    "RuleStmt": _rule, "CreateStatsStmt": _statistics, "ViewStmt": _view, "CreateEnumStmt": created_types.enum,
+    "AlterEnumStmt": created_types.alter_enum, "CompositeTypeStmt": created_types.composite, "CreateRangeStmt": created_types.range_type,
+    "CreateCastStmt": created_types.cast, "CreateEventTrigStmt": _event_trigger,
+    "DefineStmt": created_types.define, "CreateDomainStmt": created_types.domain, "CreateSchemaStmt": _schema, "CreateSeqStmt": _sequence,
     "VariableSetStmt": _set_variable, "DiscardStmt": _discard, "PrepareStmt": _prepare, "TransactionStmt": _transaction,
 }  # fmt: skip

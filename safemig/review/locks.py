@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from safemig.review.hanging import children, joined_by, references, referring, users_of_type
+from safemig.review.dependents import children, joined_by, references, referring, users_of_type
 from safemig.review.world import World
 from safemig.sql import names
 from safemig.sql.kinds import flag

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from safemig.lazily import loaded_from
+from safemig.lazy_import import loaded_from
 
 if TYPE_CHECKING:
     from safemig.schema.comparison import compare

@@ -18,7 +18,7 @@ import psycopg
 import pytest
 from playwright.sync_api import Browser, expect
 
-from safemig.postgres.connect import connect
+from safemig.postgres.connection.connect import connect
 from safemig.records import run_runbook
 from safemig.records.names import parse_name
 from safemig.records.papermill_io import runbooks_folder

@@ -29,7 +29,7 @@ from safemig.notebook.magics import SafeMig
 from safemig.notebook.progress import LiveProgress
 from safemig.notebook.recorded import Recorded, raised_again
 from safemig.operations.deploy_help import VERBS
-from safemig.postgres.server import ThrowawayServer
+from safemig.postgres.server.throwaway import ThrowawayServer
 from safemig.records import Progress
 from safemig.records.outcome import RecordedError, RecordedResult
 from safemig.settings import Settings, load_settings

@@ -18,10 +18,10 @@ import pytest
 
 from safemig.errors import RefusedError
 from safemig.postgres.catalog import read_schema
-from safemig.postgres.dump import content_of
+from safemig.postgres.dump.plain import content_of
 from safemig.postgres.history import make_history, record_applied
-from safemig.postgres.programs import server_programs
-from safemig.postgres.server import ThrowawayServer, _as_user, _server_user
+from safemig.postgres.server.programs import server_programs
+from safemig.postgres.server.throwaway import ThrowawayServer, _as_user, _server_user
 from safemig.project import Project
 from safemig.results import Deployment
 from tests.operations.striking import standby_of

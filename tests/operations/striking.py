@@ -21,7 +21,7 @@ from urllib.parse import quote, unquote
 
 import psycopg
 
-from safemig.postgres.server import ThrowawayServer, _as_user, _server_user
+from safemig.postgres.server.throwaway import ThrowawayServer, _as_user, _server_user
 from tests.conftest import QUIET
 from tests.operations.killing import DEPLOY
 
@@ -33,9 +33,10 @@ _DRIVER = """
 import importlib, os, sys
 import safemig
 from safemig.errors import SafemigError
-from safemig.operations import outcome
-from safemig.postgres import guard, tools
-outcome._COMMIT_PATIENCE_SECONDS, guard.PATIENCE_SECONDS, tools.SILENT_SECONDS = 0.5, 0.5, 3.0
+from safemig.execution import commit
+from safemig.postgres.connection import network_watchdog
+from safemig.postgres.dump import tools
+commit._COMMIT_PATIENCE_SECONDS, network_watchdog.PATIENCE_SECONDS, tools.SILENT_SECONDS = 0.5, 0.5, 3.0
 folder, action, module, name, when, count, channel = sys.argv[1:]
 def stop_here():
     os.write(int(channel), b"h")

@@ -11,7 +11,7 @@ import psycopg
 import pytest
 
 import safemig
-from safemig.postgres.server import ThrowawayServer
+from safemig.postgres.server.throwaway import ThrowawayServer
 from tests.conftest import MAJORS
 
 SCHEMA = """
@@ -92,7 +92,7 @@ def test_without_a_copy_it_compares_as_they_stand_and_says_so(
     servers: dict[int, ThrowawayServer], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     one, other = made(servers[MAJORS[0]], SCHEMA), made(servers[MAJORS[-1]], SCHEMA)
-    monkeypatch.setattr("safemig.postgres.copies.WHICH_EXTENSIONS_CAN_BE_MADE", "SELECT 'none'")
+    monkeypatch.setattr("safemig.copies.database_copy.WHICH_EXTENSIONS_CAN_BE_MADE", "SELECT 'none'")
     diff = safemig.diff(one, other)
     (warning,) = (each for each in diff.warnings if each.startswith("compared as PostgreSQL"))
     assert "plpgsql" in warning

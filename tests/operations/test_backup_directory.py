@@ -15,18 +15,17 @@ from pathlib import Path
 
 import pytest
 
+from safemig.backups.manifest import find_backup, remove_old
 from safemig.errors import BackupError, RefusedError, SafemigError, ToolError
 from safemig.operations import backup_prod as operation
 from safemig.operations.backup_prod import backup_prod
-from safemig.operations.backups import find_backup, remove_old
 from safemig.operations.deploy_help import deploy_help
 from safemig.operations.migrate_prod import ProductionDeployment
-from safemig.postgres import tools
-from safemig.postgres.directory import _has_zstd
-from safemig.postgres.dump import read_back
-from safemig.postgres.dump_reader import LARGE_OBJECTS
-from safemig.postgres.programs import PROGRAMS_VARIABLE, find_programs, server_programs
-from safemig.postgres.server import ThrowawayServer
+from safemig.postgres.dump.directory import _has_zstd
+from safemig.postgres.dump.plain import read_back, tools
+from safemig.postgres.dump.reader import LARGE_OBJECTS
+from safemig.postgres.server.programs import PROGRAMS_VARIABLE, find_programs, server_programs
+from safemig.postgres.server.throwaway import ThrowawayServer
 from safemig.results import Live
 from safemig.views.of_backup import by_hand
 from tests.operations.conftest import Shop
@@ -269,18 +268,18 @@ def test_a_full_disk_leaves_nothing(shop: Shop, small_disk: Callable[[int], Path
 
 BACKUP = "project.backup_prod()"
 POINTS = [
-    ("safemig.operations.backups._claim", "after"),
+    ("safemig.backups.manifest._claim", "after"),
     ("safemig.operations.backup_prod.write_schema_dump", "before"),
-    ("safemig.postgres.directory._wait", "before"),  # pg_dump is at work
-    ("safemig.postgres.directory._wait", "after"),
-    ("safemig.postgres.directory._read_one", "before"),
-    ("safemig.postgres.directory._require_complete", "after"),
+    ("safemig.postgres.dump.directory._wait", "before"),  # pg_dump is at work
+    ("safemig.postgres.dump.directory._wait", "after"),
+    ("safemig.postgres.dump.directory._read_one", "before"),
+    ("safemig.postgres.dump.directory._require_complete", "after"),
     ("safemig.operations.backup_prod.write_directory", "after"),
     ("safemig.operations.backup_prod._require_as_written", "after"),
     ("safemig.operations.backup_prod.write_manifest", "before"),
 ]
 PLAIN_POINTS = [
-    ("safemig.postgres.dump_reader.DumpReader._data", "after"),
+    ("safemig.postgres.dump.reader.DumpReader._data", "after"),
     ("safemig.operations.backup_prod.write_full_dump", "after"),
     ("safemig.operations.backup_prod.write_manifest", "before"),
 ]

@@ -15,13 +15,13 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from safemig.backups.manifest import find_backup, remove_old
 from safemig.errors import BackupError, ToolError
 from safemig.operations.backup_prod import backup_prod
-from safemig.operations.backups import find_backup, remove_old
-from safemig.postgres.dump import read_back
-from safemig.postgres.programs import PROGRAMS_VARIABLE, find_programs, server_programs
-from safemig.postgres.server import ThrowawayServer
-from safemig.postgres.tools import run_psql
+from safemig.postgres.dump.plain import read_back
+from safemig.postgres.dump.tools import run_psql
+from safemig.postgres.server.programs import PROGRAMS_VARIABLE, find_programs, server_programs
+from safemig.postgres.server.throwaway import ThrowawayServer
 from tests.operations.conftest import Shop
 from tests.operations.striking import wait_for
 

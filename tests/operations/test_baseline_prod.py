@@ -57,7 +57,7 @@ def test_what_was_applied_by_hand_is_recorded_and_the_next_is_deployed(by_hand: 
 
 def test_the_proof_is_kept_for_the_pre_flight(by_hand: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     baseline(by_hand)
-    monkeypatch.setattr("safemig.operations.drift.Drift.of", None)  # it would fail if it were asked
+    monkeypatch.setattr("safemig.copies.drift.Drift.of", None)  # it would fail if it were asked
     (drift,) = [check for check in by_hand.project.preflight().checks if check.name == "drift"]
     assert drift.state == "ok"
 

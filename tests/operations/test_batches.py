@@ -10,7 +10,7 @@ import pytest
 
 from safemig import result
 from safemig.errors import DeploymentStoppedError, MigrationError
-from safemig.operations import batches
+from safemig.execution import batches
 from safemig.operations.migrate_prod import ProductionDeployment
 from safemig.results import Live
 from tests.operations.conftest import Shop
@@ -64,7 +64,7 @@ def test_how_far_it_is_is_told_while_it_runs(filling: Shop, monkeypatch: pytest.
 @pytest.mark.parametrize(("when", "batch"), [("before", 3), ("after", 5)])
 def test_killed_between_two_batches_it_goes_on_there(filling: Shop, temporary: Path, when: str, batch: int) -> None:
     # The copy goes through its 7 batches first.
-    where = "safemig.operations.batches._batch"
+    where = "safemig.execution.batches._batch"
     assert kill_at(filling, temporary, DEPLOY, where, when, 7 + batch) == -signal.SIGKILL
     wait_until_alone(filling)
     ran = batch if when == "after" else batch - 1

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from safemig.operations import drift
+from safemig.copies import drift
 from safemig.results import Check
 from tests.operations.conftest import FIRST, FIRST_FILE, Shop
 

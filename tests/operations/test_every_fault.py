@@ -22,7 +22,7 @@ import pytest
 
 from safemig.postgres.catalog import read_schema
 from safemig.postgres.history import make_history, record_applied
-from safemig.postgres.server import ThrowawayServer
+from safemig.postgres.server.throwaway import ThrowawayServer
 from tests.operations.conftest import FIRST, FIRST_FILE, ROWS, Shop
 from tests.operations.striking import Deploying, Network, Production, promote, socket_of, standby_of, wait_for
 
@@ -64,26 +64,26 @@ class Point:
 
 POINTS = [
     Point("before the review", BEFORE, "safemig.operations.migrate_prod.review"),
-    Point("in the dump", BEFORE, "safemig.postgres.dump.DumpReader._data", "after"),
+    Point("in the dump", BEFORE, "safemig.postgres.dump.plain.DumpReader._data", "after"),
     Point("before the statements on the copy", BEFORE, "safemig.operations.rehearse.observe_steps"),
     Point("before the rollback script is written", BEFORE, "safemig.operations.rehearse.write_new"),
     Point("before the approval", BEFORE, "safemig.operations.migrate_prod.require_approvers"),
     Point("before the history", BEFORE, "safemig.operations.migrate_prod.make_history"),
-    Point("before the locks", BEFORE, "safemig.operations.transaction._Trial._lock"),
-    Point("before the first statement", BEFORE, "safemig.operations.transaction.run_steps"),
+    Point("before the locks", BEFORE, "safemig.execution.transaction._Trial._lock"),
+    Point("before the first statement", BEFORE, "safemig.execution.transaction.run_steps"),
     Point("in a statement", BEFORE, during="INSERT INTO notes%"),
-    Point("between two statements", BEFORE, "safemig.operations.transaction.run_steps", "before", 3),
-    Point("before it is recorded", BEFORE, "safemig.operations.bookkeeping.Run.record"),
-    Point("before COMMIT", BEFORE, "safemig.operations.transaction.commit"),
-    Point("after COMMIT", NOTES, "safemig.operations.transaction.commit", "after"),
-    Point("between the parts", NOTES, "safemig.operations.deploying.run_apart"),
+    Point("between two statements", BEFORE, "safemig.execution.transaction.run_steps", "before", 3),
+    Point("before it is recorded", BEFORE, "safemig.execution.run.Run.record"),
+    Point("before COMMIT", BEFORE, "safemig.execution.transaction.commit"),
+    Point("after COMMIT", NOTES, "safemig.execution.transaction.commit", "after"),
+    Point("between the parts", NOTES, "safemig.operations.segments.run_apart"),
     Point("in an index build", NOTES, during="CREATE INDEX CONCURRENTLY users_legacy%"),
-    Point("after an index, not noted yet", ONE_INDEX, "safemig.operations.apart._run_alone", "after"),
-    Point("between two indexes", ONE_INDEX, "safemig.operations.resume.Trail.ran", "after"),
-    Point("before the indexes are recorded", TWO_INDEXES, "safemig.operations.transaction.commit", "before", 2),
-    Point("after the indexes are recorded", INDEXES, "safemig.operations.transaction.commit", "after", 2),
-    Point("before the last COMMIT", INDEXES, "safemig.operations.transaction.commit", "before", 3),
-    Point("after the last COMMIT", ALL, "safemig.operations.transaction.commit", "after", 3),
+    Point("after an index, not noted yet", ONE_INDEX, "safemig.execution.autocommit._run_alone", "after"),
+    Point("between two indexes", ONE_INDEX, "safemig.execution.resume.Trail.ran", "after"),
+    Point("before the indexes are recorded", TWO_INDEXES, "safemig.execution.transaction.commit", "before", 2),
+    Point("after the indexes are recorded", INDEXES, "safemig.execution.transaction.commit", "after", 2),
+    Point("before the last COMMIT", INDEXES, "safemig.execution.transaction.commit", "before", 3),
+    Point("after the last COMMIT", ALL, "safemig.execution.transaction.commit", "after", 3),
     Point("in the validation", ALL, "safemig.operations.migrate_prod.count_rows"),
 ]
 SIGNALS = {"SIGKILL": signal.SIGKILL, "SIGTERM": signal.SIGTERM, "SIGINT": signal.SIGINT}

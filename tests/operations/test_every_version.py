@@ -10,12 +10,12 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from safemig.copies.database_copy import restore_copy
 from safemig.postgres.catalog import read_schema
-from safemig.postgres.connect import connect
-from safemig.postgres.copies import restore_copy
-from safemig.postgres.dump import content_of
+from safemig.postgres.connection.connect import connect
+from safemig.postgres.dump.plain import content_of
 from safemig.postgres.history import make_history, record_applied
-from safemig.postgres.server import ThrowawayServer
+from safemig.postgres.server.throwaway import ThrowawayServer
 from safemig.project import Project
 from tests.operations.conftest import FIRST, FIRST_FILE, ROWS, Shop
 from tests.operations.test_generate import BY_HAND

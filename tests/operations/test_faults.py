@@ -25,11 +25,11 @@ from safemig.errors import (
     ToolError,
     UnreachableError,
 )
-from safemig.operations import bookkeeping, journal
+from safemig.execution import journal
 from safemig.operations.migrate_prod import ProductionDeployment
-from safemig.postgres import tools
-from safemig.postgres.programs import PROGRAMS_VARIABLE, server_programs
-from safemig.postgres.server import ThrowawayServer
+from safemig.postgres.dump import tools
+from safemig.postgres.server.programs import PROGRAMS_VARIABLE, server_programs
+from safemig.postgres.server.throwaway import ThrowawayServer
 from safemig.results import Deployment
 from tests.operations.conftest import Shop
 
@@ -474,7 +474,7 @@ def test_a_disk_full_of_records(
             filled.append(_fill(disk))
         real(path, run_id, event, **facts)
 
-    monkeypatch.setattr(bookkeeping.journal, "write", write)
+    monkeypatch.setattr(run.journal, "write", write)
     if full_at == "committed":
         assert run.deploy().verdict == "DEPLOYED"
     else:

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 import pytest
 
 from safemig.errors import MigrationError, SafemigError, ToolError, UnreachableError
-from safemig.postgres.programs import PROGRAMS_VARIABLE, server_programs
-from safemig.postgres.server import ThrowawayServer
+from safemig.postgres.server.programs import PROGRAMS_VARIABLE, server_programs
+from safemig.postgres.server.throwaway import ThrowawayServer
 from safemig.review import Verdict
 from tests.conftest import MAJORS
 from tests.operations.conftest import FIRST, Shop

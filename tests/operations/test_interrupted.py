@@ -13,7 +13,7 @@ from tests.operations.striking import Deploying
 
 FILE = "20260102000000_note.sql"
 SQL = "ALTER TABLE users ADD COLUMN IF NOT EXISTS note text;"
-COMMIT = "safemig.operations.transaction.commit"
+COMMIT = "safemig.execution.transaction.commit"
 
 
 def migrate_staging(shop: Shop) -> tuple[str, str]:

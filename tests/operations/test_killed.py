@@ -11,7 +11,7 @@ import psycopg
 import pytest
 
 from safemig.errors import DeploymentFailedError
-from safemig.operations import outcome
+from safemig.execution import commit
 from tests.operations.conftest import Shop
 
 FIRST_PART = "20260102000000_second.sql"
@@ -46,7 +46,7 @@ def test_a_journal_that_cannot_be_written_stops_it_before_anything(shop: Shop) -
 def test_a_transaction_that_a_crash_took_back_is_settled_as_not_done(shop: Shop) -> None:
     lost = psycopg.OperationalError("server closed the connection unexpectedly")
     with pytest.raises(DeploymentFailedError, match="did not commit"):
-        outcome.settle(shop.production, "run", "99999999", None, lost)
+        commit.settle(shop.production, "run", "99999999", None, lost)
 
 
 @pytest.mark.parametrize("how", ["swallowed", "dropped"])
@@ -55,7 +55,7 @@ def test_a_commit_that_the_network_loses_is_settled(
     shop: Shop, monkeypatch: pytest.MonkeyPatch, how: str, when: str
 ) -> None:
     """A proxy of the test's own lets everything through, until the COMMIT, which it loses, or the answer to it."""
-    monkeypatch.setattr(outcome, "_COMMIT_PATIENCE_SECONDS", 0.5)
+    monkeypatch.setattr(commit, "_COMMIT_PATIENCE_SECONDS", 0.5)
     shop.write(FIRST_PART, SECOND)
     before = shop.state()
     run = shop.project.deployment(approve=shop.project.plan().id)

@@ -76,11 +76,11 @@ def is_changed(shop: Shop, act: str) -> bool:
 
 # Moments within the kernel: before or after the first call of it.
 TRANSACTION = [
-    ("safemig.operations.transaction:run_steps", "before"),
-    ("safemig.operations.bookkeeping:Run.record", "after"),
-    ("safemig.operations.transaction:commit", "before"),
-    ("safemig.operations.transaction:commit", "after"),
-    ("safemig.operations.bookkeeping:Run.note_what_is_done", "after"),
+    ("safemig.execution.transaction:run_steps", "before"),
+    ("safemig.execution.run:Run.record", "after"),
+    ("safemig.execution.transaction:commit", "before"),
+    ("safemig.execution.transaction:commit", "after"),
+    ("safemig.execution.run:Run.note_what_is_done", "after"),
 ]
 MOMENTS = {
     generate: [
@@ -119,8 +119,8 @@ MOMENTS = {
         ("safemig.operations.restore_prod:read_back", "after"),
         ("safemig.operations.restore_prod:content_of", "before"),
         ("safemig.operations.restore_prod:_approve", "after"),
-        ("safemig.operations.swap:_commit", "before"),
-        ("safemig.operations.swap:_commit", "after"),
+        ("safemig.backups.swap:_commit", "before"),
+        ("safemig.backups.swap:_commit", "after"),
         ("safemig.operations.restore_prod:exchange_names", "after"),
     ],
     sync_prod: [

@@ -19,10 +19,10 @@ from safemig.errors import (
     SafemigError,
     SettingsError,
 )
-from safemig.operations import outcome, transaction
+from safemig.execution import commit, transaction
 from safemig.operations.migrate_prod import ProductionDeployment
 from safemig.postgres import activity
-from safemig.postgres.connect import connect
+from safemig.postgres.connection.connect import connect
 from safemig.sql.locks import LockMode
 from tests.operations.conftest import Shop
 
@@ -446,17 +446,17 @@ def test_a_commit_whose_answer_was_lost_is_learnt(shop: Shop) -> None:
         connection.execute("CREATE TABLE undone ()")
         connection.rollback()
     lost = psycopg.OperationalError("server closed the connection unexpectedly")
-    outcome.settle(shop.production, "run", committed, None, lost)
+    commit.settle(shop.production, "run", committed, None, lost)
     for number in (aborted, committed):  # after a failover another transaction may have the same number
         with pytest.raises(DeploymentFailedError, match="did not commit"):
-            outcome.settle(shop.production, "run-2", number, None, lost)
+            commit.settle(shop.production, "run-2", number, None, lost)
 
 
 def test_a_server_that_stays_away_is_exit_code_5(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(outcome, "_SETTLE_SECONDS", 0.5)
+    monkeypatch.setattr(commit, "_SETTLE_SECONDS", 0.5)
     lost = psycopg.OperationalError("server closed the connection unexpectedly")
     with pytest.raises(OutcomeUnknownError) as caught:
-        outcome.settle("host=/nowhere dbname=x", "run", "745", None, lost)
+        commit.settle("host=/nowhere dbname=x", "run", "745", None, lost)
     assert caught.value.exit_code == 5
     assert "pg_xact_status('745')" in str(caught.value.next)
 

@@ -11,10 +11,10 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from safemig.postgres.dump import content_of, read_back
-from safemig.postgres.dump_reader import LARGE_OBJECTS
-from safemig.postgres.server import ThrowawayServer
-from safemig.postgres.tools import run_psql
+from safemig.postgres.dump.plain import content_of, read_back
+from safemig.postgres.dump.reader import LARGE_OBJECTS
+from safemig.postgres.dump.tools import run_psql
+from safemig.postgres.server.throwaway import ThrowawayServer
 from safemig.project import Project
 from safemig.views.of_backup import by_hand
 

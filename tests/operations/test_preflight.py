@@ -13,10 +13,11 @@ import psycopg
 import pytest
 
 from safemig.errors import RefusedError, UnreachableError
+from safemig.execution.transaction import deploying_connection
 from safemig.operations import preflight
-from safemig.operations.transaction import deploying_connection
-from safemig.postgres import activity, programs
-from safemig.postgres.programs import find_programs
+from safemig.postgres import activity
+from safemig.postgres.server import programs
+from safemig.postgres.server.programs import find_programs
 from safemig.results import Check
 from tests.conftest import MAJORS
 from tests.operations.conftest import Shop

@@ -10,7 +10,7 @@ import psycopg
 import pytest
 
 from safemig.errors import RehearsalError, ToolError
-from safemig.postgres.server import ThrowawayServer
+from safemig.postgres.server.throwaway import ThrowawayServer
 from safemig.sql.locks import LockMode
 from tests.conftest import QUIET
 from tests.operations.conftest import Shop

@@ -11,9 +11,9 @@ import psycopg
 import pytest
 from psycopg import sql
 
+from safemig.backups import swap
 from safemig.errors import BackupError, DeploymentFailedError, RefusedError, SettingsError
-from safemig.operations import swap
-from safemig.postgres.server import ThrowawayServer
+from safemig.postgres.server.throwaway import ThrowawayServer
 from tests.operations.conftest import Shop, approval_of
 from tests.operations.killing import kill_at, wait_until_alone
 
@@ -150,10 +150,10 @@ POINTS = [
     ("safemig.operations.restore_prod.restore", AFTER, 1, BEFORE),
     ("safemig.operations.restore_prod.comment_on", AFTER, 2, BEFORE),
     ("safemig.operations.restore_prod._approve", AFTER, 1, BEFORE),
-    ("safemig.operations.swap._nobody_stays", AFTER, 1, BEFORE),
-    ("safemig.operations.swap.comment_on", AFTER, 1, BEFORE),  # both renamed, not committed
-    ("safemig.operations.swap._commit", BEFORE, 1, BEFORE),
-    ("safemig.operations.swap._commit", AFTER, 1, AFTER),
+    ("safemig.backups.swap._nobody_stays", AFTER, 1, BEFORE),
+    ("safemig.backups.swap.comment_on", AFTER, 1, BEFORE),  # both renamed, not committed
+    ("safemig.backups.swap._commit", BEFORE, 1, BEFORE),
+    ("safemig.backups.swap._commit", AFTER, 1, AFTER),
     ("safemig.operations.restore_prod.exchange_names", AFTER, 1, AFTER),
 ]
 

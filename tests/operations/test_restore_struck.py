@@ -30,7 +30,7 @@ CREATE TABLE slowly (id bigint CHECK (public.slow(id)));
 INSERT INTO slowly SELECT generate_series(1, 300);
 """
 DAMAGE = "DROP VIEW big_orders; DELETE FROM orders"
-MODULE = "safemig.operations."
+MODULE = "safemig."
 UNTOUCHED, SWAPPED = "untouched", "swapped"
 
 
@@ -47,19 +47,19 @@ class Point:
 
 
 POINTS = [
-    Point("in the check of the backup", UNTOUCHED, "restore_prod.read_back"),
-    Point("before the database is made", UNTOUCHED, "restore_prod._create"),
-    Point("before it is told what it is", UNTOUCHED, "restore_prod.comment_on"),
-    Point("before it is filled", UNTOUCHED, "restore_prod.restore"),
+    Point("in the check of the backup", UNTOUCHED, "operations.restore_prod.read_back"),
+    Point("before the database is made", UNTOUCHED, "operations.restore_prod._create"),
+    Point("before it is told what it is", UNTOUCHED, "operations.restore_prod.comment_on"),
+    Point("before it is filled", UNTOUCHED, "operations.restore_prod.restore"),
     Point("while it is filled", UNTOUCHED, during="COPY public.slowly%"),
-    Point("filled, not compared", UNTOUCHED, "restore_prod.restore", "after"),
-    Point("compared, not told", UNTOUCHED, "restore_prod.comment_on", "before", 2),
-    Point("before the approval", UNTOUCHED, "restore_prod._approve"),
-    Point("before the swap", UNTOUCHED, "restore_prod.exchange_names"),
-    Point("renamed, not committed", UNTOUCHED, "swap.comment_on"),
-    Point("before COMMIT", UNTOUCHED, "swap._commit"),
-    Point("after COMMIT", SWAPPED, "swap._commit", "after"),
-    Point("after the swap", SWAPPED, "restore_prod.exchange_names", "after"),
+    Point("filled, not compared", UNTOUCHED, "operations.restore_prod.restore", "after"),
+    Point("compared, not told", UNTOUCHED, "operations.restore_prod.comment_on", "before", 2),
+    Point("before the approval", UNTOUCHED, "operations.restore_prod._approve"),
+    Point("before the swap", UNTOUCHED, "operations.restore_prod.exchange_names"),
+    Point("renamed, not committed", UNTOUCHED, "backups.swap.comment_on"),
+    Point("before COMMIT", UNTOUCHED, "backups.swap._commit"),
+    Point("after COMMIT", SWAPPED, "backups.swap._commit", "after"),
+    Point("after the swap", SWAPPED, "operations.restore_prod.exchange_names", "after"),
 ]
 SIGNALS = {"SIGKILL": signal.SIGKILL, "SIGTERM": signal.SIGTERM, "SIGINT": signal.SIGINT}
 STOPS = {"immediate": signal.SIGQUIT, "fast": signal.SIGINT}

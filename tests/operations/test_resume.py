@@ -170,13 +170,13 @@ def test_one_that_was_rolled_back_as_a_whole_begins_anew(shop: Shop) -> None:
 
 CUT_OFF = [
     # (where, before or after, which time, what ran apart)
-    ("safemig.operations.apart._run_alone", "before", 1, 0),
-    ("safemig.operations.apart._run_alone", "after", 1, 1),
-    ("safemig.operations.resume.Trail.ran", "after", 1, 1),
-    ("safemig.operations.apart._run_alone", "before", 2, 1),
-    ("safemig.operations.apart._run_alone", "after", 2, 2),
-    ("safemig.operations.apart._run_alone", "after", 3, 3),
-    ("safemig.operations.resume.Trail.ran", "after", 3, 3),
+    ("safemig.execution.autocommit._run_alone", "before", 1, 0),
+    ("safemig.execution.autocommit._run_alone", "after", 1, 1),
+    ("safemig.execution.resume.Trail.ran", "after", 1, 1),
+    ("safemig.execution.autocommit._run_alone", "before", 2, 1),
+    ("safemig.execution.autocommit._run_alone", "after", 2, 2),
+    ("safemig.execution.autocommit._run_alone", "after", 3, 3),
+    ("safemig.execution.resume.Trail.ran", "after", 3, 3),
 ]
 
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
+from safemig.copies.rollback_script import read_script
 from safemig.errors import BackupError, DeploymentFailedError, DeploymentStoppedError, RefusedError, RehearsalError
-from safemig.operations import validation
-from safemig.operations.rollback_script import read_script
-from safemig.postgres.connect import Connection
-from safemig.postgres.programs import server_programs
-from safemig.postgres.tools import run_psql
+from safemig.execution import validation
+from safemig.postgres.connection.connect import Connection
+from safemig.postgres.dump.tools import run_psql
+from safemig.postgres.server.programs import server_programs
 from safemig.results import Deployment
 from tests.operations.conftest import Shop
 

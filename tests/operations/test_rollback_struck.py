@@ -18,7 +18,7 @@ from tests.operations.striking import Deploying, Network, wait_for
 
 FILE = "20260102000000_second.sql"
 SQL = "CREATE TABLE IF NOT EXISTS notes (id bigint PRIMARY KEY); ALTER TABLE users ADD COLUMN IF NOT EXISTS active boolean;"
-MODULE = "safemig.operations."
+MODULE = "safemig."
 OURS = "application_name ~ '^(safemig|pg_dump)' AND pid <> pg_backend_pid()"
 
 
@@ -33,13 +33,13 @@ class Point:
 
 
 POINTS = [
-    Point("before the backup", False, "rollback_prod.backup_prod"),
-    Point("before the rehearsal", False, "rollback_prod._rehearse"),
-    Point("approved", False, "rollback_prod._approve", "after"),
-    Point("before the statements", False, "transaction.run_steps"),
-    Point("before COMMIT", False, "transaction.commit"),
-    Point("after COMMIT", True, "transaction.commit", "after"),
-    Point("in the validation", True, "rollback_prod.count_rows"),
+    Point("before the backup", False, "operations.rollback_prod.backup_prod"),
+    Point("before the rehearsal", False, "operations.rollback_prod._rehearse"),
+    Point("approved", False, "operations.rollback_prod._approve", "after"),
+    Point("before the statements", False, "execution.transaction.run_steps"),
+    Point("before COMMIT", False, "execution.transaction.commit"),
+    Point("after COMMIT", True, "execution.transaction.commit", "after"),
+    Point("in the validation", True, "operations.rollback_prod.count_rows"),
 ]
 SIGNALS = {"SIGKILL": signal.SIGKILL, "SIGTERM": signal.SIGTERM, "SIGINT": signal.SIGINT}
 FAULTS = [*SIGNALS, "terminated", "dropped", "swallowed"]

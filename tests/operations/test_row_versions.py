@@ -8,11 +8,11 @@ from collections.abc import Iterator
 import psycopg
 import pytest
 
-from safemig.operations import row_versions
-from safemig.operations.row_versions import Moment, content_since
-from safemig.operations.untouched import read_columns
-from safemig.postgres.dump import content_of
-from safemig.postgres.server import ThrowawayServer
+from safemig.copies import changed_content
+from safemig.copies.changed_content import Moment, content_since
+from safemig.copies.content import read_columns
+from safemig.postgres.dump.plain import content_of
+from safemig.postgres.server.throwaway import ThrowawayServer
 
 MADE = """
 CREATE TYPE mood AS ENUM ('good', 'bad');
@@ -129,7 +129,7 @@ def test_it_is_what_a_reading_of_everything_finds(
         assert then.contents.keys() >= EVERYTHING
         for statement in done.split(" | ") if done else ():
             connection.execute(statement.encode())
-        monkeypatch.setattr(row_versions, "content_of", reading)
+        monkeypatch.setattr(changed_content, "content_of", reading)
         _, now = content_since(connection, copy, every_server.programs, then)
     assert sorted(now, key=lambda each: each.name) == list(content_of(copy, every_server.programs))
     if read is not None:

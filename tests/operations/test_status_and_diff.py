@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from safemig.errors import SettingsError, UnreachableError
-from safemig.postgres.programs import server_programs
-from safemig.postgres.tools import run_psql
+from safemig.postgres.dump.tools import run_psql
+from safemig.postgres.server.programs import server_programs
 from safemig.project import Project, diff
 from tests.operations.conftest import FIRST, Shop
 

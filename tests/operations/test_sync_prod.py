@@ -7,7 +7,7 @@ import re
 import pytest
 
 from safemig.errors import RefusedError, UnreachableError
-from safemig.postgres.server import ThrowawayServer
+from safemig.postgres.server.throwaway import ThrowawayServer
 from tests.conftest import MAJORS
 from tests.operations.conftest import Shop
 

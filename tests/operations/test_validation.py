@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from safemig.copies import database_copy
 from safemig.errors import DeploymentFailedError, DeploymentStoppedError, RehearsalError
-from safemig.operations.databases import open_environment
+from safemig.execution.environment import open_environment
+from safemig.execution.validation import check_sequences
 from safemig.operations.migrate_prod import ProductionDeployment
-from safemig.operations.validation import check_sequences
-from safemig.postgres import copies
 from safemig.results import Check
 from tests.operations.conftest import Shop
 
@@ -103,7 +103,7 @@ def test_no_snapshot_and_no_transaction_is_open_when_the_deployment_starts(shop:
 
 def test_an_extension_that_the_copy_s_server_lacks_is_named(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     shop.write(SECOND_FILE, SECOND)
-    monkeypatch.setattr(copies, "WHICH_EXTENSIONS", "SELECT unnest(ARRAY['plpgsql', 'no_such_thing'])")
+    monkeypatch.setattr(database_copy, "WHICH_EXTENSIONS", "SELECT unnest(ARRAY['plpgsql', 'no_such_thing'])")
     before = shop.state()
     with pytest.raises(RehearsalError, match="lacks the extensions: no_such_thing") as caught:
         shop.project.rehearse()

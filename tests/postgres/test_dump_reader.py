@@ -7,8 +7,8 @@ import io
 
 import pytest
 
-from safemig.postgres import dump_reader
-from safemig.postgres.dump_reader import DumpReader
+from safemig.postgres.dump import reader as dump_reader
+from safemig.postgres.dump.reader import DumpReader
 
 FULL = b"1\tone\n2\ttwo\\n.\n\\\\.\n3\t\\N\n"
 ANNOUNCED = b"--\n-- Data for Name: x; Type: TABLE DATA; Schema: public; Owner: o\n--\n\n"

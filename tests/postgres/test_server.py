@@ -15,13 +15,13 @@ import psycopg
 import pytest
 
 from safemig.errors import ToolError
-from safemig.postgres import server as server_module
-from safemig.postgres.programs import PROGRAMS_VARIABLE, client_programs, find_programs, server_programs
-from safemig.postgres.server import ThrowawayServer
+from safemig.postgres.server import throwaway as server_module
+from safemig.postgres.server.programs import PROGRAMS_VARIABLE, client_programs, find_programs, server_programs
+from safemig.postgres.server.throwaway import ThrowawayServer
 
 START_AND_WAIT = """
 import sys, time
-from safemig.postgres.server import ThrowawayServer
+from safemig.postgres.server.throwaway import ThrowawayServer
 server = ThrowawayServer.start()
 print(server.folder, flush=True)
 time.sleep(60)
@@ -79,7 +79,7 @@ def test_it_ends_with_the_process_that_started_it(number: signal.Signals) -> Non
 def test_it_ends_when_its_warden_is_killed() -> None:
     server = ThrowawayServer.start()
     pid = _postmaster(server.folder)
-    server._warden.kill()
+    server._supervisor.kill()
     assert _wait(lambda: not _is_alive(pid))
     server.stop()
     shutil.rmtree(server.folder)

@@ -11,8 +11,8 @@ import psycopg
 import pytest
 
 from safemig.errors import RefusedError
-from safemig.operations import journal
-from safemig.operations.transaction import only_deployment
+from safemig.execution import journal
+from safemig.execution.transaction import only_deployment
 from safemig.postgres.history import make_history, record_deployment
 from safemig.project import Project
 from safemig.records import ledger, read_archive

@@ -8,8 +8,8 @@ from typing import Any
 import psycopg
 import pytest
 
-from safemig.postgres.facts import read_target_facts
-from safemig.postgres.server import ThrowawayServer
+from safemig.postgres.server.throwaway import ThrowawayServer
+from safemig.postgres.target_facts import read_target_facts
 from safemig.review import TargetFacts
 
 TABLES = """

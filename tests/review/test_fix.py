@@ -8,7 +8,7 @@ import subprocess
 import psycopg
 import pytest
 
-from safemig.postgres.server import ThrowawayServer
+from safemig.postgres.server.throwaway import ThrowawayServer
 from safemig.review import Review, TargetFacts, Verdict, review
 from safemig.review.fix import part_name
 from safemig.sql import SourceFile, parse

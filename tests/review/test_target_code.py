@@ -7,7 +7,7 @@ from collections.abc import Callable
 import psycopg
 import pytest
 
-from safemig.postgres.facts import read_target_facts
+from safemig.postgres.target_facts import read_target_facts
 from safemig.review import Verdict, review
 from safemig.sql import SourceFile
 

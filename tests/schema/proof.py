@@ -11,7 +11,7 @@ from typing import Literal
 import psycopg
 
 from safemig.postgres.catalog import SchemaFilter, read_schema
-from safemig.postgres.server import ThrowawayServer
+from safemig.postgres.server.throwaway import ThrowawayServer
 from safemig.schema import Schema, SchemaDiff, compare
 from safemig.schema.dumps import differences
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from safemig.schema import compare
-from safemig.schema.partial import without_extensions
+from safemig.schema.without_extensions import without_extensions
 
 from .proof import load, read
 

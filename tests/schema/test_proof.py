@@ -11,7 +11,7 @@ from typing import get_args
 
 import pytest
 
-from safemig.postgres.server import ThrowawayServer
+from safemig.postgres.server.throwaway import ThrowawayServer
 from tests.conftest import MAJORS
 
 from .pairs import PAIRS

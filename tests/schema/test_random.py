@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from safemig.postgres.catalog import read_schema
-from safemig.postgres.server import ThrowawayServer
+from safemig.postgres.server.throwaway import ThrowawayServer
 from safemig.schema import Schema, compare
 
 THOROUGH = bool(os.environ.get("SAFEMIG_THOROUGH"))

@@ -13,7 +13,7 @@ import pytest
 from psycopg import pq
 
 from safemig.postgres.catalog import SchemaFilter, database_fingerprint, read_schema
-from safemig.postgres.server import ThrowawayServer
+from safemig.postgres.server.throwaway import ThrowawayServer
 from safemig.schema import compare
 
 from .proof import dump, load, read

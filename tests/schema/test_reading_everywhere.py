@@ -16,7 +16,7 @@ import psycopg
 import pytest
 
 from safemig.postgres.catalog import SchemaFilter, read_schema
-from safemig.postgres.server import ThrowawayServer
+from safemig.postgres.server.throwaway import ThrowawayServer
 from safemig.schema import compare
 
 from .proof import dump, load, read

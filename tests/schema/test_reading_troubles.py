@@ -14,8 +14,8 @@ import pytest
 
 from safemig.errors import UnreachableError
 from safemig.postgres.catalog import read_schema
-from safemig.postgres.programs import PROGRAMS_VARIABLE
-from safemig.postgres.server import ThrowawayServer
+from safemig.postgres.server.programs import PROGRAMS_VARIABLE
+from safemig.postgres.server.throwaway import ThrowawayServer
 from safemig.project import diff
 from safemig.schema import Schema, compare
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from safemig.postgres.server import ThrowawayServer
+from safemig.postgres.server.throwaway import ThrowawayServer
 from safemig.schema import compare
 from safemig.schema.dumps import differences
 from tests.conftest import QUIET

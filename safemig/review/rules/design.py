@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from safemig.review.dependents import references
 from safemig.review.functions import calls_in
-from safemig.review.hanging import references
 from safemig.review.model import Severity
 from safemig.review.rule import Hit, rule
 from safemig.review.scene import Scene

@@ -1,0 +1,1 @@
+"""What a person approves: the plan, its ID, and who may."""

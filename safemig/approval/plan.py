@@ -1,0 +1,104 @@
+"""plan: what is pending for a database, as ordered steps, bound to its state by an id."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+
+from safemig.execution.environment import open_environment, schema_of, standing_of
+from safemig.execution.expected_locks import with_expected_locks
+from safemig.execution.resume import rest_of
+from safemig.execution.steps import PlannedFile, Segment, plan_files, segments
+from safemig.migrations import Standing
+from safemig.postgres.connection.connect import Connection, read_target, read_timeline
+from safemig.postgres.resumable import Resumable
+from safemig.results import Plan, PlannedMigration, Target
+from safemig.schema import Schema
+from safemig.settings import PRODUCTION, Settings
+
+ID_LENGTH = 12
+
+
+@dataclass(frozen=True, slots=True)
+class Situation:
+    """A database as it was found, what is pending for it, and the plan that binds the two."""
+
+    target: Target
+    schema: Schema
+    standing: Standing
+    files: tuple[PlannedFile, ...]
+    plan: Plan
+    segments: tuple[Segment, ...]  # what is committed together, in order
+    resumes: Resumable | None  # the deployment that this goes on with
+    timeline: int  # of the server's WAL: another one means that a standby was promoted since
+
+
+def plan(settings: Settings, environment: str = PRODUCTION, *, resume: str = "") -> Plan:
+    """Say what would be done to a database, statement by statement. Reads only.
+
+    With `resume`, the id of a deployment that stopped part-way or of its plan: what is left of exactly that one.
+
+    Raises:
+        MigrationError: files and history contradict each other, or a file cannot be run.
+        RefusedError: that deployment cannot be gone on with.
+    """
+    with open_environment(settings, environment) as connection:
+        return assess(settings, connection, environment, resume=resume).plan
+
+
+def assess(settings: Settings, connection: Connection, environment: str, *, resume: str = "") -> Situation:
+    """Read a database's identity, schema and history, and make the plan for what is pending. Reads only.
+
+    Raises:
+        MigrationError, RefusedError: as `plan`.
+    """
+    target = read_target(connection, environment)
+    standing = standing_of(settings, connection)
+    standing.require_consistent(environment)
+    files = plan_files(standing.pending)
+    schema = schema_of(settings, connection)
+    resumes = None
+    if resume:
+        resumes, files = rest_of(settings, connection, environment, resume, files, schema)
+    migrations = tuple(
+        PlannedMigration(file.migration.version, file.migration.name, file.migration.file, file.migration.sha256)
+        for file in files
+    )
+    binding: dict[str, object] = {
+        "target": {"system_identifier": target.system_identifier, "database": target.database},
+        "schema": schema.fingerprint,
+        "migrations": [(each.version, each.sha256) for each in migrations],
+        "settings": {
+            "accept": settings.accept,
+            "rehearsal": settings.rehearsal,
+            "approvals": (settings.required_approvals, settings.authors_may_approve),
+            "schemas": settings.schemas,
+            "transaction": settings.transaction,
+        },
+    }
+    if resumes:
+        binding["resumes"] = (resumes.run_id, resumes.ran)
+    return Situation(
+        target=target,
+        schema=schema,
+        standing=standing,
+        files=files,
+        plan=Plan(
+            id=identify(binding),
+            target=target,
+            schema_fingerprint=schema.fingerprint,
+            migrations=migrations,
+            steps=with_expected_locks(connection, [step for file in files for step in file.steps]),
+        ),
+        segments=segments(files, together=settings.transaction == "all"),
+        resumes=resumes,
+        timeline=read_timeline(connection),
+    )
+
+
+def identify(binding: Mapping[str, object]) -> str:
+    """Return the id of what is approved: the first hex digits of a sha256 over all of it."""
+    canonical = json.dumps(binding, sort_keys=True, separators=(",", ":"), default=asdict)
+    return hashlib.sha256(canonical.encode()).hexdigest()[:ID_LENGTH]

@@ -1,0 +1,1 @@
+"""Backup folders: manifests, and the swap of a restored database."""

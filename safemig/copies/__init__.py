@@ -1,0 +1,1 @@
+"""Copies of a database, and what is measured on them."""

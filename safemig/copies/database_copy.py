@@ -1,0 +1,181 @@
+"""Copies of a database: made like it; on the throwaway server with its roles and extensions, a dump restored into them."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+import psycopg
+from psycopg import sql
+
+from safemig.copies.scratch import ScratchServer
+from safemig.errors import RehearsalError, ToolError
+from safemig.postgres.connection.connect import Connection, connect, words_of
+from safemig.postgres.dump.plain import dump_schema
+from safemig.postgres.dump.tools import restore
+from safemig.postgres.server.programs import Programs
+from safemig.postgres.server.throwaway import ThrowawayServer
+
+WHICH_ROLES = "SELECT rolname FROM pg_roles WHERE rolname !~ '^pg_' ORDER BY 1"
+WHICH_EXTENSIONS = "SELECT extname FROM pg_extension ORDER BY 1"
+WHICH_EXTENSIONS_CAN_BE_MADE = "SELECT name FROM pg_available_extensions"
+WHICH_SEARCH_PATH = "SHOW search_path"
+# Its own columns differ: locale providers came with 15, and 17 renamed the column of their locale.
+HOW_IT_WAS_MADE = """
+SELECT to_jsonb(d) || jsonb_build_object('encoding', pg_encoding_to_char(encoding)) FROM pg_database d
+WHERE datname = current_database()
+"""
+
+
+CopyServer = ThrowawayServer | ScratchServer
+
+
+def open_server_like(source: Connection, scratch: str = "") -> CopyServer:
+    """Return a server for copies of `source`: the one at the URL `scratch`, else a throwaway one (see below).
+
+    Raises:
+        ToolError: the scratch server cannot be used.
+        RehearsalError: it lacks an extension that the source uses; the message names it.
+    """
+    if not scratch:
+        return start_server_like(source)
+    row = source.execute(WHICH_SEARCH_PATH).fetchone()
+    server = ScratchServer.open(scratch, source, row[0] if row else "public")
+    try:
+        connection = connect(scratch, "the scratch server")
+        try:
+            _make_roles(source, connection)
+            _require_extensions(source, connection, "scratch", server.programs)
+        finally:
+            connection.close()
+    except psycopg.Error as error:
+        server.stop()
+        raise ToolError(
+            f"the scratch server refuses: {words_of(error)}", where="scratch", next="connect as a role with CREATEROLE"
+        ) from None
+    except BaseException:
+        server.stop()
+        raise
+    return server
+
+
+def start_server_like(source: Connection, *, whole: bool = True, at_least: int = 0) -> ThrowawayServer:
+    """Start a throwaway server for copies of `source`: of its major version or `at_least`, else the next newer one.
+
+    The source's roles exist on it, by name only: no password, no login. `whole` copies need all that the source has.
+
+    Raises:
+        ToolError: no such server on this machine.
+        RehearsalError: it lacks an extension that a whole copy uses; the message names it.
+    """
+    server = ThrowawayServer.start(at_least=max(at_least, source.info.server_version // 10000))
+    try:
+        with psycopg.connect(server.url(), autocommit=True) as connection:
+            _make_roles(source, connection)
+            if whole:
+                _require_extensions(source, connection, str(server.programs.folder), server.programs)
+            row = source.execute(WHICH_SEARCH_PATH).fetchone()
+            # Migrations that name no schema must find what they find on the source.
+            if row:
+                connection.execute(sql.SQL("ALTER SYSTEM SET search_path = {}").format(_setting(row[0])))
+                connection.execute("SELECT pg_reload_conf()")
+    except BaseException:
+        server.stop()
+        raise
+    return server
+
+
+def made_like(source: Connection) -> sql.Composable:
+    """Return the options of CREATE DATABASE that make one of the source's encoding, collation and their provider."""
+    row = source.execute(HOW_IT_WAS_MADE).fetchone()
+    assert row is not None  # noqa: S101 - we are connected to it
+    made = row[0]
+    options = {"ENCODING": made["encoding"], "LC_COLLATE": made["datcollate"], "LC_CTYPE": made["datctype"]}
+    locale = made.get("datlocale") or made.get("daticulocale")
+    if made.get("datlocprovider") == "i":
+        options |= {"LOCALE_PROVIDER": "icu", "ICU_LOCALE": locale}
+        if made.get("daticurules"):
+            options["ICU_RULES"] = made["daticurules"]
+    elif made.get("datlocprovider") == "b":
+        options |= {"LOCALE_PROVIDER": "builtin", "BUILTIN_LOCALE": locale}
+    return sql.SQL(" ").join(
+        sql.SQL(name) + sql.SQL(" ") + sql.Literal(str(value))
+        for name, value in [("TEMPLATE", "template0"), *options.items()]
+    )
+
+
+def restore_copy(source: Connection, server: CopyServer, database: str, dump: Path, *, jobs: int = 1) -> str:
+    """Make a database on the throwaway server like `source`, from a dump of it (see `restore`), and return its URL.
+
+    Where this machine lacks the source's collation, the copy sorts by bytes (C).
+
+    Raises:
+        RehearsalError: the dump does not restore; the message has psql's or pg_restore's own words.
+    """
+    try:
+        url = server.create_database(database, options=made_like(source))
+    except psycopg.Error:
+        encoding = source.info.parameter_status("server_encoding") or "UTF8"
+        plain = sql.SQL("TEMPLATE template0 LC_COLLATE 'C' LC_CTYPE 'C' ENCODING {}").format(sql.Literal(encoding))
+        url = server.create_database(database, options=plain)
+    try:
+        restore(server.programs, url, dump, jobs=jobs)
+    except ToolError as error:
+        raise RehearsalError(
+            f"the dump does not restore: {error.what}",
+            where=f"{dump}, into a throwaway PostgreSQL {server.programs.version}",
+            next=error.where or "look at the backup; a deployment without one that restores is refused",
+        ) from None
+    return url
+
+
+def copy_schema(
+    source: Connection, conninfo: str, server: CopyServer, database: str, *, only: tuple[str, ...] = ()
+) -> str:
+    """Make a database on the throwaway server with the schema of `source` and no data, and return its URL.
+
+    `only` are the schemas to copy; all but bookkeeping where none is said. `conninfo` is how pg_dump reaches the source.
+
+    Raises:
+        RehearsalError: the dump does not restore; the message has psql's own words.
+        ToolError: there is no dump: no pg_dump as new as the source or the server, or a right is missing.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        dump = Path(folder) / "schema.sql"
+        version_num = max(server.programs.version_num, source.info.server_version)
+        dump.write_text(dump_schema(conninfo, version_num, only=only), encoding="utf-8")
+        return restore_copy(source, server, database, dump)
+
+
+def make_roles(source: Connection, server: CopyServer) -> None:
+    """Make the source's roles on the throwaway server, by name only."""
+    with psycopg.connect(server.url(), autocommit=True) as copy:
+        _make_roles(source, copy)
+
+
+def _make_roles(source: Connection, copy: Connection) -> None:
+    have = {name for (name,) in copy.execute(WHICH_ROLES)}
+    for (name,) in source.execute(WHICH_ROLES).fetchall():
+        if name not in have:
+            copy.execute(sql.SQL("CREATE ROLE {} NOLOGIN").format(sql.Identifier(name)))
+
+
+def missing_extensions(source: Connection, copy: Connection) -> tuple[str, ...]:
+    """Return the names of the extensions that the source uses and the server of `copy` does not have."""
+    available = {name for (name,) in copy.execute(WHICH_EXTENSIONS_CAN_BE_MADE)}
+    return tuple(name for (name,) in source.execute(WHICH_EXTENSIONS).fetchall() if name not in available)
+
+
+def _require_extensions(source: Connection, copy: Connection, where: str, programs: Programs) -> None:
+    missing = missing_extensions(source, copy)
+    if missing:
+        raise RehearsalError(
+            f"the PostgreSQL {programs.version} for the copy lacks the extensions: {', '.join(missing)}",
+            where=where,
+            next="install them for that server (such as postgresql-17-pgvector), or another PostgreSQL that has them",
+        )
+
+
+def _setting(search_path: str) -> sql.Composable:
+    # SHOW gives the list as it would be written after SET, identifiers quoted where needed.
+    return sql.SQL(search_path)

@@ -1,0 +1,96 @@
+"""Drift: how a database's schema differs from what its applied migrations make, measured on a throwaway server."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from contextlib import ExitStack
+
+import psycopg
+
+from safemig import __version__
+from safemig.copies.database_copy import WHICH_SEARCH_PATH, CopyServer
+from safemig.copies.shadow import Shadow, open_shadow
+from safemig.errors import SafemigError
+from safemig.execution.environment import schema_of
+from safemig.migrations import Migration, Standing
+from safemig.postgres.connection.connect import Connection
+from safemig.postgres.history import schema_that_files_make
+from safemig.postgres.server.throwaway import ThrowawayServer
+from safemig.schema import Schema, compare
+from safemig.settings import Settings
+
+_MOST_NAMED = 3
+
+
+def what_files_make(
+    settings: Settings, source: Connection, server: CopyServer, files: Sequence[Migration]
+) -> dict[str, str] | None:
+    """Return the identity of files and the fingerprint of what they make of an empty database, to be kept in `source`.
+
+    None where they cannot be run from nothing there. To be called when the server's copies are done with: roles, which
+    a migration may make, are the server's.
+    """
+    if not isinstance(server, ThrowawayServer):
+        return None
+    shadow = Shadow(settings, server)
+    ordered = sorted(files, key=lambda file: file.version)
+    try:
+        schema = shadow.schema(shadow.make(ordered))
+    except (SafemigError, psycopg.Error):
+        return None
+    return {"files": identity_of(settings, source, ordered), "schema": schema.fingerprint}
+
+
+def is_as_files_make_it(settings: Settings, connection: Connection, standing: Standing) -> bool:
+    """Tell whether a database's schema is known to be what its applied migrations make, from an earlier replay of them.
+
+    Guarantee: True only where these very files, run from nothing by this safemig, made this very schema. False says
+    nothing: then it is to be measured. Reads only.
+    """
+    if standing.edited or standing.unknown:
+        return False
+    made = schema_that_files_make(connection, identity_of(settings, connection, standing.applied))
+    return bool(made) and made == schema_of(settings, connection).fingerprint
+
+
+def identity_of(settings: Settings, source: Connection, files: Sequence[Migration]) -> str:
+    """Return a hash of all that decides what files make: their bytes, the search path, the schemas read, and us."""
+    ((search_path,),) = source.execute(WHICH_SEARCH_PATH).fetchall()
+    parts = [__version__, search_path, repr(settings.schemas), *(f"{file.version} {file.sha256}" for file in files)]
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+
+
+class Drift:
+    """How databases differ from what their applied migrations make; one throwaway server a major version."""
+
+    def __init__(self, settings: Settings, shadows: ExitStack) -> None:
+        self._settings = settings
+        self._shadows = shadows
+        self._by_major: dict[int, Shadow] = {}
+        self._made: dict[tuple[int, tuple[str, ...]], Schema] = {}
+
+    def of(self, connection: Connection, standing: Standing) -> str:
+        """Return "none", what differs, or why it could not be compared. Reads only."""
+        if standing.edited or standing.unknown:
+            return "not compared: files and history contradict each other"
+        try:
+            expected = self._expected(connection, standing.applied)
+        except SafemigError as error:
+            return f"not compared: {error.what}"
+        diff = compare(expected, schema_of(self._settings, connection))
+        if diff.is_empty:
+            return "none"
+        named = ", ".join(f"{each.action} {each.kind} {each.name}" for each in diff.changes[:_MOST_NAMED])
+        rest = f", and {len(diff.changes) - _MOST_NAMED} more" if len(diff.changes) > _MOST_NAMED else ""
+        return f"{diff.summary} beyond the applied migrations: {named}{rest}"
+
+    def _expected(self, connection: Connection, applied: Sequence[Migration]) -> Schema:
+        major = connection.info.server_version // 10000
+        key = (major, tuple(each.sha256 for each in applied))
+        if key not in self._made:
+            if major not in self._by_major:
+                self._by_major[major] = self._shadows.enter_context(open_shadow(self._settings, connection))
+            shadow = self._by_major[major]
+            self._made[key] = shadow.schema(shadow.make(applied))
+        return self._made[key]

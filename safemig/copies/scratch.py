@@ -1,0 +1,124 @@
+"""A scratch server, named by a URL, for copies where this machine cannot start one of its own."""
+
+from __future__ import annotations
+
+import contextlib
+import secrets
+from types import TracebackType
+
+import psycopg
+from psycopg import sql
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+
+from safemig.errors import ToolError
+from safemig.postgres.connection.connect import Connection, connect, read_target, words_of
+from safemig.postgres.server.programs import Programs, client_programs
+from safemig.results import Target
+
+PREFIX = "safemig_copy_"
+# Whoever made one holds this lock for as long as it lives, by the connection that made it.
+_LOCK = "SELECT pg_try_advisory_lock(hashtext(%s))"
+LEFT_BEHIND = "SELECT datname FROM pg_database WHERE starts_with(datname, %s)"
+
+
+class ScratchServer:
+    """Databases on a server that is somebody else's: each under a name of its own, dropped at the end.
+
+    Guarantee: nothing of the server's other databases is touched; roles that the copies need are made, without login,
+    and stay. What a killed process left behind is dropped by the next one.
+    """
+
+    def __init__(self, conninfo: str, connection: Connection, programs: Programs, search_path: str) -> None:
+        self.programs = programs
+        self._conninfo = conninfo
+        self._connection = connection
+        self._search_path = search_path
+        self._names: dict[str, str] = {}
+
+    @classmethod
+    def open(cls, conninfo: str, source: Connection, search_path: str) -> ScratchServer:
+        """Connect to it.
+
+        Raises:
+            UnreachableError: it cannot be reached.
+            ToolError: it is the source's own server, or older than that.
+        """
+        connection = connect(conninfo, "the scratch server", application_name="safemig scratch")
+        try:
+            own = _require_fitting(read_target(connection, "scratch"), read_target(source, "source"))
+            server = cls(conninfo, connection, client_programs(own.server_version_num), search_path)
+            server._drop_left_behind()
+        except BaseException:
+            connection.close()
+            raise
+        return server
+
+    def url(self, database: str = "") -> str:
+        """Return the connection string of one of the copies, or of the database that the URL names."""
+        if not database:
+            return self._conninfo
+        return make_conninfo("", **{**conninfo_to_dict(self._conninfo), "dbname": self._names[database]})
+
+    def create_database(self, name: str, *, options: sql.Composable) -> str:
+        """Create a database that is called `name` here and otherwise on the server, and return its URL.
+
+        Raises:
+            ToolError: the role may not.
+        """
+        real = f"{PREFIX}{secrets.token_hex(6)}"
+        self._connection.execute(_LOCK, (real,))
+        try:
+            self._connection.execute(sql.SQL("CREATE DATABASE {} {}").format(sql.Identifier(real), options))
+            self._names[name] = real
+            self._connection.execute(
+                sql.SQL("ALTER DATABASE {} SET search_path = {}").format(
+                    sql.Identifier(real), sql.SQL(self._search_path)
+                )
+            )
+        except psycopg.errors.InsufficientPrivilege as error:
+            raise ToolError(
+                f"the scratch server does not let us make a database: {words_of(error)}",
+                where="scratch",
+                next="grant CREATEDB to that role",
+            ) from None
+        return self.url(name)
+
+    def stop(self) -> None:
+        """Drop what was made, and close the connection. Safe to call again."""
+        with contextlib.suppress(psycopg.Error):
+            for name in self._names.values():
+                self._drop(name)
+        self._connection.close()
+
+    def __enter__(self) -> ScratchServer:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def _drop(self, name: str) -> None:
+        self._connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
+
+    def _drop_left_behind(self) -> None:
+        for (name,) in self._connection.execute(LEFT_BEHIND, (PREFIX,)).fetchall():
+            if self._connection.execute(_LOCK, (name,)).fetchone()[0]:  # type: ignore[index]
+                with contextlib.suppress(psycopg.errors.InsufficientPrivilege):  # another role's
+                    self._drop(name)
+
+
+def _require_fitting(own: Target, theirs: Target) -> Target:
+    if own.system_identifier == theirs.system_identifier:
+        raise ToolError(
+            "the scratch server is the server of the database itself",
+            where=f"scratch, {own.host}, system {own.system_identifier or 'not to be read'}",
+            next="name another server, or none: then a throwaway one is started here",
+        )
+    if own.server_version_num // 10000 < theirs.server_version_num // 10000:
+        raise ToolError(
+            f"the scratch server is PostgreSQL {own.server_version}, older than the database's {theirs.server_version}",
+            where=f"scratch, {own.host}",
+            next="name one of the same major version",
+        )
+    return own

@@ -1,0 +1,109 @@
+"""The shadow: what the local migrations make, on a throwaway server; the base that staging is held against."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, nullcontext
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+import psycopg
+
+from safemig import live
+from safemig.copies.database_copy import missing_extensions, start_server_like
+from safemig.errors import MigrationError
+from safemig.execution.environment import schema_of
+from safemig.execution.steps import plan_files, run_steps
+from safemig.migrations import Migration
+from safemig.postgres.connection.connect import Connection, connect, words_of
+from safemig.postgres.server.throwaway import ThrowawayServer
+from safemig.schema import Schema
+from safemig.settings import Settings
+
+T = TypeVar("T")
+
+
+@dataclass
+class Shadow:
+    """A throwaway server for databases made from migration files."""
+
+    settings: Settings
+    server: ThrowawayServer
+    lacks: tuple[str, ...] = ()  # the source's extensions that this server does not have
+    _numbers: Iterator[int] = field(default_factory=lambda: itertools.count(1))
+
+    def make(self, migrations: Sequence[Migration] = (), *, template: str | None = None) -> str:
+        """Make a database from migrations, over an empty one or a copy of `template`, and return its name.
+
+        Raises:
+            MigrationError: a migration does not run; the message says where and why.
+        """
+        name = f"shadow_{next(self._numbers)}"
+        self.server.create_database(name, template=template)
+        if migrations:
+            with live.stage(f"replay {_named(migrations)} on it"):
+                self.within(name, lambda connection: replay(connection, migrations))
+        return name
+
+    def schema(self, name: str) -> Schema:
+        """Read the schema of one of these databases."""
+        return self.within(name, lambda connection: schema_of(self.settings, connection))
+
+    def run(self, name: str, sql: str) -> None:
+        """Run SQL as it stands, in one transaction.
+
+        Raises:
+            psycopg.Error: it fails.
+        """
+        self.within(name, lambda connection: connection.execute(sql.encode()) if sql.strip() else None)
+
+    def within(self, name: str, act: Callable[[Connection], T]) -> T:
+        """Call `act` with a connection to one of these databases, and return what it returns."""
+        connection = connect(self.server.url(name), "the shadow database")
+        try:
+            return act(connection)
+        finally:
+            connection.close()
+
+
+@contextmanager
+def open_shadow(settings: Settings, source: Connection, *, whole: bool = True) -> Iterator[Shadow]:
+    """Start a server for shadows of `source`: of its version, with its roles and search_path.
+
+    Where it need not be `whole`, an extension that this machine does not have is no reason to stop; `lacks` names it.
+    """
+    with ExitStack() as servers:
+        with live.stage("start a throwaway PostgreSQL"):
+            server = servers.enter_context(start_server_like(source, whole=whole))
+        shadow = Shadow(settings, server)
+        if not whole:
+            shadow.lacks = shadow.within("postgres", lambda copy: missing_extensions(source, copy))
+        yield shadow
+
+
+def _named(migrations: Sequence[Migration]) -> str:
+    return migrations[0].file if len(migrations) == 1 else f"{len(migrations)} migrations"
+
+
+def replay(connection: Connection, migrations: Sequence[Migration]) -> None:
+    """Run migrations from the first to the last, each in a transaction of its own where it can.
+
+    Raises:
+        MigrationError: one does not parse or does not run.
+    """
+    for file in plan_files(migrations):
+        done = 0
+        try:
+            with connection.transaction() if file.transactional else nullcontext():
+                for done, _ in enumerate(run_steps(connection, file.steps), start=1):  # noqa: B007 - read below
+                    pass
+        except psycopg.Error as error:
+            failed = file.steps[done] if done < len(file.steps) else None
+            raise MigrationError(
+                f"does not run on an empty database after the migrations before it: {words_of(error)}",
+                where=f"{file.migration.path}, line {failed.line}: {failed.kind}"
+                if failed
+                else str(file.migration.path),
+                next="the files must build the schema from nothing; add what is missing as an earlier migration",
+            ) from None

@@ -1,0 +1,1 @@
+"""How statements run on a database: from lock to COMMIT and its outcome."""

@@ -1,0 +1,158 @@
+"""Statements that refuse a transaction, one by one: CREATE INDEX CONCURRENTLY and its like."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from contextlib import nullcontext, suppress
+from dataclasses import replace
+from typing import Any
+
+import psycopg
+from psycopg import errors as pg
+from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_random
+
+from safemig import live
+from safemig.errors import DeploymentFailedError, DeploymentStoppedError, OutcomeUnknownError, UnreachableError
+from safemig.execution.batches import Keeping
+from safemig.execution.commit import MY_BACKEND, reconnected
+from safemig.execution.expected_locks import blocks_while_it_waits
+from safemig.execution.invalid_indexes import clear_the_name, remove_invalid_indexes
+from safemig.execution.lock_watch import watched
+from safemig.execution.resume import has_run, mark_of
+from safemig.execution.run import Run
+from safemig.execution.steps import Listener, Segment, run_steps
+from safemig.postgres import resumable
+from safemig.postgres.connection.connect import Connection, set_session, words_of
+from safemig.results import Step
+
+_NOTE_EVERY_SECONDS = 1.0
+_RETRIED = (pg.LockNotAvailable, pg.DeadlockDetected, pg.SerializationFailure)
+
+
+def run_apart(
+    run: Run, connection: Connection, conninfo: str, segment: Segment, listen: Listener | None = None
+) -> tuple[Step, ...]:
+    """Run statements that refuse a transaction, one by one. An index that a failure left invalid is removed.
+
+    Raises:
+        DeploymentFailedError: the first one failed; nothing was changed.
+        DeploymentStoppedError: a later one failed; those before it stay, and are not run again by who resumes.
+        OutcomeUnknownError: the connection was lost, and the server cannot be asked whether the statement ran.
+    """
+    done: list[Step] = []
+    came_to: list[str] = []
+    has_ended = False  # the statement in hand
+    live.planned(segment.steps)
+    backend = connection.execute(MY_BACKEND).fetchone()
+    try:
+        for planned in segment.steps:
+            came_to.clear()
+            has_ended = False
+            clear_the_name(connection, planned, done)
+            run.note("step", number=planned.number, state="running", attempt=1)
+            if run.trail and not planned.transactional:
+                run.trail.begins(connection, planned)
+            with watched(conninfo, run.environment, connection):
+                step = _run_alone(run, connection, planned, listen, came_to)
+                has_ended = True
+                if run.trail and not planned.transactional:
+                    run.trail.ran(connection, planned)
+            done.append(step)
+            run.note("step", number=step.number, state="ran")
+    except KeyboardInterrupt:  # it may come at any moment: also between the statement's end and the note of it
+        raise _ended_early(
+            "interrupted", run, connection, conninfo, backend, segment, done, came_to, may_have_ended=True
+        ) from None
+    except psycopg.Error as error:
+        raise _ended_early(
+            words_of(error), run, connection, conninfo, backend, segment, done, came_to, may_have_ended=has_ended
+        ) from None
+    finally:
+        if not connection.closed:
+            with suppress(psycopg.Error):
+                set_session(connection, lock_timeout=f"{run.settings.lock_timeout_ms}ms")
+    return tuple(done)
+
+
+def _run_alone(run: Run, connection: Connection, planned: Step, listen: Listener | None, came_to: list[str]) -> Step:
+    # CREATE INDEX CONCURRENTLY waits for others' transactions without blocking them; a short limit would only leave an
+    # invalid index behind. A batch is a transaction like any other, and so is what could have run in one.
+    is_in_the_way = not planned.batches and blocks_while_it_waits(planned)
+    waits_briefly = planned.transactional or planned.batches or is_in_the_way
+    set_session(connection, lock_timeout=f"{run.settings.lock_timeout_ms}ms" if waits_briefly else 0)
+    if not planned.transactional and not is_in_the_way:
+        (step,) = run_steps(connection, [planned], listen=listen, keeping=_keeping(run, planned, came_to))
+        return step
+    for attempt in Retrying(retry=retry_if_exception_type(_RETRIED), stop=stop_after_attempt(run.settings.lock_attempts),
+                            wait=wait_random(0.05, 1), reraise=True):  # fmt: skip
+        with attempt, connection.transaction() if planned.transactional else nullcontext():
+            (step,) = run_steps(connection, [planned], listen=listen)
+            if run.trail and planned.transactional:
+                run.trail.ran(connection, planned)
+    return step
+
+
+def _ended_early(
+    what: str,
+    run: Run,
+    connection: Connection,
+    conninfo: str,
+    backend: tuple[Any, ...] | None,
+    segment: Segment,
+    done: Sequence[Step],
+    came_to: Sequence[str],
+    *,
+    may_have_ended: bool,
+) -> DeploymentStoppedError | DeploymentFailedError | OutcomeUnknownError:
+    """Clean up after the statement that failed, over a new connection where it took ours, and return what to raise."""
+    failing = segment.steps[len(done)]
+    where = f"step {failing.number}, {failing.file}, line {failing.line}: {failing.kind}"
+    go_on = f"safemig migrate-prod --resume {run.trail.begun_as.run_id}" if run.trail else "deploy again"
+    try:
+        with reconnected(connection, conninfo, backend) as alive:
+            has_ended = (may_have_ended or alive is not connection) and _has_ended(run, alive, failing)
+            removed, left = ([], []) if has_ended else remove_invalid_indexes(alive, failing)
+            if run.trail and not has_ended:
+                run.trail.failed(alive, is_clean=not (left or came_to))
+    except (UnreachableError, psycopg.Error):
+        return OutcomeUnknownError(
+            f"the connection was lost in a statement that refuses a transaction: {what}",
+            where=where + "; whether it ran is not known",
+            next=f"when the server answers again: {go_on}",
+        )
+    # What ran before it stays: only where nothing did is it true that nothing was changed.
+    stays = done or came_to or has_ended
+    return (DeploymentStoppedError if stays else DeploymentFailedError)(
+        what,
+        where=where
+        + ("; it ran, though that was not noted any more" if has_ended else "")
+        + (f"; the invalid {', '.join(removed)} was removed" if removed else "")
+        + "".join(f"; when those who hold it have ended: DROP INDEX CONCURRENTLY {name}" for name in left)
+        + (f"; done {came_to[-1]}" if came_to else "")
+        + (f"; applied: step {', '.join(str(step.number) for step in done)}" if done else ""),
+        next="correct the cause, then "
+        + (go_on if stays else "deploy again")
+        + (": it goes on there" if came_to else ""),
+    )
+
+
+def _has_ended(run: Run, connection: Connection, step: Step) -> bool:
+    found = resumable.find(connection, run.trail.begun_as.run_id) if run.trail else None
+    if found is not None and mark_of(step) in found.ran:
+        return True
+    return not (step.transactional and run.trail) and has_run(connection, step)
+
+
+def _keeping(run: Run, step: Step, came_to: list[str]) -> Keeping:
+    noted = 0.0
+
+    def note(key: str, rows: int) -> None:
+        nonlocal noted
+        came_to[:] = [f"up to key {key}, {rows:,} rows"]
+        live.became(replace(step, state="running", rows=rows))
+        if time.monotonic() - noted > _NOTE_EVERY_SECONDS:
+            run.note("step", number=step.number, state="running", key=key, rows=rows)
+            noted = time.monotonic()
+
+    return Keeping(run.run_id, run.settings.lock_attempts, note)

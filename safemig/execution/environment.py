@@ -1,0 +1,53 @@
+"""What every verb does first: open an environment's database, read its schema, its history, and the files."""
+
+from __future__ import annotations
+
+import getpass
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from safemig.migrations import Standing, read_migrations, stand
+from safemig.postgres import activity
+from safemig.postgres.catalog import SchemaFilter, read_schema
+from safemig.postgres.connection.connect import Connection, connected, explained
+from safemig.postgres.history import read_history
+from safemig.schema import Schema
+from safemig.settings import Settings
+
+
+@contextmanager
+def open_environment(settings: Settings, environment: str, *, read_only: bool = True) -> Iterator[Connection]:
+    """Open the database of an environment, by default for reading only.
+
+    Raises:
+        SettingsError: there is no such environment, or its variable is not set.
+        UnreachableError: it cannot be reached, goes away, or does not let us read what we must.
+    """
+    conninfo = settings.conninfo(environment)
+    with explained(conninfo, environment), connected(conninfo, environment, read_only=read_only) as connection:
+        yield connection
+
+
+def schema_of(settings: Settings, connection: Connection) -> Schema:
+    """Read the schemas that the project manages, in whatever state the connection's transaction sees."""
+    return read_schema(connection, SchemaFilter(only=settings.schemas))
+
+
+def standing_of(settings: Settings, connection: Connection) -> Standing:
+    """Hold the project's migration files against a database's history.
+
+    Raises:
+        MigrationError: the folder or a file in it is not as it must be.
+    """
+    return stand(read_migrations(settings.path("migrations")), read_history(connection))
+
+
+def is_unrecorded(connection: Connection, standing: Standing) -> bool:
+    """Tell whether a database has tables, and no migration is recorded as applied to it: perhaps they were, by hand."""
+    return bool(standing.pending and not standing.applied and activity.ask(connection, activity.WHICH_TABLES_HOLD_DATA))
+
+
+def who() -> str:
+    """Return who acts: `SAFEMIG_BY` where a CI job says it, else the user of the operating system."""
+    return os.environ.get("SAFEMIG_BY") or getpass.getuser()

@@ -1,0 +1,69 @@
+"""Where a database, the journal, the records and the migration files contradict each other, and what to do about each."""
+
+from __future__ import annotations
+
+from safemig.execution import journal
+from safemig.execution.environment import is_unrecorded
+from safemig.migrations import Standing
+from safemig.operations.restore_prod import what_restores_left
+from safemig.postgres import resumable
+from safemig.postgres.connection.connect import Connection
+from safemig.postgres.history import recorded_runs
+from safemig.settings import Settings
+
+
+def disagreements(settings: Settings, environment: str, connection: Connection, standing: Standing) -> list[str]:
+    """Return each in words, with the next step after a semicolon. Reads only."""
+    path = journal.path_of(settings, environment)
+    found = [
+        f"{run.words}, unless it is under way; the next deployment settles it, its record: safemig records --settle"
+        for run in journal.unended(path, connection)
+    ]
+    found += [
+        f"deployment {run_id} stopped part-way; safemig migrate-prod --resume {run_id} goes on"
+        for run_id in resumable.stopped(connection)
+    ]
+    if lost := journal.lost(path, connection):
+        found.append(
+            f"{lost}, and the database does not know it: a failover or a restore took it back; "
+            "what is pending now is to be deployed again"
+        )
+    found += _recorded_elsewhere(settings, environment, connection)
+    found += [
+        f"database {each.name} was replaced by a restore, and is kept; once nobody needs it: safemig restore-prod --drop {each.name}"
+        if each.is_former
+        else f"database {each.name} stands there from a restore that was not swapped in; safemig restore-prod goes on "
+        f"with it, safemig restore-prod --drop {each.name} drops it"
+        for each in what_restores_left(connection)
+    ]
+    if is_unrecorded(connection, standing):
+        found.append(
+            "it has tables, and no migration is recorded; where they were applied by hand: safemig baseline-prod"
+        )
+    found += [
+        f"{each.file} was edited since it was applied; bring it back as it was (git), and put the change into a new one"
+        for each in standing.edited
+    ]
+    found += [
+        f"{each.version} {each.name} is applied, and no such file is here; get it (git pull) before you deploy"
+        for each in standing.unknown
+    ]
+    found += [
+        f"{each.file} is pending, though older than what is applied; right where branches were merged, else rename it"
+        for each in standing.out_of_order
+    ]
+    return found
+
+
+def _recorded_elsewhere(settings: Settings, environment: str, connection: Connection) -> list[str]:
+    # One line however many: where each run of a pipeline has a checkout of its own, that is all of them.
+    records = settings.path("records") / environment
+    runs = [
+        f"run {run_id} ({act}, by {by}) is recorded in {record}"
+        for run_id, act, by, _, record, _ in recorded_runs(connection)
+        if not any(records.glob(f"{record}-*.ipynb"))
+    ]
+    if not runs:
+        return []
+    more = f", and {len(runs) - 1} earlier" if len(runs) > 1 else ""
+    return [f"{runs[-1]}, which is not here{more}; get the records of whoever ran it, then safemig records --verify"]

@@ -1,0 +1,1 @@
+"""Connections: opened, guarded against a dead network."""

@@ -1,0 +1,252 @@
+"""Connections to the databases, opened with clear errors that hold no secret."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import psycopg
+from markupsafe import escape
+from psycopg import sql
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+
+from safemig.errors import UnreachableError
+from safemig.postgres.connection.network_watchdog import guarded
+from safemig.result import use_blotter
+
+if TYPE_CHECKING:
+    from safemig.results import Target
+
+Connection = psycopg.Connection[Any]
+
+# PostgreSQL's oldest version that safemig knows; 13 went out of support in November 2025.
+OLDEST_SERVER = 130000
+
+WHO_AM_I = """
+SELECT current_database(), current_user, current_setting('server_version_num')::int,
+       CASE WHEN has_function_privilege('pg_control_system()', 'EXECUTE')
+            THEN (SELECT system_identifier::text FROM pg_control_system()) ELSE '' END,
+       host(inet_server_addr())
+"""
+TIMELINE = "SELECT CASE WHEN NOT pg_is_in_recovery() THEN left(pg_walfile_name(pg_current_wal_lsn()), 8) END"
+_SET_UP_ATTEMPTS = 20
+BACKEND_PID = "SELECT pg_backend_pid()"
+IS_STANDBY = "SELECT pg_is_in_recovery()"
+
+
+# The passwords that this process has connected with: a server may say one in any error, as a function does that holds
+# a connection string.
+_used_passwords: set[str] = set()
+
+
+def secrets_of(conninfo: str) -> tuple[str, ...]:
+    """Return the passwords in a connection string; what is no connection string is one secret as a whole."""
+    try:
+        parts = conninfo_to_dict(conninfo)
+    except psycopg.ProgrammingError:
+        return (conninfo,)
+    return tuple(str(parts[key]) for key in ("password", "sslpassword") if parts.get(key))
+
+
+def _blotted(text: str) -> str:
+    """Return `text` without the passwords of this process's connections, also as they stand in HTML and in JSON."""
+    for secret in sorted(_used_passwords, key=len, reverse=True):
+        for form in {secret, str(escape(secret)), json.dumps(secret)[1:-1]}:
+            text = text.replace(form, "***")
+    return text
+
+
+use_blotter(_blotted)
+
+
+def redacted(text: str, *conninfos: str) -> str:
+    """Return `text` with every password of `conninfos` and of this process's connections blotted out.
+
+    So is every `user:password@` and `password=`.
+    """
+    secrets = {secret for conninfo in conninfos for secret in secrets_of(conninfo)}
+    for secret in sorted(secrets | _used_passwords, key=len, reverse=True):
+        text = text.replace(secret, "***")
+    text = re.sub(r"(\w+://[^\s:/@]*):[^\s@]*@", r"\1:***@", text)
+    return re.sub(r"(?i)(password\s*=\s*)('(?:[^'\\]|\\.)*'|\S+)", r"\1***", text)
+
+
+def connect(conninfo: str, name: str, *, autocommit: bool = True, application_name: str = "safemig") -> Connection:
+    """Open a connection to the database that people call `name`.
+
+    Raises:
+        UnreachableError: it cannot be reached, or refuses us, or is older than PostgreSQL 13. No secret is shown.
+    """
+    try:
+        parts = conninfo_to_dict(conninfo)
+    except psycopg.ProgrammingError:
+        # libpq's own message quotes pieces of the string, and a password may be one of them.
+        raise UnreachableError(
+            f"the connection string of {name} is not valid",
+            where=f"{name} (not shown: it may hold a password)",
+            next="postgresql://user@host:5432/database?sslmode=require; special characters percent-encoded",
+        ) from None
+    # A password that is also a name stands in every message as that name; a very short one in the middle of words.
+    names = {str(parts.get(key)) for key in ("user", "dbname", "host")}
+    _remember(secrets_of(conninfo), names)
+    try:
+        connection = psycopg.connect(
+            make_conninfo(conninfo, application_name=application_name, client_encoding="UTF8"),
+            autocommit=autocommit,
+            connect_timeout=10,
+        )
+    except psycopg.Error as error:
+        raise _explained(error, conninfo, name) from None
+    _remember((connection.info.password,), names)  # of PGPASSWORD, .pgpass or a service file
+    if connection.info.server_version < OLDEST_SERVER:
+        version = connection.info.server_version // 10000
+        connection.close()
+        raise UnreachableError(
+            f"{name} is PostgreSQL {version}; safemig needs 13 or later", where=name, next="upgrade the server"
+        )
+    if not is_pooled(connection):
+        _set_up(connection)
+    if not autocommit:
+        connection.commit()
+    return connection
+
+
+def _remember(passwords: tuple[str, ...], names: set[str]) -> None:
+    _used_passwords.update(each for each in passwords if len(each) >= 4 and each not in names)
+
+
+def is_pooled(connection: Connection) -> bool:
+    """Tell whether a pooler stands between: the server process is not the one that greeted us. Reads only.
+
+    Behind one that pools transactions a setting of the session is lost for us, and kept for whoever comes next.
+    """
+    return _patiently(connection, BACKEND_PID) != (connection.info.backend_pid,)
+
+
+def _set_up(connection: Connection) -> None:
+    # Limits set for the role or the database are for the application; ours are set where we change something.
+    limits = ["statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout"]
+    limits += ["idle_session_timeout"] if connection.info.server_version >= 140000 else []
+    limits += ["transaction_timeout"] if connection.info.server_version >= 170000 else []
+    # Catalog texts must come in one form whatever the role's settings are; and no row may be hidden silently.
+    wanted = [(limit, "0") for limit in limits] + [("row_security", "off"), ("TimeZone", "UTC")]
+    statement = "SELECT " + ", ".join(f"set_config('{name}', '{value}', false)" for name, value in wanted)
+    _patiently(connection, statement)
+
+
+def _patiently(connection: Connection, statement: str) -> tuple[Any, ...] | None:
+    """Run what comes before the role's own limits are lifted, again where one of a millisecond or two ends it."""
+    for _ in range(_SET_UP_ATTEMPTS - 1):
+        try:
+            return connection.execute(statement.encode()).fetchone()
+        except psycopg.errors.QueryCanceled:
+            connection.rollback()
+    return connection.execute(statement.encode()).fetchone()
+
+
+@contextmanager
+def explained(conninfo: str, name: str) -> Iterator[None]:
+    """Let psycopg's errors inside leave as ours, without secrets.
+
+    Raises:
+        UnreachableError: the database goes away, or does not let us read what we must.
+    """
+    try:
+        yield
+    except psycopg.Error as error:
+        raise UnreachableError(
+            f"{name} refuses: {redacted(words_of(error), conninfo)}",
+            where=name,
+            next="connect as a role that owns the database, or may read all of it",
+        ) from None
+
+
+@contextmanager
+def connected(conninfo: str, name: str, *, read_only: bool = True) -> Iterator[Connection]:
+    """Open a connection in autocommit, by default one that cannot write, and close it at the end."""
+    connection = connect(conninfo, name)
+    try:
+        if is_pooled(connection):
+            yield connection
+            return
+        if read_only:
+            connection.execute("SET default_transaction_read_only = on")
+        with guarded(connection, lambda: connect(conninfo, name, application_name="safemig watch")):
+            yield connection
+    finally:
+        connection.close()
+
+
+def read_target(connection: Connection, environment: str) -> Target:
+    """Return which database this is. Reads only."""
+    from safemig.results import Target
+
+    row = connection.execute(WHO_AM_I).fetchone()
+    assert row is not None  # noqa: S101 - a SELECT of functions gives one row
+    database, user, version_num, system_identifier, host = row
+    # No address: a Unix socket, whose folder the client knows; the server tells it only to the privileged.
+    return Target(environment, host or connection.info.host, database, user, version_num, system_identifier)
+
+
+def read_timeline(connection: Connection) -> int:
+    """Return the timeline that the server writes on, which every promotion of a standby makes a new one; 0 on a standby.
+
+    From the WAL's file name: pg_control_checkpoint() still says the old one after a promotion (seen in 15 and 17).
+    """
+    row = connection.execute(TIMELINE).fetchone()
+    return int(row[0], 16) if row and row[0] else 0
+
+
+def require_primary(connection: Connection, name: str) -> None:
+    """Refuse a standby: it cannot be written to, and advisory locks there guard nothing (they are per server).
+
+    Raises:
+        UnreachableError: the server is in recovery.
+    """
+    row = connection.execute(IS_STANDBY).fetchone()
+    if row and row[0]:
+        raise UnreachableError(
+            f"{name} is a standby (in recovery), not the primary",
+            where=f"{name}, {connection.info.host}:{connection.info.port}",
+            next="connect to the primary; with several hosts, add target_session_attrs=read-write to the URL",
+        )
+
+
+def set_session(connection: Connection, **settings: str | int) -> None:
+    """Set parameters for the session, each as `SET name = value`."""
+    for name, value in settings.items():
+        connection.execute(sql.SQL("SET {} = {}").format(sql.Identifier(name), sql.Literal(str(value))))
+
+
+def words_of(error: psycopg.Error) -> str:
+    """Return an error as PostgreSQL says it: message, detail and hint in one line, with its SQLSTATE; no password."""
+    diagnostic = error.diag
+    parts = (diagnostic.message_primary or str(error), diagnostic.message_detail, diagnostic.message_hint)
+    text = redacted(" · ".join(" ".join(part.split()) for part in parts if part))
+    return f"{text} ({error.sqlstate})" if error.sqlstate else text
+
+
+def _explained(error: psycopg.Error, conninfo: str, name: str) -> UnreachableError:
+    words = " ".join(redacted(str(error), conninfo).split()).removeprefix("connection failed: ")
+    lowered = words.lower()
+    if "password authentication failed" in lowered or "no password supplied" in lowered:
+        what, next_step = (
+            f"{name} does not accept the password",
+            "correct the password in the variable, service file or .pgpass",
+        )
+    elif "does not exist" in lowered and "database" in lowered:
+        what, next_step = f"the database of {name} does not exist", "correct the database's name in the URL"
+    elif "definition of service" in lowered:
+        what, next_step = (
+            f"the service of {name} is not defined",
+            "write it into ~/.pg_service.conf, or set PGSERVICEFILE",
+        )
+    else:
+        what, next_step = (
+            f"{name} cannot be reached",
+            "check host and port, that the server runs, and that a firewall lets us through",
+        )
+    return UnreachableError(what, where=words, next=next_step)

@@ -1,0 +1,1 @@
+"""Dumps: written, read, hashed, compressed, restored."""

@@ -1,0 +1,1 @@
+"""Servers of our own, and PostgreSQL's programs on this machine."""
