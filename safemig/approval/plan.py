@@ -12,7 +12,8 @@ from safemig.execution.expected_locks import with_expected_locks
 from safemig.execution.resume import rest_of
 from safemig.execution.steps import PlannedFile, Segment, plan_files, segments
 from safemig.migrations import Standing
-from safemig.postgres.connection.connect import Connection, read_target, read_timeline
+from safemig.postgres.connection import Connection
+from safemig.postgres.connection.connect import read_target, read_timeline
 from safemig.postgres.resumable import Resumable
 from safemig.results import Plan, PlannedMigration, Target
 from safemig.schema import Schema

@@ -14,7 +14,8 @@ from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_r
 
 from safemig.errors import DeploymentFailedError, OutcomeUnknownError, UnreachableError
 from safemig.execution.commit import MY_BACKEND, commit
-from safemig.postgres.connection.connect import Connection, connect, words_of
+from safemig.postgres.connection import Connection
+from safemig.postgres.connection.connect import connect, words_of
 
 # Which sessions of whom, but for autovacuum, which gives way by itself.
 END_SESSIONS = """

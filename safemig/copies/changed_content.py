@@ -16,7 +16,7 @@ from psycopg import sql
 from safemig import live
 from safemig.copies.content import Labels, TableColumns, hashed, read_columns, read_labels
 from safemig.postgres import activity
-from safemig.postgres.connection.connect import Connection
+from safemig.postgres.connection import Connection
 from safemig.postgres.dump.plain import content_of
 from safemig.postgres.dump.reader import LARGE_OBJECTS
 from safemig.postgres.server.programs import Programs

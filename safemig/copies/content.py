@@ -9,7 +9,7 @@ from psycopg import sql
 
 from safemig.errors import RehearsalError
 from safemig.execution.validation import BOOKKEEPING
-from safemig.postgres.connection.connect import Connection
+from safemig.postgres.connection import Connection
 from safemig.results import RowChange, Step, TableContent
 from safemig.schema import SchemaDiff
 from safemig.sql import parse

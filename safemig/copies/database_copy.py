@@ -10,7 +10,8 @@ from psycopg import sql
 
 from safemig.copies.scratch import ScratchServer
 from safemig.errors import RehearsalError, ToolError
-from safemig.postgres.connection.connect import Connection, connect, words_of
+from safemig.postgres.connection import Connection
+from safemig.postgres.connection.connect import connect, words_of
 from safemig.postgres.dump.plain import dump_schema
 from safemig.postgres.dump.tools import restore
 from safemig.postgres.server.programs import Programs

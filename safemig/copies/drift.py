@@ -14,7 +14,7 @@ from safemig.copies.shadow import Shadow, open_shadow
 from safemig.errors import SafemigError
 from safemig.execution.environment import schema_of
 from safemig.migrations import Migration, Standing
-from safemig.postgres.connection.connect import Connection
+from safemig.postgres.connection import Connection
 from safemig.postgres.history import schema_that_files_make
 from safemig.postgres.server.throwaway import ThrowawayServer
 from safemig.schema import Schema, compare

@@ -11,7 +11,8 @@ from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from safemig.errors import ToolError
-from safemig.postgres.connection.connect import Connection, connect, read_target, words_of
+from safemig.postgres.connection import Connection
+from safemig.postgres.connection.connect import connect, read_target, words_of
 from safemig.postgres.server.programs import Programs, client_programs
 from safemig.results import Target
 

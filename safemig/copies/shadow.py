@@ -16,7 +16,8 @@ from safemig.errors import MigrationError
 from safemig.execution.environment import schema_of
 from safemig.execution.steps import plan_files, run_steps
 from safemig.migrations import Migration
-from safemig.postgres.connection.connect import Connection, connect, words_of
+from safemig.postgres.connection import Connection
+from safemig.postgres.connection.connect import connect, words_of
 from safemig.postgres.server.throwaway import ThrowawayServer
 from safemig.schema import Schema
 from safemig.settings import Settings

@@ -15,7 +15,8 @@ from pglast import split
 
 from safemig.demo.places import server_folder, write_note
 from safemig.errors import RefusedError
-from safemig.postgres.connection.connect import Connection, connect
+from safemig.postgres.connection import Connection
+from safemig.postgres.connection.connect import connect
 from safemig.postgres.server.throwaway import ThrowawayServer
 from safemig.project import Project
 

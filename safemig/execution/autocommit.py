@@ -23,7 +23,8 @@ from safemig.execution.resume import has_run, mark_of
 from safemig.execution.run import Run
 from safemig.execution.steps import Listener, Segment, run_steps
 from safemig.postgres import resumable
-from safemig.postgres.connection.connect import Connection, set_session, words_of
+from safemig.postgres.connection import Connection
+from safemig.postgres.connection.connect import set_session, words_of
 from safemig.results import Step
 
 _NOTE_EVERY_SECONDS = 1.0

@@ -23,7 +23,7 @@ from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait
 
 from safemig.errors import MigrationError
 from safemig.migrations import Migration
-from safemig.postgres.connection.connect import Connection
+from safemig.postgres.connection import Connection
 from safemig.results import Batches, Step
 from safemig.sql import ParsedStatement
 

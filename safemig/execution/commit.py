@@ -13,7 +13,8 @@ import psycopg
 from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_random
 
 from safemig.errors import DeploymentFailedError, DeploymentStoppedError, OutcomeUnknownError, UnreachableError
-from safemig.postgres.connection.connect import Connection, connect, connected, words_of
+from safemig.postgres.connection import Connection
+from safemig.postgres.connection.connect import connect, connected, words_of
 from safemig.postgres.connection.network_watchdog import cut
 from safemig.postgres.history import deployment_exists
 

@@ -10,7 +10,8 @@ from contextlib import contextmanager
 from safemig.migrations import Standing, read_migrations, stand
 from safemig.postgres import activity
 from safemig.postgres.catalog import SchemaFilter, read_schema
-from safemig.postgres.connection.connect import Connection, connected, explained
+from safemig.postgres.connection import Connection
+from safemig.postgres.connection.connect import connected, explained
 from safemig.postgres.history import read_history
 from safemig.schema import Schema
 from safemig.settings import Settings

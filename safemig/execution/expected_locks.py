@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from safemig.postgres import activity
-from safemig.postgres.connection.connect import Connection
+from safemig.postgres.connection import Connection
 from safemig.results import HeldLock, Step
 from safemig.review.locks import locks
 from safemig.review.world import World

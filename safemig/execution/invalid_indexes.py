@@ -12,7 +12,8 @@ from safemig.errors import DeploymentFailedError, DeploymentStoppedError
 from safemig.execution.expected_locks import blocks_while_it_waits
 from safemig.execution.resume import mark_of
 from safemig.postgres import activity, resumable
-from safemig.postgres.connection.connect import Connection, set_session
+from safemig.postgres.connection import Connection
+from safemig.postgres.connection.connect import set_session
 from safemig.results import Step
 from safemig.sql import parse
 from safemig.sql.identifiers import quote_name

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from safemig.errors import SettingsError
-from safemig.postgres.connection.connect import Connection
+from safemig.postgres.connection import Connection
 from safemig.postgres.history import committed_parts
 from safemig.settings import Settings
 

@@ -15,7 +15,8 @@ import psycopg
 
 from safemig import live
 from safemig.errors import SafemigError
-from safemig.postgres.connection.connect import Connection, connect
+from safemig.postgres.connection import Connection
+from safemig.postgres.connection.connect import connect
 from safemig.postgres.connection.network_watchdog import beside
 from safemig.postgres.dump.tools import session_name
 from safemig.results import Blocker

@@ -14,7 +14,7 @@ from safemig.execution import journal
 from safemig.execution.environment import schema_of, standing_of
 from safemig.execution.steps import PlannedFile, plan_files
 from safemig.postgres import resumable
-from safemig.postgres.connection.connect import Connection
+from safemig.postgres.connection import Connection
 from safemig.postgres.history import committed_parts, runs_of_plan
 from safemig.postgres.resumable import Resumable
 from safemig.results import Step

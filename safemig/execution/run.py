@@ -17,7 +17,7 @@ from safemig.execution.environment import who
 from safemig.execution.resume import Trail
 from safemig.execution.steps import Segment
 from safemig.live import LEDGER, RECORD
-from safemig.postgres.connection.connect import Connection
+from safemig.postgres.connection import Connection
 from safemig.postgres.history import record_applied, record_deployment, record_steps
 from safemig.postgres.resumable import forget_complete
 from safemig.results import Act, Step

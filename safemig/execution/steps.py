@@ -14,7 +14,7 @@ from safemig.errors import MigrationError
 from safemig.execution.batches import Keeping, declared, run_batches
 from safemig.execution.expected_locks import locks_by_kind
 from safemig.migrations import Migration
-from safemig.postgres.connection.connect import Connection
+from safemig.postgres.connection import Connection
 from safemig.postgres.connection.notices import heard
 from safemig.results import HeldLock, Step
 from safemig.sql import ParsedStatement, SqlSyntaxError, parse

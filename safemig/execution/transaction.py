@@ -19,7 +19,8 @@ from safemig.execution.lock_watch import watched
 from safemig.execution.run import Run
 from safemig.execution.steps import Listener, run_steps
 from safemig.postgres import activity
-from safemig.postgres.connection.connect import Connection, connect, is_pooled, require_primary, set_session, words_of
+from safemig.postgres.connection import Connection
+from safemig.postgres.connection.connect import connect, is_pooled, require_primary, set_session, words_of
 from safemig.postgres.connection.network_watchdog import guarded
 from safemig.results import Step
 from safemig.schema import Schema

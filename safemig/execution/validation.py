@@ -13,7 +13,8 @@ from safemig import live
 from safemig.errors import DeploymentFailedError, DeploymentStoppedError, UnreachableError
 from safemig.execution.environment import schema_of
 from safemig.postgres import activity
-from safemig.postgres.connection.connect import Connection, words_of
+from safemig.postgres.connection import Connection
+from safemig.postgres.connection.connect import words_of
 from safemig.postgres.dump.reader import LARGE_OBJECTS
 from safemig.result import Result
 from safemig.results import Check, RowChange, TableContent

@@ -15,7 +15,8 @@ from safemig.errors import BackupError, ToolError
 from safemig.execution.environment import open_environment
 from safemig.execution.lock_watch import watched_dump
 from safemig.postgres.activity import sizes_of
-from safemig.postgres.connection.connect import Connection, read_target
+from safemig.postgres.connection import Connection
+from safemig.postgres.connection.connect import read_target
 from safemig.postgres.dump.cluster import write_cluster
 from safemig.postgres.dump.compression import SUFFIXES
 from safemig.postgres.dump.directory import TABLES_BY_OID, compression_option, write_directory

@@ -21,7 +21,7 @@ from safemig.execution.run import Run
 from safemig.execution.steps import PlannedFile, Segment, rows_not_written
 from safemig.execution.transaction import Committed, commit_steps, deploying_connection, only_deployment
 from safemig.operations.segments import require_unchanged
-from safemig.postgres.connection.connect import Connection
+from safemig.postgres.connection import Connection
 from safemig.postgres.history import make_history
 from safemig.results import Deployment
 from safemig.schema import compare

@@ -15,7 +15,8 @@ from safemig.approval.plan import identify
 from safemig.errors import RefusedError
 from safemig.execution.environment import open_environment
 from safemig.execution.transaction import only_deployment
-from safemig.postgres.connection.connect import Connection, read_target, words_of
+from safemig.postgres.connection import Connection
+from safemig.postgres.connection.connect import read_target, words_of
 from safemig.results import Check, Restored
 from safemig.settings import Settings
 

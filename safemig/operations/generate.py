@@ -19,7 +19,8 @@ from safemig.errors import MigrationError
 from safemig.execution.environment import open_environment, schema_of
 from safemig.execution.steps import NO_TRANSACTION
 from safemig.migrations import Migration, new_version, read_migrations, slug, write_new
-from safemig.postgres.connection.connect import Connection, read_target, words_of
+from safemig.postgres.connection import Connection
+from safemig.postgres.connection.connect import read_target, words_of
 from safemig.postgres.dump.plain import dump_schema
 from safemig.results import Check, Generated, Target
 from safemig.schema import Schema, SchemaDiff, Statement, compare, script

@@ -41,7 +41,8 @@ from safemig.operations.preflight import preflight
 from safemig.operations.rehearse import Rehearsed, rehearse_on_copy
 from safemig.operations.review import review
 from safemig.operations.segments import require_unchanged, run_segments, trail_of
-from safemig.postgres.connection.connect import Connection, explained
+from safemig.postgres.connection import Connection
+from safemig.postgres.connection.connect import explained
 from safemig.postgres.history import make_history
 from safemig.results import Approval, Backup, Deployment, Plan, Preflight, Rehearsal, Validation
 from safemig.review import Review, Verdict

@@ -18,7 +18,7 @@ from safemig.execution.run import Run
 from safemig.execution.steps import Listener, Segment, rows_not_written
 from safemig.execution.transaction import Committed, commit_steps, deploying_connection, only_deployment
 from safemig.migrations import Migration
-from safemig.postgres.connection.connect import Connection
+from safemig.postgres.connection import Connection
 from safemig.postgres.history import make_history
 from safemig.results import Deployment, Step
 from safemig.schema import Schema, compare

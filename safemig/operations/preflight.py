@@ -21,7 +21,8 @@ from safemig.execution.environment import is_unrecorded, open_environment, stand
 from safemig.execution.steps import plan_files
 from safemig.postgres import activity, resumable
 from safemig.postgres.activity import ask
-from safemig.postgres.connection.connect import OLDEST_SERVER, Connection, is_pooled, words_of
+from safemig.postgres.connection import Connection
+from safemig.postgres.connection.connect import OLDEST_SERVER, is_pooled, words_of
 from safemig.postgres.server.programs import client_programs, server_programs
 from safemig.results import Check, CheckState, Preflight
 from safemig.settings import PRODUCTION, Settings

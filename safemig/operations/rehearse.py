@@ -35,7 +35,8 @@ from safemig.execution.steps import Segment, observe_steps, with_held_times
 from safemig.execution.validation import BOOKKEEPING
 from safemig.migrations import write_new
 from safemig.operations.backup_prod import backup_prod
-from safemig.postgres.connection.connect import Connection, connect, words_of
+from safemig.postgres.connection import Connection
+from safemig.postgres.connection.connect import connect, words_of
 from safemig.postgres.dump.plain import content_of, require_unchanged
 from safemig.postgres.dump.tools import run_psql
 from safemig.postgres.history import make_history

@@ -23,7 +23,8 @@ from safemig.execution.environment import open_environment
 from safemig.execution.lock_watch import watched_restore
 from safemig.execution.transaction import only_deployment
 from safemig.operations.drop_replaced import REPLACED, RESTORED, RESTORING, drop_former
-from safemig.postgres.connection.connect import Connection, connect, read_target, words_of
+from safemig.postgres.connection import Connection
+from safemig.postgres.connection.connect import connect, read_target, words_of
 from safemig.postgres.dump.cluster import settings_and_grants
 from safemig.postgres.dump.plain import content_of, read_back
 from safemig.postgres.dump.tools import restore

@@ -36,7 +36,8 @@ from safemig.execution.validation import (
 )
 from safemig.migrations import Migration
 from safemig.operations.backup_prod import backup_prod
-from safemig.postgres.connection.connect import Connection, connect, read_target
+from safemig.postgres.connection import Connection
+from safemig.postgres.connection.connect import connect, read_target
 from safemig.postgres.dump.plain import require_unchanged
 from safemig.postgres.dump.tools import run_psql
 from safemig.postgres.history import read_history

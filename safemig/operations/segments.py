@@ -26,7 +26,8 @@ from safemig.execution.transaction import Committed, commit_steps, deploying_con
 from safemig.execution.validation import SchemaPromise
 from safemig.operations.rehearse import Rehearsed
 from safemig.postgres import resumable
-from safemig.postgres.connection.connect import Connection, connected, read_target, read_timeline, words_of
+from safemig.postgres.connection import Connection
+from safemig.postgres.connection.connect import connected, read_target, read_timeline, words_of
 from safemig.postgres.history import committed_parts, deployment_exists
 from safemig.postgres.resumable import Resumable
 from safemig.results import Rehearsal, Step

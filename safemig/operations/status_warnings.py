@@ -7,7 +7,7 @@ from safemig.execution.environment import is_unrecorded
 from safemig.migrations import Standing
 from safemig.operations.restore_prod import what_restores_left
 from safemig.postgres import resumable
-from safemig.postgres.connection.connect import Connection
+from safemig.postgres.connection import Connection
 from safemig.postgres.history import recorded_runs
 from safemig.settings import Settings
 

@@ -26,7 +26,8 @@ from safemig.migrations import Migration
 from safemig.operations.backup_prod import backup_prod
 from safemig.postgres import activity
 from safemig.postgres.catalog import SchemaFilter
-from safemig.postgres.connection.connect import Connection, read_target
+from safemig.postgres.connection import Connection
+from safemig.postgres.connection.connect import read_target
 from safemig.postgres.history import make_history, read_history, record_applied
 from safemig.results import AppliedMigration, Deployment, Step, Target
 from safemig.schema import Schema, SchemaDiff, compare

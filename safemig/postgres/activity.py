@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from safemig.postgres.connection.connect import Connection
+from safemig.postgres.connection import Connection
 
 # The advisory lock that one deployment holds at a time, on a connection of its own.
 DEPLOYMENT_LOCK = 0x73616665_6D6967  # "safemig"

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from safemig.postgres.connection.connect import Connection
+from safemig.postgres.connection import Connection
 from safemig.results import AppliedMigration, Step
 
 MAKE_HISTORY = """

@@ -10,7 +10,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from safemig.postgres.connection.connect import Connection
+from safemig.postgres.connection import Connection
 
 MAKE_RESUMABLE = """
 CREATE TABLE IF NOT EXISTS safemig.resumable (

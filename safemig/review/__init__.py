@@ -12,11 +12,11 @@ from safemig.review.model import (
     Review,
     ReviewedFile,
     ReviewedStatement,
-    Severity,
     TableLock,
     Verdict,
 )
 from safemig.review.reports import github_report, json_report, sarif_report
+from safemig.review.severity import Severity
 
 if TYPE_CHECKING:
     from safemig.review.facts import (

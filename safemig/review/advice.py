@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from safemig.review.model import Finding, ReviewedStatement, Severity
+from safemig.review.model import Finding, ReviewedStatement
 from safemig.review.scene import in_bytes
+from safemig.review.severity import Severity
 from safemig.review.world import World
 from safemig.sql.locks import LockMode
 

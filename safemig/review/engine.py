@@ -15,9 +15,10 @@ from safemig.review.examine import Examination, Placed
 from safemig.review.locks import locks
 from safemig.review.lookahead import look_ahead
 from safemig.review.may_run_code import changes_rows_only
-from safemig.review.model import Acceptance, Finding, Review, ReviewedFile, ReviewedStatement, Severity, TableLock
-from safemig.review.rule import rule_named, rules_for
+from safemig.review.model import Acceptance, Finding, Review, ReviewedFile, ReviewedStatement, TableLock
+from safemig.review.registry import rule_named, rules_for
 from safemig.review.scene import Scene
+from safemig.review.severity import Severity
 from safemig.review.world import World
 from safemig.sql.clauses import tokens
 from safemig.sql.fold import HOLE

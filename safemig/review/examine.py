@@ -12,7 +12,8 @@ from safemig.review import history
 from safemig.review.locks import DML, changes_inside, locks
 from safemig.review.may_run_code import may_call
 from safemig.review.overloads import called
-from safemig.review.rule import Hit, Rule, rules_for
+from safemig.review.registry import rules_for
+from safemig.review.rule import Hit, Rule
 from safemig.review.rules.hidden import is_unknown
 from safemig.review.rules.unknown import KNOWN
 from safemig.review.scene import IN_A_JOB, Scene, clause_span

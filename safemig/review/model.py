@@ -14,22 +14,12 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from safemig.errors import SettingsError
 from safemig.result import Result
+from safemig.review.severity import Severity
 from safemig.sql.locks import LockMode
 from safemig.sql.parsing import SourceFile
 
 if TYPE_CHECKING:
     import pandas as pd
-
-
-class Severity(Enum):
-    """How much a finding weighs. A recommendation never changes the verdict."""
-
-    CAUTION = "caution"
-    DANGEROUS = "dangerous"
-    RECOMMENDATION = "recommendation"
-
-    def __str__(self) -> str:
-        return self.value
 
 
 class Verdict(Enum):
@@ -94,7 +84,7 @@ class Acceptance:
                 f"an acceptance needs a rule, an object and a reason: {text!r}",
                 next='write it as "drop-column:users.legacy: moved to profiles on 2026-10-02"',
             )
-        from safemig.review.rule import is_known
+        from safemig.review.registry import is_known
 
         if not is_known(found["rule"]):
             raise SettingsError(

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from safemig.review.rule import Rule, all_rules
+from safemig.review.registry import all_rules
+from safemig.review.rule import Rule
 
 
 def rules() -> tuple[Rule, ...]:

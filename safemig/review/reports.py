@@ -9,8 +9,9 @@ from urllib.parse import quote
 import orjson
 
 from safemig import __version__
-from safemig.review.model import Finding, Review, Severity
-from safemig.review.rule import rule_named
+from safemig.review.model import Finding, Review
+from safemig.review.registry import rule_named
+from safemig.review.severity import Severity
 
 _SARIF_LEVELS = {Severity.DANGEROUS: "error", Severity.CAUTION: "warning", Severity.RECOMMENDATION: "note"}
 _GITHUB_LEVELS = {Severity.DANGEROUS: "error", Severity.CAUTION: "warning", Severity.RECOMMENDATION: "notice"}

@@ -1,4 +1,4 @@
-"""What a rule is, and the register of all rules: one small pure function, with its page and its examples beside it."""
+"""What a rule is: one small pure function, with its page and its examples beside it. `registry` collects them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
-from safemig.review.model import Severity
+from safemig.review.severity import Severity
 from safemig.sql.locks import LockMode
 
 if TYPE_CHECKING:
@@ -44,10 +44,6 @@ class Rule:
     check: Check | None = field(default=None, repr=False)
 
 
-_RULES: dict[str, Rule] = {}
-_BY_NODE: dict[str, list[Rule]] = {}
-
-
 def rule(
     name: str,
     severity: Severity,
@@ -59,44 +55,12 @@ def rule(
     err: tuple[str, ...] | str,
     ok: tuple[str, ...] | str,
     data_loss: bool = False,
-) -> Callable[[Check], Check]:
-    """Register a rule; the decorated function is its check."""
+) -> Callable[[Check], Rule]:
+    """Make a rule of the decorated function, which is its check; `registry` finds it by its module."""
 
-    def register(check: Check) -> Check:
+    def make(check: Check) -> Rule:
         nodes = (on,) if isinstance(on, str) else on
         texts = tuple((one,) if isinstance(one, str) else one for one in (err, ok))
-        made = Rule(name, title, severity, why, instead, texts[0], texts[1], nodes, data_loss, check)
-        if name in _RULES:
-            raise ValueError(f"two rules are named {name}")
-        _RULES[name] = made
-        for one in nodes:
-            _BY_NODE.setdefault(one, []).append(made)
-        return check
+        return Rule(name, title, severity, why, instead, texts[0], texts[1], nodes, data_loss, check)
 
-    return register
-
-
-def all_rules() -> tuple[Rule, ...]:
-    """Return every rule, by name."""
-    import safemig.review.rules  # noqa: F401  (importing it registers them)
-
-    return tuple(_RULES[name] for name in sorted(_RULES))
-
-
-def rule_named(name: str) -> Rule:
-    """Return the rule of that name; KeyError if there is none."""
-    import safemig.review.rules  # noqa: F401
-
-    return _RULES[name]
-
-
-def is_known(name: str) -> bool:
-    """Tell whether there is a rule of that name."""
-    import safemig.review.rules  # noqa: F401
-
-    return name in _RULES
-
-
-def rules_for(node: str) -> list[Rule]:
-    """Return the rules whose checks look at this node."""
-    return _BY_NODE.get(node, [])
+    return make

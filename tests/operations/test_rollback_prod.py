@@ -7,7 +7,7 @@ import pytest
 from safemig.copies.rollback_script import read_script
 from safemig.errors import BackupError, DeploymentFailedError, DeploymentStoppedError, RefusedError, RehearsalError
 from safemig.execution import validation
-from safemig.postgres.connection.connect import Connection
+from safemig.postgres.connection import Connection
 from safemig.postgres.dump.tools import run_psql
 from safemig.postgres.server.programs import server_programs
 from safemig.results import Deployment

@@ -14,7 +14,7 @@ import pytest
 from safemig.postgres.server.throwaway import ThrowawayServer
 from safemig.postgres.target_facts import read_target_facts
 from safemig.review import review
-from safemig.review.rule import all_rules, rule_named
+from safemig.review.registry import all_rules, rule_named
 from safemig.sql import LockMode, SourceFile, parse
 
 BASE = """

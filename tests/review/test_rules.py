@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from safemig.review import Severity, review
-from safemig.review.rule import Rule, all_rules
+from safemig.review.registry import all_rules
+from safemig.review.rule import Rule
 from safemig.sql import SourceFile, parse
 
 RULES = all_rules()

@@ -14,13 +14,12 @@ from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from safemig.errors import UnreachableError
+from safemig.postgres.connection import Connection
 from safemig.postgres.connection.network_watchdog import guarded
 from safemig.result import use_blotter
 
 if TYPE_CHECKING:
     from safemig.results import Target
-
-Connection = psycopg.Connection[Any]
 
 # PostgreSQL's oldest version that safemig knows; 13 went out of support in November 2025.
 OLDEST_SERVER = 130000

@@ -16,7 +16,7 @@ from psycopg.pq import TransactionStatus
 from safemig.errors import UnreachableError
 
 if TYPE_CHECKING:
-    from safemig.postgres.connection.connect import Connection
+    from safemig.postgres.connection import Connection
 
 PATIENCE_SECONDS = 5.0
 STATE_OF = "SELECT state, state_change FROM pg_stat_activity WHERE pid = %s"

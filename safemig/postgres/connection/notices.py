@@ -7,7 +7,8 @@ from contextlib import contextmanager
 
 from psycopg.errors import Diagnostic
 
-from safemig.postgres.connection.connect import Connection, redacted
+from safemig.postgres.connection import Connection
+from safemig.postgres.connection.connect import redacted
 
 _MOST_TEXTS = 10
 _LONGEST_TEXT = 200

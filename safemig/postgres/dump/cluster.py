@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from safemig.postgres.connection.connect import Connection, redacted
+from safemig.postgres.connection import Connection
+from safemig.postgres.connection.connect import redacted
 from safemig.postgres.dump.backup_files import write_whole
 from safemig.postgres.dump.tools import piped
 from safemig.postgres.server.programs import Programs

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from safemig.review.history import not_null_check
-from safemig.review.model import Severity
 from safemig.review.rule import Hit, rule
 from safemig.review.scene import Scene
+from safemig.review.severity import Severity
 from safemig.sql import names
 from safemig.sql.identifiers import quote_identifier
 from safemig.sql.locks import LockMode

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 
 from safemig.review.dependents import references
 from safemig.review.functions import calls_in
-from safemig.review.model import Severity
 from safemig.review.rule import Hit, rule
 from safemig.review.scene import Scene
+from safemig.review.severity import Severity
 from safemig.review.types import SERIALS, split_type, type_text
 from safemig.sql import names
 from safemig.sql.clauses import tokens

@@ -5,9 +5,9 @@ from __future__ import annotations
 # ruff: noqa: S608  (this SQL is shown to people; nothing here runs it)
 from collections.abc import Iterator
 
-from safemig.review.model import Severity
 from safemig.review.rule import Hit, rule
 from safemig.review.scene import Scene
+from safemig.review.severity import Severity
 from safemig.sql import names
 from safemig.sql.identifiers import quote_identifier, quote_name
 from safemig.sql.kinds import object_words

@@ -6,11 +6,11 @@ import re
 from collections.abc import Iterator
 
 from safemig.review.functions import function_of
-from safemig.review.model import Severity
 from safemig.review.overloads import same_arguments
 from safemig.review.rule import Hit, rule
 from safemig.review.rules.destruction import cascades, dropped
 from safemig.review.scene import Scene
+from safemig.review.severity import Severity
 from safemig.review.types import type_text
 from safemig.sql import names
 from safemig.sql.identifiers import quote_identifier, quote_literal

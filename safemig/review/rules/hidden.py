@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from safemig.review.functions import function_of, function_statements
-from safemig.review.model import Severity
 from safemig.review.overloads import fits
 from safemig.review.rule import Hit, rule
 from safemig.review.scene import Scene
+from safemig.review.severity import Severity
 from safemig.review.world import World
 from safemig.sql import names
 from safemig.sql.builtin_functions import BUILT_IN_FUNCTIONS

@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from safemig.review.model import Severity
 from safemig.review.rule import Hit, rule
 from safemig.review.rules.constraints import weight
 from safemig.review.rules.destruction import dropped
 from safemig.review.scene import Scene
+from safemig.review.severity import Severity
 from safemig.sql import names
 from safemig.sql.kinds import flag
 from safemig.sql.locks import LockMode

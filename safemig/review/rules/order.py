@@ -6,9 +6,9 @@ import re
 from collections.abc import Iterator
 
 from safemig.review.locks import locks
-from safemig.review.model import Severity
 from safemig.review.rule import Hit, rule
 from safemig.review.scene import IN_A_JOB, Scene
+from safemig.review.severity import Severity
 from safemig.sql import names
 from safemig.sql.kinds import MAY_REFUSE, refuses_transaction
 from safemig.sql.locks import LockMode

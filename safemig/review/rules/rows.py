@@ -7,9 +7,9 @@ import re
 from collections.abc import Iterator
 from itertools import pairwise
 
-from safemig.review.model import Severity
 from safemig.review.rule import Hit, rule
 from safemig.review.scene import SMALL_ROWS, Scene
+from safemig.review.severity import Severity
 from safemig.sql.clauses import tokens
 from safemig.sql.identifiers import quote_identifier
 from safemig.sql.names import Name, of_range
