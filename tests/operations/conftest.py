@@ -20,8 +20,9 @@ from safemig.errors import RefusedError
 from safemig.postgres.catalog import read_schema
 from safemig.postgres.dump.plain import content_of
 from safemig.postgres.history import make_history, record_applied
+from safemig.postgres.server.data_folder import run_as
 from safemig.postgres.server.programs import server_programs
-from safemig.postgres.server.throwaway import ThrowawayServer, _as_user, _server_user
+from safemig.postgres.server.throwaway import ThrowawayServer, _server_user
 from safemig.project import Project
 from safemig.results import Deployment
 from tests.operations.striking import standby_of
@@ -165,7 +166,7 @@ def pooler(shop: Shop, server: ThrowawayServer, tmp_path: Path) -> Iterator[str]
         [PGBOUNCER, "-q", str(folder / "pgbouncer.ini")],
         cwd="/",
         stderr=subprocess.DEVNULL,
-        **_as_user(user),  # type: ignore[call-overload]
+        **run_as(user),
     )
     try:
         deadline = time.monotonic() + 10

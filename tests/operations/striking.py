@@ -21,7 +21,8 @@ from urllib.parse import quote, unquote
 
 import psycopg
 
-from safemig.postgres.server.throwaway import ThrowawayServer, _as_user, _server_user
+from safemig.postgres.server.data_folder import run_as
+from safemig.postgres.server.throwaway import ThrowawayServer, _server_user
 from tests.conftest import QUIET
 from tests.operations.killing import DEPLOY
 
@@ -227,7 +228,7 @@ def standby_of(server: ThrowawayServer) -> Iterator[str]:
     subprocess.run(
         [server.programs.folder / "pg_basebackup", "-D", folder / "data", "-R", "-h", server.folder, "-p", "5432",
          "-U", "postgres", "-c", "fast"],
-        check=True, cwd="/", **_as_user(user),  # type: ignore[call-overload]
+        check=True, cwd="/", **run_as(user),
     )  # fmt: skip
     try:
         with ThrowawayServer.start(folder=folder, major=server.major, settings=QUIET):

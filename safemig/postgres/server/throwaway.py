@@ -20,9 +20,9 @@ import psycopg
 from psycopg import sql
 
 from safemig.errors import ToolError
+from safemig.postgres.server.data_folder import SUPERUSER, make_data_folder, run_as
 from safemig.postgres.server.programs import Programs, server_programs
 
-SUPERUSER = "postgres"
 PORT = 5432
 # A Unix socket's path may have 107 bytes (unix(7)); ours ends in /.s.PGSQL.5432.
 _LONGEST_FOLDER = 107 - len("/.s.PGSQL.5432")
@@ -82,7 +82,7 @@ class ThrowawayServer:
         home = _folder_for(user, folder)
         try:
             if not (home / "data").is_dir():
-                _initdb(programs, home, user)
+                make_data_folder(programs, home, user, _environment(programs), unique=keep)
             supervisor = _start_supervisor(
                 programs, home, user, keep=keep, settings={**_FOR_COPIES, **(settings or {})}
             )
@@ -169,10 +169,6 @@ def _server_user() -> pwd.struct_passwd | None:
     )
 
 
-def _as_user(user: pwd.struct_passwd | None) -> dict[str, object]:
-    return {} if user is None else {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
-
-
 def _environment(programs: Programs) -> dict[str, str]:
     # Nothing of ours: no PG* variable may reach the server, and no secret either.
     return {"PATH": f"{programs.folder}:/usr/bin:/bin", "LC_ALL": "C.UTF-8", "TZ": "UTC"}
@@ -180,7 +176,10 @@ def _environment(programs: Programs) -> dict[str, str]:
 
 def _runs_as(program: Path, user: pwd.struct_passwd) -> bool:
     try:
-        return subprocess.run([program, "--version"], capture_output=True, check=False, cwd="/", **_as_user(user)).returncode == 0  # type: ignore[call-overload,no-any-return]  # fmt: skip
+        return (
+            subprocess.run([program, "--version"], capture_output=True, check=False, cwd="/", **run_as(user)).returncode
+            == 0
+        )
     except PermissionError:
         return False
 
@@ -235,29 +234,13 @@ def _folder_for(user: pwd.struct_passwd | None, wanted: Path | None) -> Path:
         )
     if user is not None:
         os.chown(home, user.pw_uid, user.pw_gid)
-        if subprocess.run(["/usr/bin/test", "-w", home], check=False, cwd="/", **_as_user(user)).returncode != 0:  # type: ignore[call-overload]  # fmt: skip
+        if subprocess.run(["/usr/bin/test", "-w", home], check=False, cwd="/", **run_as(user)).returncode != 0:
             raise ToolError(
                 f"the server runs as {user.pw_name}, who cannot enter its folder",
                 where=str(home),
                 next="choose a folder outside of a closed home folder",
             )
     return home
-
-
-def _initdb(programs: Programs, home: Path, user: pwd.struct_passwd | None) -> None:
-    command = [
-        programs.path("initdb"), "--pgdata", home / "data", "--username", SUPERUSER, "--auth", "trust",
-        "--encoding", "UTF8", "--locale", "C.UTF-8", "--no-sync", "--no-instructions",
-    ]  # fmt: skip
-    answer = subprocess.run(  # type: ignore[call-overload]
-        command, capture_output=True, text=True, check=False, cwd="/", env=_environment(programs), **_as_user(user)
-    )
-    if answer.returncode != 0:
-        raise ToolError(
-            "initdb could not make a throwaway server's data folder",
-            where=f"{home}: {answer.stderr.strip()[-1000:]}",
-            next="free disk space, or set TMPDIR to a folder with room",
-        )
 
 
 def _start_supervisor(
