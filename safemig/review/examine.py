@@ -14,7 +14,7 @@ from safemig.review.may_run_code import may_call
 from safemig.review.overloads import called
 from safemig.review.registry import rules_for
 from safemig.review.rule import Hit, Rule
-from safemig.review.rules.hidden import is_unknown
+from safemig.review.rules.functions import is_unknown
 from safemig.review.rules.unknown import KNOWN
 from safemig.review.scene import IN_A_JOB, Scene, clause_span
 from safemig.review.types import type_text

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
+from safemig.review.severity import Severity
 from safemig.review.world import World
 from safemig.sql import names
 from safemig.sql.clauses import alter_clauses
@@ -120,3 +122,31 @@ def in_bytes(size: int) -> str:
 def relation(tree: Tree) -> Name:
     """Return the name of a statement's `relation`."""
     return names.of_range(tree.get("relation"))
+
+
+def place(scene: Scene) -> str:
+    """Return what an acceptance names where no object is known: the file."""
+    return scene.world.file.rsplit("/", 1)[-1] or "sql"
+
+
+def shortened(text: str) -> str:
+    """Return the text on one line, cut where it is long."""
+    text = " ".join(text.split())
+    return text if len(text) <= 120 else text[:120] + " …"
+
+
+def weight(scene: Scene) -> Severity | None:
+    """A table known to be small is read in an instant: then it is a recommendation."""
+    return Severity.RECOMMENDATION if scene.is_small else None
+
+
+def columns_made(scene: Scene) -> Iterator[tuple[Name, Tree]]:
+    """Yield the columns that the statement makes, with their table."""
+    if scene.node == "CreateStmt":
+        table = names.of_range(scene.tree.get("relation"))
+        if scene.tree.get("relation", {}).get("relpersistence") != "t":
+            for item in scene.tree.get("tableElts", ()):
+                if "ColumnDef" in item:
+                    yield table, item["ColumnDef"]
+    elif "ColumnDef" in (scene.tree.get("def") or {}):
+        yield scene.table, scene.tree["def"]["ColumnDef"]

@@ -1,4 +1,4 @@
-"""Who may do what, and what happens by itself: grants, row security, roles, triggers, rules."""
+"""Who may do what: grants, row security, policies, roles, owners, passwords."""
 
 from __future__ import annotations
 
@@ -10,13 +10,8 @@ from safemig.review.scene import Scene
 from safemig.review.severity import Severity
 from safemig.sql import names
 from safemig.sql.identifiers import quote_identifier
-from safemig.sql.locks import LockMode
 from safemig.sql.names import Name
 from safemig.sql.tree import constant, node, options
-
-
-def _place(scene: Scene) -> str:
-    return scene.world.file.rsplit("/", 1)[-1] or "sql"
 
 
 @rule(
@@ -160,51 +155,6 @@ def owner_change(scene: Scene) -> Iterator[Hit]:
 
 
 @rule(
-    "trigger-on-existing-table", Severity.CAUTION, "A trigger is put on a table in use",
-    on="CreateTrigStmt",
-    why="CREATE TRIGGER takes SHARE ROW EXCLUSIVE on the table for a moment, and every write does more from then on.",
-    instead="CREATE TABLE IF NOT EXISTS audit (id bigint GENERATED ALWAYS AS IDENTITY, at timestamptz DEFAULT now());",
-    err="CREATE TRIGGER touch BEFORE UPDATE ON users FOR EACH ROW EXECUTE FUNCTION touch()",
-    ok="CREATE TABLE fresh (a int); CREATE TRIGGER t BEFORE UPDATE ON fresh FOR EACH ROW EXECUTE FUNCTION touch()",
-)  # fmt: skip
-def trigger_on_existing_table(scene: Scene) -> Iterator[Hit]:
-    if not scene.is_new and ("VIEW", scene.world.resolve(scene.table)) not in scene.world.new_objects:
-        name = scene.tree.get("trigname", "")
-        function = names.of_strings(scene.tree.get("funcname"))
-        message = f"every write to {scene.table} runs {function}() from then on"
-        yield Hit(f"{scene.table}.{name}", message, lock=LockMode.SHARE_ROW_EXCLUSIVE)
-
-
-@rule(
-    "disable-trigger", Severity.CAUTION, "Triggers are switched off",
-    on=("AT_DisableTrig", "AT_DisableTrigAll", "AT_DisableTrigUser", "AT_DisableRule"),
-    why="What the triggers keep in order is not kept meanwhile; DISABLE TRIGGER ALL switches foreign keys off too.",
-    instead="ALTER TABLE users ENABLE TRIGGER ALL;  -- in the same file, right after",
-    err=("ALTER TABLE users DISABLE TRIGGER ALL", "ALTER TABLE users DISABLE TRIGGER touch"),
-    ok="CREATE TABLE fresh (a int); ALTER TABLE fresh DISABLE TRIGGER USER",
-)  # fmt: skip
-def disable_trigger(scene: Scene) -> Iterator[Hit]:
-    if not scene.is_new:
-        name = str(scene.tree.get("name", ""))
-        every = "all triggers, foreign keys too," if scene.node == "AT_DisableTrigAll" else "the triggers"
-        safer = f"ALTER TABLE {scene.table.sql} ENABLE TRIGGER {quote_identifier(name) if name else 'ALL'};"
-        yield Hit(f"{scene.table}.{name or 'all'}", f"{name or every} of {scene.table} no longer act", safer)
-
-
-@rule(
-    "create-rule", Severity.CAUTION, "A rewrite rule is put on a table",
-    on="RuleStmt",
-    why="A rule silently changes what INSERT, UPDATE and DELETE on the table do, under ACCESS EXCLUSIVE; DO INSTEAD can lose every write.",
-    instead="CREATE TRIGGER keep BEFORE DELETE ON users FOR EACH ROW EXECUTE FUNCTION keep();",
-    err="CREATE RULE r AS ON INSERT TO users DO INSTEAD DELETE FROM users", ok="CREATE VIEW v AS SELECT 1 AS a",
-)  # fmt: skip
-def create_rule(scene: Scene) -> Iterator[Hit]:
-    name = scene.tree.get("rulename", "")
-    event = str(scene.tree.get("event", "")).removeprefix("CMD_")
-    yield Hit(f"{scene.table}.{name}", f"{event} on {scene.table} does something else from then on")
-
-
-@rule(
     "security-definer-path", Severity.CAUTION, "SECURITY DEFINER without a fixed search_path",
     on=("CreateFunctionStmt", "AlterFunctionStmt"),
     why="The function runs with its owner's rights and finds tables by the caller's search_path: the caller can put his own in front.",
@@ -237,54 +187,6 @@ def security_definer_path(scene: Scene) -> Iterator[Hit]:
         path = quote_identifier(scene.world.resolve(name).schema)
         yield Hit(str(name), f"{name}() runs with its owner's rights and the caller's search_path",
                   f"ALTER {words} {name.sql}({parameters}) SET search_path = {path}, pg_temp;")  # fmt: skip
-
-
-@rule(
-    "event-trigger", Severity.CAUTION, "An event trigger acts on every later change of schema",
-    on=("CreateEventTrigStmt", "AlterEventTrigStmt"),
-    why="It runs for each DDL statement of each migration to come, and can make them fail.",
-    instead="CREATE TABLE IF NOT EXISTS schema_log (at timestamptz DEFAULT now(), command text);",
-    err="CREATE EVENT TRIGGER guard ON ddl_command_start EXECUTE FUNCTION refuse()", ok="SELECT evtname FROM pg_event_trigger",
-)  # fmt: skip
-def event_trigger(scene: Scene) -> Iterator[Hit]:
-    name = str(scene.tree.get("trigname", ""))
-    yield Hit(name, f"{name} runs at every later change of schema")
-
-
-@rule(
-    "replication-change", Severity.CAUTION, "Logical replication is changed",
-    on=("AlterPublicationStmt", "AlterSubscriptionStmt", "DropSubscriptionStmt", "CreateSubscriptionStmt", "AT_ReplicaIdentity",
-        "DropStmt"),
-    why="Subscribers stop getting changes, or get them without the key that tells rows apart; then UPDATE and DELETE fail.",
-    instead="ALTER TABLE users REPLICA IDENTITY USING INDEX users_pkey;",
-    err=("DROP PUBLICATION p", "ALTER PUBLICATION p DROP TABLE users", "ALTER TABLE users REPLICA IDENTITY NOTHING",
-         "ALTER SUBSCRIPTION s DISABLE", "DROP SUBSCRIPTION s"),
-    ok=("CREATE PUBLICATION p FOR TABLE users", "ALTER PUBLICATION p ADD TABLE users",
-        "ALTER TABLE users REPLICA IDENTITY USING INDEX users_pkey"),
-)  # fmt: skip
-def replication_change(scene: Scene) -> Iterator[Hit]:
-    tree = scene.tree
-    if scene.node == "AT_ReplicaIdentity":
-        kind = (tree.get("def") or {}).get("ReplicaIdentityStmt", {}).get("identity_type")
-        if kind in ("n", "f") and not scene.is_new:
-            said = (
-                "UPDATE and DELETE of a published table fail"
-                if kind == "n"
-                else "every change carries the whole old row"
-            )
-            yield Hit(str(scene.table), f"{scene.table}: {said} from then on",
-                      f"ALTER TABLE {scene.table.sql} REPLICA IDENTITY DEFAULT;")  # fmt: skip
-    elif scene.node == "DropStmt":
-        if tree.get("removeType") == "OBJECT_PUBLICATION":
-            for item in tree.get("objects", ()):
-                yield Hit(str(names.of_object(item)), f"publication {names.of_object(item)} no longer sends changes")
-    elif scene.node == "AlterPublicationStmt":
-        if tree.get("action", "AP_AddObjects") != "AP_AddObjects" and not tree.get("options"):
-            yield Hit(
-                str(tree.get("pubname", "")), f"publication {tree.get('pubname')} sends other tables from then on"
-            )
-    else:
-        yield Hit(str(tree.get("subname", "")), f"subscription {tree.get('subname')} is changed")
 
 
 @rule(

@@ -1,19 +1,17 @@
-"""What changes columns: added with a rewrite, made NOT NULL, renamed."""
+"""What changes columns: added with a rewrite, NOT NULL or not, default and expression."""
 
 from __future__ import annotations
 
-# ruff: noqa: S608  (this SQL is shown to people; nothing here runs it)
 from collections.abc import Iterator
 
 from safemig.review.rule import Hit, rule
-from safemig.review.scene import Scene
+from safemig.review.scene import Scene, weight
 from safemig.review.severity import Severity
 from safemig.review.types import SERIALS, type_text
 from safemig.sql import names
 from safemig.sql.builtin_functions import BUILT_IN_FUNCTIONS, VOLATILE_FUNCTIONS
 from safemig.sql.clauses import tokens
 from safemig.sql.identifiers import quote_identifier
-from safemig.sql.names import Name
 from safemig.sql.tree import Tree, is_null, strings, walk
 
 # Functions of common extensions that are volatile; others that are not PostgreSQL's own are looked up.
@@ -67,11 +65,6 @@ def _already_there(scene: Scene, column: str) -> bool:
     return bool(scene.tree.get("missing_ok") and facts and column in facts.columns)
 
 
-def _weight(scene: Scene) -> Severity | None:
-    """A table known to be small is rewritten or read in an instant: then it is a recommendation."""
-    return Severity.RECOMMENDATION if scene.is_small else None
-
-
 @rule(
     "add-column-rewrites", Severity.CAUTION, "Adding the column rewrites the table",
     on="AT_AddColumn",
@@ -122,7 +115,7 @@ def add_column_rewrites(scene: Scene) -> Iterator[Hit]:
         f"{scene.table}.{column}",
         f"{reason}: {scene.table}{scene.size} is written again while reads and writes wait",
         "\n".join(line for line in safer if line),
-        severity=_weight(scene),
+        severity=weight(scene),
     )
 
 
@@ -197,7 +190,7 @@ def add_column_constraint(scene: Scene) -> Iterator[Hit]:
             f"{scene.table}.{column}", f"the CHECK reads all of {scene.table}{scene.size} while reads and writes wait",
             f"{add}\nALTER TABLE {scene.table.sql} ADD CONSTRAINT {quote_identifier(name)} CHECK (…) NOT VALID;\n"
             f"-- in a migration of its own: ALTER TABLE {scene.table.sql} VALIDATE CONSTRAINT {quote_identifier(name)};",
-            severity=_weight(scene),
+            severity=weight(scene),
         )  # fmt: skip
     for contype, words in (("CONSTR_UNIQUE", "UNIQUE"), ("CONSTR_PRIMARY", "PRIMARY KEY")):
         if contype in constraints:
@@ -206,7 +199,7 @@ def add_column_constraint(scene: Scene) -> Iterator[Hit]:
                 f"{scene.table}.{column}", f"{words} builds an index on {scene.table}{scene.size} while reads and writes wait",
                 f"{add}\n-- in a file of its own:\nCREATE UNIQUE INDEX CONCURRENTLY IF NOT EXISTS {quote_identifier(index)} "
                 f"ON {scene.table.sql} ({quote_identifier(column)});",
-                severity=_weight(scene),
+                severity=weight(scene),
             )  # fmt: skip
     if "CONSTR_FOREIGN" in constraints:
         foreign = constraints["CONSTR_FOREIGN"]
@@ -225,7 +218,7 @@ def add_column_constraint(scene: Scene) -> Iterator[Hit]:
             f"{add}\nALTER TABLE {scene.table.sql} ADD CONSTRAINT {quote_identifier(name)} FOREIGN KEY ({quote_identifier(column)}) "
             f"REFERENCES {references} NOT VALID;\n"
             f"-- in a migration of its own: ALTER TABLE {scene.table.sql} VALIDATE CONSTRAINT {quote_identifier(name)};",
-            severity=_weight(scene),
+            severity=weight(scene),
         )
 
 
@@ -260,57 +253,53 @@ def set_not_null(scene: Scene) -> Iterator[Hit]:
         f"-- in a migration of its own:\nALTER TABLE {table} VALIDATE CONSTRAINT {name};\n"
         f"-- in a migration of its own:\nALTER TABLE {table} ALTER COLUMN {quoted} SET NOT NULL;\n"
         f"ALTER TABLE {table} DROP CONSTRAINT {name};",
-        severity=_weight(scene),
+        severity=weight(scene),
     )
 
 
 @rule(
-    "rename-in-use", Severity.CAUTION, "What an application names is renamed or moved",
-    on=("RenameStmt", "AlterObjectSchemaStmt"),
-    why="From the COMMIT on, every statement that uses the old name fails, until each running copy of the application is replaced.",
-    instead="ALTER TABLE users ADD COLUMN IF NOT EXISTS full_name text;  -- write both, move the readers, drop the old one later",
-    err=("ALTER TABLE users RENAME COLUMN name TO full_name", "ALTER TABLE users RENAME TO people",
-         "ALTER TABLE users SET SCHEMA app", "ALTER FUNCTION f(int) RENAME TO g"),
-    ok=("CREATE TABLE fresh (a int); ALTER TABLE fresh RENAME a TO b", "ALTER INDEX users_idx RENAME TO users_email_idx",
-        "ALTER TABLE users RENAME CONSTRAINT a TO b"),
+    "nullable-again", Severity.RECOMMENDATION, "A column may be NULL again",
+    on="AT_DropNotNull",
+    why="Readers that never met a NULL in it may fail.",
+    instead="ALTER TABLE users ALTER COLUMN email SET DEFAULT '';",
+    err="ALTER TABLE users ALTER COLUMN email DROP NOT NULL",
+    ok="CREATE TABLE IF NOT EXISTS t (a int NOT NULL PRIMARY KEY); ALTER TABLE t ALTER a DROP NOT NULL",
 )  # fmt: skip
-def rename_in_use(scene: Scene) -> Iterator[Hit]:
-    moved = scene.node == "AlterObjectSchemaStmt"
-    kind = str(scene.tree.get("objectType" if moved else "renameType", "")).removeprefix("OBJECT_")
-    if (
-        kind
-        in ("TABCONSTRAINT", "INDEX", "TRIGGER", "POLICY", "RULE", "DOMCONSTRAINT", "STATISTIC_EXT", "EVENT_TRIGGER")
-        and not moved
-    ):
+def nullable_again(scene: Scene) -> Iterator[Hit]:
+    if not scene.is_new:
+        yield Hit(f"{scene.table}.{scene.tree.get('name', '')}", "deploy readers that know NULL first")
+
+
+@rule(
+    "default-dropped", Severity.RECOMMENDATION, "A column loses its default",
+    on="AT_ColumnDefault",
+    why="INSERTs that do not name the column write NULL from then on, or fail where it is NOT NULL.",
+    instead="ALTER TABLE users ALTER COLUMN email SET DEFAULT '';  -- keep it until the application names the column",
+    err="ALTER TABLE users ALTER COLUMN email DROP DEFAULT",
+    ok=("ALTER TABLE users ALTER COLUMN email SET DEFAULT ''",
+        "CREATE TABLE IF NOT EXISTS t (a int DEFAULT 1 PRIMARY KEY); ALTER TABLE t ALTER a DROP DEFAULT"),
+)  # fmt: skip
+def default_dropped(scene: Scene) -> Iterator[Hit]:
+    if "def" not in scene.tree and not scene.is_new:
+        column = scene.tree.get("name", "")
+        yield Hit(f"{scene.table}.{column}", f"INSERTs that do not name {column} rely on its default")
+
+
+@rule(
+    "column-expression-dropped", Severity.CAUTION, "A column is no longer computed or numbered",
+    on=("AT_DropExpression", "AT_DropIdentity", "AT_SetExpression", "AT_AddIdentity"),
+    why="Without its expression or identity, INSERTs must give the value; SET EXPRESSION writes the table again.",
+    instead="ALTER TABLE users ALTER COLUMN id SET DEFAULT nextval('users_id_seq');",
+    err=("ALTER TABLE users ALTER COLUMN total DROP EXPRESSION", "ALTER TABLE users ALTER COLUMN id DROP IDENTITY"),
+    ok="CREATE TABLE fresh (id int GENERATED ALWAYS AS IDENTITY); ALTER TABLE fresh ALTER id DROP IDENTITY",
+)  # fmt: skip
+def column_expression_dropped(scene: Scene) -> Iterator[Hit]:
+    if scene.is_new:
         return
-    if "relation" in scene.tree:
-        name = names.of_range(scene.tree.get("relation"))
-        if scene.world.is_new(name) or scene.world.is_new_object(kind.replace("MATVIEW", "MATERIALIZED VIEW"), name):
-            return
-    else:
-        name = names.of_object(scene.tree.get("object", {}))
-        if kind == "SCHEMA":
-            name = Name("", str(scene.tree.get("subname", "")))
-        if scene.world.is_new_object("FUNCTION" if kind in ("PROCEDURE", "ROUTINE") else kind, name):
-            return
-    column = scene.tree.get("subname") if kind in ("COLUMN", "ATTRIBUTE") else None
-    new = scene.tree.get("newschema" if moved else "newname", "")
-    what = f"{name}.{column}" if column else str(name)
-    verb = f"moves {what} to schema {new}" if moved else f"renames {what} to {new}"
-    safer = ""
-    if kind == "TABLE" and not moved:
-        safer = (
-            f"ALTER TABLE {name.sql} RENAME TO {quote_identifier(new)};\n"
-            f"CREATE VIEW {name.sql} AS SELECT * FROM {Name(name.schema, new).sql};  -- the old name keeps working, writes too"
-        )
-    elif kind == "TABLE":
-        safer = (
-            f"ALTER TABLE {name.sql} SET SCHEMA {quote_identifier(new)};\n"
-            f"CREATE VIEW {scene.world.resolve(name).sql} AS SELECT * FROM {Name(new, name.name).sql};  -- the old name keeps working"
-        )
-    elif kind == "COLUMN":
-        safer = (
-            f"ALTER TABLE {name.sql} ADD COLUMN IF NOT EXISTS {quote_identifier(new)} {scene.column_type(str(column)) or '…'};\n"
-            "-- write both columns, move the readers, drop the old one in a later release"
-        )
-    yield Hit(what, f"{verb}: every statement that uses the old name fails from then on", safer)
+    column = scene.tree.get("name", "")
+    said = {
+        "AT_DropExpression": "is no longer computed", "AT_DropIdentity": "is no longer numbered by itself",
+        "AT_SetExpression": "is computed anew for every row, by writing the table again",
+        "AT_AddIdentity": "is numbered by itself from 1 on, whatever numbers are there",
+    }[scene.node]  # fmt: skip
+    yield Hit(f"{scene.table}.{column}", f"{scene.table}.{column} {said}")

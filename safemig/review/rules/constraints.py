@@ -6,11 +6,9 @@ from collections.abc import Iterator
 
 from safemig.review.history import not_null_check
 from safemig.review.rule import Hit, rule
-from safemig.review.scene import Scene
+from safemig.review.scene import Scene, weight
 from safemig.review.severity import Severity
-from safemig.sql import names
 from safemig.sql.identifiers import quote_identifier
-from safemig.sql.locks import LockMode
 from safemig.sql.tree import Tree, strings, walk
 
 
@@ -18,11 +16,6 @@ def constraint_of(scene: Scene) -> Tree:
     """Return the constraint that an ADD CONSTRAINT adds."""
     found: Tree = (scene.tree.get("def") or {}).get("Constraint", {})
     return found
-
-
-def weight(scene: Scene) -> Severity | None:
-    """A table known to be small is read in an instant: then it is a recommendation."""
-    return Severity.RECOMMENDATION if scene.is_small else None
 
 
 def constraint_name(scene: Scene, constraint: Tree, suffix: str) -> str:
@@ -73,31 +66,6 @@ def add_check_validates(scene: Scene) -> Iterator[Hit]:
         f"reads all of {scene.table}{scene.size} while reads and writes wait",
         not_valid(scene, constraint, "check"),
         severity=weight(scene),
-    )
-
-
-@rule(
-    "add-foreign-key-validates", Severity.CAUTION, "A foreign key is checked under a lock on both tables",
-    on="AT_AddConstraint",
-    why="ADD FOREIGN KEY takes SHARE ROW EXCLUSIVE on both tables and reads the referring one: writes to both wait for the whole "
-    "check. With NOT VALID the locks are held for a moment only.",
-    instead="ALTER TABLE orders ADD CONSTRAINT orders_user_id_fkey FOREIGN KEY (user_id) REFERENCES users (id) NOT VALID;\n"
-    "-- in a migration of its own:\nALTER TABLE orders VALIDATE CONSTRAINT orders_user_id_fkey;",
-    err="ALTER TABLE orders ADD CONSTRAINT orders_user_id_fkey FOREIGN KEY (user_id) REFERENCES users (id)",
-    ok=("ALTER TABLE orders ADD CONSTRAINT k FOREIGN KEY (user_id) REFERENCES users (id) NOT VALID",
-        "CREATE TABLE fresh (a int); ALTER TABLE fresh ADD FOREIGN KEY (a) REFERENCES users (id)"),
-)  # fmt: skip
-def add_foreign_key_validates(scene: Scene) -> Iterator[Hit]:
-    constraint = constraint_of(scene)
-    if constraint.get("contype") != "CONSTR_FOREIGN" or constraint.get("skip_validation") or scene.is_new:
-        return
-    parent = names.of_range(constraint.get("pktable"))
-    yield Hit(
-        f"{scene.table}.{constraint_name(scene, constraint, 'fkey')}",
-        f"writes to {scene.table}{scene.size} and {parent} wait while every row of {scene.table} is checked",
-        not_valid(scene, constraint, "fkey"),
-        severity=weight(scene),
-        lock=LockMode.SHARE_ROW_EXCLUSIVE,
     )
 
 
@@ -229,37 +197,14 @@ def alter_constraint(scene: Scene) -> Iterator[Hit]:
 
 
 @rule(
-    "domain-constraint", Severity.CAUTION, "A domain's constraint is checked in every table that uses it",
-    on="AlterDomainStmt",
-    why="ADD CONSTRAINT and SET NOT NULL on a domain read every table with a column of it, under SHARE on each (measured): writes wait.",
-    instead="ALTER DOMAIN email ADD CONSTRAINT has_at CHECK (VALUE ~ '@') NOT VALID;\n"
-    "-- in a migration of its own:\nALTER DOMAIN email VALIDATE CONSTRAINT has_at;",
-    err=("ALTER DOMAIN email ADD CONSTRAINT has_at CHECK (VALUE ~ '@')", "ALTER DOMAIN email SET NOT NULL",
-         "ALTER DOMAIN email DROP CONSTRAINT has_at"),
-    ok=("ALTER DOMAIN email ADD CONSTRAINT has_at CHECK (VALUE ~ '@') NOT VALID", "ALTER DOMAIN email SET DEFAULT ''"),
+    "not-enforced", Severity.RECOMMENDATION, "A constraint that is not enforced",
+    on="AT_AddConstraint",
+    why="NOT ENFORCED (PostgreSQL 18) tells the planner nothing and keeps no bad row out.",
+    instead="ALTER TABLE users ADD CONSTRAINT age CHECK (age > 0) NOT VALID;",
+    err="ALTER TABLE users ADD CONSTRAINT age CHECK (age > 0) NOT ENFORCED",
+    ok="ALTER TABLE users ADD CONSTRAINT age CHECK (age > 0) NOT VALID",
 )  # fmt: skip
-def domain_constraint(scene: Scene) -> Iterator[Hit]:
-    name = names.of_strings(scene.tree.get("typeName"))
-    what = scene.tree.get("subtype")
+def not_enforced(scene: Scene) -> Iterator[Hit]:
     constraint = (scene.tree.get("def") or {}).get("Constraint", {})
-    if scene.world.is_new_object("DOMAIN", name) or what not in (
-        "C",
-        "O",
-        "X",
-        "AD_AddConstraint",
-        "AD_SetNotNull",
-        "AD_DropConstraint",
-    ):
-        return
-    if what in ("X", "AD_DropConstraint"):
-        yield Hit(str(name), f"drops a constraint of domain {name}: its columns then take values that it refused")
-        return
-    if constraint.get("skip_validation"):
-        return
-    safer = f"ALTER DOMAIN {name.sql} ADD CONSTRAINT … NOT VALID;\n-- in a migration of its own: ALTER DOMAIN … VALIDATE CONSTRAINT …;"
-    yield Hit(
-        str(name),
-        f"reads every table with a column of domain {name} while writes to it wait",
-        safer,
-        lock=LockMode.SHARE,
-    )
+    if constraint.get("contype") in ("CONSTR_CHECK", "CONSTR_FOREIGN") and not constraint.get("is_enforced"):
+        yield Hit(f"{scene.table}.{constraint.get('conname', '')}", "keeps no row out")

@@ -1,10 +1,11 @@
-"""What destroys data as such: tables, columns, schemas, and all that a CASCADE takes along."""
+"""What destroys data as such: tables, columns, schemas, sequences, and all that a CASCADE takes along."""
 
 from __future__ import annotations
 
 # ruff: noqa: S608  (this SQL is shown to people; nothing here runs it)
 from collections.abc import Iterator
 
+from safemig.review.dropping import CASCADE_TAKES, cascades, dropped
 from safemig.review.rule import Hit, rule
 from safemig.review.scene import Scene
 from safemig.review.severity import Severity
@@ -12,18 +13,6 @@ from safemig.sql import names
 from safemig.sql.identifiers import quote_identifier, quote_name
 from safemig.sql.kinds import object_words
 from safemig.sql.names import Name
-from safemig.sql.tree import Tree
-
-
-def dropped(scene: Scene, object_type: str) -> Iterator[Name]:
-    """Yield the names of what a DROP of that type drops."""
-    if scene.tree.get("removeType") == object_type:
-        for item in scene.tree.get("objects", ()):
-            yield names.of_object(item)
-
-
-def cascades(tree: Tree) -> bool:
-    return tree.get("behavior") == "DROP_CASCADE"
 
 
 def going_along(scene: Scene, name: Name) -> str:
@@ -145,21 +134,6 @@ def drop_owned(scene: Scene) -> Iterator[Hit]:
         )
 
 
-_CASCADE_TAKES = {
-    "OBJECT_TYPE": "every column of that type",
-    "OBJECT_DOMAIN": "every column of that domain",
-    "OBJECT_EXTENSION": "every column of its types, and its functions, indexes and tables",
-    "OBJECT_FUNCTION": "the triggers, defaults, generated columns, indexes and views that use it",
-    "OBJECT_ROUTINE": "the triggers, defaults, generated columns, indexes and views that use it",
-    "OBJECT_COLLATION": "every column with that collation",
-    "OBJECT_FOREIGN_SERVER": "its foreign tables and user mappings",
-    "OBJECT_FDW": "its servers and their foreign tables",
-    "OBJECT_LANGUAGE": "every function in that language",
-    "OBJECT_ACCESS_METHOD": "the tables and indexes that use it",
-    "OBJECT_OPERATOR": "the indexes and constraints that use it",
-    "OBJECT_OPCLASS": "the indexes that use it",
-    "OBJECT_AGGREGATE": "the views that use it",
-}
 _TAKES_COLUMNS = ("OBJECT_TYPE", "OBJECT_DOMAIN", "OBJECT_EXTENSION", "OBJECT_COLLATION", "OBJECT_FUNCTION",
                   "OBJECT_ROUTINE", "OBJECT_LANGUAGE", "OBJECT_ACCESS_METHOD", "OBJECT_FOREIGN_SERVER", "OBJECT_FDW")  # fmt: skip
 
@@ -175,7 +149,7 @@ _TAKES_COLUMNS = ("OBJECT_TYPE", "OBJECT_DOMAIN", "OBJECT_EXTENSION", "OBJECT_CO
 )  # fmt: skip
 def drop_cascade(scene: Scene) -> Iterator[Hit]:
     kind = str(scene.tree.get("removeType", ""))
-    if not cascades(scene.tree) or kind not in _CASCADE_TAKES:
+    if not cascades(scene.tree) or kind not in CASCADE_TAKES:
         return
     for name in dropped(scene, kind):
         words = object_words(kind)
@@ -184,7 +158,7 @@ def drop_cascade(scene: Scene) -> Iterator[Hit]:
         loses = kind in _TAKES_COLUMNS
         yield Hit(
             str(name),
-            f"drops {words.lower()} {name} and, by CASCADE, {_CASCADE_TAKES[kind]}",
+            f"drops {words.lower()} {name} and, by CASCADE, {CASCADE_TAKES[kind]}",
             f"DROP {words} {name.sql};  -- without CASCADE: fails and lists what needs it",
             severity=Severity.DANGEROUS if loses else Severity.CAUTION,
             data_loss=loses,
@@ -244,15 +218,3 @@ def truncate(scene: Scene) -> Iterator[Hit]:
             f"removes every row of {name}{going_along(scene, name)}",
             f"CREATE TABLE {kept.sql} AS TABLE {name.sql};  -- a copy first, if it must be emptied",
         )
-
-
-@rule(
-    "drop-foreign-table", Severity.CAUTION, "A foreign table is dropped",
-    on="DropStmt",
-    why="The remote rows stay, but every query that names the foreign table fails.",
-    instead="ALTER FOREIGN TABLE remote RENAME TO _deprecated_remote;",
-    err="DROP FOREIGN TABLE remote", ok="IMPORT FOREIGN SCHEMA public FROM SERVER s INTO app",
-)  # fmt: skip
-def drop_foreign_table(scene: Scene) -> Iterator[Hit]:
-    for name in dropped(scene, "OBJECT_FOREIGN_TABLE"):
-        yield Hit(str(name), f"drops foreign table {name}; the remote rows stay", "")

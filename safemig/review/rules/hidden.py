@@ -1,30 +1,15 @@
-"""What does not show: dynamic SQL, other languages, functions that are called, commands run on the server's machine."""
+"""What does not show: dynamic SQL, bodies that cannot be read, other languages."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from safemig.review.functions import function_of, function_statements
-from safemig.review.overloads import fits
 from safemig.review.rule import Hit, rule
-from safemig.review.scene import Scene
+from safemig.review.scene import Scene, place, shortened
 from safemig.review.severity import Severity
-from safemig.review.world import World
 from safemig.sql import names
-from safemig.sql.builtin_functions import BUILT_IN_FUNCTIONS
 from safemig.sql.fold import HOLE
-from safemig.sql.names import Name
-from safemig.sql.tree import Tree, constant, node, walk
-
-
-def place(scene: Scene) -> str:
-    """Return what an acceptance names where no object is known: the file."""
-    return scene.world.file.rsplit("/", 1)[-1] or "sql"
-
-
-def _short(text: str) -> str:
-    text = " ".join(text.split())
-    return text if len(text) <= 120 else text[:120] + " …"
+from safemig.sql.tree import node, walk
 
 
 @rule(
@@ -42,10 +27,10 @@ def dynamic_sql(scene: Scene) -> Iterator[Hit]:
     if scene.node == "UnknownPrepared":
         yield Hit(place(scene), f"runs {scene.tree.get('name')}, which is not prepared in this file")
     elif known := scene.tree.get("known"):
-        yield Hit(place(scene), f"runs text that cannot be read: {_short(str(known))}")
+        yield Hit(place(scene), f"runs text that cannot be read: {shortened(str(known))}")
     else:
         yield Hit(
-            place(scene), f"runs text that is put together at run time: {_short(str(scene.tree.get('text', '')))}"
+            place(scene), f"runs text that is put together at run time: {shortened(str(scene.tree.get('text', '')))}"
         )
 
 
@@ -67,11 +52,11 @@ def partly_dynamic_sql(scene: Scene) -> Iterator[Hit]:
     select = free and any(node(one)[0] in ("SelectStmt", "CallStmt", "DoStmt") for one in scene.tree.get("tree", ()))
     if called or select:
         yield Hit(
-            place(scene), f"runs text that is put together at run time: {_short(str(scene.tree.get('text', '')))}",
+            place(scene), f"runs text that is put together at run time: {shortened(str(scene.tree.get('text', '')))}",
             severity=Severity.DANGEROUS,
         )  # fmt: skip
     else:
-        yield Hit(place(scene), f"the names come in at run time: {_short(str(scene.tree.get('text', '')))}")
+        yield Hit(place(scene), f"the names come in at run time: {shortened(str(scene.tree.get('text', '')))}")
 
 
 @rule(
@@ -94,167 +79,3 @@ def unreadable_body(scene: Scene) -> Iterator[Hit]:
 )  # fmt: skip
 def other_language(scene: Scene) -> Iterator[Hit]:
     yield Hit(place(scene), f"runs code in {scene.tree.get('language')}, which this review cannot read")
-
-
-_DESTRUCTIVE = {
-    "lo_unlink": "deletes a large object", "lo_truncate": "cuts a large object", "lo_truncate64": "cuts a large object",
-    "lo_put": "overwrites a part of a large object", "lowrite": "overwrites a part of a large object",
-    "lo_export": "writes a file on the server", "dblink_exec": "runs SQL on another server", "dblink": "runs SQL on another server",
-    "dblink_send_query": "runs SQL on another server", "dblink_open": "runs SQL on another server",
-    "pg_file_unlink": "deletes a file on the server", "pg_file_write": "writes a file on the server",
-    "pg_file_rename": "renames a file on the server", "pg_drop_replication_slot": "drops a replication slot",
-    "drop_chunks": "drops the chunks of a hypertable", "dropgeometrycolumn": "drops a geometry column",
-    "dropgeometrytable": "drops a geometry table", "pg_replication_slot_advance": "lets changes of a slot be lost",
-    "vacuumlo": "deletes large objects", "lo_manage": "deletes large objects",
-    "heap_force_kill": "kills rows", "heap_force_freeze": "changes rows by force",
-    "pg_truncate_visibility_map": "truncates a map of the table",
-    "pg_promote": "promotes a standby", "pg_wal_replay_pause": "stops a standby", "system": "runs a command on the server",
-    "undistribute_table": "moves a distributed table", "partman_undo": "moves partitions", "undo_partition": "moves partitions",
-}  # fmt: skip
-
-
-@rule(
-    "destructive-function", Severity.DANGEROUS, "A built-in function that destroys",
-    on="FuncCall", data_loss=True,
-    why="lo_unlink deletes a large object, dblink_exec runs SQL elsewhere, pg_drop_replication_slot lets a standby lose its place: "
-    "all inside a harmless looking SELECT.",
-    instead="SELECT oid FROM pg_largeobject_metadata;  -- look first; delete outside of the migration",
-    err=("SELECT lo_unlink(16401)", "SELECT dblink_exec('dbname=x', 'DROP TABLE users')"),
-    ok=("SELECT now()", "SELECT 'lo_unlink(1)'"),
-)  # fmt: skip
-def destructive_function(scene: Scene) -> Iterator[Hit]:
-    name = scene.table.name.lower()
-    if name in _DESTRUCTIVE and not scene.world.functions_named(scene.table):
-        remote = next((str(value) for item in scene.tree.get("args", ())[1:2] if (value := constant(item))), "")
-        said = f": {_short(remote)}" if name.startswith("dblink") and remote else ""
-        yield Hit(name, f"{name}() {_DESTRUCTIVE[name]}{said}")
-
-
-@rule(
-    "sequence-reset", Severity.CAUTION, "A sequence is set to another number",
-    on=("FuncCall", "AlterSeqStmt"),
-    why="Set too low, the next INSERTs fail on duplicate keys; set in a migration, it races with writers.",
-    instead="SELECT setval('users_id_seq', (SELECT max(id) FROM users));",
-    err=("SELECT setval('users_id_seq', 1)", "ALTER SEQUENCE users_id_seq RESTART WITH 1"),
-    ok=("SELECT setval('users_id_seq', (SELECT max(id) FROM users))", "SELECT nextval('users_id_seq')",
-        "CREATE SEQUENCE s; SELECT setval('s', 100)"),
-)  # fmt: skip
-def sequence_reset(scene: Scene) -> Iterator[Hit]:
-    if scene.node == "AlterSeqStmt":
-        name = names.of_range(scene.tree.get("sequence"))
-        restarts = any(item.get("DefElem", {}).get("defname") == "restart" for item in scene.tree.get("options", ()))
-        if restarts and not scene.world.is_new_object("SEQUENCE", name):
-            yield Hit(str(name), f"the next number of {name} is set, whatever was given out already")
-        return
-    arguments = scene.tree.get("args", ())
-    if scene.table.name != "setval" or len(arguments) < 2 or constant(arguments[1]) is None:
-        return
-    text = str(constant(arguments[0]) or "")
-    name = names.of_parts(text.replace('"', "").split("."))
-    if not scene.world.is_new_object("SEQUENCE", name):
-        yield Hit(str(name), f"the next number of {name} is set to a constant, whatever was given out already")
-
-
-# Functions of common extensions and platforms that read, compute or write only what they are given.
-_HARMLESS = frozenset(
-    """
-    uuid_generate_v1 uuid_generate_v1mc uuid_generate_v3 uuid_generate_v4 uuid_generate_v5 uuid_nil crypt gen_salt digest hmac
-    gen_random_bytes armor dearmor pgp_sym_encrypt pgp_sym_decrypt pgp_pub_encrypt unaccent similarity word_similarity
-    show_trgm hstore akeys avals each skeys svals slugify levenshtein soundex metaphone dmetaphone uuidv4 uuidv7 nlevel subltree
-    uid role jwt email citext regexp_matches crosstab normal_rand earth_distance ll_to_earth
-    """.split()  # noqa: SIM905
-)
-
-
-@rule(
-    "unknown-function", Severity.CAUTION, "A function is called whose code is not known",
-    on="FuncCall",
-    why="The function is not PostgreSQL's own and not defined in these migrations, so what it does to the data is not known. "
-    "With a target, its code is read and followed.",
-    instead="-- review with the target connected, or write the statements themselves\nSELECT count(*) FROM users;",
-    err="SELECT archive_old_orders()",
-    ok=("SELECT lower('A'), now(), count(*) FROM users",
-        "CREATE FUNCTION answer() RETURNS int LANGUAGE sql AS 'SELECT 42'; SELECT answer()"),
-)  # fmt: skip
-def unknown_function(scene: Scene) -> Iterator[Hit]:
-    known = scene.world.functions_named(scene.table) or ()
-    # without a target, one that takes other arguments may be there
-    another = scene.world.target is None and known and not any(fits(one, scene.tree) for one in known)
-    if is_unknown(scene.world, scene.table) or another:
-        yield Hit(str(scene.table), f"calls {scene.table}(), whose code is not known here")
-
-
-def is_unknown(world: World, name: Name) -> bool:
-    """Tell whether nothing is known of a function of that name: what it would do to the data, or that it does nothing."""
-    lowered = name.name.lower()
-    if name.schema == "cron" and name.name.startswith("schedule"):
-        return False  # the job's text is read
-    if name.schema in ("pg_catalog", "information_schema") or world.functions_named(name):
-        return False
-    if (not name.schema and name.name in BUILT_IN_FUNCTIONS) or lowered in _HARMLESS or lowered in _DESTRUCTIVE:
-        return False
-    return not lowered.startswith(("st_", "postgis_", "_st_")) and HOLE not in name.name
-
-
-@rule(
-    "copy-program", Severity.DANGEROUS, "COPY runs a program or touches a file on the server",
-    on="CopyStmt",
-    why="PROGRAM runs a shell command as the server's user; a file name reads or overwrites a file of the server's machine.",
-    instead="INSERT INTO countries (code) VALUES ('no'), ('se');",
-    err=("COPY users TO PROGRAM 'sh -c x'", "COPY users TO '/var/lib/postgresql/users.csv'"), ok="SELECT 'COPY x TO PROGRAM'",
-)  # fmt: skip
-def copy_program(scene: Scene) -> Iterator[Hit]:
-    if scene.tree.get("is_program"):
-        yield Hit(
-            str(scene.table) or place(scene),
-            f"runs a program on the server: {_short(str(scene.tree.get('filename', '')))}",
-        )
-    elif scene.tree.get("filename") and not scene.tree.get("is_from"):
-        yield Hit(str(scene.table) or place(scene), f"overwrites {scene.tree['filename']} on the server's machine")
-
-
-@rule(
-    "copy-from", Severity.CAUTION, "COPY needs data that the migration does not carry",
-    on="CopyStmt",
-    why="FROM stdin waits for data that only a client such as psql sends; FROM a file reads what happens to lie on the server's machine.",
-    instead="INSERT INTO countries (code) VALUES ('no'), ('se');",
-    err=("COPY users FROM '/tmp/users.csv'", "COPY users FROM stdin", "COPY users TO stdout"),
-    ok="INSERT INTO countries (code) VALUES ('no')",
-)  # fmt: skip
-def copy_from(scene: Scene) -> Iterator[Hit]:
-    if scene.tree.get("is_program") or (scene.tree.get("filename") and not scene.tree.get("is_from")):
-        return
-    where = scene.tree.get("filename") or ("stdin" if scene.tree.get("is_from") else "stdout")
-    yield Hit(str(scene.table) or place(scene), f"COPY with {where} cannot run as a migration")
-
-
-def _destroys(tree: Tree) -> str | None:
-    """Return what a statement of a function's body destroys, in words."""
-    kind, body = node(tree)
-    if kind == "DropStmt" and body.get("removeType") in ("OBJECT_TABLE", "OBJECT_SCHEMA", "OBJECT_SEQUENCE"):
-        return f"drops {names.of_object(body['objects'][0])}"
-    if kind == "TruncateStmt":
-        return f"truncates {names.of_range(body['relations'][0].get('RangeVar'))}"
-    if kind == "AlterTableStmt" and any(
-        item.get("AlterTableCmd", {}).get("subtype") == "AT_DropColumn" for item in body.get("cmds", ())
-    ):
-        return f"drops a column of {names.of_range(body.get('relation'))}"
-    return None
-
-
-@rule(
-    "function-destroys", Severity.CAUTION, "A function is defined that drops or empties tables",
-    on="CreateFunctionStmt",
-    why="Defining it harms nothing yet; whoever calls it, or fires its trigger, loses the rows.",
-    instead="CREATE OR REPLACE FUNCTION purge_audit(before timestamptz) RETURNS void LANGUAGE sql\n"
-    "AS 'DELETE FROM audit WHERE at < before';",
-    err="CREATE FUNCTION purge() RETURNS void LANGUAGE sql AS 'TRUNCATE audit'",
-    ok=("CREATE OR REPLACE FUNCTION purge(d date) RETURNS void LANGUAGE sql AS 'DELETE FROM audit WHERE at < d'",
-        "CREATE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NEW; END $$"),
-)  # fmt: skip
-def function_destroys(scene: Scene) -> Iterator[Hit]:
-    function = function_of(scene.tree, scene.text)
-    name = names.of_strings(scene.tree.get("funcname"))
-    said = [what for statement in function_statements(function) if (what := _destroys(statement))]
-    if said:
-        yield Hit(str(name), f"{name}() {said[0]} when it is called")

@@ -1,16 +1,14 @@
-"""Indexes, and the commands that write a whole table or index again."""
+"""Indexes: built, dropped and rebuilt under a lock, invalid, or of no use."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
 
+from safemig.review.dropping import dropped
 from safemig.review.rule import Hit, rule
-from safemig.review.rules.constraints import weight
-from safemig.review.rules.destruction import dropped
-from safemig.review.scene import Scene
+from safemig.review.scene import Scene, weight
 from safemig.review.severity import Severity
-from safemig.sql import names
 from safemig.sql.kinds import flag
 from safemig.sql.locks import LockMode
 
@@ -153,90 +151,43 @@ def reindex(scene: Scene) -> Iterator[Hit]:
 
 
 @rule(
-    "vacuum-full", Severity.CAUTION, "A table is written again under a lock",
-    on=("VacuumStmt", "ClusterStmt"),
-    why="VACUUM FULL and CLUSTER copy the whole table under ACCESS EXCLUSIVE.",
-    instead="VACUUM (ANALYZE) users;",
-    err=("VACUUM FULL users", "CLUSTER users USING users_pkey"), ok=("VACUUM ANALYZE users", "ANALYZE users"),
+    "duplicate-index", Severity.RECOMMENDATION, "An index that another one serves already",
+    on="IndexStmt",
+    why="Every write keeps both up to date; the longer one answers the shorter one's queries.",
+    instead="DROP INDEX CONCURRENTLY IF EXISTS users_email_idx;",
+    err="CREATE TABLE IF NOT EXISTS t (a int PRIMARY KEY, b int); CREATE INDEX x ON t (b, a); CREATE INDEX y ON t (b)",
+    ok="CREATE TABLE IF NOT EXISTS t (a int PRIMARY KEY, b int); CREATE INDEX x ON t (b, a); CREATE UNIQUE INDEX y ON t (b)",
 )  # fmt: skip
-def vacuum_full(scene: Scene) -> Iterator[Hit]:
-    if scene.node == "VacuumStmt" and not (flag(scene.tree.get("options"), "full") and scene.tree.get("is_vacuumcmd")):
-        return
-    if scene.node == "ClusterStmt" and scene.is_new:
-        return
-    rels = [names.of_range(item.get("VacuumRelation", {}).get("relation")) for item in scene.tree.get("rels", ())]
-    for name in rels or [scene.table]:
-        yield Hit(str(name), f"writes {name or 'every table'} again while reads and writes wait",
-                  f"VACUUM (ANALYZE) {name.sql};", lock=LockMode.ACCESS_EXCLUSIVE)  # fmt: skip
-
-
-_REWRITES = {
-    "AT_SetLogged": "SET LOGGED writes the table again", "AT_SetUnLogged": "SET UNLOGGED writes the table again, and a crash empties it",
-    "AT_SetAccessMethod": "SET ACCESS METHOD writes the table again", "AT_SetTableSpace": "SET TABLESPACE copies the table's files",
-}  # fmt: skip
-
-
-@rule(
-    "table-rewrite", Severity.CAUTION, "A table is written again under a lock",
-    on=tuple(_REWRITES),
-    why="These forms copy every row (or file) under ACCESS EXCLUSIVE; an UNLOGGED table is emptied by a crash, and standbys do "
-    "not have it.",
-    instead="CREATE TABLE users_new (LIKE users INCLUDING ALL) TABLESPACE fast;  -- copy in batches, then swap the names",
-    err=("ALTER TABLE users SET UNLOGGED", "ALTER TABLE users SET TABLESPACE fast", "ALTER TABLE users SET ACCESS METHOD heap2"),
-    ok="CREATE TABLE fresh (a int); ALTER TABLE fresh SET UNLOGGED",
-)  # fmt: skip
-def table_rewrite(scene: Scene) -> Iterator[Hit]:
-    if not scene.is_new:
-        severity = None if scene.node == "AT_SetUnLogged" else weight(scene)
-        yield Hit(
-            str(scene.table), f"{_REWRITES[scene.node]}{scene.size}, and reads and writes wait", severity=severity
-        )
-
-
-@rule(
-    "tablespace-move-all", Severity.CAUTION, "Every table of a tablespace is moved",
-    on="AlterTableMoveAllStmt",
-    why="Each table is copied under ACCESS EXCLUSIVE, in one transaction.",
-    instead="ALTER TABLE users SET TABLESPACE fast;  -- one table a migration, in a quiet hour",
-    err="ALTER TABLE ALL IN TABLESPACE slow SET TABLESPACE fast", ok="CREATE TABLE IF NOT EXISTS t (a int) TABLESPACE fast",
-)  # fmt: skip
-def tablespace_move_all(scene: Scene) -> Iterator[Hit]:
-    name = str(scene.tree.get("orig_tablespacename", ""))
-    yield Hit(
-        name, f"moves every table of tablespace {name} while reads and writes wait", lock=LockMode.ACCESS_EXCLUSIVE
+def duplicate_index(scene: Scene) -> Iterator[Hit]:
+    columns = tuple(item.get("IndexElem", {}).get("name", "") for item in scene.tree.get("indexParams", ()))
+    table = scene.world.tables.get(scene.world.resolve(scene.table))
+    plain = (
+        scene.tree.get("accessMethod", "btree") == "btree"
+        and not scene.tree.get("whereClause")
+        and not scene.tree.get("unique")
     )
+    if table is None or not plain or not all(columns):
+        return
+    for name, others in table.indexes.items():
+        if others[:1] == columns[:1] and others[: len(columns)] == columns and name != scene.tree.get("idxname"):
+            yield Hit(
+                str(scene.tree.get("idxname") or scene.table),
+                f"{name} on ({', '.join(others)}) serves the same queries",
+            )
+            return
 
 
 @rule(
-    "refresh-blocks-reads", Severity.CAUTION, "A materialized view cannot be read while it is refreshed",
-    on="RefreshMatViewStmt",
-    why="REFRESH takes ACCESS EXCLUSIVE on the materialized view; CONCURRENTLY takes EXCLUSIVE, lets reads go on, and needs a "
-    "unique index.",
-    instead="REFRESH MATERIALIZED VIEW CONCURRENTLY sales_by_day;",
-    err="REFRESH MATERIALIZED VIEW sales_by_day",
-    ok=("REFRESH MATERIALIZED VIEW CONCURRENTLY sales_by_day",
-        "CREATE MATERIALIZED VIEW v AS SELECT 1 AS a; REFRESH MATERIALIZED VIEW v"),
+    "wide-or-hash-index", Severity.RECOMMENDATION, "An index over many columns, or a hash index",
+    on="IndexStmt",
+    why="Beyond three columns an index is mostly weight; a hash index answers equality only and cannot be unique.",
+    instead="CREATE INDEX CONCURRENTLY IF NOT EXISTS users_email_idx ON users (email);",
+    err=("CREATE INDEX CONCURRENTLY IF NOT EXISTS i ON t (a, b, c, d)", "CREATE INDEX CONCURRENTLY IF NOT EXISTS i ON t USING hash (a)"),
+    ok="CREATE INDEX CONCURRENTLY IF NOT EXISTS i ON t (a, b)",
 )  # fmt: skip
-def refresh_blocks_reads(scene: Scene) -> Iterator[Hit]:
-    if not scene.tree.get("concurrent") and not scene.world.is_new(scene.table) and not scene.tree.get("skipData"):
-        yield Hit(str(scene.table), f"reads of {scene.table} wait until it is refreshed",
-                  f"REFRESH MATERIALIZED VIEW CONCURRENTLY {scene.table.sql};", lock=LockMode.ACCESS_EXCLUSIVE)  # fmt: skip
-    elif scene.tree.get("skipData") and not scene.world.is_new(scene.table):
-        yield Hit(str(scene.table), f"WITH NO DATA empties {scene.table}: reading it fails until the next refresh")
-
-
-@rule(
-    "lock-table", Severity.CAUTION, "A table is locked explicitly",
-    on="LockStmt",
-    why="The lock is held until the transaction ends; without a mode it is ACCESS EXCLUSIVE, which stops reads too.",
-    instead="LOCK TABLE users IN SHARE ROW EXCLUSIVE MODE NOWAIT;",
-    err="LOCK TABLE users", ok=("CREATE TABLE fresh (a int); LOCK TABLE fresh", "LOCK TABLE users IN ACCESS SHARE MODE"),
-)  # fmt: skip
-def lock_table(scene: Scene) -> Iterator[Hit]:
-    mode = tuple(LockMode)[int(scene.tree.get("mode", 8)) - 1]
-    for item in scene.tree.get("relations", ()):
-        name = names.of_range(item.get("RangeVar"))
-        if mode.blocks_writes and not scene.world.is_new(name):
-            weaker = min(mode, LockMode.SHARE_ROW_EXCLUSIVE, key=lambda one: one.strength)
-            yield Hit(str(name), f"{mode.blocks} of {name} wait until this migration commits",
-                      f"LOCK TABLE {name.sql} IN {weaker.value} MODE NOWAIT;", lock=mode)  # fmt: skip
+def wide_or_hash_index(scene: Scene) -> Iterator[Hit]:
+    count = len(scene.tree.get("indexParams", ()))
+    if count > 3:
+        yield Hit(str(scene.tree.get("idxname") or scene.table), f"{count} columns")
+    elif scene.tree.get("accessMethod") == "hash":
+        yield Hit(str(scene.tree.get("idxname") or scene.table), "a hash index answers = only")

@@ -1,4 +1,4 @@
-"""Partitions, inheritance, enums and other traps of a type or a tree of tables."""
+"""Partitions and inheritance."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from safemig.review.rule import Hit, rule
 from safemig.review.scene import Scene
 from safemig.review.severity import Severity
 from safemig.sql import names
-from safemig.sql.identifiers import quote_identifier, quote_literal
+from safemig.sql.identifiers import quote_identifier
 from safemig.sql.locks import LockMode
 from safemig.sql.names import Name
-from safemig.sql.tree import Tree, constant, walk
+from safemig.sql.tree import Tree
 
 
 def _partition(scene: Scene) -> tuple[Name, Tree]:
@@ -114,181 +114,17 @@ def inheritance_changed(scene: Scene) -> Iterator[Hit]:
 
 
 @rule(
-    "column-expression-dropped", Severity.CAUTION, "A column is no longer computed or numbered",
-    on=("AT_DropExpression", "AT_DropIdentity", "AT_SetExpression", "AT_AddIdentity"),
-    why="Without its expression or identity, INSERTs must give the value; SET EXPRESSION writes the table again.",
-    instead="ALTER TABLE users ALTER COLUMN id SET DEFAULT nextval('users_id_seq');",
-    err=("ALTER TABLE users ALTER COLUMN total DROP EXPRESSION", "ALTER TABLE users ALTER COLUMN id DROP IDENTITY"),
-    ok="CREATE TABLE fresh (id int GENERATED ALWAYS AS IDENTITY); ALTER TABLE fresh ALTER id DROP IDENTITY",
+    "concurrently-on-partitioned", Severity.CAUTION, "CONCURRENTLY on a partitioned table",
+    on="IndexStmt",
+    why="PostgreSQL refuses CREATE INDEX CONCURRENTLY on a partitioned table, and the deployment fails.",
+    instead="CREATE INDEX events_at_idx ON ONLY events (at);\n"
+    "-- for each partition, in a file of its own: CREATE INDEX CONCURRENTLY ... ; then ALTER INDEX events_at_idx ATTACH PARTITION ...;",
+    err="CREATE TABLE e (a int) PARTITION BY LIST (a); CREATE INDEX CONCURRENTLY IF NOT EXISTS i ON e (a)",
+    ok="CREATE TABLE e (a int) PARTITION BY LIST (a); CREATE INDEX i ON ONLY e (a)",
 )  # fmt: skip
-def column_expression_dropped(scene: Scene) -> Iterator[Hit]:
-    if scene.is_new:
-        return
-    column = scene.tree.get("name", "")
-    said = {
-        "AT_DropExpression": "is no longer computed", "AT_DropIdentity": "is no longer numbered by itself",
-        "AT_SetExpression": "is computed anew for every row, by writing the table again",
-        "AT_AddIdentity": "is numbered by itself from 1 on, whatever numbers are there",
-    }[scene.node]  # fmt: skip
-    yield Hit(f"{scene.table}.{column}", f"{scene.table}.{column} {said}")
-
-
-@rule(
-    "composite-attribute-changed", Severity.CAUTION, "An attribute of a composite type is changed",
-    on="AT_AlterColumnType",
-    why="Tables of the type (typed tables) are written again; a column of the type makes the statement fail.",
-    instead="CREATE TYPE address_v2 AS (street text, zip integer);",
-    err="ALTER TYPE address ALTER ATTRIBUTE zip TYPE int", ok="ALTER TYPE address ADD ATTRIBUTE zip text",
-)  # fmt: skip
-def composite_attribute_changed(scene: Scene) -> Iterator[Hit]:
-    if scene.parent.get("objtype") == "OBJECT_TYPE" and not scene.world.is_new_object("TYPE", scene.table):
-        yield Hit(f"{scene.table}.{scene.tree.get('name', '')}", f"every table of type {scene.table} is written again")
-
-
-@rule(
-    "enum-value-renamed", Severity.CAUTION, "An enum's value gets another name",
-    on="AlterEnumStmt",
-    why="No table is touched, but every application that writes or compares the old name fails from the COMMIT on.",
-    instead="ALTER TYPE mood ADD VALUE IF NOT EXISTS 'calm';",
-    err="ALTER TYPE mood RENAME VALUE 'meh' TO 'calm'",
-    ok=("ALTER TYPE mood ADD VALUE IF NOT EXISTS 'calm'", "CREATE TYPE m AS ENUM ('a'); ALTER TYPE m RENAME VALUE 'a' TO 'b'"),
-)  # fmt: skip
-def enum_value_renamed(scene: Scene) -> Iterator[Hit]:
-    name = names.of_strings(scene.tree.get("typeName"))
-    if scene.tree.get("oldVal") and not scene.world.is_new_object("TYPE", name):
-        new = scene.tree.get("newVal", "")
-        yield Hit(f"{name}.{scene.tree['oldVal']}", f"applications that write {scene.tree['oldVal']} fail from then on",
-                  f"ALTER TYPE {name.sql} ADD VALUE IF NOT EXISTS {quote_literal(new)};  -- and move the rows later")  # fmt: skip
-
-
-@rule(
-    "enum-value-used-too-early", Severity.CAUTION, "An enum's new value is used in the transaction that adds it",
-    on=("InsertStmt", "UpdateStmt", "AT_ColumnDefault", "AT_AddConstraint", "AT_AddColumn", "CreateStmt", "IndexStmt"),
-    why="PostgreSQL refuses it (error 55P04): a new value can be used only after the COMMIT, unless the type itself is new.",
-    instead="-- one migration\nALTER TYPE mood ADD VALUE IF NOT EXISTS 'calm';\n-- the next\nUPDATE people SET m = 'calm' WHERE id = 1;",
-    err="ALTER TYPE mood ADD VALUE 'calm'; UPDATE people SET m = 'calm' WHERE id = 1",
-    ok=("ALTER TYPE mood ADD VALUE 'calm'", "CREATE TYPE m AS ENUM ('a'); ALTER TYPE m ADD VALUE 'b'; INSERT INTO t VALUES ('b'::m)"),
-)  # fmt: skip
-def enum_value_used_too_early(scene: Scene) -> Iterator[Hit]:
-    added = {
-        label: name for name, label in scene.world.labels_of_this_file if ("TYPE", name) not in scene.world.new_objects
-    }
-    if not added:
-        return
-    for kind, body in walk(scene.tree):
-        value = constant({kind: body}) if kind == "A_Const" else None
-        if isinstance(value, str) and value in added and not _cannot_hold(scene, added[value]):
-            yield Hit(
-                f"{added[value]}.{value}",
-                f"'{value}' was added to {added[value]} in this file and cannot be used before the COMMIT",
-            )
-            return
-
-
-def _cannot_hold(scene: Scene, enum: Name) -> bool:
-    """Tell whether the table's columns are known and none of them is of the enum."""
+def concurrently_on_partitioned(scene: Scene) -> Iterator[Hit]:
     table = scene.world.tables.get(scene.world.resolve(scene.table))
-    return bool(
-        table
-        and table.is_known
-        and all(column.type.removesuffix("[]") != str(enum) for column in table.columns.values())
-    )
-
-
-@rule(
-    "extension-update", Severity.CAUTION, "An extension is updated",
-    on=("AlterExtensionStmt", "AlterExtensionContentsStmt"),
-    why="Its update script may change types and functions, rewrite tables, or need a REINDEX; the extension's own notes say so.",
-    instead="SELECT name, default_version, installed_version FROM pg_available_extensions;",
-    err="ALTER EXTENSION postgis UPDATE", ok="CREATE EXTENSION IF NOT EXISTS postgis",
-)  # fmt: skip
-def extension_update(scene: Scene) -> Iterator[Hit]:
-    name = str(scene.tree.get("extname", ""))
-    yield Hit(name, f"{name} runs its own update script")
-
-
-@rule(
-    "unlogged-table", Severity.CAUTION, "A table whose rows do not survive a crash",
-    on=("CreateStmt", "CreateTableAsStmt"),
-    why="An UNLOGGED table is emptied after a crash, and standbys do not have its rows.",
-    instead="CREATE TABLE IF NOT EXISTS cache (key text PRIMARY KEY, value jsonb);",
-    err="CREATE UNLOGGED TABLE cache (a int)", ok=("CREATE TABLE IF NOT EXISTS cache (a int)", "CREATE TEMP TABLE t (a int)"),
-)  # fmt: skip
-def unlogged_table(scene: Scene) -> Iterator[Hit]:
-    relation = scene.tree.get("relation") or (scene.tree.get("into") or {}).get("rel", {})
-    if relation.get("relpersistence") == "u":
-        yield Hit(str(names.of_range(relation)), "a crash empties it, and standbys do not have its rows")
-
-
-@rule(
-    "create-skipped", Severity.CAUTION, "CREATE TABLE IF NOT EXISTS finds another table of that name",
-    on="CreateStmt",
-    why="The statement is skipped without a word: columns that it names and the table lacks are not made.",
-    instead="ALTER TABLE users ADD COLUMN IF NOT EXISTS email text;",
-    err=(), ok="CREATE TABLE IF NOT EXISTS users (id int)",
-)  # fmt: skip
-def create_skipped(scene: Scene) -> Iterator[Hit]:
-    name = names.of_range(scene.tree.get("relation"))
-    table = scene.world.tables.get(scene.world.resolve(name))
-    if not scene.tree.get("if_not_exists") or table is None or not table.is_known:
-        return
-    wanted = [item["ColumnDef"].get("colname", "") for item in scene.tree.get("tableElts", ()) if "ColumnDef" in item]
-    missing = [column for column in wanted if column not in table.columns]
-    if missing:
-        adds = "\n".join(
-            f"ALTER TABLE {name.sql} ADD COLUMN IF NOT EXISTS {quote_identifier(column)} …;" for column in missing
+    if scene.tree.get("concurrent") and table and table.is_partitioned:
+        yield Hit(
+            f"{scene.table}.{scene.tree.get('idxname', '')}", f"{scene.table} is partitioned: the statement fails"
         )
-        yield Hit(str(name), f"{name} is there already, without {', '.join(missing)}: the statement is skipped", adds)
-
-
-def _newer_than(node_name: str, tree: Tree) -> tuple[int, str] | None:
-    """Return the major version that a statement needs, and for what; the highest one first."""
-    if node_name == "MergeStmt":
-        clauses = [item.get("MergeWhenClause", {}) for item in tree.get("mergeWhenClauses", ())]
-        by_source = any(clause.get("matchKind") == "MERGE_WHEN_NOT_MATCHED_BY_SOURCE" for clause in clauses)
-        if by_source or "returningClause" in tree or "returningList" in tree:
-            return 17, "MERGE ... RETURNING or BY SOURCE"
-        return 15, "MERGE"
-    if node_name == "CreateTrigStmt" and tree.get("replace"):
-        return 14, "CREATE OR REPLACE TRIGGER"
-    if node_name == "AT_DetachPartition" and (tree.get("def") or {}).get("PartitionCmd", {}).get("concurrent"):
-        return 14, "DETACH ... CONCURRENTLY"
-    if node_name == "AT_SetExpression":
-        return 17, "SET EXPRESSION"
-    if node_name == "IndexStmt" and tree.get("nulls_not_distinct"):
-        return 15, "NULLS NOT DISTINCT"
-    return None
-
-
-@rule(
-    "needs-newer-server", Severity.CAUTION, "The server is too old for the statement",
-    on=("MergeStmt", "CreateTrigStmt", "AT_DetachPartition", "AT_SetExpression", "IndexStmt", "AT_AddColumn", "AT_AddConstraint",
-        "CreateStmt"),
-    why="The statement fails on this server, and the deployment is rolled back.",
-    instead="CREATE TABLE IF NOT EXISTS totals (a int, b int GENERATED ALWAYS AS (a * 2) STORED);",
-    err=(), ok="CREATE TABLE IF NOT EXISTS t (a int)",
-)  # fmt: skip
-def needs_newer_server(scene: Scene) -> Iterator[Hit]:
-    if scene.world.server_version is None:
-        return
-    major = scene.world.server_version // 10000
-    where = str(scene.table) or str(names.of_range(scene.tree.get("relation")))
-    needed = _newer_than(scene.node, scene.tree)
-    if needed and major < needed[0]:
-        yield Hit(where, f"{needed[1]} needs PostgreSQL {needed[0]}, and the server is {major}")
-        return
-    if scene.node in ("AT_AddColumn", "AT_AddConstraint", "CreateStmt") and major < 18:
-        for kind, body in walk(scene.tree):
-            if kind != "Constraint":
-                continue
-            contype = body.get("contype")
-            words = ""
-            if contype == "CONSTR_GENERATED" and body.get("generated_kind") == "v":
-                words = "GENERATED ... VIRTUAL"
-            elif contype in ("CONSTR_CHECK", "CONSTR_FOREIGN") and not body.get("is_enforced"):
-                words = "NOT ENFORCED"
-            elif contype == "CONSTR_NOTNULL" and (body.get("skip_validation") or scene.node == "AT_AddConstraint"):
-                words = "NOT NULL as a table constraint"
-            if words:
-                yield Hit(where, f"{words} needs PostgreSQL 18, and the server is {major}")
-                return

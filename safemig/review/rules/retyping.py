@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from safemig.review.rule import Hit, rule
-from safemig.review.rules.constraints import weight
-from safemig.review.scene import Scene
+from safemig.review.scene import Scene, weight
 from safemig.review.severity import Severity
 from safemig.review.types import cost_of_change, split_type, type_text
 from safemig.sql.identifiers import quote_identifier

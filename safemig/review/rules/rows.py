@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-# ruff: noqa: S608  (this SQL is shown to people; nothing here runs it)
 import re
+
+# ruff: noqa: S608  (this SQL is shown to people; nothing here runs it)
 from collections.abc import Iterator
 from itertools import pairwise
 
@@ -16,6 +17,8 @@ from safemig.sql.names import Name, of_range
 from safemig.sql.tree import Tree, constant, is_null, node, strings, walk
 
 _LARGEST_BATCH = 50_000
+
+
 CATALOGS = ("pg_catalog", "information_schema")
 
 
@@ -173,9 +176,13 @@ def _erases(value: Tree) -> bool:
 
 
 _NULL: Tree = {"A_Const": {"isnull": True}}
+
+
 # What keeps less than it is given; trim() and lower() are left out, which tidy up.
 _CUTTING = frozenset(("left", "right", "substr", "substring", "round", "trunc", "floor", "ceil", "ceiling", "date_trunc",
                       "split_part", "overlay", "md5", "sha256", "sha512"))  # fmt: skip
+
+
 _REMOVING = (["-"], ["#-"])
 
 

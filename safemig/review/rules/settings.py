@@ -1,4 +1,4 @@
-"""Settings and the server: what holds for the session, for every later one, and what acts on the machine."""
+"""Settings that hold for the session or a table."""
 
 from __future__ import annotations
 
@@ -58,29 +58,6 @@ def set_config_hides(scene: Scene) -> Iterator[Hit]:
 
 
 @rule(
-    "server-settings", Severity.CAUTION, "Settings of the server, a database or a role are changed",
-    on=("AlterSystemStmt", "AlterDatabaseSetStmt", "AlterDatabaseStmt", "AlterRoleSetStmt", "CreatedbStmt"),
-    why="They hold for every later session, not for this migration, and belong to the server's configuration.",
-    instead="SET LOCAL work_mem = '64MB';",
-    err=("ALTER SYSTEM SET work_mem = '1GB'", "ALTER DATABASE shop SET search_path = app", "ALTER ROLE app SET statement_timeout = 0"),
-    ok="SET work_mem = '64MB'",
-)  # fmt: skip
-def server_settings(scene: Scene) -> Iterator[Hit]:
-    if scene.node == "CreatedbStmt":
-        yield Hit(
-            str(scene.tree.get("dbname", "")),
-            "a database is made, which belongs to the cluster and not to this database's schema",
-        )
-        return
-    setting = (scene.tree.get("setstmt") or {}).get("name", "settings")
-    name = scene.tree.get("dbname") or (scene.tree.get("role") or {}).get("rolename") or "server"
-    off = setting.lower() == "session_replication_role" and "args" in scene.tree["setstmt"]
-    said = ": no foreign key is checked and no trigger fires in it" if off else ""
-    severity = Severity.DANGEROUS if off else None
-    yield Hit(f"{name}.{setting}", f"{setting} of {name} changes for every later session{said}", severity=severity)
-
-
-@rule(
     "session-role", Severity.RECOMMENDATION, "The migration changes its role",
     on="VariableSetStmt",
     why="Objects belong to the role that makes them; SET ROLE in a file changes it for all later statements of the transaction.",
@@ -91,33 +68,6 @@ def session_role(scene: Scene) -> Iterator[Hit]:
     name = scene.tree.get("name", "").lower()
     if name in ("role", "session_authorization") and scene.tree.get("kind", "VAR_SET_VALUE") == "VAR_SET_VALUE":
         yield Hit(name, "later statements run as another role")
-
-
-@rule(
-    "server-function", Severity.CAUTION, "A function that acts on the server or waits",
-    on="FuncCall",
-    why="Ending other sessions, reloading settings, reading files and sleeping under a lock are an operator's work, not a migration's.",
-    instead="SELECT pid, state, query FROM pg_stat_activity;",
-    err=("SELECT pg_terminate_backend(4711)", "SELECT pg_sleep(60)", "SELECT pg_read_file('/etc/passwd')"),
-    ok=("SELECT pg_backend_pid()", "SELECT pg_advisory_xact_lock(1)"),
-)  # fmt: skip
-def server_function(scene: Scene) -> Iterator[Hit]:
-    name = scene.table.name.lower()
-    if name in _SERVER_FUNCTIONS and scene.world.functions_named(scene.table) is None:
-        yield Hit(name, f"{name}() {_SERVER_FUNCTIONS[name]}")
-
-
-_SERVER_FUNCTIONS = {
-    "pg_terminate_backend": "ends another session", "pg_cancel_backend": "cancels another session's statement",
-    "pg_reload_conf": "reloads the server's settings", "pg_rotate_logfile": "rotates the server's log",
-    "pg_switch_wal": "switches the WAL file", "pg_sleep": "waits with every lock held", "pg_sleep_for": "waits with every lock held",
-    "pg_sleep_until": "waits with every lock held", "pg_read_file": "reads a file of the server's machine",
-    "pg_read_binary_file": "reads a file of the server's machine", "pg_ls_dir": "reads a folder of the server's machine",
-    "lo_import": "reads a file of the server's machine", "pg_stat_reset": "resets the statistics",
-    "pg_advisory_lock": "takes a lock that outlives the transaction",
-    "pg_create_logical_replication_slot": "makes a replication slot, which keeps WAL until it is read",
-    "pg_create_physical_replication_slot": "makes a replication slot, which keeps WAL until it is read",
-}  # fmt: skip
 
 
 @rule(

@@ -1,11 +1,11 @@
-"""What cannot be read, what no rule knows, and what a file must not do to the runner's transaction."""
+"""What cannot be read, what no rule knows, an acceptance that accepts nothing."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
 from safemig.review.rule import Hit, rule
-from safemig.review.scene import Scene
+from safemig.review.scene import Scene, place
 from safemig.review.severity import Severity
 
 
@@ -31,26 +31,6 @@ def acceptance_without_effect(_scene: Scene) -> Iterator[Hit]:
     yield from ()  # the engine makes this finding
 
 
-@rule(
-    "transaction-control", Severity.CAUTION, "The file ends or undoes the runner's transaction",
-    on=("TransactionStmt", "TransactionInBody"),
-    why="The runner wraps the migrations in one transaction: COMMIT in a file ends it half-way, ROLLBACK undoes what came before while "
-    "the history says that it was applied.",
-    instead="CREATE TABLE IF NOT EXISTS notes (id bigint PRIMARY KEY);  -- without BEGIN and COMMIT",
-    err=("BEGIN; CREATE TABLE IF NOT EXISTS t (a int); COMMIT", "ROLLBACK", "DO $$ BEGIN COMMIT; END $$"),
-    ok="CREATE TABLE IF NOT EXISTS t (a int)",
-)  # fmt: skip
-def transaction_control(scene: Scene) -> Iterator[Hit]:
-    kind = str(scene.tree.get("kind", "")).removeprefix("TRANS_STMT_").replace("_", " ")
-    where = scene.world.file.rsplit("/", 1)[-1] or "sql"
-    severity = Severity.DANGEROUS if kind in ("ROLLBACK PREPARED", "COMMIT PREPARED", "PREPARE") else None
-    yield Hit(
-        where,
-        f"{kind} does not belong in a migration file: the runner's transaction is the only one",
-        severity=severity,
-    )
-
-
 # Statement kinds that are looked at by rules of their own, or that harm nothing.
 KNOWN = frozenset(
     """
@@ -69,6 +49,8 @@ KNOWN = frozenset(
     AlterObjectDependsStmt AlterExtensionContentsStmt CreatedbStmt AlterCollationStmt AlterUserMappingStmt
     """.split()  # noqa: SIM905
 )
+
+
 KNOWN_COMMANDS = frozenset(
     """
     AddColumn DropColumn AlterColumnType SetNotNull DropNotNull ColumnDefault CookedColumnDefault AddConstraint DropConstraint
@@ -90,7 +72,7 @@ KNOWN_COMMANDS = frozenset(
     err="LOAD 'auto_explain'", ok="SELECT 1",
 )  # fmt: skip
 def unknown_statement(scene: Scene) -> Iterator[Hit]:
-    where = scene.world.file.rsplit("/", 1)[-1] or "sql"
+    where = place(scene)
     if scene.node == "UnknownStatement":
         yield Hit(where, f"no rule knows {scene.tree.get('kind')}")
     elif str(scene.tree.get("subtype", "")).removeprefix("AT_") not in KNOWN_COMMANDS:
