@@ -11,6 +11,7 @@ import pytest
 
 from safemig.postgres.server.programs import find_programs
 from safemig.postgres.server.throwaway import ThrowawayServer
+from tests.platforms.boxes import Boxes, Platform
 
 MAJORS = sorted({programs.major for programs in find_programs() if programs.has_server and programs.has_clients})
 # Nothing of the server's own may take a lock or a session that a test looks for.
@@ -53,3 +54,17 @@ def new_database(server: ThrowawayServer) -> Iterator[Callable[[], str]]:
 def database(new_database: Callable[[], str]) -> str:
     """The URL of an empty database."""
     return new_database()
+
+
+@pytest.fixture(scope="session")
+def boxes() -> Iterator[Boxes]:
+    """The platforms' servers of this process, started when they are first asked for."""
+    made = Boxes()
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def platform(boxes: Boxes) -> Callable[..., Platform]:
+    """A maker of platforms in a box, such as `platform("supabase")`; see tests/platforms/boxes.py."""
+    return boxes.get

@@ -64,18 +64,20 @@ class ThrowawayServer:
         *,
         at_least: int | None = None,
         major: int | None = None,
+        programs: Programs | None = None,
         folder: Path | None = None,
         settings: Mapping[str, str] | None = None,
     ) -> ThrowawayServer:
         """Start a server and wait until it answers (about a second).
 
-        `major` asks for exactly that version, `at_least` for the lowest one not below it. `folder` keeps the data
+        `major` asks for exactly that version, `at_least` for the lowest one not below it; `programs` names the
+        installation outright. `folder` keeps the data
         there (made if missing, opened again if it holds a server's data already).
 
         Raises:
             ToolError: no server of that version on this machine, or it did not start (with the server's own words).
         """
-        programs = server_programs(at_least, major=major)
+        programs = programs or server_programs(at_least, major=major)
         user = _server_user()
         programs = _reachable(programs, user)
         keep = folder is not None

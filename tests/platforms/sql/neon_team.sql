@@ -1,0 +1,2 @@
+CREATE TABLE notes (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, body text NOT NULL, embedding vector(3));
+GRANT SELECT, INSERT, UPDATE, DELETE ON notes TO app_rw;

@@ -1,0 +1,11 @@
+CREATE SCHEMA app;
+ALTER SCHEMA app OWNER TO app_owner;
+CREATE SCHEMA billing;
+ALTER SCHEMA billing OWNER TO app_billing;
+CREATE TABLE app.customers (id uuid PRIMARY KEY DEFAULT uuid_generate_v4(), email text NOT NULL UNIQUE, place geometry(4326));
+ALTER TABLE app.customers OWNER TO app_owner;
+CREATE TABLE billing.invoices (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, customer uuid NOT NULL REFERENCES app.customers, total numeric(12,2) NOT NULL);
+ALTER TABLE billing.invoices OWNER TO app_billing;
+GRANT USAGE ON SCHEMA app, billing TO app_reader;
+GRANT SELECT ON app.customers, billing.invoices TO app_reader;
+ALTER DEFAULT PRIVILEGES FOR ROLE app_owner IN SCHEMA app GRANT SELECT ON TABLES TO app_reader;

@@ -1,0 +1,31 @@
+-- A Supabase project's roles, as its image's init scripts and migrations leave them. Run by supabase_admin, the bootstrap superuser.
+CREATE ROLE postgres LOGIN NOSUPERUSER CREATEDB CREATEROLE REPLICATION BYPASSRLS;
+CREATE ROLE anon NOLOGIN INHERIT;
+CREATE ROLE authenticated NOLOGIN INHERIT;
+CREATE ROLE service_role NOLOGIN INHERIT BYPASSRLS;
+CREATE ROLE authenticator LOGIN NOINHERIT;
+CREATE ROLE dashboard_user NOLOGIN CREATEDB CREATEROLE REPLICATION;
+CREATE ROLE pgbouncer LOGIN;
+CREATE ROLE supabase_auth_admin LOGIN NOINHERIT CREATEROLE;
+CREATE ROLE supabase_storage_admin LOGIN NOINHERIT CREATEROLE;
+CREATE ROLE supabase_functions_admin LOGIN NOINHERIT CREATEROLE;
+CREATE ROLE supabase_realtime_admin NOLOGIN NOINHERIT;
+CREATE ROLE supabase_replication_admin LOGIN REPLICATION;
+CREATE ROLE supabase_read_only_user LOGIN BYPASSRLS;
+CREATE ROLE supabase_etl_admin LOGIN REPLICATION;
+GRANT pg_read_all_data TO supabase_read_only_user, supabase_etl_admin;
+GRANT anon, authenticated, service_role TO authenticator;
+GRANT anon, authenticated, service_role TO postgres WITH ADMIN OPTION;
+GRANT authenticator, pg_monitor, pg_read_all_data, pg_signal_backend TO postgres;
+GRANT supabase_realtime_admin TO postgres;
+-- The platform's library supautils lets postgres make policies on storage.objects; a server without it lets a member.
+GRANT supabase_storage_admin TO postgres;
+ALTER ROLE anon SET statement_timeout = '3s';
+ALTER ROLE authenticated SET statement_timeout = '8s';
+ALTER ROLE authenticator SET statement_timeout = '8s';
+ALTER ROLE authenticator SET lock_timeout = '8s';
+ALTER ROLE postgres SET search_path = "$user", public, extensions;
+ALTER ROLE supabase_admin SET search_path = "$user", public, auth, extensions;
+ALTER ROLE supabase_auth_admin SET search_path = auth;
+ALTER ROLE supabase_auth_admin SET idle_in_transaction_session_timeout = '60000';
+ALTER ROLE supabase_storage_admin SET search_path = storage;
