@@ -161,7 +161,20 @@ def _belongings(plan: Plan, producers: dict[Id, list[Action]]) -> list[Action]:
     for item in sorted(candidates):
         if _exists(plan, item):
             say(item, _grant_steps(plan, item), 4, "grant")
+    _join_grants(actions)
     return actions
+
+
+_GRANTS_OF_RELATIONS = tuple(f"grant{kind}" for kind in ("table", "view", "materialized view"))
+
+
+def _join_grants(actions: list[Action]) -> None:
+    """A table's REVOKE takes the same privilege from its columns: what they get comes afterwards."""
+    of_relations = {action.item[1:3]: action for action in actions if action.key[-1].startswith(_GRANTS_OF_RELATIONS)}
+    for action in actions:
+        first = of_relations.get(action.item[1:3])
+        if first is not None and action.key[-1].startswith("grantcolumn"):
+            action.wait_for(first, hard=True)
 
 
 def _bearer(item: Id) -> Id:
@@ -222,6 +235,8 @@ def _grant_steps(plan: Plan, item: Id) -> list[Step]:
     if before == after:
         return []
     owner = plan.target.owners.get(item, "") if plan.target.with_ownership else ""
+    if not owner and item not in plan.created:
+        owner = plan.base.owners.get(item, "")
     return [
         Step(sql, why, rule="grants")
         for sql, why in grants.changes(before, after, on, object_type=letter, columns=columns, owner=owner)

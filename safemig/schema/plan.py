@@ -316,6 +316,14 @@ class Plan:
             if item.kind == "column" and item != column and item.sub == column.sub and self.created_by(item) == column
         ]
 
+    def children_keep(self, column: Id) -> bool:
+        """Tell whether a descendant's column stays where this one goes: then DROP COLUMN must not go down to the children."""
+        table = Id("table", column.schema, column.name)
+        if table not in self.base.child_tables or self.base.facts[table].partition_key:
+            return False
+        children = (Id("column", child.schema, child.name, column.sub) for child in self.base.descendants(table))
+        return any(child in self.base.facts and child in self.target.facts for child in children)
+
     def parent_constraint(self, item: Id, schema: Schema | None = None) -> Id | None:
         """Return the constraint of a parent's that a partition's or child's is part of."""
         schema = schema or self.target

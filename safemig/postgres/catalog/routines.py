@@ -22,7 +22,11 @@ from safemig.sql.identifiers import quote_name
 
 ROUTINES = f"""
 SELECT p.oid::int8, n.nspname, p.proname, oidvectortypes(p.proargtypes), p.prokind::text,
-       CASE WHEN p.prokind = 'a' THEN '' ELSE pg_get_functiondef(p.oid) END, coalesce(pg_get_function_result(p.oid), ''),
+       CASE WHEN p.prokind = 'a' THEN '' ELSE pg_get_functiondef(p.oid) END, coalesce(pg_get_function_result(p.oid), '')
+         || coalesce(CASE WHEN p.proargmodes && '{{o,b}}'
+              THEN (SELECT '(' || string_agg(format_type(type, NULL), ', ' ORDER BY place) || ')'
+                    FROM unnest(p.proallargtypes, p.proargmodes) WITH ORDINALITY AS every(type, mode, place)
+                    WHERE mode IN ('o', 'b')) END, ''),
        l.lanname, p.proargnames, p.proargmodes::text[], p.pronargdefaults, pg_get_function_identity_arguments(p.oid),
        (SELECT array_agg(e.extname ORDER BY e.extname) FROM pg_depend d JOIN pg_extension e ON e.oid = d.refobjid
         WHERE d.classid = {PG_PROC} AND d.objid = p.oid AND d.deptype = 'x'),

@@ -11,7 +11,7 @@ from safemig.schema.facts import ColumnFact, SequenceOptions, not_null_name
 from safemig.schema.kinds.base import InsideRelation, Step, option_steps
 from safemig.schema.kinds.not_null import not_null_changes, not_null_constraint
 from safemig.schema.model import Id
-from safemig.sql.identifiers import quote_identifier, quote_name
+from safemig.sql.identifiers import quote_identifier, quote_literal, quote_name
 from safemig.sql.locks import LockMode
 
 if TYPE_CHECKING:
@@ -111,6 +111,30 @@ def sequence_changes(old: SequenceOptions, new: SequenceOptions, *, identity: bo
     return [f"SET {part}" for part in said] if identity else said
 
 
+def keep_in_range(schema: str, name: str, old: SequenceOptions, new: SequenceOptions) -> tuple[list[Step], str]:
+    """Return what moves a sequence's value into its new range beforehand, and the option that must stand behind it.
+
+    The value itself is data that no schema tells, so the statement asks for it. Where the ranges have nothing in
+    common, no value can stand before the change: RESTART goes with it.
+    """
+    if new.maximum < old.minimum or new.minimum > old.maximum:
+        return [], f"RESTART WITH {new.start}"
+    sequence = quote_name(schema, name)
+    moves = [
+        (new.minimum > old.minimum, f"{new.minimum}, {str(new.increment < 0).lower()}", f"< {new.minimum}"),
+        (new.maximum < old.maximum, f"{new.maximum}, {str(new.increment > 0).lower()}", f"> {new.maximum}"),
+    ]
+    return [
+        Step(
+            f"SELECT setval({quote_literal(sequence).strip()}, {value}) FROM {sequence} WHERE last_value {outside}",  # noqa: S608
+            "a value outside of the new range would refuse the change",
+            lock=LockMode.ROW_EXCLUSIVE,
+        )
+        for narrower, value, outside in moves
+        if narrower
+    ], ""
+
+
 def column_settings(item: Id, old: ColumnFact | None, new: ColumnFact, plan: Plan) -> list[Step]:
     """Return the statements for what only ALTER COLUMN can say: storage, compression, statistics, options."""
     table, name = quote_name(item.schema, item.name), quote_identifier(item.sub)
@@ -176,7 +200,7 @@ class Column(InsideRelation):
             return container
         for parent in plan.parent_columns(item, plan.base):
             if parent in plan.dropped and plan.inherits_throughout(item, parent) and not fact.is_local:
-                return parent
+                return None if plan.children_keep(parent) else parent
         return plan.row_type(item, plan.base)
 
     def create(self, item: Id, fact: ColumnFact, plan: Plan) -> list[Step]:
@@ -233,9 +257,10 @@ class Column(InsideRelation):
             why += "; it is created again with its new definition" + (
                 ", and computed anew" if fact.generated else ", empty"
             )
+        only = "ONLY " if plan.children_keep(item) else ""
         return [
             Step(
-                f"ALTER {plan.table_keyword(item)} {table} DROP COLUMN IF EXISTS {name}",
+                f"ALTER {plan.table_keyword(item)} {only}{table} DROP COLUMN IF EXISTS {name}",
                 why,
                 destructive=True,
                 rule="drop-column",
@@ -276,13 +301,19 @@ class Column(InsideRelation):
                     why="new rows get no number by themselves any more",
                 )
             )
-        if (old.type, old.collation) != (new.type, new.collation) and not (
+        retyped = (old.type, old.collation) != (new.type, new.collation) and not (
             plan.parent_does(item, "type", "collation") or plan.row_type(item, plan.target)
-        ):
+        )
+        # A narrower type refuses a sequence whose range is wider: the range goes first then.
+        narrows = retyped and _LIMITS.get(new.type, 0) < _LIMITS.get(old.type, 0)
+        identity = [] if plan.parent_does(item, "identity") else self._identity(item, prefix, old, new)
+        if narrows:
+            steps += identity
+        if retyped:
             steps.append(self._type_step(item, prefix, old, new, plan))
         steps += not_null_changes(item, table, prefix, old, new, plan)
-        if not plan.parent_does(item, "identity"):
-            steps += self._identity(item, prefix, old, new)
+        if not narrows:
+            steps += identity
         # A new type brings its own storage and the usual compression with it.
         now = old if old.type == new.type else old._replace(storage="", compression="")
         steps += column_settings(item, now, new, plan)
@@ -332,8 +363,11 @@ class Column(InsideRelation):
             said.append(f"SET GENERATED {'ALWAYS' if new.identity == 'a' else 'BY DEFAULT'}")
         steps = []
         if old.identity_sequence and new.identity_sequence:
-            said += sequence_changes(old.identity_sequence[2], new.identity_sequence[2], identity=True)
             before, after = old.identity_sequence, new.identity_sequence
+            said += sequence_changes(before[2], after[2], identity=True)
+            moves, restart = keep_in_range(*before[:3], after[2])
+            steps += moves
+            said += [restart] if restart else []
             if before[:2] != after[:2]:
                 steps.append(Step(f"ALTER SEQUENCE {quote_name(*before[:2])} RENAME TO {quote_identifier(after[1])}"))
         if said:

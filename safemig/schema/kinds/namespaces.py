@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from safemig.schema.facts import ExtensionFact, SchemaFact, SequenceFact, SequenceOwnerFact
 from safemig.schema.kinds.base import Kind, Step
-from safemig.schema.kinds.columns import sequence_changes, sequence_options
+from safemig.schema.kinds.columns import keep_in_range, sequence_changes, sequence_options
 from safemig.schema.model import Id
 from safemig.sql.identifiers import quote_identifier, quote_name
 from safemig.sql.locks import LockMode
@@ -124,6 +124,9 @@ class Sequence(Kind):
         said = sequence_changes(old.options, new.options)
         if said:
             back = sequence_changes(new.options, old.options)
+            moves, restart = keep_in_range(item.schema, item.name, old.options, new.options)
+            steps += moves
+            said += [restart] if restart else []
             steps.append(
                 Step(
                     f"ALTER SEQUENCE {name} {' '.join(said)}",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from ..proof import Pair
 from .application import APPLICATION
 from .code import CODE
+from .in_range import IN_RANGE
 from .inherited import INHERITED
 from .more import MORE
 from .newer import NEWER
@@ -12,4 +13,4 @@ from .rarer import RARER
 from .tables import TABLES
 from .tangled import TANGLED
 
-PAIRS: tuple[Pair, ...] = (*APPLICATION, *TABLES, *CODE, *TANGLED, *RARER, *NEWER, *INHERITED, *MORE)
+PAIRS: tuple[Pair, ...] = (*APPLICATION, *TABLES, *CODE, *TANGLED, *RARER, *NEWER, *INHERITED, *IN_RANGE, *MORE)
