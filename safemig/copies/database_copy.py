@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import tempfile
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from safemig.postgres.connection.connect import connect, words_of
 from safemig.postgres.dump.plain import dump_schema
 from safemig.postgres.dump.tools import restore
 from safemig.postgres.server.programs import Programs
-from safemig.postgres.server.throwaway import ThrowawayServer
+from safemig.postgres.server.throwaway import CONNECTIONS, ThrowawayServer
 
 WHICH_ROLES = "SELECT rolname FROM pg_roles WHERE rolname !~ '^pg_' ORDER BY 1"
 WHICH_EXTENSIONS = "SELECT extname FROM pg_extension ORDER BY 1"
@@ -27,6 +28,11 @@ SELECT to_jsonb(d) || jsonb_build_object('encoding', pg_encoding_to_char(encodin
 WHERE datname = current_database()
 """
 
+# What a transaction may lock that makes, or drops, all that the database holds.
+HOW_MANY_OBJECTS = """
+SELECT (SELECT count(*) FROM pg_class) + (SELECT count(*) FROM pg_constraint) + (SELECT count(*) FROM pg_trigger)
+     + (SELECT count(*) FROM pg_proc WHERE oid >= 16384) + (SELECT count(*) FROM pg_policy)
+"""
 
 CopyServer = ThrowawayServer | ScratchServer
 
@@ -69,7 +75,9 @@ def start_server_like(source: Connection, *, whole: bool = True, at_least: int =
         ToolError: no such server on this machine.
         RehearsalError: it lacks an extension that a whole copy uses; the message names it.
     """
-    server = ThrowawayServer.start(at_least=max(at_least, source.info.server_version // 10000))
+    server = ThrowawayServer.start(
+        at_least=max(at_least, source.info.server_version // 10000), settings=_limits_for(source)
+    )
     try:
         with psycopg.connect(server.url(), autocommit=True) as connection:
             _make_roles(source, connection)
@@ -84,6 +92,13 @@ def start_server_like(source: Connection, *, whole: bool = True, at_least: int =
         server.stop()
         raise
     return server
+
+
+def _limits_for(source: Connection) -> dict[str, str]:
+    """Return the settings that let one transaction on the copy lock all that the source holds, before and after."""
+    row = source.execute(HOW_MANY_OBJECTS).fetchone()
+    objects = row[0] if row else 0
+    return {"max_locks_per_transaction": str(max(64, math.ceil(2 * objects / CONNECTIONS)))}
 
 
 def made_like(source: Connection) -> sql.Composable:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import shutil
 import time
@@ -31,6 +32,13 @@ SELECT pg_export_snapshot(),
 """
 NOW = "SELECT clock_timestamp()"
 HOW_LARGE = "SELECT pg_database_size(current_database())"
+# What `psql -1` and `pg_restore -1` lock in one transaction over the damaged database: all that they drop, and all that
+# they make. The server's room for locks (manual, 19.12) may be overdrawn by little only.
+LOCKS_OF_ONE_TRANSACTION = """
+SELECT 2 * ((SELECT count(*) FROM pg_class WHERE oid >= 16384) + (SELECT count(*) FROM pg_constraint)),
+       current_setting('max_connections')::int + current_setting('max_prepared_transactions')::int,
+       current_setting('max_locks_per_transaction')::int
+"""
 
 
 @live.act("backup")
@@ -68,6 +76,7 @@ def backup_prod(
                     small = beside.submit(dump.small, folder, timestamp, snapshot)
                     with live.stage("full backup", about):
                         full, tables, notes = dump.full(connection, folder, timestamp, snapshot)
+                    notes += _room_for_locks(connection)
                     with live.stage("schema backup"):
                         schema, cluster, more_notes = small.result()
             if read:
@@ -165,6 +174,18 @@ class _Dump:
                 return schema, write_cluster(connection, self._conninfo, self.programs, path), ()
         except ToolError as error:
             return schema, None, (f"without roles and settings of the cluster: {error.what}",)
+
+
+def _room_for_locks(connection: Connection) -> tuple[str, ...]:
+    """Return what a restore by hand needs of the server first, where one transaction over all tables has no room."""
+    ((locks, sessions, setting),) = connection.execute(LOCKS_OF_ONE_TRANSACTION).fetchall()
+    if locks <= sessions * setting:
+        return ()
+    needed = math.ceil(locks / sessions)
+    return (
+        f"by hand, one transaction takes about {locks:,} locks, and this server has room for {sessions * setting:,}: set "
+        f"max_locks_per_transaction = {needed} (now {setting}) and restart it first; safemig restore-prod does not need that",
+    )
 
 
 def _require_as_written(full: BackupFile, tables: tuple[TableContent, ...]) -> None:

@@ -148,13 +148,17 @@ def encoding_of(conninfo: str) -> str:
 
 
 def restore(programs: Programs, conninfo: str, backup: Path, *, jobs: int = 1) -> None:
-    """Restore a backup into an empty database: SQL by psql in one transaction, a folder by pg_restore and `jobs`.
+    """Restore a backup into an empty database of ours: SQL by psql, a folder by pg_restore and `jobs`.
+
+    Statement by statement: one transaction would hold a lock on every table and index at once, for which a server with
+    the default max_locks_per_transaction has room up to about 1,000 tables. Nobody waits for each statement's WAL to be
+    on disk (`synchronous_commit`); the next commit of any session that does wait puts all of it there.
 
     Raises:
-        ToolError: a statement failed; the message has the program's own words. A folder is then half restored.
+        ToolError: a statement failed; the message has the program's own words. The database is then half restored.
     """
     if not backup.is_dir():
-        run_psql(programs, conninfo, backup)
+        run_psql(programs, conninfo, backup, single_transaction=False, settings="-c synchronous_commit=off")
         return
     options = ("--exit-on-error", f"--jobs={jobs}", str(backup))
     with (
@@ -164,8 +168,12 @@ def restore(programs: Programs, conninfo: str, backup: Path, *, jobs: int = 1) -
         process.wait()
 
 
-def run_psql(programs: Programs, conninfo: str, file: Path, *, single_transaction: bool = True) -> None:
+def run_psql(
+    programs: Programs, conninfo: str, file: Path, *, single_transaction: bool = True, settings: str = ""
+) -> None:
     """Run a script by psql, which understands dumps whole (`\\restrict`, COPY data); stops at the first error.
+
+    `settings` are options of its session, as PGOPTIONS has them.
 
     Raises:
         ToolError: a statement failed, and the message has psql's own words; or the network swallowed its session.
@@ -191,7 +199,7 @@ def run_psql(programs: Programs, conninfo: str, file: Path, *, single_transactio
             [str(programs.path("psql")), f"--dbname={named}", *options],
             stdin=subprocess.PIPE if is_piped else subprocess.DEVNULL,
             stderr=stderr,
-            env=environment | {"PGOPTIONS": "-c client_min_messages=warning"},
+            env=environment | {"PGOPTIONS": f"-c client_min_messages=warning {settings}".strip()},
         )
         try:
             with _ended_when_lost(process, "psql", conninfo):

@@ -24,6 +24,7 @@ from safemig.postgres.server.data_folder import SUPERUSER, make_data_folder, run
 from safemig.postgres.server.programs import Programs, server_programs
 
 PORT = 5432
+CONNECTIONS = 100
 # A Unix socket's path may have 107 bytes (unix(7)); ours ends in /.s.PGSQL.5432.
 _LONGEST_FOLDER = 107 - len("/.s.PGSQL.5432")
 _START_SECONDS = 60.0
@@ -36,7 +37,7 @@ _FOR_COPIES = {
     "max_wal_size": "4GB",
     "checkpoint_timeout": "1h",
     "shared_buffers": "128MB",
-    "max_connections": "100",
+    "max_connections": str(CONNECTIONS),
     "log_min_messages": "warning",
 }
 

@@ -1,0 +1,144 @@
+"""How the workflow takes a database of many tables: each stage's seconds beside one pg_dump and one restore of it.
+
+    python benchmarks/many_tables.py [TABLES ...]      (1000, 3000 and 10000 by default)
+
+Each table has two indexes, a primary key's among them, and every tenth a foreign key. Bars: migrate_prod takes at most
+four times what one pg_dump and one restore take in the same run, and this process never more than 1 GB; nothing waits
+two seconds without progress.
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import psycopg
+
+from safemig.postgres.server.throwaway import ThrowawayServer
+from safemig.project import Project
+from safemig.result import use_listener
+from safemig.results import Live
+
+SIZES = (1_000, 3_000, 10_000)
+TABLE = """
+CREATE TABLE t_{n} (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, name text NOT NULL, at timestamptz DEFAULT now(),
+  parent bigint{reference});
+CREATE INDEX t_{n}_name_idx ON t_{n} (name);
+"""
+ROWS = "INSERT INTO t_{n} (name) VALUES ('a'), ('b')"
+PENDING = "ALTER TABLE t_1 ADD COLUMN note text;\n"
+HISTORY = """
+CREATE SCHEMA supabase_migrations;
+CREATE TABLE supabase_migrations.schema_migrations (version text PRIMARY KEY, statements text[], name text);
+INSERT INTO supabase_migrations.schema_migrations VALUES ('20260101000000', NULL, 'first');
+"""
+STAGES = ("preflight", "review", "plan", "backup", "rehearse", "approve", "deploy", "validate")
+
+
+def main() -> None:
+    """Measure every size in turn."""
+    for tables in [int(each) for each in sys.argv[1:]] or SIZES:
+        measure(tables)
+
+
+def measure(tables: int) -> None:
+    """Fill a production and a staging, run the workflow, and print what each stage took."""
+    settings = {"max_locks_per_transaction": str(max(64, tables // 10))}
+    with tempfile.TemporaryDirectory() as name, ThrowawayServer.start(settings=settings) as server:
+        folder = Path(name)
+        urls = {each: server.create_database(each) for each in ("production", "staging")}
+        os.environ |= {f"{each.upper()}_DATABASE_URL": url for each, url in urls.items()}
+        Project.init(folder)
+        project = Project.open(folder)
+        first = "".join(made(n) for n in range(1, tables + 1))
+        (project.settings.path("migrations") / "20260101000000_first.sql").write_text(first)
+        for url in urls.values():
+            fill(url, tables)
+        theirs = plain_tools(server, urls["production"], folder)
+        print(f"\n{tables:,} tables, {2 * tables:,} indexes, PostgreSQL {server.programs.version}")
+        print(f"  {'pg_dump and one restore':28}{theirs:8.1f} s")
+        timed("status, first", project.db_status)
+        timed("status, again", project.db_status)
+        with psycopg.connect(urls["staging"], autocommit=True) as connection:
+            connection.execute(PENDING.encode())
+        timed("generate", lambda: project.generate("note"))
+        timed("migrate_staging", project.migrate_staging)
+        run = project.deployment(approve=project.plan().id)
+        whole = sum(timed(f"migrate_prod: {each}", getattr(run, each)) for each in STAGES)
+        print(f"  {'migrate_prod, whole':28}{whole:8.1f} s: {whole / theirs:.1f} times pg_dump and restore (bar 4)")
+        timed("rollback_prod", lambda: project.rollback_prod(ask=as_asked))
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        print(f"  {'peak memory of this process':28}{peak:8,.0f} MB (bar 1,000)")
+
+
+def made(n: int) -> str:
+    """Return the SQL of one table; every tenth refers to the one before it."""
+    return TABLE.format(n=n, reference=f" REFERENCES t_{n - 1}" if n % 10 == 0 else "")
+
+
+def as_asked(question: str) -> str:
+    """Answer the question for an approval with what it asks to be typed."""
+    return question.partition("Type  ")[2].partition("  to approve")[0]
+
+
+def fill(url: str, tables: int) -> None:
+    """Make the tables, each in a transaction of its own, and the history that says so."""
+    with psycopg.connect(url, autocommit=True) as connection:
+        for n in range(1, tables + 1):
+            connection.execute(made(n).encode() + ROWS.format(n=n).encode())
+        connection.execute(HISTORY)
+        connection.execute("VACUUM ANALYZE")
+
+
+def plain_tools(server: ThrowawayServer, url: str, folder: Path) -> float:
+    """Return the seconds of one pg_dump and of one restore of it by psql."""
+    dump, copy = folder / "plain.sql", server.create_database("plain")
+    begun = time.perf_counter()
+    with dump.open("wb") as file:
+        subprocess.run([server.programs.path("pg_dump"), "--dbname", url], stdout=file, check=True)
+    psql = [server.programs.path("psql"), "-X", "-q", "-v", "ON_ERROR_STOP=1", "-o", os.devnull, "-f", dump, "-d", copy]
+    subprocess.run(psql, check=True)
+    seconds = time.perf_counter() - begun
+    server.drop_database("plain")
+    return seconds
+
+
+class Waits:
+    """How long an act told of no stage and no statement that runs."""
+
+    def __init__(self) -> None:
+        self._since = time.perf_counter()
+        self.longest = 0.0
+
+    def told(self, moment: Live | None) -> None:
+        """Take note of a moment of an act, or of its end."""
+        now = time.perf_counter()
+        self.longest = max(self.longest, now - self._since)
+        runs = moment and any(each.state in ("running", "waiting") for each in (*moment.stages, *moment.steps))
+        self._since = float("inf") if runs else now
+
+
+def timed(name: str, act: Callable[[], object]) -> float:
+    """Run `act`, print its seconds and the longest wait in which it told nothing, and return the seconds."""
+    waits = Waits()
+    use_listener(lambda: waits.told)
+    begun = time.perf_counter()
+    try:
+        act()
+    finally:
+        use_listener(lambda: None)
+    seconds = time.perf_counter() - begun
+    waits.told(None)
+    silent = f", {waits.longest:.1f} s without progress" if waits.longest > 2 else ""
+    print(f"  {name:28}{seconds:8.1f} s{silent}", flush=True)
+    return seconds
+
+
+if __name__ == "__main__":
+    main()
