@@ -45,15 +45,16 @@ def cpu_here(work: Callable[[], object]) -> float:
 
 def write_archive(home: Path) -> None:
     """Write 1,000 records of 4 KB each, sealed in a ledger."""
+    from safemig import chain
     from safemig.records import ledger
 
     home.mkdir(parents=True)
-    previous, lines = ledger.FIRST, []
+    previous, lines = chain.FIRST, []
     for i in range(RECORDS):
         name = f"20261122T{i // 3600:02}{i // 60 % 60:02}{i % 60:02}Z-production-migrate_prod-DEPLOYED"
         (home / f"{name}.ipynb").write_text("{}" * 2000)
         facts = {"record": name, "by": "dana", "ipynb_sha256": "", "html_sha256": "", "previous": previous}
-        previous = facts["hash"] = ledger.hash_of(facts)
+        previous = facts["hash"] = chain.hash_of(facts)
         lines.append(json.dumps(facts))
     (home / ledger.FILE).write_text("\n".join(lines) + "\n")
 

@@ -436,7 +436,8 @@ class RecordEntry:
     plan_id: str
     migrations: tuple[str, ...]
     seconds: float | None
-    integrity: Literal["sealed", "edited", "missing", "unsealed"]
+    # "sealed": in the ledger, and not verified now; "resaved": by an editor, with equal content
+    integrity: Literal["intact", "resaved", "edited", "missing", "sealed", "unsealed"]
     lock_wait_s: float | None = None  # the longest that one of its steps waited for a lock
 
 
@@ -449,7 +450,7 @@ class Archive(Result):
     records: tuple[RecordEntry, ...]
     problems: tuple[str, ...] = ()  # what the ledger says is edited, missing or out of its chain
     verified: bool = False
-    notes: tuple[str, ...] = ()  # what could not be verified, and why
+    notes: tuple[str, ...] = ()  # what could not be verified, and why; what editors have saved again unchanged
     settled: tuple[str, ...] = ()  # what was said just now in records whose runs were cut off
 
 

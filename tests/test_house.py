@@ -21,7 +21,7 @@ PACKAGE = ROOT / "safemig"
 
 # From the ground up: a module imports from floors below its own, and never from a neighbour on its own floor.
 FLOORS: tuple[tuple[str, ...], ...] = (
-    ("errors", "lazy_import", "result"),
+    ("chain", "errors", "lazy_import", "result"),
     ("settings_file",),
     ("sql",),
     ("review", "schema"),

@@ -1,23 +1,24 @@
 """The journal: what a run is about to do and has done, on disk before and after each step, whatever becomes of it.
 
 The notebook is written by another process and may be lost with it; the database knows only what was committed. The
-journal is the third witness: `records/<environment>/journal.jsonl`, one JSON line an event, synced to the disk.
+journal is the third witness: `records/<environment>/journal.jsonl`, one JSON line an event, each with the hash of
+the one before, synced to the disk. The ledger keeps its last hash with each record.
 """
 
 from __future__ import annotations
 
-import json
-import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
+from safemig import chain
 from safemig.errors import SettingsError
 from safemig.postgres.connection import Connection
 from safemig.postgres.history import committed_parts
 from safemig.settings import Settings
+from safemig.views.numbers import counted
 
 FILE_NAME = "journal.jsonl"
 Event = Literal["begun", "step", "waiting", "committing", "committed", "ended", "settled"]
@@ -53,12 +54,7 @@ def write(path: Path, run_id: str, event: Event, **facts: Any) -> None:
     line = {"at": datetime.now(UTC).isoformat(timespec="milliseconds"), "run": run_id, "event": event, **facts}
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
-        try:
-            os.write(descriptor, (json.dumps(line, separators=(",", ":")) + "\n").encode())
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+        chain.append(path, line)
     except OSError as error:
         raise SettingsError(
             f"the journal cannot be written: {error.strerror}",
@@ -69,15 +65,37 @@ def write(path: Path, run_id: str, event: Event, **facts: Any) -> None:
 
 def read(path: Path) -> list[dict[str, Any]]:
     """Return all events, oldest first; a last line that was cut off in the writing is left out."""
-    if not path.is_file():
-        return []
-    events = []
-    for line in path.read_text(encoding="utf-8").splitlines():
-        try:
-            events.append(json.loads(line))
-        except ValueError:
+    return [facts for _, facts in chain.read_lines(path) if facts is not None] if path.is_file() else []
+
+
+def contradictions(path: Path, sealed: Iterable[tuple[str, Mapping[str, Any]]]) -> list[str]:
+    """Return what was done to the journal, a sentence each. Reads only.
+
+    `sealed` are the records whose lines of the ledger say how far the journal went then (`chain.head`). A line that a
+    crash cut off in the writing, which nothing rested on, is no contradiction: the chain goes on past it.
+    """
+    home, problems = path.parent.name, []
+    lines = [(number, raw, facts) for number, (raw, facts) in enumerate(chain.read_lines(path), 1) if facts is not None]
+    unchained: list[bytes] = []
+    previous = chain.FIRST
+    known = {chain.FIRST}
+    for number, raw, facts in lines:
+        if "hash" not in facts and previous in (chain.FIRST, chain.hash_of_unchained(unchained)):
+            unchained.append(raw)  # of before there was a chain
+            previous = chain.hash_of_unchained(unchained)
+            known.add(previous)
             continue
-    return events
+        if facts.get("hash") != chain.hash_of(facts):
+            problems.append(f"{home}: line {number} of the journal was edited")
+        if facts.get("previous") != previous:
+            problems.append(f"{home}: a line was removed, added or moved before line {number} of the journal")
+        previous = str(facts.get("hash"))
+        known.add(previous)
+    if gone := [(record, head) for record, head in sealed if head.get("hash") not in known]:
+        what = "is missing" if not path.exists() else f"has {counted(len(lines), 'line')} and lacks some of those"
+        record, head = gone[-1]
+        problems.append(f"{home}: the journal {what}: it had {head.get('lines')} when {record} was sealed")
+    return problems
 
 
 def unended(path: Path, connection: Connection) -> tuple[UnendedRun, ...]:

@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any, Literal
 
 from safemig.errors import SettingsError
-from safemig.records import ledger
+from safemig.records import ledger, verification
 from safemig.records.names import RUNNING, RecordName, parse_name
 from safemig.records.outcome import INCOMPLETE
 from safemig.records.process_alive import still_runs
 from safemig.results import Archive, RecordEntry
 
-Integrity = Literal["sealed", "edited", "missing", "unsealed"]
+Integrity = Literal["intact", "resaved", "edited", "missing", "sealed", "unsealed"]
 
 
 def read_archive(folder: Path, *, verify: bool = False) -> Archive:
@@ -25,12 +25,15 @@ def read_archive(folder: Path, *, verify: bool = False) -> Archive:
     """
     records: list[RecordEntry] = []
     problems: list[str] = []
+    notes: list[str] = []
     homes = sorted(each for each in folder.iterdir() if each.is_dir()) if folder.is_dir() else []
     for home in homes:
-        problems += ledger.verify(home) if verify else ledger.read(home)[1]
-        records += _records(home, verify=verify)
+        found = verification.verify(home) if verify else verification.Verified(tuple(ledger.read(home)[1]))
+        problems += found.problems
+        notes += found.notes
+        records += _records(home, found.states)
     records.sort(key=lambda each: (each.at, each.path.name), reverse=True)
-    return Archive(folder, tuple(records), tuple(problems), verified=verify)
+    return Archive(folder, tuple(records), tuple(problems), verified=verify, notes=tuple(notes))
 
 
 def select(
@@ -78,7 +81,7 @@ def _moment(name: str, text: str, *, end: bool = False) -> datetime | None:
     return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment
 
 
-def _records(home: Path, *, verify: bool) -> list[RecordEntry]:
+def _records(home: Path, states: Mapping[str, verification.State]) -> list[RecordEntry]:
     lines = ledger.read(home)[0]
     gone = ledger.replaced(lines)
     entries = {
@@ -94,21 +97,11 @@ def _records(home: Path, *, verify: bool) -> list[RecordEntry]:
             continue
         entry = entries.get(stem)
         path = present.get(stem, home / f"{stem}.ipynb")
-        integrity: Integrity = "missing" if stem not in present else "unsealed" if entry is None else "sealed"
-        if verify and entry is not None and integrity == "sealed" and _is_edited(path, entry):
-            integrity = "edited"
+        integrity: Integrity = "unsealed" if entry is None else states.get(stem, "sealed")
+        if stem not in present:
+            integrity = "missing"
         found.append(_entry(name, path, entry.facts if entry else {}, integrity))
     return found
-
-
-def _is_edited(path: Path, entry: ledger.Entry) -> bool:
-    page = path.with_suffix(".html")
-    expected = entry.facts.get("html_sha256")
-    return (
-        not entry.is_intact
-        or ledger.sha256_of(path) != entry.facts.get("ipynb_sha256")
-        or (bool(expected) and (not page.exists() or ledger.sha256_of(page) != expected))
-    )
 
 
 def _entry(name: RecordName, path: Path, facts: Mapping[str, Any], integrity: Integrity) -> RecordEntry:

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from safemig import chain
 from safemig.errors import SafemigError
+from safemig.execution import journal
 from safemig.execution.environment import open_environment
 from safemig.postgres.history import recorded_runs
 from safemig.records import ledger
@@ -32,16 +34,19 @@ def hear_witnesses(archive: Archive, settings: Settings) -> Archive:
 def _contradictions(archive: Archive, settings: Settings, environment: str) -> list[str]:
     home = archive.folder / environment
     stems = [each.path.stem for each in archive.records if each.environment == environment]
-    known = {ledger.FIRST, *(str(each.facts.get("hash")) for each in ledger.read(home)[0])}
+    known = {chain.FIRST, *(str(each.facts.get("hash")) for each in ledger.read(home)[0])}
     problems = []
     with open_environment(settings, environment) as connection:
         runs = recorded_runs(connection)
+    journaled = {str(each.get("run")) for each in journal.read(archive.folder / environment / journal.FILE_NAME)}
     for run_id, act, by, at, record, last_hash in runs:
         which = f"run {run_id} ({act}, {numbers.time(at)}, by {by})"
         if not any(stem.startswith(f"{record}-") for stem in stems):
             problems.append(
                 f"{environment} knows of {which}; its record {record} is gone, and so is its line of the ledger"
             )
+        if run_id not in journaled and run_id.rpartition("-")[0] not in journaled:
+            problems.append(f"{environment} knows of {which}; its lines of the journal are gone")
         if last_hash not in known:
             problems.append(
                 f"{environment} knows of a line of the ledger before {which} that is gone: the ledger was cut or written anew"

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import fcntl
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 
+from safemig import chain
 from safemig.errors import SettingsError
 
 _LOCK = ".lock"
@@ -29,6 +29,12 @@ def write_atomically(path: Path, content: bytes) -> None:
     finally:
         partial.unlink(missing_ok=True)
     flush_folder(path.parent)
+
+
+def make_read_only(path: Path) -> None:
+    """Take everybody's permission to write from a file that is final; where that cannot be done, its seal still tells."""
+    with suppress(OSError):  # not there, or a file system without permissions
+        path.chmod(path.stat().st_mode & ~0o222)
 
 
 def flush_folder(folder: Path) -> None:
@@ -58,12 +64,12 @@ def make_folder(folder: Path) -> None:
         ) from None
 
 
-@contextmanager
-def locked(folder: Path, name: str = _LOCK) -> Iterator[None]:
+def locked(folder: Path, name: str = _LOCK) -> AbstractContextManager[None]:
     """Keep every other safemig process out of `folder`'s ledger and names meanwhile. Released when a process dies.
 
     Another `name` is another lock: of those who settle, who seal meanwhile.
+
+    Raises:
+        OSError: it cannot be had.
     """
-    with (folder / name).open("a") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
+    return chain.locked(folder / name)

@@ -19,6 +19,7 @@ from safemig.execution.transaction import only_deployment
 from safemig.operations.restore_prod import what_restores_left
 from safemig.postgres.history import committed_parts
 from safemig.records import ledger
+from safemig.records.content import content_of
 from safemig.records.files import locked, write_atomically
 from safemig.records.names import RUNNING, RecordName, parse_name
 from safemig.records.notebooks import notebook_bytes, read_notebook
@@ -105,10 +106,16 @@ def _end_what_was_sealed(settings: Settings, environment: str) -> None:
     home = settings.path("records") / environment
     entries = ledger.read(home)[0]
     gone = ledger.replaced(entries)
-    names = {str(entry.facts.get("ipynb_sha256")): entry.record for entry in entries}
+    names = {
+        str(entry.facts[key]): entry.record
+        for entry in entries
+        for key in ("ipynb_sha256", "content_sha256")
+        if key in entry.facts
+    }
     for path in left_over(settings, environment):
         name = parse_name(path.stem)
-        stem = names.get(ledger.sha256_of(path), path.stem)
+        content = content_of(path.read_bytes())  # an editor may have saved it again
+        stem = names.get(ledger.sha256_of(path)) or (names.get(content.sha256) if content else None) or path.stem
         if path.stem in gone:
             _remove(home, path.stem)
         elif name and name.verdict == RUNNING and stem.startswith(name.prefix):

@@ -9,7 +9,14 @@ from safemig.views.document import Badge, Block, Bullets, Details, Document, Inl
 from safemig.views.pictures import BAD, archive_strip, changed_nothing
 from safemig.views.shared_parts import without_empty_columns
 
-_INTEGRITY: dict[str, Tone] = {"sealed": "ok", "edited": "error", "missing": "error", "unsealed": "warning"}
+_INTEGRITY: dict[str, Tone] = {
+    "intact": "ok",
+    "resaved": "ok",
+    "edited": "error",
+    "missing": "error",
+    "sealed": "ok",
+    "unsealed": "warning",
+}
 _MOST = 200
 
 
@@ -37,7 +44,7 @@ def build(result: Archive) -> Document:
     if result.settled:
         blocks.append(Bullets("Settled from the journal and the database", result.settled))
     if result.notes:
-        blocks.append(Bullets("Not verified", result.notes))
+        blocks.append(Bullets("Notes", result.notes))
     if picture:
         blocks.append(picture)
     if result.records:

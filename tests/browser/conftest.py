@@ -12,6 +12,7 @@ import tempfile
 import time
 import urllib.request
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import nbformat
@@ -63,6 +64,25 @@ class Lab:
         file = self._settings / "@jupyterlab" / "apputils-extension" / "themes.jupyterlab-settings"
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(json.dumps({"theme": name}))
+
+    @contextmanager
+    def saving_every(self, seconds: int) -> Iterator[None]:
+        """Let editors that are opened meanwhile save by themselves more often than every two minutes."""
+        file = self._settings / "@jupyterlab" / "docmanager-extension" / "plugin.jupyterlab-settings"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(json.dumps({"autosaveInterval": seconds}))
+        try:
+            yield
+        finally:
+            file.unlink()
+
+    def open_in_notebook(self, name: str) -> Notebook:
+        """Open a notebook in Jupyter Notebook 7, which the same server serves."""
+        page = self._browser.new_page(viewport={"width": 1280, "height": 1500})
+        page.set_default_timeout(60_000)
+        page.goto(f"http://127.0.0.1:{self._port}/notebooks/{name}?token={TOKEN}")
+        page.locator(".jp-Notebook .jp-Cell").first.wait_for()
+        return Notebook(page)
 
     def open(self, name: str, *, with_kernel: bool = True) -> Notebook:
         """Open a notebook in a page of its own, and wait for its kernel."""

@@ -401,6 +401,27 @@ def test_a_record_opens_from_the_archive_wherever_the_notebook_lies(lab: Lab) ->
     notebook.close()
 
 
+@pytest.mark.parametrize("editor", ["JupyterLab", "Notebook"])
+def test_a_record_survives_being_left_open(lab: Lab, editor: str) -> None:
+    """Untouched through three autosaves, which write it anew: its content stays what was sealed, and so says the archive."""
+    record = deployed_record(lab)
+    sealed = record.read_bytes()
+    record.chmod(0o644)  # as in a checkout, where nobody's records are read-only
+    name = str(record.relative_to(lab.folder))
+    try:
+        with lab.saving_every(2):
+            notebook = lab.open(name) if editor == "JupyterLab" else lab.open_in_notebook(name)
+            notebook.page.wait_for_timeout(7_000)  # nobody touches it
+            notebook.close()
+        assert record.read_bytes() != sealed, "the editor writes it in its own way"
+        archive = lab.project.deployments(verify=True)
+        assert archive.problems == ()
+        (opened,) = (each for each in archive.records if each.path == record)
+        assert opened.integrity == "resaved"
+    finally:
+        record.write_bytes(sealed)
+
+
 def test_nothing_is_cut_off_in_a_narrow_pane(lab: Lab) -> None:
     """At 900 px, no output needs scrolling sideways: what a person would not see there, nobody approves."""
     record = deployed_record(lab)

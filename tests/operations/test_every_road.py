@@ -118,7 +118,7 @@ def by_command(shop: Shop, case: Case, approve: str) -> Trip:
     if match:
         archive = read_archive(shop.folder / "records", verify=True)
         assert archive.problems == ()
-        assert (archive.records[0].act, archive.records[0].integrity) == (case.verb, "sealed")
+        assert (archive.records[0].act, archive.records[0].integrity) == (case.verb, "intact")
     assert bool(match) is case.leaves_record, said
     return Trip(exit_code, said, shop.folder / match[1] if match else None)
 

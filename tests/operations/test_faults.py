@@ -474,7 +474,7 @@ def test_a_disk_full_of_records(
             filled.append(_fill(disk))
         real(path, run_id, event, **facts)
 
-    monkeypatch.setattr(run.journal, "write", write)
+    monkeypatch.setattr(journal, "write", write)
     if full_at == "committed":
         assert run.deploy().verdict == "DEPLOYED"
     else:

@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from safemig import chain
 from safemig.records import ledger, run_runbook
+from safemig.records.verification import verify
 from tests.operations.conftest import Shop
 
 
@@ -33,20 +35,20 @@ def test_what_no_ledger_can_show_is_known_to_production(
     newest.unlink()
     newest.with_suffix(".html").unlink()
     file.write_text(lines[0])
-    assert ledger.verify(home) == []
+    assert verify(home).problems == ()
     (problem,) = shop.project.deployments(verify=True).problems
     assert newest.stem.removesuffix("-DEPLOYED") in problem
     assert "is gone, and so is its line of the ledger" in problem
 
     # The whole ledger written anew over an edited past, each line with a hash that is right.
     newest.write_bytes(kept)
-    previous, forged = ledger.FIRST, []
+    previous, forged = chain.FIRST, []
     for line in lines:
         facts = {**json.loads(line), "by": "somebody", "html_sha256": "", "previous": previous}
-        previous = facts["hash"] = ledger.hash_of(facts)
+        previous = facts["hash"] = chain.hash_of(facts)
         forged.append(json.dumps(facts) + "\n")
     file.write_text("".join(forged))
-    assert ledger.verify(home) == []
+    assert verify(home).problems == ()
     (problem,) = shop.project.deployments(verify=True).problems
     assert "the ledger was cut or written anew" in problem
 

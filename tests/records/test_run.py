@@ -67,7 +67,7 @@ def test_a_good_run_leaves_a_sealed_notebook_and_its_page_whatever_kernels_there
     archive = read_archive(project / "records", verify=True)
     assert archive.problems == ()
     (entry,) = archive.records
-    assert (entry.verdict, entry.by, entry.plan_id, entry.integrity) == ("DEPLOYED", "dana", "3f2a9c1", "sealed")
+    assert (entry.verdict, entry.by, entry.plan_id, entry.integrity) == ("DEPLOYED", "dana", "3f2a9c1", "intact")
     assert entry.migrations == ("20261101000000_a.sql",)
 
 

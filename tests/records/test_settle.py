@@ -17,6 +17,7 @@ from safemig.postgres.history import make_history, record_deployment
 from safemig.project import Project
 from safemig.records import ledger, read_archive
 from safemig.records.settle import settle
+from safemig.records.verification import verify
 from safemig.settings import Settings, load_settings
 
 FILE = "20261122200000_add_note.sql"
@@ -112,7 +113,7 @@ def test_a_record_left_running_is_settled(
     first = nbformat.read(settled.path, as_version=4).cells[0]
     assert first.source.startswith(f"**{word}**: {words}")
     assert words in settled.path.with_suffix(".html").read_text()
-    assert ledger.verify(settled.path.parent) == []
+    assert verify(settled.path.parent).problems == ()
     (entry,) = read_archive(settings.path("records")).records
     assert (entry.verdict, entry.by, entry.integrity) == (word, "dana", "sealed")
     assert entry.migrations == ((FILE,) if word == "CUT-OFF-APPLIED" else ())
@@ -131,13 +132,13 @@ def test_a_sealed_record_that_does_not_know_its_end_is_replaced_by_one_that_does
     ledger.seal(left.parent, left, page, {"verdict": word})
     state(settings)
     (entry,) = read_archive(settings.path("records"), verify=True).records
-    assert (entry.verdict, entry.integrity) == (word, "sealed")
+    assert (entry.verdict, entry.integrity) == (word, "intact")
     (settled,) = settle(settings, "production")
     assert settled.path.stem.endswith(f"-{settled_word}")
     assert not left.exists()
     assert not page.exists()
     archive = read_archive(settings.path("records"), verify=True)
-    assert [(each.verdict, each.integrity) for each in archive.records] == [(settled_word, "sealed")]
+    assert [(each.verdict, each.integrity) for each in archive.records] == [(settled_word, "intact")]
     assert archive.problems == ()
     assert [each.facts.get("replaces") for each in ledger.read(left.parent)[0]] == [None, left.stem]
 
