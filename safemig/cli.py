@@ -56,8 +56,9 @@ class _Group(click.Group):
 def safemig(context: click.Context, folder: str) -> None:
     """Take PostgreSQL schema changes from staging to a production that holds data, and prove each step.
 
-    Exit codes: 0 done or safe; 1 a check said no, nothing was changed; 2 usage or settings; 3 failed and rolled back;
-    4 stopped part-way, the message says how to go on; 5 the outcome could not be learnt, the message says how to.
+    Exit codes: 0 done or safe; 1 a check said no, nothing was changed; 2 usage or settings, or an unreadable database;
+    3 failed and rolled back; 4 stopped part-way, the message says how to go on; 5 outcome unknown, the message says how
+    to find out.
     """
     context.obj = folder
 
@@ -93,7 +94,10 @@ def generate(folder: str, description: str, renames: tuple[str, ...]) -> None:
 
 @safemig.command()
 @click.argument("files", nargs=-1)
-@TARGET
+@click.option(
+    "--target", metavar="NAME", help="Target environment (default: production; with FILES only where it is set)."
+)
+@click.option("--no-target", is_flag=True, help="Review without reading a target database.")
 @ACCEPT
 @click.option(
     "--format", "form", type=click.Choice(["text", "json", "sarif", "github"]), default="text", show_default=True
@@ -102,17 +106,26 @@ def generate(folder: str, description: str, renames: tuple[str, ...]) -> None:
 @click.option("--record", is_flag=True, help="Run the runbook, so that the review leaves a record.")
 @click.pass_obj
 def review(
-    folder: str, files: tuple[str, ...], target: str, accept: tuple[str, ...], form: str, fix: bool, record: bool
-) -> None:
-    """Review pending migrations, or FILES: findings and a verdict. Exit code 0 only for SAFE TO DEPLOY."""
+    folder: str, files: tuple[str, ...], target: str | None, no_target: bool, accept: tuple[str, ...], form: str,
+    fix: bool, record: bool,
+) -> None:  # fmt: skip
+    """Review pending migrations, or FILES (- is standard input): findings and a verdict.
+
+    Exit code 0: SAFE TO DEPLOY, or nothing is pending; 1: findings stand; 2: the target or a file cannot be read, or no
+    migration was found.
+    """
+    if "-" in files and (fix or record):
+        raise click.UsageError("standard input can be reviewed, not fixed or recorded; name a file")
     if record and fix:
         raise click.UsageError("--record runs the runbook, which changes no file; leave out --fix")
     if record:
         if form != "text":
             raise click.UsageError("--record prints text; leave out --format")
-        _record(
-            folder, "review", files=[str(Path(file).resolve()) for file in files], target=target, accept=list(accept)
-        )
+        named = [str(Path(file).resolve()) for file in files]
+        given = {"target": target or "production", "no_target": no_target, "accept": list(accept)}
+        if target and no_target:
+            raise click.UsageError("--target and --no-target exclude each other")
+        _record(folder, "review", files=named, **given)
     from safemig.settings_file import has_settings
 
     gc.disable()  # a review makes millions of small objects and no cycles, and the process ends with it
@@ -120,16 +133,18 @@ def review(
     from safemig.operations.review import review as review_project
     from safemig.operations.review import review_files
 
-    bare = bool(files) and not has_settings(folder) and f"{target.upper()}_DATABASE_URL" not in os.environ
+    is_unset = no_target or "PRODUCTION_DATABASE_URL" not in os.environ
+    bare = bool(files) and target is None and is_unset and not has_settings(folder)
     if fix:
         settings = None if bare else _project(folder).settings
-        result, written = fix_files(settings, files, environment=target, accept=accept)
+        result, written = fix_files(settings, files, environment=target, no_target=no_target, accept=accept)
         for path in written:
             click.echo(f"written: {_relative(path.resolve())}", err=True)
     elif bare:
-        result = review_files(files, accept=accept)
+        result = review_files(files, no_target=no_target, accept=accept)
     else:
-        result = review_project(_project(folder).settings, files, environment=target, accept=accept, in_two=True)
+        settings = _project(folder).settings
+        result = review_project(settings, files, environment=target, no_target=no_target, accept=accept, in_two=True)
     if form == "text":
         _write(result.render("text"))
     else:
@@ -139,7 +154,7 @@ def review(
         draw: Callable[..., str] = getattr(reports, f"{form}_report")
         if drawn := blotted(draw(result)).rstrip("\n"):
             _write(drawn)
-    _leave(0 if str(result.verdict) == "SAFE TO DEPLOY" else 1)
+    _leave(result.exit_code)
 
 
 def _write(text: str) -> None:

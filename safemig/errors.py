@@ -2,10 +2,11 @@
 
     SafemigError
     ├── SettingsError          2  settings, arguments or environment are wrong; nothing was tried
+    │   └── NoSuchFileError        2  a file that was named is not there, or cannot be read
     ├── RefusedError           1  a check said no; nothing was changed
     │   ├── MigrationError         a migration file or folder is not as it must be
     │   ├── ReviewRefusedError     the review does not say SAFE TO DEPLOY
-    │   ├── UnreachableError       a database cannot be reached, or not as who or what it must be
+    │   ├── UnreachableError   2  a database cannot be reached, or not as who or what it must be: no check was made
     │   ├── ToolError              a program (pg_dump, psql, a server) is missing, too old, or failed
     │   ├── BackupError            a backup could not be made, read or verified
     │   ├── RehearsalError         the rehearsal on the copy failed
@@ -88,6 +89,10 @@ class SettingsError(SafemigError):
     exit_code = 2
 
 
+class NoSuchFileError(SettingsError):
+    """A file that was named is not there, or cannot be read."""
+
+
 class RefusedError(SafemigError):
     """A check said no; nothing was changed."""
 
@@ -102,6 +107,8 @@ class ReviewRefusedError(RefusedError):
 
 class UnreachableError(RefusedError):
     """A database cannot be reached, or is not what it must be (a standby, read-only, behind a pooler)."""
+
+    exit_code = 2
 
 
 class ToolError(RefusedError):

@@ -69,11 +69,28 @@ class Project:
 
         return generate(self.settings, description, renames=renames)
 
-    def review(self, *files: str | Path, target: str = PRODUCTION, accept: Sequence[str] = ()) -> Review:
-        """Review every pending migration, or the files named. Reads only."""
+    def review(
+        self, *files: str | Path, target: str | None = None, no_target: bool = False, accept: Sequence[str] = ()
+    ) -> Review:
+        """Review every pending migration, or the files named. Reads only.
+
+        The target (production, where none is named) must be readable, unless `no_target` says to review without one,
+        or files are named and production is not set.
+        """
         from safemig.operations.review import review
 
-        return review(self.settings, files, environment=target, accept=accept)
+        return review(self.settings, files, environment=target, no_target=no_target, accept=accept)
+
+    def review_text(
+        self, sql: str, *, name: str = "<sql>", target: str | None = None, no_target: bool = False,
+        accept: Sequence[str] = (),
+    ) -> Review:  # fmt: skip
+        """Review one text as `review` does files named."""
+        from safemig.operations.review import review
+        from safemig.sql import SourceFile
+
+        text = SourceFile(name, sql)
+        return review(self.settings, text=text, environment=target, no_target=no_target, accept=accept)
 
     def preflight(self, *, target: str = PRODUCTION) -> Preflight:
         """Check everything that a deployment needs. Reads only."""

@@ -57,6 +57,11 @@ class Environment(BaseModel):
             raise ValueError('needs either url = "env:NAME" or service = "name"')
         return self
 
+    @property
+    def is_set(self) -> bool:
+        """False where the environment variable does not exist; one that is empty is set, and wrongly so."""
+        return not (self.url or "").startswith("env:") or (self.url or "").removeprefix("env:") in os.environ
+
     def conninfo(self, name: str) -> str:
         """Return the connection string; it may hold a password, so it goes to libpq and nowhere else.
 

@@ -66,6 +66,19 @@ def read_migrations(folder: Path) -> tuple[Migration, ...]:
     return tuple(found.values())
 
 
+def not_recognised(folder: Path) -> tuple[str, ...]:
+    """Return what lies in a folder in which no migration is recognised, such as another tool's layout; texts are left out."""
+    try:
+        found = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
+    except OSError:
+        return ()
+    if any(_NAME.match(path.name) for path in found):
+        return ()
+    return tuple(
+        f"{path.name}/" if path.is_dir() else path.name for path in found if path.suffix not in (".md", ".txt")
+    )
+
+
 def read_migration(path: Path) -> Migration:
     """Read one migration file.
 

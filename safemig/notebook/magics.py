@@ -74,6 +74,7 @@ class SafeMig(Magics):
     @magic_arguments()
     @argument("files", nargs="*", help="Files to review; none: every pending migration, or the cell.")
     @_TARGET
+    @argument("--no-target", action="store_true", help="Review without reading a target database.")
     @_ACCEPT
     @argument(
         "--explore", action="store_true", help="Choose and accept findings by widgets, where a person is present."
@@ -82,7 +83,9 @@ class SafeMig(Magics):
     @no_var_expand
     @line_cell_magic
     def migration_review(self, line: str, cell: str | None = None) -> Any:
-        """Review migrations, or the SQL of the cell: findings and a verdict. Reads only; a cell needs no database.
+        """Review migrations, or the SQL of the cell: findings and a verdict. Reads only.
+
+        The target must be readable. A cell, or files named, need none where production is not set.
 
         Example:
             %migration_review
@@ -97,14 +100,15 @@ class SafeMig(Magics):
 
         def again() -> Review:
             project = self._project()
+            # Only a target that somebody chose must be set where a text or files are given.
+            target = given.target or (self.target if self.target != "production" and not given.no_target else None)
             if cell is None:
                 # Completion offers files as seen from the project's folder, which need not be the notebook's.
                 files = [name if Path(name).exists() else project.folder / name for name in given.files]
-                return project.review(*files, target=self._target(given), accept=given.accept)
-            from safemig.project import review_sql
-
-            accepted = project.settings.accept if given.explore else ()
-            return review_sql(cell, name="<cell>", accept=(*accepted, *given.accept))
+                return project.review(*files, target=target, no_target=given.no_target, accept=given.accept)
+            return project.review_text(
+                cell, name="<cell>", target=target, no_target=given.no_target, accept=given.accept
+            )
 
         reviewed = again()
         kept = self._out(given, reviewed)

@@ -116,7 +116,7 @@ class ProductionDeployment:
         self._review = review(self.settings, environment=self.environment)
         if self._resume and (left := self._left_invalid(self._review)):
             self._review = review(self.settings, environment=self.environment, accept=left)
-        if self._review.verdict is not Verdict.SAFE:
+        if self._review.verdict not in (Verdict.SAFE, Verdict.NOTHING):  # with nothing pending, nothing is changed
             standing = self._review.standing
             raise ReviewRefusedError(
                 f"{self._review.verdict}: {len(standing)} findings stand",

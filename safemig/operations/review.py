@@ -2,67 +2,98 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from safemig.errors import MigrationError, SettingsError, UnreachableError
+from safemig.errors import MigrationError, NoSuchFileError, SettingsError
 from safemig.operations.parallel_review import read_in_two
 from safemig.operations.write_fixes import write_fixed
-from safemig.review import Acceptance, Review
+from safemig.review import Acceptance, Evidence, Review
 from safemig.review import review as review_sources
 from safemig.sql import SourceFile
 
 if TYPE_CHECKING:
     from safemig.migrations import Migration
-    from safemig.review import TargetFacts
+    from safemig.operations.review_target import Choice
     from safemig.settings import Settings
+
+STDIN = "-"
 
 
 def review(
     settings: Settings,
     files: Sequence[str | Path] = (),
     *,
-    environment: str = "production",
+    text: SourceFile | None = None,
+    environment: str | None = None,
+    no_target: bool = False,
     accept: Sequence[str] = (),
     in_two: bool = False,
 ) -> Review:
-    """Review what is pending for an environment, or the `files` named. Reads only.
+    """Review what is pending for an environment, or the `files` or the `text` given. Reads only.
 
-    Without a reachable target every migration of the folder counts as pending where no file is named, nothing is
-    known of sizes, and the review's assumptions say so. `in_two` lets a long sequence be read by two processes, which
-    is for a process without threads only.
+    The target is read, or the review ends with an error. Without one is reviewed where `no_target` says so, and where
+    files or a text are given, `environment` is not, and production's variable does not exist; the review then says so,
+    and takes each file as if all before it were applied. Files named that are applied are not reviewed.
+    `in_two` lets a long sequence be read by two processes, which is for a process without threads only.
 
     Raises:
         MigrationError: the folder or a file is not as it must be; files and history contradict each other.
-        SettingsError: an acceptance is not `rule:object: reason`.
+        NoSuchFileError: a file named is not there.
+        SettingsError: an acceptance is not `rule:object: reason`; the environment is unknown or not set.
+        UnreachableError: the target cannot be read.
     """
-    acceptances = [Acceptance.parse(text) for text in (*settings.accept, *accept)]
-    from safemig.migrations import read_migrations, stand  # which a review of files named does not need
+    from safemig.operations.review_target import choose
 
-    facts: TargetFacts | None = None
-    applied: tuple[Migration, ...] = ()
-    pending: tuple[Migration, ...] = ()
-    try:
-        settings.conninfo(environment)  # where it is not set, nothing that talks to a server is loaded
-        from safemig.execution.environment import open_environment
-        from safemig.postgres.history import read_history
-        from safemig.postgres.target_facts import read_target_facts
+    acceptances = [Acceptance.parse(each) for each in (*settings.accept, *accept)]
+    choice = choose(settings, environment, is_given=bool(files or text), no_target=no_target)
+    reader = read_in_two if in_two else None
+    given = [text] if text else [source(name) for name in files]
+    if not choice.environment:
+        return _without_target(settings, given, choice, acceptances, in_two=in_two)
+    from safemig.operations.review_target import earlier, read_facts, split
 
-        with open_environment(settings, environment) as connection:
-            facts = read_target_facts(connection, environment)
-            if not files:
-                standing = stand(read_migrations(settings.path("migrations")), read_history(connection))
-                standing.require_consistent(environment)
-                applied, pending = standing.applied, standing.pending
-    except (UnreachableError, SettingsError):
-        if not files:
-            pending = read_migrations(settings.path("migrations"))
+    facts, standing = read_facts(settings, choice.environment)
+    if not given:
+        from safemig.migrations import not_recognised
+
+        standing.require_consistent(choice.environment)
+        return review_sources(
+            [_of(each) for each in standing.pending],
+            applied=[_of(each) for each in standing.applied],
+            target=facts,
+            accept=acceptances,
+            evidence=Evidence(choice.environment, not_recognised=not_recognised(settings.path("migrations"))),
+            reader=reader,
+        )
+    pending, done = split(files, standing, choice.environment)
     return review_sources(
-        [_source(name) for name in files] or [SourceFile(each.file, each.sql) for each in pending],
-        applied=[SourceFile(each.file, each.sql) for each in applied],
+        [text] if text else [each for each in given if each.name not in done],
         target=facts,
         accept=acceptances,
+        evidence=Evidence(choice.environment, applied=tuple(done)),
+        before=[_of(each) for each in earlier(pending, standing)],
+        reader=reader,
+    )
+
+
+def _without_target(
+    settings: Settings, given: Sequence[SourceFile], choice: Choice, acceptances: Sequence[Acceptance], *, in_two: bool
+) -> Review:
+    left_over: tuple[str, ...] = ()
+    if not given:
+        from safemig.migrations import not_recognised, read_migrations
+
+        folder = settings.path("migrations")
+        given = [_of(each) for each in read_migrations(folder)]
+        left_over = not_recognised(folder)
+    return review_sources(
+        given,
+        accept=acceptances,
+        evidence=Evidence(no_target=choice.reason, not_recognised=left_over),
+        by_themselves=len(given) > 1,
         reader=read_in_two if in_two else None,
     )
 
@@ -71,7 +102,8 @@ def fix(
     settings: Settings | None,
     files: Sequence[str | Path] = (),
     *,
-    environment: str = "production",
+    environment: str | None = None,
+    no_target: bool = False,
     accept: Sequence[str] = (),
 ) -> tuple[Review, tuple[Path, ...]]:
     """Write what is pending, or the `files` named, in its safer form where that is mechanical, and review the result.
@@ -81,54 +113,68 @@ def fix(
     Raises:
         MigrationError: a file is applied already, or cannot be written; further as `review` does.
     """
-    if settings is None:
-        made, paths = review_files(files, accept=accept), {str(name): Path(name) for name in files}
-    else:
-        made = review(settings, files, environment=environment, accept=accept)
-        folder = settings.path("migrations")
-        paths = {file.name: Path(file.name) if files else folder / file.name for file in made.files}
-        if files:
-            _refuse_applied(settings, environment, [Path(name) for name in files])
-    every, written = write_fixed(made, paths)
-    if settings is None:
-        return review_files(every, accept=accept), written
-    return review(settings, every if files else (), environment=environment, accept=accept), written
 
+    def again(names: Sequence[str | Path]) -> Review:
+        if settings is None:
+            return review_files(names, accept=accept)
+        return review(settings, names, environment=environment, no_target=no_target, accept=accept)
 
-def _refuse_applied(settings: Settings, environment: str, files: Sequence[Path]) -> None:
-    try:
-        settings.conninfo(environment)
-        from safemig.execution.environment import open_environment
-        from safemig.postgres.history import read_history
-
-        with open_environment(settings, environment) as connection:
-            applied = {each.version for each in read_history(connection)}
-    except (UnreachableError, SettingsError):
-        return
-    if found := [file for file in files if file.name[:14] in applied]:
+    made = again(files)
+    if done := made.evidence.applied:
         raise MigrationError(
-            f"{found[0].name} is applied to {environment} already: an applied file is not rewritten",
-            where=str(found[0].parent),
+            f"{Path(done[0]).name} is applied to {made.target} already: an applied file is not rewritten",
+            where=str(Path(done[0]).parent),
             next="fix only files that are pending",
         )
+    if settings is None or files:
+        paths = {str(name): Path(name) for name in files}
+    else:
+        paths = {file.name: settings.path("migrations") / file.name for file in made.files}
+    every, written = write_fixed(made, paths)
+    return again(every if files else ()), written
 
 
-def review_files(files: Sequence[str | Path], *, accept: Sequence[str] = ()) -> Review:
+def review_files(files: Sequence[str | Path], *, no_target: bool = False, accept: Sequence[str] = ()) -> Review:
     """Review files where there is no project: no settings, no target. Raises as `review` does."""
     return review_sources(
-        [_source(name) for name in files], accept=[Acceptance.parse(text) for text in accept], reader=read_in_two
+        [source(name) for name in files],
+        accept=[Acceptance.parse(text) for text in accept],
+        evidence=Evidence(no_target="--no-target" if no_target else "PRODUCTION_DATABASE_URL is not set"),
+        by_themselves=len(files) > 1,
+        reader=read_in_two,
     )
 
 
-def _source(path: str | Path) -> SourceFile:
+def _of(migration: Migration) -> SourceFile:
+    return SourceFile(migration.file, migration.sql)
+
+
+def source(path: str | Path) -> SourceFile:
+    """Read one file to be reviewed; `-` is standard input."""
     try:
+        if path == STDIN:
+            return SourceFile("<stdin>", _lines(_standard_input()))
         # 1,500 files: Path costs as much as reading, and text mode as much again
         with open(path, "rb", buffering=0) as file:  # noqa: PTH123
-            text = file.read().decode().removeprefix("\ufeff")
-        return SourceFile(str(path), text if "\r" not in text else text.replace("\r\n", "\n").replace("\r", "\n"))
+            return SourceFile(str(path), _lines(file.read()))
     except UnicodeDecodeError as error:
         raise MigrationError(f"not UTF-8 at byte {error.start}", where=str(path), next="save it as UTF-8") from None
     except OSError as error:
-        raise MigrationError(
+        raise NoSuchFileError(
             f"the file cannot be read: {error.strerror}", where=str(path), next="name an existing SQL file"
         ) from None
+
+
+def _standard_input() -> bytes:
+    """Return what was piped in; nothing at all is mostly a command before the pipe that failed."""
+    content = b"" if sys.stdin is None else sys.stdin.buffer.read()
+    if content.strip():
+        return content
+    raise SettingsError(
+        "standard input is empty", where="safemig review -", next="check the command that writes the migration"
+    )
+
+
+def _lines(content: bytes) -> str:
+    text = content.decode().removeprefix("\ufeff")
+    return text if "\r" not in text else text.replace("\r\n", "\n").replace("\r", "\n")

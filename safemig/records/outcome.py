@@ -141,7 +141,7 @@ def _joined(text: str | list[str]) -> str:
 
 
 def _error_word(error: RecordedError, answer: RecordedResult | None) -> str:
-    if error.name == "ReviewRefusedError" and answer is not None and answer.kind == "review":
+    if error.name in ("ReviewRefusedError", "SettingsError") and answer is not None and answer.kind == "review":
         return _word(answer.kind, answer.data)  # the review's own verdict says more
     is_ours = hasattr(errors, error.name)
     return _EXIT_WORDS[error.exit_code] if is_ours or error.exit_code != 1 else "ERROR"
@@ -182,7 +182,8 @@ def _status_word(data: dict[str, Any]) -> str:
 
 def _exit_code(answer: RecordedResult) -> int:
     if answer.kind == "review":
-        return 0 if answer.data.get("verdict") == "SAFE TO DEPLOY" else 1
+        # A record of before 2026-12 has the verdict alone.
+        return int(answer.data.get("exit_code", 0 if answer.data.get("verdict") == "SAFE TO DEPLOY" else 1))
     if answer.kind == "deployment" and answer.data.get("verdict") == "FAILED":
         return 3
     return 0

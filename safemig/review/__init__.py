@@ -13,10 +13,10 @@ from safemig.review.model import (
     ReviewedFile,
     ReviewedStatement,
     TableLock,
-    Verdict,
 )
 from safemig.review.reports import github_report, json_report, sarif_report
 from safemig.review.severity import Severity
+from safemig.review.verdict import Evidence, Verdict
 
 if TYPE_CHECKING:
     from safemig.review.facts import (
@@ -33,6 +33,7 @@ __all__ = [
     "Acceptance",
     "ColumnFacts",
     "ConstraintFacts",
+    "Evidence",
     "Finding",
     "FunctionFacts",
     "IndexFacts",

@@ -15,10 +15,12 @@ from safemig.review.examine import Examination, Placed
 from safemig.review.locks import locks
 from safemig.review.lookahead import look_ahead
 from safemig.review.may_run_code import changes_rows_only
+from safemig.review.missing import missing_tables
 from safemig.review.model import Acceptance, Finding, Review, ReviewedFile, ReviewedStatement, TableLock
 from safemig.review.registry import rule_named, rules_for
 from safemig.review.scene import Scene
 from safemig.review.severity import Severity
+from safemig.review.verdict import Evidence
 from safemig.review.world import World
 from safemig.sql.clauses import tokens
 from safemig.sql.fold import HOLE
@@ -53,17 +55,23 @@ def review(
     target: TargetFacts | None = None,
     accept: Sequence[Acceptance] = (),
     server_version: int | None = None,
+    evidence: Evidence | None = None,
+    before: Sequence[SourceFile] = (),
+    by_themselves: bool = False,
     reader: Callable[[World, Sequence[SourceFile]], list[ReadFile]] | None = None,
 ) -> Review:
     """Review `files` as one sequence that comes after `applied`.
 
     Guarantee: a text that cannot be read is a finding, and the verdict then is DO NOT DEPLOY.
     `server_version` is a `server_version_num` (150004); with `target` it is known from there.
+    `evidence` is what the caller knows of the target; `before` are pending files that come first and are not reviewed.
+    `by_themselves` is for where nobody knows which files are applied: each is reviewed as if all before it were.
     `reader` is `read`, or what gives the same in another way.
     """
-    world = World(target=target, server_version=server_version)
+    world = World(target=target, server_version=server_version, by_themselves=by_themselves)
     unread = _learn(world, applied)
     world.pending = True
+    pass_over(world, before)
     found = (reader or read)(world, files)
     return _judge(
         [finding for one in found for finding in one.findings],
@@ -71,7 +79,7 @@ def review(
         [one.reviewed for one in found],
         [part for one in found for part in one.parts],
         [*accept, *(acceptance for one in found for acceptance in one.acceptances)],
-        target,
+        evidence or Evidence(target.name if target else None),
         _assumptions(world, unread),
     )
 
@@ -133,6 +141,8 @@ def _open(world: World, file: SourceFile) -> tuple[list[ParsedStatement], SqlSyn
 
 def _begin(world: World, file: SourceFile) -> None:
     """Forget what holds within one file only."""
+    if world.by_themselves:
+        world.take_as_applied()
     world.file, world.path = file.name, "public"
     world.settings.clear()
     world.prepared.clear()
@@ -190,7 +200,9 @@ def _statement(
     if world.target is not None:
         facts = next((table.facts for name in taken if (table := world.tables.get(name)) and table.facts), None)
     examination = Examination(world, statement)
+    missing = missing_tables(world, statement, taken) if world.target is not None else ()
     everything = examination.run()
+    everything += [Placed(rule_named("missing-table"), hit, "", statement.line, statement.column) for hit in missing]
     for name, mode in examination.locks.items():
         if HOLE not in name.name and (name not in taken or taken[name].strength < mode.strength):
             taken[name] = mode
@@ -289,7 +301,7 @@ def _judge(
     reviewed: list[ReviewedFile],
     fixed_files: list[SourceFile],
     acceptances: list[Acceptance],
-    target: TargetFacts | None,
+    evidence: Evidence,
     assumptions: tuple[str, ...],
 ) -> Review:
     used: set[int] = set()
@@ -308,7 +320,7 @@ def _judge(
         findings=tuple(judged),
         files=tuple(reviewed),
         fixed_files=tuple(fixed_files),
-        target=target.name if target else None,
+        evidence=evidence,
         unused_acceptances=tuple(one for index, one in enumerate(acceptances) if index not in used),
         assumptions=assumptions,
     )
@@ -318,6 +330,8 @@ def _assumptions(world: World, unread: list[str]) -> tuple[str, ...]:
     said = []
     if world.target is None:
         said.append("no target was read: each table that these migrations do not create is taken as large and in use")
+    if world.by_themselves:
+        said.append("which files are applied is not known: each was reviewed as if all files before it were")
     if world.server_version is None:
         said.append("the server's version is not known: PostgreSQL 15 or newer is assumed")
     said.extend(f"{name} is applied already and cannot be read: what it made is not known" for name in unread)

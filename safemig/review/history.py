@@ -67,6 +67,7 @@ def _new_table(world: World, full: Name, guarded: bool) -> Table:
         age = "new"  # the target was read, and it has no such table
     table = Table(full, age, is_known=True)
     world.tables[full] = table
+    world.young.append(table)
     return table
 
 
@@ -102,6 +103,8 @@ def add_column(world: World, table: Table, definition: Tree, *, guarded: bool = 
     name = definition.get("colname", "")
     age: Age = "existing" if not world.pending else "maybe" if guarded and table.facts is None else "new"
     column = Column(type=type_text(definition.get("typeName")), age=age)
+    if table.age == "existing":
+        world.young.append(table)
     for item in definition.get("constraints", ()):
         constraint = item.get("Constraint", {})
         if constraint.get("contype") == "CONSTR_NOTNULL":

@@ -8,29 +8,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
-from enum import Enum
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
-from safemig.errors import SettingsError
+from safemig.errors import ReviewRefusedError, SettingsError
 from safemig.result import Result
 from safemig.review.severity import Severity
+from safemig.review.verdict import Evidence, Verdict, decide, exit_code
 from safemig.sql.locks import LockMode
 from safemig.sql.parsing import SourceFile
 
 if TYPE_CHECKING:
     import pandas as pd
-
-
-class Verdict(Enum):
-    """The review's answer; its text is the phrase that people know."""
-
-    SAFE = "SAFE TO DEPLOY"
-    ATTENTION = "NEEDS ATTENTION"
-    STOP = "DO NOT DEPLOY"
-
-    def __str__(self) -> str:
-        return self.value
 
 
 class Finding(NamedTuple):
@@ -153,17 +142,62 @@ class Review(Result):
     findings: tuple[Finding, ...]
     files: tuple[ReviewedFile, ...] = ()
     fixed_files: tuple[SourceFile, ...] = ()
-    target: str | None = None
+    evidence: Evidence = field(default_factory=Evidence)
     unused_acceptances: tuple[Acceptance, ...] = ()
     assumptions: tuple[str, ...] = ()
 
     @property
     def verdict(self) -> Verdict:
-        """SAFE when nothing stands, ATTENTION when only cautions stand, STOP when a danger stands."""
-        severities = {finding.severity for finding in self.standing}
-        if Severity.DANGEROUS in severities:
-            return Verdict.STOP
-        return Verdict.ATTENTION if severities else Verdict.SAFE
+        """The word for what was found; `safemig.review.verdict` decides it."""
+        statements = sum(len(file.statements) for file in self.files)
+        return decide((finding.severity for finding in self.standing), statements=statements)
+
+    @property
+    def exit_code(self) -> int:
+        """What the command ends with: 0 safe, or nothing is pending; 1 findings stand; 2 no migration was found."""
+        return exit_code(self.verdict, self.evidence, files=len(self.files))
+
+    @property
+    def target(self) -> str | None:
+        """The environment whose database was read; None where the review knew no database."""
+        return self.evidence.target
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What every form of the review says besides its findings: no target, files passed over, nothing recognised."""
+        evidence = self.evidence
+        said = [evidence.caveat] if evidence.caveat else []
+        if evidence.applied:
+            said.append(f"applied to {evidence.target} already, not reviewed: {', '.join(evidence.applied)}")
+        if evidence.not_recognised and not self.files:
+            found = evidence.not_recognised
+            more = f" and {len(found) - 5} more" if len(found) > 5 else ""
+            said.append(
+                f"no migration is recognised among {', '.join(found[:5])}{more}: "
+                "a file's name is [14-digit UTC timestamp]_name.sql"
+            )
+        return tuple(said)
+
+    def require_safe(self) -> None:
+        """Do nothing where the exit code is 0.
+
+        Raises:
+            ReviewRefusedError: findings stand.
+            SettingsError: no migration was found.
+        """
+        if self.exit_code == 2:
+            raise SettingsError(
+                f"{self.verdict}: no migration file was found",
+                where=", ".join(self.evidence.not_recognised[:5]) or None,
+                next='name the right folder: migrations = "..." in safemig.toml; or name the files to review',
+            )
+        if self.exit_code:
+            found = self.standing
+            raise ReviewRefusedError(
+                str(self.verdict),
+                where="; ".join(f"{each.file}:{each.line} {each.rule} {each.object}".strip() for each in found[:5]),
+                next="correct the migration, or accept each finding by name, with a reason",
+            )
 
     @property
     def standing(self) -> tuple[Finding, ...]:

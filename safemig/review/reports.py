@@ -12,6 +12,7 @@ from safemig import __version__
 from safemig.review.model import Finding, Review
 from safemig.review.registry import rule_named
 from safemig.review.severity import Severity
+from safemig.review.verdict import Verdict
 
 _SARIF_LEVELS = {Severity.DANGEROUS: "error", Severity.CAUTION: "warning", Severity.RECOMMENDATION: "note"}
 _GITHUB_LEVELS = {Severity.DANGEROUS: "error", Severity.CAUTION: "warning", Severity.RECOMMENDATION: "notice"}
@@ -62,6 +63,10 @@ def review_data(review: Review) -> dict[str, Any]:
             for file in review.files
         ],
         "target": review.target,
+        "no_target": review.evidence.no_target,
+        "applied": list(review.evidence.applied),
+        "not_recognised": list(review.evidence.not_recognised),
+        "exit_code": review.exit_code,
         "unused_acceptances": [
             {"rule": one.rule, "object": one.object, "reason": one.reason, "file": one.file}
             for one in review.unused_acceptances
@@ -100,8 +105,16 @@ def sarif_report(review: Review) -> str:
         "tool": {"driver": {"name": "safemig", "semanticVersion": __version__, "rules": rules}},
         "columnKind": "unicodeCodePoints",
         "results": results,
-        "properties": {"verdict": str(review.verdict)},
+        "properties": {"verdict": str(review.verdict), "target": review.target},
     }
+    if notes := review.notes:
+        run["invocations"] = [
+            {
+                "executionSuccessful": review.exit_code != 2,
+                "exitCode": review.exit_code,
+                "toolExecutionNotifications": [{"level": "warning", "message": {"text": note}} for note in notes],
+            }
+        ]
     return json.dumps({"$schema": _SARIF_SCHEMA, "version": "2.1.0", "runs": [run]}, ensure_ascii=False, indent=2)
 
 
@@ -138,8 +151,10 @@ def github_report(review: Review) -> str:
         where = f"file={_property(finding.file)},line={finding.line},col={finding.column}"
         title = _property(f"{finding.rule}: {finding.title}")
         lines.append(f"::{level} {where},title={title}::{_text(text)}")
-    level = {"SAFE TO DEPLOY": "notice", "NEEDS ATTENTION": "warning"}.get(str(review.verdict), "error")
-    lines.append(f"::{level} title=safemig review::{review.verdict}")
+    lines += [f"::warning title=safemig review::{_text(note)}" for note in review.notes]
+    level = "notice" if review.exit_code == 0 else "warning" if review.verdict is Verdict.ATTENTION else "error"
+    against = f" on {review.target}" if review.target else f", {review.evidence.caveat}"
+    lines.append(f"::{level} title=safemig review::{_text(f'{review.verdict}{against}')}")
     return "\n".join(lines) + "\n"
 
 

@@ -126,6 +126,9 @@ class World:
     exclusive: set[Name] = field(default_factory=set)  # tables that this file holds ACCESS EXCLUSIVE
     file: str = ""
     pending: bool = False  # False while applied migrations are read
+    by_themselves: bool = False  # each file is read as if all before it were applied
+    reported_missing: set[Name] = field(default_factory=set)  # tables that the target lacks, each said once
+    young: list[Table] = field(default_factory=list)  # made or given a column since `take_as_applied`
 
     def __post_init__(self) -> None:
         if self.target is None:
@@ -150,6 +153,16 @@ class World:
             self.view_extras[self.named(dotted)] = extras
         for dotted, table in self.target.statistics.items():
             self.statistics[self.named(dotted)] = self.named(table)
+
+    def take_as_applied(self) -> None:
+        """Take what the files so far have made as applied: it may hold rows, and somebody may be using it."""
+        for table in self.young:
+            if table.name.schema != TEMPORARY:
+                table.age = "existing"
+                for column in table.columns.values():
+                    column.age = "existing"
+        self.young.clear()
+        self.new_objects.clear()
 
     def named(self, dotted: str) -> Name:
         """Return the name that a dotted spelling means, as `TargetFacts` has them."""

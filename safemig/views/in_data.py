@@ -14,7 +14,8 @@ from safemig.sql.passwords import without_passwords
 from safemig.views import numbers
 
 # What a reader of the JSON should not have to compute: these properties go in beside the fields.
-_DERIVED = ("verdict", "is_ready", "is_valid", "seconds", "is_empty", "summary", "server_version", "fixed_sql")
+_DERIVED = ("verdict", "is_ready", "is_valid", "seconds", "is_empty", "summary", "server_version", "fixed_sql",
+            "target", "exit_code")  # fmt: skip
 
 
 def as_data(value: Any) -> Any:

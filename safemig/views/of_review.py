@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 
-from safemig.review import Finding, Review, ReviewedFile
+from safemig.review import Finding, Review, ReviewedFile, Verdict
 from safemig.review.advice import BYTES_A_SECOND
 from safemig.sql.locks import LockMode
 from safemig.views import numbers
@@ -30,16 +30,20 @@ from safemig.views.shared_parts import without_empty_columns
 
 _TONES: dict[str, Tone] = {"dangerous": "error", "caution": "warning", "recommendation": "info"}
 _SIGNS = {"dangerous": "✖", "caution": "▲", "recommendation": "i"}
-_VERDICTS: dict[str, Tone] = {"SAFE TO DEPLOY": "ok", "NEEDS ATTENTION": "warning", "DO NOT DEPLOY": "error"}
+_VERDICTS: dict[Verdict, Tone] = {
+    Verdict.SAFE: "ok",
+    Verdict.ATTENTION: "warning",
+    Verdict.STOP: "error",
+    Verdict.NOTHING: "waiting",
+}
 _SHORT = 30  # lines of SQL that are shown at once
 _WEIGHT = {"dangerous": 0, "caution": 1, "recommendation": 2}
 
 
 def build(result: Review) -> Document:
     """Show the verdict, what each statement locks, the SQL with marks, and each finding with its safer form."""
-    verdict = str(result.verdict)
     headline: list[Inline] = [Strong(_subject(result)), _counts(result)]
-    blocks: list[Block] = []
+    blocks: list[Block] = [Paragraph((note,)) for note in result.notes if note != result.evidence.caveat]
     if table := _locks(result):
         blocks.append(table)
     if any(each.size_bytes for file in result.files for each in file.statements):
@@ -67,21 +71,25 @@ def build(result: Review) -> Document:
         )
     if result.assumptions:
         blocks.append(Bullets("What this review took for granted", result.assumptions))
-    return Document(Badge(verdict, _VERDICTS[verdict]), tuple(headline), tuple(blocks))
+    return Document(_badge(result), tuple(headline), tuple(blocks))
+
+
+def _badge(result: Review) -> Badge:
+    tone = "error" if result.exit_code == 2 else _VERDICTS[result.verdict]
+    return Badge(str(result.verdict), tone)
 
 
 def build_some(result: Review, findings: Sequence[Finding]) -> Document:
     """Show only some findings of a review, under the verdict of all of them."""
-    verdict = str(result.verdict)
     shown = f"{len(findings):,} of {numbers.counted(len(result.findings), 'finding')} shown"
     callouts = [_callout(each) if each.accepted is None else _accepted(each) for each in findings]
-    return Document(Badge(verdict, _VERDICTS[verdict]), (Strong(_subject(result)), shown), tuple(callouts))
+    return Document(_badge(result), (Strong(_subject(result)), shown), tuple(callouts))
 
 
 def _subject(result: Review) -> str:
     names = [file.name for file in result.files]
     files = names[0] if len(names) == 1 else numbers.counted(len(names), "file")
-    return f"{files} -> {result.target}" if result.target else files
+    return f"{files} -> {result.target}" if result.target else f"{files}, {result.evidence.caveat}"
 
 
 def _counts(result: Review) -> str:

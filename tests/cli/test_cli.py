@@ -97,14 +97,14 @@ def test_a_url_typed_where_none_belongs_keeps_its_password(
     assert not [path for path in tmp_path.rglob("*") if path.is_file() and "pw-s3cret" in path.read_text()]
 
 
-def test_an_unreachable_database_is_a_no_that_shows_no_secret(safemig: Command, tmp_path: Path) -> None:
+def test_an_unreachable_database_is_an_error_that_shows_no_secret(safemig: Command, tmp_path: Path) -> None:
     (tmp_path / "supabase" / "migrations").mkdir(parents=True)
     url = "postgresql://app:canary-5up3r@127.0.0.1:1/app"
     answer = safemig("plan", PRODUCTION_DATABASE_URL=url)
-    assert answer.exit_code == 1
+    assert answer.exit_code == 2
     assert "production cannot be reached" in answer.err
     recorded = safemig("backup-prod", PRODUCTION_DATABASE_URL=url)
-    assert recorded.exit_code == 1
+    assert recorded.exit_code == 2
     assert "Unreachable: production cannot be reached" in recorded.err
     assert re.search(r"REFUSED · record: records/production/\S+-backup_prod-REFUSED.ipynb", recorded.err)
     left = [path.read_text() for path in (tmp_path / "records").rglob("*") if path.is_file()]

@@ -109,6 +109,7 @@ BEFORE = {
 }
 # What takes no lock of a table, and why; the review must not name one either.
 NO_LOCK = {
+    "about a table that is not there": ("missing-table",),
     "not SQL, or no statement at all": ("acceptance-without-effect", "cannot-be-read", "unreadable-body"),
     "acts on the server, a database, a library or a role": (
         "destructive-function", "drop-database", "extension-update", "other-language", "password-in-file", "server-function",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from safemig.review import Severity, review
+from safemig.review import Severity, TargetFacts, review
 from safemig.review.registry import all_rules
 from safemig.review.rule import Rule
 from safemig.sql import SourceFile, parse
@@ -14,15 +14,20 @@ ERR = [pytest.param(rule, sql, id=f"{rule.name}-{number}") for rule in RULES for
 OK = [pytest.param(rule, sql, id=f"{rule.name}-{number}") for rule in RULES for number, sql in enumerate(rule.ok)]
 
 
+def target_for(rule: Rule) -> TargetFacts | None:
+    """Return an empty database for a rule about what a target lacks; None for the others."""
+    return TargetFacts(150000, "production") if rule.name == "missing-table" else None
+
+
 @pytest.mark.parametrize(("rule", "sql"), ERR)
 def test_a_rule_finds_what_it_is_for(rule: Rule, sql: str) -> None:
-    found = review([SourceFile("m.sql", sql)]).findings
+    found = review([SourceFile("m.sql", sql)], target=target_for(rule)).findings
     assert rule.name in {finding.rule for finding in found}
 
 
 @pytest.mark.parametrize(("rule", "sql"), OK)
 def test_a_rule_is_silent_on_what_is_fine(rule: Rule, sql: str) -> None:
-    found = review([SourceFile("m.sql", sql)]).findings
+    found = review([SourceFile("m.sql", sql)], target=target_for(rule)).findings
     assert rule.name not in {finding.rule for finding in found if finding.severity is not Severity.RECOMMENDATION}
 
 

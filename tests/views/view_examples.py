@@ -37,7 +37,7 @@ from safemig.results import (
     Target,
     Validation,
 )
-from safemig.review import Acceptance, Finding, Review, ReviewedFile, ReviewedStatement, Severity
+from safemig.review import Acceptance, Evidence, Finding, Review, ReviewedFile, ReviewedStatement, Severity
 from safemig.review.model import TableLock
 from safemig.schema import Change, SchemaDiff, Statement
 from safemig.sql.locks import LockMode
@@ -124,7 +124,7 @@ def examples(table: str = "orders", person: str = "dana") -> dict[str, Result]:
                                   ("drop-table",), (), True, None, None),
             ), ("set a lock_timeout",)),
         ),
-        target="production",
+        evidence=Evidence("production"),
         unused_acceptances=(Acceptance("drop-column", "users.fax", "unused since 2020"),),
         assumptions=("PostgreSQL 15 or newer",),
     )  # fmt: skip
@@ -195,7 +195,7 @@ def examples(table: str = "orders", person: str = "dana") -> dict[str, Result]:
         "archive empty": Archive(Path("records"), ()),
         "help": Help("", (("The workflow", "1. Change **staging**\n2. `safemig review`"),)),
         "review": review,
-        "review safe": Review((), (ReviewedFile("a.sql", ()),)),
+        "review safe": Review((), (ReviewedFile("a.sql", (ReviewedStatement("SELECT 1", 1, 1, "SELECT", None, ()),)),)),
         "schema_diff": diff,
         "schema_diff equal": SchemaDiff((), ()),
     }  # fmt: skip

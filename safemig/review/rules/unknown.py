@@ -31,6 +31,19 @@ def acceptance_without_effect(_scene: Scene) -> Iterator[Hit]:
     yield from ()  # the engine makes this finding
 
 
+@rule(
+    "missing-table", Severity.CAUTION, "A table that the target does not have",
+    why="The statement fails, or with IF EXISTS silently does nothing: a typing error, a file that was forgotten, or the wrong database.",
+    instead="CREATE TABLE IF NOT EXISTS notes (id bigint PRIMARY KEY);  -- in this file or one before",
+    err=("ALTER TABLE nosuch ADD COLUMN IF NOT EXISTS a int", "CREATE VIEW v AS SELECT a FROM nosuch", "DROP TABLE nosuch",
+         "CREATE TABLE IF NOT EXISTS t (a int REFERENCES nosuch (id))", "INSERT INTO nosuch VALUES (1)"),
+    ok=("CREATE TABLE IF NOT EXISTS t (a int); ALTER TABLE t ADD COLUMN IF NOT EXISTS b int", "DROP TABLE IF EXISTS nosuch",
+        "WITH w AS (SELECT 1) SELECT * FROM w", "SELECT count(*) FROM pg_class"),
+)  # fmt: skip
+def missing_table(_scene: Scene) -> Iterator[Hit]:
+    yield from ()  # the engine makes this finding, where a target was read
+
+
 # Statement kinds that are looked at by rules of their own, or that harm nothing.
 KNOWN = frozenset(
     """

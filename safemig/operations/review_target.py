@@ -1,0 +1,112 @@
+"""Which database a review rests on. To review without one is a choice that somebody makes, never what is left over."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from safemig.errors import MigrationError, SettingsError, UnreachableError
+from safemig.settings import PRODUCTION
+
+if TYPE_CHECKING:
+    from safemig.migrations import Migration, Standing
+    from safemig.review import TargetFacts
+    from safemig.settings import Settings
+
+NO_TARGET = "--no-target"
+_NEXT = "or review without a target: safemig review --no-target"
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """The environment to read; where that is empty, `reason` says why none is read."""
+
+    environment: str
+    reason: str = ""
+
+
+def choose(settings: Settings, environment: str | None, *, is_given: bool, no_target: bool) -> Choice:
+    """Return which environment a review reads; `is_given` where files or a text were given to it.
+
+    Without `environment` it is production's, which need not be set where something was given.
+
+    Raises:
+        SettingsError: there is no such environment, its variable is missing or empty, or both were asked for.
+    """
+    if no_target:
+        if environment is not None:
+            raise SettingsError(
+                f"--target {environment} and {NO_TARGET} exclude each other", next="leave out one of the two"
+            )
+        return Choice("", NO_TARGET)
+    name = environment or PRODUCTION
+    known = settings.environment(name)
+    if is_given and environment is None and not known.is_set:
+        return Choice("", f"{(known.url or '').removeprefix('env:')} is not set")
+    with or_without_target():
+        known.conninfo(name)
+    return Choice(name)
+
+
+@contextmanager
+def or_without_target() -> Iterator[None]:
+    """Let what keeps a target from being read say that a review without one can be asked for."""
+    try:
+        yield
+    except (SettingsError, UnreachableError) as error:
+        raise type(error)(
+            error.what, where=error.where, next=f"{error.next}; {_NEXT}" if error.next else _NEXT
+        ) from None
+
+
+def read_facts(settings: Settings, environment: str) -> tuple[TargetFacts, Standing]:
+    """Read what a review wants to know of a database, and how the project's files stand to its history. Reads only.
+
+    Raises:
+        UnreachableError: the database cannot be read.
+        MigrationError: the migrations folder is not as it must be.
+    """
+    from safemig.execution.environment import open_environment
+    from safemig.migrations import read_migrations, stand
+    from safemig.postgres.history import read_history
+    from safemig.postgres.target_facts import read_target_facts
+
+    folder = settings.path("migrations")
+    with or_without_target(), open_environment(settings, environment) as connection:
+        facts = read_target_facts(connection, environment)
+        return facts, stand(read_migrations(folder) if folder.is_dir() else (), read_history(connection))
+
+
+def split(named: Iterable[str | Path], standing: Standing, environment: str) -> tuple[list[str | Path], list[str]]:
+    """Return which of the files named are to be reviewed, and which are applied already.
+
+    Raises:
+        MigrationError: one that is applied was edited since.
+    """
+    applied = {each.path.resolve(): each for each in standing.applied}
+    pending: list[str | Path] = []
+    done: list[str] = []
+    for name in named:
+        found = applied.get(Path(name).resolve()) if str(name) != "-" else None
+        if found is None:
+            pending.append(name)
+            continue
+        if found in standing.edited:
+            raise MigrationError(
+                f"applied to {environment}, but edited since: {found.file}",
+                where=str(found.path.parent),
+                next="bring the file back as it was applied (git), and put the change into a new migration",
+            )
+        done.append(str(name))
+    return pending, done
+
+
+def earlier(named: Iterable[str | Path], standing: Standing) -> list[Migration]:
+    """Return the pending migrations that come before the last of those named, and are not among them."""
+    paths = {Path(name).resolve() for name in named if str(name) != "-"}
+    own = [each.version for each in standing.pending if each.path.resolve() in paths]
+    last = max(own, default="")
+    return [each for each in standing.pending if each.version < last and each.path.resolve() not in paths]
