@@ -28,7 +28,9 @@ def test_a_backup_of_many_tables_is_rehearsed_and_restored_and_says_what_psql_ne
         monkeypatch.setenv("PRODUCTION_DATABASE_URL", production)
         Project.init(tmp_path)
         project = Project.open(tmp_path)
-        (project.settings.path("migrations") / "20260101000000_note.sql").write_text("ALTER TABLE many_1 ADD note text;")
+        (project.settings.path("migrations") / "20260101000000_note.sql").write_text(
+            "ALTER TABLE many_1 ADD note text;"
+        )
         with psycopg.connect(production, autocommit=True) as connection:
             connection.execute(MANY.encode())
         assert project.rehearse().rollback
