@@ -126,6 +126,10 @@ class Settings(BaseSettings):
         ge=0,
         description="How many good backups are kept; older ones are removed, never the last; 0 keeps all.",
     )
+    deploy_as: str = Field(
+        "",
+        description="The role under which migrations run (SET ROLE), which owns what they make; empty: who connects.",
+    )
     required_approvals: int = Field(
         1, ge=1, le=10, description="How many different people must approve a plan before it is run on production."
     )

@@ -77,6 +77,7 @@ def assess(settings: Settings, connection: Connection, environment: str, *, resu
             "approvals": (settings.required_approvals, settings.authors_may_approve),
             "schemas": settings.schemas,
             "transaction": settings.transaction,
+            "deploy_as": settings.deploy_as,
         },
     }
     if resumes:

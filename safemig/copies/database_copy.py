@@ -9,6 +9,7 @@ from pathlib import Path
 import psycopg
 from psycopg import sql
 
+from safemig.copies.roles import make_roles, make_roles_by_name, name_of_superuser, own_database_alike
 from safemig.copies.scratch import ScratchServer
 from safemig.errors import RehearsalError, ToolError
 from safemig.postgres.connection import Connection
@@ -18,7 +19,6 @@ from safemig.postgres.dump.tools import restore
 from safemig.postgres.server.programs import Programs
 from safemig.postgres.server.throwaway import CONNECTIONS, ThrowawayServer
 
-WHICH_ROLES = "SELECT rolname FROM pg_roles WHERE rolname !~ '^pg_' ORDER BY 1"
 WHICH_EXTENSIONS = "SELECT extname FROM pg_extension ORDER BY 1"
 WHICH_EXTENSIONS_CAN_BE_MADE = "SELECT name FROM pg_available_extensions"
 WHICH_SEARCH_PATH = "SHOW search_path"
@@ -51,7 +51,7 @@ def open_server_like(source: Connection, scratch: str = "") -> CopyServer:
     try:
         connection = connect(scratch, "the scratch server")
         try:
-            _make_roles(source, connection)
+            make_roles_by_name(source, connection)
             _require_extensions(source, connection, "scratch", server.programs)
         finally:
             connection.close()
@@ -69,18 +69,20 @@ def open_server_like(source: Connection, scratch: str = "") -> CopyServer:
 def start_server_like(source: Connection, *, whole: bool = True, at_least: int = 0) -> ThrowawayServer:
     """Start a throwaway server for copies of `source`: of its major version or `at_least`, else the next newer one.
 
-    The source's roles exist on it, by name only: no password, no login. `whole` copies need all that the source has.
+    The source's roles exist on it (see `roles.make_roles`). `whole` copies need all that the source has.
 
     Raises:
         ToolError: no such server on this machine.
         RehearsalError: it lacks an extension that a whole copy uses; the message names it.
     """
     server = ThrowawayServer.start(
-        at_least=max(at_least, source.info.server_version // 10000), settings=_limits_for(source)
+        at_least=max(at_least, source.info.server_version // 10000),
+        settings=_limits_for(source),
+        superuser=name_of_superuser(source),
     )
     try:
         with psycopg.connect(server.url(), autocommit=True) as connection:
-            _make_roles(source, connection)
+            make_roles(source, connection)
             if whole:
                 _require_extensions(source, connection, str(server.programs.folder), server.programs)
             row = source.execute(WHICH_SEARCH_PATH).fetchone()
@@ -142,6 +144,10 @@ def restore_copy(source: Connection, server: CopyServer, database: str, dump: Pa
             where=f"{dump}, into a throwaway PostgreSQL {server.programs.version}",
             next=error.where or "look at the backup; a deployment without one that restores is refused",
         ) from None
+    if isinstance(server, ThrowawayServer):
+        # After the restore, which must not meet the settings of the database.
+        with psycopg.connect(url, autocommit=True) as copy:
+            own_database_alike(source, copy)
     return url
 
 
@@ -161,19 +167,6 @@ def copy_schema(
         version_num = max(server.programs.version_num, source.info.server_version)
         dump.write_text(dump_schema(conninfo, version_num, only=only), encoding="utf-8")
         return restore_copy(source, server, database, dump)
-
-
-def make_roles(source: Connection, server: CopyServer) -> None:
-    """Make the source's roles on the throwaway server, by name only."""
-    with psycopg.connect(server.url(), autocommit=True) as copy:
-        _make_roles(source, copy)
-
-
-def _make_roles(source: Connection, copy: Connection) -> None:
-    have = {name for (name,) in copy.execute(WHICH_ROLES)}
-    for (name,) in source.execute(WHICH_ROLES).fetchall():
-        if name not in have:
-            copy.execute(sql.SQL("CREATE ROLE {} NOLOGIN").format(sql.Identifier(name)))
 
 
 def missing_extensions(source: Connection, copy: Connection) -> tuple[str, ...]:

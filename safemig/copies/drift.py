@@ -10,6 +10,7 @@ import psycopg
 
 from safemig import __version__
 from safemig.copies.database_copy import WHICH_SEARCH_PATH, CopyServer
+from safemig.copies.roles import deploying_role, refuse_nothing
 from safemig.copies.shadow import Shadow, open_shadow
 from safemig.errors import SafemigError
 from safemig.execution.environment import schema_of
@@ -33,7 +34,8 @@ def what_files_make(
     """
     if not isinstance(server, ThrowawayServer):
         return None
-    shadow = Shadow(settings, server)
+    refuse_nothing(server)
+    shadow = Shadow(settings, server, deploying_role(source))
     ordered = sorted(files, key=lambda file: file.version)
     try:
         schema = shadow.schema(shadow.make(ordered))

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from safemig.errors import BackupError
 from safemig.schema import SchemaDiff
-from safemig.sql.identifiers import quote_literal
+from safemig.sql.identifiers import quote_literal, quote_name
 
 _MARK = "-- safemig rollback: "
 
@@ -38,6 +38,7 @@ def compose(
     files: Sequence[tuple[str, str]],
     plan_id: str,
     database: str,
+    role: str,
     timestamp: str,
     is_proven: bool,
     remaining: Sequence[str],
@@ -46,6 +47,7 @@ def compose(
     """Return the script's text.
 
     `diff` leads from the schema after the deployment back to the one before it; `fingerprints` are of those two.
+    It runs under `role`, where one is given; the history is written as who connected.
     """
     facts = {
         "from": fingerprints[0],
@@ -75,7 +77,8 @@ def compose(
         f"DELETE FROM safemig.migrations WHERE version IN ({versions});",  # noqa: S608 - quoted
         "",
     ]
-    return "\n".join([*head, diff.sql.rstrip("\n"), "", *history])
+    act = [f"SET ROLE {quote_name(role)};"] if role else []
+    return "\n".join([*head, *act, diff.sql.rstrip("\n"), *(["RESET ROLE;"] if role else []), "", *history])
 
 
 def read_script(path: Path) -> RollbackScript:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from safemig.copies.database_copy import copy_schema, make_roles, start_server_like
+import psycopg
+
+from safemig.copies.database_copy import copy_schema, start_server_like
+from safemig.copies.roles import make_roles
 from safemig.errors import RehearsalError, ToolError
 from safemig.postgres.catalog import SchemaFilter, read_schema
 from safemig.postgres.connection.connect import connected, explained
@@ -34,7 +37,8 @@ def alike(ends: tuple[End, End], schemas: tuple[Schema, Schema], managed: Schema
             for which in (older, newer):
                 if schemas[which].major != server.major:
                     with explained(*ends[which]), connected(*ends[which]) as connection:
-                        make_roles(connection, server)
+                        with psycopg.connect(server.url(), autocommit=True) as roles:
+                            make_roles(connection, roles)
                         url = copy_schema(connection, ends[which][0], server, f"copy_{which}", only=managed.only)
                     with connected(url, "the copy") as copy:
                         found = read_schema(copy, managed)

@@ -12,7 +12,9 @@ import psycopg
 
 from safemig import live
 from safemig.copies.database_copy import missing_extensions, start_server_like
+from safemig.copies.roles import deploying_role, refuse_nothing, url_as
 from safemig.errors import MigrationError
+from safemig.execution.acting import act_as
 from safemig.execution.environment import schema_of
 from safemig.execution.steps import plan_files, run_steps
 from safemig.migrations import Migration
@@ -31,6 +33,7 @@ class Shadow:
 
     settings: Settings
     server: ThrowawayServer
+    deployer: str  # who runs the migrations, so that what they make has the owner that it has in the database
     lacks: tuple[str, ...] = ()  # the source's extensions that this server does not have
     _numbers: Iterator[int] = field(default_factory=lambda: itertools.count(1))
 
@@ -61,8 +64,9 @@ class Shadow:
 
     def within(self, name: str, act: Callable[[Connection], T]) -> T:
         """Call `act` with a connection to one of these databases, and return what it returns."""
-        connection = connect(self.server.url(name), "the shadow database")
+        connection = connect(url_as(self.server.url(name), self.server, self.deployer), "the shadow database")
         try:
+            act_as(connection, self.settings.deploy_as)
             return act(connection)
         finally:
             connection.close()
@@ -72,12 +76,14 @@ class Shadow:
 def open_shadow(settings: Settings, source: Connection, *, whole: bool = True) -> Iterator[Shadow]:
     """Start a server for shadows of `source`: of its version, with its roles and search_path.
 
+    Nothing is refused there to the deploying role: what is applied already was once allowed to whoever did it.
     Where it need not be `whole`, an extension that this machine does not have is no reason to stop; `lacks` names it.
     """
     with ExitStack() as servers:
         with live.stage("start a throwaway PostgreSQL"):
             server = servers.enter_context(start_server_like(source, whole=whole))
-        shadow = Shadow(settings, server)
+            refuse_nothing(server)
+        shadow = Shadow(settings, server, deploying_role(source))
         if not whole:
             shadow.lacks = shadow.within("postgres", lambda copy: missing_extensions(source, copy))
         yield shadow

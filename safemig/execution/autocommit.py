@@ -14,10 +14,11 @@ from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait
 
 from safemig import live
 from safemig.errors import DeploymentFailedError, DeploymentStoppedError, OutcomeUnknownError, UnreachableError
+from safemig.execution.acting import act_as, acting_as, as_ourselves, be_ourselves
 from safemig.execution.batches import Keeping
 from safemig.execution.commit import MY_BACKEND, reconnected
 from safemig.execution.expected_locks import blocks_while_it_waits
-from safemig.execution.invalid_indexes import clear_the_name, remove_invalid_indexes
+from safemig.execution.invalid_indexes import clear_the_name, remove_invalid_indexes, was_cut_off
 from safemig.execution.lock_watch import watched
 from safemig.execution.resume import has_run, mark_of
 from safemig.execution.run import Run
@@ -36,6 +37,8 @@ def run_apart(
 ) -> tuple[Step, ...]:
     """Run statements that refuse a transaction, one by one. An index that a failure left invalid is removed.
 
+    They run under `deploy_as` where it is set, and we are ourselves again at the end.
+
     Raises:
         DeploymentFailedError: the first one failed; nothing was changed.
         DeploymentStoppedError: a later one failed; those before it stay, and are not run again by who resumes.
@@ -46,19 +49,25 @@ def run_apart(
     has_ended = False  # the statement in hand
     live.planned(segment.steps)
     backend = connection.execute(MY_BACKEND).fetchone()
+    role = run.settings.deploy_as
     try:
+        act_as(connection, role)
         for planned in segment.steps:
             came_to.clear()
             has_ended = False
-            clear_the_name(connection, planned, done)
+            with as_ourselves(connection, role):
+                is_ours = was_cut_off(connection, planned)
+            clear_the_name(connection, planned, done, is_ours=is_ours)
             run.note("step", number=planned.number, state="running", attempt=1)
             if run.trail and not planned.transactional:
-                run.trail.begins(connection, planned)
+                with as_ourselves(connection, role):
+                    run.trail.begins(connection, planned)
             with watched(conninfo, run.environment, connection):
                 step = _run_alone(run, connection, planned, listen, came_to)
                 has_ended = True
                 if run.trail and not planned.transactional:
-                    run.trail.ran(connection, planned)
+                    with as_ourselves(connection, role):
+                        run.trail.ran(connection, planned)
             done.append(step)
             run.note("step", number=step.number, state="ran")
     except KeyboardInterrupt:  # it may come at any moment: also between the statement's end and the note of it
@@ -72,6 +81,7 @@ def run_apart(
     finally:
         if not connection.closed:
             with suppress(psycopg.Error):
+                be_ourselves(connection)
                 set_session(connection, lock_timeout=f"{run.settings.lock_timeout_ms}ms")
     return tuple(done)
 
@@ -90,7 +100,8 @@ def _run_alone(run: Run, connection: Connection, planned: Step, listen: Listener
         with attempt, connection.transaction() if planned.transactional else nullcontext():
             (step,) = run_steps(connection, [planned], listen=listen)
             if run.trail and planned.transactional:
-                run.trail.ran(connection, planned)
+                with as_ourselves(connection, run.settings.deploy_as):
+                    run.trail.ran(connection, planned)
     return step
 
 
@@ -112,8 +123,10 @@ def _ended_early(
     go_on = f"safemig migrate-prod --resume {run.trail.begun_as.run_id}" if run.trail else "deploy again"
     try:
         with reconnected(connection, conninfo, backend) as alive:
+            be_ourselves(alive)
             has_ended = (may_have_ended or alive is not connection) and _has_ended(run, alive, failing)
-            removed, left = ([], []) if has_ended else remove_invalid_indexes(alive, failing)
+            with acting_as(alive, run.settings.deploy_as):
+                removed, left = ([], []) if has_ended else remove_invalid_indexes(alive, failing)
             if run.trail and not has_ended:
                 run.trail.failed(alive, is_clean=not (left or came_to))
     except (UnreachableError, psycopg.Error):
@@ -156,4 +169,4 @@ def _keeping(run: Run, step: Step, came_to: list[str]) -> Keeping:
             run.note("step", number=step.number, state="running", key=key, rows=rows)
             noted = time.monotonic()
 
-    return Keeping(run.run_id, run.settings.lock_attempts, note)
+    return Keeping(run.run_id, run.settings.lock_attempts, note, run.settings.deploy_as)

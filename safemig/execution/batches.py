@@ -22,6 +22,7 @@ from psycopg import sql
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_random
 
 from safemig.errors import MigrationError
+from safemig.execution.acting import as_ourselves
 from safemig.migrations import Migration
 from safemig.postgres.connection import Connection
 from safemig.results import Batches, Step
@@ -78,6 +79,7 @@ class Keeping:
     run_id: str
     attempts: int
     note: Callable[[str, int], None]  # (the last key of the batch, rows so far)
+    deploy_as: str = ""  # the role under which batches run; progress is kept as who connected
 
 
 def declared(migration: Migration, statements: Sequence[ParsedStatement]) -> dict[int, Batches]:
@@ -133,8 +135,9 @@ def run_batches(connection: Connection, step: Step, keeping: Keeping | None = No
     upto, rows, end = None, 0, last[0] if last else None
     mark = hashlib.sha256(f"{step.file}\n{step.sql}".encode()).hexdigest()
     if keeping:
-        connection.execute(MAKE_PROGRESS.encode())
-        begun = connection.execute(BEGIN_PROGRESS, (mark, keeping.run_id, step.file, step.line, end)).fetchone()
+        with as_ourselves(connection, keeping.deploy_as):
+            connection.execute(MAKE_PROGRESS.encode())
+            begun = connection.execute(BEGIN_PROGRESS, (mark, keeping.run_id, step.file, step.line, end)).fetchone()
         upto, end, rows = begun or (None, end, 0)
     if end is None:  # an empty table; the statement must be a good one all the same
         ask.execute(step.sql.encode(), (None, None))
@@ -154,15 +157,18 @@ def run_batches(connection: Connection, step: Step, keeping: Keeping | None = No
             wait=wait_random(0.05, 1),
             reraise=True,
         )
-        rows += retrying(_batch, connection, step, (low, high), mark if keeping else "")
+        rows += retrying(
+            _batch, connection, step, (low, high), mark if keeping else "", keeping.deploy_as if keeping else ""
+        )
         upto = high
         if keeping:
             keeping.note(high, rows)
 
 
-def _batch(connection: Connection, step: Step, bounds: tuple[str, str], mark: str) -> int:
+def _batch(connection: Connection, step: Step, bounds: tuple[str, str], mark: str, deploy_as: str) -> int:
     with connection.transaction():
         written = psycopg.RawCursor(connection).execute(step.sql.encode(), bounds).rowcount
         if mark:
-            connection.execute(NOTE_PROGRESS, (bounds[1], written, mark))
+            with as_ourselves(connection, deploy_as):
+                connection.execute(NOTE_PROGRESS, (bounds[1], written, mark))
     return written

@@ -9,6 +9,7 @@ from pglast.enums import ReindexObjectType
 from psycopg import errors as pg
 
 from safemig.errors import DeploymentFailedError, DeploymentStoppedError
+from safemig.execution.acting import acting_as
 from safemig.execution.expected_locks import blocks_while_it_waits
 from safemig.execution.resume import mark_of
 from safemig.postgres import activity, resumable
@@ -34,7 +35,12 @@ _REMOVAL_LOCK_TIMEOUT = "5s"
 _BUILDS = ("CREATE INDEX", "REINDEX")
 
 
-def clear_the_name(connection: Connection, step: Step, done: Sequence[Step]) -> None:
+def was_cut_off(connection: Connection, step: Step) -> bool:
+    """Tell whether a run of ours was cut off in this statement, which builds an index. Reads only."""
+    return step.kind.startswith(_BUILDS) and resumable.was_cut_off_in(connection, mark_of(step))
+
+
+def clear_the_name(connection: Connection, step: Step, done: Sequence[Step], *, is_ours: bool) -> None:
     """Remove the invalid index that a run of ours, cut off in this very statement, left; refuse one that is not ours.
 
     CREATE INDEX CONCURRENTLY IF NOT EXISTS would say yes to it, and an invalid index enforces nothing. REINDEX takes
@@ -45,7 +51,7 @@ def clear_the_name(connection: Connection, step: Step, done: Sequence[Step]) -> 
     """
     if not step.kind.startswith(_BUILDS) or not (invalid := _invalid_indexes_of(connection, step)):
         return
-    if resumable.was_cut_off_in(connection, mark_of(step)):
+    if is_ours:
         invalid = remove_invalid_indexes(connection, step)[1]
     if invalid and step.kind.startswith("CREATE INDEX"):
         raise (DeploymentStoppedError if done else DeploymentFailedError)(
@@ -56,14 +62,11 @@ def clear_the_name(connection: Connection, step: Step, done: Sequence[Step]) -> 
         )
 
 
-def remove_left_invalid(connection: Connection, steps: Sequence[Step]) -> bool:
+def remove_left_invalid(connection: Connection, steps: Sequence[Step], role: str = "") -> bool:
     """Remove the indexes that a run of ours, cut off in one of these statements, left invalid; tell whether there were any."""
-    removed = [
-        name
-        for step in steps
-        if step.kind.startswith(_BUILDS) and resumable.was_cut_off_in(connection, mark_of(step))
-        for name in remove_invalid_indexes(connection, step)[0]
-    ]
+    ours = [step for step in steps if was_cut_off(connection, step)]
+    with acting_as(connection, role if ours else ""):
+        removed = [name for step in ours for name in remove_invalid_indexes(connection, step)[0]]
     return bool(removed)
 
 

@@ -14,6 +14,7 @@ from tenacity import RetryCallState, RetryError, Retrying, retry_if_exception_ty
 
 from safemig import live
 from safemig.errors import DeploymentFailedError, RefusedError, UnreachableError
+from safemig.execution.acting import act_as, be_ourselves
 from safemig.execution.commit import MY_BACKEND, commit, settle
 from safemig.execution.lock_watch import watched
 from safemig.execution.run import Run
@@ -138,11 +139,14 @@ def commit_steps(
     *,
     part: str = "",
     locks: Mapping[str, LockMode] = MappingProxyType({}),
+    role: str = "",
     validate: Callable[[Connection], Schema],
     record: Callable[[Connection, Sequence[Step], Schema], None],
     listen: Listener | None = None,
 ) -> Committed:
     """Run steps in one transaction, validate, record, COMMIT. All of it, or nothing.
+
+    The steps run under `role` where one is given; whatever role they end with, we validate and record as ourselves.
 
     A lock that is not had within `lock_timeout_ms` ends the attempt, so that nobody queues behind us for longer;
     the whole transaction is tried again after a pause, `lock_attempts` times. `locks`, by table, are taken before the
@@ -153,7 +157,7 @@ def commit_steps(
         OutcomeUnknownError: the server went away at COMMIT and did not come back in time.
     """
     settings = run.settings
-    trial = _Trial(run, connection, steps, locks, validate, record, listen)
+    trial = _Trial(run, connection, steps, locks, role, validate, record, listen)
     try:
         retrying = Retrying(
             retry=retry_if_exception_type(_RETRIED),
@@ -206,6 +210,7 @@ class _Trial:
         connection: Connection,
         steps: Sequence[Step],
         locks: Mapping[str, LockMode],
+        role: str,
         validate: Callable[[Connection], Schema],
         record: Callable[[Connection, Sequence[Step], Schema], None],
         listen: Listener | None,
@@ -217,6 +222,7 @@ class _Trial:
         self._connection = connection
         self._steps = steps
         self._locks = locks
+        self._role = role
         self._validate = validate
         self._record = record
         self._listen = listen
@@ -231,11 +237,13 @@ class _Trial:
         try:
             row = connection.execute(CURRENT_TRANSACTION).fetchone()
             transaction_id = str(row[0]) if row else ""
+            act_as(connection, self._role)
             self._lock()
             for position, step in enumerate(self._steps):
                 self._step(position, step)
             self.failing = len(self._steps)
             _require_same_transaction(connection, transaction_id)
+            be_ourselves(connection)
             self._record(connection, self.running, self._validate(connection))
         except BaseException:
             _rollback(connection)

@@ -28,6 +28,7 @@ lock_attempts = 30
 # backup_format = "directory"  # a file a table, dumped and restored by backup_jobs at a time
 # keep_backups = 30            # remove older good backups; without it, all are kept
 # required_approvals = 2       # by different people; authors_may_approve = false: by none who wrote the migrations
+# deploy_as = "app_owner"      # the role under which migrations run, and which owns what they make
 
 # Findings that you accept, by rule and object, with the reason:
 # accept = ["drop-column:users.legacy: moved to profiles on 2026-10-02"]

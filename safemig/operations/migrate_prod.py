@@ -234,7 +234,7 @@ class ProductionDeployment:
                 make_history(connection)
                 if situation.resumes and run.trail:
                     # The copy never had it: pg_dump leaves invalid indexes out.
-                    if remove_left_invalid(connection, situation.plan.steps):
+                    if remove_left_invalid(connection, situation.plan.steps, self.settings.deploy_as):
                         before = schema_of(self.settings, connection)
                     run.trail.goes_on(connection)
                 self._before = before

@@ -148,6 +148,7 @@ def _commit(
         conninfo,
         segment.steps if runs and segment.transactional else (),
         part=part,
+        role=act.settings.deploy_as if runs else "",
         validate=lambda connection: schema_of(act.settings, connection),
         record=lambda connection, steps, schema: act.record_segment(
             connection, segment, (*apart, *steps), schema, part

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +27,9 @@ from safemig.copies.content import (
 )
 from safemig.copies.database_copy import CopyServer, open_server_like, restore_copy
 from safemig.copies.drift import what_files_make
+from safemig.copies.roles import acting_role, deploying_role, url_as
 from safemig.errors import RehearsalError, ToolError
+from safemig.execution.acting import act_as, be_ourselves
 from safemig.execution.environment import open_environment, schema_of
 from safemig.execution.expected_locks import with_sizes
 from safemig.execution.lock_watch import watched_restore
@@ -77,6 +79,7 @@ def rehearse_on_copy(
 ) -> Rehearsed:
     """Restore `backup` on a throwaway server, run the plan there, write `script` and run that too.
 
+    Both run as the deploying role, with the rights that it has in the database; what is read is read as a superuser.
     With `rehearsal = "data"` the copy is dumped again: equal rows and hashes prove the backup.
 
     Raises:
@@ -103,15 +106,16 @@ def rehearse_on_copy(
         if full:
             _require_equal(backup, with_data)
             verified = mark_verified(settings, backup, "restored").verified
-        with connect(url, "the copy") as copy:
-            make_history(copy)
+        as_deployer = url_as(url, server, deploying_role(source))
+        with connect(url, "the copy") as copy, connect(as_deployer, "the copy") as deployer:
+            _make_history(deployer)
             read = _reader(settings, copy)
             start = read()
             named = named_tables(copy, situation.plan.steps) if full else set()
             then = Moment.now(copy, read_columns(copy, named), with_data if full else ())
             live.planned(situation.plan.steps)
             with live.stage("migrate the copy"):
-                steps, reached = _run(copy, situation.segments, read)
+                steps, reached = _run(deployer, situation.segments, read, settings.deploy_as)
             steps = with_sizes(source, steps)
             diff = compare(start, reached[-1])
             with live.stage("read the copy again", backup.rows if full else None):
@@ -121,10 +125,22 @@ def rehearse_on_copy(
                     now, after = content_since(copy, url, server.programs, then, by_column=True)
             rows = rows_and_columns(with_data, after, then.tables, now, steps, diff) if full else ()
             renamed = renamed_back(then.tables, now) | renamed_labels_back(then.labels, read_labels(copy))
-            back = (compare(reached[-1], start, renames=renamed), compare(reached[-1], start))
+            back = _ways_back(start, reached[-1], renamed, settings.deploy_as or acting_role(source))
             with live.stage("roll the copy back, and compare"):
                 rollback = _prove_rollback(
-                    server, copy, url, situation, backup, script, read, start, reached[-1], back, then
+                    server,
+                    copy,
+                    url,
+                    as_deployer,
+                    situation,
+                    backup,
+                    script,
+                    read,
+                    start,
+                    reached[-1],
+                    back,
+                    then,
+                    settings.deploy_as,
                 )
         standing = situation.standing
         files_make = what_files_make(settings, source, server, (*standing.applied, *standing.pending))
@@ -151,6 +167,17 @@ def _reader(settings: Settings, copy: Connection) -> Callable[[], Schema]:
     return lambda: schema_of(settings, copy)
 
 
+def _make_history(deployer: Connection) -> None:
+    try:
+        make_history(deployer)
+    except psycopg.Error as error:
+        raise RehearsalError(
+            f"the history tables cannot be made: {words_of(error)}",
+            where=f"on the copy, as {deployer.info.user}",
+            next=f'GRANT CREATE ON DATABASE to "{deployer.info.user}", or make the schemas safemig and supabase_migrations for it',
+        ) from None
+
+
 def _require_equal(backup: Backup, copy: Sequence[TableContent]) -> None:
     if backup.tables == tuple(copy):
         return
@@ -164,7 +191,7 @@ def _require_equal(backup: Backup, copy: Sequence[TableContent]) -> None:
 
 
 def _run(
-    copy: Connection, segments: Sequence[Segment], read: Callable[[], Schema]
+    copy: Connection, segments: Sequence[Segment], read: Callable[[], Schema], role: str
 ) -> tuple[tuple[Step, ...], tuple[Schema, ...]]:
     done: list[Step] = []
     reached: list[Schema] = []
@@ -172,6 +199,7 @@ def _run(
         first = len(done)
         try:
             # A segment without a transaction runs in autocommit: its statements refuse a transaction block.
+            act_as(copy, role)
             with copy.transaction() if segment.transactional else nullcontext():
                 for step in observe_steps(copy, segment.steps):
                     done.append(step)  # those that ran count when the next one fails
@@ -185,6 +213,7 @@ def _run(
                 else "at the end of the transaction",
                 next="correct the migration; production was not touched",
             ) from None
+        be_ourselves(copy)
         done[first:] = with_held_times(done[first:], together=segment.transactional)
         reached.append(read())
     return tuple(done), tuple(reached)
@@ -194,25 +223,33 @@ def _prove_rollback(
     server: CopyServer,
     copy: Connection,
     url: str,
+    as_deployer: str,
     situation: Situation,
     backup: Backup,
     script: Path,
     read: Callable[[], Schema],
     start: Schema,
     reached: Schema,
-    ways: Sequence[SchemaDiff],
+    ways: Iterator[SchemaDiff],
     then: Moment,
+    role: str,
 ) -> RollbackProof:
     facts: dict[str, Any] = {
         "fingerprints": (reached.fingerprint, start.fingerprint),
         "files": [(each.version, each.file) for each in situation.plan.migrations],
         "plan_id": situation.plan.id,
         "database": situation.target.database,
+        "role": role,
         "timestamp": backup.timestamp,
     }
-    back = _run_back(server, url, ways, facts)
+    back = _run_back(server, as_deployer, ways, facts)
     after = read()
-    remaining = tuple(f"{change.action} {change.kind} {change.name}" for change in compare(after, start).changes)
+    # With the owners: an object that is there again, and belongs to another role, is not as it was.
+    apart = compare(replace(after, with_ownership=True), replace(start, with_ownership=True)).changes
+    remaining = tuple(
+        f"{each.action} {each.kind} {each.name}" + (f": {each.detail}" if each.kind == "owner" else "")
+        for each in apart
+    )
     content = content_since(copy, url, server.programs, then)[1] if then.contents else ()
     gone = _cannot_bring_back(back, then.contents, content)
     proof = RollbackProof(script, not remaining and after.fingerprint == start.fingerprint, remaining, gone)
@@ -227,7 +264,18 @@ def _prove_rollback(
     return proof
 
 
-def _run_back(server: CopyServer, url: str, ways: Sequence[SchemaDiff], facts: dict[str, Any]) -> SchemaDiff:
+def _ways_back(start: Schema, reached: Schema, renames: Mapping[str, str], role: str) -> Iterator[SchemaDiff]:
+    """Yield the ways back, the best first: with renames and with the owners that objects had; each made when asked for.
+
+    What is made anew belongs to `role`, which may not be allowed to give it to its former owner.
+    """
+    owned = replace(reached, with_ownership=True, current_user=role), replace(start, with_ownership=True)
+    for base, target in (owned, (reached, start)):
+        yield compare(base, target, renames=renames)
+        yield compare(base, target)
+
+
+def _run_back(server: CopyServer, url: str, ways: Iterator[SchemaDiff], facts: dict[str, Any]) -> SchemaDiff:
     """Run the first rollback that runs, and return it; one that fails leaves nothing behind."""
     failure = ToolError("there is none")
     with tempfile.TemporaryDirectory() as folder:

@@ -11,6 +11,7 @@ from safemig.approval.approve import Ask, approve
 from safemig.approval.approvers import require_approvers
 from safemig.approval.plan import identify
 from safemig.copies.database_copy import open_server_like, restore_copy
+from safemig.copies.roles import deploying_role, url_as
 from safemig.copies.rollback_script import RollbackScript, read_script
 from safemig.errors import (
     BackupError,
@@ -194,7 +195,7 @@ def _rehearse(settings: Settings, source: Connection, script: RollbackScript, ba
                     next="generate a migration that takes the change back, or restore_prod",
                 )
             try:
-                run_psql(server.programs, url, script.path)
+                run_psql(server.programs, url_as(url, server, deploying_role(source)), script.path)
             except ToolError as error:
                 raise RehearsalError(
                     f"the rollback script fails on a copy of the database as it is now: {error.what}",

@@ -144,6 +144,7 @@ def _commit(
             segment.steps if segment.transactional else (),
             part=part,
             locks=locks_up_front(connection, rehearsed),
+            role=run.settings.deploy_as,
             validate=validate,
             record=lambda connection, steps, schema: run.record_segment(
                 connection, segment, (*apart, *steps), schema, part

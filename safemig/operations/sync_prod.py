@@ -96,7 +96,16 @@ def sync_prod(
         make_history(connection)
         run.settle_earlier(connection)
         with told_when_interrupted(conninfo, environment, run.id_of(""), "synced", diff.summary), run.noted():
-            done = commit_steps(run, connection, conninfo, file.steps, validate=validate, record=record, listen=listen)
+            done = commit_steps(
+                run,
+                connection,
+                conninfo,
+                file.steps,
+                role=settings.deploy_as,
+                validate=validate,
+                record=record,
+                listen=listen,
+            )
     with told_when_cut_short("synced", diff.summary), open_environment(settings, environment) as connection:
         after = schema_of(settings, connection)
     result = _result("SYNCED", run_id, target, plan_id, started, compare(before, after))

@@ -83,11 +83,11 @@ def test_a_batch_that_fails_says_how_far_it_came(filling: Shop) -> None:
     real = batches._batch
     count: list[int] = []
 
-    def failing(connection: object, step: object, bounds: tuple[str, str], mark: str) -> int:
+    def failing(connection: object, step: object, bounds: tuple[str, str], mark: str, deploy_as: str) -> int:
         count.append(1)
         if len(count) == 4:
             connection.execute("SELECT 1 / 0")  # type: ignore[attr-defined]
-        return real(connection, step, bounds, mark)  # type: ignore[arg-type]
+        return real(connection, step, bounds, mark, deploy_as)  # type: ignore[arg-type]
 
     batches._batch = failing
     try:

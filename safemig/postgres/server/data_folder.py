@@ -35,7 +35,13 @@ def run_as(user: pwd.struct_passwd | None) -> RunAs:
 
 
 def make_data_folder(
-    programs: Programs, home: Path, user: pwd.struct_passwd | None, environment: Mapping[str, str], *, unique: bool
+    programs: Programs,
+    home: Path,
+    user: pwd.struct_passwd | None,
+    environment: Mapping[str, str],
+    *,
+    unique: bool,
+    superuser: str = SUPERUSER,
 ) -> None:
     """Make `home / "data"`, the data folder of a server that was never started, owned by `user`.
 
@@ -45,17 +51,19 @@ def make_data_folder(
     Raises:
         ToolError: initdb failed; its words are in the message.
     """
-    prepared = None if unique else _prepared(programs, user, environment)
+    prepared = None if unique else _prepared(programs, user, environment, superuser)
     if prepared is None or not _copy(prepared, home / "data", user):
-        _initdb(programs, home / "data", user, environment)
+        _initdb(programs, home / "data", user, environment, superuser)
 
 
-def _prepared(programs: Programs, user: pwd.struct_passwd | None, environment: Mapping[str, str]) -> Path | None:
+def _prepared(
+    programs: Programs, user: pwd.struct_passwd | None, environment: Mapping[str, str], superuser: str
+) -> Path | None:
     """Return the cached data folder, made now if it is missing; None where the cache cannot be written."""
     cache = _ROOT_CACHE if user is not None else _cache_of_ours()
     if cache is None:
         return None
-    folder = cache / f"data-{programs.version}-{_mark(programs, user)}"
+    folder = cache / f"data-{programs.version}-{_mark(programs, user, superuser)}"
     if folder.is_dir():
         return folder
     half_made: Path | None = None
@@ -64,7 +72,7 @@ def _prepared(programs: Programs, user: pwd.struct_passwd | None, environment: M
         half_made = Path(tempfile.mkdtemp(prefix=folder.name + ".", dir=cache))
         if user is not None:
             os.chown(half_made, user.pw_uid, user.pw_gid)
-        _initdb(programs, half_made / "data", user, environment)
+        _initdb(programs, half_made / "data", user, environment, superuser)
         (half_made / "data").rename(folder)
     except (OSError, ToolError):  # a full or read-only cache; another process that was first
         return folder if folder.is_dir() else None
@@ -80,13 +88,14 @@ def _cache_of_ours() -> Path | None:
     return None
 
 
-def _mark(programs: Programs, user: pwd.struct_passwd | None) -> str:
-    """Return what a data folder depends on, as a short hash: the server, who runs it, the collations that initdb imports."""
+def _mark(programs: Programs, user: pwd.struct_passwd | None, superuser: str) -> str:
+    """Return what a data folder depends on, as a short hash: the server, who runs it, its superuser, the collations."""
     mark = hashlib.sha256(programs.path("postgres").read_bytes())
     mark.update(programs.path("initdb").read_bytes())
     archive = _LOCALES / "locale-archive"
     locales = sorted(path.name for path in _LOCALES.iterdir()) if _LOCALES.is_dir() else []
     facts = (
+        superuser,
         os.geteuid() if user is None else user.pw_uid,
         locales,
         archive.stat().st_mtime_ns if archive.is_file() else 0,
@@ -104,9 +113,11 @@ def _copy(prepared: Path, data: Path, user: pwd.struct_passwd | None) -> bool:
     return answer.returncode == 0
 
 
-def _initdb(programs: Programs, data: Path, user: pwd.struct_passwd | None, environment: Mapping[str, str]) -> None:
+def _initdb(
+    programs: Programs, data: Path, user: pwd.struct_passwd | None, environment: Mapping[str, str], superuser: str
+) -> None:
     command: list[str | Path] = [
-        programs.path("initdb"), "--pgdata", data, "--username", SUPERUSER, "--auth", "trust",
+        programs.path("initdb"), "--pgdata", data, "--username", superuser, "--auth", "trust",
         "--encoding", "UTF8", "--locale", "C.UTF-8", "--no-sync", "--no-instructions",
     ]  # fmt: skip
     answer = subprocess.run(

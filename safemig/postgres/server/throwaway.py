@@ -50,9 +50,12 @@ class ThrowawayServer:
     Use as a context manager, or call `stop`.
     """
 
-    def __init__(self, programs: Programs, folder: Path, supervisor: subprocess.Popen[bytes]) -> None:
+    def __init__(
+        self, programs: Programs, folder: Path, supervisor: subprocess.Popen[bytes], superuser: str = SUPERUSER
+    ) -> None:
         self.programs = programs
         self.folder = folder
+        self.superuser = superuser
         self._supervisor = supervisor
 
     def __repr__(self) -> str:
@@ -68,12 +71,13 @@ class ThrowawayServer:
         programs: Programs | None = None,
         folder: Path | None = None,
         settings: Mapping[str, str] | None = None,
+        superuser: str = SUPERUSER,
     ) -> ThrowawayServer:
         """Start a server and wait until it answers (about a second).
 
         `major` asks for exactly that version, `at_least` for the lowest one not below it; `programs` names the
-        installation outright. `folder` keeps the data
-        there (made if missing, opened again if it holds a server's data already).
+        installation outright. `folder` keeps the data there (made if missing, opened again if it holds a server's data
+        already). `superuser` is the name of the role that the server is made with.
 
         Raises:
             ToolError: no server of that version on this machine, or it did not start (with the server's own words).
@@ -85,7 +89,7 @@ class ThrowawayServer:
         home = _folder_for(user, folder)
         try:
             if not (home / "data").is_dir():
-                make_data_folder(programs, home, user, _environment(programs), unique=keep)
+                make_data_folder(programs, home, user, _environment(programs), unique=keep, superuser=superuser)
             supervisor = _start_supervisor(
                 programs, home, user, keep=keep, settings={**_FOR_COPIES, **(settings or {})}
             )
@@ -93,7 +97,7 @@ class ThrowawayServer:
             if not keep:
                 shutil.rmtree(home, ignore_errors=True)
             raise
-        server = cls(programs, home, supervisor)
+        server = cls(programs, home, supervisor, superuser)
         try:
             server._wait_until_ready()
         except BaseException:
@@ -109,7 +113,8 @@ class ThrowawayServer:
     def url(self, database: str = "postgres") -> str:
         """Return the connection URL of `database` for the superuser; it holds no password."""
         return (
-            f"postgresql://{SUPERUSER}@/{quote(database, safe='')}?host={quote(str(self.folder), safe='')}&port={PORT}"
+            f"postgresql://{self.superuser}@/{quote(database, safe='')}"
+            f"?host={quote(str(self.folder), safe='')}&port={PORT}"
         )
 
     def create_database(self, name: str, *, template: str | None = None, options: sql.Composable | None = None) -> str:
