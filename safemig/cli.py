@@ -236,13 +236,20 @@ def rollback_prod(folder: str, script: str, target: str, approve: str) -> None:
 @click.argument("backup", default="")
 @TARGET
 @click.option("--swap", is_flag=True, help="Let the restored database take production's place.")
-@click.option("--drop", default="", metavar="DATABASE", help="Drop one that an earlier restore kept or left.")
+@click.option("--tables", default="", metavar="NAMES", help="Restore only these, beside: public.orders,public.items.")
+@click.option("--put-back", is_flag=True, help="Insert the rows of --tables that production lacks, once approved.")
+@click.option("--update", is_flag=True, help="Also update the rows that differ from the backup's.")
+@click.option("--where", default="", metavar="CONDITION", help="Only rows of the backup for which this is true.")
+@click.option("--fire-triggers", is_flag=True, help="Let triggers fire for what is put back.")
+@click.option("--drop", default="", metavar="NAME", help="Drop a database or schema that an earlier restore left.")
 @APPROVE
 @click.pass_obj
-def restore_prod(folder: str, backup: str, target: str, swap: bool, drop: str, approve: str) -> None:
-    """Restore BACKUP (default: the latest) beside production and verify it."""
-    given = {"backup": _from_here(backup), "target": target, "swap": swap, "drop": drop, "approve": approve}
-    _record(folder, "restore_prod", **given)
+def restore_prod(folder: str, /, backup: str, **given: Any) -> None:
+    """Restore BACKUP (default: the latest) beside production and verify it; or single tables of it.
+
+    After rows were deleted: safemig restore-prod --tables public.orders,public.items --put-back
+    """
+    _record(folder, "restore_prod", backup=_from_here(backup), **given)
 
 
 @safemig.command()

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
         Preflight,
         Rehearsal,
         Restored,
+        RestoredTables,
         Status,
     )
     from safemig.review import Review
@@ -168,17 +169,29 @@ class Project:
         *,
         target: str = PRODUCTION,
         swap: bool = False,
+        tables: str | Sequence[str] = (),
+        put_back: bool = False,
+        update: bool = False,
+        where: str = "",
+        fire_triggers: bool = False,
         drop: str = "",
         approve: str = "",
         ask: Ask | None = None,
-    ) -> Restored:
+    ) -> Restored | RestoredTables:
         """Restore a backup beside production and verify it; with `swap`, and approved, let it take production's place.
 
-        With `drop`, and approved, drop instead the database of that name that an earlier restore kept or left.
+        With `tables` (`"public.orders,public.items"` or a list), restore only these, into schema `restored_[timestamp]`
+        of production itself; with `put_back`, compare them by primary key and, approved, insert the rows that production
+        lacks, of those for which the condition `where` is true. `update` also writes over rows that differ,
+        `fire_triggers` lets triggers fire. With `drop`, and approved, drop the database or schema of that name that an
+        earlier restore kept or left.
         """
         from safemig.operations.restore_prod import restore_prod
 
-        return restore_prod(self.settings, backup, environment=target, swap=swap, drop=drop, approve=approve, ask=ask)
+        return restore_prod(
+            self.settings, backup, environment=target, swap=swap, tables=tables, put_back=put_back, update=update,
+            where=where, fire_triggers=fire_triggers, drop=drop, approve=approve, ask=ask,
+        )  # fmt: skip
 
     def sync_prod(
         self, *, source: str = STAGING, target: str = PRODUCTION, approve: str = "", ask: Ask | None = None

@@ -313,7 +313,7 @@ class Approval(Result):
     others: tuple[str, ...] = ()  # who approved the same plan before, where more than one approval is needed
 
 
-Act = Literal["migrate_prod", "migrate_staging", "rollback_prod", "sync_prod", "baseline_prod"]
+Act = Literal["migrate_prod", "migrate_staging", "rollback_prod", "restore_prod", "sync_prod", "baseline_prod"]
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -383,6 +383,51 @@ class Restored(Result):
     seconds: float
     swapped: bool
     dropped: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class RestoredTable:
+    """A table of a backup, restored beside production's own; compared with that, and put back, where numbers say so.
+
+    `rows` are those of the backup, `meant` those that a condition leaves of them.
+    """
+
+    name: str
+    beside: str  # where it stands now
+    rows: int
+    sha256: str
+    key: tuple[str, ...] = ()  # what its rows were compared by
+    meant: int | None = None
+    missing: int | None = None
+    differing: int | None = None
+    only_in_production: int | None = None
+    differing_columns: tuple[str, ...] = ()
+    inserted: int | None = None
+    updated: int | None = None
+    triggers_off: tuple[str, ...] = ()  # those that do not fire for what is put back
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class RestoredTables(Result):
+    """Single tables of a backup restored into a schema of the same database; compared, and put back if approved."""
+
+    kind: ClassVar[str] = "restore"
+    verdict: Literal["RESTORED BESIDE PRODUCTION", "COMPARED", "NOTHING TO PUT BACK", "PUT BACK"]
+    target: Target
+    backup: Path
+    schema: str
+    tables: tuple[RestoredTable, ...]
+    checks: tuple[Check, ...]
+    seconds: float
+    command: str  # the one that comes next, "" where none does
+    plan_id: str = ""
+    where: str = ""
+    update: bool = False
+    run_id: str = ""
+    transaction_id: str = ""
+    dropped: bool = False
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -200,7 +200,14 @@ class SafeMig(Magics):
     @magic_arguments()
     @argument("backup", nargs="?", default="", help="The backup's timestamp or manifest; none: the latest.")
     @argument("--swap", action="store_true", help="Let the restored database take production's place.")
-    @argument("--drop", default="", metavar="DATABASE", help="Drop one that an earlier restore kept or left.")
+    @argument("--tables", default="", metavar="NAMES", help="Restore only these, beside: public.orders,public.items.")
+    @argument(
+        "--put-back", action="store_true", help="Insert the rows of --tables that production lacks, once approved."
+    )
+    @argument("--update", action="store_true", help="Also update the rows that differ from the backup's.")
+    @argument("--where", default="", metavar="CONDITION", help="Only rows of the backup for which this is true.")
+    @argument("--fire-triggers", action="store_true", help="Let triggers fire for what is put back.")
+    @argument("--drop", default="", metavar="NAME", help="Drop a database or schema that an earlier restore left.")
     @_TARGET
     @_APPROVE
     @_OUT
@@ -208,15 +215,20 @@ class SafeMig(Magics):
     def restore_prod(self, line: str) -> Any:
         """Restore a backup beside production and verify it; with --swap, let it take production's place. Leaves a record.
 
+        With --tables only these, into a schema of production itself; --put-back brings deleted rows back from there.
+
         Example:
             %restore_prod
+            %restore_prod --tables public.orders,public.items --put-back
+            %restore_prod 20261122200904 --tables public.orders --put-back --where "user_id = 42"
             %restore_prod 20261122200904 --swap
             %restore_prod --drop shop_before_20261122201500
         """
         given = parse_line(self.restore_prod, line)
         return self._recorded(
             given, "restore_prod", backup=given.backup, target=self._target(given), swap=given.swap,
-            drop=given.drop, approve=given.approve,
+            tables=given.tables, put_back=given.put_back, update=given.update, where=given.where,
+            fire_triggers=given.fire_triggers, drop=given.drop, approve=given.approve,
         )  # fmt: skip
 
     @magic_arguments()

@@ -80,7 +80,7 @@ VERBS = (
         "restore_prod",
         "restore_prod",
         "restore-prod [BACKUP]",
-        "restore a backup beside production; --swap puts it in",
+        "restore a backup beside production; --swap puts it in; --tables ... --put-back brings deleted rows back",
         "restore_prod",
     ),
     Verb(
@@ -154,16 +154,30 @@ safemig migrate-prod --resume ID
 safemig rollback-prod
 ```
 It runs the latest `backups/production/rollback_[timestamp].sql`, which ran on a copy before the deployment, and runs it
-on a fresh copy again first. A column that the deployment dropped comes back empty: for its data see C.
+on a fresh copy again first. A column that the deployment dropped comes back empty: for its data see C and D.
 
-**C. Data is lost or wrong.** Restore beside production, look, then swap; the former database is kept:
+**C. Rows were deleted, or overwritten.** Bring back just these, in the same database, while the application goes on:
+```
+safemig restore-prod --tables public.orders,public.items                # beside: schema restored_[timestamp], to look at
+safemig restore-prod --tables public.orders,public.items --put-back     # compares by primary key, and names the plan ID
+safemig restore-prod --tables public.orders,public.items --put-back --approve ID
+safemig restore-prod --tables public.orders --put-back --where "user_id = 42"
+safemig restore-prod --drop restored_[timestamp]                        # later
+```
+It inserts the rows that production lacks, parents before children, in one transaction that is compared again before its
+COMMIT; triggers do not fire, foreign keys are checked, sequences are raised. What production has written since stays.
+`--update` also writes over rows that differ (their present content is kept beside), an earlier backup is named by its
+timestamp. Name the tables whose rows went along (ON DELETE CASCADE) too; the comparison lists them.
+
+**D. More is lost or wrong.** Restore beside production, look, then swap; the former database is kept. What was written
+since the backup is not in it, and the role must be able to create databases:
 ```
 safemig restore-prod
 safemig restore-prod --swap
 safemig restore-prod --drop [former database]     # later, when nobody misses anything
 ```
 
-**D. safemig itself cannot run.** With `psql` alone, over the damaged database:
+**E. safemig itself cannot run.** With `psql` alone, over the damaged database:
 ```
 psql "$PRODUCTION_DATABASE_URL" -1 -v ON_ERROR_STOP=1 -f backups/production/backup_full_[timestamp].sql
 # one that ends in .zst (.gz: gzip), whole or not at all (a cut one would be committed as far as it goes):
@@ -180,7 +194,7 @@ psql "[the same URL, to postgres]" -1 -v ON_ERROR_STOP=1 \\
 ```
 WARNING: the full backup carries `--clean --if-exists`. It replaces everything that it holds, so **everything written
 since the backup is lost**; tables made since then stay. It is one transaction: an error leaves the database as it was.
-Stop the application first, and prefer C, which keeps the former database.
+Stop the application first, and prefer C or D, which keep what is there.
 
 **Never** run `backup_schema_[timestamp].sql` over a database with data. It is for reading and comparing: it has no
 `--clean`, so it fails on the first object that exists. To take a schema back, use B."""

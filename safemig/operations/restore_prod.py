@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import psycopg
@@ -23,13 +24,14 @@ from safemig.execution.environment import open_environment
 from safemig.execution.lock_watch import watched_restore
 from safemig.execution.transaction import only_deployment
 from safemig.operations.drop_replaced import REPLACED, RESTORED, RESTORING, drop_former
+from safemig.operations.restore_tables import asked_for, restore_tables
 from safemig.postgres.connection import Connection
 from safemig.postgres.connection.connect import connect, read_target, words_of
 from safemig.postgres.dump.cluster import settings_and_grants
 from safemig.postgres.dump.plain import content_of, read_back
 from safemig.postgres.dump.tools import restore
 from safemig.postgres.server.programs import Programs, client_programs
-from safemig.results import Backup, Check, Restored, Target
+from safemig.results import Backup, Check, Restored, RestoredTables, Target
 from safemig.settings import PRODUCTION, Settings
 
 WHAT_STANDS_BY_THAT_NAME = """
@@ -68,13 +70,20 @@ def restore_prod(
     *,
     environment: str = PRODUCTION,
     swap: bool = False,
+    tables: str | Sequence[str] = (),
+    put_back: bool = False,
+    update: bool = False,
+    where: str = "",
+    fire_triggers: bool = False,
     drop: str = "",
     approve: str = "",
     ask: Ask | None = None,
-) -> Restored:
+) -> Restored | RestoredTables:
     """Restore a backup (a timestamp, a manifest's path, or the latest) into a new database on production's server.
 
-    Or, with `drop`, drop a database that an earlier restore kept or left there (see `drop_former`).
+    Or, with `tables`, restore only these, into a schema of production itself, and with `put_back` bring back the rows
+    that production lacks (see `restore_tables`). Or, with `drop`, drop what an earlier restore kept or left there (see
+    `drop_former`).
 
     Guarantee: the production database is not touched, unless `swap` is asked for and approved: then the two change
     names in one transaction, and the former one is kept under a dated name. It may be ended at any point: the same
@@ -87,10 +96,15 @@ def restore_prod(
         DeploymentFailedError: the swap failed; nothing was changed.
     """
     started = time.monotonic()
+    asked = asked_for(tables, put_back=put_back, update=update, where=where, fire_triggers=fire_triggers)
     if drop:
-        if swap or backup:
-            raise SettingsError("drop goes alone", where=f"drop {drop}", next="leave out the backup and swap")
+        if swap or backup or asked:
+            raise SettingsError("drop goes alone", where=f"drop {drop}", next="leave out the backup, swap and tables")
         return drop_former(settings, drop, environment, approved=approve, ask=ask)
+    if asked:
+        if swap:
+            raise SettingsError("swap is for a whole backup, not for single tables", next="--put-back brings rows back")
+        return restore_tables(settings, backup, asked, environment, approve=approve, ask=ask)
     chosen = find_backup(settings, environment, backup)
     with live.stage("read the backup", chosen.rows):
         is_whole = read_back(chosen.full) == chosen.tables

@@ -5,6 +5,7 @@ from __future__ import annotations
 from safemig.execution import journal
 from safemig.execution.environment import is_unrecorded
 from safemig.migrations import Standing
+from safemig.operations.drop_replaced import SCHEMAS_OF_TABLES
 from safemig.operations.restore_prod import what_restores_left
 from safemig.postgres import resumable
 from safemig.postgres.connection import Connection
@@ -35,6 +36,10 @@ def disagreements(settings: Settings, environment: str, connection: Connection, 
         else f"database {each.name} stands there from a restore that was not swapped in; safemig restore-prod goes on "
         f"with it, safemig restore-prod --drop {each.name} drops it"
         for each in what_restores_left(connection)
+    ]
+    found += [
+        f"schema {name} holds tables of a backup; once nobody needs them: safemig restore-prod --drop {name}"
+        for name, *_ in connection.execute(SCHEMAS_OF_TABLES)
     ]
     if is_unrecorded(connection, standing):
         found.append(

@@ -160,6 +160,8 @@ def _word(kind: str, data: dict[str, Any]) -> str:
         case "restore":
             if data.get("dropped"):
                 return "DROPPED"
+            if words := data.get("verdict"):  # of single tables
+                return "RESTORED" if words.startswith("RESTORED") else str(words).replace(" ", "-")
             return "SWAPPED-IN" if data.get("swapped") else "RESTORED"
         case "schema_diff":
             return "EQUAL" if data.get("is_empty") else "DIFFERENT"

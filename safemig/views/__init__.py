@@ -28,6 +28,7 @@ _BUILDERS = {
     "Preflight": "preflight",
     "Rehearsal": "rehearsal",
     "Restored": "restore",
+    "RestoredTables": "restored_tables",
     "Review": "review",
     "SchemaDiff": "schema_diff",
     "Status": "status",

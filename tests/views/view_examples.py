@@ -28,6 +28,8 @@ from safemig.results import (
     RecordEntry,
     Rehearsal,
     Restored,
+    RestoredTable,
+    RestoredTables,
     RollbackProof,
     RowChange,
     Stage,
@@ -129,6 +131,11 @@ def examples(table: str = "orders", person: str = "dana") -> dict[str, Result]:
         assumptions=("PostgreSQL 15 or newer",),
     )  # fmt: skip
 
+    put_back_table = RestoredTable(
+        f"public.{table}", f"restored_20261122200904.{table}", 12_400, "c" * 64, ("id",), 1_003, 1_000, 3, 12,
+        differing_columns=("total (3)",), triggers_off=("touch", "note"), notes=(f"column {person} was added since",),
+    )  # fmt: skip
+
     def entry(i: int, verdict: str) -> RecordEntry:
         path = Path(f"records/production/2026112{i}T200904Z-production-migrate_prod-{verdict}.ipynb")
         return RecordEntry(path, "production", "migrate_prod", verdict, at + timedelta(days=i), person, "3f2a9c1",
@@ -175,6 +182,24 @@ def examples(table: str = "orders", person: str = "dana") -> dict[str, Result]:
         "validation": Validation(target, (*good, checks[1]), rows),
         "restore": Restored(target, backup / "manifest_1.json", "app_restored", "", tables, good, 92.0, False),
         "restore swapped": Restored(target, backup / "manifest_1.json", "app", "app_before", tables, good, 92.0, True),
+        "restore tables": RestoredTables(
+            "RESTORED BESIDE PRODUCTION", target, backup / "manifest_20261122200904.json", "restored_20261122200904",
+            (RestoredTable(f"public.{table}", f"restored_20261122200904.{table}", 12_400, "c" * 64),), good, 1.2,
+            f"safemig restore-prod 20261122200904 --tables public.{table} --put-back",
+        ),
+        "restore compared": RestoredTables(
+            "COMPARED", target, backup / "manifest_20261122200904.json", "restored_20261122200904",
+            (put_back_table,), good, 1.2,
+            f"safemig restore-prod 20261122200904 --tables public.{table} --put-back --approve 3f2a9c1",
+            plan_id="3f2a9c1", where="user_id = 42",
+        ),
+        "restore put back": RestoredTables(
+            "PUT BACK", target, backup / "manifest_20261122200904.json", "restored_20261122200904",
+            (replace(put_back_table, inserted=1000, updated=3), RestoredTable("public.items", "x", 7, "d" * 64, ("id",), 7, 7, 0, 2)),
+            good, 1.2, "safemig restore-prod --drop restored_20261122200904", plan_id="3f2a9c1", update=True,
+            run_id="9b1d40c2", transaction_id="744",
+            notes=(f"public.payments refers to public.{table} ON DELETE CASCADE: if rows were deleted there, name it in --tables, too",),
+        ),
         "status": Status(
             (
                 EnvironmentStatus("staging", target, 8_000_000, 12, 200_000, "none"),

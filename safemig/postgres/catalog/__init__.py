@@ -6,6 +6,7 @@ qualified: two servers that hold the same schema say the same words.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -39,6 +40,8 @@ from safemig.schema.collection import without_collection
 from safemig.schema.model import Id, Schema
 
 BOOKKEEPING_SCHEMAS = ("safemig", "supabase_migrations")
+# Where `restore_prod --tables` puts the tables of a backup.
+RESTORED_SCHEMA = re.compile(r"restored_[0-9]{14}\Z")
 # Supabase's own schemas, left alone where the platform is recognised by its administrator role.
 PLATFORM_ROLE = "supabase_admin"
 PLATFORM_SCHEMAS = (
@@ -118,7 +121,7 @@ class SchemaFilter:
         """Tell whether `schema` is managed; `platform` is true on a server recognised as the platform's."""
         if self.only:
             return schema in self.only
-        if schema in self.exclude or schema in self.bookkeeping:
+        if schema in self.exclude or schema in self.bookkeeping or RESTORED_SCHEMA.match(schema):
             return False
         return not (platform and (schema in PLATFORM_SCHEMAS or schema.startswith(PLATFORM_PREFIXES)))
 

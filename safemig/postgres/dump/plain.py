@@ -24,6 +24,8 @@ from safemig.sql.identifiers import quote_identifier
 
 # Bookkeeping that follows the deployment itself, not the application's schema.
 BOOKKEEPING_SCHEMAS = ("safemig", "supabase_migrations")
+# Where `restore_prod --tables` puts the tables of a backup, as pg_dump's pattern.
+RESTORED_SCHEMAS = "restored_" + 14 * "[0-9]"
 # In the part of a `--clean` dump that drops what it is going to make.
 _DROP = re.compile(rb"(DROP (?!USER MAPPING)[A-Z ]+? .*|ALTER TABLE .* DROP CONSTRAINT .*);\n\Z")
 
@@ -50,7 +52,7 @@ class _Watched:
 def dump_schema(conninfo: str, server_version_num: int, *, only: tuple[str, ...] = ()) -> str:
     """Return `pg_dump --schema-only` of a database, of the schemas `only` or of all but bookkeeping; without owners."""
     schemas = [f"--schema={quote_identifier(name)}" for name in only]
-    schemas += [f"--exclude-schema={name}" for name in BOOKKEEPING_SCHEMAS]
+    schemas += [f"--exclude-schema={name}" for name in (*BOOKKEEPING_SCHEMAS, RESTORED_SCHEMAS)]
     with piped(
         client_programs(server_version_num), "pg_dump", conninfo, "--schema-only", "--no-owner", "--no-sync",
         encoding_of(conninfo), *schemas,

@@ -44,6 +44,8 @@ class DumpReader:
         self._hash = hashlib.sha256()
         self._large = _LargeObjects(rewrites=rewrite is not None)
         self.is_complete = False
+        self.data_of = ""  # the table whose data the piece just given is; "" for any other piece
+        self.copy_command = b""  # the COPY command that the data belongs to
 
     @property
     def content(self) -> tuple[TableContent, ...]:
@@ -64,12 +66,16 @@ class DumpReader:
                     if not end and not is_empty:
                         block, buffer = buffer[: -len(_END_OF_DATA)], buffer[-len(_END_OF_DATA) :]
                         at_start = at_start and not block
+                        self.data_of = self._name
                         yield self._data(block)
+                        self.data_of = ""
                         break
                     block, buffer = buffer[:end], buffer[end + len(_END_OF_DATA) :]
+                    self.data_of = self._name
                     yield self._data(block)
-                    yield _END_OF_DATA
+                    self.data_of = ""
                     self._tables.append(TableContent(self._name, self._rows, self._hash.hexdigest()))
+                    yield _END_OF_DATA
                     in_data = False
                     continue
                 line, newline, rest = buffer.partition(b"\n")
@@ -83,8 +89,9 @@ class DumpReader:
                     if not command.endswith(b" FROM stdin;\n"):
                         yield line
                         continue
-                before, match, command = [*before[1:], line], _COPY.match(command), b""
+                before, match, copied, command = [*before[1:], line], _COPY.match(command), command, b""
                 if match:
+                    self.copy_command = copied
                     # Only SQL_ASCII is not dumped as UTF-8, and may hold any bytes.
                     self._name, self._rows, self._hash = match[1].decode(errors="backslashreplace"), 0, hashlib.sha256()
                     in_data = at_start = True
