@@ -274,13 +274,21 @@ def baseline_prod(folder: str, to: str, target: str, approve: str) -> None:
 
 @safemig.command()
 @click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
+@click.option(
+    "--target", "targets", multiple=True, metavar="NAME", help="Only this environment (default: all). Repeatable."
+)
 @click.option("--record", is_flag=True, help="Run the runbook, so that the status leaves a record.")
 @click.pass_obj
-def status(folder: str, form: str, record: bool) -> None:
-    """Show both databases and every migration side by side. Reads only."""
+def status(folder: str, targets: tuple[str, ...], form: str, record: bool) -> None:
+    """Show both databases and every migration side by side. Reads only.
+
+    Exit code 0: all well, pending migrations included; 1: problems or drift; 5: a database could not be asked.
+    """
     if record:
-        _record(folder, "db_status")
-    _show(_project(folder).db_status(), form)
+        _record(folder, "db_status", targets=list(targets))
+    result = _project(folder).db_status(*targets)
+    _show(result, form)
+    sys.exit(result.exit_code)
 
 
 @safemig.command()

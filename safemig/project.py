@@ -209,11 +209,11 @@ class Project:
 
         return baseline_prod(self.settings, to=to, environment=target, approve=approve, ask=ask)
 
-    def db_status(self) -> Status:
-        """Describe staging, production and every migration, side by side. Reads only."""
+    def db_status(self, *targets: str) -> Status:
+        """Describe staging, production and every migration, side by side, or only the environments named. Reads only."""
         from safemig.operations.db_status import db_status
 
-        return db_status(self.settings)
+        return db_status(self.settings, targets)
 
     def schema_diff(self, from_: str, to: str, *, renames: Mapping[str, str] | None = None) -> SchemaDiff:
         """Return what turns the schema of `from_` into that of `to`: environments' names or URLs. Reads only."""

@@ -463,6 +463,15 @@ class Status(Result):
     problems: tuple[str, ...] = ()
 
     @property
+    def exit_code(self) -> int:
+        """0 all well; 1 problems or drift; 5 a database could not be asked, so that nobody knows."""
+        if any(each.problem for each in self.environments):
+            return 5
+        states = {state for each in self.migrations for state in each.states.values()}
+        drifted = any(each.drift not in ("", "none") for each in self.environments)
+        return 1 if self.problems or drifted or states & {"edited", "missing", "unknown"} else 0
+
+    @property
     def pending(self) -> tuple[MigrationState, ...]:
         """The migrations that production has not yet."""
         return tuple(each for each in self.migrations if each.states.get("production") == "pending")

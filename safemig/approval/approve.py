@@ -30,7 +30,11 @@ def approve(plan_id: str, target: Target, given: str, what: str, *, verb: str, a
     if not answer and (ask or person_is_present()):
         how, wanted = "typed", f"{target.environment} {plan_id}"
         told = "\n".join(textwrap.fill(line, _WIDTH, break_long_words=False) for line in what.splitlines())
-        answer = (ask or input)(f"{told}\nType  {wanted}  to approve it for the database {target.database}: ")
+        question = f"{told}\nType  {wanted}  to approve it for the database {target.database}: "
+        try:
+            answer = (ask or input)(question)
+        except (EOFError, KeyboardInterrupt):
+            answer = ""  # stopped at the gate, where nothing is changed yet: that is a no
     answer = " ".join(answer.split())
     if answer == wanted:
         return Approval(plan_id, target, who(), datetime.now(UTC), how)

@@ -100,7 +100,7 @@ class Explorer:
 
     def _draw(self, _change: object = None) -> None:
         self.view.value = draw_html(build_some(self.review, self.shown))
-        standing = [each for each in self.shown if each.stands and each.object]
+        standing = [each for each in self.shown if each.can_be_accepted]
         options = [(f"{each.rule} · {each.object} · {each.file}:{each.line}", each) for each in standing]
         self.finding.options = options
         self.finding.index = 0 if options else None  # a new list leaves nothing chosen

@@ -265,6 +265,7 @@ class SafeMig(Magics):
         return self._recorded(given, "baseline_prod", to=given.to, target=self._target(given), approve=given.approve)
 
     @magic_arguments()
+    @argument("targets", nargs="*", metavar="NAME", help="Environments to ask; none: all.")
     @_OUT
     @line_magic
     def db_status(self, line: str) -> Any:
@@ -272,9 +273,10 @@ class SafeMig(Magics):
 
         Example:
             %db_status
+            %db_status production
         """
         given = parse_line(self.db_status, line)
-        return self._out(given, self._project().db_status())
+        return self._out(given, self._project().db_status(*given.targets))
 
     @magic_arguments()
     @argument("from_", metavar="FROM", help="The environment to start from.")

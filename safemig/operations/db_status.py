@@ -22,12 +22,17 @@ State = Literal["applied", "pending", "edited", "missing", "unknown"]
 
 
 @live.act("db_status")
-def db_status(settings: Settings) -> Status:
+def db_status(settings: Settings, targets: Sequence[str] = ()) -> Status:
     """Describe staging and production against the local migrations. Reads only; an unreachable one is described as such.
 
-    Drift is measured: the applied migrations are replayed on a throwaway server of that database's version, and the
-    two schemas compared.
+    `targets` are the environments to ask; none: all. Drift is measured: the applied migrations are replayed on a
+    throwaway server of that database's version, and the two schemas compared.
+
+    Raises:
+        SettingsError: there is no environment of a name in `targets`.
     """
+    for name in targets:
+        settings.environment(name)
     problems: list[str] = []
     try:
         files = read_migrations(settings.path("migrations"))
@@ -38,7 +43,7 @@ def db_status(settings: Settings) -> Status:
     standings: dict[str, Standing] = {}
     with ExitStack() as shadows:
         drift = Drift(settings, shadows)
-        for name in (STAGING, PRODUCTION, *sorted(set(settings.environments) - {STAGING, PRODUCTION})):
+        for name in targets or (STAGING, PRODUCTION, *sorted(set(settings.environments) - {STAGING, PRODUCTION})):
             try:
                 with live.stage(f"read {name}"), open_environment(settings, name) as connection:
                     standing = stand(files, read_history(connection))

@@ -41,6 +41,7 @@ from safemig.operations.preflight import preflight
 from safemig.operations.rehearse import Rehearsed, rehearse_on_copy
 from safemig.operations.review import review
 from safemig.operations.segments import require_unchanged, run_segments, trail_of
+from safemig.postgres import resumable
 from safemig.postgres.connection import Connection
 from safemig.postgres.connection.connect import explained
 from safemig.postgres.history import make_history
@@ -121,10 +122,20 @@ class ProductionDeployment:
             raise ReviewRefusedError(
                 f"{self._review.verdict}: {len(standing)} findings stand",
                 where="; ".join(f"{each.file}:{each.line} {each.rule} {each.object}".strip() for each in standing[:5]),
-                next='correct the migration, or accept each by name with a reason: accept = ["rule:object: reason"]',
+                next=self._way_on(self._review),
                 result=self._review,
             )
         return self._review
+
+    def _way_on(self, made: Review) -> str:
+        """Return what to do about findings that stand: first to go on with a deployment that stopped part-way."""
+        if not self._resume:
+            with open_environment(self.settings, self.environment) as connection:
+                if stopped := resumable.stopped(connection):
+                    return (
+                        f"deployment {stopped[0]} stopped part-way; safemig migrate-prod --resume {stopped[0]} goes on"
+                    )
+        return made.way_on
 
     def plan(self) -> Plan:
         """Bind what was reviewed to the database as it is now, by the plan's id.

@@ -186,6 +186,8 @@ def _exit_code(answer: RecordedResult) -> int:
     if answer.kind == "review":
         # A record of before 2026-12 has the verdict alone.
         return int(answer.data.get("exit_code", 0 if answer.data.get("verdict") == "SAFE TO DEPLOY" else 1))
+    if answer.kind == "status":
+        return int(answer.data.get("exit_code", 0))
     if answer.kind == "deployment" and answer.data.get("verdict") == "FAILED":
         return 3
     return 0

@@ -16,14 +16,14 @@ from safemig.review.locks import locks
 from safemig.review.lookahead import look_ahead
 from safemig.review.may_run_code import changes_rows_only
 from safemig.review.missing import missing_tables
-from safemig.review.model import Acceptance, Finding, Review, ReviewedFile, ReviewedStatement, TableLock
+from safemig.review.model import UNREADABLE, Acceptance, Finding, Review, ReviewedFile, ReviewedStatement, TableLock
 from safemig.review.registry import rule_named, rules_for
 from safemig.review.scene import Scene
 from safemig.review.severity import Severity
 from safemig.review.verdict import Evidence
 from safemig.review.world import World
 from safemig.sql.clauses import tokens
-from safemig.sql.fold import HOLE
+from safemig.sql.fold import HOLE, without_holes
 from safemig.sql.locks import LockMode
 from safemig.sql.parsing import ParsedStatement, SourceFile, SqlSyntaxError, parse, parse_some, parse_what_can_be
 from safemig.sql.passwords import without_passwords
@@ -247,11 +247,11 @@ def _finding(
         line=placed.line,
         column=placed.column,
         statement=text,
-        message=f"{hit.message}{origin}",
-        safer=hit.safer,
+        message=without_holes(f"{hit.message}{origin}"),
+        safer=without_holes(hit.safer),
         lock=hit.lock or strongest,
         data_loss=loses,
-        object=hit.object,
+        object=without_holes(hit.object),
         kind=kind,
     )
 
@@ -309,7 +309,7 @@ def _judge(
     judged = []
     for finding in findings:
         covering = [index for index, one in enumerate(acceptances) if one.covers(finding)]
-        if not covering or finding.rule == "cannot-be-read":  # which nobody can accept
+        if not covering or finding.rule == UNREADABLE:  # which nobody can accept
             judged.append(finding)
             continue
         used.update(covering)

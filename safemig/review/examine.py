@@ -20,7 +20,7 @@ from safemig.review.scene import IN_A_JOB, Scene, clause_span
 from safemig.review.types import type_text
 from safemig.review.world import Function, World
 from safemig.sql import names
-from safemig.sql.fold import HOLE, Hole, Pieces, fold, skeleton
+from safemig.sql.fold import Hole, Pieces, fold, skeleton, without_holes
 from safemig.sql.kinds import flag
 from safemig.sql.kinds import kind as statement_kind
 from safemig.sql.locks import LockMode
@@ -324,7 +324,7 @@ class Examination:
         if holes:
             self.ask("PartlyDynamicSql", {"text": text, "free": bool(free), "tree": found}, text, NO_NAME, origin)
         for one in found:
-            yield one, sql.replace(HOLE, "…") if holes else sql
+            yield one, without_holes(sql) if holes else sql
 
     def fires(self, kind: str, body: Tree, text: str, origin: str) -> None:
         """Look at the triggers and rules that a change of rows fires, and at the defaults that it evaluates."""

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
+UNREADABLE = "cannot-be-read"
+
+
 class Finding(NamedTuple):
     """One hazard at one place. `safer` is SQL that can be run instead, made from the statement, or empty."""
 
@@ -44,6 +47,11 @@ class Finding(NamedTuple):
     def stands(self) -> bool:
         """True where the finding weighs on the verdict: not accepted, and more than a recommendation."""
         return self.accepted is None and self.severity is not Severity.RECOMMENDATION
+
+    @property
+    def can_be_accepted(self) -> bool:
+        """False for what nobody can take on: a text that cannot be read, or a finding that names no object."""
+        return self.stands and bool(self.object) and self.rule != UNREADABLE
 
 
 _ACCEPTANCE = re.compile(
@@ -163,6 +171,13 @@ class Review(Result):
         return self.evidence.target
 
     @property
+    def way_on(self) -> str:
+        """What to do about the findings that stand."""
+        if all(finding.can_be_accepted for finding in self.standing):
+            return 'correct the migration, or accept each by name with a reason: accept = ["rule:object: reason"]'
+        return "correct the migration; a text that cannot be read cannot be accepted"
+
+    @property
     def notes(self) -> tuple[str, ...]:
         """What every form of the review says besides its findings: no target, files passed over, nothing recognised."""
         evidence = self.evidence
@@ -196,7 +211,7 @@ class Review(Result):
             raise ReviewRefusedError(
                 str(self.verdict),
                 where="; ".join(f"{each.file}:{each.line} {each.rule} {each.object}".strip() for each in found[:5]),
-                next="correct the migration, or accept each finding by name, with a reason",
+                next=self.way_on,
             )
 
     @property

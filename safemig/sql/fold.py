@@ -16,6 +16,7 @@ from safemig.sql.identifiers import quote_identifier, quote_literal
 from safemig.sql.tree import Tree, constant, is_null, node, strings
 
 HOLE = "safemig_hole"
+_MADE_UP = re.compile(rf"""'{HOLE}'|"?{HOLE}(?:_\d+)?"?""")
 _LONGEST = 100_000
 _MOST_PIECES = 500
 
@@ -29,6 +30,11 @@ class Hole:
 
 Pieces = tuple[str | Hole, ...]
 ANYTHING: Pieces = (Hole(),)
+
+
+def without_holes(text: str) -> str:
+    """Return a text with `<name>` for each name, and `<value>` for each literal, that only the run time knows."""
+    return _MADE_UP.sub(lambda found: "<value>" if found[0][0] == "'" else "<name>", text) if HOLE in text else text
 
 
 def fold(expression: Tree | None, variables: Mapping[str, Pieces]) -> Pieces:

@@ -169,7 +169,7 @@ def _callout(finding: Finding) -> Callout:
     if finding.data_loss:
         notes.append("DATA LOSS: what this removes does not come back without a backup")
     paragraphs += notes
-    if finding.stands and finding.object:
+    if finding.can_be_accepted:
         paragraphs.append(f'accept it by name: accept = ["{finding.rule}:{finding.object}: your reason"]')
     return Callout(
         Badge(severity.upper(), _TONES[severity]),

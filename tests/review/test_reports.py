@@ -74,7 +74,7 @@ def test_sarif_names_files_as_uris_and_counts_columns_as_the_parser_does() -> No
 
 def test_github_annotates_the_lines_and_says_the_verdict() -> None:
     lines = github_report(review(FILES, accept=ACCEPT)).splitlines()
-    assert lines[-1] == "::error title=safemig review::DO NOT DEPLOY"
+    assert lines[-1] == "::error title=safemig review::DO NOT DEPLOY, no target was read"
     assert any(
         line.startswith("::warning file=supabase/migrations/1_a.sql,line=2,col=1,title=index-not-concurrent%3A")
         for line in lines

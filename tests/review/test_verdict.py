@@ -6,8 +6,8 @@ import time
 
 import pytest
 
-from safemig.errors import SettingsError
-from safemig.review import Acceptance, Severity, Verdict, review
+from safemig.errors import ReviewRefusedError, SettingsError
+from safemig.review import Acceptance, Severity, Verdict, json_report, review
 from safemig.sql import SourceFile
 
 GENERATED = """
@@ -135,9 +135,36 @@ def test_recommendations_are_listed_and_do_not_weigh() -> None:
     assert {finding.severity for finding in made.findings} == {Severity.RECOMMENDATION}
 
 
-def test_nothing_to_review_is_safe() -> None:
-    assert verdict() is Verdict.SAFE
-    assert verdict("", "-- nothing here\n") is Verdict.SAFE
+def test_where_no_statement_was_seen_nothing_is_called_safe() -> None:
+    assert verdict() is Verdict.NOTHING
+    assert verdict("", "-- nothing here\n") is Verdict.NOTHING
+
+
+HOLES = [
+    "DO $$ DECLARE t text; BEGIN FOR t IN SELECT tablename FROM pg_tables LOOP EXECUTE 'DROP TABLE ' || quote_ident(t); END LOOP; END $$",
+    "DO $$ BEGIN EXECUTE format('ALTER TABLE %I ALTER COLUMN %I TYPE bigint', 'a' || random(), 'b' || random()); END $$",
+    "DO $$ BEGIN EXECUTE format('CREATE INDEX %I ON %I (a)', 'a' || random(), 'b' || random()); END $$",
+    "DO $$ BEGIN EXECUTE format('DELETE FROM %I WHERE a = %L', 'a' || random(), random()); END $$",
+    "DO $$ BEGIN EXECUTE format('ALTER TABLE %s ADD CONSTRAINT %I CHECK (a > 0)', random(), random()); END $$",
+    "DO $$ BEGIN EXECUTE 'TRUNCATE ' || current_setting('a.b'); END $$",
+]
+
+
+@pytest.mark.parametrize("sql", HOLES)
+def test_a_name_that_is_known_at_run_time_only_is_shown_as_such(sql: str) -> None:
+    made = review([SourceFile("m.sql", sql)])
+    assert made.standing
+    assert "safemig_hole" not in made.render() + json_report(made) + made.fixed_sql
+
+
+def test_what_cannot_be_read_is_not_offered_for_acceptance() -> None:
+    made = review([SourceFile("m.sql", "CREATE TABEL x (a int);")])
+    (finding,) = made.standing
+    assert not finding.can_be_accepted
+    assert "accept it by name" not in made.render()
+    assert "cannot be accepted" in made.way_on
+    with pytest.raises(ReviewRefusedError, match="cannot be accepted"):
+        made.require_safe()
 
 
 def test_a_thousand_statements_in_one_file_take_well_under_two_seconds_of_processor_time() -> None:
