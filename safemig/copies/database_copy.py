@@ -16,6 +16,7 @@ from safemig.postgres.connection import Connection
 from safemig.postgres.connection.connect import connect, words_of
 from safemig.postgres.dump.plain import dump_schema
 from safemig.postgres.dump.tools import restore
+from safemig.postgres.platforms import SETTING, platform_of
 from safemig.postgres.server.programs import Programs
 from safemig.postgres.server.throwaway import CONNECTIONS, ThrowawayServer
 
@@ -77,7 +78,7 @@ def start_server_like(source: Connection, *, whole: bool = True, at_least: int =
     """
     server = ThrowawayServer.start(
         at_least=max(at_least, source.info.server_version // 10000),
-        settings=_limits_for(source),
+        settings={**_limits_for(source), SETTING: platform_of(source).setting},
         superuser=name_of_superuser(source),
     )
     try:

@@ -13,6 +13,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from safemig.errors import ToolError
 from safemig.postgres.connection import Connection
 from safemig.postgres.connection.connect import connect, read_target, words_of
+from safemig.postgres.platforms import SETTING, platform_of
 from safemig.postgres.server.programs import Programs, client_programs
 from safemig.results import Target
 
@@ -29,11 +30,14 @@ class ScratchServer:
     and stay. What a killed process left behind is dropped by the next one.
     """
 
-    def __init__(self, conninfo: str, connection: Connection, programs: Programs, search_path: str) -> None:
+    def __init__(
+        self, conninfo: str, connection: Connection, programs: Programs, search_path: str, platform: str
+    ) -> None:
         self.programs = programs
         self._conninfo = conninfo
         self._connection = connection
         self._search_path = search_path
+        self._platform = platform
         self._names: dict[str, str] = {}
 
     @classmethod
@@ -47,7 +51,9 @@ class ScratchServer:
         connection = connect(conninfo, "the scratch server", application_name="safemig scratch")
         try:
             own = _require_fitting(read_target(connection, "scratch"), read_target(source, "source"))
-            server = cls(conninfo, connection, client_programs(own.server_version_num), search_path)
+            server = cls(
+                conninfo, connection, client_programs(own.server_version_num), search_path, platform_of(source).setting
+            )
             server._drop_left_behind()
         except BaseException:
             connection.close()
@@ -58,7 +64,11 @@ class ScratchServer:
         """Return the connection string of one of the copies, or of the database that the URL names."""
         if not database:
             return self._conninfo
-        return make_conninfo("", **{**conninfo_to_dict(self._conninfo), "dbname": self._names[database]})
+        given = conninfo_to_dict(self._conninfo)
+        # By the session: to set it for a database takes a right (PostgreSQL 15 and later).
+        escaped = self._platform.replace("\\", r"\\").replace(" ", r"\ ")
+        options = f"{given.get('options') or ''} -c {SETTING}={escaped}".strip()
+        return make_conninfo("", **{**given, "dbname": self._names[database], "options": options})
 
     def create_database(self, name: str, *, options: sql.Composable) -> str:
         """Create a database that is called `name` here and otherwise on the server, and return its URL.

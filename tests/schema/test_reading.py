@@ -90,14 +90,6 @@ def test_schemas_are_managed_by_the_filter(database: str) -> None:
         assert read_schema(connection, SchemaFilter(exclude=("other",))).tables == (("app", "t"),)
 
 
-def test_a_platform_is_recognised_by_its_role() -> None:
-    everything = SchemaFilter()
-    assert everything.manages("auth")
-    assert not everything.manages("auth", platform=True)
-    assert not everything.manages("supabase_functions", platform=True)
-    assert everything.manages("public", platform=True)
-
-
 def test_an_index_that_a_failed_build_left_is_no_difference(database: str, new_database: Callable[[], str]) -> None:
     load(database, "CREATE TABLE t (x int); INSERT INTO t VALUES (1), (1)")
     clean = new_database()

@@ -7,10 +7,10 @@ qualified: two servers that hold the same schema say the same words.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import psycopg
 from psycopg import pq
@@ -35,46 +35,14 @@ from safemig.postgres.catalog.types import (
     read_types,
     type_queries,
 )
+from safemig.postgres.platforms import WHICH_PLATFORM, Platform, recognise
 from safemig.schema import facts
 from safemig.schema.collection import without_collection
-from safemig.schema.model import Id, Schema
+from safemig.schema.model import RELATION_KINDS, Id, Schema
 
 BOOKKEEPING_SCHEMAS = ("safemig", "supabase_migrations")
 # Where `restore_prod --tables` puts the tables of a backup.
 RESTORED_SCHEMA = re.compile(r"restored_[0-9]{14}\Z")
-# Supabase's own schemas, left alone where the platform is recognised by its administrator role.
-PLATFORM_ROLE = "supabase_admin"
-PLATFORM_SCHEMAS = (
-    "auth",
-    "storage",
-    "realtime",
-    "vault",
-    "extensions",
-    "graphql",
-    "graphql_public",
-    "cron",
-    "net",
-    "pgbouncer",
-    "pgtle",
-    "_analytics",
-    "_realtime",
-    "_supavisor",
-    "pgmq",
-)
-PLATFORM_PREFIXES = ("supabase_", "pgsodium", "graphql")
-PLATFORM_ROLES = frozenset(
-    {
-        PLATFORM_ROLE,
-        "supabase_auth_admin",
-        "supabase_etl_admin",
-        "supabase_functions_admin",
-        "supabase_read_only_user",
-        "supabase_realtime_admin",
-        "supabase_replication_admin",
-        "supabase_storage_admin",
-    }
-)
-
 # Names come out qualified and plain. No query over the catalogs is worth compiling, or more than one process.
 PLAIN_SETTINGS = """
 SELECT set_config('search_path', '', true), set_config('quote_all_identifiers', 'off', true), set_config('jit', 'off', true),
@@ -86,9 +54,10 @@ LONGEST_WAIT = "SELECT set_config('lock_timeout', %(longest_wait)s, true)"
 LONGEST_WAIT_MS = 10_000
 
 WHO_READS = """
-SELECT current_user::text, EXISTS (SELECT FROM pg_roles WHERE rolname = %(platform_role)s),
-       has_column_privilege('pg_subscription', 'subconninfo', 'SELECT')
+SELECT current_user::text, has_column_privilege('pg_subscription', 'subconninfo', 'SELECT')
 """
+
+Resolve = Callable[[], Iterator[tuple[Id, Id, str]]]
 
 OLDEST_SUPPORTED_VERSION = 130000
 
@@ -110,20 +79,20 @@ class SchemaFilter:
     """Which schemas are managed. Default: all but PostgreSQL's own, the bookkeeping ones and a platform's own.
 
     `only` names the managed ones outright; `exclude` names more that are left alone. `ownership` compares owners too.
+    `part` says whose objects are read (see `postgres.platforms`): the team's, or the platform's instead.
     """
 
     only: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
     bookkeeping: tuple[str, ...] = BOOKKEEPING_SCHEMAS
     ownership: bool = False
+    part: Literal["team", "platform"] = "team"
 
-    def manages(self, schema: str, *, platform: bool = False) -> bool:
-        """Tell whether `schema` is managed; `platform` is true on a server recognised as the platform's."""
-        if self.only:
+    def manages(self, schema: str) -> bool:
+        """Tell whether `schema` is read."""
+        if self.only and self.part == "team":
             return schema in self.only
-        if schema in self.exclude or schema in self.bookkeeping or RESTORED_SCHEMA.match(schema):
-            return False
-        return not (platform and (schema in PLATFORM_SCHEMAS or schema.startswith(PLATFORM_PREFIXES)))
+        return not (schema in self.exclude or schema in self.bookkeeping or RESTORED_SCHEMA.match(schema))
 
 
 EVERYTHING = SchemaFilter()
@@ -172,11 +141,10 @@ def _read(connection: psycopg.Connection[Any], schemas: SchemaFilter, settings: 
     with without_collection(), _one_moment(connection), _pipelined(connection):
         snapshot = Snapshot.on(connection)
         snapshot.send((PLAIN_SETTINGS, *settings), longest_wait=str(LONGEST_WAIT_MS))
-        snapshot.send((WHO_READS, EXTENSION_NAMESPACES, NAMESPACES), platform_role=PLATFORM_ROLE)
-        ((current_user, platform, may_read_subscriptions),) = snapshot.rows(WHO_READS)
-        if platform:
-            snapshot.platform_roles = PLATFORM_ROLES
-        _read_namespaces(snapshot, schemas, platform)
+        snapshot.send((WHO_READS, WHICH_PLATFORM, EXTENSION_NAMESPACES, NAMESPACES))
+        ((current_user, may_read_subscriptions),) = snapshot.rows(WHO_READS)
+        platform = recognise(snapshot.rows(WHICH_PLATFORM)[0])
+        _read_namespaces(snapshot, schemas)
         version = snapshot.version
         snapshot.send(type_queries(version))
         snapshot.send(relation_queries(version))
@@ -193,6 +161,8 @@ def _read(connection: psycopg.Connection[Any], schemas: SchemaFilter, settings: 
         read_default_privileges(snapshot)
         read_member_privileges(snapshot)
         resolve = read_dependencies(snapshot)
+        if (platform and not schemas.only) or schemas.part == "platform":
+            resolve = _keep(snapshot, platform, schemas.part, resolve)
     return Schema(
         server_version_num=snapshot.version,
         current_user=current_user,
@@ -251,11 +221,35 @@ def _one_moment(connection: psycopg.Connection[Any]) -> Iterator[None]:
             connection.rollback()
 
 
-def _read_namespaces(snapshot: Snapshot, schemas: SchemaFilter, platform: bool) -> None:
+def _keep(snapshot: Snapshot, platform: Platform, part: str, resolve: Resolve) -> Resolve:
+    """Keep of what was read one part, the team's or the platform's; return the dependencies within it."""
+    left_out = {
+        item
+        for item, fact in snapshot.facts.items()
+        if platform.brings(item, fact, snapshot.owners.get(item, "")) != (part == "platform")
+        or (item.kind in ("policy", "trigger") and _is_of_extension(snapshot, item))
+    }
+    # A comment may belong to what is no fact of its own, such as the index of a constraint.
+    others = {item for item in snapshot.comments if item not in snapshot.facts}
+    left_out |= {item for item in others if (item.schema in platform.schemas) != (part == "platform")}
+    for mapping in (snapshot.facts, snapshot.comments, snapshot.grants, snapshot.owners, snapshot.column_order):
+        for item in left_out & mapping.keys():
+            del mapping[item]
+    for label in [label for label in snapshot.labels if label[0] in left_out]:
+        del snapshot.labels[label]
+    return lambda: (row for row in resolve() if row[0] not in left_out and row[1] not in left_out)
+
+
+def _is_of_extension(snapshot: Snapshot, item: Id) -> bool:
+    # An extension's table is no fact, and what stands on it belongs to the extension's script as far as one can tell.
+    return not any(Id(kind, item.schema, item.name) in snapshot.facts for kind in RELATION_KINDS)
+
+
+def _read_namespaces(snapshot: Snapshot, schemas: SchemaFilter) -> None:
     made_by_extensions = {row[0] for row in snapshot.rows(EXTENSION_NAMESPACES)}
     managed = []
     for oid, name, owner, acl in snapshot.rows(NAMESPACES):
-        if not schemas.manages(name, platform=platform):
+        if not schemas.manages(name):
             continue
         managed.append(oid)
         if oid in made_by_extensions:

@@ -99,8 +99,6 @@ def read_comments(snapshot: Snapshot) -> None:
 
 def read_default_privileges(snapshot: Snapshot) -> None:
     for role, schema, object_type, acl in snapshot.rows(DEFAULT_PRIVILEGES):
-        if role in snapshot.platform_roles:
-            continue
         # In a schema it only adds to what is granted anyway; what it gives the role itself is said there too.
         found = grants.read_acl(tuple(acl or ()), OWNER_LACKS if schema else role, object_type, snapshot.version)
         if schema:

@@ -58,7 +58,6 @@ class Snapshot:
     connection: psycopg.Connection[Any]
     version: int
     namespaces: str = "{}"  # OIDs of the managed schemas, as an array's text
-    platform_roles: frozenset[str] = frozenset()  # what they set for their own objects is not the project's
     facts: dict[Id, Any] = field(default_factory=dict)
     comments: dict[Id, str] = field(default_factory=dict)
     grants: dict[Id, frozenset[Grant]] = field(default_factory=dict)
