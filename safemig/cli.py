@@ -103,11 +103,16 @@ def generate(folder: str, description: str, renames: tuple[str, ...]) -> None:
     "--format", "form", type=click.Choice(["text", "json", "sarif", "github"]), default="text", show_default=True
 )
 @click.option("--fix", is_flag=True, help="Write what has a mechanical safer form in that form, then review it.")
+@click.option(
+    "--prove/--no-prove",
+    default=None,
+    help="With --fix: run both forms on a throwaway server and compare their pg_dump. Default: where there is one.",
+)
 @click.option("--record", is_flag=True, help="Run the runbook, so that the review leaves a record.")
 @click.pass_obj
 def review(
     folder: str, files: tuple[str, ...], target: str | None, no_target: bool, accept: tuple[str, ...], form: str,
-    fix: bool, record: bool,
+    fix: bool, prove: bool | None, record: bool,
 ) -> None:  # fmt: skip
     """Review pending migrations, or FILES (- is standard input): findings and a verdict.
 
@@ -116,6 +121,8 @@ def review(
     """
     if "-" in files and (fix or record):
         raise click.UsageError("standard input can be reviewed, not fixed or recorded; name a file")
+    if prove is not None and not fix:
+        raise click.UsageError("--prove and --no-prove say how to --fix; name that too")
     if record and fix:
         raise click.UsageError("--record runs the runbook, which changes no file; leave out --fix")
     if record:
@@ -137,9 +144,14 @@ def review(
     bare = bool(files) and target is None and is_unset and not has_settings(folder)
     if fix:
         settings = None if bare else _project(folder).settings
-        result, written = fix_files(settings, files, environment=target, no_target=no_target, accept=accept)
-        for path in written:
+        fixed = fix_files(settings, files, environment=target, no_target=no_target, accept=accept, prove=prove)
+        result = fixed.after
+        for path in fixed.written:
             click.echo(f"written: {_relative(path.resolve())}", err=True)
+        for proof in fixed.proofs:
+            click.echo(f"{proof.outcome}: {proof.file}: {proof.why}", err=True)
+        for one in fixed.before.left_alone:
+            click.echo(f"left as it is: {one.file}, line {one.line}: {one.why}", err=True)
     elif bare:
         result = review_files(files, no_target=no_target, accept=accept)
     else:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from traitlets import TraitType
 
     from safemig.project import Project
-    from safemig.review import Review
+    from safemig.review import FixedReview, Review
 
 _TARGET = argument(
     "--target", metavar="NAME", help="The environment that this is about (default: %%config SafeMig.target)."
@@ -79,6 +79,8 @@ class SafeMig(Magics):
     @argument(
         "--explore", action="store_true", help="Choose and accept findings by widgets, where a person is present."
     )
+    @argument("--fix", action="store_true", help="Show the safer form beside the SQL; no file is changed.")
+    @argument("--no-prove", action="store_true", help="With --fix: do not run both forms on a throwaway server.")
     @_OUT
     @no_var_expand
     @line_cell_magic
@@ -95,17 +97,21 @@ class SafeMig(Magics):
 
             %%migration_review
             ALTER TABLE users ADD COLUMN email text NOT NULL;
+
+            %%migration_review --fix
+            CREATE INDEX users_email_idx ON users (email);
         """
         given = parse_line(self.migration_review, line)
+        if given.fix:
+            return self._out(given, self._fixed(given, cell))
 
         def again() -> Review:
             project = self._project()
-            # Only a target that somebody chose must be set where a text or files are given.
-            target = given.target or (self.target if self.target != "production" and not given.no_target else None)
+            target = self._chosen_target(given)
             if cell is None:
-                # Completion offers files as seen from the project's folder, which need not be the notebook's.
-                files = [name if Path(name).exists() else project.folder / name for name in given.files]
-                return project.review(*files, target=target, no_target=given.no_target, accept=given.accept)
+                return project.review(
+                    *self._files(given), target=target, no_target=given.no_target, accept=given.accept
+                )
             return project.review_text(
                 cell, name="<cell>", target=target, no_target=given.no_target, accept=given.accept
             )
@@ -114,6 +120,24 @@ class SafeMig(Magics):
         kept = self._out(given, reviewed)
         # The explorer shows the review itself, and anew when a finding was accepted; twice would be once too often.
         return None if given.explore and self._explore(reviewed, again, given) else kept
+
+    def _files(self, given: Any) -> list[str | Path]:
+        """Return the files named: completion offers them as seen from the project's folder, not the notebook's."""
+        return [name if Path(name).exists() else self._project().folder / name for name in given.files]
+
+    def _chosen_target(self, given: Any) -> str | None:
+        """Return the target that somebody chose: only that one must be set where a text or files are given."""
+        return given.target or (self.target if self.target != "production" and not given.no_target else None)
+
+    def _fixed(self, given: Any, cell: str | None) -> FixedReview:
+        from safemig.operations.review import fix
+        from safemig.sql import SourceFile
+
+        return fix(
+            self._project().settings, self._files(given), text=SourceFile("<cell>", cell) if cell is not None else None,
+            environment=self._chosen_target(given), no_target=given.no_target, accept=given.accept,
+            prove=False if given.no_prove else None, write=False,
+        )  # fmt: skip
 
     @magic_arguments()
     @_TARGET

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from safemig.errors import MigrationError, NoSuchFileError, SettingsError
 from safemig.operations.parallel_review import read_in_two
 from safemig.operations.write_fixes import write_fixed
-from safemig.review import Acceptance, Evidence, Review
+from safemig.review import Acceptance, Evidence, FixedReview, Proof, Review
 from safemig.review import review as review_sources
 from safemig.sql import SourceFile
 
@@ -102,22 +102,27 @@ def fix(
     settings: Settings | None,
     files: Sequence[str | Path] = (),
     *,
+    text: SourceFile | None = None,
     environment: str | None = None,
     no_target: bool = False,
     accept: Sequence[str] = (),
-) -> tuple[Review, tuple[Path, ...]]:
-    """Write what is pending, or the `files` named, in its safer form where that is mechanical, and review the result.
+    prove: bool | None = None,
+    write: bool = True,
+) -> FixedReview:
+    """Bring what is pending, or the `files` or the `text` given, into its safer form where that is mechanical, and review the result.
 
-    Returns that review, and the files that were written. What an environment has applied is never rewritten.
+    `prove` runs both forms on a throwaway server and keeps only what does not prove different; None: where this machine
+    has one. With `write` the files are replaced. What an environment has applied is never rewritten.
 
     Raises:
         MigrationError: a file is applied already, or cannot be written; further as `review` does.
+        ToolError: a proof is asked for, and there is no PostgreSQL on this machine.
     """
 
     def again(names: Sequence[str | Path]) -> Review:
         if settings is None:
             return review_files(names, accept=accept)
-        return review(settings, names, environment=environment, no_target=no_target, accept=accept)
+        return review(settings, names, text=text, environment=environment, no_target=no_target, accept=accept)
 
     made = again(files)
     if done := made.evidence.applied:
@@ -130,8 +135,24 @@ def fix(
         paths = {str(name): Path(name) for name in files}
     else:
         paths = {file.name: settings.path("migrations") / file.name for file in made.files}
+    originals = (text,) if text else tuple(SourceFile(name, source(path).sql) for name, path in paths.items())
+    made, proofs = _proven(made, originals, prove, (settings, made.target) if settings and made.target else None)
+    if text or not write:
+        accepted = [Acceptance.parse(each) for each in (*(settings.accept if settings else ()), *accept)]
+        alone = Evidence(no_target="the safer form is reviewed by itself")
+        return FixedReview(originals, made, review_sources(made.fixed_files, accept=accepted, evidence=alone), proofs)
     every, written = write_fixed(made, paths)
-    return again(every if files else ()), written
+    return FixedReview(originals, made, again(every if files else ()), proofs, written)
+
+
+def _proven(
+    made: Review, originals: Sequence[SourceFile], prove: bool | None, base: tuple[Settings, str] | None
+) -> tuple[Review, tuple[Proof, ...]]:
+    if prove is False or made.fixed_files == tuple(originals):
+        return made, ()
+    from safemig.operations.prove_fixes import can_prove, prove_fixes
+
+    return prove_fixes(made, originals, base) if prove or can_prove() else (made, ())
 
 
 def review_files(files: Sequence[str | Path], *, no_target: bool = False, accept: Sequence[str] = ()) -> Review:

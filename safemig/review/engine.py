@@ -16,7 +16,16 @@ from safemig.review.locks import locks
 from safemig.review.lookahead import look_ahead
 from safemig.review.may_run_code import changes_rows_only
 from safemig.review.missing import missing_tables
-from safemig.review.model import UNREADABLE, Acceptance, Finding, Review, ReviewedFile, ReviewedStatement, TableLock
+from safemig.review.model import (
+    UNREADABLE,
+    Acceptance,
+    Finding,
+    LeftAlone,
+    Review,
+    ReviewedFile,
+    ReviewedStatement,
+    TableLock,
+)
 from safemig.review.registry import rule_named, rules_for
 from safemig.review.scene import Scene
 from safemig.review.severity import Severity
@@ -44,7 +53,7 @@ class ReadFile:
 
     findings: list[Finding]
     reviewed: ReviewedFile
-    parts: list[SourceFile]
+    made_safer: fix.Fixed
     acceptances: list[Acceptance]
 
 
@@ -77,7 +86,7 @@ def review(
         [finding for one in found for finding in one.findings],
         files,
         [one.reviewed for one in found],
-        [part for one in found for part in one.parts],
+        [one.made_safer for one in found],
         [*accept, *(acceptance for one in found for acceptance in one.acceptances)],
         evidence or Evidence(target.name if target else None),
         _assumptions(world, unread),
@@ -89,9 +98,9 @@ def read(world: World, files: Sequence[SourceFile]) -> list[ReadFile]:
     found = []
     for file in files:
         acceptances, problems = acceptances_in(file)
-        findings, statements, parts = _read(world, file)
-        reviewed = ReviewedFile(file.name, statements, advice(world, statements, findings, len(parts)))
-        found.append(ReadFile([*findings, *problems], reviewed, parts, acceptances))
+        findings, statements, made_safer = _read(world, file)
+        reviewed = ReviewedFile(file.name, statements, advice(world, statements, findings, len(made_safer.parts)))
+        found.append(ReadFile([*findings, *problems], reviewed, made_safer, acceptances))
     return found
 
 
@@ -151,17 +160,17 @@ def _begin(world: World, file: SourceFile) -> None:
     world.labels_of_this_file.clear()
 
 
-def _read(world: World, file: SourceFile) -> tuple[list[Finding], tuple[ReviewedStatement, ...], list[SourceFile]]:
+def _read(world: World, file: SourceFile) -> tuple[list[Finding], tuple[ReviewedStatement, ...], fix.Fixed]:
     statements, problem = _open(world, file)
     findings = [_unreadable(file, problem)] if problem else []
     reviewed: list[ReviewedStatement] = []
-    replacements: list[list[fix.Piece] | None] = []
+    replacements: list[fix.Replacement] = []
     look_ahead(world, statements)
     quiet: Tree | None = None  # of an INSERT that does nothing but write rows, in which nothing was found
     for number, statement in enumerate(statements):
         if statement.tree is quiet:  # its literals alone are others
             reviewed.append(reviewed[-1]._replace(sql=statement.sql, line=statement.line, column=statement.column))
-            replacements.append(None)
+            replacements.append(fix.STAYS)
             continue
         world.statement = number
         full = statement.in_full() if world.labels_of_this_file else statement  # its literals may be such labels
@@ -172,7 +181,8 @@ def _read(world: World, file: SourceFile) -> tuple[list[Finding], tuple[Reviewed
         is_quiet = full.is_abridged and not made and changes_rows_only(world, full.json)
         quiet = full.tree if is_quiet else None
     findings.extend(_of_file(world, file, statements))
-    return findings, tuple(reviewed), [file] if problem else fix.fixed(file, statements, replacements)
+    made_safer = fix.Fixed((file,)) if problem else fix.fixed(file, statements, replacements)
+    return findings, tuple(reviewed), made_safer
 
 
 def _of_file(world: World, file: SourceFile, statements: list[ParsedStatement]) -> list[Finding]:
@@ -192,7 +202,7 @@ def _of_file(world: World, file: SourceFile, statements: list[ParsedStatement]) 
 
 def _statement(
     world: World, file: SourceFile, statement: ParsedStatement
-) -> tuple[list[Finding], ReviewedStatement, list[fix.Piece] | None]:
+) -> tuple[list[Finding], ReviewedStatement, fix.Replacement]:
     taken = locks(statement.tree, world, statement.json)
     taken = {name: mode for name, mode in taken.items() if not world.is_new(name)} if taken else taken
     kind = statement.kind
@@ -227,7 +237,7 @@ def _statement(
         facts.rows_estimate if facts else None,
         facts.size_bytes if facts else None,
     )
-    return list(found.values()), reviewed, fix.pieces(statement, everything) if everything else None
+    return list(found.values()), reviewed, fix.replacement(statement, everything) if everything else fix.STAYS
 
 
 def _finding(
@@ -299,7 +309,7 @@ def _judge(
     findings: list[Finding],
     files: Sequence[SourceFile],
     reviewed: list[ReviewedFile],
-    fixed_files: list[SourceFile],
+    made_safer: list[fix.Fixed],
     acceptances: list[Acceptance],
     evidence: Evidence,
     assumptions: tuple[str, ...],
@@ -319,8 +329,13 @@ def _judge(
     return Review(
         findings=tuple(judged),
         files=tuple(reviewed),
-        fixed_files=tuple(fixed_files),
         evidence=evidence,
+        fixed_files=tuple(part for one in made_safer for part in one.parts),
+        left_alone=tuple(
+            LeftAlone(file.name, line, why)
+            for file, one in zip(files, made_safer, strict=True)
+            for line, why in one.left_alone
+        ),
         unused_acceptances=tuple(one for index, one in enumerate(acceptances) if index not in used),
         assumptions=assumptions,
     )

@@ -13,10 +13,11 @@ from datetime import datetime, timedelta
 from typing import Literal
 
 from safemig.review.examine import Placed
+from safemig.review.same_effect import comments, why_another
 from safemig.review.scene import clause_span
 from safemig.sql.clauses import each_token
 from safemig.sql.parsing import ParsedStatement, SourceFile
-from safemig.sql.tree import node
+from safemig.sql.tree import Tree, node, strings, walk
 
 OWN_MIGRATION = "-- in a migration of its own:\n"
 # DETACH ... CONCURRENTLY is not here: it leaves a CHECK on the partition, which plain DETACH does not (measured).
@@ -24,9 +25,6 @@ _ONE_STATEMENT = frozenset(("index-not-concurrent", "drop-index", "reindex"))
 _IN_PHASES = frozenset(("add-check-validates", "add-foreign-key-validates", "set-not-null"))
 _INDEX_FIRST = "add-unique-builds-index"
 _IN_ALTER = _ONE_STATEMENT | _IN_PHASES | {_INDEX_FIRST, "validate-in-same-file", "missing-guard"}
-_ADD_COLUMN = re.compile(r"(?is)\Aadd\s+(?:column\s+)?")
-_CREATE_TABLE = re.compile(r"(?is)\A(create\s+(?:unlogged\s+)?table)\s+")
-_CREATE_INDEX = re.compile(r"(?is)\A(create\s+(?:unique\s+)?index)\s+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,26 +35,64 @@ class Piece:
     place: Literal["here", "alone", "next", "after next"]
 
 
-def pieces(statement: ParsedStatement, placed: Sequence[Placed]) -> list[Piece] | None:
-    """Return what takes the statement's place; None where it stays as it is."""
-    open_ones = [one for one in placed if not one.origin]
+@dataclass(frozen=True, slots=True)
+class Replacement:
+    """What takes a statement's place; None where the statement stays, and then perhaps why it is not made safer."""
+
+    pieces: tuple[Piece, ...] | None = None
+    why_not: str = ""
+
+
+STAYS = Replacement()
+
+
+def replacement(statement: ParsedStatement, placed: Sequence[Placed]) -> Replacement:
+    """Return what takes the statement's place. Guarantee: its effect and its comments are kept, or it stays as it is."""
+    made = _pieces(statement, [one for one in placed if not one.origin])
+    if not made:
+        return STAYS
+    if why := _why_in_this_order(statement, made) or why_another(statement, [piece.sql for piece in made]):
+        return Replacement(None, why)
+    lost = comments(statement.sql) - comments("\n".join(piece.sql for piece in made))
+    if lost:
+        first = made[0]
+        made[0] = Piece("\n".join([*lost.elements(), first.sql]), first.place)
+    return Replacement(tuple(made))
+
+
+def _pieces(statement: ParsedStatement, placed: list[Placed]) -> list[Piece] | None:
     kind, body = node(statement.tree)
     if kind == "AlterTableStmt":
-        return _of_alter(statement, open_ones, len(body.get("cmds", ())))
-    found = [one for one in open_ones if one.rule.name in _ONE_STATEMENT and _is_runnable(one.hit.safer)]
+        return _of_alter(statement, placed, len(body.get("cmds", ())))
+    found = [one for one in placed if one.rule.name in _ONE_STATEMENT and _is_runnable(one.hit.safer)]
     if kind == "DropStmt" and (len(found) != len(body.get("objects", ())) or body.get("behavior") == "DROP_CASCADE"):
         return None
     if found:
         return [Piece(one.hit.safer.rstrip(";"), "alone") for one in found]
-    if any(one.rule.name == "missing-guard" for one in open_ones):
-        pattern = _CREATE_TABLE if kind == "CreateStmt" else _CREATE_INDEX
-        guarded = pattern.sub(r"\1 IF NOT EXISTS ", statement.sql, count=1)
-        return [Piece(guarded, "here")] if guarded != statement.sql else None
+    if any(one.rule.name == "missing-guard" for one in placed):
+        return [Piece(_guarded(statement.sql, "table" if kind == "CreateStmt" else "index"), "here")]
     return None
 
 
 def _is_runnable(safer: str) -> bool:
-    return bool(safer) and "\n" not in safer and "…" not in safer
+    return bool(safer) and "…" not in safer and not safer.startswith("--")
+
+
+def _guarded(sql: str, word: str, start: int = 0) -> str:
+    """Return the text with IF NOT EXISTS behind the first `word` from `start`; all else stays as it is, comments too."""
+    for token in each_token(sql, start):
+        if token.kind == "word" and sql[token.start : token.end].lower() == word:
+            return f"{sql[: token.end]} IF NOT EXISTS{sql[token.end :]}"
+    return sql
+
+
+def _guarded_column(sql: str, start: int) -> str:
+    """Return the text with IF NOT EXISTS in the ADD [COLUMN] that begins at `start`."""
+    words = (token for token in each_token(sql, start) if token.kind != "comment")
+    add, following = next(words), next(words)
+    if following.kind == "word" and sql[following.start : following.end].lower() == "column":
+        return f"{sql[: following.end]} IF NOT EXISTS{sql[following.end :]}"
+    return f"{sql[: add.end]} COLUMN IF NOT EXISTS{sql[add.end :]}"
 
 
 def _of_alter(statement: ParsedStatement, placed: list[Placed], count: int) -> list[Piece] | None:
@@ -67,26 +103,26 @@ def _of_alter(statement: ParsedStatement, placed: list[Placed], count: int) -> l
     spans = [clause_span(sql, number, count) for number in range(count)]
     if spans[0][0] == 0:
         return None
-    head = sql[: spans[0][0]].rstrip()
+    of_each = [[one for one in placed if one.clause and one.clause[0] == number] for number in range(count)]
+    unguarded = [any(one.rule.name == "missing-guard" for one in found) for found in of_each]
+    made = [_of_command(found) for found in of_each]
+    if not any(made):
+        for number in reversed(range(count)):  # from the end, so that the places before it stay
+            sql = _guarded_column(sql, spans[number][0]) if unguarded[number] else sql
+        return [Piece(sql, "here")] if sql != statement.sql else None
+    head_end = max(token.end for token in each_token(sql) if token.kind != "comment" and token.end <= spans[0][0])
+    head = sql[:head_end]
     found: list[Piece] = []
-    changed = False
+    before = head_end
     for number, (start, end) in enumerate(spans):
-        text = sql[start:end]
-        of_this = [one for one in placed if one.clause and one.clause[0] == number]
-        made = _of_command(of_this)
-        if made:
-            found.extend(made)
-            changed = True
+        said = "".join(f"{comment}\n" for comment in comments(sql[before:start]).elements())
+        before = end
+        if pieces := made[number]:
+            first = pieces[0]
+            found.extend([Piece(said + first.sql, first.place), *pieces[1:]])
             continue
-        if any(one.rule.name == "missing-guard" for one in of_this):
-            text = _ADD_COLUMN.sub("ADD COLUMN IF NOT EXISTS ", text, count=1)
-            changed = True
-        found.append(Piece(f"{head} {text}", "here"))
-    if not changed:
-        return None
-    if all(piece.place == "here" for piece in found):
-        joined = ",\n    ".join(piece.sql.removeprefix(head).strip() for piece in found)
-        return [Piece(f"{head} {joined}", "here")]
+        text = _guarded_column(sql[start:end], 0) if unguarded[number] else sql[start:end]
+        found.append(Piece(f"{said}{head} {text}", "here"))
     return found
 
 
@@ -106,6 +142,41 @@ def _of_command(placed: list[Placed]) -> list[Piece]:
         if one.rule.name == _INDEX_FIRST:
             return [Piece(phases[0], "alone"), Piece(phases[1], "here")]
     return []
+
+
+# In which order one ALTER TABLE does its work, whatever the order in which it is written (AT_PASS_* in tablecmds.c).
+_PASSES = (("AT_DropColumn", "AT_DropConstraint"), ("AT_AlterColumnType",), ("AT_AddColumn",))
+
+
+def _why_in_this_order(statement: ParsedStatement, made: Sequence[Piece]) -> str:
+    """Return why the commands cannot run one after the other as they are written; empty where they can."""
+    kind, body = node(statement.tree)
+    if kind != "AlterTableStmt" or len(made) < 2:
+        return ""
+    commands = [item["AlterTableCmd"] for item in body.get("cmds", ())]
+    for number, later in enumerate(commands):
+        for earlier in commands[:number]:
+            if _pass(earlier) > _pass(later) and _names(earlier) & _names(later):
+                return "its commands work in another order than they are written in, and name the same columns"
+    return ""
+
+
+def _pass(command: Tree) -> int:
+    subtype = command.get("subtype", "")
+    return next((number for number, kinds in enumerate(_PASSES) if subtype in kinds), len(_PASSES))
+
+
+def _names(command: Tree) -> set[str]:
+    """Return the columns and constraints that a command names."""
+    found = {str(command.get("name", ""))}
+    for kind, part in walk({"command": command}):
+        if kind == "ColumnDef":
+            found.add(str(part.get("colname", "")))
+        elif kind == "ColumnRef":
+            found.update(strings(part.get("fields"))[-1:])
+        elif kind == "Constraint":
+            found.update((str(part.get("conname", "")), *strings(part.get("keys")), *strings(part.get("fk_attrs"))))
+    return found - {""}
 
 
 @dataclass(slots=True)
@@ -154,40 +225,58 @@ def _after_semicolon(sql: str, end: int) -> int:
     return semicolon.end if semicolon else len(sql)
 
 
-def fixed(
-    file: SourceFile, statements: Sequence[ParsedStatement], made: Sequence[list[Piece] | None]
-) -> list[SourceFile]:
-    """Return the files that take the file's place; `made` has what takes each statement's place."""
+@dataclass(frozen=True, slots=True)
+class Fixed:
+    """The files that take a file's place, and what was left as it is: the line, and why."""
+
+    parts: tuple[SourceFile, ...]
+    left_alone: tuple[tuple[int, str], ...] = ()
+
+
+def fixed(file: SourceFile, statements: Sequence[ParsedStatement], made: Sequence[Replacement]) -> Fixed:
+    """Return the files that take the file's place; `made` has what takes each statement's place.
+
+    Guarantee: every comment and every statement of the file is in them, else they are the file itself.
+    """
+    left = [(one.line, by.why_not) for one, by in zip(statements, made, strict=True) if by.why_not]
     made = _without_wrapper(statements, made)
-    if all(one is None for one in made):
-        return [file]
+    for number, one in enumerate(made):
+        moved = one.pieces is not None and any(piece.place in ("next", "after next") for piece in one.pieces)
+        if moved and _moves(statements[number], statements[number + 1 :]):
+            made = [*made[:number], STAYS, *made[number + 1 :]]
+            left.append((statements[number].line, "a later statement renames, moves or drops what it is about"))
+    if all(one.pieces is None for one in made):
+        return Fixed((file,), tuple(left))
+    texts = _texts(file, statements, made)
+    if comments(file.sql) - comments("\n".join(texts)):
+        return Fixed((file,), (*left, (1, "a comment of the file would be lost")))
+    return Fixed(
+        tuple(SourceFile(part_name(file.name, number), text) for number, text in enumerate(texts)), tuple(sorted(left))
+    )
+
+
+def _texts(file: SourceFile, statements: Sequence[ParsedStatement], made: Sequence[Replacement]) -> list[str]:
     parts = _Parts(file.name)
     at = 0
-    for number, (statement, one) in enumerate(zip(statements, made, strict=True)):
+    for statement, one in zip(statements, made, strict=True):
         end = statement.start + len(statement.sql)
         parts.open += file.sql[at : statement.start]
         at = end + 1 if file.sql.startswith(";", end) else _after_semicolon(file.sql, end)
-        if one is None or (
-            any(piece.place in ("next", "after next") for piece in one) and _moves(statement, statements[number + 1 :])
-        ):
-            if not statement.transactional:
-                parts.close()
-                parts.done.append(f"{parts.open.strip()}\n{statement.sql};\n".lstrip("\n"))
-                parts.open = ""
-            else:
-                parts.open += file.sql[statement.start : at]
+        if one.pieces is None and statement.transactional:
+            parts.open += file.sql[statement.start : at]
             continue
-        for piece in one:
+        parts.open += "".join(f"{comment}\n" for comment in comments(file.sql[end:at]).elements())
+        if one.pieces is None:
+            parts.put(Piece(statement.sql, "alone"))
+            continue
+        for piece in one.pieces:
             parts.put(piece)
-            parts.open += "\n" if piece.place == "here" and piece is not one[-1] else ""
+            parts.open += "\n" if piece.place == "here" and piece is not one.pieces[-1] else ""
     parts.open += file.sql[at:]
-    texts = parts.files()
-    return [SourceFile(part_name(file.name, number), text) for number, text in enumerate(texts)]
+    return parts.files()
 
 
-def _without_wrapper(
-    statements: Sequence[ParsedStatement], made: Sequence[list[Piece] | None]
-) -> Sequence[list[Piece] | None]:
+def _without_wrapper(statements: Sequence[ParsedStatement], made: Sequence[Replacement]) -> Sequence[Replacement]:
     """Leave out a BEGIN that opens the file and the COMMIT that closes it: the runner's transaction does that."""
     controls = [number for number, one in enumerate(statements) if one.is_transaction_control]
     if len(controls) != 2:
@@ -195,7 +284,7 @@ def _without_wrapper(
     kinds = [statements[number].kind for number in controls]
     if kinds[0] not in ("BEGIN", "START TRANSACTION") or kinds[1] != "COMMIT":
         return made
-    return [[] if number in controls else one for number, one in enumerate(made)]
+    return [Replacement(()) if number in controls else one for number, one in enumerate(made)]
 
 
 def _moves(statement: ParsedStatement, later: Sequence[ParsedStatement]) -> bool:

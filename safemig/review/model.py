@@ -9,7 +9,8 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
 
 from safemig.errors import ReviewRefusedError, SettingsError
 from safemig.result import Result
@@ -142,6 +143,22 @@ class ReviewedFile:
         return max(modes, key=lambda mode: mode.strength, default=None)
 
 
+class LeftAlone(NamedTuple):
+    """A statement that has a safer form, but not one that would surely keep all of it: it stays as it is."""
+
+    file: str
+    line: int
+    why: str
+
+
+class Proof(NamedTuple):
+    """What running a file and its fixed form side by side showed; one that is different is not written."""
+
+    file: str
+    outcome: Literal["proven equal", "different", "not proven"]
+    why: str
+
+
 @dataclass(frozen=True, repr=False)
 class Review(Result):
     """The review of a sequence of migration files; findings are ordered by file, line and column."""
@@ -150,6 +167,7 @@ class Review(Result):
     findings: tuple[Finding, ...]
     files: tuple[ReviewedFile, ...] = ()
     fixed_files: tuple[SourceFile, ...] = ()
+    left_alone: tuple[LeftAlone, ...] = ()
     evidence: Evidence = field(default_factory=Evidence)
     unused_acceptances: tuple[Acceptance, ...] = ()
     assumptions: tuple[str, ...] = ()
@@ -252,6 +270,28 @@ class Review(Result):
             row["lock"] = finding.lock.value if finding.lock else None
             rows.append(row)
         return pandas.DataFrame(rows, columns=list(columns), dtype=object)
+
+
+@dataclass(frozen=True, repr=False)
+class FixedReview(Result):
+    """Migrations and their safer form: the originals, the review of what they became, and what was proven of it."""
+
+    kind: ClassVar[str] = "fixed_review"
+    originals: tuple[SourceFile, ...]
+    before: Review
+    after: Review
+    proofs: tuple[Proof, ...] = ()
+    written: tuple[Path, ...] = ()
+
+    @property
+    def verdict(self) -> Verdict:
+        """The verdict on the safer form."""
+        return self.after.verdict
+
+    @property
+    def fixed_sql(self) -> str:
+        """The safer form, as `Review.fixed_sql` has it."""
+        return self.before.fixed_sql
 
 
 def verdict_counts(findings: Sequence[Finding]) -> dict[Severity, int]:

@@ -20,6 +20,7 @@ _BUILDERS = {
     "Archive": "archive",
     "Backup": "backup",
     "Deployment": "deployment",
+    "FixedReview": "fixed_review",
     "Generated": "generate",
     "Help": "help",
     "Initialised": "init",

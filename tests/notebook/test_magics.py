@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from html import unescape
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -92,6 +94,14 @@ def test_a_cell_of_sql_is_reviewed_and_kept(shell: InteractiveShell) -> None:
     assert str(answer.verdict) == "DO NOT DEPLOY"
     assert shell.user_ns["found"] is answer
     assert [each.line for each in answer.findings if each.rule == "drop-table"] == [2]
+
+
+def test_fix_shows_the_cell_and_its_safer_form_side_by_side(shell: InteractiveShell) -> None:
+    answer = run(shell, "%%migration_review --fix --no-prove\nALTER TABLE users\n  -- first\n  ADD COLUMN a int;")
+    words = re.sub(r"<[^>]*>", " ", answer._repr_mimebundle_()["text/html"])
+    assert "<cell> and its safer form" in unescape(words)
+    assert "ADD COLUMN IF NOT EXISTS a int;" in words
+    assert "-- first" in answer.fixed_sql
 
 
 def test_dollars_and_braces_in_sql_are_sql(shell: InteractiveShell) -> None:

@@ -11,6 +11,7 @@ import pytest
 from safemig.postgres.server.throwaway import ThrowawayServer
 from safemig.review import Review, TargetFacts, Verdict, review
 from safemig.review.fix import part_name
+from safemig.review.same_effect import comments, why_another
 from safemig.sql import SourceFile, parse
 
 MIGRATIONS = {
@@ -35,6 +36,15 @@ MIGRATIONS = {
     "a wrapped file": "BEGIN;\nCREATE TABLE IF NOT EXISTS fresh (id bigint PRIMARY KEY);\nCREATE INDEX i ON users (name);\nCOMMIT;\n",
     "in between": "CREATE TABLE IF NOT EXISTS a (id int PRIMARY KEY);\n-- then the index\nCREATE INDEX i ON users (name); -- tail\n"
     "CREATE TABLE IF NOT EXISTS b (id int PRIMARY KEY);\n-- end\n",
+    "comments between commands": "ALTER TABLE users\n  -- first\n  ADD COLUMN a int, -- why\n  /* second */ ADD b /* keep */ int;",
+    "comments within": "ALTER TABLE users /* one */ ALTER -- two\n email /* three */ SET NOT NULL -- four\n;\n"
+    "CREATE /* five */ INDEX -- six\n users_name_idx ON users (name);",
+    "a deferrable unique": "ALTER TABLE users ADD CONSTRAINT u UNIQUE (email) INCLUDE (name) WITH (fillfactor = 70) "
+    "DEFERRABLE INITIALLY DEFERRED;",
+    "a unique without a name that is deferrable": "ALTER TABLE users ADD UNIQUE (email) DEFERRABLE;",
+    "a deferred foreign key": "ALTER TABLE ONLY orders ADD CONSTRAINT k FOREIGN KEY (total) REFERENCES teams DEFERRABLE INITIALLY DEFERRED;",
+    "a check that children do not inherit": "ALTER TABLE users ADD CONSTRAINT c CHECK (n > 0) NO INHERIT;",
+    "a key of a column that the statement adds": "ALTER TABLE users ADD COLUMN extra text, ADD UNIQUE (extra);",
     "quoted names": 'CREATE TABLE IF NOT EXISTS "Wide Table" ("A b" int);\nALTER TABLE people ADD COLUMN "naïve" text; '
     'ALTER TABLE people ADD CONSTRAINT "C c" CHECK ("naïve" <> \'é;\');',
 }
@@ -95,6 +105,51 @@ LEFT_ALONE = (
 def test_what_has_no_mechanical_fix_is_left_alone() -> None:
     for sql in LEFT_ALONE:
         assert reviewed(sql).fixed_sql == sql
+
+
+# Each with the words that say why; nothing of them may change.
+LEFT_WITH_A_REASON = {
+    "ALTER TABLE users ADD UNIQUE (extra), ADD COLUMN extra text;": "another order",
+    "ALTER TABLE users ADD CONSTRAINT c CHECK (n > 0);\nALTER TABLE users RENAME TO people;\n": "a later statement renames",
+}
+
+
+@pytest.mark.parametrize("sql", LEFT_WITH_A_REASON)
+def test_what_might_not_keep_everything_is_left_alone_with_the_reason(sql: str) -> None:
+    made = reviewed(sql)
+    assert made.fixed_sql == sql
+    [left] = made.left_alone
+    assert LEFT_WITH_A_REASON[sql] in left.why
+    assert (left.file, left.line) == ("m.sql", 1)
+
+
+@pytest.mark.parametrize("name", MIGRATIONS)
+def test_no_comment_is_lost(name: str) -> None:
+    made = reviewed(MIGRATIONS[name])
+    assert not comments(MIGRATIONS[name]) - comments("\n".join(file.sql for file in made.fixed_files))
+
+
+ANOTHER_EFFECT = [
+    ("CREATE TABLE t (a int, b int)", ["CREATE TABLE IF NOT EXISTS t (a int)"]),
+    ("ALTER TABLE t ADD COLUMN a int, ADD COLUMN b int", ["ALTER TABLE t ADD COLUMN IF NOT EXISTS b int"]),
+    ("ALTER TABLE t ADD CONSTRAINT k UNIQUE (a) DEFERRABLE",
+     ["CREATE UNIQUE INDEX CONCURRENTLY k ON t (a)", "ALTER TABLE t ADD CONSTRAINT k UNIQUE USING INDEX k"]),
+    ("ALTER TABLE t ADD CONSTRAINT k UNIQUE (a)",
+     ["CREATE UNIQUE INDEX CONCURRENTLY k ON t (a) WHERE a > 0", "ALTER TABLE t ADD CONSTRAINT k UNIQUE USING INDEX k"]),
+    ("ALTER TABLE ONLY t ADD CONSTRAINT k CHECK (a > 0)",
+     ["ALTER TABLE t ADD CONSTRAINT k CHECK (a > 0) NOT VALID", "ALTER TABLE t VALIDATE CONSTRAINT k"]),
+    ("ALTER TABLE t ADD CONSTRAINT k CHECK (a > 0)", ["ALTER TABLE t ADD CONSTRAINT k CHECK (a > 0) NOT VALID"]),
+    ("ALTER TABLE t ALTER a SET NOT NULL", ["ALTER TABLE t ADD CONSTRAINT k CHECK (a IS NOT NULL) NOT VALID"]),
+    ("DROP INDEX a, b", ["DROP INDEX CONCURRENTLY IF EXISTS a"]),
+    ("CREATE INDEX i ON t (a DESC)", ["CREATE INDEX CONCURRENTLY IF NOT EXISTS i ON t (a)"]),
+    ("CREATE INDEX i ON t (a)", ["CREATE INDEX CONCURRENTLY i ON"]),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("original", "replaced"), ANOTHER_EFFECT)
+def test_a_form_that_loses_something_is_told_from_the_parse_trees(original: str, replaced: list[str]) -> None:
+    [statement] = parse(original)
+    assert why_another(statement, replaced)
 
 
 def test_nothing_waits_behind_a_statement_that_moves_its_table() -> None:

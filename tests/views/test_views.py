@@ -17,7 +17,7 @@ from view_examples import examples
 import safemig.results
 from safemig import views
 from safemig.result import Result
-from safemig.review import Review
+from safemig.review import FixedReview, Review
 from safemig.schema import SchemaDiff
 from safemig.views.in_html import COLOURS
 
@@ -52,6 +52,7 @@ VERDICTS = {
     "help": "SAFEMIG",
     "review": "DO NOT DEPLOY",
     "review safe": "SAFE TO DEPLOY",
+    "fixed_review": "SAFE TO DEPLOY",
     "schema_diff": "DIFFERENT",
     "schema_diff equal": "EQUAL",
 }
@@ -106,7 +107,7 @@ def test_every_result_has_an_example_and_so_a_view() -> None:
         each
         for _, each in inspect.getmembers(safemig.results, inspect.isclass)
         if issubclass(each, Result) and each is not Result
-    } | {Review, SchemaDiff}
+    } | {FixedReview, Review, SchemaDiff}
     assert {type(example) for example in EXAMPLES.values()} == results
 
 

@@ -39,10 +39,25 @@ from safemig.results import (
     Target,
     Validation,
 )
-from safemig.review import Acceptance, Evidence, Finding, Review, ReviewedFile, ReviewedStatement, Severity
+from safemig.review import (
+    Acceptance,
+    Evidence,
+    Finding,
+    FixedReview,
+    LeftAlone,
+    Proof,
+    Review,
+    ReviewedFile,
+    ReviewedStatement,
+    Severity,
+)
 from safemig.review.model import TableLock
 from safemig.schema import Change, SchemaDiff, Statement
+from safemig.sql import SourceFile
 from safemig.sql.locks import LockMode
+
+BEFORE_FIX = "ALTER TABLE users\n  -- first\n  ADD COLUMN a int,\n  ADD COLUMN b int;\n"
+AFTER_FIX = BEFORE_FIX.replace("COLUMN", "COLUMN IF NOT EXISTS")
 
 
 def examples(table: str = "orders", person: str = "dana") -> dict[str, Result]:
@@ -220,6 +235,12 @@ def examples(table: str = "orders", person: str = "dana") -> dict[str, Result]:
         "archive empty": Archive(Path("records"), ()),
         "help": Help("", (("The workflow", "1. Change **staging**\n2. `safemig review`"),)),
         "review": review,
+        "fixed_review": FixedReview(
+            (SourceFile("a.sql", BEFORE_FIX),),
+            Review((), (), (SourceFile("a.sql", AFTER_FIX),), (LeftAlone("a.sql", 7, "its safer form would not keep it"),)),
+            Review((), (ReviewedFile("a.sql", (ReviewedStatement("SELECT 1", 1, 1, "SELECT", None, ()),)),)),
+            (Proof("a.sql", "proven equal", "both ran on PostgreSQL 17.10, on an empty database; their pg_dump is the same"),),
+        ),
         "review safe": Review((), (ReviewedFile("a.sql", (ReviewedStatement("SELECT 1", 1, 1, "SELECT", None, ()),)),)),
         "schema_diff": diff,
         "schema_diff equal": SchemaDiff((), ()),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from safemig.review.rule import Hit, rule
+from safemig.review.rules.constraints import alter_table
 from safemig.review.scene import Scene, weight
 from safemig.review.severity import Severity
 from safemig.review.types import SERIALS, type_text
@@ -245,14 +246,14 @@ def set_not_null(scene: Scene) -> Iterator[Hit]:
     name = quote_identifier(
         f"{scene.table.name}_{column}_is_not_null"[:63]
     )  # _not_null is what PostgreSQL 18 calls its own
-    table, quoted = scene.table.sql, quote_identifier(column)
+    alter, quoted = alter_table(scene), quote_identifier(column)
     yield Hit(
         f"{scene.table}.{column}",
         f"reads all of {scene.table}{scene.size} while reads and writes wait, and fails on a NULL",
-        f"ALTER TABLE {table} ADD CONSTRAINT {name} CHECK ({quoted} IS NOT NULL) NOT VALID;\n"
-        f"-- in a migration of its own:\nALTER TABLE {table} VALIDATE CONSTRAINT {name};\n"
-        f"-- in a migration of its own:\nALTER TABLE {table} ALTER COLUMN {quoted} SET NOT NULL;\n"
-        f"ALTER TABLE {table} DROP CONSTRAINT {name};",
+        f"{alter} ADD CONSTRAINT {name} CHECK ({quoted} IS NOT NULL) NOT VALID;\n"
+        f"-- in a migration of its own:\n{alter} VALIDATE CONSTRAINT {name};\n"
+        f"-- in a migration of its own:\n{alter} ALTER COLUMN {quoted} SET NOT NULL;\n"
+        f"{alter} DROP CONSTRAINT {name};",
         severity=weight(scene),
     )
 

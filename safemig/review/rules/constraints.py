@@ -9,7 +9,7 @@ from safemig.review.rule import Hit, rule
 from safemig.review.scene import Scene, weight
 from safemig.review.severity import Severity
 from safemig.sql.identifiers import quote_identifier
-from safemig.sql.tree import Tree, strings, walk
+from safemig.sql.tree import Tree, constant, options, strings, walk
 
 
 def constraint_of(scene: Scene) -> Tree:
@@ -29,6 +29,13 @@ def constraint_name(scene: Scene, constraint: Tree, suffix: str) -> str:
     return str(constraint.get("conname") or "_".join([scene.table.name, *keys, suffix]))[:63]
 
 
+def alter_table(scene: Scene) -> str:
+    """Return how the ALTER TABLE begins: with its IF EXISTS and its ONLY."""
+    exists = "IF EXISTS " if scene.parent.get("missing_ok") else ""
+    only = "" if scene.parent.get("relation", {}).get("inh") else "ONLY "
+    return f"ALTER TABLE {exists}{only}{scene.table.sql}"
+
+
 def not_valid(scene: Scene, constraint: Tree, suffix: str) -> str:
     """Return the two statements that add a constraint without reading the table, and check it later."""
     name = constraint_name(scene, constraint, suffix)
@@ -36,8 +43,8 @@ def not_valid(scene: Scene, constraint: Tree, suffix: str) -> str:
     if not constraint.get("conname"):
         clause = f"ADD CONSTRAINT {quote_identifier(name)} {clause[4:].lstrip()}"
     return (
-        f"ALTER TABLE {scene.table.sql} {clause} NOT VALID;\n"
-        f"-- in a migration of its own:\nALTER TABLE {scene.table.sql} VALIDATE CONSTRAINT {quote_identifier(name)};"
+        f"{alter_table(scene)} {clause} NOT VALID;\n"
+        f"-- in a migration of its own:\n{alter_table(scene)} VALIDATE CONSTRAINT {quote_identifier(name)};"
     )
 
 
@@ -90,15 +97,48 @@ def add_unique_builds_index(scene: Scene) -> Iterator[Hit]:
     name = str(constraint.get("conname") or f"{scene.table.name}_{'pkey' if primary else '_'.join([*keys, 'key'])}")[
         :63
     ]
-    columns = ", ".join(map(quote_identifier, keys))
-    nulls = " NULLS NOT DISTINCT" if constraint.get("nulls_not_distinct") else ""
+    table = scene.world.tables.get(scene.world.resolve(scene.table))
+    if table and table.is_partitioned:
+        yield Hit(
+            f"{scene.table}.{name}",
+            f"builds an index on every partition of {scene.table}{scene.size} while reads and writes wait "
+            "(CONCURRENTLY is not possible here)",
+            f"-- for each partition, a unique index built CONCURRENTLY; then ALTER TABLE ONLY {scene.table.sql} ADD CONSTRAINT …",
+        )
+        return
     yield Hit(
         f"{scene.table}.{name}",
         f"builds an index on {scene.table}{scene.size} while reads and writes wait",
-        f"CREATE UNIQUE INDEX CONCURRENTLY IF NOT EXISTS {quote_identifier(name)} ON {scene.table.sql} ({columns}){nulls};\n"
-        f"-- in a migration of its own:\nALTER TABLE {scene.table.sql} ADD CONSTRAINT {quote_identifier(name)} "
-        f"{'PRIMARY KEY' if primary else 'UNIQUE'} USING INDEX {quote_identifier(name)};",
+        _index_first(scene, constraint, name),
         severity=weight(scene),
+    )
+
+
+def _index_first(scene: Scene, constraint: Tree, name: str) -> str:
+    """Return the index, built CONCURRENTLY with all that the constraint says of it, and the constraint that takes it over."""
+    if constraint.get("without_overlaps"):
+        return "-- no online way: a key WITHOUT OVERLAPS cannot take an index over …"
+    if scene.parent.get("missing_ok"):
+        return f"-- without IF EXISTS, which CREATE INDEX does not know: CREATE UNIQUE INDEX CONCURRENTLY … ON {scene.table.sql} …;"
+    columns = ", ".join(map(quote_identifier, strings(constraint.get("keys"))))
+    include = ", ".join(map(quote_identifier, strings(constraint.get("including"))))
+    storage = ", ".join(f"{key} = {constant(value)}" for key, value in options(constraint.get("options")).items())
+    of_index = "".join((
+        f" INCLUDE ({include})" if include else "",
+        " NULLS NOT DISTINCT" if constraint.get("nulls_not_distinct") else "",
+        f" WITH ({storage})" if storage else "",
+        f" TABLESPACE {quote_identifier(constraint['indexspace'])}" if "indexspace" in constraint else "",
+    ))  # fmt: skip
+    timing = "".join((
+        " DEFERRABLE" if constraint.get("deferrable") else "",
+        " INITIALLY DEFERRED" if constraint.get("initdeferred") else "",
+    ))  # fmt: skip
+    words = "PRIMARY KEY" if constraint.get("contype") == "CONSTR_PRIMARY" else "UNIQUE"
+    quoted = quote_identifier(name)
+    return (
+        f"CREATE UNIQUE INDEX CONCURRENTLY IF NOT EXISTS {quoted} ON {scene.table.sql} ({columns}){of_index};\n"
+        f"-- in a migration of its own:\n{alter_table(scene)} ADD CONSTRAINT {quoted} "
+        f"{words} USING INDEX {quoted}{timing};"
     )
 
 
@@ -153,7 +193,7 @@ def validate_in_same_file(scene: Scene) -> Iterator[Hit]:
     if known and known.file == scene.world.file and not scene.is_new and scene.world.pending:
         yield Hit(
             f"{scene.table}.{name}", f"reads {scene.table}{scene.size} under the lock that ADD CONSTRAINT took in the same transaction",
-            f"-- in a migration of its own:\nALTER TABLE {scene.table.sql} VALIDATE CONSTRAINT {quote_identifier(name)};",
+            f"-- in a migration of its own:\n{alter_table(scene)} VALIDATE CONSTRAINT {quote_identifier(name)};",
             severity=weight(scene),
         )  # fmt: skip
 

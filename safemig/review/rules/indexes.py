@@ -9,16 +9,24 @@ from safemig.review.dropping import dropped
 from safemig.review.rule import Hit, rule
 from safemig.review.scene import Scene, weight
 from safemig.review.severity import Severity
+from safemig.sql.clauses import tokens
 from safemig.sql.kinds import flag
 from safemig.sql.locks import LockMode
-
-_CREATE_INDEX = re.compile(r"(?is)\A(\s*create\s+(?:unique\s+)?index)(?:\s+concurrently)?(?:\s+if\s+not\s+exists)?\s+")
 
 
 def concurrently(text: str, *, named: bool) -> str:
     """Return a CREATE INDEX built CONCURRENTLY (IF NOT EXISTS, where it has a name: PostgreSQL asks for one then)."""
-    guard = " IF NOT EXISTS" if named else ""
-    return _CREATE_INDEX.sub(rf"\1 CONCURRENTLY{guard} ", text, count=1)
+    found = [token for token in tokens(text) if token.kind != "comment"]
+    words = [text[token.start : token.end].lower() for token in found]
+    if "index" not in words:
+        return text
+    at = words.index("index")
+    if words[at + 1 : at + 2] == ["concurrently"]:
+        at += 1
+    guarded = words[at + 1 : at + 4] == ["if", "not", "exists"]
+    word = "" if words[at] == "concurrently" else " CONCURRENTLY"
+    guard = " IF NOT EXISTS" if named and not guarded else ""
+    return f"{text[: found[at].end]}{word}{guard}{text[found[at].end :]}"
 
 
 @rule(
@@ -130,6 +138,14 @@ def drop_index(scene: Scene) -> Iterator[Hit]:
         )  # fmt: skip
 
 
+def _after_kind(text: str) -> str:
+    """Return a REINDEX with CONCURRENTLY behind the word that says of what: INDEX, TABLE, SCHEMA, DATABASE."""
+    for token in tokens(text):
+        if token.kind == "word" and text[token.start : token.end].lower() in ("index", "table", "schema", "database"):
+            return f"{text[: token.end]} CONCURRENTLY{text[token.end :]}"
+    return text
+
+
 @rule(
     "reindex", Severity.CAUTION, "An index is rebuilt under a lock",
     on="ReindexStmt",
@@ -141,7 +157,7 @@ def drop_index(scene: Scene) -> Iterator[Hit]:
 def reindex(scene: Scene) -> Iterator[Hit]:
     if not flag(scene.tree.get("params"), "concurrently") and not scene.is_new:
         name = str(scene.table) if scene.table.name else str(scene.tree.get("name", ""))
-        safer = re.sub(r"(?is)\A(reindex\s+(?:\([^)]*\)\s*)?\w+)", r"\1 CONCURRENTLY", scene.text, count=1)
+        safer = _after_kind(scene.text)
         yield Hit(
             name,
             f"writes wait, and reads that use the index, until {name} is rebuilt",

@@ -1,0 +1,186 @@
+"""Whether the statements that take a statement's place have its effect, told from PostgreSQL's parse trees. Pure.
+
+Both sides are brought to one form: what only says how the work is done (CONCURRENTLY, IF NOT EXISTS, NOT VALID with a later
+VALIDATE, an index that a constraint takes over) is taken out. What remains must be equal.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from pglast.parser import ParseError
+
+from safemig.sql.clauses import each_token
+from safemig.sql.parsing import ParsedStatement
+from safemig.sql.tree import Tree, node, read_trees_and_json
+
+_POSITIONS = frozenset(("location", "name_location", "list_start", "list_end", "rexpr_list_start", "rexpr_list_end"))
+
+
+@dataclass(slots=True)
+class _Effects:
+    """What statements do: the commands of ALTER TABLE with their table, the indexes, and everything else as it stands."""
+
+    commands: list[tuple[str, Tree]] = field(default_factory=list)
+    indexes: dict[str, Tree] = field(default_factory=dict)
+    others: list[Tree] = field(default_factory=list)
+
+
+def why_another(original: ParsedStatement, replaced: Sequence[str]) -> str:
+    """Return why the statements `replaced` do not have the effect of `original`; empty where they have it."""
+    try:
+        made = [one for sql in replaced for one in read_trees_and_json(sql)]
+        if len(made) == 1 and _as_text(made[0][1]) == _as_text(original.json) and not original.is_abridged:
+            return ""  # the common case, without a walk through both trees
+        before = _effects([original.in_full().tree])
+        after = _effects([item["stmt"] for item, _ in made])
+    except (ParseError, RecursionError) as problem:
+        return f"its safer form cannot be read: {problem.args[0]}"
+    _join_validations(after)
+    _join_not_nulls(before, after)
+    _join_indexes(before, after)
+    _leave_out_made_up_names(before, after)
+    return "" if _words(before) == _words(after) else "its safer form would not keep every part of it"
+
+
+_HOW = re.compile(r'"(?:location|name_location|list_start|list_end|stmt_location|stmt_len)":-?\d+,?|'
+                  r'"(?:if_not_exists|missing_ok)":true,?')  # fmt: skip
+
+
+def _as_text(json_: str) -> str:
+    """Return a statement's JSON without positions and without what only guards it."""
+    return _HOW.sub("", json_).replace(",}", "}")
+
+
+def comments(sql: str) -> Counter[str]:
+    """Return the comments of a text, each with how often it occurs."""
+    return Counter(sql[token.start : token.end].strip() for token in each_token(sql) if token.kind == "comment")
+
+
+def _bare(tree: Any) -> Any:
+    """Return the tree without positions in the text."""
+    if isinstance(tree, dict):
+        return {key: _bare(value) for key, value in tree.items() if key not in _POSITIONS}
+    return [_bare(item) for item in tree] if isinstance(tree, list) else tree
+
+
+def _without(body: Tree, *keys: str) -> Tree:
+    return {key: value for key, value in body.items() if key not in keys}
+
+
+def _effects(trees: Sequence[Tree]) -> _Effects:
+    found = _Effects()
+    for tree in trees:
+        kind, body = node(_bare(tree))
+        if kind == "AlterTableStmt":
+            head = json.dumps(_without(body, "cmds"), sort_keys=True)
+            found.commands.extend((head, _command(item["AlterTableCmd"])) for item in body.get("cmds", ()))
+        elif kind == "IndexStmt" and body.get("idxname"):
+            found.indexes[body["idxname"]] = _without(body, "concurrent", "if_not_exists")
+        elif kind == "DropStmt":
+            rest = _without(body, "objects", "concurrent", "missing_ok")
+            found.others.extend({kind: {**rest, "object": item}} for item in body.get("objects", ()))
+        elif kind == "ReindexStmt":
+            params = [one for one in body.get("params", ()) if one["DefElem"].get("defname") != "concurrently"]
+            found.others.append({kind: {**_without(body, "params"), "params": params}})
+        else:
+            found.others.append({kind: _without(body, "concurrent", "if_not_exists")})
+    return found
+
+
+def _command(command: Tree) -> Tree:
+    if command.get("subtype") == "AT_AddColumn":
+        return _without(command, "missing_ok")
+    constraint = command.get("def", {}).get("Constraint")
+    if constraint is None:
+        return command
+    return {**command, "def": {"Constraint": _without(constraint, "initially_valid")}}
+
+
+def _constraint(command: Tree) -> Tree:
+    found: Tree = command.get("def", {}).get("Constraint", {})
+    return found
+
+
+def _join_validations(effects: _Effects) -> None:
+    """Take an ADD CONSTRAINT ... NOT VALID and its VALIDATE CONSTRAINT together."""
+    for head, command in list(effects.commands):
+        if command.get("subtype") != "AT_ValidateConstraint":
+            continue
+        for number, (other_head, other) in enumerate(effects.commands):
+            constraint = _constraint(other)
+            if (
+                other_head == head
+                and constraint.get("conname") == command["name"]
+                and constraint.get("skip_validation")
+            ):
+                made = {**other, "def": {"Constraint": _without(constraint, "skip_validation")}}
+                effects.commands[number] = head, made
+                effects.commands.remove((head, command))
+                break
+
+
+def _join_not_nulls(before: _Effects, after: _Effects) -> None:
+    """Leave out the CHECK that stands on the way to NOT NULL, and is dropped at its end."""
+    dropped = [
+        (head, command)
+        for head, command in after.commands
+        if command.get("subtype") == "AT_DropConstraint" and (head, command) not in before.commands
+    ]
+    for head, command in dropped:
+        added = [
+            one for one in after.commands if one[0] == head and _constraint(one[1]).get("conname") == command["name"]
+        ]
+        if len(added) == 1 and _constraint(added[0][1]).get("contype") == "CONSTR_CHECK":
+            after.commands.remove(added[0])
+            after.commands.remove((head, command))
+
+
+def _join_indexes(before: _Effects, after: _Effects) -> None:
+    """Give a constraint that takes an index over the columns and options of that index."""
+    for number, (head, command) in enumerate(after.commands):
+        constraint = _constraint(command)
+        index = after.indexes.get(constraint.get("indexname", ""))
+        if index is None or constraint["indexname"] in before.indexes or not _is_of_key(index, json.loads(head)):
+            continue
+        made = _without(constraint, "indexname")
+        for key, values in (("keys", index["indexParams"]), ("including", index.get("indexIncludingParams"))):
+            if values:
+                made[key] = [{"String": {"sval": item["IndexElem"].get("name", "")}} for item in values]
+        for key, of_index in (("options", "options"), ("indexspace", "tableSpace"), ("nulls_not_distinct",) * 2):
+            if of_index in index:
+                made[key] = index[of_index]
+        after.commands[number] = head, {**command, "def": {"Constraint": made}}
+        del after.indexes[constraint["indexname"]]
+
+
+def _is_of_key(index: Tree, head: Tree) -> bool:
+    """Tell whether it is a plain unique btree index of the table, as a constraint would build it."""
+    table, other = index.get("relation", {}), head.get("relation", {})
+    elements = [item["IndexElem"] for item in (*index.get("indexParams", ()), *index.get("indexIncludingParams", ()))]
+    plain = all(
+        set(one) <= {"name", "ordering", "nulls_ordering"} and one.get("ordering") == "SORTBY_DEFAULT"
+        for one in elements
+    )
+    same = all(table.get(key) == other.get(key) for key in ("catalogname", "schemaname", "relname"))
+    return plain and same and bool(index.get("unique")) and "whereClause" not in index
+
+
+def _leave_out_made_up_names(before: _Effects, after: _Effects) -> None:
+    """Leave out the name of a constraint that has none in the original: it is the one that PostgreSQL would choose."""
+    named = {_constraint(command).get("conname") for _, command in before.commands}
+    for number, (head, command) in enumerate(after.commands):
+        constraint = _constraint(command)
+        if constraint.get("conname") and constraint["conname"] not in named:
+            made = {**command, "def": {"Constraint": _without(constraint, "conname")}}
+            after.commands[number] = head, made
+
+
+def _words(effects: _Effects) -> list[str]:
+    parts: list[Any] = [*effects.commands, *effects.indexes.items(), *effects.others]
+    return sorted(json.dumps(part, sort_keys=True) for part in parts)
