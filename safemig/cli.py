@@ -19,6 +19,8 @@ import click
 from safemig import __version__
 
 if TYPE_CHECKING:
+    from types import TracebackType
+
     from safemig.project import Project
     from safemig.records import Progress
     from safemig.result import Result
@@ -160,11 +162,11 @@ def review(
     if form == "text":
         _write(result.render("text"))
     else:
-        from safemig.result import blotted
         from safemig.review import reports
+        from safemig.secrets import hide_in
 
         draw: Callable[..., str] = getattr(reports, f"{form}_report")
-        if drawn := blotted(draw(result)).rstrip("\n"):
+        if drawn := str(hide_in(draw(result))).rstrip("\n"):
             _write(drawn)
     _leave(result.exit_code)
 
@@ -366,20 +368,42 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     global _is_own_process
     from safemig.errors import SafemigError
     from safemig.result import Result
+    from safemig.secrets import hide, remember_typed
 
     _is_own_process = arguments is None
     # Loading makes many objects and no garbage: at Python's own threshold a fifth of a short command goes to looking.
     gc.set_threshold(50_000)
     atexit.register(gc.freeze)  # nor is anything to be found in what the process ends with
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    remember_typed(words)
+    if _is_own_process:
+        sys.excepthook = _show_fault
     try:
-        safemig.main(args=list(arguments) if arguments is not None else None, prog_name="safemig")
+        sys.exit(safemig.main(args=words, prog_name="safemig", standalone_mode=False) or 0)
+    except click.ClickException as error:
+        context = getattr(error, "ctx", None)
+        if context is not None:
+            click.echo(f"{context.get_usage()}\nTry '{context.command_path} -h' for help.\n", err=True)
+        click.echo(f"Error: {hide(error.format_message())}", err=True)
+        sys.exit(error.exit_code)
+    except click.Abort:
+        click.echo("Aborted!", err=True)
+        sys.exit(1)
     except SafemigError as error:
         if isinstance(error.result, Result):
             click.echo(error.result.render("text"))
         for line in error.lines:
             click.echo(line, err=True)
         sys.exit(error.exit_code)
-    sys.exit(0)
+
+
+def _show_fault(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """Show a fault of ours with its traceback, without passwords."""
+    import traceback
+
+    from safemig.secrets import hide
+
+    sys.stderr.write(hide("".join(traceback.format_exception(kind, error, trace))))
 
 
 def _project(folder: str) -> Project:

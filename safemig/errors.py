@@ -21,12 +21,12 @@ that is not in this tree keeps its traceback.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from typing import ClassVar
 
+from safemig.secrets import hide
+
 _show: Callable[[object], None] | None = None
-_PASSWORD = re.compile(r"(:/{1,2}[^\s:/@]*):[^\s@]*@")  # user:password@, also in a URL taken for a path
 
 
 def use_display(show: Callable[[object], None]) -> None:
@@ -38,8 +38,7 @@ def use_display(show: Callable[[object], None]) -> None:
 class SafemigError(Exception):
     """The root: *what* happened, *where*, and what to do *next*; `result` is what was found out before the no.
 
-    Guarantee: the text holds no secret; whoever raises it passes text that was redacted. A URL that somebody typed where
-    none belongs loses its password here.
+    Guarantee: the text holds no password: it passes `safemig.secrets`, also a URL that a person typed where none belongs.
     """
 
     exit_code: ClassVar[int] = 1
@@ -52,10 +51,10 @@ class SafemigError(Exception):
         next: str | None = None,  # noqa: A002
         result: object = None,
     ) -> None:
-        super().__init__(_redacted(what))
-        self.what = _redacted(what)
-        self.where = where and _redacted(where)
-        self.next = next and _redacted(next)
+        super().__init__(hide(what))
+        self.what = hide(what)
+        self.where = where and hide(where)
+        self.next = next and hide(next)
         self.result = result
 
     @property
@@ -77,10 +76,6 @@ class SafemigError(Exception):
         if self.result is not None and _show is not None:
             _show(self.result)
         return self.lines
-
-
-def _redacted(text: str) -> str:
-    return _PASSWORD.sub(r"\1:***@", text) if "@" in text else text
 
 
 class SettingsError(SafemigError):

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 
+from safemig.secrets import hide_in
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -33,7 +35,6 @@ class Place(Protocol):
 _renderer: Callable[[], Renderer] | None = None
 _find_listener: Callable[[], Any] | None = None
 _find_place: Callable[[], Place | None] | None = None
-_blot_out: Callable[[str], str] | None = None
 
 
 def use_renderer(load: Callable[[], Renderer]) -> None:
@@ -52,23 +53,6 @@ def use_place(find: Callable[[], Place | None]) -> None:
     """Set how the place that a view is seen from is found; `find` is called at each drawing of a link."""
     global _find_place
     _find_place = find
-
-
-def use_blotter(blot_out: Callable[[str], str]) -> None:
-    """Set what takes the passwords out of a view; who connects sets it, and before that none is known."""
-    global _blot_out
-    _blot_out = blot_out
-
-
-def blotted(value: Any) -> Any:
-    """Return a text, or JSON-ready values, without the passwords that this process has connected with."""
-    if _blot_out is None:
-        return value
-    if isinstance(value, str):
-        return _blot_out(value)
-    if isinstance(value, dict):
-        return {key: blotted(each) for key, each in value.items()}
-    return [blotted(each) for each in value] if isinstance(value, list | tuple) else value
 
 
 def link_to(path: Path) -> str:
@@ -103,13 +87,13 @@ class Result:
         """
         if _renderer is None:
             raise RuntimeError("no renderer: import safemig, not one of its modules by file")
-        return str(blotted(_renderer().text(self) if form == "text" else _renderer().html(self)))
+        return str(hide_in(_renderer().text(self) if form == "text" else _renderer().html(self)))
 
     def to_dict(self) -> dict[str, Any]:
         """Return the facts as JSON-ready values, without passwords as in `render`."""
         if _renderer is None:
             raise RuntimeError("no renderer: import safemig, not one of its modules by file")
-        return dict(blotted(_renderer().data(self)))
+        return dict(hide_in(_renderer().data(self)))
 
     def to_frame(self) -> pd.DataFrame:
         """Return the main table (steps, checks, findings, records ...) as a pandas DataFrame, one row each."""

@@ -15,10 +15,12 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from safemig.errors import SettingsError
+from safemig.secrets import holds_password, remember_conninfo
 from safemig.settings_file import FILE_NAME as FILE_NAME
 from safemig.settings_file import VARIABLES, find_settings
 
 _ENVIRONMENT = re.compile(r"SAFEMIG_ENVIRONMENTS__[^_].*__(URL|SERVICE)\Z")
+_PLAIN = re.compile(r"[\w.-]{1,64}")
 PRODUCTION = "production"
 STAGING = "staging"
 
@@ -29,18 +31,6 @@ def _without_password(value: object) -> object:
             "holds a password; put the URL into an environment variable and write env:NAME, or use a service"
         )
     return value
-
-
-def holds_password(conninfo: str) -> bool:
-    """True where a connection string carries a password, in either of libpq's two forms."""
-    from psycopg import ProgrammingError
-    from psycopg.conninfo import conninfo_to_dict
-
-    try:
-        parts = conninfo_to_dict(conninfo)
-    except ProgrammingError:
-        return "password" in conninfo.lower() or ("://" in conninfo and "@" in conninfo)
-    return bool(parts.get("password") or parts.get("sslpassword"))
 
 
 class Environment(BaseModel):
@@ -75,6 +65,7 @@ class Environment(BaseModel):
             return url
         variable = url.removeprefix("env:")
         if value := os.environ.get(variable):
+            remember_conninfo(value)
             return value
         raise SettingsError(
             f"the {name} database is not set: the environment variable {variable} is missing or empty",
@@ -178,10 +169,11 @@ class Settings(BaseSettings):
         """
         if name in self.environments:
             return self.environments[name]
+        shown = f'"{name}"' if _PLAIN.fullmatch(name) else "of that name (not shown: it may be a connection string)"
         raise SettingsError(
-            f'there is no environment "{name}"',
+            f"there is no environment {shown}",
             where=f"known: {', '.join(sorted(self.environments))}",
-            next=f"use one of those, or write [environments.{name}] into {FILE_NAME}",
+            next=f"use one of those, or write [environments.{name if _PLAIN.fullmatch(name) else 'NAME'}] into {FILE_NAME}",
         )
 
     def conninfo(self, name: str) -> str:

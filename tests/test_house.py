@@ -21,8 +21,9 @@ PACKAGE = ROOT / "safemig"
 
 # From the ground up: a module imports from floors below its own, and never from a neighbour on its own floor.
 FLOORS: tuple[tuple[str, ...], ...] = (
+    ("secrets",),
     ("chain", "errors", "lazy_import", "result"),
-    ("settings_file",),
+    ("settings_file", "identity"),
     ("sql",),
     ("review", "schema"),
     ("results", "settings_file"),

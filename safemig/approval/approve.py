@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from typing import Literal
 
 from safemig.errors import RefusedError
-from safemig.execution.environment import who
+from safemig.identity import who
 from safemig.results import Approval, Target
 
 Ask = Callable[[str], str]

@@ -1,6 +1,6 @@
 """Who has approved a plan, kept in the database that it is for; how many it takes, and that no author is one of them.
 
-A name is as trustworthy as what says it: `SAFEMIG_BY`, which a CI job sets from its own login, else the user of the
+A name is as trustworthy as what says it (`safemig.identity`): `SAFEMIG_BY`, the CI's own login, else the user of the
 operating system. Whoever may write to production's schema `safemig` could write an approval by hand.
 """
 

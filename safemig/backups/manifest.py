@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from safemig.errors import BackupError
-from safemig.execution.environment import who
+from safemig.identity import who
 from safemig.migrations import new_version
 from safemig.results import Backup, BackupFile, BackupPart, TableContent, Target
 from safemig.settings import Settings

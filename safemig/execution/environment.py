@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -47,8 +45,3 @@ def standing_of(settings: Settings, connection: Connection) -> Standing:
 def is_unrecorded(connection: Connection, standing: Standing) -> bool:
     """Tell whether a database has tables, and no migration is recorded as applied to it: perhaps they were, by hand."""
     return bool(standing.pending and not standing.applied and activity.ask(connection, activity.WHICH_TABLES_HOLD_DATA))
-
-
-def who() -> str:
-    """Return who acts: `SAFEMIG_BY` where a CI job says it, else the user of the operating system."""
-    return os.environ.get("SAFEMIG_BY") or getpass.getuser()

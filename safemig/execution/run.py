@@ -13,9 +13,9 @@ from typing import Any
 from safemig import __version__
 from safemig.errors import OutcomeUnknownError, SafemigError, SettingsError
 from safemig.execution import journal
-from safemig.execution.environment import who
 from safemig.execution.resume import Trail
 from safemig.execution.steps import Segment
+from safemig.identity import who
 from safemig.live import LEDGER, RECORD
 from safemig.postgres.connection import Connection
 from safemig.postgres.history import record_applied, record_deployment, record_steps

@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from safemig.errors import MigrationError
+from safemig.secrets import holds_password
 
 _NAME = re.compile(r"(?P<version>\d{14})_(?P<name>.+)\.sql\Z")
 _VERSION_FORMAT = "%Y%m%d%H%M%S"
@@ -110,8 +111,14 @@ def slug(description: str) -> str:
     """Return a description as the name part of a file: `Add user's preferences` -> `add_users_preferences`.
 
     Raises:
-        MigrationError: nothing of it is left.
+        MigrationError: nothing of it is left, or it is a connection string with a password, which no file name may hold.
     """
+    if holds_password(description):
+        raise MigrationError(
+            "the description holds a password (not shown)",
+            where="the name of the new migration file",
+            next='describe the change in a few words, such as "add user preferences table"',
+        )
     plain = unicodedata.normalize("NFKD", description).encode("ascii", "ignore").decode().lower()
     words = re.sub(r"[^a-z0-9]+", "_", plain.replace("'", "")).strip("_")[:_LONGEST_SLUG].rstrip("_")
     if not words:

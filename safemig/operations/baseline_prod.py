@@ -16,10 +16,11 @@ from safemig.copies.drift import identity_of
 from safemig.copies.shadow import Shadow, open_shadow
 from safemig.errors import RefusedError
 from safemig.execution.commit import told_when_interrupted
-from safemig.execution.environment import open_environment, who
+from safemig.execution.environment import open_environment
 from safemig.execution.run import Run
 from safemig.execution.steps import PlannedFile, Segment, rows_not_written
 from safemig.execution.transaction import Committed, commit_steps, deploying_connection, only_deployment
+from safemig.identity import who
 from safemig.operations.segments import require_unchanged
 from safemig.postgres.connection import Connection
 from safemig.postgres.history import make_history

@@ -18,7 +18,7 @@ from safemig.errors import (
     RehearsalError,
     ReviewRefusedError,
 )
-from safemig.execution.environment import open_environment, schema_of, who
+from safemig.execution.environment import open_environment, schema_of
 from safemig.execution.invalid_indexes import remove_left_invalid
 from safemig.execution.resume import left_invalid
 from safemig.execution.run import Run
@@ -36,6 +36,7 @@ from safemig.execution.validation import (
     rows_changed,
     told_when_cut_short,
 )
+from safemig.identity import who
 from safemig.operations.backup_prod import backup_prod
 from safemig.operations.preflight import preflight
 from safemig.operations.rehearse import Rehearsed, rehearse_on_copy

@@ -13,10 +13,11 @@ from safemig.copies.shadow import open_shadow
 from safemig.errors import DeploymentStoppedError, MigrationError, SafemigError
 from safemig.execution.autocommit import run_apart
 from safemig.execution.commit import told_when_interrupted
-from safemig.execution.environment import open_environment, schema_of, who
+from safemig.execution.environment import open_environment, schema_of
 from safemig.execution.run import Run
 from safemig.execution.steps import Listener, Segment, rows_not_written
 from safemig.execution.transaction import Committed, commit_steps, deploying_connection, only_deployment
+from safemig.identity import who
 from safemig.migrations import Migration
 from safemig.postgres.connection import Connection
 from safemig.postgres.history import make_history

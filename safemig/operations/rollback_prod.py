@@ -20,7 +20,7 @@ from safemig.errors import (
     ToolError,
 )
 from safemig.execution.commit import told_when_interrupted
-from safemig.execution.environment import open_environment, schema_of, who
+from safemig.execution.environment import open_environment, schema_of
 from safemig.execution.run import Run
 from safemig.execution.steps import Listener, plan_files
 from safemig.execution.transaction import commit_steps, deploying_connection, only_deployment
@@ -35,6 +35,7 @@ from safemig.execution.validation import (
     rows_changed,
     told_when_cut_short,
 )
+from safemig.identity import who
 from safemig.migrations import Migration
 from safemig.operations.backup_prod import backup_prod
 from safemig.postgres.connection import Connection

@@ -17,11 +17,12 @@ from safemig.approval.plan import identify
 from safemig.copies.same_version import alike
 from safemig.errors import RefusedError
 from safemig.execution.commit import told_when_interrupted
-from safemig.execution.environment import open_environment, schema_of, who
+from safemig.execution.environment import open_environment, schema_of
 from safemig.execution.run import Run
 from safemig.execution.steps import Listener, plan_files
 from safemig.execution.transaction import commit_steps, deploying_connection, only_deployment
 from safemig.execution.validation import SchemaPromise, check_schema, told_when_cut_short
+from safemig.identity import who
 from safemig.migrations import Migration
 from safemig.operations.backup_prod import backup_prod
 from safemig.postgres import activity

@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import ast
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from safemig.errors import SettingsError
+from safemig.secrets import holds_password
 
 TAG = "parameters"
-
-# user:password@ in a URL, also in one that is not percent-encoded as it should be, and password= in a URL's query or a
-# connection string; a migration's description may well speak of passwords.
-_PASSWORD = re.compile(r"://[^\s/@:]*:[^\s@]+@|password\s*=\s*\S", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +62,7 @@ def check_parameters(verb: str, given: Mapping[str, Any], known: Mapping[str, Pa
 
 
 def _refuse_secret(verb: str, name: str, text: str) -> None:
-    if _PASSWORD.search(text):
+    if holds_password(text):
         raise SettingsError(
             f'the parameter "{name}" holds a password; it would be written into the record',
             where=f"runbooks/{verb}.ipynb",
@@ -78,7 +74,8 @@ def _texts(value: Any) -> list[str]:
     if isinstance(value, str):
         return [value]
     if isinstance(value, Mapping):
-        return [text for pair in value.items() for each in pair for text in _texts(each)]
+        pairs = [f"{key}={each}" for key, each in value.items()]  # --rename OLD=NEW splits a URL at its =
+        return pairs + [text for pair in value.items() for each in pair for text in _texts(each)]
     if isinstance(value, list | tuple):
         return [text for each in value for text in _texts(each)]
     return []

@@ -3,20 +3,13 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
-from markupsafe import escape
-from psycopg import ProgrammingError
-from psycopg.conninfo import conninfo_to_dict
-
 from safemig.errors import SettingsError
-from safemig.postgres.connection.connect import redacted
+from safemig.secrets import hide, remember, remember_conninfo
 from safemig.settings import Settings
-
-# ALTER ROLE app PASSWORD 'x': the SQL of a migration is shown in its record, and as HTML too.
-_SQL_PASSWORD = re.compile(r"(\bpassword\s+)E?('|&#39;)(?:\2\2|(?!\2).)*\2", re.IGNORECASE | re.DOTALL)
 
 _LONGEST_STREAM = 200_000
 _KEPT = 60_000
@@ -24,20 +17,11 @@ _KEPT = 60_000
 
 def redactor(settings: Settings) -> Callable[[str], str]:
     """Return a function that blots out the passwords of all environments, and whatever looks like a URL with one."""
-    # In the HTML of a result, a password stands as HTML writes it.
-    secrets = tuple(
-        sorted({form for each in _secrets(settings) for form in (each, str(escape(each)))}, key=len, reverse=True)
-    )
-
-    def clean(text: str) -> str:
-        for secret in secrets:
-            text = text.replace(secret, "***")
-        if "assword" in text.lower():
-            text = _SQL_PASSWORD.sub(r"\1\2***\2", text)
-            return redacted(text)
-        return redacted(text) if "://" in text else text
-
-    return clean
+    for name in settings.environments:
+        with suppress(SettingsError):  # not set: nothing can have been connected with it
+            remember_conninfo(settings.conninfo(name))
+    remember([os.environ.get("PGPASSWORD")])
+    return hide
 
 
 def redact_notebook(notebook: Any, clean: Callable[[str], str]) -> None:
@@ -74,19 +58,3 @@ def _cleaned(value: Any, clean: Callable[[str], str]) -> Any:
     if isinstance(value, list | tuple):
         return [_cleaned(each, clean) for each in value]
     return value
-
-
-def _secrets(settings: Settings) -> set[str]:
-    found: set[str] = set()
-    for name in settings.environments:
-        try:
-            parts = conninfo_to_dict(settings.conninfo(name))
-        except (SettingsError, ProgrammingError):
-            continue  # not set, or not a connection string: nothing can have been connected with it
-        names = {str(parts.get("user")), str(parts.get("dbname")), str(parts.get("host"))}
-        # A password that is also a name stands in every message as that name; blotting it out hides no secret.
-        found |= {
-            str(parts[key]) for key in ("password", "sslpassword") if parts.get(key) and str(parts[key]) not in names
-        }
-    found.add(os.environ.get("PGPASSWORD", ""))
-    return {secret for secret in found if len(secret) >= 4}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 import json
 import os
 import socket
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from safemig.errors import RefusedError, SettingsError
+from safemig.identity import who
 from safemig.live import LEDGER, MOMENT, RECORD
 from safemig.records import ledger
 from safemig.records.files import locked, make_folder, write_atomically
@@ -95,7 +95,7 @@ def run_runbook(
     home = settings.path("records") / environment
     make_folder(home)
     _settle_left_over(settings, environment)
-    facts: dict[str, Any] = {"verb": verb, "environment": environment, "by": _person(), "started": _now(), **_process()}
+    facts: dict[str, Any] = {"verb": verb, "environment": environment, "by": who(), "started": _now(), **_process()}
     notebook.metadata["safemig"] = {**facts, "word": RUNNING}
     clean = redactor(settings)
     name, writer = _claim(home, RecordName(_this_second(), environment, verb, RUNNING), notebook, clean)
@@ -257,17 +257,6 @@ def _entry(facts: Mapping[str, Any], outcome: Outcome) -> dict[str, Any]:
 
 def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-def _person() -> str:
-    """Return who runs this: the CI's actor where there is one, else the login name."""
-    for variable in ("GITHUB_ACTOR", "GITLAB_USER_LOGIN"):
-        if name := os.environ.get(variable):
-            return name
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):  # no entry for this uid, as in many containers
-        return f"uid {os.getuid()}"
 
 
 def _process() -> dict[str, Any]:

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import json
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import psycopg
-from markupsafe import escape
 from psycopg import sql
-from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from psycopg.conninfo import make_conninfo
 
 from safemig.errors import UnreachableError
 from safemig.postgres.connection import Connection
 from safemig.postgres.connection.network_watchdog import guarded
-from safemig.result import use_blotter
+from safemig.secrets import hide, parts_of, remember, remember_conninfo
 
 if TYPE_CHECKING:
     from safemig.results import Target
@@ -36,43 +33,6 @@ BACKEND_PID = "SELECT pg_backend_pid()"
 IS_STANDBY = "SELECT pg_is_in_recovery()"
 
 
-# The passwords that this process has connected with: a server may say one in any error, as a function does that holds
-# a connection string.
-_used_passwords: set[str] = set()
-
-
-def secrets_of(conninfo: str) -> tuple[str, ...]:
-    """Return the passwords in a connection string; what is no connection string is one secret as a whole."""
-    try:
-        parts = conninfo_to_dict(conninfo)
-    except psycopg.ProgrammingError:
-        return (conninfo,)
-    return tuple(str(parts[key]) for key in ("password", "sslpassword") if parts.get(key))
-
-
-def _blotted(text: str) -> str:
-    """Return `text` without the passwords of this process's connections, also as they stand in HTML and in JSON."""
-    for secret in sorted(_used_passwords, key=len, reverse=True):
-        for form in {secret, str(escape(secret)), json.dumps(secret)[1:-1]}:
-            text = text.replace(form, "***")
-    return text
-
-
-use_blotter(_blotted)
-
-
-def redacted(text: str, *conninfos: str) -> str:
-    """Return `text` with every password of `conninfos` and of this process's connections blotted out.
-
-    So is every `user:password@` and `password=`.
-    """
-    secrets = {secret for conninfo in conninfos for secret in secrets_of(conninfo)}
-    for secret in sorted(secrets | _used_passwords, key=len, reverse=True):
-        text = text.replace(secret, "***")
-    text = re.sub(r"(\w+://[^\s:/@]*):[^\s@]*@", r"\1:***@", text)
-    return re.sub(r"(?i)(password\s*=\s*)('(?:[^'\\]|\\.)*'|\S+)", r"\1***", text)
-
-
 def connect(conninfo: str, name: str, *, autocommit: bool = True, application_name: str = "safemig") -> Connection:
     """Open a connection to the database that people call `name`.
 
@@ -80,8 +40,9 @@ def connect(conninfo: str, name: str, *, autocommit: bool = True, application_na
         UnreachableError: it cannot be reached, or refuses us, or is older than PostgreSQL 13. No secret is shown.
     """
     try:
-        parts = conninfo_to_dict(conninfo)
-    except psycopg.ProgrammingError:
+        parts = parts_of(conninfo)
+    except ValueError:
+        remember_conninfo(conninfo)
         # libpq's own message quotes pieces of the string, and a password may be one of them.
         raise UnreachableError(
             f"the connection string of {name} is not valid",
@@ -90,7 +51,7 @@ def connect(conninfo: str, name: str, *, autocommit: bool = True, application_na
         ) from None
     # A password that is also a name stands in every message as that name; a very short one in the middle of words.
     names = {str(parts.get(key)) for key in ("user", "dbname", "host")}
-    _remember(secrets_of(conninfo), names)
+    remember_conninfo(conninfo)
     try:
         connection = psycopg.connect(
             make_conninfo(conninfo, application_name=application_name, client_encoding="UTF8"),
@@ -99,7 +60,7 @@ def connect(conninfo: str, name: str, *, autocommit: bool = True, application_na
         )
     except psycopg.Error as error:
         raise _explained(error, conninfo, name) from None
-    _remember((connection.info.password,), names)  # of PGPASSWORD, .pgpass or a service file
+    remember((connection.info.password,), names)  # of PGPASSWORD, .pgpass or a service file
     if connection.info.server_version < OLDEST_SERVER:
         version = connection.info.server_version // 10000
         connection.close()
@@ -111,10 +72,6 @@ def connect(conninfo: str, name: str, *, autocommit: bool = True, application_na
     if not autocommit:
         connection.commit()
     return connection
-
-
-def _remember(passwords: tuple[str, ...], names: set[str]) -> None:
-    _used_passwords.update(each for each in passwords if len(each) >= 4 and each not in names)
 
 
 def is_pooled(connection: Connection) -> bool:
@@ -157,7 +114,7 @@ def explained(conninfo: str, name: str) -> Iterator[None]:
         yield
     except psycopg.Error as error:
         raise UnreachableError(
-            f"{name} refuses: {redacted(words_of(error), conninfo)}",
+            f"{name} refuses: {hide(words_of(error), conninfo)}",
             where=name,
             next="connect as a role that owns the database, or may read all of it",
         ) from None
@@ -224,12 +181,12 @@ def words_of(error: psycopg.Error) -> str:
     """Return an error as PostgreSQL says it: message, detail and hint in one line, with its SQLSTATE; no password."""
     diagnostic = error.diag
     parts = (diagnostic.message_primary or str(error), diagnostic.message_detail, diagnostic.message_hint)
-    text = redacted(" · ".join(" ".join(part.split()) for part in parts if part))
+    text = hide(" · ".join(" ".join(part.split()) for part in parts if part))
     return f"{text} ({error.sqlstate})" if error.sqlstate else text
 
 
 def _explained(error: psycopg.Error, conninfo: str, name: str) -> UnreachableError:
-    words = " ".join(redacted(str(error), conninfo).split()).removeprefix("connection failed: ")
+    words = " ".join(hide(str(error), conninfo).split()).removeprefix("connection failed: ")
     lowered = words.lower()
     if "password authentication failed" in lowered or "no password supplied" in lowered:
         what, next_step = (

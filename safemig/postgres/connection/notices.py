@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from psycopg.errors import Diagnostic
 
 from safemig.postgres.connection import Connection
-from safemig.postgres.connection.connect import redacted
+from safemig.secrets import hide
 
 _MOST_TEXTS = 10
 _LONGEST_TEXT = 200
@@ -34,7 +34,7 @@ class Notices:
     @property
     def lines(self) -> tuple[str, ...]:
         """A line for each text, with how often it was said where that is more than once; and one for the rest."""
-        lines = [redacted(text) + (f" ({times:,} times)" if times > 1 else "") for text, times in self._counts.items()]
+        lines = [hide(text) + (f" ({times:,} times)" if times > 1 else "") for text, times in self._counts.items()]
         return (*lines, f"and {self._further:,} more, of other words") if self._further else tuple(lines)
 
 

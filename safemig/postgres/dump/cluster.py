@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from safemig.postgres.connection import Connection
-from safemig.postgres.connection.connect import redacted
 from safemig.postgres.dump.backup_files import write_whole
 from safemig.postgres.dump.tools import piped
 from safemig.postgres.server.programs import Programs
 from safemig.results import BackupFile
+from safemig.secrets import hide
 
 SETTINGS_OF_DATABASE = """
 SELECT format('ALTER %%s %%I SET %%I TO ', CASE WHEN setrole = 0 THEN 'DATABASE'
@@ -60,10 +60,10 @@ def write_cluster(connection: Connection, conninfo: str, programs: Programs, pat
             yield process.stdout.read() if process.stdout else b""
         yield f"-- The database {connection.info.dbname}: its settings, and the grants on itself\n".encode()
         for statement in settings_and_grants(connection, connection.info.dbname):
-            yield f"{redacted(statement)};\n".encode()
+            yield f"{hide(statement)};\n".encode()
         yield b"-- The server: what its configuration sets\n"
         for name, setting, unit, source in connection.execute(SETTINGS_OF_SERVER.encode()).fetchall():
-            value = " ".join(redacted(f"{name} = '{setting}{unit and f' {unit}'}'").split())
+            value = " ".join(hide(f"{name} = '{setting}{unit and f' {unit}'}'").split())
             yield f"-- {value}  ({source})\n".encode()
 
     return write_whole(path, pieces())

@@ -16,10 +16,11 @@ import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from safemig.errors import BackupError, ToolError, UnreachableError
-from safemig.postgres.connection.connect import connect, redacted
+from safemig.postgres.connection.connect import connect
 from safemig.postgres.connection.network_watchdog import LOOKS_WHILE_UNREACHABLE, beside
 from safemig.postgres.dump.compression import is_compressed, opened
 from safemig.postgres.server.programs import Program, Programs
+from safemig.secrets import hide
 
 # A table without a live row may keep pg_dump silent for long, and so may a lock that it waits for (then for a minute).
 SILENT_SECONDS = 60.0
@@ -276,7 +277,7 @@ def _what_it_waits_for(program: Program, conninfo: str) -> object:
 
 
 def _failure(programs: Programs, program: Program, stderr: str, conninfo: str) -> ToolError:
-    words = [line for line in redacted(stderr, conninfo).splitlines() if line.strip()]
+    words = [line for line in hide(stderr, conninfo).splitlines() if line.strip()]
     telling: Sequence[str] = [line for line in words if "error" in line.lower() or "fatal" in line.lower()] or words
     return ToolError(
         f"{program} {programs.version} failed: {telling[0].strip() if telling else 'it said nothing'}",
