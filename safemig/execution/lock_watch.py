@@ -18,6 +18,7 @@ from safemig.errors import SafemigError
 from safemig.postgres.connection import Connection
 from safemig.postgres.connection.connect import connect
 from safemig.postgres.connection.network_watchdog import beside
+from safemig.postgres.connection.poolers import server_pid
 from safemig.postgres.dump.tools import session_name
 from safemig.results import Blocker
 
@@ -54,7 +55,7 @@ def watched(conninfo: str, environment: str, session: Connection) -> Iterator[No
 
     Guarantee: never fails and never delays; a watcher that cannot connect sees nothing.
     """
-    pid = session.info.backend_pid
+    pid = server_pid(session)
     last_seen = time.monotonic()
 
     def look(connection: Connection) -> None:

@@ -20,7 +20,7 @@ from safemig.execution.lock_watch import watched
 from safemig.execution.run import Run
 from safemig.execution.steps import Listener, run_steps
 from safemig.postgres import activity
-from safemig.postgres.connection import Connection
+from safemig.postgres.connection import Connection, poolers
 from safemig.postgres.connection.connect import connect, is_pooled, require_primary, set_session, words_of
 from safemig.postgres.connection.network_watchdog import guarded
 from safemig.results import Step
@@ -123,7 +123,7 @@ def _require_direct(connection: Connection, environment: str) -> None:
         raise UnreachableError(
             f"{environment} is behind a transaction pooler, where session settings and locks get lost or leak",
             where=environment,
-            next="use the server's own URL, not the pooler's",
+            next=f"connect to {poolers.instead(connection)}",
         )
 
 

@@ -21,7 +21,7 @@ from safemig.execution.environment import is_unrecorded, open_environment, stand
 from safemig.execution.steps import plan_files
 from safemig.postgres import activity, resumable
 from safemig.postgres.activity import ask
-from safemig.postgres.connection import Connection
+from safemig.postgres.connection import Connection, poolers
 from safemig.postgres.connection.connect import OLDEST_SERVER, is_pooled, words_of
 from safemig.postgres.server.programs import client_programs, server_programs
 from safemig.results import Check, CheckState, Preflight
@@ -110,10 +110,11 @@ def _writable(_: Settings, connection: Connection) -> Check:
 def _direct(_: Settings, connection: Connection) -> Check:
     if is_pooled(connection):
         return Check(
-            "direct connection", "failed", "a transaction pooler stands between", "a direct connection",
-            "use the URL of the server itself, not of pgbouncer or Supavisor (usually port 5432)",
+            "direct connection", "failed", "a transaction pooler stands between", "a connection of our own",
+            f"connect to {poolers.instead(connection)}",
         )  # fmt: skip
-    return Check("direct connection", "ok", "the server itself", "no transaction pooler")
+    through = "a pooler in session mode" if poolers.mode_of(connection) == "session" else "the server itself"
+    return Check("direct connection", "ok", through, "no transaction pooler")
 
 
 def _clients(_: Settings, connection: Connection) -> Check:

@@ -10,6 +10,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import quote
 
@@ -20,7 +21,6 @@ from safemig.errors import RefusedError
 from safemig.postgres.catalog import read_schema
 from safemig.postgres.dump.plain import content_of
 from safemig.postgres.history import make_history, record_applied
-from safemig.postgres.server.data_folder import run_as
 from safemig.postgres.server.programs import server_programs
 from safemig.postgres.server.throwaway import ThrowawayServer, _server_user
 from safemig.project import Project
@@ -147,18 +147,31 @@ def standby(shop: Shop, server: ThrowawayServer) -> Iterator[str]:
 
 
 @pytest.fixture
-def pooler(shop: Shop, server: ThrowawayServer, tmp_path: Path) -> Iterator[str]:
+def pooler(shop: Shop, server: ThrowawayServer) -> Iterator[str]:
     """pgbouncer in transaction mode before the test server; its URL for production's database."""
+    with pgbouncer(server, "transaction") as url:
+        yield url(shop.production)
+
+
+@pytest.fixture
+def session_pooler(shop: Shop, server: ThrowawayServer) -> Iterator[str]:
+    """pgbouncer in session mode before the test server; its URL for production's database."""
+    with pgbouncer(server, "session") as url:
+        yield url(shop.production)
+
+
+@contextmanager
+def pgbouncer(server: ThrowawayServer, mode: str, settings: str = "") -> Iterator[Callable[[str], str]]:
+    """Start a pgbouncer before the server; gives what turns a URL of the server's into one through it."""
     if PGBOUNCER is None:
         pytest.skip("pgbouncer is not on this machine")
     user = _server_user()
-    folder = Path("/tmp") / f"safemig-pooler-{os.getpid()}"
-    folder.mkdir()
-    name = shop.production.split("/")[3].split("?")[0]
+    folder = Path(tempfile.mkdtemp(prefix="safemig-pooler-", dir="/tmp"))
     (folder / "users.txt").write_text('"postgres" ""\n')
     (folder / "pgbouncer.ini").write_text(
-        f"[databases]\n{name} = host={server.folder} port=5432\n[pgbouncer]\nlisten_port = 6432\nunix_socket_dir = {folder}\n"
-        f"auth_type = trust\nauth_file = {folder}/users.txt\npool_mode = transaction\nignore_startup_parameters = extra_float_digits\n"
+        f"[databases]\n* = host={server.folder} port=5432\n[pgbouncer]\nlisten_port = 6432\nunix_socket_dir = {folder}\n"
+        f"auth_type = trust\nauth_file = {folder}/users.txt\npool_mode = {mode}\n"
+        f"ignore_startup_parameters = extra_float_digits\n{settings}\n"
     )
     if user:
         shutil.chown(folder, user.pw_uid, user.pw_gid)
@@ -166,14 +179,22 @@ def pooler(shop: Shop, server: ThrowawayServer, tmp_path: Path) -> Iterator[str]
         [PGBOUNCER, "-q", str(folder / "pgbouncer.ini")],
         cwd="/",
         stderr=subprocess.DEVNULL,
-        **run_as(user),
+        user=user.pw_uid if user else None,
+        group=user.pw_gid if user else None,
+        extra_groups=[] if user else None,
     )
     try:
         deadline = time.monotonic() + 10
         while not (folder / ".s.PGSQL.6432").exists():
             assert time.monotonic() < deadline
             time.sleep(0.05)
-        yield f"postgresql://postgres@/{name}?host={quote(str(folder), safe='')}&port=6432"
+
+        def through(url: str) -> str:
+            return (
+                f"postgresql://postgres@/{url.split('/')[3].split('?')[0]}?host={quote(str(folder), safe='')}&port=6432"
+            )
+
+        yield through
     finally:
         process.terminate()
         process.wait()

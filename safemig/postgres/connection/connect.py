@@ -11,7 +11,7 @@ from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
 from safemig.errors import UnreachableError
-from safemig.postgres.connection import Connection
+from safemig.postgres.connection import Connection, poolers
 from safemig.postgres.connection.network_watchdog import guarded
 from safemig.secrets import hide, parts_of, remember, remember_conninfo
 
@@ -29,7 +29,6 @@ SELECT current_database(), current_user, current_setting('server_version_num')::
 """
 TIMELINE = "SELECT CASE WHEN NOT pg_is_in_recovery() THEN left(pg_walfile_name(pg_current_wal_lsn()), 8) END"
 _SET_UP_ATTEMPTS = 20
-BACKEND_PID = "SELECT pg_backend_pid()"
 IS_STANDBY = "SELECT pg_is_in_recovery()"
 
 
@@ -69,17 +68,25 @@ def connect(conninfo: str, name: str, *, autocommit: bool = True, application_na
         )
     if not is_pooled(connection):
         _set_up(connection)
+        poolers.remember_pid(connection)
+    else:
+        connection.prepare_threshold = None  # a statement prepared on one server process is unknown on the next
     if not autocommit:
         connection.commit()
     return connection
 
 
 def is_pooled(connection: Connection) -> bool:
-    """Tell whether a pooler stands between: the server process is not the one that greeted us. Reads only.
+    """Tell whether a pooler stands between that lends server processes by the transaction. Reads only.
 
-    Behind one that pools transactions a setting of the session is lost for us, and kept for whoever comes next.
+    Behind one a setting of the session is lost for us, and kept for whoever comes next. In session mode it is not.
     """
-    return _patiently(connection, BACKEND_PID) != (connection.info.backend_pid,)
+    for _ in range(_SET_UP_ATTEMPTS - 1):
+        try:
+            return poolers.mode_of(connection) == "transaction"
+        except psycopg.errors.QueryCanceled:
+            connection.rollback()
+    return poolers.mode_of(connection) == "transaction"
 
 
 def _set_up(connection: Connection) -> None:

@@ -14,6 +14,7 @@ import psycopg
 from psycopg.pq import TransactionStatus
 
 from safemig.errors import UnreachableError
+from safemig.postgres.connection.poolers import server_pid
 
 if TYPE_CHECKING:
     from safemig.postgres.connection import Connection
@@ -33,11 +34,11 @@ def guarded(connection: Connection, reach: Callable[[], Connection]) -> Iterator
     """End the session and cut the connection while the client waits, and the server has been seen twice to do nothing for it.
 
     What is at work may take as long as it needs. `reach` opens a second connection to look from, only after the client
-    has waited for `PATIENCE_SECONDS`. Not for a connection through a pooler: its session cannot be found.
+    has waited for `PATIENCE_SECONDS`. Not for a connection through a pooler in transaction mode: its session cannot be found.
 
     Guarantee: none of it delays or fails the block, but for the psycopg.OperationalError of the one that waits.
     """
-    pid = connection.info.backend_pid
+    pid = server_pid(connection)
     ended = threading.Event()
 
     def watch() -> None:

@@ -18,6 +18,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from safemig.errors import BackupError, ToolError, UnreachableError
 from safemig.postgres.connection.connect import connect
 from safemig.postgres.connection.network_watchdog import LOOKS_WHILE_UNREACHABLE, beside
+from safemig.postgres.connection.poolers import refuses_options
 from safemig.postgres.dump.compression import is_compressed, opened
 from safemig.postgres.server.programs import Program, Programs
 from safemig.secrets import hide
@@ -92,8 +93,9 @@ def piped(
         # Its own name, by which its session is found (libpq's fallback_application_name says only "pg_dump").
         # And no limit that the role has of its own: pg_dump lifts it by itself, but not before its first queries.
         given = conninfo_to_dict(plain).get("options") or environment.get("PGOPTIONS", "")
-        lifted = f"{given} -c statement_timeout=0".strip()
-        plain = make_conninfo(plain, application_name=session_name(program), options=lifted)
+        plain = make_conninfo(plain, application_name=session_name(program))
+        if not refuses_options(conninfo):
+            plain = make_conninfo(plain, options=f"{given} -c statement_timeout=0".strip())
         command = [str(programs.path(program)), *pg_dump_arguments(plain, *options)]
         if ends_with_us:
             command = [sys.executable, "-I", "-S", "-c", _ENDING_WITH_US, str(os.getpid()), *command]
@@ -200,7 +202,10 @@ def run_psql(
             [str(programs.path("psql")), f"--dbname={named}", *options],
             stdin=subprocess.PIPE if is_piped else subprocess.DEVNULL,
             stderr=stderr,
-            env=environment | {"PGOPTIONS": f"-c client_min_messages=warning {settings}".strip()},
+            env=environment
+            | (
+                {} if refuses_options(conninfo) else {"PGOPTIONS": f"-c client_min_messages=warning {settings}".strip()}
+            ),
         )
         try:
             with _ended_when_lost(process, "psql", conninfo):
