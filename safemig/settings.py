@@ -91,6 +91,10 @@ class Settings(BaseSettings):
         Path("backups"), description="Where backups and rollback scripts go, a folder an environment."
     )
     records: Path = Field(Path("records"), description="Where executed notebooks go, a folder an environment.")
+    base: Path = Field(
+        Path("supabase/base.sql"),
+        description="What the platform provides before the first migration; written by safemig base.",
+    )
     checks: Path = Field(Path("checks"), description="The project's own checks: *.sql, each must return no rows.")
     environments: dict[str, Environment] = Field(
         default_factory=dict, description="The databases by name; staging and production always exist."
@@ -156,7 +160,7 @@ class Settings(BaseSettings):
         del dotenv_settings, file_secret_settings
         return (init_settings, env_settings, _FileSource(settings_cls))
 
-    def path(self, name: Literal["migrations", "backups", "records", "checks"]) -> Path:
+    def path(self, name: Literal["migrations", "backups", "records", "checks", "base"]) -> Path:
         """Return one of the project's folders as an absolute path; it need not exist."""
         relative: Path = getattr(self, name)
         return (self.folder / relative).resolve()

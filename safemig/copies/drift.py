@@ -9,6 +9,7 @@ from contextlib import ExitStack
 import psycopg
 
 from safemig import __version__
+from safemig.copies.base import base_for
 from safemig.copies.database_copy import WHICH_SEARCH_PATH, CopyServer
 from safemig.copies.roles import deploying_role, refuse_nothing
 from safemig.copies.shadow import Shadow, open_shadow
@@ -18,7 +19,7 @@ from safemig.migrations import Migration, Standing
 from safemig.postgres.connection import Connection
 from safemig.postgres.history import schema_that_files_make
 from safemig.postgres.server.throwaway import ThrowawayServer
-from safemig.schema import Schema, compare
+from safemig.schema import Schema
 from safemig.settings import Settings
 
 _MOST_NAMED = 3
@@ -35,7 +36,7 @@ def what_files_make(
     if not isinstance(server, ThrowawayServer):
         return None
     refuse_nothing(server)
-    shadow = Shadow(settings, server, deploying_role(source))
+    shadow = Shadow(settings, server, deploying_role(source), base_for(settings, source))
     ordered = sorted(files, key=lambda file: file.version)
     try:
         schema = shadow.schema(shadow.make(ordered))
@@ -59,40 +60,56 @@ def is_as_files_make_it(settings: Settings, connection: Connection, standing: St
 def identity_of(settings: Settings, source: Connection, files: Sequence[Migration]) -> str:
     """Return a hash of all that decides what files make: their bytes, the search path, the schemas read, and us."""
     ((search_path,),) = source.execute(WHICH_SEARCH_PATH).fetchall()
-    parts = [__version__, search_path, repr(settings.schemas), *(f"{file.version} {file.sha256}" for file in files)]
+    base = base_for(settings, source).sha256
+    parts = [
+        __version__,
+        search_path,
+        repr(settings.schemas),
+        base,
+        *(f"{file.version} {file.sha256}" for file in files),
+    ]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 
 class Drift:
-    """How databases differ from what their applied migrations make; one throwaway server a major version."""
+    """How databases differ from what their applied migrations make; one throwaway server a major version and base."""
 
     def __init__(self, settings: Settings, shadows: ExitStack) -> None:
         self._settings = settings
         self._shadows = shadows
-        self._by_major: dict[int, Shadow] = {}
-        self._made: dict[tuple[int, tuple[str, ...]], Schema] = {}
+        self._open: dict[tuple[int, str], Shadow] = {}
+        self._made: dict[tuple[int, str, tuple[str, ...]], Schema] = {}
 
     def of(self, connection: Connection, standing: Standing) -> str:
         """Return "none", what differs, or why it could not be compared. Reads only."""
         if standing.edited or standing.unknown:
             return "not compared: files and history contradict each other"
         try:
-            expected = self._expected(connection, standing.applied)
+            shadow = self._shadow(connection)
+            expected = self._expected(shadow, standing.applied)
         except SafemigError as error:
             return f"not compared: {error.what}"
-        diff = compare(expected, schema_of(self._settings, connection))
+        diff, left_out = shadow.against(expected, schema_of(self._settings, connection))
+        but = ""
+        if left_out:
+            named = ", ".join(f"{item.kind} {item.dotted}" for item in left_out[:_MOST_NAMED])
+            more = f", and {len(left_out) - _MOST_NAMED} more" if len(left_out) > _MOST_NAMED else ""
+            but = f"; not compared, for this machine lacks the extension {', '.join(shadow.lacks)}: {named}{more}"
         if diff.is_empty:
-            return "none"
+            return f"none{but}"
         named = ", ".join(f"{each.action} {each.kind} {each.name}" for each in diff.changes[:_MOST_NAMED])
         rest = f", and {len(diff.changes) - _MOST_NAMED} more" if len(diff.changes) > _MOST_NAMED else ""
-        return f"{diff.summary} beyond the applied migrations: {named}{rest}"
+        return f"{diff.summary} beyond the applied migrations: {named}{rest}{but}"
 
-    def _expected(self, connection: Connection, applied: Sequence[Migration]) -> Schema:
-        major = connection.info.server_version // 10000
-        key = (major, tuple(each.sha256 for each in applied))
+    def _shadow(self, connection: Connection) -> Shadow:
+        base = base_for(self._settings, connection)
+        key = (connection.info.server_version // 10000, base.sha256)
+        if key not in self._open:
+            self._open[key] = self._shadows.enter_context(open_shadow(self._settings, connection, base))
+        return self._open[key]
+
+    def _expected(self, shadow: Shadow, applied: Sequence[Migration]) -> Schema:
+        key = (shadow.server.major, shadow.base.sha256, tuple(each.sha256 for each in applied))
         if key not in self._made:
-            if major not in self._by_major:
-                self._by_major[major] = self._shadows.enter_context(open_shadow(self._settings, connection))
-            shadow = self._by_major[major]
             self._made[key] = shadow.schema(shadow.make(applied))
         return self._made[key]

@@ -11,6 +11,7 @@ from typing import TypeVar
 import psycopg
 
 from safemig import live
+from safemig.copies.base import Base, base_for
 from safemig.copies.database_copy import missing_extensions, start_server_like
 from safemig.copies.roles import deploying_role, refuse_nothing, url_as
 from safemig.errors import MigrationError
@@ -21,7 +22,9 @@ from safemig.migrations import Migration
 from safemig.postgres.connection import Connection
 from safemig.postgres.connection.connect import connect, words_of
 from safemig.postgres.server.throwaway import ThrowawayServer
-from safemig.schema import Schema
+from safemig.schema import Schema, SchemaDiff, compare
+from safemig.schema.model import Id
+from safemig.schema.without_extensions import without_extensions
 from safemig.settings import Settings
 
 T = TypeVar("T")
@@ -34,7 +37,9 @@ class Shadow:
     settings: Settings
     server: ThrowawayServer
     deployer: str  # who runs the migrations, so that what they make has the owner that it has in the database
+    base: Base  # what every one of these databases begins with
     lacks: tuple[str, ...] = ()  # the source's extensions that this server does not have
+    _bases: list[str] = field(default_factory=list)
     _numbers: Iterator[int] = field(default_factory=lambda: itertools.count(1))
 
     def make(self, migrations: Sequence[Migration] = (), *, template: str | None = None) -> str:
@@ -44,15 +49,32 @@ class Shadow:
             MigrationError: a migration does not run; the message says where and why.
         """
         name = f"shadow_{next(self._numbers)}"
-        self.server.create_database(name, template=template)
+        self.server.create_database(name, template=template or self._base())
         if migrations:
             with live.stage(f"replay {_named(migrations)} on it"):
                 self.within(name, lambda connection: replay(connection, migrations))
         return name
 
+    def _base(self) -> str | None:
+        """Return the database that holds the base, made when it is first asked for; None where there is nothing in it."""
+        if not self.base.statements:
+            return None
+        if not self._bases:
+            name = f"base_{next(self._numbers)}"
+            with psycopg.connect(self.server.create_database(name), autocommit=True) as connection:
+                lacking = self.base.make(connection)
+            self.lacks = (*self.lacks, *(each for each in lacking if each not in self.lacks))
+            self._bases.append(name)
+        return self._bases[0]
+
     def schema(self, name: str) -> Schema:
         """Read the schema of one of these databases."""
         return self.within(name, lambda connection: schema_of(self.settings, connection))
+
+    def against(self, made: Schema, found: Schema) -> tuple[SchemaDiff, tuple[Id, ...]]:
+        """Compare what files made with what a database has; return, too, what was left out for want of an extension."""
+        made, found, left_out = without_extensions(made, found, self.lacks)
+        return compare(made, found), tuple(item for item in left_out if item.kind != "extension")
 
     def run(self, name: str, sql: str) -> None:
         """Run SQL as it stands, in one transaction.
@@ -73,19 +95,21 @@ class Shadow:
 
 
 @contextmanager
-def open_shadow(settings: Settings, source: Connection, *, whole: bool = True) -> Iterator[Shadow]:
-    """Start a server for shadows of `source`: of its version, with its roles and search_path.
+def open_shadow(settings: Settings, source: Connection, base: Base | None = None) -> Iterator[Shadow]:
+    """Start a server for shadows of `source`: of its version, with its roles, search_path and base.
 
     Nothing is refused there to the deploying role: what is applied already was once allowed to whoever did it.
-    Where it need not be `whole`, an extension that this machine does not have is no reason to stop; `lacks` names it.
+    An extension that this machine does not have is no reason to stop; `lacks` names it.
+
+    Raises:
+        SettingsError: the project's base does not run.
     """
     with ExitStack() as servers:
         with live.stage("start a throwaway PostgreSQL"):
-            server = servers.enter_context(start_server_like(source, whole=whole))
+            server = servers.enter_context(start_server_like(source, whole=False))
             refuse_nothing(server)
-        shadow = Shadow(settings, server, deploying_role(source))
-        if not whole:
-            shadow.lacks = shadow.within("postgres", lambda copy: missing_extensions(source, copy))
+        shadow = Shadow(settings, server, deploying_role(source), base or base_for(settings, source))
+        shadow.lacks = shadow.within("postgres", lambda copy: missing_extensions(source, copy))
         yield shadow
 
 

@@ -25,7 +25,6 @@ from safemig.operations.segments import require_unchanged
 from safemig.postgres.connection import Connection
 from safemig.postgres.history import make_history
 from safemig.results import Deployment
-from safemig.schema import compare
 from safemig.settings import PRODUCTION, Settings
 from safemig.views.numbers import counted
 
@@ -107,7 +106,14 @@ def _proven(
     applied = sorted((*situation.standing.applied, *chosen), key=lambda each: each.version)
     with open_shadow(settings, connection) as shadow:
         made = shadow.schema(shadow.make(applied))
-        diff = compare(made, situation.schema)
+        diff, left_out = shadow.against(made, situation.schema)
+        if left_out:
+            raise RefusedError(
+                f"this machine lacks the extension {', '.join(shadow.lacks)}, so nothing is proven of what needs it; "
+                "nothing was recorded",
+                where=", ".join(f"{item.kind} {item.dotted}" for item in left_out[:_MOST_NAMED]),
+                next="install the extension for the PostgreSQL here, then the same command again",
+            )
         if diff.is_empty:
             return {"files": identity_of(settings, connection, applied), "schema": made.fingerprint}
         fits = _last_that_fits(shadow, situation, files)
@@ -127,7 +133,7 @@ def _last_that_fits(shadow: Shadow, situation: Situation, files: Sequence[Planne
     name, fits = shadow.make(situation.standing.applied), ""
     for each in files[:-1]:
         name = shadow.make([each.migration], template=name)
-        if compare(shadow.schema(name), situation.schema).is_empty:
+        if shadow.against(shadow.schema(name), situation.schema)[0].is_empty:
             fits = each.migration.version
     return fits
 

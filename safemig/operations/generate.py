@@ -60,12 +60,16 @@ def generate(
     name = slug(description)
     folder = settings.path("migrations")
     migrations = read_migrations(folder)
-    with open_environment(settings, environment) as staging, open_shadow(settings, staging, whole=False) as shadow:
+    with open_environment(settings, environment) as staging, open_shadow(settings, staging) as shadow:
         source = read_target(staging, environment)
         base_name = shadow.make(migrations)
         with live.stage(f"read {environment}"):
             there, stand_in = _in_words_of(shadow, staging, settings.conninfo(environment))
         base, wanted, left_out = without_extensions(shadow.schema(base_name), there, shadow.lacks)
+        # What the platform has, and nothing of the team's stands on, needs no comparison.
+        left_out = tuple(
+            item for item in left_out if item.kind != "extension" or item.name not in shadow.base.extensions
+        )
         diff = compare(base, wanted, renames=renames or {})
         if left_out:
             diff = replace(diff, warnings=(*diff.warnings, _not_compared(shadow, left_out)))
@@ -154,7 +158,8 @@ def _prove(
     _run(shadow, complete, diff.sql)
     # One pg_dump for both, for each version writes in a form of its own.
     version = max(source.server_version_num, shadow.server.programs.version_num)
-    remaining = differences(_dump(settings, shadow.server.url(complete), version), _dump(settings, staging, version))
+    dumps = (_dump(settings, shadow.server.url(complete), version), _dump(settings, staging, version))
+    remaining = differences(*dumps, shadow.base.brings_entry)
     if remaining:
         lacking = f"; this machine lacks the extension {', '.join(shadow.lacks)}" if shadow.lacks else ""
         return _Proof(f"NOT EQUAL: {len(remaining)} differences to staging remain{lacking}", remaining)

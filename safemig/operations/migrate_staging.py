@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 
 from safemig import live
 from safemig.approval.plan import Situation, assess
-from safemig.copies.shadow import open_shadow
+from safemig.copies.shadow import Shadow, open_shadow
 from safemig.errors import DeploymentStoppedError, MigrationError, SafemigError
 from safemig.execution.autocommit import run_apart
 from safemig.execution.commit import told_when_interrupted
@@ -111,15 +111,15 @@ def _already_there(settings: Settings, staging: Connection, situation: Situation
         for file in situation.files:
             name = shadow.make([file.migration], template=name)
             after = shadow.schema(name)
-            if _is_there(file.migration, before, after, situation.schema):
+            if _is_there(shadow, file.migration, before, after, situation.schema):
                 there.append(file.migration.file)
             before = after
     return tuple(there)
 
 
-def _is_there(migration: Migration, before: Schema, after: Schema, staging: Schema) -> bool:
-    made = {(change.kind, change.name) for change in compare(before, after).changes}
-    outstanding = {(change.kind, change.name) for change in compare(staging, after).changes}
+def _is_there(shadow: Shadow, migration: Migration, before: Schema, after: Schema, staging: Schema) -> bool:
+    made = {(change.kind, change.name) for change in shadow.against(before, after)[0].changes}
+    outstanding = {(change.kind, change.name) for change in shadow.against(staging, after)[0].changes}
     missing = made & outstanding
     if not made or missing == made:
         return False

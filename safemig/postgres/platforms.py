@@ -114,6 +114,9 @@ _OWNED = frozenset({"event trigger", "publication", "foreign data wrapper", "ser
 _CALLS = re.compile(r'EXECUTE (?:FUNCTION|PROCEDURE) ("(?:[^"]|"")+"|[^."(]+)\.')
 
 
+_OF_ROLE = re.compile(r'FOR ROLE ("(?:[^"]|"")+"|[^" ]+) ')
+
+
 @dataclass(frozen=True, slots=True)
 class Platform:
     """What of one database is the platform's. `name` is "" on a server of one's own."""
@@ -163,6 +166,28 @@ class Platform:
         if not dot:  # of pg_catalog, which only a superuser may grant on
             return not self.reader_is_superuser
         return _plain(schema) in self.schemas
+
+    def brings_entry(self, kind: str, schema: str, name: str, text: str) -> bool:
+        """Tell the same of an entry of pg_dump's: its type, schema, name and text."""
+        if kind == "POLICY":
+            return False
+        if kind == "TRIGGER":
+            return schema in self.schemas and (not (called := _CALLS.search(text)) or _plain(called[1]) in self.schemas)
+        if kind == "EVENT TRIGGER" or (kind == "COMMENT" and name.startswith("EVENT TRIGGER ")):
+            return bool(self.name) and not self.reader_is_superuser
+        if kind in ("EXTENSION", "COMMENT") and name.removeprefix("EXTENSION ") in self.extensions:
+            return True
+        if kind == "DEFAULT ACL":
+            role = _OF_ROLE.search(text)
+            return schema in self.schemas or bool(role and _plain(role[1]) in self.roles)
+        if kind == "PUBLICATION":
+            return name in self.publications
+        if kind == "PUBLICATION TABLE":
+            return schema in self.schemas
+        if schema == "-":
+            word, _, named = name.partition(" ")
+            return (name if kind == "SCHEMA" else named if word == "SCHEMA" else "") in self.schemas
+        return schema in self.schemas
 
     @property
     def setting(self) -> str:

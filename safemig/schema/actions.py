@@ -262,4 +262,5 @@ def initial_grants(plan: Plan, item: Id, letter: str) -> frozenset[Grant]:
     here = plan.base.facts.get(Id("default privileges", item.schema, role, letter))
     if here is not None and letter != "n":
         found.update(here.grants)
-    return frozenset(found)
+    # What it gives itself is the owner's, and says nothing beside what every owner has.
+    return frozenset(grant for grant in found if grant[0] != role)

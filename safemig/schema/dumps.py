@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Callable
 
 _HEADER = re.compile(
     r"^--\n-- (?:Data for )?Name: (?P<name>.*?); Type: (?P<type>[A-Z ]+?); Schema: (?P<schema>.*?); Owner: (?P<owner>.*?)"
@@ -17,7 +18,11 @@ _NOISE = re.compile(
 _USUAL = {"default_tablespace": ("''",), "default_table_access_method": ("heap",), "default_with_oids": ("false",)}
 
 
-def normalise(dump: str) -> tuple[str, ...]:
+# Tells of an entry of a dump (type, schema, name, text) whether it is left out of a comparison.
+LeftOut = Callable[[str, str, str, str], bool]
+
+
+def normalise(dump: str, left_out: LeftOut | None = None) -> tuple[str, ...]:
     """Return the entries of a plain schema-only dump, sorted; order, versions, settings and blank lines removed.
 
     An entry is headed by what it is, such as `TABLE app.users`. Privileges are entries like any other. A setting
@@ -47,6 +52,10 @@ def normalise(dump: str) -> tuple[str, ...]:
         title = f"-- {header['type']} {place}{header['name']}"
         if lines == ["-- *not* creating schema, since initdb creates it"]:
             continue
+        if header["type"] in ("ACL", "DEFAULT ACL"):
+            lines.sort()  # in the order in which they were granted, which means nothing
+        if left_out and left_out(header["type"], header["schema"], header["name"], "\n".join(lines)):
+            continue
         entries.append("\n".join([title, *under, *lines]))
     return tuple(sorted(entries))
 
@@ -57,9 +66,9 @@ def _trim(body: str) -> str:
     return re.sub(r"\n--\n-- PostgreSQL database dump complete\n--\n.*\Z", "", body, flags=re.DOTALL)
 
 
-def differences(ours: str, theirs: str) -> tuple[str, ...]:
+def differences(ours: str, theirs: str, left_out: LeftOut | None = None) -> tuple[str, ...]:
     """Return how two dumps differ, an entry a line in words; empty when they are equal but for the order of entries."""
-    one, other = Counter(normalise(ours)), Counter(normalise(theirs))
+    one, other = Counter(normalise(ours, left_out)), Counter(normalise(theirs, left_out))
     only_ours, only_theirs = _by_title(one - other), _by_title(other - one)
     found = []
     for title in sorted(set(only_ours) | set(only_theirs)):

@@ -153,7 +153,7 @@ class Boxes:
 
     def _build(self, name: str, major: int) -> tuple[Database, Database]:
         kind = KINDS[name]
-        programs = self._installation(major)
+        programs = self.installation(major)
         with ThreadPoolExecutor(2) as threads:
             servers = list(threads.map(lambda _: start(kind, programs), range(kind.servers)))
         for server in servers:
@@ -170,7 +170,8 @@ class Boxes:
             list(threads.map(Database.build, databases))
         return databases
 
-    def _installation(self, major: int) -> Programs:
+    def installation(self, major: int) -> Programs:
+        """Return the installation that the servers of a major version run from, with the stand-in extensions."""
         if major not in self._installations:
             self._installations[major] = self._open.enter_context(private_installation(server_programs(major=major)))
         return self._installations[major]

@@ -79,14 +79,14 @@ class SchemaFilter:
     """Which schemas are managed. Default: all but PostgreSQL's own, the bookkeeping ones and a platform's own.
 
     `only` names the managed ones outright; `exclude` names more that are left alone. `ownership` compares owners too.
-    `part` says whose objects are read (see `postgres.platforms`): the team's, or the platform's instead.
+    `part` says whose objects are read (see `postgres.platforms`): the team's, the platform's instead, or both.
     """
 
     only: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
     bookkeeping: tuple[str, ...] = BOOKKEEPING_SCHEMAS
     ownership: bool = False
-    part: Literal["team", "platform"] = "team"
+    part: Literal["team", "platform", "all"] = "team"
 
     def manages(self, schema: str) -> bool:
         """Tell whether `schema` is read."""
@@ -161,7 +161,7 @@ def _read(connection: psycopg.Connection[Any], schemas: SchemaFilter, settings: 
         read_default_privileges(snapshot)
         read_member_privileges(snapshot)
         resolve = read_dependencies(snapshot)
-        if (platform and not schemas.only) or schemas.part == "platform":
+        if schemas.part == "platform" or (schemas.part == "team" and platform and not schemas.only):
             resolve = _keep(snapshot, platform, schemas.part, resolve)
     return Schema(
         server_version_num=snapshot.version,

@@ -1,0 +1,341 @@
+"""The base: what an environment has and the project's migrations do not make, for the databases that migrations are
+replayed on. A copy is base + migrations.
+
+It is read from the environment by the schema engine, or from the project's reviewed file (`safemig base` writes it).
+Rows are no part of it; roles come from the server itself (`copies.roles`), and are in the file to be read.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import psycopg
+
+from safemig.errors import SettingsError
+from safemig.migrations import Migration, read_migrations
+from safemig.postgres.catalog import SchemaFilter, read_schema
+from safemig.postgres.connection import Connection
+from safemig.postgres.connection.connect import words_of
+from safemig.postgres.platforms import Platform, platform_of
+from safemig.schema import Schema, compare
+from safemig.schema.model import Id
+from safemig.settings import Settings
+from safemig.sql import SqlSyntaxError, parse
+from safemig.sql.identifiers import quote_identifier
+from safemig.sql.parsing import parse_what_can_be
+
+# An extension's objects by name; what PostgreSQL itself calls so tells nothing.
+WHAT_EXTENSIONS_BRING = """
+SELECT e.extname, n.nspname, pg_get_userbyid(e.extowner), ARRAY(
+  SELECT p.proname::text FROM pg_proc p JOIN pg_depend d ON d.classid = 'pg_proc'::regclass AND d.objid = p.oid
+    WHERE d.refclassid = 'pg_extension'::regclass AND d.refobjid = e.oid AND d.deptype = 'e'
+      AND NOT EXISTS (SELECT FROM pg_proc b WHERE b.proname = p.proname AND b.oid < 16384)
+  UNION SELECT t.typname FROM pg_type t JOIN pg_depend d ON d.classid = 'pg_type'::regclass AND d.objid = t.oid
+    WHERE d.refclassid = 'pg_extension'::regclass AND d.refobjid = e.oid AND d.deptype = 'e'
+  UNION SELECT c.relname FROM pg_class c JOIN pg_depend d ON d.classid = 'pg_class'::regclass AND d.objid = c.oid
+    WHERE d.refclassid = 'pg_extension'::regclass AND d.refobjid = e.oid AND d.deptype = 'e'
+  UNION SELECT s.nspname FROM pg_namespace s JOIN pg_depend d ON d.classid = 'pg_namespace'::regclass AND d.objid = s.oid
+    WHERE d.refclassid = 'pg_extension'::regclass AND d.refobjid = e.oid AND d.deptype = 'e'
+  UNION SELECT o.opcname FROM pg_opclass o JOIN pg_depend d ON d.classid = 'pg_opclass'::regclass AND d.objid = o.oid
+    WHERE d.refclassid = 'pg_extension'::regclass AND d.refobjid = e.oid AND d.deptype = 'e'
+  UNION SELECT o.oprname FROM pg_operator o JOIN pg_depend d ON d.classid = 'pg_operator'::regclass AND d.objid = o.oid
+    WHERE d.refclassid = 'pg_extension'::regclass AND d.refobjid = e.oid AND d.deptype = 'e'
+      AND NOT EXISTS (SELECT FROM pg_operator b WHERE b.oprname = o.oprname AND b.oid < 16384)
+  UNION SELECT l.lanname FROM pg_language l JOIN pg_depend d ON d.classid = 'pg_language'::regclass AND d.objid = l.oid
+    WHERE d.refclassid = 'pg_extension'::regclass AND d.refobjid = e.oid AND d.deptype = 'e')::text[]
+FROM pg_extension e JOIN pg_namespace n ON n.oid = e.extnamespace WHERE e.oid >= 16384 ORDER BY e.oid
+"""
+# A database that was upgraded from 14 or before keeps the owner and the grants that public had then.
+HOW_PUBLIC_IS = """
+SELECT pg_get_userbyid(nspowner), nspowner = to_regrole('pg_database_owner')::oid,
+       EXISTS (SELECT FROM aclexplode(nspacl) WHERE grantee = 0 AND privilege_type = 'CREATE')
+FROM pg_namespace WHERE nspname = 'public'
+"""
+_WORD = re.compile(r"[^\W\d][\w$]*")
+_HEAD = "-- The base"
+
+
+@dataclass(frozen=True, slots=True)
+class Base:
+    """The statements that make a base of an empty database, in order, and whose database it is."""
+
+    platform: Platform
+    statements: tuple[str, ...] = ()
+    file: Path | None = None  # the project's file that it was read from
+
+    @property
+    def extensions(self) -> frozenset[str]:
+        """The extensions that it makes."""
+        return frozenset(_said(match, "one") for each in self.statements if (match := _EXTENSION.match(each)))
+
+    @property
+    def sha256(self) -> str:
+        """What a plan binds of it."""
+        return hashlib.sha256("\n".join(self.statements).encode()).hexdigest()
+
+    def brings_entry(self, kind: str, schema: str, name: str, text: str) -> bool:
+        """Tell whether an entry of pg_dump's is the base's, and no matter of the migrations."""
+        if kind in ("EXTENSION", "COMMENT") and name.removeprefix("EXTENSION ") in self.extensions:
+            return True
+        return bool(self.platform) and self.platform.brings_entry(kind, schema, name, text)
+
+    def make(self, copy: Connection) -> tuple[str, ...]:
+        """Run it on an empty database, as that server's superuser; return the extensions that cannot be made there.
+
+        What needs such an extension is left out with it.
+
+        Raises:
+            SettingsError: a statement fails, and no extension is the reason.
+        """
+        lacking: list[str] = []
+        with copy.transaction():
+            for statement in self.statements:
+                try:
+                    with copy.transaction():
+                        copy.execute(statement.encode())
+                except psycopg.Error as error:
+                    if extension := _EXTENSION.match(statement):
+                        lacking.append(_said(extension, "one"))
+                    elif not lacking:
+                        raise SettingsError(
+                            f"the base does not run: {words_of(error)}",
+                            where=f"{self.file or 'as read from the database'}: {' '.join(statement.split())[:200]}",
+                            next=f"{'refresh it' if self.file else 'write it down and correct it'}: safemig base",
+                        ) from None
+            copy.execute("RESET ROLE")
+        return tuple(lacking)
+
+
+def base_for(settings: Settings, source: Connection) -> Base:
+    """Return the project's base where it has a file of it, else what `source` has beyond the migrations. Reads only.
+
+    Raises:
+        SettingsError: the file is no SQL.
+        MigrationError: the migrations cannot be read.
+    """
+    return stored_base(settings, platform_of(source)) or read_base(source, read_migrations(settings.path("migrations")))
+
+
+def stored_base(settings: Settings, platform: Platform) -> Base | None:
+    """Return the base that the project's file holds, None where there is no file.
+
+    Raises:
+        SettingsError: the file is no SQL.
+    """
+    file = settings.path("base")
+    if not file.is_file():
+        return None
+    try:
+        statements = parse(file.read_text(encoding="utf-8"))
+    except SqlSyntaxError as error:
+        raise SettingsError(
+            f"the base does not parse: {error.reason}",
+            where=f"{file}, line {error.line}",
+            next="refresh it: safemig base",
+        ) from None
+    # Roles are made from the server itself, with all their rights.
+    kinds = ("CREATE ROLE", "ALTER ROLE", "GRANT ROLE")
+    return Base(platform, tuple(each.sql for each in statements if each.kind not in kinds), file)
+
+
+def read_base(source: Connection, migrations: Sequence[Migration]) -> Base:
+    """Return what a database has and `migrations` do not make, as statements. Reads only."""
+    platform = platform_of(source)
+    made = _made_by(migrations)
+    if not platform:
+        needed = _extensions_mentioned(source, migrations, made)
+        return Base(platform, (*_public(source), *(each for one in needed for each in _as_owner(*one))))
+    there = platform_schema(source, migrations)
+    nothing = replace(
+        there, facts={}, comments={}, grants={}, labels={}, owners={}, column_order={}, current_user="", resolve=None
+    )
+    statements = [each.sql for each in compare(nothing, there).statements]
+    owners = {name: owner for name, _, owner, _ in source.execute(WHAT_EXTENSIONS_BRING).fetchall()}
+    found: list[str] = []
+    for statement in sorted(
+        statements, key=lambda each: next((n for n, one in enumerate(_LAST, 1) if each.startswith(one)), 0)
+    ):
+        extension = _EXTENSION.match(statement)
+        owner = owners.get(_said(extension, "one")) if extension else None
+        found += [f"SET ROLE {quote_identifier(owner)}", statement, "RESET ROLE"] if owner else [statement]
+    has_public = Id("schema", "", "public") in there.facts
+    # PostgreSQL grants PUBLIC the use of a new database's public; what was granted there is granted anew.
+    return Base(platform, (*(["REVOKE ALL ON SCHEMA public FROM PUBLIC"] if has_public else ()), *found))
+
+
+# Default privileges may be of a schema that an extension makes. What watches comes last, so that it does not watch this.
+_LAST = ("ALTER DEFAULT PRIVILEGES ", "CREATE EVENT TRIGGER ", "ALTER EVENT TRIGGER ", "COMMENT ON EVENT TRIGGER ")
+_INSIDE_TABLE = frozenset(
+    {"column", "default", "constraint", "trigger", "policy", "rule", "replica identity", "partition"}
+)
+_PUBLIC = Id("schema", "", "public")
+
+
+def platform_schema(connection: Connection, migrations: Sequence[Migration]) -> Schema:
+    """Read what a database has and `migrations` do not make: the platform's objects, how it left the schema public, and
+    extensions. Reads only.
+
+    The partitions that a platform makes day by day are left out.
+    """
+    platform = platform_of(connection)
+    found = read_schema(connection, SchemaFilter(part="all", ownership=True))
+    made = _made_by(migrations)
+    extensions = _extensions_there(connection, platform, found, migrations, made)
+    partitions = {(item.schema, item.name) for item in found.facts if item.kind == "partition"}
+    names = {(item.kind, item.schema, item.name) for item in made}
+
+    def belongs(item: Id, fact: Any) -> bool:
+        if item.kind == "extension":
+            return item.name in extensions
+        if item == _PUBLIC or item.kind == "default privileges":
+            return platform.brings(item, fact, "") or (
+                bool(platform.name) and _was_there_from_the_start(platform, item, fact)
+            )
+        if not platform.brings(item, fact, found.owners.get(item, "")):
+            return False
+        if (item.schema, item.name) in partitions or (
+            item.kind == "index" and (fact.table_schema, fact.table) in partitions
+        ):
+            return False
+        if (item.kind, item.schema, item.name) in names:
+            return False
+        if item.kind == "member privileges":
+            return all(other.name in extensions for other in found.graph.needs.get(item) if other.kind == "extension")
+        return not (item.kind in _INSIDE_TABLE and ("table", item.schema, item.name) in names)
+
+    return _without(found, {item for item, fact in found.facts.items() if not belongs(item, fact)})
+
+
+def _was_there_from_the_start(platform: Platform, item: Id, fact: Any) -> bool:
+    if item == _PUBLIC:
+        return True
+    # Supabase grants what `postgres` makes in public to the roles of its API, each kind of object as a whole.
+    roles = platform.application_roles
+    return item.schema == "public" and bool(roles) and roles <= {grantee for grantee, *_ in fact.grants}
+
+
+def _without(schema: Schema, left_out: set[Id]) -> Schema:
+    def kept(mapping: Any) -> dict[Any, Any]:
+        return {item: value for item, value in mapping.items() if item not in left_out}
+
+    resolve = schema.resolve
+    return replace(
+        schema,
+        facts=kept(schema.facts),
+        comments=kept(schema.comments),
+        grants=kept(schema.grants),
+        owners=kept(schema.owners),
+        column_order=kept(schema.column_order),
+        resolve=lambda: (
+            (row for row in resolve() if row[0] not in left_out and row[1] not in left_out) if resolve else ()
+        ),
+    )
+
+
+def _public(source: Connection) -> list[str]:
+    row = source.execute(HOW_PUBLIC_IS).fetchone()
+    if row is None or row[1] or not row[2]:
+        return []
+    return [f"ALTER SCHEMA public OWNER TO {quote_identifier(row[0])}", "GRANT ALL ON SCHEMA public TO PUBLIC"]
+
+
+def _extensions_mentioned(
+    source: Connection, migrations: Sequence[Migration], made: Iterable[Id]
+) -> list[tuple[str, str, str]]:
+    """Return (name, schema, owner) of the extensions that the migrations use by some name, and do not make."""
+    by_migrations = {item.name for item in made if item.kind == "extension"}
+    rows = [row for row in source.execute(WHAT_EXTENSIONS_BRING).fetchall() if row[0] not in by_migrations]
+    if not rows:
+        return []
+    text = "\n".join(each.sql for each in migrations).lower()
+    words = set(_WORD.findall(text))
+    return [
+        (name, schema, owner)
+        for name, schema, owner, brings in rows
+        if any((each.lower() in words) if _WORD.fullmatch(each) else each in text for each in brings)
+    ]
+
+
+def _extensions_there(
+    source: Connection, platform: Platform, found: Schema, migrations: Sequence[Migration], made: Iterable[Id]
+) -> set[str]:
+    """Return the extensions that are the base's: those that the migrations use and do not make, the platform's own, and
+    on a platform what was turned on there and nothing of the team's stands on."""
+    by_migrations = {item.name for item in made if item.kind == "extension"}
+    names = {name for name, *_ in _extensions_mentioned(source, migrations, made)}
+    for item in (item for item in found.facts if item.kind == "extension" and platform.name):
+        if item.name in by_migrations and item.name not in platform.extensions:
+            continue
+        used = any(
+            not platform.brings(each, found.facts[each], found.owners.get(each, ""))
+            for each in found.graph.needed_by.get(item)
+            if each in found.facts and not _is_on_what_extensions_bring(found, each)
+        )
+        if item.name in platform.extensions or not used:
+            names.add(item.name)
+    return names
+
+
+def _is_on_what_extensions_bring(found: Schema, item: Id) -> bool:
+    return item.kind in ("policy", "trigger") and found.relation(item.schema, item.name) is None
+
+
+def _as_owner(name: str, schema: str, owner: str) -> tuple[str, str, str]:
+    # As its owner, to whom what it brings belongs then, and what was granted on it refers.
+    return (
+        f"SET ROLE {quote_identifier(owner)}",
+        f"CREATE EXTENSION IF NOT EXISTS {quote_identifier(name)} WITH SCHEMA {quote_identifier(schema)}",
+        "RESET ROLE",
+    )
+
+
+def _made_by(migrations: Sequence[Migration]) -> frozenset[Id]:
+    """Return what files make outright (not IF NOT EXISTS, not OR REPLACE), and every extension that they make."""
+    made: set[Id] = set()
+    for migration in migrations:
+        if not _MAKES.search(migration.sql):
+            continue
+        for statement in parse_what_can_be(migration.sql):
+            made.update(_made(statement.kind, statement.sql))
+    return frozenset(made)
+
+
+_MAKES = re.compile(r"\bcreate\b", re.IGNORECASE)
+_NAME = r'(?:"(?P<{0}q>(?:[^"]|"")+)"|(?P<{0}>[^\W\d][\w$]*))'
+_EXTENSION = re.compile(r"CREATE EXTENSION IF NOT EXISTS " + _NAME.format("one"))
+_CREATES = re.compile(
+    r"\bcreate\s+(?P<kind>extension|schema|table|sequence|type|view|function|procedure|publication)\s+(?P<existing>if\s+not\s+exists\s+)?"
+    + _NAME.format("one")
+    + r"(?:\s*\.\s*"
+    + _NAME.format("two")
+    + ")?",
+    re.IGNORECASE,
+)
+_KIND = {"function": "routine", "procedure": "routine", "type": "enum"}
+
+
+def _made(kind: str, sql: str) -> list[Id]:
+    if not kind.startswith("CREATE"):
+        return []
+    match = _CREATES.search(sql)
+    if match is None:
+        return []
+    word = match["kind"].lower()
+    one, two = _said(match, "one"), _said(match, "two")
+    if word == "extension":
+        return [Id("extension", "", one)]
+    if match["existing"]:
+        return []
+    if word in ("schema", "publication"):
+        return [Id(word, "", one)]
+    return [Id(_KIND.get(word, word), one, two)] if two else []
+
+
+def _said(match: re.Match[str], group: str) -> str:
+    quoted = match[f"{group}q"]
+    return quoted.replace('""', '"') if quoted is not None else (match[group] or "").lower()

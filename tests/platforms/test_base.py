@@ -1,0 +1,100 @@
+"""A copy is base + migrations: an untouched staging differs in nothing, and the team's things on platform tables are seen."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from safemig.errors import RefusedError
+from tests.platforms.boxes import BOXES, FIRST_FILE, Boxes, Platform
+
+BY_HAND = """
+CREATE POLICY "Members upload" ON storage.objects FOR INSERT TO authenticated WITH CHECK (bucket_id = 'avatars');
+CREATE FUNCTION public.note_change() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NEW; END $$;
+CREATE TRIGGER on_auth_user_changed AFTER UPDATE ON auth.users FOR EACH ROW EXECUTE FUNCTION public.note_change();
+CREATE TABLE public.user_preferences (id uuid PRIMARY KEY DEFAULT extensions.uuid_generate_v4(),
+  user_id uuid NOT NULL REFERENCES auth.users ON DELETE CASCADE, theme text NOT NULL DEFAULT 'light');
+ALTER TABLE public.user_preferences ENABLE ROW LEVEL SECURITY;
+CREATE POLICY own ON public.user_preferences USING ((SELECT auth.uid()) = user_id);
+CREATE INDEX user_preferences_user_id_idx ON public.user_preferences (user_id);
+ALTER PUBLICATION supabase_realtime ADD TABLE public.user_preferences;
+"""
+
+
+@pytest.fixture
+def with_extensions(boxes: Boxes, monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
+    """Let the throwaway server have the extensions, so that what is seen here is the base alone."""
+    return lambda major: monkeypatch.setenv("SAFEMIG_POSTGRES_BIN", str(boxes.installation(major).folder))
+
+
+@pytest.mark.parametrize(("name", "major"), BOXES)
+def test_an_untouched_environment_has_no_drift_and_nothing_to_generate(
+    platform: Callable[..., Platform], with_extensions: Callable[[int], None], tmp_path: Path, name: str, major: int
+) -> None:
+    box = platform(name, major)
+    with_extensions(major)
+    project = box.project(tmp_path)
+    assert [(each.name, each.drift) for each in project.db_status().environments] == [
+        ("staging", "none"),
+        ("production", "none"),
+    ]
+    generated = project.generate("nothing")
+    assert generated.path is None
+    assert generated.proof == "staging is what the local migrations make: nothing to do"
+    assert project.schema_diff("staging", "production").is_empty
+
+
+@pytest.mark.parametrize(("name", "major"), BOXES)
+def test_what_was_applied_by_hand_is_recorded(
+    platform: Callable[..., Platform], with_extensions: Callable[[int], None], tmp_path: Path, name: str, major: int
+) -> None:
+    box = platform(name, major)
+    with_extensions(major)
+    project = box.project(tmp_path)
+    box.run(box.production, "DELETE FROM supabase_migrations.schema_migrations")
+    with pytest.raises(RefusedError, match="is not approved") as refused:
+        project.baseline_prod()
+    approval = str(refused.value.next).split("--approve ")[1].split()[0]
+    result = project.baseline_prod(approve=approval)
+    assert (result.verdict, result.recorded_only) == ("BASELINED", (FIRST_FILE,))
+
+
+@pytest.mark.parametrize("major", [17, 15])
+def test_what_the_team_puts_on_platform_tables_is_generated_and_no_drift_afterwards(
+    platform: Callable[..., Platform], with_extensions: Callable[[int], None], tmp_path: Path, major: int
+) -> None:
+    box = platform("supabase", major)
+    with_extensions(major)
+    project = box.project(tmp_path)
+    box.run(box.staging, BY_HAND)
+    generated = project.generate("preferences")
+    assert generated.proof == "proven equal", generated.remaining
+    for said in (
+        'CREATE POLICY "Members upload" ON storage.objects',
+        "ON auth.users FOR EACH ROW EXECUTE FUNCTION public.note_change()",
+        "ALTER PUBLICATION supabase_realtime ADD TABLE ONLY public.user_preferences",
+        "REFERENCES auth.users(id) ON DELETE CASCADE",
+        "CREATE POLICY own ON public.user_preferences",
+    ):
+        assert said in generated.text
+    assert "REVOKE" not in generated.text
+    assert generated.path is not None
+    assert project.migrate_staging().recorded_only == (generated.path.name,)
+    assert project.db_status().environments[0].drift == "none"
+    assert project.plan().migrations[0].file == generated.path.name
+    # Without the file it is drift, each by its name.
+    generated.path.unlink()
+    box.run(box.staging, "DELETE FROM supabase_migrations.schema_migrations WHERE name = 'preferences'")
+    assert "storage.objects" in project.schema_diff("production", "staging").sql
+
+
+def test_a_public_schema_from_postgresql_14_is_no_drift_and_a_grant_by_hand_is(
+    platform: Callable[..., Platform], tmp_path: Path
+) -> None:
+    box = platform("upgraded")
+    project = box.project(tmp_path)
+    assert project.db_status().environments[1].drift == "none"
+    box.run(box.production, "GRANT CREATE ON SCHEMA public TO app_rw")
+    assert "change grant public" in project.db_status().environments[1].drift
