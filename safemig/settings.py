@@ -131,6 +131,9 @@ class Settings(BaseSettings):
     authors_may_approve: bool = Field(
         True, description="Whether who committed to a pending migration (as git tells) may approve it."
     )
+    require_staging: bool = Field(
+        False, description="Whether production may get only what staging has; without it, pre-flight warns."
+    )
     rehearsal: Literal["data", "schema"] = Field("data", description="What the rehearsal's copy holds.")
     transaction: Literal["all", "file"] = Field(
         "all", description="What is committed together: all pending migrations that can be, or each file by itself."

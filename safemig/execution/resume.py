@@ -13,6 +13,7 @@ from safemig.errors import RefusedError
 from safemig.execution import journal
 from safemig.execution.environment import schema_of, standing_of
 from safemig.execution.steps import PlannedFile, plan_files
+from safemig.migrations import is_hash_of
 from safemig.postgres import resumable
 from safemig.postgres.connection import Connection
 from safemig.postgres.history import committed_parts, runs_of_plan
@@ -102,7 +103,7 @@ def rest_of(
     deployment = resumable.find(connection, identity)
     if deployment is None:
         raise _not_resumable(settings, connection, environment, identity)
-    pending = {file.migration.version: file.migration.sha256 for file in files}
+    pending = {file.migration.version: file.migration.sql for file in files}
     _require_same(deployment, pending, files, environment)
     ran = set(deployment.ran)
     steps = [step for file in files for step in file.steps]
@@ -133,8 +134,8 @@ def _require_same(
     problems = [f"{names[each]} was not part of it" for each in pending if each not in deployment.migrations]
     problems += [
         f"{names[each]} was edited since"
-        for each, sha256 in pending.items()
-        if deployment.migrations.get(each, sha256) != sha256
+        for each, text in pending.items()
+        if each in deployment.migrations and not is_hash_of(deployment.migrations[each], text)
     ]
     if problems:
         raise RefusedError(

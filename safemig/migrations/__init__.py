@@ -2,6 +2,8 @@
 
 from safemig.migrations.files import (
     Migration,
+    hash_of,
+    is_hash_of,
     new_version,
     not_recognised,
     read_migration,
@@ -14,6 +16,8 @@ from safemig.migrations.migration_status import Standing, stand
 __all__ = [
     "Migration",
     "Standing",
+    "hash_of",
+    "is_hash_of",
     "new_version",
     "not_recognised",
     "read_migration",

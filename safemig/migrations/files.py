@@ -21,7 +21,11 @@ _LONGEST_SLUG = 60
 
 @dataclass(frozen=True, slots=True)
 class Migration:
-    """One migration file as it was read: its bytes' sha256 and its text."""
+    """One migration file as it was read: its text, with the line ends that the server gets, and that text's hash.
+
+    A checkout's line ends, a byte order mark and the final newlines belong to the checkout, not to the migration: neither
+    the text that is run nor the hash knows them.
+    """
 
     version: str
     name: str
@@ -95,7 +99,7 @@ def read_migration(path: Path) -> Migration:
         )
     try:
         content = path.read_bytes()
-        text = content.decode("utf-8-sig")
+        text = normalised(content.decode())
     except UnicodeDecodeError as error:
         raise MigrationError(
             f"not UTF-8 at byte {error.start}", where=str(path), next="save the file as UTF-8"
@@ -104,7 +108,31 @@ def read_migration(path: Path) -> Migration:
         raise MigrationError(
             f"cannot be read: {error.strerror}", where=str(path), next="correct its permissions"
         ) from None
-    return Migration(match["version"], match["name"], path, text, hashlib.sha256(content).hexdigest())
+    return Migration(match["version"], match["name"], path, text, hash_of(text))
+
+
+def normalised(text: str) -> str:
+    """Return a file's text without byte order mark, its lines ended by a newline each."""
+    return text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
+
+
+def hash_of(text: str) -> str:
+    """Return the sha256 of a migration's text, whatever its checkout made of its line ends and its end."""
+    return hashlib.sha256(f"{normalised(text).rstrip(chr(10))}\n".encode()).hexdigest()
+
+
+def is_hash_of(sha256: str, text: str) -> bool:
+    """Tell whether a hash is this text's: today's, or an older one, which was over the bytes of some checkout."""
+    if sha256 == hash_of(text):
+        return True
+    body = normalised(text).rstrip("\n")
+    ends = normalised(text)[len(body) :]
+    return any(
+        sha256 == hashlib.sha256((mark + (body + end).replace("\n", newline)).encode()).hexdigest()
+        for end in {ends, "", "\n"}
+        for newline in ("\n", "\r\n")
+        for mark in ("", "\ufeff")
+    )
 
 
 def slug(description: str) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from pglast.parser import ParseError, scan
 
 from safemig.errors import MigrationError
-from safemig.migrations.files import Migration
+from safemig.migrations.files import Migration, is_hash_of, normalised
 
 if TYPE_CHECKING:
     from safemig.results import AppliedMigration
@@ -64,9 +64,9 @@ def stand(files: Sequence[Migration], history: Sequence[AppliedMigration]) -> St
 
 def _is_edited(file: Migration, applied: AppliedMigration) -> bool:
     if applied.sha256:
-        return file.sha256 != applied.sha256
+        return not is_hash_of(applied.sha256, file.sql)
     # Another tool wrote the row: it has the statements, in a form of its own; what counts is what the server read.
-    return bool(applied.statements) and _tokens(file.sql) != _tokens(";".join(applied.statements))
+    return bool(applied.statements) and _tokens(file.sql) != _tokens(normalised(";".join(applied.statements)))
 
 
 def _tokens(sql: str) -> list[str]:

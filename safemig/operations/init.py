@@ -27,6 +27,7 @@ lock_attempts = 30
 # compression = "zstd"         # of full backups; needs pip install 'safemig[zstd]'; or "gzip"
 # backup_format = "directory"  # a file a table, dumped and restored by backup_jobs at a time
 # keep_backups = 30            # remove older good backups; without it, all are kept
+# require_staging = true       # refuse to deploy what staging does not have
 # required_approvals = 2       # by different people; authors_may_approve = false: by none who wrote the migrations
 # deploy_as = "app_owner"      # the role under which migrations run, and which owns what they make
 

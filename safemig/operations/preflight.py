@@ -19,6 +19,7 @@ from safemig.errors import MigrationError, SafemigError, UnreachableError
 from safemig.execution import journal
 from safemig.execution.environment import is_unrecorded, open_environment, standing_of
 from safemig.execution.steps import plan_files
+from safemig.operations import staging_first as staging
 from safemig.postgres import activity, resumable
 from safemig.postgres.activity import ask
 from safemig.postgres.connection import Connection, poolers
@@ -51,10 +52,12 @@ def preflight(settings: Settings, environment: str = PRODUCTION) -> Preflight:
             checks += [_answered(name, check, settings, connection) for name, check in _CHECKS]
             earlier = partial(_earlier_runs, environment)
             checks.append(_answered("earlier runs", earlier, settings, connection))
+            checks.append(_answered(staging.NAME, partial(staging.staging_first, environment), settings, connection))
     except UnreachableError as error:
         checks = [Check("reachable", "failed", error.where or error.what, "an answer", error.next or "")]
         checks += [
-            Check(name, "not done", "not reachable") for name in (*(name for name, _ in _CHECKS), "earlier runs")
+            Check(name, "not done", "not reachable")
+            for name in (*(name for name, _ in _CHECKS), "earlier runs", staging.NAME)
         ]
     return Preflight(environment, tuple(checks))
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from safemig.errors import MigrationError
-from safemig.migrations import Migration, stand
+from safemig.migrations import Migration, read_migration, stand
 from safemig.results import AppliedMigration
 
 
@@ -58,3 +59,44 @@ def test_a_row_of_another_tool_is_compared_by_what_the_server_reads(
     migration = file("20260101000000", sql)
     standing = stand([migration], [AppliedMigration(migration.version, "x", statements)])
     assert bool(standing.edited) is is_edited
+
+
+TEXT = "CREATE FUNCTION f() RETURNS text LANGUAGE sql AS $$\n  SELECT 'x'\n$$;\n\nSELECT 1;\n"
+CHECKOUTS = {
+    "LF": TEXT.encode(),
+    "CRLF": TEXT.replace("\n", "\r\n").encode(),
+    "CR": TEXT.replace("\n", "\r").encode(),
+    "byte order mark": b"\xef\xbb\xbf" + TEXT.encode(),
+    "byte order mark and CRLF": b"\xef\xbb\xbf" + TEXT.replace("\n", "\r\n").encode(),
+    "no final newline": TEXT.rstrip("\n").encode(),
+    "no final newline, CRLF": TEXT.rstrip("\n").replace("\n", "\r\n").encode(),
+    "two final newlines": f"{TEXT}\n".encode(),
+}
+
+
+def written(folder: Path, content: bytes) -> Migration:
+    path = folder / "20260101000000_f.sql"
+    path.write_bytes(content)
+    return read_migration(path)
+
+
+@pytest.mark.parametrize("here", CHECKOUTS)
+@pytest.mark.parametrize("there", CHECKOUTS)
+def test_a_checkout_s_line_ends_edit_nothing(tmp_path: Path, there: str, here: str) -> None:
+    """By today's hash, and by the older one, which was over the bytes of the checkout that deployed."""
+    deployed, local = written(tmp_path, CHECKOUTS[there]), written(tmp_path, CHECKOUTS[here])
+    assert (deployed.sha256, deployed.sql.rstrip("\n")) == (local.sha256, local.sql.rstrip("\n"))
+    older = hashlib.sha256(CHECKOUTS[there]).hexdigest()
+    for sha256 in {deployed.sha256, older} if there not in ("CR", "two final newlines") else {deployed.sha256}:
+        assert stand([local], [AppliedMigration(local.version, "f", (), sha256)]).edited == ()
+    by_another_tool = AppliedMigration(local.version, "f", (CHECKOUTS[there].decode("utf-8-sig"),))
+    assert stand([local], [by_another_tool]).edited == ()
+
+
+@pytest.mark.parametrize("edit", [lambda sql: sql.replace("'x'", "'y'"), lambda sql: f"{sql}-- more", str.upper])
+def test_an_edit_is_an_edit_in_every_checkout(tmp_path: Path, edit: Callable[[str], str]) -> None:
+    for content in CHECKOUTS.values():
+        older = hashlib.sha256(content).hexdigest()
+        local = written(tmp_path, edit(TEXT).encode())
+        for sha256 in (written(tmp_path, content).sha256, older):
+            assert stand([local], [AppliedMigration(local.version, "f", (), sha256)]).edited == (local,)

@@ -53,7 +53,7 @@ def test_the_rows_are_those_of_the_list(shop: Shop) -> None:
         "reachable", "server version", "primary", "writable", "direct connection", "pg_dump and psql",
         "server for the copy", "extensions", "rights", "long transactions", "prepared transactions",
         "sessions waiting for locks", "replicas", "invalid indexes", "disk for backup", "disk for copy",
-        "disk for records", "history", "drift", "clocks", "another deployment", "earlier runs",
+        "disk for records", "history", "drift", "clocks", "another deployment", "earlier runs", "staging has it",
     ]  # fmt: skip
 
 
@@ -334,3 +334,33 @@ def test_a_transaction_pooler_is_told_and_refused(shop: Shop, pooler: str, monke
             attempt()  # type: ignore[operator]
     assert shop.state() == before
     assert not shop.on(shop.production, "SELECT 1 FROM pg_locks WHERE locktype = 'advisory'")  # and none leaked
+
+
+@pytest.mark.parametrize(
+    ("case", "setting", "state", "found"),
+    [
+        ("staging lacks it", "", "warning", "not applied to staging: 20260202000000_notes.sql"),
+        ("staging lacks it", "require_staging = true", "failed", "not applied to staging: 20260202000000_notes.sql"),
+        ("staging has it", "require_staging = true", "ok", "all 1 applied"),
+        ("nothing is pending", "require_staging = true", "ok", "nothing is pending"),
+        ("staging is down", "", "warning", "staging cannot be asked: staging cannot be reached"),
+        ("staging is down", "require_staging = true", "failed", "staging cannot be asked: staging cannot be reached"),
+        ("staging is not set", "", "ok", "staging is not set"),
+        ("staging is not set", "require_staging = true", "failed", "staging is not set"),
+    ],
+)
+def test_production_gets_what_staging_has(
+    shop: Shop, case: str, setting: str, state: str, found: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = shop.folder / "safemig.toml"
+    file.write_text(f"{setting}\n{file.read_text()}")
+    if case != "nothing is pending":
+        shop.write("20260202000000_notes.sql", "CREATE TABLE IF NOT EXISTS notes (id bigint PRIMARY KEY);")
+    if case == "staging has it":
+        shop.project.migrate_staging()
+    if case == "staging is down":
+        monkeypatch.setenv("STAGING_DATABASE_URL", "postgresql://app@127.0.0.1:1/x")
+    if case == "staging is not set":
+        monkeypatch.delenv("STAGING_DATABASE_URL")
+    check = _check(shop, "staging has it")
+    assert (check.state, check.found) == (state, found)
