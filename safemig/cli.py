@@ -306,6 +306,23 @@ def status(folder: str, targets: tuple[str, ...], form: str, record: bool) -> No
 
 
 @safemig.command()
+@click.argument("target", default="production")
+@click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
+@click.option("--record", is_flag=True, help="Run the runbook, so that the diagnosis leaves a record.")
+@click.pass_obj
+def doctor(folder: str, target: str, form: str, record: bool) -> None:
+    """Say which verbs will work on TARGET (an environment or a URL), and the command for each gap. Reads only.
+
+    Exit code 0: all verbs work; 1: some will not; 5: the database could not be reached.
+    """
+    if record:
+        _record(folder, "doctor", target=target)
+    result = _project(folder).doctor(target)
+    _show(result, form)
+    sys.exit(result.exit_code)
+
+
+@safemig.command()
 @click.option("--from", "from_", required=True, metavar="URL", help="The schema to start from: a URL or environment.")
 @click.option("--to", required=True, metavar="URL", help="The schema to arrive at: a URL or environment.")
 @click.option("--allow-destructive", is_flag=True, help="Print destructive statements live, not commented out.")

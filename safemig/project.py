@@ -16,6 +16,7 @@ if TYPE_CHECKING:
         Archive,
         Backup,
         Deployment,
+        Diagnosis,
         Generated,
         Help,
         Initialised,
@@ -214,6 +215,12 @@ class Project:
         from safemig.operations.db_status import db_status
 
         return db_status(self.settings, targets)
+
+    def doctor(self, target: str = PRODUCTION) -> Diagnosis:
+        """Say which verbs will work on a database (an environment, or a URL), and the command for each gap. Reads only."""
+        from safemig.operations.doctor import doctor
+
+        return doctor(self.settings, target)
 
     def schema_diff(self, from_: str, to: str, *, renames: Mapping[str, str] | None = None) -> SchemaDiff:
         """Return what turns the schema of `from_` into that of `to`: environments' names or URLs. Reads only."""

@@ -283,6 +283,67 @@ class RollbackProof:
     cannot_bring_back: tuple[str, ...]  # data and things that no script can
 
 
+AccessWord = Literal["", "no", "columns", "yes"]  # "" where the object is not there; "columns": on some of them
+TrialWord = Literal["", "no", "rows", "yes"]  # "" where it was not tried; "rows": row security decides which
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """Whether a role may use an object in one way, before and after: by its privileges, and by having tried it."""
+
+    role: str  # "PUBLIC" for everybody
+    object: str
+    kind: str
+    verb: str
+    before: AccessWord
+    after: AccessWord
+    tried_before: TrialWord = ""
+    tried_after: TrialWord = ""
+    refusal: str = ""  # the server's words, where it refused the trial after
+
+    @property
+    def is_lost(self) -> bool:
+        """True where the role may no more what it could before, though the object is still there."""
+        return bool(self.after) and _may(self.before, self.tried_before) and not _may(self.after, self.tried_after)
+
+    @property
+    def is_new(self) -> bool:
+        """True where the role may now what it could not before."""
+        return _may(self.after, self.tried_after) and not _may(self.before, self.tried_before)
+
+
+def _may(privilege: AccessWord, trial: TrialWord) -> bool:
+    return privilege in ("yes", "columns") and trial != "no"
+
+
+@dataclass(frozen=True, slots=True)
+class RightsFinding:
+    """Something about owners or rights that the migration leaves behind; `accepted` is the reason, where there is one."""
+
+    rule: str
+    object: str
+    message: str
+    safer: str  # SQL
+    accepted: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Rights:
+    """As whom the migration ran on the copy, who may use what it touches before and after, and what to see to."""
+
+    session_role: str  # who connected
+    role: str  # whose rights the statements had
+    application_roles: tuple[str, ...]
+    access: tuple[Access, ...]
+    findings: tuple[RightsFinding, ...]
+    notes: tuple[str, ...] = ()  # what was left out, or could not be rehearsed
+
+    @property
+    def standing(self) -> tuple[RightsFinding, ...]:
+        """The findings that nobody accepted."""
+        return tuple(finding for finding in self.findings if finding.accepted is None)
+
+
 @dataclass(frozen=True, slots=True, repr=False)
 class Rehearsal(Result):
     """The pending migrations run on a copy of production, with their locks, rewrites and times."""
@@ -298,6 +359,7 @@ class Rehearsal(Result):
     rollback: RollbackProof | None
     backup_verified: Literal["restored", "read", "no"]
     seconds: float
+    rights: Rights | None = None
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -347,6 +409,7 @@ class Deployment(Result):
     transaction_id: str = ""
     commit_lsn: str = ""
     notes: tuple[str, ...] = ()
+    rights: Rights | None = None  # as the rehearsal found them
 
     @property
     def seconds(self) -> float:
@@ -475,6 +538,52 @@ class Status(Result):
     def pending(self) -> tuple[MigrationState, ...]:
         """The migrations that production has not yet."""
         return tuple(each for each in self.migrations if each.states.get("production") == "pending")
+
+
+@dataclass(frozen=True, slots=True)
+class VerbOutlook:
+    """Whether a verb will work on a database; why it will not, or not for all; the commands that would change that."""
+
+    verb: str
+    outlook: Literal["works", "limited", "refuses", "will not work"]  # "refuses": rightly, nothing is to be corrected
+    why: str = ""
+    fixes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class VerbGap:
+    """What is missing, which verbs it concerns, and the commands that close it."""
+
+    why: str
+    verbs: tuple[str, ...]
+    outlook: Literal["limited", "refuses", "will not work"]
+    fixes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Diagnosis(Result):
+    """Which verbs will work on a database, as whom, and what a rehearsal will not show."""
+
+    kind: ClassVar[str] = "doctor"
+    environment: str
+    target: Target | None
+    platform: str = ""
+    role: str = ""
+    session_role: str = ""
+    attributes: tuple[str, ...] = ()
+    member_of: tuple[str, ...] = ()
+    verbs: tuple[VerbOutlook, ...] = ()
+    gaps: tuple[VerbGap, ...] = ()
+    not_rehearsed: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    problem: str = ""  # why it could not be reached
+
+    @property
+    def exit_code(self) -> int:
+        """0 all verbs work; 1 some will not; 5 the database could not be reached, so that nobody knows."""
+        if self.problem:
+            return 5
+        return 1 if any(each.outlook == "will not work" for each in self.verbs) else 0
 
 
 @dataclass(frozen=True, slots=True)

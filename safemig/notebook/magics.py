@@ -303,6 +303,20 @@ class SafeMig(Magics):
         return self._out(given, self._project().db_status(*given.targets))
 
     @magic_arguments()
+    @argument("target", nargs="?", default="production", help="The environment, or the URL, to ask.")
+    @_OUT
+    @line_magic
+    def doctor(self, line: str) -> Any:
+        """Say which verbs will work on a database, and the command for each gap. Reads only.
+
+        Example:
+            %doctor
+            %doctor staging
+        """
+        given = parse_line(self.doctor, line)
+        return self._out(given, self._project().doctor(given.target))
+
+    @magic_arguments()
     @argument("from_", metavar="FROM", help="The environment to start from.")
     @argument("to", metavar="TO", help="The environment to arrive at.")
     @_RENAME

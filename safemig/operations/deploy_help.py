@@ -101,6 +101,7 @@ VERBS = (
     Verb(
         "db_status", "db_status", "status", "both databases and every migration, side by side", "db_status", "db:status"
     ),
+    Verb("doctor", "doctor", "doctor [TARGET]", "which verbs will work, and the command for each gap", "doctor"),
     Verb(
         "schema_diff",
         "schema_diff production staging",

@@ -41,6 +41,7 @@ from safemig.operations.backup_prod import backup_prod
 from safemig.operations.preflight import preflight
 from safemig.operations.rehearse import Rehearsed, rehearse_on_copy
 from safemig.operations.review import review
+from safemig.operations.rights import check_rights, in_words
 from safemig.operations.segments import require_unchanged, run_segments, trail_of
 from safemig.postgres import resumable
 from safemig.postgres.connection import Connection
@@ -168,7 +169,8 @@ class ProductionDeployment:
         """Rehearse on a copy made from the backup, which proves that too; write the rollback script and run it there.
 
         Raises:
-            RehearsalError: it failed on the copy, or the rollback script does not bring the schema back.
+            RehearsalError: it failed on the copy, the rollback script does not bring the schema back, or a finding
+                about rights stands.
         """
         situation = _needs(self._situation, "plan")
         if not situation.files:
@@ -184,6 +186,17 @@ class ProductionDeployment:
                 + "; ".join(rollback.remaining if rollback else ()),
                 where=str(script),
                 next="production was not touched; report this difference, or deploy in smaller migrations",
+                result=self._rehearsed.result,
+            )
+        rights = self._rehearsed.result.rights
+        if rights and rights.standing:
+            first = rights.standing[0]
+            raise RehearsalError(
+                f"{counted(len(rights.standing), 'finding')} about rights: "
+                + "; ".join(f"{each.rule} {each.object}: {each.message}" for each in rights.standing[:5]),
+                where="production was not touched",
+                next=f"{first.safer.splitlines()[0]} (in the migration), "
+                f'or accept = ["{first.rule}:{first.object}: reason"]',
                 result=self._rehearsed.result,
             )
         return self._rehearsed.result
@@ -207,6 +220,7 @@ class ProductionDeployment:
             for row in rehearsed.result.rows
             if row.changed
         ]
+        what += in_words(rehearsed.result.rights) if rehearsed.result.rights else []
         what += [f"A rollback cannot bring back {each}." for each in gone]
         self._approval = approve(
             situation.plan.id, situation.target, self._given, "\n".join(what), verb=verb, ask=self._ask
@@ -273,6 +287,7 @@ class ProductionDeployment:
             transaction_id=done.transaction_id,
             commit_lsn=done.commit_lsn,
             notes=_gone_on(situation),
+            rights=rehearsed.result.rights,
         )
         return self._deployment
 
@@ -333,6 +348,7 @@ class ProductionDeployment:
                     *check_left_behind(connection),
                     *check_rows(rows, {row.table: row for row in rehearsed.result.rows}),
                     check_sequences(connection),
+                    *check_rights(connection, rehearsed.result.rights),
                     *project_checks(self.settings, connection),
                 ),
                 rows,

@@ -37,6 +37,7 @@ from safemig.execution.steps import Segment, observe_steps, with_held_times
 from safemig.execution.validation import BOOKKEEPING
 from safemig.migrations import write_new
 from safemig.operations.backup_prod import backup_prod
+from safemig.operations.rights import rights_after, rights_before
 from safemig.postgres.connection import Connection
 from safemig.postgres.connection.connect import connect, words_of
 from safemig.postgres.dump.plain import content_of, require_unchanged
@@ -111,13 +112,17 @@ def rehearse_on_copy(
             _make_history(deployer)
             read = _reader(settings, copy)
             start = read()
-            named = named_tables(copy, situation.plan.steps) if full else set()
-            then = Moment.now(copy, read_columns(copy, named), with_data if full else ())
+            named = named_tables(copy, situation.plan.steps)
+            with live.stage("try who may use what"):
+                rights = rights_before(settings, source, copy, deployer, named)
+            then = Moment.now(copy, read_columns(copy, named if full else ()), with_data if full else ())
             live.planned(situation.plan.steps)
             with live.stage("migrate the copy"):
                 steps, reached = _run(deployer, situation.segments, read, settings.deploy_as)
             steps = with_sizes(source, steps)
             diff = compare(start, reached[-1])
+            with live.stage("try again who may use what"):
+                access = rights_after(settings, rights, source, copy, situation.plan.steps)
             with live.stage("read the copy again", backup.rows if full else None):
                 now = read_columns(copy, ())
                 after: tuple[TableContent, ...] = ()
@@ -156,6 +161,7 @@ def rehearse_on_copy(
             rollback=rollback,
             backup_verified=verified,
             seconds=time.monotonic() - started,
+            rights=access,
         ),
         start,
         reached,

@@ -31,6 +31,7 @@ _ANSWERS = {
     "sync_prod": "deployment",
     "baseline_prod": "deployment",
     "db_status": "status",
+    "doctor": "doctor",
     "schema_diff": "schema_diff",
     "deployments": "archive",
 }
@@ -167,6 +168,8 @@ def _word(kind: str, data: dict[str, Any]) -> str:
             return "EQUAL" if data.get("is_empty") else "DIFFERENT"
         case "status":
             return _status_word(data)
+        case "doctor":
+            return {0: "READY", 1: "GAPS"}.get(int(data.get("exit_code", 0)), "UNREACHABLE")
         case _:
             return "REPORTED"
 
@@ -186,7 +189,7 @@ def _exit_code(answer: RecordedResult) -> int:
     if answer.kind == "review":
         # A record of before 2026-12 has the verdict alone.
         return int(answer.data.get("exit_code", 0 if answer.data.get("verdict") == "SAFE TO DEPLOY" else 1))
-    if answer.kind == "status":
+    if answer.kind in ("status", "doctor"):
         return int(answer.data.get("exit_code", 0))
     if answer.kind == "deployment" and answer.data.get("verdict") == "FAILED":
         return 3

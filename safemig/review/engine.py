@@ -27,6 +27,7 @@ from safemig.review.model import (
     TableLock,
 )
 from safemig.review.registry import rule_named, rules_for
+from safemig.review.rights import RIGHTS_RULES
 from safemig.review.scene import Scene
 from safemig.review.severity import Severity
 from safemig.review.verdict import Evidence
@@ -336,7 +337,9 @@ def _judge(
             for file, one in zip(files, made_safer, strict=True)
             for line, why in one.left_alone
         ),
-        unused_acceptances=tuple(one for index, one in enumerate(acceptances) if index not in used),
+        unused_acceptances=tuple(
+            one for index, one in enumerate(acceptances) if index not in used and one.rule not in RIGHTS_RULES
+        ),
         assumptions=assumptions,
     )
 

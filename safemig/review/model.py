@@ -92,11 +92,15 @@ class Acceptance:
             )
         return cls(found["rule"], _bare(found["object"]), found["reason"].strip())
 
+    def is_about(self, name: str) -> bool:
+        """Tell whether this acceptance names that object."""
+        return self.object == _bare(name)
+
     def covers(self, finding: Finding) -> bool:
         """Tell whether this acceptance is for `finding`: same rule, same object, and same file if it names one."""
         return (
             self.rule == finding.rule
-            and self.object == _bare(finding.object)
+            and self.is_about(finding.object)
             and (self.file is None or self.file == finding.file)
         )
 

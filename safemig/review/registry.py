@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from types import ModuleType
 
+from safemig.review.rights import RIGHTS_RULES
 from safemig.review.rule import Rule
 from safemig.review.rules import (
     access,
@@ -98,8 +99,8 @@ def rule_named(name: str) -> Rule:
 
 
 def is_known(name: str) -> bool:
-    """Tell whether there is a rule of that name."""
-    return name in _RULES
+    """Tell whether there is a rule of that name, of the review or of what a rehearsal finds about rights."""
+    return name in _RULES or name in RIGHTS_RULES
 
 
 def rules_for(node: str) -> list[Rule]:

@@ -20,6 +20,7 @@ _BUILDERS = {
     "Archive": "archive",
     "Backup": "backup",
     "Deployment": "deployment",
+    "Diagnosis": "doctor",
     "FixedReview": "fixed_review",
     "Generated": "generate",
     "Help": "help",

@@ -18,6 +18,7 @@ _ROWS = {
     "archive": "records",
     "backup": "tables",
     "deployment": "steps",
+    "doctor": "verbs",
     "generate": "checklist",
     "live": "steps",
     "plan": "steps",

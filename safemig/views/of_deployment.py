@@ -6,6 +6,7 @@ from safemig.results import Deployment
 from safemig.views import numbers
 from safemig.views.document import Badge, Block, Bullets, Document, Inline, Mono, Strong, Table, Tone
 from safemig.views.pictures import timeline
+from safemig.views.rights_parts import rights_blocks
 from safemig.views.shared_parts import (
     change_list,
     check_table,
@@ -47,6 +48,7 @@ def build(result: Deployment) -> Document:
         *failed_checks(result.validation),
         *(change_list(result.diff, f"Schema: {result.diff.summary}") if result.diff else ()),
         *row_table(result.rows),
+        *rights_blocks(result.rights),
         *([check_table("Validation", result.validation)] if result.validation else []),
         *([Bullets("Notes", result.notes)] if result.notes else []),
         _facts(result),

@@ -7,6 +7,7 @@ from safemig.views import numbers
 from safemig.views.document import Badge, Block, Bullets, Document, Inline, Mono, Strong
 from safemig.views.of_backup import VERIFIED
 from safemig.views.pictures import blocking_bars, blocking_of_steps
+from safemig.views.rights_parts import rights_blocks
 from safemig.views.shared_parts import (
     change_list,
     kept_waiting,
@@ -28,6 +29,8 @@ def build(result: Rehearsal) -> Document:
         verdict = Badge("REHEARSED", "ok")
     else:
         verdict = Badge("REHEARSED, ROLLBACK NOT PROVEN", "warning")
+    if result.rights and result.rights.standing and verdict.tone == "ok":
+        verdict = Badge(f"{verdict.word}, {numbers.counted(len(result.rights.standing), 'FINDING').upper()}", "warning")
     headline: list[Inline] = [
         Mono(f"plan {result.plan_id}"),
         Strong("on a copy with its data" if result.mode == "data" else "on a copy without data"),
@@ -42,6 +45,7 @@ def build(result: Rehearsal) -> Document:
         *step_errors(result.steps),
         *said(result.steps),
         *([picture] if picture else []),
+        *rights_blocks(result.rights),
         *_rollback(result.rollback),
         *change_list(result.diff),
         *row_table(result.rows, "Rows on the copy, before and after"),

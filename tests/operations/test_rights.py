@@ -12,6 +12,7 @@ from psycopg.conninfo import make_conninfo
 from safemig.copies.database_copy import start_server_like
 from safemig.errors import RehearsalError
 from safemig.postgres.server.throwaway import ThrowawayServer
+from safemig.results import RightsFinding
 from tests.operations.conftest import Shop, approval_of
 
 SECOND_FILE = "20260102000000_second.sql"
@@ -171,3 +172,93 @@ def test_a_rollback_gives_a_dropped_table_back_to_its_owner(rds: Shop) -> None:
     assert rollback is not None
     assert rollback.is_proven
     assert rollback.remaining == ()
+
+
+def _findings(shop: Shop) -> dict[tuple[str, str], RightsFinding]:
+    rights = shop.project.rehearse().rights
+    assert rights is not None
+    return {(each.rule, each.object): each for each in rights.findings}
+
+
+@pytest.mark.parametrize(
+    ("sql", "expected"),
+    [
+        ("CREATE TABLE billing.payments (id bigint PRIMARY KEY);",
+         {("owner-differs", "billing.payments"): "ALTER TABLE billing.payments OWNER TO app_billing;",
+          ("no-application-role", "billing.payments"): "app_rw;"}),
+        ("SET ROLE app_billing; CREATE TABLE billing.payments (id bigint PRIMARY KEY); GRANT SELECT ON billing.payments TO app_rw;",
+         {}),
+        ("DROP VIEW big_orders; CREATE VIEW big_orders AS SELECT id FROM orders; ALTER VIEW big_orders OWNER TO app_owner;",
+         {("right-lost", "public.big_orders"): "GRANT SELECT ON public.big_orders TO app_rw;"}),
+        ("REVOKE DELETE ON users FROM app_rw;", {}),
+        ("SET ROLE app_owner; CREATE TABLE wishes (id bigserial PRIMARY KEY); GRANT SELECT, INSERT ON wishes TO app_rw;",
+         {("right-without-effect", "public.wishes"): "GRANT USAGE ON SEQUENCE wishes_id_seq TO app_rw;"}),
+        ("SET ROLE app_owner; CREATE TABLE wishes (id bigint); GRANT SELECT ON wishes TO PUBLIC;",
+         {("everybody-can-read", "public.wishes"): "REVOKE ALL ON public.wishes FROM PUBLIC;"}),
+        ("SET ROLE app_owner; CREATE FUNCTION twice(n int) RETURNS int LANGUAGE sql RETURN 2 * n;", {}),
+    ],
+)  # fmt: skip
+def test_what_is_found_about_rights(rds: Shop, sql: str, expected: dict[tuple[str, str], str]) -> None:
+    rds.on(rds.production, "GRANT SELECT ON big_orders TO app_rw")
+    rds.write(SECOND_FILE, sql)
+    found = _findings(rds)
+    assert set(found) == set(expected)
+    for key, safer in expected.items():
+        assert safer in found[key].safer
+
+
+def test_the_safer_sql_of_a_finding_ends_it(rds: Shop) -> None:
+    made = "CREATE TABLE billing.payments (id bigint PRIMARY KEY);"
+    rds.write(SECOND_FILE, made)
+    rds.write(SECOND_FILE, made + "\n".join(each.safer for each in reversed(_findings(rds).values())))
+    assert _findings(rds) == {}
+
+
+def test_access_before_and_after_is_compared_by_privilege_and_by_trial(rds: Shop) -> None:
+    rds.on(rds.production, "INSERT INTO billing.invoices VALUES (1)")
+    rds.write(
+        SECOND_FILE,
+        "ALTER TABLE users ENABLE ROW LEVEL SECURITY; CREATE POLICY own ON users TO app_rw USING (id = 0);"
+        "REVOKE DELETE ON orders FROM app_rw; GRANT INSERT (id) ON billing.invoices TO app_rw;",
+    )
+    result = rds.project.rehearse()
+    assert result.rights is not None
+    access = {(each.object, each.verb): each for each in result.rights.access if each.role == "app_rw"}
+    secured = access["public.users", "SELECT"]
+    assert (secured.before, secured.after, secured.tried_before, secured.tried_after) == ("yes", "yes", "yes", "rows")
+    assert access["public.orders", "DELETE"].is_lost
+    assert not access["public.orders", "SELECT"].is_lost
+    added = access["billing.invoices", "INSERT"]
+    assert (added.before, added.after, added.tried_after, added.is_new) == ("no", "columns", "yes", True)
+    text = result.render("text")
+    assert "Access, before and after" in text
+    assert "SELECT (rows by policy)" in text
+    assert "run as dba" in text
+    sequences = rds.on(rds.production, "SELECT last_value FROM orders_id_seq")
+    assert sequences == [(1000,)]
+
+
+def test_a_finding_about_rights_stops_a_deployment_until_it_is_accepted(rds: Shop) -> None:
+    rds.write(SECOND_FILE, "CREATE TABLE IF NOT EXISTS billing.payments (id bigint PRIMARY KEY);")
+    before = rds.state()
+    with pytest.raises(RehearsalError, match=r"owner-differs billing\.payments: table belongs to dba") as refused:
+        rds.deploy()
+    assert rds.state() == before
+    assert 'accept = ["owner-differs:billing.payments: reason"]' in str(refused.value.next)
+    accepted = ["owner-differs:billing.payments: moved later", "no-application-role:billing.payments: for reports"]
+    _write_settings(rds, f"accept = {json.dumps(accepted)}")
+    assert rds.project.review().unused_acceptances == ()
+    deployed = rds.deploy()
+    assert deployed.verdict == "DEPLOYED"
+    assert deployed.rights is not None
+    assert [each.accepted for each in deployed.rights.findings] == ["moved later", "for reports"]
+
+
+def test_the_record_has_the_rights_and_production_is_held_against_them(rds: Shop) -> None:
+    rds.write(SECOND_FILE, "GRANT INSERT ON billing.invoices TO app_rw;")
+    deployed = rds.deploy()
+    (check,) = [each for each in deployed.validation if each.name == "rights"]
+    assert check.state == "ok"
+    assert deployed.rights is not None
+    assert [each.verb for each in deployed.rights.access if each.is_new] == ["INSERT"]
+    assert "billing.invoices" in deployed.render("html")

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from safemig.result import Result
 from safemig.results import (
+    Access,
     Approval,
     Archive,
     Backup,
@@ -15,6 +16,7 @@ from safemig.results import (
     Blocker,
     Check,
     Deployment,
+    Diagnosis,
     EnvironmentStatus,
     Generated,
     HeldLock,
@@ -30,6 +32,8 @@ from safemig.results import (
     Restored,
     RestoredTable,
     RestoredTables,
+    Rights,
+    RightsFinding,
     RollbackProof,
     RowChange,
     Stage,
@@ -38,6 +42,8 @@ from safemig.results import (
     TableContent,
     Target,
     Validation,
+    VerbGap,
+    VerbOutlook,
 )
 from safemig.review import (
     Acceptance,
@@ -185,6 +191,44 @@ def examples(table: str = "orders", person: str = "dana") -> dict[str, Result]:
         "rehearsal not proven": Rehearsal(
             "3f2a9c1", "schema", "17.10", ran, diff, "ee" * 32, rows,
             RollbackProof(backup / "rollback_20261122200904.sql", False, (f"column {table}.x",), ()), "no", 1.2,
+        ),
+        "rehearsal rights": Rehearsal(
+            "3f2a9c1", "data", "17.10", ran, diff, "ee" * 32, (), None, "restored", 12.3,
+            Rights(
+                "dba", "app_owner", (person,),
+                (
+                    Access(person, f"public.{table}", "table", "SELECT", "yes", "yes", "yes", "rows"),
+                    Access(person, f"public.{table}", "table", "DELETE", "yes", "no", "yes", ""),
+                    Access("PUBLIC", "public.twice(integer)", "function", "EXECUTE", "", "yes"),
+                    Access(person, "public.notes", "table", "INSERT", "yes", "columns", "", "no", "permission denied"),
+                    Access(person, "public.kept", "table", "SELECT", "yes", "yes", "yes", "yes"),
+                ),
+                (
+                    RightsFinding("owner-differs", f"public.{table}", "table belongs to dba", f"ALTER TABLE {table} OWNER TO x;"),
+                    RightsFinding("right-lost", f"public.{table}", f"{person} loses DELETE", "GRANT ...;", "read only now"),
+                ),
+                (f"{person} becomes a member of app_read",),
+            ),
+        ),
+        "doctor": Diagnosis(
+            "production", target, "Supabase", "postgres", "postgres", ("CREATEDB", "BYPASSRLS"), (person,),
+            (
+                VerbOutlook("review", "works"),
+                VerbOutlook("backup_prod", "will not work", f"may not read {table}", (f"GRANT SELECT ON {table} TO postgres;",)),
+                VerbOutlook("restore_prod", "limited", "serves no second database"),
+                VerbOutlook("sync_prod", "refuses", "the database holds rows"),
+            ),
+            (
+                VerbGap(f"may not read {table}", ("backup_prod",), "will not work", (f"GRANT SELECT ON {table} TO postgres;",)),
+                VerbGap("serves no second database", ("restore_prod",), "limited"),
+                VerbGap("the database holds rows", ("sync_prod",), "refuses"),
+            ),
+            ("extension vector: not on this machine's PostgreSQL 17.10",), ("left to the platform: auth, storage",),
+        ),
+        "doctor unreachable": Diagnosis(
+            "production", None, verbs=(VerbOutlook("review", "will not work", "cannot be reached", ("check the host",)),),
+            gaps=(VerbGap("cannot be reached", ("review",), "will not work", ("check the host",)),),
+            problem="production cannot be reached (connection refused)",
         ),
         "approval": Approval("3f2a9c1", target, person, at, "typed"),
         "deployment": deployment(

@@ -1,0 +1,22 @@
+"""What a rehearsal may find about rights, by rule; accepted like a review's findings, by rule and object with a reason."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from safemig.review.model import Acceptance
+
+RIGHTS_RULES = {
+    "owner-differs": "a new object belongs to another role than its neighbours",
+    "right-lost": "a role loses a right on an object that stays, and no REVOKE says so",
+    "right-without-effect": "a role is granted a right that it cannot use",
+    "no-application-role": "no application role may use a new table",
+    "everybody-can-read": "everybody may read a new table",
+}
+
+
+def reason_for(rule: str, name: str, acceptances: Sequence[Acceptance]) -> str | None:
+    """Return the reason with which a finding about the object `name` was accepted, None where it was not."""
+    return next((each.reason for each in acceptances if each.rule == rule and each.is_about(name)), None)
