@@ -79,30 +79,30 @@ def head(path: Path) -> dict[str, Any] | None:
 
 
 @contextmanager
-def locked(path: Path, patience_s: float = PATIENCE_S) -> Iterator[None]:
+def locked(path: Path) -> Iterator[None]:
     """Hold the lock of a file, which is made where it is missing. Released when the process dies.
 
     Raises:
-        OSError: the file system cannot lock, or another process held it for `patience_s`.
+        OSError: the file system cannot lock, or another process held it for `PATIENCE_S`.
     """
     with path.open("a") as file:
-        lock(file.fileno(), patience_s)
+        lock(file.fileno())
         yield
 
 
-def lock(descriptor: int, patience_s: float = PATIENCE_S) -> None:
+def lock(descriptor: int) -> None:
     """Lock an open file for this process alone, until it is closed.
 
     Raises:
-        OSError: the file system cannot lock, or another process held it for `patience_s`.
+        OSError: the file system cannot lock, or another process held it for `PATIENCE_S`.
     """
-    deadline = time.monotonic() + patience_s
+    deadline = time.monotonic() + PATIENCE_S
     while True:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             if time.monotonic() > deadline:
-                raise TimeoutError(None, f"another process has held its lock for {patience_s:.0f} s") from None
+                raise TimeoutError(None, f"another process has held its lock for {PATIENCE_S:.0f} s") from None
             time.sleep(0.02)
         else:
             return

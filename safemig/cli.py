@@ -9,8 +9,10 @@ from __future__ import annotations
 import atexit
 import gc
 import os
+import signal
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -412,6 +414,14 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         for line in error.lines:
             click.echo(line, err=True)
         sys.exit(error.exit_code)
+    except OSError as error:
+        from safemig.errors import file_error
+
+        told = file_error(error)
+        if not isinstance(error, BrokenPipeError):  # who reads us has seen enough
+            _say_last(hide("\n".join(told.lines)), err=True)
+        _say_last("")
+        sys.exit(told.exit_code)
 
 
 def _show_fault(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
@@ -455,12 +465,24 @@ def _record(folder: str, verb: str, **parameters: Any) -> NoReturn:
     # A person at a terminal is asked at the gate; a pipeline is refused there, and told the id to approve.
     ask = _ask if sys.stdin is not None and sys.stdin.isatty() else None
     run = run_runbook(verb, project.settings, parameters, listen=_tell, ask=ask)
-    if run.answer:
-        click.echo(run.answer.text)
-    for line in run.error.lines if run.error else ():
-        click.echo(line, err=True)
-    click.echo(f"{run.verdict} · record: {_relative(run.path)}", err=True)
+    if _is_own_process:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # all is done: only telling it is left
+    _say_last(run.answer.text if run.answer else "")
+    where = _relative(run.path) if run.is_written else "could not be written"
+    _say_last("\n".join([*(run.error.lines if run.error else ()), f"{run.verdict} · record: {where}"]), err=True)
     sys.exit(run.exit_code)
+
+
+def _say_last(text: str, *, err: bool = False) -> None:
+    """Say what came of a run, if anybody can hear it: a closed pipe or a full disk does not change the exit code."""
+    stream = sys.stderr if err else sys.stdout
+    try:
+        if text:
+            click.echo(text, err=err)
+        stream.flush()
+    except OSError:
+        with suppress(OSError, ValueError):  # Python would try again at its end, and exit with a code of its own
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def _tell(progress: Progress) -> None:

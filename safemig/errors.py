@@ -10,6 +10,7 @@
     │   ├── ToolError              a program (pg_dump, psql, a server) is missing, too old, or failed
     │   ├── BackupError            a backup could not be made, read or verified
     │   ├── RehearsalError         the rehearsal on the copy failed
+    │   ├── FileError              a file or folder cannot be read or written (no space, no permission)
     │   └── UnsupportedError       asked for something that safemig cannot do (yet)
     ├── DeploymentFailedError  3  the deployment failed and was rolled back; nothing was changed
     ├── DeploymentStoppedError 4  it stopped part-way; the message names what is applied and how to go on
@@ -21,11 +22,14 @@ that is not in this tree keeps its traceback.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
-from typing import ClassVar
+from types import FunctionType
+from typing import Any, ClassVar, TypeVar
 
 from safemig.secrets import hide
 
+_T = TypeVar("_T")
 _show: Callable[[object], None] | None = None
 
 
@@ -118,6 +122,10 @@ class RehearsalError(RefusedError):
     """The rehearsal on the copy failed; production was not touched."""
 
 
+class FileError(RefusedError):
+    """A file or folder cannot be read or written: no space, no permission, or it is not there."""
+
+
 class UnsupportedError(RefusedError):
     """Something was asked for that safemig cannot do (yet); the message says what instead."""
 
@@ -138,3 +146,46 @@ class OutcomeUnknownError(SafemigError):
     """The outcome could not be learnt (the server is gone); the message says how to learn it."""
 
     exit_code = 5
+
+
+def words_of_fault(fault: BaseException) -> str:
+    """Return what an unforeseen error says, in one line, without its class where it is the system's own words."""
+    if isinstance(fault, KeyboardInterrupt):
+        return "interrupted"
+    if isinstance(fault, OSError) and fault.strerror:
+        return fault.strerror
+    first = next(iter(str(fault).splitlines()), "")
+    return f"{type(fault).__name__}: {first}" if first else type(fault).__name__
+
+
+def file_error(error: OSError) -> FileError:
+    """Return the system's error as one of ours."""
+    where = ", ".join(str(each) for each in (error.filename, error.filename2) if each is not None)
+    return FileError(
+        f"a file or folder cannot be used: {words_of_fault(error)}",
+        where=where or None,
+        next="free space there, or correct its permissions; then the same command again",
+    )
+
+
+def explaining_files(cls: type[_T]) -> type[_T]:
+    """Let the public methods of a class raise a `FileError` where the system raises an `OSError`. A decorator."""
+    for name, value in list(vars(cls).items()):
+        if name.startswith("_"):
+            continue
+        if isinstance(value, FunctionType):
+            setattr(cls, name, _explaining(value))
+        elif isinstance(value, classmethod):
+            setattr(cls, name, classmethod(_explaining(value.__func__)))
+    return cls
+
+
+def _explaining(function: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(function)
+    def explained(*arguments: Any, **options: Any) -> Any:
+        try:
+            return function(*arguments, **options)
+        except OSError as error:
+            raise file_error(error) from error
+
+    return explained

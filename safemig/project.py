@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from safemig.errors import explaining_files
 from safemig.settings import PRODUCTION, STAGING, Settings, load_settings
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from safemig.schema import SchemaDiff
 
 
+@explaining_files
 class Project:
     """A folder with migrations, backups and records, and the databases that its settings name.
 

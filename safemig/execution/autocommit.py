@@ -13,7 +13,13 @@ from psycopg import errors as pg
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_random
 
 from safemig import live
-from safemig.errors import DeploymentFailedError, DeploymentStoppedError, OutcomeUnknownError, UnreachableError
+from safemig.errors import (
+    DeploymentFailedError,
+    DeploymentStoppedError,
+    OutcomeUnknownError,
+    SettingsError,
+    UnreachableError,
+)
 from safemig.execution.acting import act_as, acting_as, as_ourselves, be_ourselves
 from safemig.execution.batches import Keeping
 from safemig.execution.commit import MY_BACKEND, reconnected
@@ -69,7 +75,7 @@ def run_apart(
                     with as_ourselves(connection, role):
                         run.trail.ran(connection, planned)
             done.append(step)
-            run.note("step", number=step.number, state="ran")
+            run.note_what_is_done("step", number=step.number, state="ran")
     except KeyboardInterrupt:  # it may come at any moment: also between the statement's end and the note of it
         raise _ended_early(
             "interrupted", run, connection, conninfo, backend, segment, done, came_to, may_have_ended=True
@@ -77,6 +83,12 @@ def run_apart(
     except psycopg.Error as error:
         raise _ended_early(
             words_of(error), run, connection, conninfo, backend, segment, done, came_to, may_have_ended=has_ended
+        ) from None
+    except SettingsError as error:  # the journal cannot be written
+        if not (done or came_to or has_ended):
+            raise
+        raise _ended_early(
+            error.what, run, connection, conninfo, backend, segment, done, came_to, may_have_ended=has_ended
         ) from None
     finally:
         if not connection.closed:

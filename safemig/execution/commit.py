@@ -12,7 +12,14 @@ from typing import Any
 import psycopg
 from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_random
 
-from safemig.errors import DeploymentFailedError, DeploymentStoppedError, OutcomeUnknownError, UnreachableError
+from safemig.errors import (
+    DeploymentFailedError,
+    DeploymentStoppedError,
+    OutcomeUnknownError,
+    SafemigError,
+    UnreachableError,
+    words_of_fault,
+)
 from safemig.postgres.connection import Connection
 from safemig.postgres.connection.connect import connect, connected, words_of
 from safemig.postgres.connection.network_watchdog import cut
@@ -146,27 +153,30 @@ def _status_of(conninfo: str, run_id: str, transaction_id: str, backend: tuple[A
 
 @contextmanager
 def told_when_interrupted(conninfo: str, environment: str, run_id: str, did: str, where: str) -> Iterator[None]:
-    """Say what is true where an interrupt comes at a run's COMMIT or after it: the server is asked.
+    """Say what is true where an interrupt, or a fault, comes at a run's COMMIT or after it: the server is asked.
 
     Raises:
-        KeyboardInterrupt: it came, and nothing is done.
+        KeyboardInterrupt: it came, and nothing is done. A fault that came so is raised as it was, too.
         DeploymentStoppedError: it came when what `did` says was done.
         OutcomeUnknownError: it came, and the server cannot be asked.
     """
     try:
         yield
-    except KeyboardInterrupt:
+    except SafemigError:
+        raise  # who raised it knew what is done
+    except (Exception, KeyboardInterrupt) as fault:
+        words = words_of_fault(fault)
         try:
             with connected(conninfo, environment) as connection:
                 is_done = deployment_exists(connection, run_id)
         except (UnreachableError, psycopg.Error):
             raise OutcomeUnknownError(
-                "interrupted, and the server cannot be asked whether it is done",
+                f"{words}, and the server cannot be asked whether it is done",
                 where=f"run {run_id}",
                 next="safemig status, when the server answers again",
             ) from None
         if not is_done:
             raise
         raise DeploymentStoppedError(
-            f"{did}, but not validated: interrupted", where=where, next="safemig status"
-        ) from None
+            f"{did}, but not validated: {words}", where=where, next="safemig status"
+        ) from fault

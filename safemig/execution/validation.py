@@ -10,7 +10,13 @@ import psycopg
 from psycopg import sql
 
 from safemig import live
-from safemig.errors import DeploymentFailedError, DeploymentStoppedError, UnreachableError
+from safemig.errors import (
+    DeploymentFailedError,
+    DeploymentStoppedError,
+    SafemigError,
+    UnreachableError,
+    words_of_fault,
+)
 from safemig.execution.environment import schema_of
 from safemig.postgres import activity
 from safemig.postgres.connection import Connection
@@ -24,6 +30,8 @@ from safemig.views.numbers import counted
 
 # Tables that the deployment itself writes to: no content of the application's.
 BOOKKEEPING = ("supabase_migrations.", "safemig.")
+
+_AFTER_COMMIT = (4, 5)  # the exit codes that may follow one
 
 UNVALIDATED_CONSTRAINTS = """
 SELECT format('%I on %s', conname, conrelid::regclass) FROM pg_constraint
@@ -41,22 +49,26 @@ WHERE d.classid = 'pg_class'::regclass AND d.refclassid = 'pg_class'::regclass A
 
 @contextmanager
 def told_when_cut_short(did: str, where: str) -> Iterator[None]:
-    """Say, where the validation after a COMMIT is interrupted or loses its connection, that what was done stays.
+    """Say, where what follows a COMMIT is interrupted, loses its connection or meets any fault, that what was done stays.
 
     Raises:
         DeploymentStoppedError: it was cut short.
     """
     try:
         yield
-    except KeyboardInterrupt:
-        raise DeploymentStoppedError(
-            f"{did}, but not validated: interrupted", where=where, next="safemig status"
-        ) from None
-    except (UnreachableError, psycopg.Error) as error:
-        words = error.what if isinstance(error, UnreachableError) else words_of(error)
-        raise DeploymentStoppedError(
-            f"{did}, but not validated: {words}", where=where, next="safemig status, when the server answers again"
-        ) from None
+    except SafemigError as error:
+        if error.exit_code in _AFTER_COMMIT:
+            raise
+        raise _not_validated(did, error.what, where, isinstance(error, UnreachableError)) from None
+    except psycopg.Error as error:
+        raise _not_validated(did, words_of(error), where, True) from None
+    except (Exception, KeyboardInterrupt) as fault:
+        raise _not_validated(did, words_of_fault(fault), where, False) from fault
+
+
+def _not_validated(did: str, words: str, where: str, is_away: bool) -> DeploymentStoppedError:
+    then = "safemig status" + (", when the server answers again" if is_away else "")
+    return DeploymentStoppedError(f"{did}, but not validated: {words}", where=where, next=then)
 
 
 def require_none_failed(checks: Sequence[Check], did: str, *, where: str, then: str, result: Result) -> None:

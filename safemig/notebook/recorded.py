@@ -60,13 +60,15 @@ class Recorded:
 
     def __repr__(self) -> str:
         answer = f"{self.run.answer.text}\n\n" if self.run.answer else ""
-        return f"{answer}record: {self.record}"
+        return f"{answer}record: {self.record if self.run.is_written else 'could not be written'}"
 
     def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, Any]:  # noqa: ARG002
         answer = self.run.answer
         name = escape(os.path.relpath(self.record))
         link = escape(link_to(self.record))
         shown = f'<a href="{link}">{name}</a>' if link else f'<code style="font-family:monospace">{name}</code>'
+        if not self.run.is_written:
+            shown = "could not be written"
         where = f'<p style="margin:.6em 0">record: {shown}</p>'
         bundle: dict[str, Any] = {"text/plain": repr(self), "text/html": (answer.html if answer else "") + where}
         if answer:

@@ -17,7 +17,9 @@ from safemig.errors import (
     RefusedError,
     RehearsalError,
     ReviewRefusedError,
+    explaining_files,
 )
+from safemig.execution.commit import told_when_interrupted
 from safemig.execution.environment import open_environment, schema_of
 from safemig.execution.invalid_indexes import remove_left_invalid
 from safemig.execution.resume import left_invalid
@@ -56,6 +58,7 @@ from safemig.views.numbers import counted
 T = TypeVar("T")
 
 
+@explaining_files
 class ProductionDeployment:
     """One deployment of what is pending, a method a step, in this order: `preflight`, `review`, `plan`, `backup`,
     `rehearse`, `approve`, `deploy`, `validate`.
@@ -253,7 +256,11 @@ class ProductionDeployment:
             return self._deployment
         rehearsed, backup = _needs(self._rehearsed, "rehearse"), _needs(self._backup, "backup")
         approval, run = _needs(self._approval, "approve"), self._run_of(situation, started)
-        with only_deployment(conninfo, self.environment, self.run_id):
+        names = ", ".join(file.migration.file for file in situation.files)
+        with (
+            told_when_interrupted(conninfo, self.environment, self.run_id, "deployed", f"run {self.run_id}: {names}"),
+            only_deployment(conninfo, self.environment, self.run_id),
+        ):
             with explained(conninfo, self.environment), self._connection(conninfo) as connection:
                 before = require_unchanged(self.settings, connection, situation)
                 run.settle_earlier(connection)

@@ -4,19 +4,27 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from datetime import UTC, datetime
 
 from safemig import live
 from safemig.approval.plan import Situation, assess
 from safemig.copies.shadow import Shadow, open_shadow
-from safemig.errors import DeploymentStoppedError, MigrationError, SafemigError
+from safemig.errors import (
+    DeploymentFailedError,
+    DeploymentStoppedError,
+    MigrationError,
+    SafemigError,
+    SettingsError,
+)
 from safemig.execution.autocommit import run_apart
 from safemig.execution.commit import told_when_interrupted
 from safemig.execution.environment import open_environment, schema_of
 from safemig.execution.run import Run
 from safemig.execution.steps import Listener, Segment, rows_not_written
 from safemig.execution.transaction import Committed, commit_steps, deploying_connection, only_deployment
+from safemig.execution.validation import told_when_cut_short
 from safemig.identity import who
 from safemig.migrations import Migration
 from safemig.postgres.connection import Connection
@@ -81,7 +89,10 @@ def migrate_staging(settings: Settings, environment: str = STAGING, *, listen: L
                             ) from error
                     done += last.steps
                     applied += segment.names
-        with open_environment(settings, environment) as connection:
+        with (
+            told_when_cut_short("applied or recorded", ", ".join(applied)) if applied else nullcontext(),
+            open_environment(settings, environment) as connection,
+        ):
             after = schema_of(settings, connection)
     return Deployment(
         act="migrate_staging",
@@ -143,17 +154,26 @@ def _commit(
     """Commit a segment; the part "recorded" is only that."""
     runs = part != "recorded"
     apart = run_apart(act, connection, conninfo, segment, listen) if runs and not segment.transactional else ()
-    committed = commit_steps(
-        act,
-        connection,
-        conninfo,
-        segment.steps if runs and segment.transactional else (),
-        part=part,
-        role=act.settings.deploy_as if runs else "",
-        validate=lambda connection: schema_of(act.settings, connection),
-        record=lambda connection, steps, schema: act.record_segment(
-            connection, segment, (*apart, *steps), schema, part
-        ),
-        listen=listen,
-    )
+    try:
+        committed = commit_steps(
+            act,
+            connection,
+            conninfo,
+            segment.steps if runs and segment.transactional else (),
+            part=part,
+            role=act.settings.deploy_as if runs else "",
+            validate=lambda connection: schema_of(act.settings, connection),
+            record=lambda connection, steps, schema: act.record_segment(
+                connection, segment, (*apart, *steps), schema, part
+            ),
+            listen=listen,
+        )
+    except (DeploymentFailedError, SettingsError) as error:
+        if not apart:
+            raise
+        raise DeploymentStoppedError(
+            error.what,
+            where=f"the statements of {', '.join(segment.names)} ran and stay, and are not recorded; {error.where}",
+            next="correct the cause, then safemig migrate-staging",
+        ) from error
     return replace(committed, steps=(*apart, *committed.steps))

@@ -14,7 +14,9 @@ from safemig.errors import (
     OutcomeUnknownError,
     RefusedError,
     SafemigError,
+    SettingsError,
     UnreachableError,
+    words_of_fault,
 )
 from safemig.execution.autocommit import run_apart
 from safemig.execution.commit import reconnected
@@ -111,6 +113,8 @@ def run_segments(
             raise _cut_short("interrupted", run, conninfo, applied, segment, part) from None
         except psycopg.Error as error:  # the connection, between two statements of ours
             raise _cut_short(words_of(error), run, conninfo, applied, segment, part) from None
+        except OSError as error:
+            raise _cut_short(words_of_fault(error), run, conninfo, applied, segment, part) from error
         except OutcomeUnknownError:
             raise  # whether this part is applied is just what is not known
         except SafemigError as error:
@@ -151,7 +155,7 @@ def _commit(
             ),
             listen=listen,
         )
-    except DeploymentFailedError as error:
+    except (DeploymentFailedError, SettingsError) as error:  # the latter of the journal, which cannot be written
         if not apart or not run.trail:
             raise
         raise DeploymentStoppedError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 from contextlib import AbstractContextManager, suppress
@@ -57,11 +58,18 @@ def make_folder(folder: Path) -> None:
         with (folder / _LOCK).open("a") as file, suppress(BlockingIOError):  # another process has it: it can be locked
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
-        raise SettingsError(
-            f"records cannot be written: {error.strerror}",
-            where=str(folder),
-            next='correct its permissions, or set another folder: records = "..." in safemig.toml',
-        ) from None
+        raise cannot_be_written(folder, error) from None
+
+
+def cannot_be_written(folder: Path, error: OSError) -> SettingsError:
+    """Return what to raise where no record can be begun in `folder`: nothing was tried."""
+    cures = {errno.ENOSPC: "free space there", errno.EDQUOT: "free space there"}
+    return SettingsError(
+        f"records cannot be written: {error.strerror or error}; nothing was changed",
+        where=str(folder),
+        next=cures.get(error.errno or 0, "correct its permissions")
+        + ', or set another folder: records = "..." in safemig.toml',
+    )
 
 
 def locked(folder: Path, name: str = _LOCK) -> AbstractContextManager[None]:

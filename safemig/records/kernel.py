@@ -11,6 +11,7 @@ import contextvars
 import ctypes
 import os
 import signal
+import subprocess
 import sys
 import tempfile
 import threading
@@ -24,6 +25,10 @@ from jupyter_client.kernelspec import KernelSpec
 from jupyter_client.manager import AsyncKernelManager
 
 Ask = Callable[[str], str]
+
+_FOLDERS = ("IPYTHONDIR", "JUPYTER_RUNTIME_DIR", "JUPYTER_DATA_DIR", "JUPYTER_CONFIG_DIR")
+# A kernel that is left alone ends within moments, and may write there until then.
+_REMOVE = 'read -r word; [ -n "$word" ] || { rm -rf -- "$1"; sleep 5; rm -rf -- "$1"; }'
 
 
 class AnsweringClient(AsyncKernelClient):
@@ -126,7 +131,9 @@ class OwnKernel:
                     argv=[sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"],
                     display_name="Python 3 (safemig)",
                     language="python",
-                    env=dict(variables),
+                    # A profile of its own in the private folder: no code of the user's startup runs in a record, and
+                    # IPython and Jupyter write neither into the home folder nor, where that cannot be, beside us.
+                    env={**variables, **{name: str(folder / "ipython") for name in _FOLDERS}},
                 )
 
             async def _async_interrupt_kernel(self) -> None:
@@ -171,10 +178,32 @@ def own_kernel(ask: Ask | None = None, variables: Mapping[str, str] | None = Non
     server, and what the cell says to that is in the record. A second Ctrl-C ends the recording too.
     """
     # Jupyter's own runtime folder may be too long for a socket's path (108 bytes).
-    with tempfile.TemporaryDirectory(prefix="safemig-") as folder:
+    with tempfile.TemporaryDirectory(prefix="safemig-") as folder, _removed_when_killed(folder):
         kernel = OwnKernel(Path(folder), ask, variables or {})
         with _interrupts(kernel):
             yield kernel
+
+
+@contextmanager
+def _removed_when_killed(folder: str) -> Iterator[None]:
+    """Have a shell wait for the end of this process, and remove `folder` where a kill kept us from doing so."""
+    try:
+        # A session of its own: what ends our terminal or our process group leaves it alone.
+        waiting = subprocess.Popen(
+            ["/bin/sh", "-c", _REMOVE, "safemig", folder],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+            cwd="/",
+        )
+    except OSError:  # no shell, or no room for a process: all but a kill is seen to without it
+        yield
+        return
+    try:
+        yield
+    finally:
+        waiting.communicate(b"ended\n")
 
 
 @contextmanager

@@ -68,6 +68,7 @@ class Outcome:
     exit_code: int
     results: tuple[RecordedResult, ...]
     error: RecordedError | None
+    may_have_changed: bool = False  # a cell that changes a database began
 
     def last(self, kind: str) -> RecordedResult | None:
         """Return the last result of a kind."""
@@ -102,15 +103,15 @@ def read_outcome(verb: str, notebook: Any, *, ended: bool = True) -> Outcome:
         results += shown
     answer = next((each for each in reversed(results) if each.kind == _ANSWERS.get(verb)), None)
     if error is not None:
-        return Outcome(_error_word(error, answer), error.exit_code, tuple(results), error)
+        return Outcome(_error_word(error, answer), error.exit_code, tuple(results), error, may_have_changed)
     if answer is None or not all_ran:
         # The kernel died, a person interrupted, or a cell ended the notebook. Where a database may have been
         # changed, nobody knows.
-        return Outcome(INCOMPLETE, 5 if may_have_changed else 1, tuple(results), None)
+        return Outcome(INCOMPLETE, 5 if may_have_changed else 1, tuple(results), None, may_have_changed)
     validation = next((each for each in reversed(results) if each.kind == "validation"), None)
     if validation is not None and not validation.data.get("is_valid", False):
-        return Outcome("NOT-VALID", 4, tuple(results), None)
-    return Outcome(_word(answer.kind, answer.data), _exit_code(answer), tuple(results), None)
+        return Outcome("NOT-VALID", 4, tuple(results), None, may_have_changed)
+    return Outcome(_word(answer.kind, answer.data), _exit_code(answer), tuple(results), None, may_have_changed)
 
 
 def _error(output: Any, may_have_changed: bool) -> RecordedError:

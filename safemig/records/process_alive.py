@@ -9,8 +9,13 @@ from pathlib import Path
 
 
 def still_runs(path: Path) -> bool:
-    """Tell whether the process that writes this record is alive; on another machine nobody can know, so yes."""
+    """Tell whether the process that writes this record is alive; on another machine nobody can know, so yes.
+
+    A record that is read-only is written no more: its run ended, and its record could not be finished.
+    """
     try:
+        if not path.stat().st_mode & 0o222:
+            return False
         facts = json.loads(path.read_bytes())["metadata"]["safemig"]
         if facts["machine"] != socket.gethostname():
             return True

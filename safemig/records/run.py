@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import socket
 import time
@@ -16,40 +15,19 @@ from safemig.errors import RefusedError, SettingsError
 from safemig.identity import who
 from safemig.live import LEDGER, MOMENT, RECORD
 from safemig.records import ledger
-from safemig.records.files import locked, make_folder, write_atomically
+from safemig.records.files import cannot_be_written, locked, make_folder
+from safemig.records.finish import RecordRun, broken, finish, now, traceback_of
 from safemig.records.names import RUNNING, RecordName
 from safemig.records.notebooks import notebook_bytes, read_notebook
-from safemig.records.outcome import Outcome, RecordedError, RecordedResult, answer_of, read_outcome
+from safemig.records.outcome import CHANGES, RecordedResult, read_outcome
 from safemig.records.papermill_io import runbooks_folder
 from safemig.records.parameters import check_parameters, parameters_of
-from safemig.records.redaction import redact_notebook, redactor
+from safemig.records.redaction import redactor
 from safemig.records.writing import SCHEME, RecordWriter
 from safemig.settings import PRODUCTION, STAGING, Settings
 
 # Where a runbook has no parameter `target`, this is the environment that its record belongs to.
 _HOMES = {"generate": STAGING, "migrate_staging": STAGING}
-
-
-@dataclass(frozen=True, slots=True)
-class RecordRun:
-    """What a run left: its files, its word and exit code, and the results as the notebook shows them."""
-
-    verb: str
-    environment: str
-    path: Path
-    html: Path
-    verdict: str
-    exit_code: int
-    error: RecordedError | None
-    results: tuple[RecordedResult, ...]
-
-    @property
-    def answer(self) -> RecordedResult | None:
-        """The result that answers the verb; where an error ended the run, what that one stands on, if anything."""
-        if self.error is not None:
-            return self.error.result
-        kind = answer_of(self.verb)
-        return next((each for each in reversed(self.results) if each.kind == kind), None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,20 +73,26 @@ def run_runbook(
     home = settings.path("records") / environment
     make_folder(home)
     _settle_left_over(settings, environment)
-    facts: dict[str, Any] = {"verb": verb, "environment": environment, "by": who(), "started": _now(), **_process()}
+    facts: dict[str, Any] = {"verb": verb, "environment": environment, "by": who(), "started": now(), **_process()}
     notebook.metadata["safemig"] = {**facts, "word": RUNNING}
     clean = redactor(settings)
-    name, writer = _claim(home, RecordName(_this_second(), environment, verb, RUNNING), notebook, clean)
-    path = writer.path
-    ended = False
     try:
-        about = {RECORD: name.prefix.rstrip("-"), LEDGER: ledger.last_hash(home)}
+        name, writer = _claim(home, RecordName(_this_second(), environment, verb, RUNNING), notebook, clean)
+        last_hash = ledger.last_hash(home)
+    except OSError as error:
+        raise cannot_be_written(home, error) from None
+    about = {RECORD: name.prefix.rstrip("-"), LEDGER: last_hash}
+    ended, fault = False, None
+    try:
         ended = _execute(notebook, writer, given, settings, {**(variables or {}), **about}, listen, ask)
-    finally:  # also when something of papermill's own went wrong: what was written is the record
-        executed = read_notebook(path)
-        outcome = read_outcome(verb, executed, ended=ended)
-        run = _finish(home, name, path, executed, outcome, facts, clean)
-    return run
+    except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001  papermill's, the disk's: told as the run's outcome
+        fault = error
+    executed = writer.latest
+    outcome = read_outcome(verb, executed, ended=ended)
+    if fault is not None:
+        outcome = broken(outcome, fault, clean)
+        facts["fault"] = traceback_of(fault, clean)
+    return finish(name, writer.path, executed, outcome, facts, clean)
 
 
 def _settle_left_over(settings: Settings, environment: str) -> None:
@@ -119,7 +103,7 @@ def _settle_left_over(settings: Settings, environment: str) -> None:
         settle(settings, environment)
     except RefusedError:  # the database cannot be asked, or a deployment is under way: no reason to refuse this run
         return
-    except SettingsError:  # nor that its variable is not set; the run will say so where it needs it
+    except (SettingsError, OSError):  # nor that its variable is not set, or that the disk is full; the run will say so
         return
 
 
@@ -153,7 +137,7 @@ def _execute(
     from safemig.records.engine import NAME, RecordingEngine
     from safemig.records.kernel import own_kernel
 
-    hooks = _hooks(listen) if listen else {}
+    hooks = _hooks(writer, _deaf_to_faults(listen) if listen else lambda _: None)
     papermill_engines.register(NAME, RecordingEngine)
     papermill_io.register(SCHEME, writer)
     ended = False
@@ -182,8 +166,23 @@ def _execute(
     return ended
 
 
-def _hooks(listen: Callable[[Progress], None]) -> dict[str, Any]:
+def _deaf_to_faults(listen: Callable[[Progress], None]) -> Callable[[Progress], None]:
+    """Return a listener that is told no more once it failed: a closed pipe or a full disk ends no deployment."""
+    failed: list[OSError] = []
+
+    def told(progress: Progress) -> None:
+        if not failed:
+            try:
+                listen(progress)
+            except OSError as error:
+                failed.append(error)
+
+    return told
+
+
+def _hooks(writer: RecordWriter, listen: Callable[[Progress], None]) -> dict[str, Any]:
     def began(cell: Any, cell_index: int) -> None:  # noqa: ARG001  nbclient's signature
+        writer.changes_began = writer.changes_began or CHANGES in cell.metadata.get("tags", [])
         marker = "# papermill_description="
         first = cell.source.splitlines()[0] if cell.source else ""
         if first.startswith(marker):
@@ -199,64 +198,6 @@ def _hooks(listen: Callable[[Progress], None]) -> dict[str, Any]:
         listen(Progress(moment=RecordedResult("live", "", data["text/html"], data[MOMENT])))
 
     return {"on_cell_start": began, "on_cell_executed": answered, "on_moment": moment}
-
-
-def _finish(
-    home: Path, name: RecordName, path: Path, executed: Any, outcome: Outcome, facts: dict[str, Any],
-    clean: Callable[[str], str],
-) -> RecordRun:  # fmt: skip
-    from safemig import __version__
-    from safemig.records.page import draw_page
-
-    facts |= {
-        "word": outcome.word,
-        "exit_code": outcome.exit_code,
-        "finished": _now(),
-        "version": __version__,
-        "error": list(outcome.error.lines) if outcome.error else [],
-    }
-    executed.metadata["safemig"] = facts
-    papermill = executed.metadata.get("papermill", {})
-    papermill.pop("input_path", None)
-    papermill["output_path"] = f"{name.prefix}{outcome.word}.ipynb"
-    redact_notebook(executed, clean)
-    write_atomically(path, notebook_bytes(executed))
-    final = home / f"{name.prefix}{outcome.word}.ipynb"
-    page = final.with_suffix(".html")
-    write_atomically(page, draw_page(executed, facts).encode())
-    # Sealed under its name before it bears it: whatever cuts this off, `settle` sees by the hash that all was done.
-    ledger.seal(home, path, page, _entry(facts, outcome), name=final.stem)
-    path.replace(final)
-    return RecordRun(
-        facts["verb"], name.environment, final, page, outcome.word, outcome.exit_code, outcome.error, outcome.results
-    )
-
-
-def _entry(facts: Mapping[str, Any], outcome: Outcome) -> dict[str, Any]:
-    """Return what the ledger keeps of a record, so that the archive opens without opening a thousand notebooks."""
-    act = outcome.last("deployment")
-    plan = outcome.last("plan")
-    data = act.data if act else {}
-    migrations = [*data.get("migrations", ()), *data.get("recorded_only", ())] or [
-        each.get("file", "") for each in (plan.data.get("migrations", []) if plan else [])
-    ]
-    return {
-        "act": facts["verb"],
-        "environment": facts["environment"],
-        "verdict": outcome.word,
-        "exit_code": outcome.exit_code,
-        "started": facts["started"],
-        "finished": facts["finished"],
-        "by": data.get("by") or facts["by"],
-        "plan_id": data.get("plan_id") or (plan.data.get("id", "") if plan else ""),
-        "run_id": data.get("run_id", ""),
-        "migrations": json.loads(json.dumps(migrations)),
-        "lock_wait_s": max((each.get("lock_wait_s") or 0.0 for each in data.get("steps", ())), default=None),
-    }
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def _process() -> dict[str, Any]:

@@ -6,7 +6,7 @@ database (what was committed), asked while holding the lock that every deploymen
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, get_args
@@ -21,8 +21,11 @@ from safemig.postgres.history import committed_parts
 from safemig.records import ledger
 from safemig.records.content import content_of
 from safemig.records.files import locked, write_atomically
+from safemig.records.finish import seal as seal_record
+from safemig.records.ledger import is_open
 from safemig.records.names import RUNNING, RecordName, parse_name
 from safemig.records.notebooks import notebook_bytes, read_notebook
+from safemig.records.outcome import read_outcome
 from safemig.records.page import draw_page
 from safemig.records.process_alive import still_runs
 from safemig.results import Act
@@ -81,9 +84,7 @@ def left_over(settings: Settings, environment: str) -> list[Path]:
     return sorted(
         path
         for path in home.glob("*.ipynb")
-        if (name := parse_name(path.stem))
-        and ledger.is_open(name)
-        and not (name.verdict == RUNNING and still_runs(path))
+        if (name := parse_name(path.stem)) and is_open(name) and not (name.verdict == RUNNING and still_runs(path))
     )
 
 
@@ -125,6 +126,8 @@ def _end_what_was_sealed(settings: Settings, environment: str) -> None:
 def _settled(settings: Settings, environment: str, path: Path) -> Settled:
     name = parse_name(path.stem)
     assert name is not None  # noqa: S101 - `left_over` returns records only
+    if done := _finished(path, name):
+        return done
     if name.act in _CHANGING:
         fate = _fate_of_deployment(settings, environment, name)
     elif name.act == "restore_prod":
@@ -132,6 +135,20 @@ def _settled(settings: Settings, environment: str, path: Path) -> Settled:
     else:
         fate = _Fate(False, "The run was cut off; it changes no database.")
     return Settled(_seal(path, name, fate), fate.applied, fate.words)
+
+
+def _finished(path: Path, name: RecordName) -> Settled | None:
+    """Draw the page of a record whose notebook tells its run's end, and seal it; None where the notebook does not."""
+    notebook = read_notebook(path)
+    facts = notebook.metadata.get("safemig", {})
+    outcome = read_outcome(name.act, notebook)
+    if name.verdict != RUNNING or "finished" not in facts or facts.get("word") != outcome.word:
+        return None
+    if is_open(replace(name, verdict=outcome.word)):
+        return None
+    final = seal_record(name, path, notebook, outcome, facts)
+    _remove_all_but(final, name)
+    return Settled(final, (), f"The run had ended {outcome.word.replace('-', ' ')}; its record is finished now.")
 
 
 def _fate_of_deployment(settings: Settings, environment: str, name: RecordName) -> _Fate:
@@ -144,7 +161,10 @@ def _fate_of_deployment(settings: Settings, environment: str, name: RecordName) 
     ):
         applied = tuple(committed_parts(connection, run_id))
     if applied:
-        return _Fate(True, f"The run was cut off after it had applied {', '.join(applied)}.", applied, run_id)
+        how = "The run was cut off after it had applied"
+        if _has_ended(settings, environment, run_id):
+            how = "The run ended, and its record was cut off; it had applied"
+        return _Fate(True, f"{how} {', '.join(applied)}.", applied, run_id)
     return _Fate(False, "The run was cut off while it deployed; nothing of it is applied.", (), run_id)
 
 
@@ -195,6 +215,11 @@ def _run_of(settings: Settings, environment: str, name: RecordName) -> str:
     return ""
 
 
+def _has_ended(settings: Settings, environment: str, run_id: str) -> bool:
+    events = journal.read(journal.path_of(settings, environment))
+    return any(each["run"] == run_id and each["event"] == "ended" and each.get("verdict") == "DONE" for each in events)
+
+
 def _seal(path: Path, name: RecordName, fate: _Fate) -> Path:
     import nbformat
 
@@ -236,10 +261,16 @@ def _seal(path: Path, name: RecordName, fate: _Fate) -> Path:
     }
     ledger.seal(path.parent, final, page, entry)
     _remove(path.parent, path.stem)
-    for other in (*path.parent.glob(f"{name.prefix}*.html"), *path.parent.glob(f".{name.prefix}*.partial")):
-        if other != page:  # drawn for a verdict that was never sealed, or cut off in the writing
-            other.unlink()
+    _remove_all_but(final, name)
     return final
+
+
+def _remove_all_but(final: Path, name: RecordName) -> None:
+    """Remove pages that were drawn for a verdict that was never sealed, and what was cut off in the writing."""
+    home = final.parent
+    for other in (*home.glob(f"{name.prefix}*.html"), *home.glob(f".{name.prefix}*.partial")):
+        if other != final.with_suffix(".html"):
+            other.unlink()
 
 
 def _remove(home: Path, stem: str) -> None:

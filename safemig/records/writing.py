@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from safemig.records.files import write_atomically
 from safemig.records.notebooks import notebook_bytes, parse_notebook
@@ -13,17 +14,32 @@ SCHEME = "safemig-record:"
 
 
 class RecordWriter:
-    """papermill's handler for the one record of this run."""
+    """papermill's handler for the one record of this run.
+
+    Until a cell that changes a database begins, a record that cannot be written stops the run. From then on it does
+    not: to end a deployment half-way for the sake of its record would be worse, and what it did is told at the end.
+    """
 
     def __init__(self, path: Path, clean: Callable[[str], str]) -> None:
         self.path = path
         self.clean = clean
+        self.latest: Any = None  # the notebook as it was to be written last
+        self.changes_began = False
 
     def write(self, buf: str, path: str) -> None:  # noqa: ARG002  papermill's signature
-        """Write the notebook as it stands now."""
+        """Write the notebook as it stands now.
+
+        Raises:
+            OSError: it cannot be written, and no cell that changes a database has begun.
+        """
         notebook = parse_notebook(buf)
         redact_notebook(notebook, self.clean)
-        write_atomically(self.path, notebook_bytes(notebook))
+        self.latest = notebook
+        try:
+            write_atomically(self.path, notebook_bytes(notebook))
+        except OSError:
+            if not self.changes_began:
+                raise
 
     def read(self, path: str) -> str:  # noqa: ARG002  papermill's signature
         """Return what was written last."""

@@ -98,6 +98,9 @@ class Finder:
         spec.loader.exec_module = lambda made: (load(made), trap(made))
         return spec
 def kill():
+    if code := os.environ.get("SAFEMIG_SPOIL"):
+        exec(compile(code, "spoil", "exec"))
+        return
     with open(told, "w") as file:
         file.write(str(os.getpid()))
     victims = {"kernel": [os.getpid()], "recorder": [os.getppid()], "both": [os.getppid(), os.getpid()]}
@@ -147,6 +150,22 @@ def kill_command(
         assert time.monotonic() < deadline, "the kernel outlives the one who started it"
         time.sleep(0.1)
     return done.returncode
+
+
+def spoil_command(
+    shop: Shop, temporary: Path, command: list[str], where: str, when: str, code: str, *, in_kernel: bool
+) -> subprocess.CompletedProcess[str]:
+    """Run a safemig command, and Python code at that point of its kernel, or of the process that records it."""
+    (temporary / "sitecustomize.py").write_text(_TRAP)
+    variables = {
+        "PYTHONPATH": str(temporary),
+        "SAFEMIG_KILL": f"{where}|{when}|1|{'kernel' if in_kernel else 'cli'}|-",
+        "SAFEMIG_SPOIL": code,
+    }
+    return subprocess.run(
+        [sys.executable, "-m", "safemig", *command], cwd=shop.folder, capture_output=True, text=True, check=False,
+        timeout=120, env=os.environ | variables,
+    )  # fmt: skip
 
 
 def _lives(pid: int) -> bool:

@@ -1,0 +1,215 @@
+"""The outcome is told even where telling it fails: a full disk, a read-only folder, a lock, a page that cannot be drawn."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from safemig.records import read_archive
+from tests.operations.conftest import Shop, approval_of
+from tests.operations.killing import spoil_command
+from tests.operations.test_killed_records import (
+    FILE,
+    SQL,
+    is_changed,
+    migrate_prod,
+    migrate_staging,
+    restore_prod,
+    rollback_prod,
+    sync_prod,
+)
+
+Prepare = Callable[[Shop], list[str]]
+NO_SPACE = "No space left on device"
+
+
+def baseline_prod(shop: Shop) -> list[str]:
+    shop.write(FILE, SQL)
+    shop.on(shop.production, SQL)
+    return ["baseline-prod", "--approve", approval_of(shop.project.baseline_prod)]
+
+
+def filling(disk: Path) -> str:
+    """Return code that leaves not a byte on a disk; what is there already has no room in its last block either."""
+    return f"""
+import glob, os
+for each in glob.glob({str(disk)!r} + "/*/journal.jsonl"):
+    with open(each, "a") as file:
+        file.write(" " * (4096 - os.path.getsize(each) % 4096 - 1) + "\\n")
+with open({str(disk / "filler")!r}, "wb", buffering=0) as file:
+    try:
+        while True:
+            file.write(bytes(1 << 20))
+    except OSError:
+        pass
+    try:
+        while True:
+            file.write(bytes(1))
+    except OSError:
+        pass
+"""
+
+
+@pytest.fixture
+def disk(shop: Shop, small_disk: Callable[[int], Path]) -> Path:
+    """A small disk that holds the shop's records."""
+    folder = small_disk(80)  # the pre-flight wants 64
+    (shop.folder / "safemig.toml").write_text(f"records = '{folder}'\n")
+    return folder
+
+
+def settle(shop: Shop) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "safemig", "records", "--settle", "--verify"],
+        cwd=shop.folder, capture_output=True, text=True, check=False, timeout=120,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("prepare", "commit"),
+    [
+        (migrate_prod, "safemig.execution.transaction:commit"),
+        (migrate_staging, "safemig.execution.transaction:commit"),
+        (rollback_prod, "safemig.execution.transaction:commit"),
+        (sync_prod, "safemig.execution.transaction:commit"),
+        (baseline_prod, "safemig.execution.transaction:commit"),
+        (restore_prod, "safemig.operations.restore_prod:exchange_names"),
+    ],
+)
+def test_a_disk_that_fills_up_after_the_commit(
+    shop: Shop, temporary: Path, disk: Path, prepare: Prepare, commit: str
+) -> None:
+    done = spoil_command(shop, temporary, prepare(shop), commit, "after", filling(disk), in_kernel=True)
+    assert "Traceback" not in done.stdout + done.stderr
+    assert (done.returncode, NO_SPACE in done.stderr) == (4, True), done.stderr
+    assert "DeploymentStopped: applied; the record could not be written: No space left on device" in done.stderr
+    assert "next: free space, then safemig records --settle" in done.stderr
+    assert prepare is baseline_prod or is_changed(shop, prepare.__name__)
+    (disk / "filler").unlink()
+    settled = settle(shop)
+    assert settled.returncode == 0, settled.stdout + settled.stderr
+    newest = read_archive(disk, verify=True).records[0]
+    assert (newest.act, newest.integrity) == (prepare.__name__, "intact")
+    assert newest.verdict == "CUT-OFF-APPLIED"
+
+
+@pytest.fixture
+def unlocked(disk: Path) -> Iterator[Path]:
+    """The disk, writable again at the end."""
+    yield disk
+    subprocess.run(["mount", "-o", "remount,rw", str(disk)], check=False, capture_output=True)
+
+
+HOLD = """
+import fcntl
+import safemig.chain
+safemig.chain.PATIENCE_S = 0.5
+safemig.chain.held = open({disk!r} + "/production/.lock", "a")
+fcntl.flock(safemig.chain.held, fcntl.LOCK_EX)
+"""
+NO_LOCKS = """
+import fcntl
+def refuse(*_):
+    import errno
+    raise OSError(errno.ENOLCK, "No locks available")
+fcntl.flock = refuse
+"""
+NO_PAGE = """
+import safemig.records.page
+def refuse(*_):
+    raise RuntimeError("no such template")
+safemig.records.page.draw_page = refuse
+"""
+READ_ONLY = "import subprocess; subprocess.run(['mount', '-o', 'remount,ro', {disk!r}], check=True)"
+INTERRUPT = "raise KeyboardInterrupt"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="remounting a disk needs root")
+@pytest.mark.parametrize(
+    ("code", "words", "cure"),
+    [
+        (READ_ONLY, "Read-only file system", "let its folder be written"),
+        (HOLD, "another process has held its lock for", "correct it"),
+        (NO_LOCKS, "No locks available", "correct it"),
+        (NO_PAGE, "RuntimeError: no such template", "correct it"),
+        (INTERRUPT, "interrupted", "let it come to its end"),
+    ],
+)
+def test_a_record_that_cannot_be_finished_after_the_commit(
+    shop: Shop, temporary: Path, unlocked: Path, code: str, words: str, cure: str
+) -> None:
+    command, code = migrate_prod(shop), code.format(disk=str(unlocked))
+    done = spoil_command(shop, temporary, command, "safemig.records.finish:seal", "before", code, in_kernel=False)
+    assert "Traceback" not in done.stdout + done.stderr
+    assert done.returncode == 4, done.stderr
+    assert "DEPLOYED · production" in done.stdout, "what was done is shown as ever"
+    assert f"applied; the record could not be written: {words}" in done.stderr
+    assert f"applied: {FILE}" in done.stderr
+    assert f"next: {cure}, then safemig records --settle" in done.stderr
+    subprocess.run(["mount", "-o", "remount,rw", str(unlocked)], check=True)
+    settled = settle(shop)
+    assert settled.returncode == 0, settled.stdout + settled.stderr
+    newest = read_archive(unlocked, verify=True).records[0]
+    assert (newest.verdict, newest.integrity) == ("DEPLOYED", "intact"), "the notebook was written, and tells its end"
+
+
+@pytest.mark.parametrize(
+    ("where", "when", "in_kernel"),
+    [
+        ("safemig.records.run:_claim", "before", False),
+        ("safemig.records.run:_execute", "before", False),
+        ("safemig.operations.migrate_prod:preflight", "after", True),
+        ("safemig.operations.migrate_prod:backup_prod", "after", True),
+        ("safemig.operations.migrate_prod:approve", "after", True),
+    ],
+)
+def test_a_disk_that_is_full_before_anything_is_changed(
+    shop: Shop, temporary: Path, disk: Path, where: str, when: str, in_kernel: bool
+) -> None:
+    command, before = migrate_prod(shop), shop.state()
+    done = spoil_command(shop, temporary, command, where, when, filling(disk), in_kernel=in_kernel)
+    assert "Traceback" not in done.stdout + done.stderr
+    assert done.returncode in (1, 2), done.stderr
+    assert NO_SPACE in done.stderr
+    assert "nothing was changed" in done.stderr
+    assert shop.state() == before
+    (disk / "filler").unlink()
+    assert settle(shop).returncode == 0
+    again = subprocess.run(
+        [sys.executable, "-m", "safemig", *command], cwd=shop.folder, capture_output=True, text=True, check=False
+    )
+    assert again.returncode == 0, again.stderr
+
+
+@pytest.mark.parametrize("fails", ["stdout", "stderr", "both"])
+def test_an_output_that_cannot_be_written_changes_no_exit_code(shop: Shop, fails: str) -> None:
+    with Path("/dev/full").open("wb") as full:
+        streams = {name: full if fails in (name, "both") else subprocess.PIPE for name in ("stdout", "stderr")}
+        command = [sys.executable, "-m", "safemig", *migrate_prod(shop)]
+        done = subprocess.run(command, cwd=shop.folder, check=False, timeout=120, **streams)
+    assert done.returncode == 0, done.stderr
+    assert is_changed(shop, "migrate_prod")
+    assert read_archive(shop.folder / "records", verify=True).records[0].verdict == "DEPLOYED"
+
+
+def test_a_listener_that_hangs_up_ends_no_deployment(shop: Shop) -> None:
+    command = " ".join([sys.executable, "-m", "safemig", *migrate_prod(shop)])
+    shell = f"set -o pipefail; {command} 2>&1 | head -n 1"
+    done = subprocess.run(["bash", "-c", shell], cwd=shop.folder, capture_output=True, text=True, check=False)
+    assert (done.returncode, is_changed(shop, "migrate_prod")) == (0, True), done.stderr
+
+
+def test_any_other_command_tells_a_fault_of_a_disk_without_traceback(shop: Shop) -> None:
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "safemig", "status"], cwd=shop.folder, stdout=full, stderr=subprocess.PIPE,
+            text=True, check=False,
+        )  # fmt: skip
+    assert done.returncode != 0
+    assert "Traceback" not in done.stderr
+    assert f"File: a file or folder cannot be used: {NO_SPACE}" in done.stderr
