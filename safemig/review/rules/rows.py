@@ -5,8 +5,10 @@ from __future__ import annotations
 import re
 
 # ruff: noqa: S608  (this SQL is shown to people; nothing here runs it)
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import pairwise
+from operator import eq, ge, gt, le, lt, ne
+from typing import Any
 
 from safemig.review.rule import Hit, rule
 from safemig.review.scene import SMALL_ROWS, Scene
@@ -22,6 +24,11 @@ _LARGEST_BATCH = 50_000
 CATALOGS = ("pg_catalog", "information_schema")
 
 
+_COMPARE: dict[str, Callable[[Any, Any], bool]] = {
+    "=": eq, "<>": ne, "!=": ne, "<": lt, "<=": le, ">": gt, ">=": ge,
+}  # fmt: skip
+
+
 def is_always_true(condition: Tree | None) -> bool:
     """Tell whether a WHERE keeps every row: true, 1 = 1, not false, x OR true."""
     if not condition:
@@ -33,10 +40,12 @@ def is_always_true(condition: Tree | None) -> bool:
         return str(constant(body.get("arg"))).lower() in ("true", "t", "yes", "on", "1")
     if kind == "A_Expr" and body.get("kind") == "AEXPR_OP":
         left, right = constant(body.get("lexpr")), constant(body.get("rexpr"))
-        if left is not None and right is not None and strings(body.get("name")) in (["="], [">="], ["<="]):
-            return left == right
-        if left is not None and right is not None and strings(body.get("name")) in (["<>"], ["!="]):
-            return left != right
+        operator = "".join(strings(body.get("name")))
+        if left is None or right is None or operator not in _COMPARE:
+            return False
+        if type(left) is not type(right):
+            return operator in ("<>", "!=")
+        return bool(_COMPARE[operator](left, right))
     if kind == "BoolExpr":
         arguments = body.get("args", ())
         if body.get("boolop") == "OR_EXPR":
