@@ -97,6 +97,14 @@ def generate(folder: str, description: str, renames: tuple[str, ...]) -> None:
 
 
 @safemig.command()
+@click.argument("source", metavar="NAME", default="staging")
+@click.pass_obj
+def base(folder: str, source: str) -> None:
+    """Write or refresh what the platform provides, as environment NAME (default: staging) has it."""
+    _show(_project(folder).base(source=source))
+
+
+@safemig.command()
 @click.argument("files", nargs=-1)
 @click.option(
     "--target", metavar="NAME", help="Target environment (default: production; with FILES only where it is set)."

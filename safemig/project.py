@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from safemig.results import (
         Archive,
         Backup,
+        BaseFile,
         Deployment,
         Diagnosis,
         Generated,
@@ -211,6 +212,12 @@ class Project:
         from safemig.operations.baseline_prod import baseline_prod
 
         return baseline_prod(self.settings, to=to, environment=target, approve=approve, ask=ask)
+
+    def base(self, *, source: str = STAGING) -> BaseFile:
+        """Write or refresh what an environment has and the migrations do not make, for copies. Reads the database only."""
+        from safemig.operations.base import base
+
+        return base(self.settings, source)
 
     def db_status(self, *targets: str) -> Status:
         """Describe staging, production and every migration, side by side, or only the environments named. Reads only."""

@@ -185,6 +185,21 @@ class Initialised(Result):
 
 
 @dataclass(frozen=True, slots=True, repr=False)
+class BaseFile(Result):
+    """The project's base: what an environment has and the migrations do not make; and what changed since it was written."""
+
+    kind: ClassVar[str] = "base"
+    path: Path
+    state: Literal["written", "refreshed", "unchanged"]
+    source: Target
+    platform: str  # its name, "" where it is known by none
+    statements: int
+    extensions: tuple[str, ...]
+    schemas: tuple[str, ...]
+    changes: tuple[str, ...]  # a statement each: "+ " is new, "- " is gone
+
+
+@dataclass(frozen=True, slots=True, repr=False)
 class Generated(Result):
     """A new migration file, or the clear answer that there is nothing to do (`path` is None)."""
 

@@ -267,7 +267,7 @@ VERBS = re.findall(r"^\| `(\w+)` \| (.*?) \| (.*?) \| (.*?) \| (.*?) \|$", READM
 def test_the_table_names_the_contract() -> None:
     assert [verb for verb, *_ in VERBS] == [
         "init", "demo", "generate", "review", "rehearse", "backup_prod", "migrate_staging", "migrate_prod", "rollback_prod",
-        "restore_prod", "sync_prod", "baseline_prod", "db_status", "doctor", "schema_diff", "deployments", "deploy_help",
+        "restore_prod", "sync_prod", "baseline_prod", "base", "db_status", "doctor", "schema_diff", "deployments", "deploy_help",
     ]  # fmt: skip
 
 

@@ -80,6 +80,8 @@ def assess(settings: Settings, connection: Connection, environment: str, *, resu
             "deploy_as": settings.deploy_as,
         },
     }
+    if (base := settings.path("base")).is_file():
+        binding["base"] = hashlib.sha256(base.read_bytes()).hexdigest()
     if resumes:
         binding["resumes"] = (resumes.run_id, resumes.ran)
     return Situation(

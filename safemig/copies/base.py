@@ -56,8 +56,19 @@ SELECT pg_get_userbyid(nspowner), nspowner = to_regrole('pg_database_owner')::oi
        EXISTS (SELECT FROM aclexplode(nspacl) WHERE grantee = 0 AND privilege_type = 'CREATE')
 FROM pg_namespace WHERE nspname = 'public'
 """
+ROLES_AS_SQL = """
+SELECT format('CREATE ROLE %I%s', rolname, concat(CASE WHEN rolsuper THEN ' SUPERUSER' END, CASE WHEN rolcanlogin THEN ' LOGIN' END,
+       CASE WHEN NOT rolinherit THEN ' NOINHERIT' END, CASE WHEN rolcreatedb THEN ' CREATEDB' END,
+       CASE WHEN rolcreaterole THEN ' CREATEROLE' END, CASE WHEN rolreplication THEN ' REPLICATION' END,
+       CASE WHEN rolbypassrls THEN ' BYPASSRLS' END))
+FROM pg_roles WHERE rolname !~ '^pg_' AND rolname <> 'safemig_copies'
+UNION ALL
+SELECT DISTINCT format('GRANT %I TO %I%s', r.rolname, m.rolname, CASE WHEN a.admin_option THEN ' WITH ADMIN OPTION' ELSE '' END)
+FROM pg_auth_members a JOIN pg_roles r ON r.oid = a.roleid JOIN pg_roles m ON m.oid = a.member WHERE m.rolname !~ '^pg_'
+ORDER BY 1
+"""
+_READ_FROM = re.compile(r"^-- Read from (\S+) \(.*?, PostgreSQL (\d+)", re.MULTILINE)
 _WORD = re.compile(r"[^\W\d][\w$]*")
-_HEAD = "-- The base"
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +152,62 @@ def stored_base(settings: Settings, platform: Platform) -> Base | None:
     # Roles are made from the server itself, with all their rights.
     kinds = ("CREATE ROLE", "ALTER ROLE", "GRANT ROLE")
     return Base(platform, tuple(each.sql for each in statements if each.kind not in kinds), file)
+
+
+def changes_since(before: Base, now: Base) -> tuple[str, ...]:
+    """Return what differs between two bases, a statement a line: `+` is new, `-` is gone."""
+    old, new = _told(before), _told(now)
+    return (*(f"+ {each}" for each in new if each not in old), *(f"- {each}" for each in old if each not in new))
+
+
+def platform_changes(settings: Settings, environment: str, source: Connection) -> tuple[str, ...]:
+    """Return how the platform of an environment differs from the project's base; nothing where there is no file of it.
+
+    Looked at now, in the environment that the file was read from. Another major version writes its statements in a form
+    of its own and is not compared. Reads only.
+
+    Raises:
+        SettingsError: the file is no SQL.
+    """
+    file = settings.path("base")
+    before = stored_base(settings, platform_of(source)) if file.is_file() else None
+    if before is None:
+        return ()
+    read = _READ_FROM.search(file.read_text(encoding="utf-8"))
+    if read and (read[1] != environment or int(read[2]) != source.info.server_version // 10000):
+        return ()
+    return changes_since(before, read_base(source, read_migrations(settings.path("migrations"))))
+
+
+def roles_as_sql(source: Connection) -> tuple[str, ...]:
+    """Return the server's roles as statements, without passwords: to be read, for copies take them from the server."""
+    return tuple(statement for (statement,) in source.execute(ROLES_AS_SQL).fetchall())
+
+
+def write_base(path: Path, head: Sequence[str], roles: Sequence[str], base: Base) -> None:
+    """Write the project's file, whole or not at all.
+
+    Raises:
+        SettingsError: it cannot be written.
+    """
+    parts = ["\n".join(f"-- {line}" for line in head), "-- Roles", *(f"{each};" for each in roles)]
+    parts += ["-- Objects", *(f"{each};" for each in base.statements)]
+    half = path.with_suffix(".new")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        half.write_text("\n\n".join(parts) + "\n", encoding="utf-8")
+        half.replace(path)
+    except OSError as error:
+        raise SettingsError(
+            f"the base cannot be written: {error.strerror}", where=str(path), next="correct the folder's permissions"
+        ) from None
+
+
+def _told(base: Base) -> dict[str, None]:
+    # As written, whatever the form: a body keeps its lines in the file. Who makes an extension is no change.
+    return {
+        " ".join(each.split()): None for each in base.statements if not each.startswith(("SET ROLE ", "RESET ROLE"))
+    }
 
 
 def read_base(source: Connection, migrations: Sequence[Migration]) -> Base:

@@ -332,6 +332,20 @@ class SafeMig(Magics):
         return self._out(given, self._project().schema_diff(given.from_, given.to, renames=pairs(given.rename)))
 
     @magic_arguments()
+    @argument("source", nargs="?", default="staging", metavar="NAME", help="Environment to read (default: staging).")
+    @_OUT
+    @line_magic
+    def base(self, line: str) -> Any:
+        """Write or refresh what the platform provides, which copies begin with. Reads the database only.
+
+        Example:
+            %base
+            %base production
+        """
+        given = parse_line(self.base, line)
+        return self._out(given, self._project().base(source=given.source))
+
+    @magic_arguments()
     @argument("--verify", action="store_true", help="Hash every record and hold it against the ledger.")
     @argument("--settle", action="store_true", help="Say in records of runs that were cut off what became of these.")
     @argument("--environment", default="", metavar="NAME", help="Only records of this environment.")

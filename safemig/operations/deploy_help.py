@@ -98,6 +98,7 @@ VERBS = (
         "record migrations that were applied by hand, once proven",
         "baseline_prod",
     ),
+    Verb("base", "base", "base", "write or refresh what the platform provides, which copies begin with"),
     Verb(
         "db_status", "db_status", "status", "both databases and every migration, side by side", "db_status", "db:status"
     ),

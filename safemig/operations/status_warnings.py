@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from safemig.copies.base import platform_changes
 from safemig.execution import journal
 from safemig.execution.environment import is_unrecorded
 from safemig.migrations import Standing
@@ -11,6 +12,9 @@ from safemig.postgres import resumable
 from safemig.postgres.connection import Connection
 from safemig.postgres.history import recorded_runs
 from safemig.settings import Settings
+from safemig.views.numbers import counted
+
+_LONGEST_CHANGE = 80
 
 
 def disagreements(settings: Settings, environment: str, connection: Connection, standing: Standing) -> list[str]:
@@ -45,6 +49,11 @@ def disagreements(settings: Settings, environment: str, connection: Connection, 
         found.append(
             "it has tables, and no migration is recorded; where they were applied by hand: safemig baseline-prod"
         )
+    if changes := platform_changes(settings, environment, connection):
+        found.append(
+            f"the platform changed since {settings.base} was written ({counted(len(changes), 'difference')}, such as "
+            f"{_short(changes[0])}); look at them, and refresh it: safemig base {environment}"
+        )
     found += [
         f"{each.file} was edited since it was applied; bring it back as it was (git), and put the change into a new one"
         for each in standing.edited
@@ -58,6 +67,10 @@ def disagreements(settings: Settings, environment: str, connection: Connection, 
         for each in standing.out_of_order
     ]
     return found
+
+
+def _short(change: str) -> str:
+    return change if len(change) <= _LONGEST_CHANGE else f"{change[:_LONGEST_CHANGE]} …"
 
 
 def _recorded_elsewhere(settings: Settings, environment: str, connection: Connection) -> list[str]:

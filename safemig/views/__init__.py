@@ -19,6 +19,7 @@ _BUILDERS = {
     "Approval": "approval",
     "Archive": "archive",
     "Backup": "backup",
+    "BaseFile": "base",
     "Deployment": "deployment",
     "Diagnosis": "doctor",
     "FixedReview": "fixed_review",

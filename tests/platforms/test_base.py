@@ -98,3 +98,42 @@ def test_a_public_schema_from_postgresql_14_is_no_drift_and_a_grant_by_hand_is(
     assert project.db_status().environments[1].drift == "none"
     box.run(box.production, "GRANT CREATE ON SCHEMA public TO app_rw")
     assert "change grant public" in project.db_status().environments[1].drift
+
+
+def test_the_base_is_a_file_that_copies_begin_with_plans_are_bound_to_and_status_holds_against_the_platform(
+    platform: Callable[..., Platform], with_extensions: Callable[[int], None], tmp_path: Path
+) -> None:
+    box = platform("supabase")
+    with_extensions(17)
+    project = box.project(tmp_path)
+    without = project.plan().id
+    written = project.base()
+    assert (written.state, written.platform) == ("written", "Supabase")
+    assert {"auth", "storage", "realtime"} <= set(written.schemas)
+    text = written.path.read_text()
+    for said in (
+        "CREATE ROLE anon;",
+        "CREATE TABLE IF NOT EXISTS auth.users",
+        "CREATE EVENT TRIGGER pgrst_ddl_watch",
+        "CREATE PUBLICATION supabase_realtime",
+    ):
+        assert said in text
+    for mine in ("handle_new_user", "Avatars are public", "INSERT INTO", "messages_2026"):
+        assert mine not in text, "the team's, rows and a day's partition are no part of it"
+    assert project.plan().id != without
+    assert project.base().state == "unchanged"
+    assert [(each.drift, each.problem) for each in project.db_status().environments] == [("none", "")] * 2
+    # The platform upgrades its schemas: that is no drift, and status says so by itself.
+    box.run(
+        box.staging_admin,
+        "CREATE TABLE auth.oauth_clients (id uuid PRIMARY KEY); ALTER TABLE auth.users ADD COLUMN is_sso boolean",
+    )
+    status = project.db_status()
+    assert status.environments[0].drift == "none"
+    (problem,) = status.problems
+    assert problem.startswith("staging: the platform changed since supabase/base.sql was written")
+    assert problem.endswith("refresh it: safemig base staging")
+    refreshed = project.base()
+    assert refreshed.state == "refreshed"
+    assert any(each.startswith("+ CREATE TABLE IF NOT EXISTS auth.oauth_clients") for each in refreshed.changes)
+    assert project.db_status().problems == ()

@@ -24,6 +24,7 @@ from safemig.views.in_html import COLOURS
 SNAPSHOTS = Path(__file__).parent / "snapshots"
 EXAMPLES = examples()
 VERDICTS = {
+    "base": "REFRESHED",
     "init": "READY",
     "generate": "GENERATED, READ THE COMMENTED PART",
     "generate nothing": "NOTHING TO DO",

@@ -13,6 +13,7 @@ from safemig.results import (
     Archive,
     Backup,
     BackupFile,
+    BaseFile,
     Blocker,
     Check,
     Deployment,
@@ -167,6 +168,10 @@ def examples(table: str = "orders", person: str = "dana") -> dict[str, Result]:
                           (file,), steps, **more)  # type: ignore[arg-type]  # fmt: skip
 
     return {
+        "base": BaseFile(
+            Path("supabase/base.sql"), "refreshed", target, "Supabase", 241, ("pgcrypto", "uuid-ossp"), ("auth", "storage"),
+            ("+ CREATE TABLE auth.oauth_clients (id uuid)", "- DROP FUNCTION auth.old()"),
+        ),
         "init": Initialised(Path("shop"), ("safemig.toml", "supabase/migrations/"), ("records/",)),
         "generate": Generated(
             f"add note to {table}", Path(f"supabase/migrations/{file}"), diff, f"-- add note\nALTER TABLE {table};\n",

@@ -1,0 +1,57 @@
+"""base: what an environment has and the migrations do not make, as reviewed SQL in the project."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Literal
+
+from safemig import __version__, live
+from safemig.copies.base import changes_since, read_base, roles_as_sql, stored_base, write_base
+from safemig.execution.environment import open_environment
+from safemig.migrations import read_migrations
+from safemig.postgres.connection.connect import read_target
+from safemig.results import BaseFile
+from safemig.settings import STAGING, Settings
+
+
+@live.act("base")
+def base(settings: Settings, environment: str = STAGING) -> BaseFile:
+    """Write the project's base, or refresh it, from an environment. Reads the database only.
+
+    From then on copies begin with what the file says, and plans are bound to it: review it like a migration.
+
+    Raises:
+        UnreachableError: the environment cannot be reached.
+        MigrationError: the migrations cannot be read.
+        SettingsError: the file that is there is no SQL, or cannot be written.
+    """
+    path = settings.path("base")
+    with open_environment(settings, environment) as source:
+        target = read_target(source, environment)
+        with live.stage(f"read what {environment} has beyond the migrations"):
+            found = read_base(source, read_migrations(settings.path("migrations")))
+            roles = roles_as_sql(source)
+    before = stored_base(settings, found.platform)
+    changes = changes_since(before, found) if before else ()
+    if before is None or changes:
+        head = (
+            f"The base: what {environment} has and the migrations do not make. Copies begin with it; review it like a migration.",
+            f"Read from {environment} (database {target.database}, PostgreSQL {target.server_version}), "
+            f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}, by safemig {__version__}",
+            f"Platform: {found.platform.name or 'none that is known by name'}",
+            "Refresh it: safemig base. To begin anew, delete it first.",
+        )
+        write_base(path, head, roles, found)
+    state: Literal["written", "refreshed", "unchanged"] = (
+        "written" if before is None else "refreshed" if changes else "unchanged"
+    )
+    return BaseFile(
+        path=path,
+        state=state,
+        source=target,
+        platform=found.platform.name,
+        statements=len(found.statements),
+        extensions=tuple(sorted(found.extensions)),
+        schemas=tuple(sorted(found.platform.schemas)),
+        changes=changes,
+    )
