@@ -6,6 +6,7 @@ Times are UTC `datetime`s, durations seconds, sizes bytes, paths as they were gi
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -280,12 +281,18 @@ class Backup(Result):
     seconds: float
     verified: Literal["restored", "read", "no"] = "no"
     cluster: BackupFile | None = None  # roles, tablespaces, settings: what no dump of one database holds
+    left_out: tuple[str, ...] = ()  # the platform's tables that our role may not read
+    hosted_on: str = ""  # the platform's name where our role is no superuser on one
     notes: tuple[str, ...] = ()
 
     @property
     def rows(self) -> int:
         """All rows of all tables."""
         return sum(table.rows for table in self.tables)
+
+    def holds(self, content: Sequence[TableContent]) -> bool:
+        """Tell whether that is what was backed up; what was left out may be there or not."""
+        return tuple(each for each in content if each.name not in self.left_out) == self.tables
 
 
 @dataclass(frozen=True, slots=True)

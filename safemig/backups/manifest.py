@@ -156,6 +156,8 @@ def write_manifest(backup: Backup) -> None:
         "verified": backup.verified,
         "seconds": backup.seconds,
         "notes": backup.notes,
+        "left_out": backup.left_out,
+        "hosted_on": backup.hosted_on,
         "by": who(),
     }
     partial = backup.manifest.with_name(backup.manifest.name + ".partial")
@@ -205,6 +207,8 @@ def read_manifest(path: Path) -> Backup:
             verified=content["verified"],
             cluster=files.get("cluster"),
             notes=tuple(content.get("notes", ())),
+            left_out=tuple(content.get("left_out", ())),
+            hosted_on=content.get("hosted_on", ""),
         )
     except OSError as error:
         raise BackupError(

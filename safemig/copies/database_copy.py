@@ -19,6 +19,7 @@ from safemig.postgres.dump.tools import restore
 from safemig.postgres.platforms import SETTING, platform_of
 from safemig.postgres.server.programs import Programs
 from safemig.postgres.server.throwaway import CONNECTIONS, ThrowawayServer
+from safemig.postgres.unreadable import platform_tables_left_out
 
 WHICH_EXTENSIONS = "SELECT extname FROM pg_extension ORDER BY 1"
 WHICH_EXTENSIONS_CAN_BE_MADE = "SELECT name FROM pg_available_extensions"
@@ -166,7 +167,9 @@ def copy_schema(
     with tempfile.TemporaryDirectory() as folder:
         dump = Path(folder) / "schema.sql"
         version_num = max(server.programs.version_num, source.info.server_version)
-        dump.write_text(dump_schema(conninfo, version_num, only=only), encoding="utf-8")
+        dump.write_text(
+            dump_schema(conninfo, version_num, only=only, without=platform_tables_left_out(source)), encoding="utf-8"
+        )
         return restore_copy(source, server, database, dump)
 
 

@@ -23,6 +23,7 @@ from safemig.postgres.dump.compression import SUFFIXES
 from safemig.postgres.dump.directory import TABLES_BY_OID, compression_option, write_directory
 from safemig.postgres.dump.plain import read_back, write_full_dump, write_schema_dump
 from safemig.postgres.server.programs import Programs, client_programs
+from safemig.postgres.unreadable import hosted_on, platform_tables_left_out
 from safemig.results import Backup, BackupFile, TableContent
 from safemig.settings import PRODUCTION, Settings
 
@@ -60,7 +61,9 @@ def backup_prod(
     elsewhere, started = folder is not None, time.monotonic()
     with open_environment(settings, environment) as connection:
         target = read_target(connection, environment)
-        dump = _Dump(settings, environment, client_programs(target.server_version_num), target.server_version_num)
+        left_out = platform_tables_left_out(connection)
+        programs = client_programs(target.server_version_num)
+        dump = _Dump(settings, environment, programs, target.server_version_num, left_out)
         dump.require_fitting()
         folder = _prepared(folder or settings.path("backups") / environment)
         _require_room(connection, folder)
@@ -94,6 +97,8 @@ def backup_prod(
                 verified="read" if read else "no",
                 cluster=cluster,
                 notes=notes + more_notes,
+                left_out=left_out,
+                hosted_on=hosted_on(connection),
             )
             write_manifest(backup)
     if read and not elsewhere:
@@ -109,6 +114,7 @@ class _Dump:
     environment: str
     programs: Programs
     server_version_num: int
+    left_out: tuple[str, ...]
 
     @property
     def _conninfo(self) -> str:
@@ -146,7 +152,7 @@ class _Dump:
             path = folder / f"backup_full_{timestamp}.sql{SUFFIXES[settings.compression]}"
             file, content = write_full_dump(
                 self._conninfo, self.programs, path, snapshot=snapshot,
-                server_version_num=self.server_version_num, compression=settings.compression,
+                server_version_num=self.server_version_num, compression=settings.compression, without=self.left_out,
             )  # fmt: skip
             return file, content, ()
         option, note = compression_option(self.programs, settings.compression)
@@ -154,7 +160,7 @@ class _Dump:
         with watched_dump(self._conninfo, self.environment):
             file, content = write_directory(
                 self._conninfo, self.programs, folder / f"backup_full_{timestamp}", snapshot=snapshot,
-                names=names, jobs=settings.backup_jobs, compression=option,
+                names=names, jobs=settings.backup_jobs, compression=option, without=self.left_out,
             )  # fmt: skip
         live.reached(sum(table.rows for table in content))
         return file, content, (note,) if note else ()
@@ -165,7 +171,7 @@ class _Dump:
         """Take the schema's dump and the cluster's; return both, and what is to be told of them."""
         schema = write_schema_dump(
             self._conninfo, self.programs, folder / f"backup_schema_{timestamp}.sql",
-            snapshot=snapshot, server_version_num=self.server_version_num,
+            snapshot=snapshot, server_version_num=self.server_version_num, without=self.left_out,
         )  # fmt: skip
         path = folder / f"backup_cluster_{timestamp}.sql"
         # Managed platforms do not let everybody read it; the data is what a deployment must not be without.

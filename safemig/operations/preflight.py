@@ -15,7 +15,7 @@ import psycopg
 
 from safemig import live
 from safemig.copies.drift import Drift, is_as_files_make_it
-from safemig.errors import MigrationError, SafemigError, UnreachableError
+from safemig.errors import BackupError, MigrationError, SafemigError, UnreachableError
 from safemig.execution import journal
 from safemig.execution.environment import is_unrecorded, open_environment, standing_of
 from safemig.execution.steps import plan_files
@@ -25,6 +25,7 @@ from safemig.postgres.activity import ask
 from safemig.postgres.connection import Connection, poolers
 from safemig.postgres.connection.connect import OLDEST_SERVER, is_pooled, words_of
 from safemig.postgres.server.programs import client_programs, server_programs
+from safemig.postgres.unreadable import platform_tables_left_out
 from safemig.results import Check, CheckState, Preflight
 from safemig.settings import PRODUCTION, Settings
 from safemig.sql import parse
@@ -149,8 +150,12 @@ def _rights(settings: Settings, connection: Connection) -> Check:
         name for (name,) in ask(connection, activity.RELATIONS_OF_OTHERS, _to_be_owned(settings, connection))
     ]:
         problems.append(f"not owned: {_shortened(others)}")
-    if unreadable := [name for (name,) in ask(connection, activity.UNREADABLE_RELATIONS)]:
-        problems.append(f"not readable: {_shortened(unreadable)}")
+    try:
+        platform_tables_left_out(connection)
+    except BackupError as error:
+        problems.append(error.what)
+        if error.next and not secured:
+            return Check("rights", "failed", "; ".join(problems), needed, error.next)
     if problems:
         return Check(
             "rights", "failed", "; ".join(problems), needed,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 import psycopg
@@ -32,14 +33,17 @@ from safemig.postgres.dump.plain import content_of, read_back
 from safemig.postgres.dump.tools import restore
 from safemig.postgres.server.programs import Programs, client_programs
 from safemig.results import Backup, Check, Restored, RestoredTables, Target
+from safemig.secrets import hide
 from safemig.settings import PRODUCTION, Settings
 
 WHAT_STANDS_BY_THAT_NAME = """
 SELECT coalesce(shobj_description(oid, 'pg_database'), ''), datallowconn FROM pg_database WHERE datname = %s
 """
 OWNER_AND_PLACE = """
-SELECT pg_get_userbyid(d.datdba), t.spcname, d.datconnlimit, coalesce(shobj_description(d.oid, 'pg_database'), '')
-FROM pg_database d JOIN pg_tablespace t ON t.oid = d.dattablespace WHERE d.datname = current_database()
+SELECT pg_get_userbyid(d.datdba), CASE WHEN d.dattablespace <> o.dattablespace THEN t.spcname END, d.datconnlimit,
+       coalesce(shobj_description(d.oid, 'pg_database'), '')
+FROM pg_database d JOIN pg_tablespace t ON t.oid = d.dattablespace JOIN pg_database o ON o.datname = 'template0'
+WHERE d.datname = current_database()
 """
 HOLDS_NOTHING = """
 SELECT NOT EXISTS (SELECT FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
@@ -135,11 +139,17 @@ def restore_prod(
                 with live.stage("restore beside", chosen.rows), watched_restore(conninfo, name):
                     restore(programs, beside, chosen.full.path, jobs=settings.backup_jobs)
                     live.reached(chosen.rows)
-            except ToolError:
+            except ToolError as error:
                 _drop(connection, name)
+                if chosen.hosted_on:
+                    raise ToolError(
+                        f"the backup does not restore into a database of ours: {error.what}",
+                        where=f"{chosen.hosted_on} owns objects that our role cannot make; {name} was dropped again",
+                        next=f"single tables come back without a second database: {_in_the_same(chosen)}",
+                    ) from None
                 raise
         with live.stage("compare with the backup", chosen.rows):
-            is_equal = content_of(beside, programs) == chosen.tables
+            is_equal = chosen.holds(content_of(beside, programs))
         if not is_equal:
             raise RefusedError(
                 "what was restored is not what was backed up" if is_new else "an earlier restore was changed since",
@@ -147,8 +157,9 @@ def restore_prod(
                 next="use another backup" if is_new else f'look at it; then DROP DATABASE "{name}" and restore again',
             )
         comment_on(connection, name, RESTORED.format(chosen.full.sha256))
+        lost = _settings_lost(connection, target.database, name)
         if not swap:
-            return _result(target, chosen, name, "", "every hash as in the manifest", started)
+            return _result(target, chosen, name, "", "every hash as in the manifest", started, lost)
         stays = [each for (each,) in connection.execute(WHAT_DOES_NOT_MOVE)]
         comment = connection.execute(OWNER_AND_PLACE).fetchone()[3]  # type: ignore[index]
         ((now,),) = connection.execute(NOW).fetchall()
@@ -166,7 +177,7 @@ def restore_prod(
     except KeyboardInterrupt:
         if not database_exists(elsewhere(conninfo, target.database), environment, kept_as):
             raise  # else it came too late: they are exchanged
-    return _result(target, chosen, target.database, kept_as, "every hash as in the manifest", started)
+    return _result(target, chosen, target.database, kept_as, "every hash as in the manifest", started, lost)
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,7 +201,15 @@ def what_restores_left(connection: Connection) -> tuple[LeftByRestore, ...]:
     )
 
 
-def _result(target: Target, backup: Backup, database: str, kept_as: str, words: str, started: float) -> Restored:
+def _result(
+    target: Target,
+    backup: Backup,
+    database: str,
+    kept_as: str,
+    words: str,
+    started: float,
+    more: tuple[Check, ...] = (),
+) -> Restored:
     found = f"{backup.rows:,} rows in {len(backup.tables)} tables, {words}"
     return Restored(
         target=target,
@@ -198,7 +217,7 @@ def _result(target: Target, backup: Backup, database: str, kept_as: str, words: 
         database=database,
         kept_as=kept_as,
         tables=backup.tables,
-        checks=(Check("content", "ok", found, "what was backed up"),),
+        checks=(Check("content", "ok", found, "what was backed up"), *more),
         seconds=time.monotonic() - started,
         swapped=database == target.database,
     )
@@ -210,7 +229,7 @@ def _swapped_before(connection: Connection, backup: Backup, conninfo: str, progr
     if row is None:
         return ""
     with live.stage("read what production holds", backup.rows):
-        return str(row[0]) if content_of(conninfo, programs) == backup.tables else ""
+        return str(row[0]) if backup.holds(content_of(conninfo, programs)) else ""
 
 
 def _approve(
@@ -242,8 +261,10 @@ def _create(connection: Connection, beside: str, name: str, backup: Backup) -> b
     owner, place, limit, _ = connection.execute(OWNER_AND_PLACE).fetchone() or ("", "", 0, "")
     try:
         connection.execute(
-            sql.SQL("CREATE DATABASE {} {} OWNER {} TABLESPACE {} CONNECTION LIMIT {}").format(
-                sql.Identifier(name), made_like(connection), sql.Identifier(owner), sql.Identifier(place),
+            sql.SQL("CREATE DATABASE {} {} OWNER {} {} CONNECTION LIMIT {}").format(
+                sql.Identifier(name), made_like(connection), sql.Identifier(owner),
+                # Only a superuser may name one, and the template's needs no name.
+                sql.SQL("TABLESPACE {}").format(sql.Identifier(place)) if place else sql.SQL(""),
                 sql.Literal(limit),
             )
         )  # fmt: skip
@@ -252,10 +273,14 @@ def _create(connection: Connection, beside: str, name: str, backup: Backup) -> b
         raise RefusedError(
             f"the database for the restore cannot be made: {words_of(error)}",
             where=name,
-            next="the role needs CREATEDB",
+            next=f"the role needs CREATEDB; or without a second database: {_in_the_same(backup)}",
         ) from None
     _take_settings(connection, connection.info.dbname, name)
     return True
+
+
+def _in_the_same(backup: Backup) -> str:
+    return f"safemig restore-prod {backup.timestamp} --tables [schema.table,...] --put-back"
 
 
 def _holds_nothing(conninfo: str) -> bool:
@@ -270,7 +295,23 @@ def _holds_nothing(conninfo: str) -> bool:
 def _take_settings(connection: Connection, old: str, new: str) -> None:
     # A dump of one database holds neither its settings nor the grants on the database itself.
     for statement in settings_and_grants(connection, old, new):
-        connection.execute(statement.encode())
+        with suppress(psycopg.errors.InsufficientPrivilege):  # a platform's own, which only its administrator may set
+            connection.execute(statement.encode())
+
+
+def _settings_lost(connection: Connection, old: str, new: str) -> tuple[Check, ...]:
+    """Return a warning for what is set for the database, and could not be set for the restored one."""
+    have = set(settings_and_grants(connection, new))
+    lost = [
+        was for was, wanted in zip(settings_and_grants(connection, old), settings_and_grants(connection, old, new), strict=True)
+        if wanted not in have
+    ]  # fmt: skip
+    if not lost:
+        return ()
+    found = f"not on the restored one: {hide('; '.join(lost))}"
+    return (
+        Check("settings of the database", "warning", found, "those of production", "only the platform may set them"),
+    )
 
 
 def _drop(connection: Connection, name: str) -> None:

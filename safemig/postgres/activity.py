@@ -51,12 +51,6 @@ SELECT format('%%I.%%I', n.nspname, c.relname) FROM pg_class c JOIN pg_namespace
 WHERE c.relkind IN ('r', 'p', 'v', 'm') AND n.nspname <> 'information_schema' AND n.nspname !~ '^pg_'
   AND c.relname = ANY (%s) AND NOT pg_has_role(current_user, c.relowner, 'USAGE') ORDER BY 1
 """
-UNREADABLE_RELATIONS = """
-SELECT format('%I.%I', n.nspname, c.relname) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-WHERE c.relkind IN ('r', 'p', 'S') AND n.nspname <> 'information_schema' AND n.nspname !~ '^pg_'
-  AND NOT (has_schema_privilege(n.oid, 'USAGE') AND CASE WHEN c.relkind = 'S'
-           THEN has_sequence_privilege(c.oid, 'SELECT') ELSE has_table_privilege(c.oid, 'SELECT') END) ORDER BY 1
-"""
 TABLES_WITH_ROW_SECURITY = """
 SELECT count(*) FROM pg_class WHERE relrowsecurity AND relkind IN ('r', 'p') AND row_security_active(oid)
 """

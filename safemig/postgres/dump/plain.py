@@ -19,6 +19,7 @@ from safemig.postgres.dump.compression import Compression, DamagedError, compres
 from safemig.postgres.dump.reader import DumpReader
 from safemig.postgres.dump.tools import LOCK_WAIT, encoding_of, piped
 from safemig.postgres.server.programs import Programs, client_programs
+from safemig.postgres.unreadable import exclusions
 from safemig.results import BackupFile, TableContent
 from safemig.sql.identifiers import quote_identifier
 
@@ -49,13 +50,18 @@ class _Watched:
         return os.read(stream.fileno(), size)
 
 
-def dump_schema(conninfo: str, server_version_num: int, *, only: tuple[str, ...] = ()) -> str:
-    """Return `pg_dump --schema-only` of a database, of the schemas `only` or of all but bookkeeping; without owners."""
+def dump_schema(
+    conninfo: str, server_version_num: int, *, only: tuple[str, ...] = (), without: Sequence[str] = ()
+) -> str:
+    """Return `pg_dump --schema-only` of a database, of the schemas `only` or of all but bookkeeping; without owners.
+
+    `without` are tables that are left out.
+    """
     schemas = [f"--schema={quote_identifier(name)}" for name in only]
     schemas += [f"--exclude-schema={name}" for name in (*BOOKKEEPING_SCHEMAS, RESTORED_SCHEMAS)]
     with piped(
         client_programs(server_version_num), "pg_dump", conninfo, "--schema-only", "--no-owner", "--no-sync",
-        encoding_of(conninfo), *schemas,
+        encoding_of(conninfo), *schemas, *exclusions(without),
     ) as process:  # fmt: skip
         return _output(process).read().decode()
 
@@ -79,8 +85,11 @@ def write_full_dump(
     snapshot: str,
     server_version_num: int,
     compression: Compression = "none",
+    without: Sequence[str] = (),
 ) -> tuple[BackupFile, tuple[TableContent, ...]]:
     """Dump schema and data of one snapshot into `path`, so that `psql -1 -f` brings them back over a damaged database.
+
+    `without` are tables that are left out.
 
     Every DROP of its clearing part says CASCADE: what was made after the backup and hangs on an object in it (a new
     table's foreign key, a new view) would else stop the restore at its first statement. Written as `.partial`, mode
@@ -91,15 +100,28 @@ def write_full_dump(
         ToolError: pg_dump failed.
     """
     # Rows hidden by a policy make pg_dump fail, which is right: --enable-row-security would leave them out silently.
-    options = ("--clean", "--if-exists", "--no-subscriptions", f"--snapshot={snapshot}", "--no-sync")
+    options = (
+        "--clean",
+        "--if-exists",
+        "--no-subscriptions",
+        f"--snapshot={snapshot}",
+        "--no-sync",
+        *exclusions(without),
+    )
     return _Dump(conninfo, programs, options, server_version_num, compression).write(path)
 
 
 def write_schema_dump(
-    conninfo: str, programs: Programs, path: Path, *, snapshot: str, server_version_num: int
+    conninfo: str,
+    programs: Programs,
+    path: Path,
+    *,
+    snapshot: str,
+    server_version_num: int,
+    without: Sequence[str] = (),
 ) -> BackupFile:
     """Dump the schema of one snapshot into `path`; never with `--clean`, which over data would empty every table."""
-    options = ("--schema-only", "--no-subscriptions", f"--snapshot={snapshot}", "--no-sync")
+    options = ("--schema-only", "--no-subscriptions", f"--snapshot={snapshot}", "--no-sync", *exclusions(without))
     return _Dump(conninfo, programs, options, server_version_num).write(path)[0]
 
 
