@@ -179,13 +179,12 @@ class Review(Result):
     @property
     def verdict(self) -> Verdict:
         """The word for what was found; `safemig.review.verdict` decides it."""
-        statements = sum(len(file.statements) for file in self.files)
-        return decide((finding.severity for finding in self.standing), statements=statements)
+        return decide((finding.severity for finding in self.standing), files=len(self.files))
 
     @property
     def exit_code(self) -> int:
         """What the command ends with: 0 safe, or nothing is pending; 1 findings stand; 2 no migration was found."""
-        return exit_code(self.verdict, self.evidence, files=len(self.files))
+        return exit_code(self.verdict, self.evidence)
 
     @property
     def target(self) -> str | None:

@@ -41,27 +41,27 @@ class Evidence:
         return f"no target was read ({self.no_target})" if self.no_target else "no target was read"
 
 
-def decide(standing: Iterable[Severity], *, statements: int) -> Verdict:
-    """Return the verdict on findings that stand, of a review that saw so many statements.
+def decide(standing: Iterable[Severity], *, files: int) -> Verdict:
+    """Return the verdict on findings that stand, of a review that read so many files.
 
-    SAFE needs at least one statement: where nothing was seen, nothing was found safe.
+    SAFE needs a file that was read, were there but comments in it: where nothing was seen, nothing was found safe.
     """
     severities = set(standing)
     if Severity.DANGEROUS in severities:
         return Verdict.STOP
     if severities:
         return Verdict.ATTENTION
-    return Verdict.SAFE if statements else Verdict.NOTHING
+    return Verdict.SAFE if files else Verdict.NOTHING
 
 
-def exit_code(verdict: Verdict, evidence: Evidence, *, files: int) -> int:
+def exit_code(verdict: Verdict, evidence: Evidence) -> int:
     """Return the code that the command ends with: 0 only on evidence, 1 where findings stand, 2 where nothing was there.
 
-    Nothing to review is 0 where a file was read that holds no statement, or where the target's history says that
-    nothing is pending; 2 where no migration was found, which is a wrong folder or layout more often than an empty one.
+    Nothing to review is 0 where the target's history says that nothing is pending; 2 where no migration was found, which
+    is a wrong folder or layout more often than an empty one.
     """
     if verdict is Verdict.SAFE:
         return 0
     if verdict is Verdict.NOTHING:
-        return 0 if files or (evidence.target is not None and not evidence.not_recognised) else 2
+        return 0 if evidence.target is not None and not evidence.not_recognised else 2
     return 1

@@ -229,7 +229,6 @@ def test_a_table_that_the_target_lacks_is_a_finding(shop: Shop, told: Any, sql: 
         ({"20231201_init/migration.sql": "SELECT 1", "migration_lock.toml": ""}, ("--no-target",), 2),  # Prisma
         ({"deploy/a.sql": "SELECT 1", "sqitch.plan": ""}, ("--no-target",), 2),
         ({"versions/a.py": ""}, ("--no-target",), 2),  # Alembic
-        ({f"{FIRST_FILE}": "-- nothing yet\n"}, ("--no-target",), 0),
     ],
 )
 def test_where_nothing_is_there_nothing_is_called_safe(

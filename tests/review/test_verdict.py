@@ -135,9 +135,9 @@ def test_recommendations_are_listed_and_do_not_weigh() -> None:
     assert {finding.severity for finding in made.findings} == {Severity.RECOMMENDATION}
 
 
-def test_where_no_statement_was_seen_nothing_is_called_safe() -> None:
+def test_where_no_file_was_read_nothing_is_called_safe() -> None:
     assert verdict() is Verdict.NOTHING
-    assert verdict("", "-- nothing here\n") is Verdict.NOTHING
+    assert verdict("", "-- nothing here\n") is Verdict.SAFE
 
 
 HOLES = [
