@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -13,14 +13,13 @@ import psycopg
 from safemig import live
 from safemig.copies.base import Base, base_for
 from safemig.copies.database_copy import missing_extensions, start_server_like
+from safemig.copies.replay import replay
 from safemig.copies.roles import deploying_role, refuse_nothing, url_as
-from safemig.errors import MigrationError
 from safemig.execution.acting import act_as
 from safemig.execution.environment import schema_of
-from safemig.execution.steps import plan_files, run_steps
 from safemig.migrations import Migration
 from safemig.postgres.connection import Connection
-from safemig.postgres.connection.connect import connect, words_of
+from safemig.postgres.connection.connect import connect
 from safemig.postgres.server.throwaway import ThrowawayServer
 from safemig.schema import Schema, SchemaDiff, compare
 from safemig.schema.model import Id
@@ -115,26 +114,3 @@ def open_shadow(settings: Settings, source: Connection, base: Base | None = None
 
 def _named(migrations: Sequence[Migration]) -> str:
     return migrations[0].file if len(migrations) == 1 else f"{len(migrations)} migrations"
-
-
-def replay(connection: Connection, migrations: Sequence[Migration]) -> None:
-    """Run migrations from the first to the last, each in a transaction of its own where it can.
-
-    Raises:
-        MigrationError: one does not parse or does not run.
-    """
-    for file in plan_files(migrations):
-        done = 0
-        try:
-            with connection.transaction() if file.transactional else nullcontext():
-                for done, _ in enumerate(run_steps(connection, file.steps), start=1):  # noqa: B007 - read below
-                    pass
-        except psycopg.Error as error:
-            failed = file.steps[done] if done < len(file.steps) else None
-            raise MigrationError(
-                f"does not run on an empty database after the migrations before it: {words_of(error)}",
-                where=f"{file.migration.path}, line {failed.line}: {failed.kind}"
-                if failed
-                else str(file.migration.path),
-                next="the files must build the schema from nothing; add what is missing as an earlier migration",
-            ) from None

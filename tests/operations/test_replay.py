@@ -1,0 +1,68 @@
+"""Applied migrations are replayed as psql and other tools once ran them; pending ones are held to safemig's own rules."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from safemig.copies.replay import replay
+from safemig.errors import MigrationError
+from safemig.migrations import Migration
+from safemig.migrations.files import read_migration
+from safemig.postgres.dump.plain import dump_schema
+from safemig.postgres.server.throwaway import ThrowawayServer
+
+
+def migration(folder: Path, name: str, sql: str) -> Migration:
+    """One file as the migrations folder holds it."""
+    path = folder / f"{name}.sql"
+    path.write_text(sql)
+    return read_migration(path)
+
+
+def test_transactions_commands_and_copied_rows_are_replayed(database: str, tmp_path: Path) -> None:
+    files = [
+        migration(tmp_path, "20260101000000_first", "BEGIN;\nCREATE TABLE t (id int PRIMARY KEY, name text);\nCOMMIT;\n"),
+        migration(tmp_path, "20260102000000_rows", "\\set ON_ERROR_STOP on\nCOPY public.t (id, name) FROM stdin;\n1\ta\\tb\n2\t\\N\n\\.\n\\echo done\n"),
+        migration(tmp_path, "20260103000000_index", "CREATE TABLE u (t int REFERENCES t); INSERT INTO u VALUES (2);\nCOMMIT;\nCREATE INDEX CONCURRENTLY i ON u (t);"),
+    ]  # fmt: skip
+    with psycopg.connect(database, autocommit=True) as connection:
+        replay(connection, files)
+        assert connection.execute("SELECT id, name FROM t ORDER BY 1").fetchall() == [(1, "a\tb"), (2, None)]
+        assert connection.execute("SELECT to_regclass('i') IS NOT NULL, count(*) FROM u").fetchall() == [(True, 1)]
+
+
+def test_a_dump_as_first_migration_builds_the_same_schema_and_leaves_the_session_as_it_was(
+    database: str, server: ThrowawayServer, tmp_path: Path, new_database: object
+) -> None:
+    with psycopg.connect(database, autocommit=True) as connection:
+        connection.execute(
+            "CREATE TABLE public.t (id int PRIMARY KEY); CREATE FUNCTION f() RETURNS int LANGUAGE sql AS $$ SELECT 1; $$;"
+        )
+    dump = dump_schema(database, server.programs.version_num)
+    assert "\\restrict" in dump
+    files = [
+        migration(tmp_path, "20260101000000_remote_schema", dump),
+        migration(tmp_path, "20260102000000_more", "CREATE TABLE more (t int REFERENCES t);"),
+    ]
+    with psycopg.connect(new_database(), autocommit=True) as connection:  # type: ignore[operator]
+        replay(connection, files)
+        assert connection.execute("SHOW search_path").fetchone() == ('"$user", public',)
+        assert connection.execute("SELECT to_regclass('public.more') IS NOT NULL").fetchone() == (True,)
+
+
+@pytest.mark.parametrize(
+    ("sql", "words", "line"),
+    [
+        ("BEGIN;\nSELECT 1/0;\nCOMMIT;", "division by zero", 2),
+        ("BEGIN;\n\\echo x\nSELEKT;\nCOMMIT;", "does not parse", 3),
+        ("\\i other.sql\n", "psql's command", 1),
+        ("CREATE TABLE t (a int);\nCOPY t FROM stdin;\nx\n\\.\n", "invalid input syntax", 2),
+    ],
+)
+def test_what_fails_is_named_by_file_and_line(database: str, tmp_path: Path, sql: str, words: str, line: int) -> None:
+    with psycopg.connect(database, autocommit=True) as connection, pytest.raises(MigrationError, match=words) as failed:
+        replay(connection, [migration(tmp_path, "20260101000000_first", sql)])
+    assert f"20260101000000_first.sql, line {line}" in str(failed.value.where)
