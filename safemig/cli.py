@@ -221,10 +221,11 @@ def rehearse(folder: str, target: str) -> None:
 
 @safemig.command()
 @TARGET
+@click.option("--no-verify", is_flag=True, help="Do not restore the backup to prove it; the verdict says so.")
 @click.pass_obj
-def backup_prod(folder: str, target: str) -> None:
-    """Take a full and a schema backup of one snapshot, verified."""
-    _record(folder, "backup_prod", target=target)
+def backup_prod(folder: str, target: str, no_verify: bool) -> None:
+    """Take a full and a schema backup of one snapshot, and prove it by restoring it."""
+    _record(folder, "backup_prod", target=target, verify=not no_verify)
 
 
 @safemig.command()

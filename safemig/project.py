@@ -110,11 +110,14 @@ class Project:
         settings = self.settings.model_copy(update={"accept": (*self.settings.accept, *accept)})
         return plan(settings, target, resume=resume)
 
-    def backup_prod(self, *, target: str = PRODUCTION) -> Backup:
-        """Back up production in full, and read the backup back. Changes nothing there."""
+    def backup_prod(self, *, target: str = PRODUCTION, verify: bool = True) -> Backup:
+        """Back up production in full, and prove the backup by restoring it. Changes nothing there.
+
+        With `verify` False the backup is only read back, and says so.
+        """
         from safemig.operations.backup_prod import backup_prod
 
-        return backup_prod(self.settings, target)
+        return backup_prod(self.settings, target, verify=verify)
 
     def rehearse(self, *, target: str = PRODUCTION) -> Rehearsal:
         """Run what is pending on a copy of production, and the rollback after it. Reads production only."""

@@ -130,13 +130,15 @@ class TableContent:
 class RowChange:
     """A table's rows before and after; None where the table did not exist.
 
-    `changed`, of a rehearsal, names the columns that were there before and whose content is another one after.
+    `changed`, of a rehearsal, names the columns that were there before and whose content is another one after; `by` says
+    what writes there besides the migration's own statements: an event trigger.
     """
 
     table: str
     before: int | None
     after: int | None
     changed: tuple[str, ...] = ()
+    by: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -284,6 +286,9 @@ class Backup(Result):
     left_out: tuple[str, ...] = ()  # the platform's tables that our role may not read
     hosted_on: str = ""  # the platform's name where our role is no superuser on one
     notes: tuple[str, ...] = ()
+    not_by_psql: tuple[
+        str, ...
+    ] = ()  # objects at which psql or pg_restore alone stops, with the cure; restore_prod does not
 
     @property
     def rows(self) -> int:
@@ -293,6 +298,12 @@ class Backup(Result):
     def holds(self, content: Sequence[TableContent]) -> bool:
         """Tell whether that is what was backed up; what was left out may be there or not."""
         return tuple(each for each in content if each.name not in self.left_out) == self.tables
+
+    @property
+    def verdict(self) -> str:
+        """What may be said of it: that it was backed up, and not more than was proven."""
+        words = {"restored": "BACKED UP", "read": "BACKED UP, NOT VERIFIED", "no": "BACKED UP, NOT YET VERIFIED"}
+        return words[self.verified]
 
 
 @dataclass(frozen=True, slots=True)

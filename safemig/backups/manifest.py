@@ -6,7 +6,7 @@ import fcntl
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, replace
 from datetime import datetime
@@ -158,6 +158,7 @@ def write_manifest(backup: Backup) -> None:
         "notes": backup.notes,
         "left_out": backup.left_out,
         "hosted_on": backup.hosted_on,
+        "not_by_psql": backup.not_by_psql,
         "by": who(),
     }
     partial = backup.manifest.with_name(backup.manifest.name + ".partial")
@@ -209,6 +210,7 @@ def read_manifest(path: Path) -> Backup:
             notes=tuple(content.get("notes", ())),
             left_out=tuple(content.get("left_out", ())),
             hosted_on=content.get("hosted_on", ""),
+            not_by_psql=tuple(content.get("not_by_psql", ())),
         )
     except OSError as error:
         raise BackupError(
@@ -239,9 +241,14 @@ def find_backup(settings: Settings, environment: str, which: str = "") -> Backup
     return read_manifest(manifests[-1])
 
 
-def mark_verified(settings: Settings, backup: Backup, verified: Literal["restored", "read"]) -> Backup:
-    """Write into the manifest how the backup was verified, and return the backup so marked."""
-    marked, folder = replace(backup, verified=verified), backup.manifest.parent
+def mark_verified(
+    settings: Settings, backup: Backup, verified: Literal["restored", "read", "no"], notes: Sequence[str] = ()
+) -> Backup:
+    """Write into the manifest how the backup was verified and what that showed, and return the backup so marked."""
+    restored = tuple(notes) if verified == "restored" else ()
+    more = () if verified == "restored" else tuple(notes)
+    marked = replace(backup, verified=verified, not_by_psql=restored, notes=(*backup.notes, *more))
+    folder = backup.manifest.parent
     claim = _claim(folder, backup.timestamp, wait=True)
     try:
         write_manifest(marked)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from psycopg import sql
 
+from safemig.copies.event_triggers import EventTrigger, written_by
 from safemig.errors import RehearsalError
 from safemig.execution.validation import BOOKKEEPING
 from safemig.postgres.connection import Connection
@@ -153,10 +154,12 @@ def rows_and_columns(
     columns_after: Mapping[int, TableColumns],
     steps: Sequence[Step],
     diff: SchemaDiff,
+    event_triggers: Sequence[EventTrigger] = (),
 ) -> tuple[RowChange, ...]:
     """Return the rows of all tables before and after, with the columns whose content changed.
 
-    Where no statement writes rows, the content of a column may change only by a change of its own or of its type.
+    Where no statement writes rows, the content of a column may change only by a change of its own or of its type; or,
+    in a table that no statement names, by one of the database's event triggers, which is then named.
 
     Raises:
         RehearsalError: it changed all the same.
@@ -188,12 +191,18 @@ def rows_and_columns(
             own |= {*old.columns[number].types, *new.columns[number].types}
             if not own & shapes:
                 unforeseen.append(f"{name}.{old.columns[number].name}")
+    named = {name.rpartition(".")[2] for step in steps for each in parse(step.sql) for name in each.tables}
+    others = [name for name in then if changed.get(name) and name.rpartition(".")[2] not in named]
+    written = written_by(event_triggers, steps, others)
+    unforeseen = [
+        each for each in unforeseen if not any(each == name or each.startswith(f"{name}.") for name in written)
+    ]
     # A statement that writes rows may reach any table by a trigger: then what changed is shown before the approval.
     if unforeseen and not any(step.rows for step in steps):
         raise RehearsalError(
             f"the migration changed content that it does not name: {', '.join(unforeseen)}",
             where="on the copy, where nobody else writes",
-            next="look for triggers, rules and functions that it runs",
+            next="look for triggers, rules, event triggers and functions that it runs",
         )
     return tuple(
         RowChange(
@@ -201,6 +210,7 @@ def rows_and_columns(
             then[name].rows if name in then else None,
             now[name].rows if name in now else None,
             changed.get(name, ()),
+            written.get(name, ""),
         )
         for name in sorted({*then, *now})
     )

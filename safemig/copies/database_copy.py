@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import math
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 
 import psycopg
 from psycopg import sql
 
+from safemig import live
 from safemig.copies.roles import make_roles, make_roles_by_name, name_of_superuser, own_database_alike
 from safemig.copies.scratch import ScratchServer
 from safemig.errors import RehearsalError, ToolError
 from safemig.postgres.connection import Connection
 from safemig.postgres.connection.connect import connect, words_of
+from safemig.postgres.dump.piecewise import restore_piecewise
 from safemig.postgres.dump.plain import dump_schema
 from safemig.postgres.dump.tools import restore
 from safemig.postgres.platforms import SETTING, platform_of
@@ -23,7 +26,10 @@ from safemig.postgres.unreadable import platform_tables_left_out
 
 WHICH_EXTENSIONS = "SELECT extname FROM pg_extension ORDER BY 1"
 WHICH_EXTENSIONS_CAN_BE_MADE = "SELECT name FROM pg_available_extensions"
-WHICH_SEARCH_PATH = "SHOW search_path"
+# The role's own, whatever this session has; the copy's role is another one, whose "$user" is another schema.
+WHICH_SEARCH_PATH = """
+SELECT replace(reset_val, '"$user"', quote_ident(current_user)) FROM pg_settings WHERE name = 'search_path'
+"""
 # Its own columns differ: locale providers came with 15, and 17 renamed the column of their locale.
 HOW_IT_WAS_MADE = """
 SELECT to_jsonb(d) || jsonb_build_object('encoding', pg_encoding_to_char(encoding)) FROM pg_database d
@@ -49,7 +55,7 @@ def open_server_like(source: Connection, scratch: str = "") -> CopyServer:
     if not scratch:
         return start_server_like(source)
     row = source.execute(WHICH_SEARCH_PATH).fetchone()
-    server = ScratchServer.open(scratch, source, row[0] if row else "public")
+    server = ScratchServer.open(scratch, source, (row[0] if row else "public") or "''")
     try:
         connection = connect(scratch, "the scratch server")
         try:
@@ -124,33 +130,54 @@ def made_like(source: Connection) -> sql.Composable:
     )
 
 
-def restore_copy(source: Connection, server: CopyServer, database: str, dump: Path, *, jobs: int = 1) -> str:
-    """Make a database on the throwaway server like `source`, from a dump of it (see `restore`), and return its URL.
+@dataclass(frozen=True, slots=True)
+class Copy:
+    """A copy of a database: its URL, and what psql or pg_restore alone could not restore of it (see `piecewise`)."""
+
+    url: str
+    notes: tuple[str, ...] = ()
+
+
+def restore_copy(source: Connection, server: CopyServer, database: str, dump: Path, *, jobs: int = 1) -> Copy:
+    """Make a database on the throwaway server like `source`, from a dump of it: as a whole, else piece by piece.
 
     Where this machine lacks the source's collation, the copy sorts by bytes (C).
 
     Raises:
-        RehearsalError: the dump does not restore; the message has psql's or pg_restore's own words.
+        RehearsalError: the dump does not restore in any way; the message names what cannot be.
     """
-    try:
-        url = server.create_database(database, options=made_like(source))
-    except psycopg.Error:
-        encoding = source.info.parameter_status("server_encoding") or "UTF8"
-        plain = sql.SQL("TEMPLATE template0 LC_COLLATE 'C' LC_CTYPE 'C' ENCODING {}").format(sql.Literal(encoding))
-        url = server.create_database(database, options=plain)
+    url = _create(source, server, database)
+    notes: tuple[str, ...] = ()
     try:
         restore(server.programs, url, dump, jobs=jobs)
-    except ToolError as error:
-        raise RehearsalError(
-            f"the dump does not restore: {error.what}",
-            where=f"{dump}, into a throwaway PostgreSQL {server.programs.version}",
-            next=error.where or "look at the backup; a deployment without one that restores is refused",
-        ) from None
+    except ToolError as whole:
+        server.drop_database(database)
+        url, path = _create(source, server, database), source.execute(WHICH_SEARCH_PATH).fetchone()
+        try:
+            with live.stage("restore piece by piece"):
+                notes = restore_piecewise(server.programs, url, dump, path[0] if path else "")
+        except ToolError as error:
+            raise RehearsalError(
+                f"the dump does not restore: {error.what}",
+                where=f"{dump}, into a throwaway PostgreSQL {server.programs.version}: {error.where or whole.what}",
+                next=error.next or "look at the backup; a deployment without one that restores is refused",
+            ) from None
+        # Nothing stood in the way this time: a disk that was full, a server that was busy.
+        notes = notes or (f"{dump.name} did not restore as a whole: {whole.what}",)
     if isinstance(server, ThrowawayServer):
         # After the restore, which must not meet the settings of the database.
         with psycopg.connect(url, autocommit=True) as copy:
             own_database_alike(source, copy)
-    return url
+    return Copy(url, notes)
+
+
+def _create(source: Connection, server: CopyServer, database: str) -> str:
+    try:
+        return server.create_database(database, options=made_like(source))
+    except psycopg.Error:
+        encoding = source.info.parameter_status("server_encoding") or "UTF8"
+        plain = sql.SQL("TEMPLATE template0 LC_COLLATE 'C' LC_CTYPE 'C' ENCODING {}").format(sql.Literal(encoding))
+        return server.create_database(database, options=plain)
 
 
 def copy_schema(
@@ -170,7 +197,7 @@ def copy_schema(
         dump.write_text(
             dump_schema(conninfo, version_num, only=only, without=platform_tables_left_out(source)), encoding="utf-8"
         )
-        return restore_copy(source, server, database, dump)
+        return restore_copy(source, server, database, dump).url
 
 
 def missing_extensions(source: Connection, copy: Connection) -> tuple[str, ...]:
@@ -190,5 +217,5 @@ def _require_extensions(source: Connection, copy: Connection, where: str, progra
 
 
 def _setting(search_path: str) -> sql.Composable:
-    # SHOW gives the list as it would be written after SET, identifiers quoted where needed.
-    return sql.SQL(search_path)
+    """Return a search path, as the server shows it, as it is written after SET: identifiers are quoted already."""
+    return sql.SQL(search_path or "''")

@@ -94,6 +94,10 @@ class ScratchServer:
             ) from None
         return self.url(name)
 
+    def drop_database(self, name: str) -> None:
+        """Drop one of the copies."""
+        self._drop(self._names.pop(name))
+
     def stop(self) -> None:
         """Drop what was made, and close the connection. Safe to call again."""
         with contextlib.suppress(psycopg.Error):

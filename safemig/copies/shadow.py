@@ -85,7 +85,8 @@ class Shadow:
 
     def within(self, name: str, act: Callable[[Connection], T]) -> T:
         """Call `act` with a connection to one of these databases, and return what it returns."""
-        connection = connect(url_as(self.server.url(name), self.server, self.deployer), "the shadow database")
+        url = url_as(self.server.url(name), self.server, self.deployer)
+        connection = connect(url, "the shadow database", own_search_path=True)
         try:
             act_as(connection, self.settings.deploy_as)
             return act(connection)

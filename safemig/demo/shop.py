@@ -87,7 +87,7 @@ class Shop:
             if data is not None:
                 write_note(folder, data, server.major)
             shop._make_project()
-            with connect(server.url(), "the demo's server") as connection:
+            with connect(server.url(), "the demo's server", own_search_path=True) as connection:
                 connection.execute(_text("sql/roles.sql"))
             shop._fill(STAGING, STAGING_SIZES)
             shop._fill(PRODUCTION, production)
@@ -105,7 +105,7 @@ class Shop:
 
     def change_staging_by_hand(self) -> None:
         """Do to staging what a developer would: a table, a column, an index, an enum value, ..., a dropped column."""
-        with connect(self.staging, "staging") as connection:
+        with connect(self.staging, "staging", own_search_path=True) as connection:
             connection.execute(_text("sql/staging_by_hand.sql"))
 
     def stop(self) -> None:
@@ -130,7 +130,7 @@ class Shop:
     def _fill(self, database: str, sizes: Sizes) -> None:
         self.server.create_database(database)
         (first, second) = applied_migrations()
-        with connect(self.server.url(database), database, autocommit=False) as connection:
+        with connect(self.server.url(database), database, autocommit=False, own_search_path=True) as connection:
             # In the order of the shop's life: the second migration met a database with rows in it.
             for migration, rows in ((first, "sql/rows.sql"), (second, "sql/later_rows.sql")):
                 with connection.transaction():

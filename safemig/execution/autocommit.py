@@ -57,6 +57,7 @@ def run_apart(
     backend = connection.execute(MY_BACKEND).fetchone()
     role = run.settings.deploy_as
     try:
+        connection.execute("RESET search_path")  # the role's own, by which also what they name is looked for
         act_as(connection, role)
         for planned in segment.steps:
             came_to.clear()

@@ -16,6 +16,7 @@ from safemig.execution.expected_locks import locks_by_kind
 from safemig.migrations import Migration
 from safemig.postgres.connection import Connection
 from safemig.postgres.connection.notices import heard
+from safemig.postgres.connection.search_path import catalog_first, change_search_path, own_search_path
 from safemig.results import HeldLock, Step
 from safemig.sql import ParsedStatement, SqlSyntaxError, parse
 from safemig.sql.locks import LockMode
@@ -213,7 +214,12 @@ def observe_steps(connection: Connection, steps: Sequence[Step], *, listen: List
     nodes, scans = _file_nodes(connection), _scans(connection)
     existing = {name for name, _ in nodes.values()}
     held: dict[str, LockMode] = {}
-    for done in run_steps(connection, steps):
+    path = own_search_path(connection)
+    for step in steps:
+        # A statement may set another path for those after it; what we ask meanwhile must find PostgreSQL's own names.
+        change_search_path(connection, path)
+        (done,) = run_steps(connection, [step])
+        path = change_search_path(connection, catalog_first(path))
         in_transaction = connection.info.transaction_status is TransactionStatus.INTRANS
         # By itself a statement has let go of its locks by now: what it took is known from what it is.
         locks = _held_locks(connection) if in_transaction else locks_by_kind(done)

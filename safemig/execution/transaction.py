@@ -16,6 +16,7 @@ from safemig import live
 from safemig.errors import DeploymentFailedError, RefusedError, UnreachableError
 from safemig.execution.acting import act_as, be_ourselves
 from safemig.execution.commit import MY_BACKEND, commit, settle
+from safemig.execution.holding import VANISHED, VANISHED_SECONDS, begin_holding, longest_of
 from safemig.execution.lock_watch import watched
 from safemig.execution.run import Run
 from safemig.execution.steps import Listener, run_steps
@@ -23,6 +24,7 @@ from safemig.postgres import activity
 from safemig.postgres.connection import Connection, poolers
 from safemig.postgres.connection.connect import connect, is_pooled, require_primary, set_session, words_of
 from safemig.postgres.connection.network_watchdog import guarded
+from safemig.postgres.connection.search_path import catalog_first, own_search_path
 from safemig.results import Step
 from safemig.schema import Schema
 from safemig.settings import Settings
@@ -31,8 +33,10 @@ from safemig.sql.locks import LockMode
 
 TRY_LOCK = "SELECT pg_try_advisory_lock(%s)"
 UNLOCK = "SELECT pg_advisory_unlock(%s)"
-CURRENT_TRANSACTION = "SELECT pg_current_xact_id()::text"
-ASSIGNED_TRANSACTION = "SELECT pg_current_xact_id_if_assigned()::text"
+# And what comes after the project's statements finds PostgreSQL's own names first.
+ASSIGNED_TRANSACTION = """
+SELECT pg_catalog.pg_current_xact_id_if_assigned()::text, pg_catalog.set_config('search_path', %s, true)
+"""
 WHERE_IN_THE_LOG = "SELECT pg_current_wal_lsn()::text"
 WHO_BLOCKS = """
 SELECT a.pid, a.usename, a.state, coalesce(extract(epoch FROM clock_timestamp() - a.xact_start)::int, 0)
@@ -106,7 +110,7 @@ def deploying_connection(settings: Settings, conninfo: str, environment: str, ru
         limits: dict[str, str | int] = {
             "lock_timeout": f"{settings.lock_timeout_ms}ms",
             "statement_timeout": f"{settings.statement_timeout_s}s",
-            "idle_in_transaction_session_timeout": "10min",
+            "idle_in_transaction_session_timeout": f"{VANISHED_SECONDS}s",
         }
         if connection.info.server_version >= 140000:
             # Without it a killed client's statement runs on, with its locks, until it ends by itself.
@@ -140,6 +144,7 @@ def commit_steps(
     part: str = "",
     locks: Mapping[str, LockMode] = MappingProxyType({}),
     role: str = "",
+    rehearsed_s: float | None = None,
     validate: Callable[[Connection], Schema],
     record: Callable[[Connection, Sequence[Step], Schema], None],
     listen: Listener | None = None,
@@ -152,6 +157,9 @@ def commit_steps(
     the whole transaction is tried again after a pause, `lock_attempts` times. `locks`, by table, are taken before the
     first step, all within that time: else who holds the second table makes everybody wait for the first.
 
+    A client that vanishes in the middle (see `holding`) has its transaction ended by the server after seconds;
+    `rehearsed_s` is how long the steps took on the copy.
+
     Raises:
         DeploymentFailedError: a statement or the validation failed; it was rolled back, nothing was changed.
         OutcomeUnknownError: the server went away at COMMIT and did not come back in time.
@@ -159,6 +167,7 @@ def commit_steps(
     settings = run.settings
     trial = _Trial(run, connection, steps, locks, role, validate, record, listen)
     try:
+        trial.set_limits(rehearsed_s)
         retrying = Retrying(
             retry=retry_if_exception_type(_RETRIED),
             stop=stop_after_attempt(settings.lock_attempts),
@@ -223,11 +232,18 @@ class _Trial:
         self._steps = steps
         self._locks = locks
         self._role = role
+        self._search_path = ""  # the role's own
+        self._longest_s: float | None = None
         self._validate = validate
         self._record = record
         self._listen = listen
         self._waited = [0.0] * len(steps)
         self._attempts = [0] * len(steps)
+
+    def set_limits(self, rehearsed_s: float | None) -> None:
+        """Set what each attempt begins with: the role's search path, and how long the transaction may take."""
+        self._search_path = own_search_path(self._connection)
+        self._longest_s = longest_of(self._connection, rehearsed_s, self._steps)
 
     def attempt(self) -> tuple[tuple[Step, ...], str]:
         """Go once from BEGIN to just before COMMIT; after an error, nothing of it stays."""
@@ -235,14 +251,13 @@ class _Trial:
         connection = self._connection
         connection.execute("BEGIN")
         try:
-            row = connection.execute(CURRENT_TRANSACTION).fetchone()
-            transaction_id = str(row[0]) if row else ""
+            transaction_id = begin_holding(connection, search_path=self._search_path, longest_s=self._longest_s)
             act_as(connection, self._role)
             self._lock()
             for position, step in enumerate(self._steps):
                 self._step(position, step)
             self.failing = len(self._steps)
-            _require_same_transaction(connection, transaction_id)
+            _require_same_transaction(connection, transaction_id, catalog_first(self._search_path))
             be_ourselves(connection)
             self._record(connection, self.running, self._validate(connection))
         except BaseException:
@@ -308,8 +323,8 @@ class _Trial:
             self._listen(done)
 
 
-def _require_same_transaction(connection: Connection, transaction_id: str) -> None:
-    row = connection.execute(ASSIGNED_TRANSACTION).fetchone()
+def _require_same_transaction(connection: Connection, transaction_id: str, search_path: str) -> None:
+    row = connection.execute(ASSIGNED_TRANSACTION, (search_path,)).fetchone()
     if not row or row[0] != transaction_id:
         raise DeploymentFailedError(
             "the migration ended safemig's transaction and began another one",
@@ -332,6 +347,12 @@ def _failed(
     what = words_of(error)
     if isinstance(error, pg.LockNotAvailable):
         what = f"a lock was not to be had in {attempts} attempts: {what}" + "".join(f"; {each}" for each in blockers)
+    if isinstance(error, VANISHED):
+        return DeploymentFailedError(
+            f"the server ended the transaction because nothing came from this process for too long: {what}",
+            where=f"{_place(failing)}; rolled back, nothing was changed; limit {VANISHED_SECONDS} s while locks are held",
+            next="keep this machine awake (run it on a server or in CI), then deploy again",
+        )
     return DeploymentFailedError(
         what,
         where=f"{_place(failing)}; rolled back, nothing was changed",

@@ -242,6 +242,7 @@ def project_checks(settings: Settings, connection: Connection) -> list[Check]:
     for path in sorted(folder.glob("*.sql")) if folder.is_dir() else ():
         try:
             with connection.transaction(force_rollback=True):
+                connection.execute("RESET search_path")  # the role's own, for as long as this transaction
                 row = connection.execute(path.read_bytes()).fetchone()
         except psycopg.Error as error:
             checks.append(Check(f"checks/{path.name}", "failed", words_of(error), "no row", "correct the check"))

@@ -154,16 +154,17 @@ class SafeMig(Magics):
 
     @magic_arguments()
     @_TARGET
+    @argument("--no-verify", action="store_true", help="Do not restore the backup to prove it; the verdict says so.")
     @_OUT
     @line_magic
     def backup_prod(self, line: str) -> Any:
-        """Take a full and a schema backup of one snapshot, verified. Leaves a record.
+        """Take a full and a schema backup of one snapshot, and prove it by restoring it. Leaves a record.
 
         Example:
             %backup_prod
         """
         given = parse_line(self.backup_prod, line)
-        return self._recorded(given, "backup_prod", target=self._target(given))
+        return self._recorded(given, "backup_prod", target=self._target(given), verify=not given.no_verify)
 
     @magic_arguments()
     @argument("--target", default="staging", metavar="NAME", help="The environment that this is about.")

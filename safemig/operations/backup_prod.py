@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from safemig import live
-from safemig.backups.manifest import claimed, remove_old, write_manifest
+from safemig.backups.manifest import claimed, mark_verified, remove_old, write_manifest
 from safemig.errors import BackupError, ToolError
 from safemig.execution.environment import open_environment
 from safemig.execution.lock_watch import watched_dump
@@ -43,7 +43,26 @@ SELECT 2 * ((SELECT count(*) FROM pg_class WHERE oid >= 16384) + (SELECT count(*
 
 
 @live.act("backup")
-def backup_prod(
+def backup_prod(settings: Settings, environment: str = PRODUCTION, *, verify: bool = True) -> Backup:
+    """Back up a database into `backups/<environment>/`, and prove the backup by restoring it (see `verify_backup`).
+
+    `verify` False only reads it back; the backup then says of itself that it is not verified.
+
+    Raises:
+        BackupError: no room, no right to write, an incomplete dump; or one that does not restore, naming the object.
+        ToolError: no pg_dump as new as the server, or it failed (a right is missing, ...).
+        UnreachableError: the database cannot be reached.
+    """
+    from safemig.operations.verify_backup import verify_backup
+
+    backup = take_backup(settings, environment)
+    if not verify:
+        return mark_verified(settings, backup, backup.verified, ("not restored: --no-verify",))
+    with open_environment(settings, environment) as connection:
+        return verify_backup(settings, connection, backup)
+
+
+def take_backup(
     settings: Settings, environment: str = PRODUCTION, *, folder: Path | None = None, read: bool = True
 ) -> Backup:
     """Back up a database into `backups/<environment>/` (or `folder`) and read the backup back.

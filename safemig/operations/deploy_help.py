@@ -51,7 +51,11 @@ VERBS = (
         "rehearse",
     ),
     Verb(
-        "backup_prod", "backup_prod", "backup-prod", "full and schema backup of one snapshot, verified", "backup_prod"
+        "backup_prod",
+        "backup_prod",
+        "backup-prod",
+        "full and schema backup of one snapshot, proven by restoring it",
+        "backup_prod",
     ),
     Verb(
         "migrate_staging",

@@ -39,7 +39,7 @@ from safemig.execution.validation import (
     told_when_cut_short,
 )
 from safemig.identity import who
-from safemig.operations.backup_prod import backup_prod
+from safemig.operations.backup_prod import take_backup
 from safemig.operations.preflight import preflight
 from safemig.operations.rehearse import Rehearsed, rehearse_on_copy
 from safemig.operations.review import review
@@ -161,11 +161,11 @@ class ProductionDeployment:
         return plan
 
     def backup(self) -> Backup | None:
-        """Back up the database in full (see `backup_prod`). From here on: None where nothing is pending."""
+        """Back up the database in full (see `take_backup`). From here on: None where nothing is pending."""
         if not _needs(self._situation, "plan").files:
             return None
         # A rehearsal with the data restores the backup and dumps it again; that proves more than to read it.
-        self._backup = backup_prod(self.settings, self.environment, read=self.settings.rehearsal != "data")
+        self._backup = take_backup(self.settings, self.environment, read=self.settings.rehearsal != "data")
         return self._backup
 
     def rehearse(self) -> Rehearsal | None:
@@ -219,7 +219,7 @@ class ProductionDeployment:
         steps, migrations = len(situation.plan.steps), len(situation.plan.migrations)
         what = [f"{counted(steps, 'step')} of {counted(migrations, 'migration')}, rehearsed."]
         what += [
-            f"{row.table}: the content of {', '.join(row.changed)} changes."
+            f"{row.table}: the content of {', '.join(row.changed)} changes{row.by and f', by {row.by}'}."
             for row in rehearsed.result.rows
             if row.changed
         ]

@@ -25,22 +25,22 @@ from safemig.copies.content import (
     renamed_labels_back,
     rows_and_columns,
 )
-from safemig.copies.database_copy import CopyServer, open_server_like, restore_copy
+from safemig.copies.database_copy import CopyServer, open_server_like
 from safemig.copies.drift import what_files_make
+from safemig.copies.event_triggers import read_event_triggers
 from safemig.copies.roles import acting_role, deploying_role, url_as
 from safemig.errors import RehearsalError, ToolError
 from safemig.execution.acting import act_as, be_ourselves
 from safemig.execution.environment import open_environment, schema_of
 from safemig.execution.expected_locks import with_sizes
-from safemig.execution.lock_watch import watched_restore
 from safemig.execution.steps import Segment, observe_steps, with_held_times
 from safemig.execution.validation import BOOKKEEPING
 from safemig.migrations import write_new
-from safemig.operations.backup_prod import backup_prod
+from safemig.operations.backup_prod import take_backup
 from safemig.operations.rights import rights_after, rights_before
+from safemig.operations.verify_backup import restored_and_compared
 from safemig.postgres.connection import Connection
 from safemig.postgres.connection.connect import connect, words_of
-from safemig.postgres.dump.plain import content_of, require_unchanged
 from safemig.postgres.dump.tools import run_psql
 from safemig.postgres.history import make_history
 from safemig.results import Backup, Rehearsal, RollbackProof, Step, TableContent
@@ -69,7 +69,7 @@ def rehearse(settings: Settings, environment: str = PRODUCTION) -> Rehearsal:
     """
     with open_environment(settings, environment) as connection, tempfile.TemporaryDirectory() as folder:
         situation = assess(settings, connection, environment)
-        backup = backup_prod(settings, environment, folder=Path(folder), read=False)
+        backup = take_backup(settings, environment, folder=Path(folder), read=False)
         script = Path(folder) / f"rollback_{backup.timestamp}.sql"
         return rehearse_on_copy(settings, connection, situation, backup, script).result
 
@@ -96,22 +96,16 @@ def rehearse_on_copy(
     started = time.monotonic()
     with open_server_like(source, settings.scratch_conninfo) as server:
         full = settings.rehearsal == "data"
-        require_unchanged(backup.full if full else backup.schema)
-        with live.stage("restore the copy", backup.rows if full else None), watched_restore(server.url(), "copy"):
-            dump = (backup.full if full else backup.schema).path
-            url = restore_copy(source, server, "copy", dump, jobs=settings.backup_jobs)
-            live.reached(backup.rows if full else 0)
-        with live.stage("compare the copy with the backup", backup.rows if full else None):
-            with_data = content_of(url, server.programs)
-        verified = backup.verified
+        restored, with_data = restored_and_compared(settings, source, server, backup, schema_only=not full)
+        url, verified = restored.url, backup.verified
         if full:
-            _require_equal(backup, with_data)
-            verified = mark_verified(settings, backup, "restored").verified
+            verified = mark_verified(settings, backup, "restored", restored.notes).verified
         as_deployer = url_as(url, server, deploying_role(source))
         with connect(url, "the copy") as copy, connect(as_deployer, "the copy") as deployer:
             _make_history(deployer)
             read = _reader(settings, copy)
             start = read()
+            event_triggers = read_event_triggers(copy)
             named = named_tables(copy, situation.plan.steps)
             with live.stage("try who may use what"):
                 rights = rights_before(settings, source, copy, deployer, named)
@@ -128,7 +122,9 @@ def rehearse_on_copy(
                 after: tuple[TableContent, ...] = ()
                 if full:
                     now, after = content_since(copy, url, server.programs, then, by_column=True)
-            rows = rows_and_columns(with_data, after, then.tables, now, steps, diff) if full else ()
+            # Also those that the migration makes: they fire for its later statements.
+            event_triggers = tuple(dict.fromkeys((*event_triggers, *read_event_triggers(copy))))
+            rows = rows_and_columns(with_data, after, then.tables, now, steps, diff, event_triggers) if full else ()
             renamed = renamed_back(then.tables, now) | renamed_labels_back(then.labels, read_labels(copy))
             back = _ways_back(start, reached[-1], renamed, settings.deploy_as or acting_role(source))
             with live.stage("roll the copy back, and compare"):
@@ -182,18 +178,6 @@ def _make_history(deployer: Connection) -> None:
             where=f"on the copy, as {deployer.info.user}",
             next=f'GRANT CREATE ON DATABASE to "{deployer.info.user}", or make the schemas safemig and supabase_migrations for it',
         ) from None
-
-
-def _require_equal(backup: Backup, copy: Sequence[TableContent]) -> None:
-    if backup.holds(copy):
-        return
-    there = {table.name: table for table in copy}
-    different = [table.name for table in backup.tables if there.get(table.name) != table]
-    raise RehearsalError(
-        f"the restored backup does not hold what was backed up: {', '.join(different) or 'more tables than the backup'}",
-        where=str(backup.full.path),
-        next="take another backup; this one is not to be trusted",
-    )
 
 
 def _run(

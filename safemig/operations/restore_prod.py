@@ -28,7 +28,9 @@ from safemig.operations.drop_replaced import REPLACED, RESTORED, RESTORING, drop
 from safemig.operations.restore_tables import asked_for, restore_tables
 from safemig.postgres.connection import Connection
 from safemig.postgres.connection.connect import connect, read_target, words_of
+from safemig.postgres.connection.search_path import own_search_path
 from safemig.postgres.dump.cluster import settings_and_grants
+from safemig.postgres.dump.piecewise import restore_piecewise
 from safemig.postgres.dump.plain import content_of, read_back
 from safemig.postgres.dump.tools import restore
 from safemig.postgres.server.programs import Programs, client_programs
@@ -134,20 +136,11 @@ def restore_prod(
             return _result(target, chosen, target.database, before, "production holds it already", started)
         name = _name(target.database, f"_restored_{chosen.timestamp}")
         beside = make_conninfo("", **{**conninfo_to_dict(conninfo), "dbname": name})
+        notes: tuple[Check, ...] = ()
         if is_new := _create(connection, beside, name, chosen):
-            try:
-                with live.stage("restore beside", chosen.rows), watched_restore(conninfo, name):
-                    restore(programs, beside, chosen.full.path, jobs=settings.backup_jobs)
-                    live.reached(chosen.rows)
-            except ToolError as error:
-                _drop(connection, name)
-                if chosen.hosted_on:
-                    raise ToolError(
-                        f"the backup does not restore into a database of ours: {error.what}",
-                        where=f"{chosen.hosted_on} owns objects that our role cannot make; {name} was dropped again",
-                        next=f"single tables come back without a second database: {_in_the_same(chosen)}",
-                    ) from None
-                raise
+            with live.stage("restore beside", chosen.rows), watched_restore(conninfo, name):
+                notes = _restore(settings, connection, beside, name, chosen, programs)
+                live.reached(chosen.rows)
         with live.stage("compare with the backup", chosen.rows):
             is_equal = chosen.holds(content_of(beside, programs))
         if not is_equal:
@@ -159,7 +152,7 @@ def restore_prod(
         comment_on(connection, name, RESTORED.format(chosen.full.sha256))
         lost = _settings_lost(connection, target.database, name)
         if not swap:
-            return _result(target, chosen, name, "", "every hash as in the manifest", started, lost)
+            return _result(target, chosen, name, "", "every hash as in the manifest", started, (*lost, *notes))
         stays = [each for (each,) in connection.execute(WHAT_DOES_NOT_MOVE)]
         comment = connection.execute(OWNER_AND_PLACE).fetchone()[3]  # type: ignore[index]
         ((now,),) = connection.execute(NOW).fetchall()
@@ -177,7 +170,7 @@ def restore_prod(
     except KeyboardInterrupt:
         if not database_exists(elsewhere(conninfo, target.database), environment, kept_as):
             raise  # else it came too late: they are exchanged
-    return _result(target, chosen, target.database, kept_as, "every hash as in the manifest", started, lost)
+    return _result(target, chosen, target.database, kept_as, "every hash as in the manifest", started, (*lost, *notes))
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,6 +192,35 @@ def what_restores_left(connection: Connection) -> tuple[LeftByRestore, ...]:
         for each in found
         if each.name == _name(database, f"_{'before' if each.is_former else 'restored'}_{each.name[-digits:]}")
     )
+
+
+def _restore(
+    settings: Settings, connection: Connection, beside: str, name: str, backup: Backup, programs: Programs
+) -> tuple[Check, ...]:
+    """Restore into the new database as a whole, else piece by piece; return what that needed (see `piecewise`).
+
+    Raises:
+        ToolError: neither goes; the database is dropped again.
+    """
+    try:
+        if not backup.not_by_psql:
+            restore(programs, beside, backup.full.path, jobs=settings.backup_jobs)
+            return ()
+    except ToolError as error:
+        _drop(connection, name)
+        if backup.hosted_on:
+            raise ToolError(
+                f"the backup does not restore into a database of ours: {error.what}",
+                where=f"{backup.hosted_on} owns objects that our role cannot make; {name} was dropped again",
+                next=f"single tables come back without a second database: {_in_the_same(backup)}",
+            ) from None
+        _create(connection, beside, name, backup)
+    try:
+        notes = restore_piecewise(programs, beside, backup.full.path, own_search_path(connection))
+        return tuple(Check("restored by", "warning", note, "psql alone restores it") for note in notes)
+    except ToolError:
+        _drop(connection, name)
+        raise
 
 
 def _result(

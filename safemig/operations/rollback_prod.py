@@ -37,7 +37,7 @@ from safemig.execution.validation import (
 )
 from safemig.identity import who
 from safemig.migrations import Migration
-from safemig.operations.backup_prod import backup_prod
+from safemig.operations.backup_prod import take_backup
 from safemig.postgres.connection import Connection
 from safemig.postgres.connection.connect import connect, read_target
 from safemig.postgres.dump.plain import require_unchanged
@@ -90,7 +90,7 @@ def rollback_prod(
                 where=f"{chosen.path.name} on {environment}",
                 next="look at what it takes back, and approve that id if it is right",
             )
-        backup = backup_prod(settings, environment)
+        backup = take_backup(settings, environment)
         with live.stage("run it on a copy"):
             start, reached = _rehearse(settings, connection, chosen, backup)
     _approve(settings, chosen, plan_id, backup, approve, ask)
@@ -186,7 +186,7 @@ def _require_fitting(connection: Connection, script: RollbackScript, environment
 def _rehearse(settings: Settings, source: Connection, script: RollbackScript, backup: Backup) -> tuple[Schema, Schema]:
     require_unchanged(backup.full)
     with open_server_like(source, settings.scratch_conninfo) as server:
-        url = restore_copy(source, server, "copy", backup.full.path, jobs=settings.backup_jobs)
+        url = restore_copy(source, server, "copy", backup.full.path, jobs=settings.backup_jobs).url
         with connect(url, "the copy") as copy:
             start = schema_of(settings, copy)
             if start.fingerprint != script.from_fingerprint:

@@ -149,6 +149,7 @@ def _commit(
             part=part,
             locks=locks_up_front(connection, rehearsed),
             role=run.settings.deploy_as,
+            rehearsed_s=sum(step.ran_s or 0.0 for step in rehearsed) if rehearsal.mode == "data" else None,
             validate=validate,
             record=lambda connection, steps, schema: run.record_segment(
                 connection, segment, (*apart, *steps), schema, part

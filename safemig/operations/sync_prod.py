@@ -24,7 +24,7 @@ from safemig.execution.transaction import commit_steps, deploying_connection, on
 from safemig.execution.validation import SchemaPromise, check_schema, told_when_cut_short
 from safemig.identity import who
 from safemig.migrations import Migration
-from safemig.operations.backup_prod import backup_prod
+from safemig.operations.backup_prod import take_backup
 from safemig.postgres import activity
 from safemig.postgres.catalog import SchemaFilter
 from safemig.postgres.connection import Connection
@@ -77,7 +77,7 @@ def sync_prod(
     )
     what = f"{diff.summary}: {environment} gets the schema of {source}."
     _approve(settings, plan_id, target, approve, what, ask)
-    backup = backup_prod(settings, environment)
+    backup = take_backup(settings, environment)
     (file,) = plan_files([Migration("", "sync", Path(f"schema of {source}"), diff.sql, "")])
     promise = SchemaPromise(settings, start, before)
     run = Run(settings, "sync_prod", environment, run_id, plan_id, started, before.fingerprint)

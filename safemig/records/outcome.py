@@ -158,7 +158,7 @@ def _word(kind: str, data: dict[str, Any]) -> str:
         case "rehearsal":
             return "REHEARSED"
         case "backup":
-            return "BACKED-UP"
+            return "BACKED-UP" if data.get("verified") == "restored" else "BACKED-UP-NOT-VERIFIED"
         case "restore":
             if data.get("dropped"):
                 return "DROPPED"

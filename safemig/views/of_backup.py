@@ -65,7 +65,7 @@ def build(result: Backup) -> Document:
         frozenset({"Size"}),
     )
     return Document(
-        Badge("BACKED UP", "ok"),
+        Badge(result.verdict, "ok" if result.verified == "restored" and not result.not_by_psql else "warning"),
         (
             Strong(on(result.target)),
             f"{numbers.counted(result.rows, 'row')} in {numbers.counted(len(result.tables), 'table')}",
@@ -87,6 +87,16 @@ def build(result: Backup) -> Document:
                         else []
                     ),
                 ),
+            ),
+            *(
+                [
+                    Bullets(
+                        "psql or pg_restore alone stops here; safemig restore-prod does not",
+                        result.not_by_psql,
+                    )
+                ]
+                if result.not_by_psql
+                else []
             ),
             Prose("Where safemig itself cannot run, over the damaged database", f"```\n{by_hand(result)}\n```")
             if not result.hosted_on

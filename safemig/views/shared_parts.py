@@ -282,7 +282,7 @@ def _rows(title: str, rows: Sequence[RowChange]) -> Table:
             "not there" if row.before is None else numbers.count(row.before),
             "not there" if row.after is None else numbers.count(row.after),
             numbers.change(row.before, row.after),
-            ", ".join(row.changed) or numbers.NOTHING,
+            (", ".join(row.changed) + (row.by and f", by {row.by}")) or numbers.NOTHING,
         )
 
     table = Table(

@@ -18,7 +18,7 @@ import pytest
 from safemig.backups.manifest import find_backup, remove_old
 from safemig.errors import BackupError, RefusedError, SafemigError, ToolError
 from safemig.operations import backup_prod as operation
-from safemig.operations.backup_prod import backup_prod
+from safemig.operations.backup_prod import take_backup
 from safemig.operations.deploy_help import deploy_help
 from safemig.operations.migrate_prod import ProductionDeployment
 from safemig.postgres.dump.directory import _has_zstd
@@ -360,7 +360,7 @@ def test_only_so_many_are_kept_and_a_damaged_one_does_not_count(shop: Shop) -> N
     (third.full.path / third.full.parts[0].name).write_bytes(b"cut")
     assert remove_old(shop.project.settings, shop.backups) == ()
     assert second.full.path.is_dir()
-    unverified = backup_prod(shop.project.settings, read=False)
+    unverified = take_backup(shop.project.settings, read=False)
     assert remove_old(shop.project.settings, shop.backups) == ()
     shop.project.backup_prod()
     assert len(list(shop.backups.glob("manifest_*.json"))) == 1

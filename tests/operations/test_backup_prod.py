@@ -17,7 +17,7 @@ import pytest
 
 from safemig.backups.manifest import find_backup, remove_old
 from safemig.errors import BackupError, ToolError
-from safemig.operations.backup_prod import backup_prod
+from safemig.operations.backup_prod import take_backup
 from safemig.postgres.dump.plain import read_back
 from safemig.postgres.dump.tools import run_psql
 from safemig.postgres.server.programs import PROGRAMS_VARIABLE, find_programs, server_programs
@@ -309,7 +309,7 @@ def test_only_so_many_good_backups_are_kept_and_never_is_the_last_removed(shop: 
     third.full.path.write_bytes(b"cut")  # no good one any more
     assert remove_old(shop.project.settings, shop.backups) == ()
     assert second.full.path.is_file()
-    unverified = backup_prod(shop.project.settings, read=False)  # nor is one that nobody has read yet
+    unverified = take_backup(shop.project.settings, read=False)  # nor is one that nobody has read yet
     assert remove_old(shop.project.settings, shop.backups) == ()
     (shop.backups / f"rollback_{second.timestamp}.sql").write_text("-- stays")
     good = shop.project.backup_prod()

@@ -7,6 +7,7 @@ qualified: two servers that hold the same schema say the same words.
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -60,6 +61,8 @@ SELECT current_user::text, has_column_privilege('pg_subscription', 'subconninfo'
 Resolve = Callable[[], Iterator[tuple[Id, Id, str]]]
 
 OLDEST_SUPPORTED_VERSION = 130000
+ARE_YOU_THERE = "SELECT 1"
+_HEARD_EVERY_SECONDS = 1.0
 
 # The catalogs are read in one snapshot, but the server's deparsing functions look at the present: an object that
 # somebody drops meanwhile makes them fail ("cache lookup failed", "could not open relation").
@@ -138,6 +141,7 @@ def read_schema(connection: psycopg.Connection[Any], schemas: SchemaFilter = EVE
 
 
 def _read(connection: psycopg.Connection[Any], schemas: SchemaFilter, settings: tuple[str, ...]) -> Schema:
+    since = [time.monotonic()]
     with without_collection(), _one_moment(connection), _pipelined(connection):
         snapshot = Snapshot.on(connection)
         snapshot.send((PLAIN_SETTINGS, *settings), longest_wait=str(LONGEST_WAIT_MS))
@@ -152,14 +156,18 @@ def _read(connection: psycopg.Connection[Any], schemas: SchemaFilter, settings: 
         snapshot.send(other_queries(version, subscriptions=may_read_subscriptions))
         snapshot.send(DEPENDENCY_QUERIES)
         snapshot.send((MEMBER_PRIVILEGES,), whole=not schemas.only)
-        read_extensions(snapshot)
-        read_types(snapshot)
-        read_relations(snapshot)
-        read_routines(snapshot)
-        read_others(snapshot)
-        read_comments(snapshot)
-        read_default_privileges(snapshot)
-        read_member_privileges(snapshot)
+        for read in (
+            read_extensions,
+            read_types,
+            read_relations,
+            read_routines,
+            read_others,
+            read_comments,
+            read_default_privileges,
+            read_member_privileges,
+        ):
+            read(snapshot)
+            _stay_known(connection, since)
         resolve = read_dependencies(snapshot)
         if schemas.part == "platform" or (schemas.part == "team" and platform and not schemas.only):
             resolve = _keep(snapshot, platform, schemas.part, resolve)
@@ -182,6 +190,13 @@ def _read(connection: psycopg.Connection[Any], schemas: SchemaFilter, settings: 
 def database_fingerprint(connection: psycopg.Connection[Any], schemas: SchemaFilter = EVERYTHING) -> str:
     """Return the fingerprint of the schema that `connection` sees. Reads only."""
     return read_schema(connection, schemas).fingerprint
+
+
+def _stay_known(connection: psycopg.Connection[Any], since: list[float]) -> None:
+    """Let the server hear of us where reading a large schema takes long: it ends a transaction that nobody goes on with."""
+    if time.monotonic() - since[0] > _HEARD_EVERY_SECONDS:
+        connection.execute(ARE_YOU_THERE).fetchone()
+        since[0] = time.monotonic()
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
 from safemig.errors import UnreachableError
-from safemig.postgres.connection import Connection, poolers
+from safemig.postgres.connection import Connection, poolers, session_settings
 from safemig.postgres.connection.network_watchdog import guarded
 from safemig.secrets import hide, parts_of, remember, remember_conninfo
 
@@ -32,8 +32,21 @@ _SET_UP_ATTEMPTS = 20
 IS_STANDBY = "SELECT pg_is_in_recovery()"
 
 
-def connect(conninfo: str, name: str, *, autocommit: bool = True, application_name: str = "safemig") -> Connection:
-    """Open a connection to the database that people call `name`.
+# What this process has connected to: a program's options must fit the server.
+server_versions: dict[str, int] = {}
+
+
+def connect(
+    conninfo: str,
+    name: str,
+    *,
+    autocommit: bool = True,
+    application_name: str = "safemig",
+    own_search_path: bool = False,
+) -> Connection:
+    """Open a connection to the database that people call `name`, with pinned settings (see `session_settings`).
+
+    `own_search_path` is for a session that runs the project's statements: they find what the role finds.
 
     Raises:
         UnreachableError: it cannot be reached, or refuses us, or is older than PostgreSQL 13. No secret is shown.
@@ -66,8 +79,12 @@ def connect(conninfo: str, name: str, *, autocommit: bool = True, application_na
         raise UnreachableError(
             f"{name} is PostgreSQL {version}; safemig needs 13 or later", where=name, next="upgrade the server"
         )
+    server_versions[conninfo] = connection.info.server_version
     if not is_pooled(connection):
-        _set_up(connection)
+        _patiently(
+            connection,
+            session_settings.as_statement(connection.info.server_version, own_search_path=own_search_path),
+        )
         poolers.remember_pid(connection)
     else:
         connection.prepare_threshold = None  # a statement prepared on one server process is unknown on the next
@@ -87,17 +104,6 @@ def is_pooled(connection: Connection) -> bool:
         except psycopg.errors.QueryCanceled:
             connection.rollback()
     return poolers.mode_of(connection) == "transaction"
-
-
-def _set_up(connection: Connection) -> None:
-    # Limits set for the role or the database are for the application; ours are set where we change something.
-    limits = ["statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout"]
-    limits += ["idle_session_timeout"] if connection.info.server_version >= 140000 else []
-    limits += ["transaction_timeout"] if connection.info.server_version >= 170000 else []
-    # Catalog texts must come in one form whatever the role's settings are; and no row may be hidden silently.
-    wanted = [(limit, "0") for limit in limits] + [("row_security", "off"), ("TimeZone", "UTC")]
-    statement = "SELECT " + ", ".join(f"set_config('{name}', '{value}', false)" for name, value in wanted)
-    _patiently(connection, statement)
 
 
 def _patiently(connection: Connection, statement: str) -> tuple[Any, ...] | None:

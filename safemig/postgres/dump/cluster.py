@@ -14,7 +14,7 @@ from safemig.secrets import hide
 
 SETTINGS_OF_DATABASE = """
 SELECT format('ALTER %%s %%I SET %%I TO ', CASE WHEN setrole = 0 THEN 'DATABASE'
-              ELSE format('ROLE %%I IN DATABASE', setrole::regrole::text) END, %(new)s::text, split_part(entry, '=', 1))
+              ELSE format('ROLE %%s IN DATABASE', setrole::regrole) END, %(new)s::text, split_part(entry, '=', 1))
        -- a list, such as search_path, is kept as it was written; anything else as a bare value (as in pg_dump's dumputils.c)
        || CASE WHEN split_part(entry, '=', 1) IN ('search_path', 'temp_tablespaces', 'session_preload_libraries',
                'shared_preload_libraries', 'local_preload_libraries', 'unix_socket_directories')
@@ -22,10 +22,17 @@ SELECT format('ALTER %%s %%I SET %%I TO ', CASE WHEN setrole = 0 THEN 'DATABASE'
 FROM pg_db_role_setting s, unnest(setconfig) AS entry
 WHERE setdatabase = (SELECT oid FROM pg_database WHERE datname = %(old)s)
 """
+# Where any privilege was ever granted or revoked, what a new database gives by itself (CONNECT to PUBLIC) goes first.
 GRANTS_OF_DATABASE = """
-SELECT format('GRANT %%s ON DATABASE %%I TO %%s', a.privilege_type, %(new)s::text,
-              CASE WHEN a.grantee = 0 THEN 'PUBLIC' ELSE quote_ident(a.grantee::regrole::text) END)
-FROM pg_database d, aclexplode(d.datacl) a WHERE d.datname = %(old)s AND a.grantee <> d.datdba
+SELECT statement FROM (
+  SELECT 1 AS place, format('REVOKE ALL ON DATABASE %%I FROM PUBLIC, %%s', %(new)s::text, d.datdba::regrole) AS statement
+  FROM pg_database d WHERE d.datname = %(old)s AND d.datacl IS NOT NULL
+  UNION ALL SELECT 2, format('GRANT %%s ON DATABASE %%I TO %%s%%s', a.privilege_type, %(new)s::text,
+      CASE WHEN a.grantee = 0 THEN 'PUBLIC' ELSE a.grantee::regrole::text END,
+      CASE WHEN a.is_grantable THEN ' WITH GRANT OPTION' ELSE '' END)
+  FROM pg_database d, aclexplode(d.datacl) a
+  WHERE d.datname = %(old)s AND (a.grantee = 0 OR a.grantee IN (SELECT oid FROM pg_roles))) found
+ORDER BY place, statement
 """
 # What was set for this server; where a standby connects to is no part of it, and may hold a password.
 SETTINGS_OF_SERVER = """

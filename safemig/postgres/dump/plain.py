@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import IO
 
 from safemig.errors import BackupError
+from safemig.postgres.connection.session_settings import PINNED
 from safemig.postgres.dump import directory, tools
 from safemig.postgres.dump.backup_files import Hashed, another, unreadable, write_whole
 from safemig.postgres.dump.compression import Compression, DamagedError, compressed, decompressed
@@ -29,6 +30,13 @@ BOOKKEEPING_SCHEMAS = ("safemig", "supabase_migrations")
 RESTORED_SCHEMAS = "restored_" + 14 * "[0-9]"
 # In the part of a `--clean` dump that drops what it is going to make.
 _DROP = re.compile(rb"(DROP (?!USER MAPPING)[A-Z ]+? .*|ALTER TABLE .* DROP CONSTRAINT .*);\n\Z")
+
+_DROP_OF_DOMAIN = re.compile(rb"ALTER DOMAIN .* DROP CONSTRAINT .*;\n\Z")
+_LAST_OF_THE_HEAD = b"SET row_security = off;\n"
+# What pg_dump leaves to the session that restores: there a role's own would read money, intervals, {NULL} in another way.
+_WHAT_THE_DATA_IS_READ_BY = b"".join(
+    f"SET {name} = '{PINNED[name]}';\n".encode() for name in ("lc_monetary", "IntervalStyle", "array_nulls")
+)
 
 
 class _Watched:
@@ -203,8 +211,13 @@ class _Dump:
             # A newer pg_dump sets what an older server does not know (17: transaction_timeout); a restore ends there.
             if newer_client and line == b"SET transaction_timeout = 0;\n":
                 return b""
+            if clearing and line == _LAST_OF_THE_HEAD:
+                return line + _WHAT_THE_DATA_IS_READ_BY
             if clearing and line.startswith(b"-- Name: "):  # the first object that it makes
                 clearing = False
+            elif clearing and _DROP_OF_DOMAIN.match(line):
+                # Where the domain is not there, this fails, whatever its IF EXISTS; and DROP DOMAIN follows.
+                return b""
             elif clearing and (match := _DROP.match(line)) and not match[1].endswith(b" CASCADE"):
                 return match[1] + b" CASCADE;\n"
             return line

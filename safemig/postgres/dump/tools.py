@@ -16,7 +16,8 @@ import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from safemig.errors import BackupError, ToolError, UnreachableError
-from safemig.postgres.connection.connect import connect
+from safemig.postgres.connection import session_settings
+from safemig.postgres.connection.connect import connect, server_versions
 from safemig.postgres.connection.network_watchdog import LOOKS_WHILE_UNREACHABLE, beside
 from safemig.postgres.connection.poolers import refuses_options
 from safemig.postgres.dump.compression import is_compressed, opened
@@ -53,7 +54,7 @@ def without_password(conninfo: str) -> Iterator[tuple[str, dict[str, str]]]:
     """
     parts = conninfo_to_dict(conninfo)
     password = parts.pop("password", None)
-    environment = dict(os.environ)
+    environment = os.environ | session_settings.as_environment()
     if password is None:
         yield make_conninfo("", **parts), environment
         return
@@ -90,12 +91,7 @@ def piped(
         ToolError: it ended with an error; the message has its own words, without secrets.
     """
     with without_password(conninfo) as (plain, environment), tempfile.TemporaryFile() as stderr:
-        # Its own name, by which its session is found (libpq's fallback_application_name says only "pg_dump").
-        # And no limit that the role has of its own: pg_dump lifts it by itself, but not before its first queries.
-        given = conninfo_to_dict(plain).get("options") or environment.get("PGOPTIONS", "")
-        plain = make_conninfo(plain, application_name=session_name(program))
-        if not refuses_options(conninfo):
-            plain = make_conninfo(plain, options=f"{given} -c statement_timeout=0".strip())
+        plain = _pinned(plain, environment, conninfo, program)
         command = [str(programs.path(program)), *pg_dump_arguments(plain, *options)]
         if ends_with_us:
             command = [sys.executable, "-I", "-S", "-c", _ENDING_WITH_US, str(os.getpid()), *command]
@@ -118,6 +114,22 @@ def piped(
         if process.wait() != 0:
             stderr.seek(0)
             raise _failure(programs, program, stderr.read().decode(errors="replace"), conninfo)
+
+
+def _pinned(plain: str, environment: dict[str, str], conninfo: str, program: Program, more: str = "") -> str:
+    """Return a connection string with the settings of our sessions (see `session_settings`) and a name of its own.
+
+    By options, not by statements: pg_dump's first queries come before any that it could be made to run.
+    """
+    if conninfo not in server_versions:
+        connect(conninfo, "the database").close()
+    # Its own name, by which its session is found (libpq's fallback_application_name says only "pg_dump").
+    named = make_conninfo(plain, application_name=session_name(program))
+    if refuses_options(conninfo):  # a pooler; time zone and dates are set by the environment all the same
+        return named
+    given = conninfo_to_dict(plain).get("options") or environment.get("PGOPTIONS", "")
+    options = f"{given} {session_settings.as_options(server_versions[conninfo])} {more}".strip()
+    return make_conninfo(named, options=options)
 
 
 def require_at_work(process: subprocess.Popen[bytes], conninfo: str) -> None:
@@ -197,15 +209,14 @@ def run_psql(
         opened(file) as script,
         tempfile.TemporaryFile() as stderr,
     ):
-        named = make_conninfo(plain, application_name=session_name("psql"))
+        named = _pinned(plain, environment, conninfo, "psql", settings)
+        if refuses_options(conninfo):
+            options.insert(0, f"--command={session_settings.as_script(server_versions[conninfo])}")
         process = subprocess.Popen(
             [str(programs.path("psql")), f"--dbname={named}", *options],
             stdin=subprocess.PIPE if is_piped else subprocess.DEVNULL,
             stderr=stderr,
-            env=environment
-            | (
-                {} if refuses_options(conninfo) else {"PGOPTIONS": f"-c client_min_messages=warning {settings}".strip()}
-            ),
+            env=environment | {"PGCLIENTENCODING": "UTF8"},
         )
         try:
             with _ended_when_lost(process, "psql", conninfo):
