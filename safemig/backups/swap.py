@@ -14,6 +14,7 @@ from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_r
 
 from safemig.errors import DeploymentFailedError, OutcomeUnknownError, UnreachableError
 from safemig.execution.commit import MY_BACKEND, commit
+from safemig.execution.holding import VANISHED_SECONDS
 from safemig.postgres.connection import Connection
 from safemig.postgres.connection.connect import connect, words_of
 
@@ -53,6 +54,8 @@ def swap(
             with _nobody_stays(place, environment, [current, restored]) as refusals:
                 connection.execute("BEGIN")
                 connection.execute("SET LOCAL lock_timeout = '10s'")
+                # Nobody can connect to either database meanwhile; a client that vanishes is not waited for.
+                connection.execute(f"SET LOCAL idle_in_transaction_session_timeout = '{VANISHED_SECONDS}s'".encode())
                 for old, new in ((current, kept_as), (restored, current)):
                     connection.execute(
                         sql.SQL("ALTER DATABASE {} RENAME TO {}").format(sql.Identifier(old), sql.Identifier(new))
