@@ -184,8 +184,9 @@ def check_rows(rows: Sequence[RowChange], rehearsed: Mapping[str, RowChange]) ->
             lost.append(f"{row.table} had {row.before:,} rows, {'is gone' if row.after is None else 'has none'}")
         elif row.after < expected:
             fewer.append(f"{row.table}: {expected:,} → {row.after:,}")
-    before, after = sum(row.before or 0 for row in rows), sum(row.after or 0 for row in rows)
-    found = f"{before:,} rows in {len(rows)} tables at the backup, {after:,} now"
+    then = [row.before for row in rows if row.before is not None]
+    now = [row.after for row in rows if row.after is not None]
+    found = f"{sum(then):,} rows in {len(then)} tables at the backup, {sum(now):,} in {len(now)} now"
     if lost:
         return [Check("rows", "failed", "; ".join(lost), "no row lost", "safemig restore-prod brings them back")]
     if fewer:

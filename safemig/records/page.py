@@ -8,8 +8,11 @@ import warnings
 from collections.abc import Mapping
 from typing import Any
 
+from safemig.views.document import Tone
+from safemig.views.record_words import tone_of
+
 _DESCRIPTION = re.compile(r"\A# papermill_description=.*\n?")
-_COLOURS = {0: "#2e6b34", 1: "#8a5300", 2: "#8a5300", 3: "#b3261e", 4: "#b3261e", 5: "#b3261e"}
+_COLOURS: dict[Tone, str] = {"ok": "#2e6b34", "warning": "#8a5300", "waiting": "#8a5300", "error": "#b3261e"}
 
 
 def draw_page(notebook: Any, facts: Mapping[str, Any]) -> str:
@@ -28,7 +31,7 @@ def draw_page(notebook: Any, facts: Mapping[str, Any]) -> str:
     page: str = environment.get_template("page.html.j2").render(
         **facts,
         title=f"{facts['word']} · {facts['verb']} · {facts['environment']} · {facts['started']}",
-        colour=_COLOURS.get(facts["exit_code"], "#b3261e"),
+        colour=_COLOURS.get(tone_of(facts["word"]), "#b3261e"),
         body=Markup(body),  # noqa: S704 - nbconvert escapes sources and streams, the views their own HTML
     )
     return page

@@ -6,7 +6,8 @@ from safemig.result import link_to
 from safemig.results import Archive, RecordEntry
 from safemig.views import numbers
 from safemig.views.document import Badge, Block, Bullets, Details, Document, Inline, Link, Mono, Strong, Table, Tone
-from safemig.views.pictures import BAD, archive_strip, changed_nothing
+from safemig.views.pictures import archive_strip
+from safemig.views.record_words import RUNNING, ended_badly, tone_of
 from safemig.views.shared_parts import without_empty_columns
 
 _INTEGRITY: dict[str, Tone] = {
@@ -24,7 +25,8 @@ def build(result: Archive) -> Document:
     """List the records, newest first, each with its verdict and how it stands to the ledger."""
     if not result.records and not result.problems:
         return Document(Badge("NO RECORDS", "info"), (Mono(str(result.folder)),))
-    failed = sum(each.verdict in BAD for each in result.records)
+    failed = sum(ended_badly(each.verdict) for each in result.records)
+    running = sum(each.verdict == RUNNING for each in result.records)
     verdict = (
         Badge(f"{numbers.counted(len(result.problems), 'PROBLEM')} WITH THE ARCHIVE", "error")
         if result.problems
@@ -33,6 +35,8 @@ def build(result: Archive) -> Document:
     environments = ", ".join(sorted({each.environment for each in result.records}))
     counted = numbers.counted(len(result.records), "record")
     headline: list[Inline] = [Strong(f"{counted} of {environments}" if environments else counted), f"{failed:,} failed"]
+    if running:
+        headline.append(f"{running:,} running or not settled yet")
     if result.records:
         headline.append(_span(result.records))
     if not result.verified:
@@ -67,9 +71,7 @@ def _table(result: Archive) -> tuple[Block, ...]:
     def drawn(each: RecordEntry) -> tuple[Inline, ...]:
         return (
             Link(numbers.time(each.at), each.path) if each.integrity != "missing" else numbers.time(each.at),
-            Badge(
-                each.verdict, "error" if each.verdict in BAD else "waiting" if changed_nothing(each.verdict) else "ok"
-            ),
+            Badge(each.verdict, tone_of(each.verdict)),
             each.act,
             each.environment if len(environments) > 1 else numbers.NOTHING,
             ", ".join(map(_name, each.migrations)) or numbers.NOTHING,

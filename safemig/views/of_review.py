@@ -135,9 +135,9 @@ def _locks(result: Review) -> Table | None:
         return None
     table = Table(
         "What each statement locks",
-        ("#", "Statement", "Lock", "Table", "Rows", "Size", "Waits meanwhile", "Finding"),
+        ("#", "Statement", "Lock", "Table", "Rows", "Size with indexes", "Waits meanwhile", "Finding"),
         tuple(rows),
-        frozenset({"#", "Rows", "Size"}),
+        frozenset({"#", "Rows", "Size with indexes"}),
     )
     return without_empty_columns(table)
 

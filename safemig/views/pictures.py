@@ -18,25 +18,18 @@ from safemig.sql.passwords import without_passwords
 from safemig.views import numbers
 from safemig.views.document import Picture
 from safemig.views.in_text import printable
+from safemig.views.record_words import ended_badly, tone_of
 
 _WIDTH = 720
 _LABEL = 216
 _ROW = 24
 _INK, _FAINT, _PANEL = "#202124", "#5f6368", "#f8f9fb"
 _RED, _AMBER, _GREEN, _GREY = "#b3261e", "#8a5300", "#2e6b34", "#5f6368"
+_STRIP = {"ok": _GREEN, "warning": _AMBER, "waiting": _GREY}
 _MOST_BARS = 12
 _SHORTEST_S = 0.05
 _MOST_STEPS = 24
 _MOST_RECORDS = 120
-# The words of records that ended badly, or did not end.
-BAD = frozenset(
-    {"CUT-OFF", "CUT-OFF-APPLIED", "ERROR", "FAILED", "INCOMPLETE", "NOT-VALID", "RUNNING", "STOPPED", "UNKNOWN"}
-)
-
-
-def changed_nothing(verdict: str) -> bool:
-    """Tell whether a record's word says that a check said no, or that there was nothing to do."""
-    return verdict.startswith(("NOTHING", "REFUSED", "DO-NOT", "NEEDS"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,20 +183,24 @@ def archive_strip(records: Sequence[RecordEntry]) -> Picture | None:
     for i, each in enumerate(shown):
         x, width = 12 + i * step, max(2.0, step - 2)
         title = f"<title>{escape(printable(f'{numbers.time(each.at)} {each.act} {each.verdict}'))}</title>"
-        if each.verdict in BAD:
+        if ended_badly(each.verdict):
             parts.append(
                 f'<g>{title}<rect x="{x:.1f}" y="34" width="{width:.1f}" height="22" fill="{_RED}"/>'
                 f'<path d="M{x:.1f} 34l{width:.1f} 22M{x:.1f} 56l{width:.1f} -22" stroke="#fff"/></g>'
             )
         else:
-            colour = _GREY if changed_nothing(each.verdict) else _GREEN
+            colour = _STRIP[tone_of(each.verdict)]
             parts.append(f'<g>{title}<rect x="{x:.1f}" y="16" width="{width:.1f}" height="40" fill="{colour}"/></g>')
-    failed = sum(each.verdict in BAD for each in shown)
+    failed = sum(ended_badly(each.verdict) for each in shown)
     first, last = numbers.time(shown[0].at)[:10], numbers.time(shown[-1].at)[:10]
     parts += [
         _text(12, 74, first, colour=_FAINT),
         _text(
-            _WIDTH - 12, 74, f"{last} · grey: nothing was done · low and crossed: failed", colour=_FAINT, anchor="end"
+            _WIDTH - 12,
+            74,
+            f"{last} · grey: nothing done, or running · amber: to look at · crossed: failed",
+            colour=_FAINT,
+            anchor="end",
         ),
     ]
     finding = f"Archive: {numbers.counted(len(shown), 'record')} from {first} to {last}, {failed:,} of them failed."

@@ -149,7 +149,7 @@ def kept_waiting(steps: Sequence[Step], title: str, waits: str) -> tuple[Block, 
     locks = [(step, lock) for step in steps for lock in step.locks if lock.mode.kept_waiting]
     if not locks:
         return ()
-    columns = ("#", "Table", "Rows", "Size", "Lock", "Held", waits)
+    columns = ("#", "Table", "Rows", "Size without indexes", "Lock", "Held", waits)
     rows = [
         (
             str(step.number),
@@ -162,7 +162,7 @@ def kept_waiting(steps: Sequence[Step], title: str, waits: str) -> tuple[Block, 
         )
         for step, lock in locks
     ]
-    table = Table(title, columns, tuple(rows), frozenset({"#", "Rows", "Size", "Held"}))
+    table = Table(title, columns, tuple(rows), frozenset({"#", "Rows", "Size without indexes", "Held"}))
     return (without_empty_columns(table),)
 
 
