@@ -178,8 +178,6 @@ def source(path: str | Path) -> SourceFile:
         # 1,500 files: Path costs as much as reading, and text mode as much again
         with open(path, "rb", buffering=0) as file:  # noqa: PTH123
             return SourceFile(str(path), _lines(file.read()))
-    except UnicodeDecodeError as error:
-        raise MigrationError(f"not UTF-8 at byte {error.start}", where=str(path), next="save it as UTF-8") from None
     except OSError as error:
         raise NoSuchFileError(
             f"the file cannot be read: {error.strerror}", where=str(path), next="name an existing SQL file"
@@ -197,5 +195,6 @@ def _standard_input() -> bytes:
 
 
 def _lines(content: bytes) -> str:
-    text = content.decode().removeprefix("\ufeff")
+    # What is no UTF-8 stays in the text as lone surrogates, which the parser refuses: a finding of that file alone.
+    text = content.decode(errors="surrogateescape").removeprefix("\ufeff")
     return text if "\r" not in text else text.replace("\r\n", "\n").replace("\r", "\n")

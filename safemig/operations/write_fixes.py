@@ -24,7 +24,7 @@ def write_fixed(made: Review, paths: Mapping[str, Path]) -> tuple[tuple[Path, ..
     new: dict[Path, str] = {}
     for file in made.fixed_files:
         if path := paths.get(file.name):
-            if path.read_text(encoding="utf-8-sig") != file.sql:
+            if path.read_text(encoding="utf-8-sig", errors="surrogateescape") != file.sql:
                 replaced[path] = file.sql
         else:
             path = every[-1].parent / Path(file.name).name

@@ -153,6 +153,8 @@ def _begin(world: World, file: SourceFile) -> None:
     """Forget what holds within one file only."""
     if world.by_themselves:
         world.take_as_applied()
+    if world.by_themselves or world.path != "public":
+        history.note_change(world)
     world.file, world.path = file.name, "public"
     world.settings.clear()
     world.prepared.clear()
@@ -269,7 +271,7 @@ def _finding(
 
 def _unreadable(file: SourceFile, problem: SqlSyntaxError) -> Finding:
     rule = rule_named("cannot-be-read")
-    line = file.sql.split("\n")[problem.line - 1] if file.sql else ""
+    line = file.sql.split("\n")[problem.line - 1].encode("utf-8", "replace").decode() if file.sql else ""
     return Finding(
         rule=rule.name,
         severity=rule.severity,

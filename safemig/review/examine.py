@@ -70,14 +70,33 @@ class Examination:
     column: int = 0
     locks: dict[Name, LockMode] = field(default_factory=dict)  # what the hidden statements take on older tables
     asks: bool = True  # False where only what the statement changes is of interest
+    visited: set[object] = field(default_factory=set)  # the functions, views, policies and rules that were looked into
+    later: list[tuple[Name, Function, str, str]] = field(default_factory=list)  # functions too deep to go into at once
 
     def run(self) -> list[Placed]:
         """Look at the statement, and return what was found."""
         self.line, self.column = self.statement.line, self.statement.column
+        version = self.world.version
         if self.world.settings:
             self.ask("Statement", {"tree": self.statement.tree}, self.statement.sql, NO_NAME, "")
         self.look(self.statement.tree, self.statement.sql, "")
+        while self.later:
+            name, function, text, origin = self.later.pop()
+            self.read(name, function, text, origin)
+        is_quiet = self.asks and not self.locks and not any(one.origin for one in self.placed)
+        if is_quiet and self.visited and self.world.version == version:
+            self.world.harmless |= self.visited
         return self.placed
+
+    def is_first(self, key: object) -> bool:
+        """Tell whether what has this key was not looked into yet: not for this statement, nor without a finding before it.
+
+        Each is looked into once in a state of the world, so that the time stays linear however they call each other.
+        """
+        if key in self.visited or key in self.world.harmless:
+            return False
+        self.visited.add(key)
+        return True
 
     def look(self, tree: Tree, text: str, origin: str) -> None:
         """Ask the rules about one statement, about what it runs, and note what it changes."""
@@ -95,7 +114,7 @@ class Examination:
         if kind == "CreateSchemaStmt":
             for item in body.get("schemaElts", ()):
                 self.look(item, text, origin)
-        if len(self.inside) < _DEEPEST:
+        if len(self.inside) <= _DEEPEST:
             self.running(kind, body, text, origin)
             if self.world.event_triggers and kind not in _NO_DDL:
                 for trigger, function_name in list(self.world.event_triggers.items()):
@@ -208,10 +227,8 @@ class Examination:
                 name = self.world.resolve(names.of_range(part))
                 self.policies(name, text, origin)
                 view = self.world.views.get(name)
-                if view and f"view {name}" not in self.inside and len(self.inside) < _DEEPEST:
-                    self.inside.append(f"view {name}")
+                if view and self.is_first(("view", name)):
                     self.calls(view, text, origin or f"in view {name}, which this reads")
-                    self.inside.pop()
 
     def policies(self, table: Name, text: str, origin: str) -> None:
         """Look at the functions that a table's policies call for each row that is read or written.
@@ -219,7 +236,9 @@ class Examination:
         Those whose code is not known are left out: they run for every application already.
         """
         found = self.world.tables.get(table)
-        for call in [call for calls in found.policies.values() for call in calls] if found else ():
+        if not found or not found.policies or not self.is_first(("policies", table)):
+            return
+        for call in [call for calls in found.policies.values() for call in calls]:
             if not is_unknown(self.world, names.of_strings(call.get("funcname"))):
                 self.call(call, text, origin or f"in a policy of {table}")
 
@@ -242,12 +261,18 @@ class Examination:
                 self.function(name, function, text, origin, how)
 
     def function(self, name: Name, function: Function, text: str, origin: str, how: str) -> None:
-        """Look into a function's body."""
-        key = f"{self.world.resolve(name)}({', '.join(function.arguments)})"
-        if key in self.inside or len(self.inside) >= _DEEPEST:
+        """Look into a function's body, now or, where it is called from deep within others, when these were read."""
+        if not self.is_first(id(function)):
             return
-        self.inside.append(key)
-        where = f"in function {name}(), {how}" if not origin else f"{origin}, through function {name}()"
+        where = f"in function {name}(), {how}" if not origin else f"{_cut(origin)}, through function {name}()"
+        if len(self.inside) >= _DEEPEST:
+            self.later.append((name, function, text, where))
+        else:
+            self.read(name, function, text, where)
+
+    def read(self, name: Name, function: Function, text: str, where: str) -> None:
+        """Look at the statements of a function's body."""
+        self.inside.append(str(name))
         try:
             for inner, sql in self.body(function, text, where):
                 self.look(inner, sql, where)
@@ -357,12 +382,15 @@ class Examination:
                     self.call(call, text, origin or f"in the WHEN of trigger {trigger_name} on {name}")
                 if trigger.function is not None:
                     self.named((trigger.function,), text, origin, f"which trigger {trigger_name} on {name} runs")
-                key = f"rule {trigger_name} {name}"
-                if trigger.actions and key not in self.inside:
-                    self.inside.append(key)
+                if trigger.actions and self.is_first(("rule", trigger_name, name, event)):
                     for action in trigger.actions:
                         self.look(action, text, origin or f"in rule {trigger_name} on {name}, which this fires")
-                    self.inside.pop()
+
+
+def _cut(origin: str) -> str:
+    """Return the way to a function without its middle, where it is long."""
+    steps = origin.split(", through ")
+    return origin if len(steps) <= _DEEPEST else ", through ".join([*steps[:2], "others", *steps[-2:]])
 
 
 def _events(kind: str, body: Tree) -> Iterable[str]:

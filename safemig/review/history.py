@@ -15,6 +15,8 @@ from safemig.sql.names import TEMPORARY, Name
 from safemig.sql.tree import Tree, constant, node, strings
 
 _EVENTS = ((4, "insert"), (8, "delete"), (16, "update"), (32, "truncate"))  # TRIGGER_TYPE_* in pg_trigger.h
+_CHANGES_NOTHING = frozenset(("InsertStmt", "UpdateStmt", "DeleteStmt", "MergeStmt", "CopyStmt", "DoStmt", "CallStmt", "ExplainStmt",
+                             "ExecuteStmt", "TruncateStmt", "CommentStmt", "GrantStmt", "LockStmt", "VariableShowStmt"))  # fmt: skip
 # What `World.new_objects` holds but schemas, whose names are no relations'.
 _NAMED = ("FUNCTION", "VIEW", "MATERIALIZED VIEW", "INDEX", "SEQUENCE", "TYPE", "DOMAIN")
 CONTYPES = {"CONSTR_FOREIGN": "f", "CONSTR_CHECK": "c", "CONSTR_UNIQUE": "u", "CONSTR_PRIMARY": "p",
@@ -28,6 +30,16 @@ def apply(world: World, tree: Tree, text: str, *, conditional: bool = False) -> 
         _function(world, body, text)
     elif change := _CHANGES.get(kind):
         change(world, body, conditional)
+    elif kind in _CHANGES_NOTHING:
+        return
+    if kind != "SelectStmt" or body.get("intoClause"):
+        note_change(world)
+
+
+def note_change(world: World) -> None:
+    """Note that what was found harmless may be so no longer."""
+    world.version += 1
+    world.harmless.clear()
 
 
 def _create_table(world: World, body: Tree, conditional: bool) -> None:
@@ -330,6 +342,7 @@ def _set(world: World, name: str, values: list[str] | None) -> None:
         path = [part.strip().strip('"') for part in (", ".join(values) if values else "public").split(",")]
         path = [part for part in path if part not in ("", "$user", "pg_catalog", TEMPORARY)]
         world.path = path[0] if path else "public"
+        note_change(world)
 
 
 def _prepare(world: World, body: Tree, _conditional: bool) -> None:

@@ -126,6 +126,10 @@ class World:
     exclusive: set[Name] = field(default_factory=set)  # tables that this file holds ACCESS EXCLUSIVE
     file: str = ""
     pending: bool = False  # False while applied migrations are read
+    version: int = 0  # counts the changes of schema
+    harmless: set[object] = field(
+        default_factory=set
+    )  # functions, views, ... in which nothing was found since the last
     by_themselves: bool = False  # each file is read as if all before it were applied
     reported_missing: set[Name] = field(default_factory=set)  # tables that the target lacks, each said once
     young: list[Table] = field(default_factory=list)  # made or given a column since `take_as_applied`

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 from tests.cli.conftest import Command
@@ -91,3 +92,17 @@ def test_prove_belongs_to_fix(safemig: Command) -> None:
 
 def test_fix_and_record_do_not_go_together(safemig: Command) -> None:
     assert safemig("review", "--fix", "--record").exit_code == 2
+
+
+def test_a_file_that_is_not_utf_8_is_a_finding_of_that_file_and_stays_as_it_is(
+    safemig: Command, tmp_path: Path
+) -> None:
+    bad, good = tmp_path / "20231201120000_bad.sql", tmp_path / "20231201130000_good.sql"
+    content = b"SELECT 1;\nSELECT '\xff\xfe';\nDROP TABLE users;\n"
+    bad.write_bytes(content)
+    good.write_text("CREATE TABLE notes (id bigint PRIMARY KEY);\n")
+    answer = safemig("review", bad.name, good.name, "--fix", "--no-prove", "--format", "json")
+    found = [(each["rule"], each["line"]) for each in json.loads(answer.out)["findings"]]
+    assert found == [("cannot-be-read", 2), ("drop-table", 3)]
+    assert bad.read_bytes() == content
+    assert "IF NOT EXISTS" in good.read_text()
