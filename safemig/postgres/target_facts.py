@@ -13,6 +13,7 @@ import psycopg
 from safemig.review.facts import (
     ColumnFacts,
     ConstraintFacts,
+    EventTriggerFacts,
     FunctionFacts,
     IndexFacts,
     TableFacts,
@@ -167,6 +168,12 @@ SELECT {_dotted("n.nspname", "s.stxname")}, {_dotted("cn.nspname", "c.relname")}
 FROM pg_statistic_ext s JOIN pg_namespace n ON n.oid = s.stxnamespace JOIN pg_class c ON c.oid = s.stxrelid
 JOIN pg_namespace cn ON cn.oid = c.relnamespace WHERE {_OURS}
 """
+# Those of extensions and of the platform act on what is theirs; of a function whose code is not read nothing is said.
+EVENT_TRIGGERS = f"""
+SELECT e.evtname, {_dotted("n.nspname", "p.proname")}, e.evtevent, coalesce(e.evttags, '{{}}')
+FROM pg_event_trigger e JOIN pg_proc p ON p.oid = e.evtfoid JOIN pg_namespace n ON n.oid = p.pronamespace
+WHERE e.evtenabled IN ('O', 'A') AND {_OURS}
+"""
 ENUMS = f"""
 SELECT {_dotted("n.nspname", "t.typname")},
        array_agg(e.enumlabel::text ORDER BY e.enumsortorder)
@@ -202,7 +209,7 @@ _NOT_NULL = re.compile(r'NOT NULL (?P<column>[a-z_][a-z0-9_$]*|"(?:[^"]|"")+")')
 def read_target_facts(connection: psycopg.Connection[Any], name: str) -> TargetFacts:
     """Return what the review wants to know of the database; `name` is how it is shown.
 
-    Reads only, by fifteen queries whatever the size of the schema. Sizes take ACCESS SHARE on each table for a moment,
+    Reads only, by sixteen queries whatever the size of the schema. Sizes take ACCESS SHARE on each table for a moment,
     so set `lock_timeout` where somebody may hold ACCESS EXCLUSIVE.
     """
 
@@ -279,6 +286,10 @@ def read_target_facts(connection: psycopg.Connection[Any], name: str) -> TargetF
         views={view: calls[oid, "view"][""] for oid, view in rows(VIEWS) if calls[oid, "view"]},
         view_extras={view: tuple(extras) for view, extras in rows(VIEW_EXTRAS)},
         statistics=dict(rows(STATISTICS)),
+        event_triggers={
+            trigger: EventTriggerFacts(function, event, frozenset(tags))
+            for trigger, function, event, tags in rows(EVENT_TRIGGERS)
+        },
         read_at=datetime.now(UTC),
         time_zone=time_zone,
     )

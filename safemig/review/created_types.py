@@ -72,3 +72,9 @@ def domain(world: World, body: Tree, _conditional: bool) -> None:
     world.domain_calls[str(name)] = list(calls_in(body.get("constraints")))
     world.domains[name] = bool(kinds & {"CONSTR_CHECK", "CONSTR_NOTNULL"})
     world.add_object("DOMAIN", name)
+
+
+def alter_domain(world: World, body: Tree, _conditional: bool) -> None:
+    if body.get("def"):
+        name = world.resolve(names.of_strings(body.get("typeName")))
+        world.domain_calls.setdefault(str(name), []).extend(calls_in(body["def"]))

@@ -9,6 +9,8 @@ from typing import NamedTuple
 from pglast.parser import ParseError
 
 from safemig.review import history
+from safemig.review.fired import below, cascades, fires_at, view_table
+from safemig.review.functions import calls_in, default_calls
 from safemig.review.locks import DML, changes_inside, locks
 from safemig.review.may_run_code import may_call
 from safemig.review.overloads import called
@@ -117,9 +119,9 @@ class Examination:
         if len(self.inside) <= _DEEPEST:
             self.running(kind, body, text, origin)
             if self.world.event_triggers and kind not in _NO_DDL:
-                for trigger, function_name in list(self.world.event_triggers.items()):
-                    for function in self.world.functions_named(function_name) or ():
-                        self.function(function_name, function, text, origin, f"which event trigger {trigger} runs")
+                for fired, acts in list(self.world.event_triggers.items()):
+                    if fires_at(acts, tree):
+                        self.named((acts.function,), text, origin, f"which event trigger {fired} runs")
         history.apply(self.world, tree, text, conditional=bool(origin))
 
     def ask(
@@ -195,10 +197,18 @@ class Examination:
     def defined(self, kind: str, body: Tree, text: str, origin: str) -> None:
         """Look at the expressions that a change of schema evaluates for rows that exist already."""
         json = self.json_of(body)
+        if kind == "AlterDomainStmt" and not body.get("def", {}).get("Constraint", {}).get("skip_validation"):
+            self.calls(body.get("def", {}), text, origin)
         if kind not in ("AlterTableStmt", "IndexStmt") or (json is not None and not may_call(self.world, json)):
             return
         table = names.of_range(body.get("relation"))
-        if not self.world.is_surely_new(table):
+        if self.world.is_surely_new(
+            table
+        ):  # it may hold rows of this sequence, but what is not known is not asked about
+            for call in calls_in(body):
+                name = names.of_strings(call.get("funcname"))
+                self.named((name,), text, origin, "which this calls")
+        else:
             for inner in body.get("cmds", ()):
                 command = inner.get("AlterTableCmd", {})
                 if command.get("subtype") in ("AT_AddColumn", "AT_AlterColumnType", "AT_AddConstraint"):
@@ -223,12 +233,21 @@ class Examination:
                 self.named(self.world.casts.get(target, ()), text, origin, f"which the cast to {target} runs")
                 for call in self.world.domain_calls.get(target, ()):
                     self.call(call, text, origin)
+            elif kind == "ColumnRef" and self.world.attributes:
+                self.attribute(part, text, origin)
             elif kind == "RangeVar":
                 name = self.world.resolve(names.of_range(part))
                 self.policies(name, text, origin)
                 view = self.world.views.get(name)
                 if view and self.is_first(("view", name)):
                     self.calls(view, text, origin or f"in view {name}, which this reads")
+
+    def attribute(self, reference: Tree, text: str, origin: str) -> None:
+        """Look at the function that `t.name` calls where t has no column of that name."""
+        fields = strings(reference.get("fields"))
+        if len(fields) > 1 and fields[-1] in self.world.attributes:
+            for full in [full for full in self.world.functions if full.name == fields[-1]]:
+                self.named((full,), text, origin, f"which {'.'.join(fields)} calls")
 
     def policies(self, table: Name, text: str, origin: str) -> None:
         """Look at the functions that a table's policies call for each row that is read or written.
@@ -271,9 +290,11 @@ class Examination:
             self.read(name, function, text, where)
 
     def read(self, name: Name, function: Function, text: str, where: str) -> None:
-        """Look at the statements of a function's body."""
+        """Look at the statements of a function's body, and at what the defaults of its arguments call."""
         self.inside.append(str(name))
         try:
+            for call in default_calls(function):
+                self.call(call, text, where)
             for inner, sql in self.body(function, text, where):
                 self.look(inner, sql, where)
         finally:
@@ -355,6 +376,9 @@ class Examination:
         """Look at the triggers and rules that a change of rows fires, and at the defaults that it evaluates."""
         name = names.of_range(body.get("relation"))
         table = self.world.tables.get(self.world.resolve(name))
+        view = self.world.views.get(self.world.resolve(name))
+        if view and (behind := view_table(view)) and self.is_first(("through", name, kind)):
+            self.fires(kind, {**body, "relation": behind, "targetList": []}, text, origin or f"through view {name}")
         if table is None:
             return
         changed = frozenset(
@@ -368,6 +392,8 @@ class Examination:
             if kind != "UpdateStmt":
                 for call in [call for column in table.columns.values() for call in column.calls]:
                     self.call(call, text, origin)
+            for column in table.columns.values() if self.world.casts else ():
+                self.named(self.world.casts.get(column.type, ()), text, origin, f"which the cast to {column.type} runs")
             for column in table.columns.values() if self.world.domain_calls else ():
                 for call in self.world.domain_calls.get(column.type, ()):
                     self.call(call, text, origin)
@@ -375,8 +401,14 @@ class Examination:
     def triggers(
         self, name: Name, events: Iterable[str], text: str, origin: str, columns: frozenset[str] = frozenset()
     ) -> None:
-        """Look at the triggers and rules that the events on a table fire."""
+        """Look at the triggers and rules that the events on a table fire, on its partitions and by its foreign keys too."""
         for event in events:
+            for child in below(self.world, name, event):
+                self.triggers(child, (event,), text, origin, columns)
+            for child, reaction in cascades(self.world, name, event):
+                if self.is_first(("cascade", child, reaction)):
+                    where = origin or f"by a foreign key of {child} that refers to {name}"
+                    self.triggers(child, (reaction,), text, where)
             for trigger_name, trigger in list(self.world.triggers_on(name, event, columns)):
                 for call in trigger.calls:
                     self.call(call, text, origin or f"in the WHEN of trigger {trigger_name} on {name}")

@@ -54,6 +54,15 @@ class TriggerFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class EventTriggerFacts:
+    """One event trigger that is enabled: its function, its event, and the command tags that it is for (none: all)."""
+
+    function: str
+    event: str
+    tags: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
 class TableFacts:
     """One table: the planner's estimate of its rows (None when it was never analysed), its size with indexes."""
 
@@ -105,5 +114,6 @@ class TargetFacts:
     # each view -> what is gone when it is dropped and made again, as statements: its grants, comments, triggers, indexes
     view_extras: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     statistics: Mapping[str, str] = field(default_factory=dict)  # extended statistics -> their table
+    event_triggers: Mapping[str, EventTriggerFacts] = field(default_factory=dict)
     read_at: datetime | None = None
     time_zone: str | None = None

@@ -34,6 +34,17 @@ def function_of(body: Tree, text: str) -> Function:
     )
 
 
+def default_calls(function: Function) -> tuple[Tree, ...]:
+    """Return the calls in the defaults of a function's arguments; none where its definition is not known."""
+    if not function.optional or not function.definition:
+        return ()
+    try:
+        [item] = read_trees(function.definition)
+    except (ParseError, RecursionError, ValueError):
+        return ()
+    return calls_in([one["FunctionParameter"].get("defexpr") for one in node(item["stmt"])[1].get("parameters", ())])
+
+
 def _atomic(wrapped: Tree) -> list[Tree]:
     kind, body = node(wrapped)
     if kind == "List":

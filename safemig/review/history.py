@@ -9,7 +9,7 @@ from safemig.review.functions import calls_in, function_of
 from safemig.review.overloads import same_arguments
 from safemig.review.renamed_objects import rename, set_schema
 from safemig.review.types import type_text
-from safemig.review.world import RULE_EVENTS, Age, Column, Constraint, Table, Trigger, World
+from safemig.review.world import RULE_EVENTS, Age, Column, Constraint, EventTrigger, Table, Trigger, World, takes_a_row
 from safemig.sql import names
 from safemig.sql.names import TEMPORARY, Name
 from safemig.sql.tree import Tree, constant, node, strings
@@ -69,6 +69,8 @@ def _create_table(world: World, body: Tree, conditional: bool) -> None:
         table.parent = world.resolve(names.of_range(parent.get("RangeVar")))
         table.is_known = False
         world.children.setdefault(table.parent, []).append(table.name)
+        if body.get("partbound"):
+            world.table(table.parent).is_partitioned = True
 
 
 def _new_table(world: World, full: Name, guarded: bool) -> Table:
@@ -137,12 +139,14 @@ def add_constraint(world: World, table: Table, constraint: Tree, columns: tuple[
     validated = not constraint.get("skip_validation")
     name = constraint.get("conname") or f"{table.name.name}_{'_'.join(keys)}_{constraint.get('contype', '')}"
     not_null = keys[0] if kind == "n" and keys else not_null_check(constraint.get("raw_expr")) if kind == "c" else None
-    table.constraints[name] = Constraint(kind, validated, not_null, keys, world.file)
+    on_delete, on_update = (constraint.get(f"fk_{event}_action") or "a" for event in ("del", "upd"))
+    table.constraints[name] = Constraint(kind, validated, not_null, keys, world.file, on_delete, on_update)
     if kind in ("u", "p"):
         table.indexes[constraint.get("indexname") or name] = keys
     if kind == "f":
         world.foreign_keys.append((table.name, table.constraints[name], world.statement))
         parent = world.table(names.of_range(constraint.get("pktable")))
+        world.referring.setdefault(parent.name, []).append((table.name, name))
         if table.age == "existing" and parent.age != "existing":
             parent.is_entangled = True
 
@@ -203,6 +207,8 @@ def _alter_table(world: World, body: Tree, conditional: bool) -> None:
             child.parent = None
         elif subtype == "AT_AddInherit":
             parent = world.table(names.of_range(definition))
+            table.parent = parent.name
+            world.children.setdefault(parent.name, []).append(table.name)
             parent.is_entangled = parent.is_entangled or table.age != "new"
 
 
@@ -216,6 +222,10 @@ def _drop(world: World, body: Tree, conditional: bool) -> None:
                 (found.policies if kind == "OBJECT_POLICY" else found.triggers).pop(parts[-1], None)
             continue
         full = world.resolve(names.of_object(item))
+        if kind == "OBJECT_EVENT_TRIGGER":
+            if not conditional:
+                world.event_triggers.pop(full.name, None)
+            continue
         if kind in ("OBJECT_TABLE", "OBJECT_FOREIGN_TABLE", "OBJECT_MATVIEW"):
             world.tables.pop(full, None)
         elif kind == "OBJECT_INDEX":
@@ -252,6 +262,8 @@ def _function(world: World, body: Tree, text: str) -> None:
     made = function_of(body, text)
     others = [one for one in world.functions.get(name, ()) if not same_arguments(one.arguments, made.arguments)]
     world.functions[name] = [*others, made]
+    if takes_a_row(made.arguments):
+        world.attributes.add(name.name)
     world.add_object("FUNCTION", name)
 
 
@@ -296,7 +308,18 @@ def _view(world: World, body: Tree, _conditional: bool) -> None:
 
 
 def _event_trigger(world: World, body: Tree, _conditional: bool) -> None:
-    world.event_triggers[body.get("trigname", "")] = names.of_strings(body.get("funcname"))
+    tags = [
+        tag.upper()
+        for item in body.get("whenclause", ())
+        for tag in strings(item["DefElem"].get("arg", {}).get("List", {}).get("items"))
+    ]
+    function = names.of_strings(body.get("funcname"))
+    world.event_triggers[body.get("trigname", "")] = EventTrigger(function, body.get("eventname", ""), frozenset(tags))
+
+
+def _alter_event_trigger(world: World, body: Tree, conditional: bool) -> None:
+    if body.get("tgenabled") == "D" and not conditional:
+        world.event_triggers.pop(body.get("trigname", ""), None)
 
 
 def _schema(world: World, body: Tree, conditional: bool) -> None:
@@ -366,6 +389,7 @@ _CHANGES: dict[str, Callable[[World, Tree, bool], None]] = {
     "RuleStmt": _rule, "CreateStatsStmt": _statistics, "ViewStmt": _view, "CreateEnumStmt": created_types.enum,
     "AlterEnumStmt": created_types.alter_enum, "CompositeTypeStmt": created_types.composite, "CreateRangeStmt": created_types.range_type,
     "CreateCastStmt": created_types.cast, "CreateEventTrigStmt": _event_trigger,
+    "AlterEventTrigStmt": _alter_event_trigger, "AlterDomainStmt": created_types.alter_domain,
     "DefineStmt": created_types.define, "CreateDomainStmt": created_types.domain, "CreateSchemaStmt": _schema, "CreateSeqStmt": _sequence,
     "VariableSetStmt": _set_variable, "DiscardStmt": _discard, "PrepareStmt": _prepare, "TransactionStmt": _transaction,
 }  # fmt: skip

@@ -16,6 +16,7 @@ def may_call(world: World, json: str) -> bool:
         holds(json, "FuncCall")
         or (bool(world.operators) and holds(json, "A_Expr"))
         or (bool(world.casts or world.domain_calls) and holds(json, "TypeCast"))
+        or (bool(world.attributes) and any(f'"{name}"' in json for name in world.attributes))
         or (holds(json, "RangeVar") and any(_runs_code(world, name) for name in relations(json)))
     )
 
@@ -33,6 +34,11 @@ def changes_rows_only(world: World, json: str) -> bool:
         return False
     tables = [table for name in relations(json) if (table := world.tables.get(world.resolve(name)))]
     return not any(
-        table.triggers or table.policies or table.calls or any(column.calls for column in table.columns.values())
+        table.triggers
+        or table.policies
+        or table.name in world.children
+        or table.name in world.referring
+        or table.calls
+        or any(column.calls for column in table.columns.values())
         for table in tables
     )

@@ -42,6 +42,8 @@ class Constraint:
     not_null_column: str | None = None
     columns: tuple[str, ...] = ()
     file: str = ""
+    on_delete: str = "a"  # of a foreign key, as pg_constraint.confdeltype
+    on_update: str = "a"
 
 
 @dataclass(slots=True)
@@ -53,6 +55,15 @@ class Trigger:
     actions: tuple[Tree, ...] = ()
     columns: frozenset[str] = frozenset()  # UPDATE OF these only; empty: any
     calls: tuple[Tree, ...] = ()  # function calls in its WHEN
+
+
+@dataclass(slots=True)
+class EventTrigger:
+    """The function that an event trigger runs, at which event, and for which command tags (none: for all)."""
+
+    function: Name
+    event: str
+    tags: frozenset[str] = frozenset()
 
 
 @dataclass(slots=True)
@@ -114,10 +125,14 @@ class World:
     operators: dict[str, list[Name]] = field(default_factory=dict)  # operator -> the functions behind it
     casts: dict[str, list[Name]] = field(default_factory=dict)  # type -> the functions that cast to it
     domain_calls: dict[str, list[Tree]] = field(default_factory=dict)  # domain -> function calls in its checks
-    event_triggers: dict[str, Name] = field(default_factory=dict)
+    event_triggers: dict[str, EventTrigger] = field(default_factory=dict)
     prepared: dict[str, Tree] = field(default_factory=dict)
     paths_fixed: frozenset[Name] = frozenset()  # functions that the file gives a search_path, anywhere in it
     settings: dict[str, str] = field(default_factory=dict)
+    attributes: set[str] = field(default_factory=set)  # functions of one row, which `t.name` calls too
+    referring: dict[Name, list[tuple[Name, str]]] = field(
+        default_factory=dict
+    )  # table -> the foreign keys that lead to it
     path: str = "public"
     statistics: dict[Name, Name] = field(default_factory=dict)  # extended statistics -> their table
     children: dict[Name, list[Name]] = field(default_factory=dict)  # table -> its partitions and children
@@ -143,10 +158,17 @@ class World:
             self.tables[name] = _from_facts(name, facts)
             for index in facts.indexes:
                 self.indexes[Name(name.schema, index)] = name
+            for key, one in facts.constraints.items():
+                if one.references:
+                    self.referring.setdefault(self.named(one.references), []).append((name, key))
             if facts.parent:
                 self.children.setdefault(self.named(facts.parent), []).append(name)
         for dotted, overloads in self.target.functions.items():
             self.functions[self.named(dotted)] = [_function(one) for one in overloads]
+            if any(takes_a_row(one.arguments) for one in overloads):
+                self.attributes.add(self.named(dotted).name)
+        for key, trigger in self.target.event_triggers.items():
+            self.event_triggers[key] = EventTrigger(names.of_dotted(trigger.function), trigger.event, trigger.tags)
         for dotted, labels in self.target.enums.items():
             self.enums[self.named(dotted)] = list(labels)
         for dotted in self.target.constrained_domains:
@@ -248,7 +270,13 @@ def _from_facts(name: Name, facts: TableFacts) -> Table:
         for key, one in facts.columns.items()
     }
     constraints = {
-        key: Constraint(kind=one.kind, is_validated=one.is_validated) for key, one in facts.constraints.items()
+        key: Constraint(
+            kind=one.kind,
+            is_validated=one.is_validated,
+            on_delete=_action(one.definition, "DELETE"),
+            on_update=_action(one.definition, "UPDATE"),
+        )
+        for key, one in facts.constraints.items()
     }
     triggers = {
         key: Trigger(one.events, names.of_dotted(one.function), columns=one.columns, calls=_bodies(one.calls))
@@ -275,6 +303,29 @@ def _from_facts(name: Name, facts: TableFacts) -> Table:
         calls=list(_bodies(facts.calls)),
         policies={key: _bodies(called) for key, called in facts.policies.items()},
     )
+
+
+def _action(definition: str, event: str) -> str:
+    """Return what a foreign key does to the referring rows, as pg_constraint has it."""
+    for words, letter in (("CASCADE", "c"), ("SET NULL", "n"), ("SET DEFAULT", "d")):
+        if f" ON {event} {words}" in definition:
+            return letter
+    return "a"
+
+
+# Types of which a value is no row; of others nobody knows without a server.
+_NO_ROWS = frozenset(
+    """
+    smallint integer bigint numeric real "double precision" oid money text "character varying" character name citext date uuid bytea
+    boolean json jsonb xml inet cidr macaddr interval point tsvector tsquery regclass anyelement anyarray any record void internal
+    trigger event_trigger cstring bit "bit varying" hstore
+    """.replace('"', "").split()
+)
+
+
+def takes_a_row(arguments: Sequence[str]) -> bool:
+    """Tell whether a function of these arguments may take a row of a table, so that `t.name` calls it."""
+    return len(arguments) == 1 and not arguments[0].endswith("[]") and arguments[0].split(" ")[0] not in _NO_ROWS
 
 
 def _calls(functions: Sequence[str]) -> Iterator[Tree]:

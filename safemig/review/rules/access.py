@@ -11,7 +11,7 @@ from safemig.review.severity import Severity
 from safemig.sql import names
 from safemig.sql.identifiers import quote_identifier
 from safemig.sql.names import Name
-from safemig.sql.tree import constant, node, options
+from safemig.sql.tree import Tree, constant, node, options
 
 
 @rule(
@@ -82,8 +82,10 @@ def grant_to_public(scene: Scene) -> Iterator[Hit]:
     on=("GrantStmt", "GrantRoleStmt"),
     why="An application that relies on the right fails at its next statement.",
     instead="GRANT SELECT ON users TO app_v2;  -- let the new role work first",
-    err=("REVOKE SELECT ON users FROM app", "REVOKE admin FROM bob"),
-    ok=("REVOKE ALL ON FUNCTION f() FROM PUBLIC", "CREATE TABLE fresh (a int); REVOKE ALL ON fresh FROM app"),
+    err=("REVOKE SELECT ON users FROM app", "REVOKE admin FROM bob", "REVOKE CONNECT ON DATABASE shop FROM PUBLIC",
+         "REVOKE USAGE ON SCHEMA public FROM PUBLIC", "REVOKE ALL ON users FROM PUBLIC"),
+    ok=("REVOKE ALL ON FUNCTION f() FROM PUBLIC", "REVOKE CREATE ON SCHEMA public FROM PUBLIC",
+        "CREATE TABLE fresh (a int); REVOKE ALL ON fresh FROM app"),
 )  # fmt: skip
 def revoke(scene: Scene) -> Iterator[Hit]:
     if scene.tree.get("is_grant"):
@@ -93,13 +95,40 @@ def revoke(scene: Scene) -> Iterator[Hit]:
         yield Hit(", ".join(roles), f"takes role {', '.join(roles)} away")
         return
     grantees = [item.get("RoleSpec", {}) for item in scene.tree.get("grantees", ())]
-    if all(role.get("roletype") == "ROLESPEC_PUBLIC" for role in grantees):
+    kind = str(scene.tree.get("objtype", "OBJECT_TABLE")).removeprefix("OBJECT_")
+    if all(role.get("roletype") == "ROLESPEC_PUBLIC" for role in grantees) and not _is_relied_on(scene.tree, kind):
         return  # the usual hardening
     for item in scene.tree.get("objects", ()):
-        name = names.of_object(item)
-        kind = "FUNCTION" if "ObjectWithArgs" in item else "TABLE"
-        if not (scene.world.is_new(name) if kind == "TABLE" else scene.world.is_new_object(kind, name)):
+        name = Name("", names.of_object(item).name) if kind in ("SCHEMA", "DATABASE") else names.of_object(item)
+        known_as = "FUNCTION" if "ObjectWithArgs" in item else kind
+        if not (scene.world.is_new(name) if kind == "TABLE" else scene.world.is_new_object(known_as, name)):
             yield Hit(str(name), f"rights on {name} are taken away")
+
+
+def _is_relied_on(tree: Tree, kind: str) -> bool:
+    """Tell whether PUBLIC loses what applications commonly have through it, rather than what hardening takes from it."""
+    rights = {item.get("AccessPriv", {}).get("priv_name", "").lower() for item in tree.get("privileges", ())}
+    everyday = {"DATABASE": {"connect", "temporary", "temp"}, "SCHEMA": {"usage"}}
+    return kind == "TABLE" or (kind in everyday and (not rights or bool(rights & everyday[kind])))
+
+
+@rule(
+    "view-ignores-row-security", Severity.CAUTION, "A view goes past the row security of its tables",
+    on=("AT_SetRelOptions", "AT_ResetRelOptions"),
+    why="Without security_invoker a view reads its tables as its owner does: whoever may read the view sees rows that the tables' policies "
+    "keep from him.",
+    instead="ALTER VIEW paid_orders SET (security_invoker = true);",
+    err=("ALTER VIEW paid_orders SET (security_invoker = false)", "ALTER VIEW paid_orders RESET (security_invoker)"),
+    ok="ALTER VIEW paid_orders SET (security_invoker = true)",
+)  # fmt: skip
+def view_ignores_row_security(scene: Scene) -> Iterator[Hit]:
+    if scene.parent.get("objtype") != "OBJECT_VIEW" or scene.world.is_new_object("VIEW", scene.table):
+        return
+    given = options((scene.tree.get("def") or {}).get("List", {}).get("items"))
+    value = str(constant(given.get("security_invoker"))).lower()
+    if "security_invoker" in given and (scene.node == "AT_ResetRelOptions" or value in ("false", "off", "0", "no")):
+        yield Hit(str(scene.table), f"{scene.table} reads its tables with its owner's rights from then on",
+                  f"ALTER VIEW {scene.table.sql} SET (security_invoker = true);")  # fmt: skip
 
 
 @rule(

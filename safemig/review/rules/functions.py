@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from safemig.review.functions import function_of, function_statements
 from safemig.review.overloads import fits
@@ -14,7 +14,7 @@ from safemig.sql import names
 from safemig.sql.builtin_functions import BUILT_IN_FUNCTIONS
 from safemig.sql.fold import HOLE
 from safemig.sql.names import Name
-from safemig.sql.tree import Tree, constant, node
+from safemig.sql.tree import Tree, constant, node, options
 
 _DESTRUCTIVE = {
     "lo_unlink": "deletes a large object", "lo_truncate": "cuts a large object", "lo_truncate64": "cuts a large object",
@@ -29,6 +29,13 @@ _DESTRUCTIVE = {
     "heap_force_kill": "kills rows", "heap_force_freeze": "changes rows by force",
     "pg_truncate_visibility_map": "truncates a map of the table",
     "pg_promote": "promotes a standby", "pg_wal_replay_pause": "stops a standby", "system": "runs a command on the server",
+    "purge_queue": "deletes every message of a queue", "drop_queue": "drops a queue with its messages",
+    "add_retention_policy": "drops old chunks of a hypertable from then on",
+    "run_command_on_workers": "runs SQL on every node", "run_command_on_all_nodes": "runs SQL on every node",
+    "run_command_on_shards": "runs SQL on every shard", "run_command_on_placements": "runs SQL on every shard",
+    "run_command_on_colocated_placements": "runs SQL on every shard", "run_command_on_coordinator": "runs SQL on the coordinator",
+    "citus_drop_all_shards": "drops the shards of a table", "master_drop_all_shards": "drops the shards of a table",
+    "master_modify_multiple_shards": "changes rows of every shard",
     "undistribute_table": "moves a distributed table", "partman_undo": "moves partitions", "undo_partition": "moves partitions",
 }  # fmt: skip
 
@@ -121,3 +128,27 @@ def function_destroys(scene: Scene) -> Iterator[Hit]:
     said = [what for statement in function_statements(function) if (what := _destroys(statement))]
     if said:
         yield Hit(str(name), f"{name}() {said[0]} when it is called")
+
+
+@rule(
+    "function-made-immutable", Severity.CAUTION, "A function is declared IMMUTABLE",
+    on="AlterFunctionStmt",
+    why="PostgreSQL believes it: the results are kept in indexes and generated columns and worked out at planning time. Where they depend "
+    "on anything but the arguments, an index that uses the function gives wrong answers, without an error.",
+    instead="ALTER FUNCTION label(text) STABLE;",
+    err="ALTER FUNCTION label(text) IMMUTABLE",
+    ok=("ALTER FUNCTION label(text) STABLE",
+        "CREATE FUNCTION f(a int) RETURNS int LANGUAGE sql AS 'SELECT a'; ALTER FUNCTION f(int) IMMUTABLE"),
+)  # fmt: skip
+def function_made_immutable(scene: Scene) -> Iterator[Hit]:
+    name = names.of_strings(scene.tree.get("func", {}).get("objname"))
+    made = constant(options(scene.tree.get("actions")).get("volatility")) == "immutable"
+    if made and not scene.world.is_new_object("FUNCTION", name):
+        users = [str(table) for table, known in scene.world.tables.items() if _uses(known.calls, name)]
+        said = f"; used by {', '.join(users)}" if users else ""
+        yield Hit(str(name), f"indexes and plans take the results of {name}() as fixed from then on{said}",
+                  f"ALTER FUNCTION {name.sql} STABLE;")  # fmt: skip
+
+
+def _uses(calls: Iterable[Tree], name: Name) -> bool:
+    return any(names.of_strings(call.get("funcname")).name == name.name for call in calls)

@@ -10,8 +10,10 @@ from safemig.review.rule import Hit, rule
 from safemig.review.scene import Scene, weight
 from safemig.review.severity import Severity
 from safemig.sql.clauses import tokens
+from safemig.sql.identifiers import quote_identifier
 from safemig.sql.kinds import flag
 from safemig.sql.locks import LockMode
+from safemig.sql.names import Name
 
 
 def concurrently(text: str, *, named: bool) -> str:
@@ -112,13 +114,18 @@ def index_invalid(scene: Scene) -> Iterator[Hit]:
     why="DROP INDEX takes ACCESS EXCLUSIVE on the table: it waits for every running query and lets nobody in meanwhile. "
     "Queries that used the index become slow; a unique one kept duplicates out.",
     instead="DROP INDEX CONCURRENTLY IF EXISTS users_email_idx;",
-    err="DROP INDEX users_email_idx", ok=("DROP INDEX CONCURRENTLY IF EXISTS users_email_idx",
-                                          "CREATE TABLE fresh (a int); CREATE INDEX i ON fresh (a); DROP INDEX i"),
+    err=("DROP INDEX users_email_idx", "ALTER TABLE users ADD CONSTRAINT k UNIQUE USING INDEX k; DROP INDEX CONCURRENTLY k"),
+    ok=("DROP INDEX CONCURRENTLY IF EXISTS users_email_idx",
+        "CREATE TABLE fresh (a int); CREATE INDEX i ON fresh (a); DROP INDEX i"),
 )  # fmt: skip
 def drop_index(scene: Scene) -> Iterator[Hit]:
     for name in dropped(scene, "OBJECT_INDEX"):
         owner = scene.world.indexes.get(scene.world.resolve(name))
         if scene.world.is_new_object("INDEX", name) or (owner and scene.world.is_new(owner)):
+            continue
+        if keeper := _kept_by(scene, name):
+            yield Hit(str(name), f"fails: the constraint {name.name} of {keeper} needs the index",
+                      f"ALTER TABLE {keeper.sql} DROP CONSTRAINT {quote_identifier(name.name)};")  # fmt: skip
             continue
         facts = scene.facts_of(owner) if owner else None
         index = facts.indexes.get(name.name) if facts else None
@@ -136,6 +143,16 @@ def drop_index(scene: Scene) -> Iterator[Hit]:
             str(name), f"reads and writes of {owner or 'its table'} wait while {name} is dropped{used}{unique}",
             f"DROP INDEX CONCURRENTLY IF EXISTS {name.sql};", lock=LockMode.ACCESS_EXCLUSIVE,
         )  # fmt: skip
+
+
+def _kept_by(scene: Scene, index: Name) -> Name | None:
+    """Return the table whose key is the index: PostgreSQL does not drop it alone."""
+    full = scene.world.resolve(index)
+    for table in scene.world.tables.values():
+        constraint = table.constraints.get(full.name) if table.name.schema == full.schema else None
+        if constraint and constraint.kind in ("p", "u", "x"):
+            return table.name
+    return None
 
 
 def _after_kind(text: str) -> str:

@@ -75,6 +75,12 @@ _CUTTING = frozenset(
 def _lossy(scene: Scene) -> str:
     """Return how the change of type loses values, or nothing."""
     column, old, new, using = _change(scene)
+    if not old and (using is None or _is_cast(using, column, new)):
+        base, modifiers = split_type(new)
+        if using is None and base in ("integer", "smallint"):
+            return f"a change to {new} rounds silently where the column holds fractions, and its type is not known"
+        if using is not None and base in ("character", "bit") and modifiers:  # varchar: Django writes the cast always
+            return f"an explicit cast to {new} cuts longer values silently"
     if using is None:
         if cost_of_change(old, new) == "lossy":
             return f"{old} to {new} rounds or cuts values silently"

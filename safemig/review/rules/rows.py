@@ -166,7 +166,7 @@ def set_columns(tree: Tree) -> list[tuple[str, Tree]]:
     ]
 
 
-def _erases(value: Tree) -> bool:
+def _erases(value: Tree, column: str = "") -> bool:
     if "MultiAssignRef" in value:  # SET (a, b) = (NULL, NULL), or = (SELECT NULL, NULL)
         part = value["MultiAssignRef"]
         kind, source = node(part.get("source", {}))
@@ -178,7 +178,13 @@ def _erases(value: Tree) -> bool:
         branches = [item.get("CaseWhen", {}) for item in body.get("args", ())]
         if not body.get("arg") and is_always_true(branches[0].get("expr")):
             return _erases(branches[0].get("result", {}))
+        if any(
+            _erases(one.get("result", {})) and not (column and _pinned(one.get("expr"), column)) for one in branches
+        ):
+            return not body.get("arg")
         return all(_erases(branch.get("result", {})) for branch in branches) and _erases(body.get("defresult", _NULL))
+    if kind == "SubLink" and body.get("subLinkType") == "EXPR_SUBLINK":
+        return [_erases(item) for item in _selected(body)] == [True]
     if kind == "A_Expr" and body.get("kind") == "AEXPR_NULLIF":
         return _words(body.get("lexpr")) == _words(body.get("rexpr")) != []
     return is_null(value) or "SetToDefault" in value or constant(value) in ("", "{}", "[]")
@@ -252,8 +258,10 @@ def _mentions(expression: Tree | None, column: str) -> bool:
     why="SET column = NULL (or '' or DEFAULT) does to the values what DROP COLUMN does; left(), round() and data - 'key' leave a part.",
     instead="CREATE TABLE users_phone_kept AS SELECT id, phone FROM users WHERE phone IS NOT NULL;",
     err=("UPDATE users SET phone = NULL", "UPDATE users SET (phone, name) = (NULL, 'x')", "UPDATE users SET phone = '' WHERE active",
+         "UPDATE users SET phone = CASE WHEN id > 0 THEN NULL ELSE phone END", "UPDATE users SET phone = (SELECT NULL::text)",
          "UPDATE users SET name = left(name, 10)", "UPDATE users SET data = data - 'address'"),
     ok=("ALTER TABLE users ADD COLUMN IF NOT EXISTS score int; UPDATE users SET score = NULL",
+        "UPDATE users SET phone = CASE WHEN phone = '' THEN NULL ELSE phone END",
         "UPDATE users SET phone = NULL WHERE phone = ''", "UPDATE users SET day = date_trunc('day', at) WHERE id = 1"),
 )  # fmt: skip
 def update_erases(scene: Scene) -> Iterator[Hit]:
@@ -261,7 +269,7 @@ def update_erases(scene: Scene) -> Iterator[Hit]:
         return
     condition = scene.tree.get("whereClause")
     for column, value in set_columns(scene.tree):
-        erases = _erases(value)
+        erases = _erases(value, column)
         if not (erases or _cuts(value, column)) or _is_new_column(scene, column) or _pinned(condition, column):
             continue
         kept = Name(scene.table.schema, f"{scene.table.name}_{column}_kept"[:63])
