@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from safemig.connection_urls import ignored_in, readable
 from safemig.errors import SettingsError
 from safemig.secrets import holds_password, remember_conninfo
 from safemig.settings_file import FILE_NAME as FILE_NAME
@@ -52,21 +53,27 @@ class Environment(BaseModel):
         """False where the environment variable does not exist; one that is empty is set, and wrongly so."""
         return not (self.url or "").startswith("env:") or (self.url or "").removeprefix("env:") in os.environ
 
+    @property
+    def ignored(self) -> tuple[str, ...]:
+        """The parameters in its URL that other clients know, and libpq does not: they are left out."""
+        url = self.url or ""
+        return ignored_in(os.environ.get(url.removeprefix("env:"), "") if url.startswith("env:") else url)
+
     def conninfo(self, name: str) -> str:
         """Return the connection string; it may hold a password, so it goes to libpq and nowhere else.
 
         Raises:
-            SettingsError: the environment variable is not set.
+            SettingsError: the environment variable is not set, or the URL's password is not percent-encoded.
         """
         if self.service is not None:
             return f"service={self.service}"
         url = self.url or ""
         if not url.startswith("env:"):
-            return url
+            return readable(url, name, f"{FILE_NAME}, environment {name}")
         variable = url.removeprefix("env:")
         if value := os.environ.get(variable):
             remember_conninfo(value)
-            return value
+            return readable(value, name, f"the environment variable {variable}")
         raise SettingsError(
             f"the {name} database is not set: the environment variable {variable} is missing or empty",
             where=f'environment "{name}", url = "{url}"',

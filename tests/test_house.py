@@ -23,7 +23,7 @@ PACKAGE = ROOT / "safemig"
 FLOORS: tuple[tuple[str, ...], ...] = (
     ("secrets",),
     ("chain", "errors", "lazy_import", "result"),
-    ("settings_file", "identity"),
+    ("settings_file", "identity", "connection_urls"),
     ("sql",),
     ("review", "schema"),
     ("results", "settings_file"),

@@ -49,6 +49,8 @@ def preflight(settings: Settings, environment: str = PRODUCTION) -> Preflight:
         with live.stage(f"ask {environment} and this machine"), open_environment(settings, environment) as connection:
             version = connection.info.server_version
             found = f"PostgreSQL {version // 10000}.{version % 10000} at {connection.info.host or 'local socket'}"
+            if ignored := settings.environment(environment).ignored:
+                found += f"; ignored in its URL, of other clients: {', '.join(ignored)}"
             checks = [Check("reachable", "ok", found, "an answer")]
             checks += [_answered(name, check, settings, connection) for name, check in _CHECKS]
             earlier = partial(_earlier_runs, environment)

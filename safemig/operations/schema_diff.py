@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from safemig.connection_urls import readable
 from safemig.postgres.catalog import SchemaFilter, read_schema
 from safemig.postgres.connection.connect import connected, explained
 from safemig.schema.collection import without_collection
@@ -24,7 +25,7 @@ def schema_diff(settings: Settings, from_: str, to: str, *, renames: Mapping[str
         UnreachableError: one cannot be reached, or refuses us.
     """
     ends = [
-        (which, name) if is_url(which) else (settings.conninfo(which), which)
+        (readable(which, name, "the URL given"), name) if is_url(which) else (settings.conninfo(which), which)
         for which, name in ((from_, "--from"), (to, "--to"))
     ]
     return _difference(*ends, schemas=settings.schemas, renames=renames or {})

