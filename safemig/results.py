@@ -185,6 +185,7 @@ class Initialised(Result):
     folder: Path
     created: tuple[str, ...]
     kept: tuple[str, ...]
+    platform: str = ""  # whose project the folder was already
 
 
 @dataclass(frozen=True, slots=True, repr=False)

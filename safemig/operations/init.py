@@ -7,6 +7,7 @@ from pathlib import Path
 
 from safemig.errors import SettingsError
 from safemig.migrations import new_version, slug, write_new
+from safemig.operations.supabase_project import folder_of_project, read_supabase_project
 from safemig.results import Initialised
 from safemig.settings import load_settings
 from safemig.settings_file import FILE_NAME
@@ -38,7 +39,7 @@ lock_attempts = 30
 # [scratch]
 # url = "env:SCRATCH_DATABASE_URL"
 
-[environments.staging]
+{about}[environments.staging]
 url = "env:STAGING_DATABASE_URL"
 
 [environments.production]
@@ -51,11 +52,14 @@ _IGNORED = "*\n"
 def init(folder: str | Path = ".", *, first_migration: str = "") -> Initialised:
     """Write `safemig.toml` and the folders of a project, and an empty first migration if its description is given.
 
+    In a folder of the Supabase CLI, or its folder supabase, the settings are for that project and its migrations.
+
     Raises:
         SettingsError: the folder cannot be written.
         MigrationError: the description makes no file name.
     """
-    home = Path(folder).resolve()
+    home = folder_of_project(Path(folder).resolve())
+    supabase = read_supabase_project(home)
     created: list[str] = []
     kept: list[str] = []
     try:
@@ -64,7 +68,7 @@ def init(folder: str | Path = ".", *, first_migration: str = "") -> Initialised:
         if file.exists():
             kept.append(FILE_NAME)
         else:
-            write_new(file, _SETTINGS)
+            write_new(file, _SETTINGS.replace("{about}", supabase.advice if supabase else ""))
             created.append(FILE_NAME)
         settings = load_settings(home)
         for path in (
@@ -88,7 +92,8 @@ def init(folder: str | Path = ".", *, first_migration: str = "") -> Initialised:
         path = migrations / f"{version}_{slug(first_migration)}.sql"
         write_new(path, f"-- {' '.join(first_migration.split())}\n")
         created.append(_shown(path, home))
-    return Initialised(home, tuple(created), tuple(kept))
+    platform = "" if supabase is None else f"Supabase project {supabase.name}".rstrip()
+    return Initialised(home, tuple(created), tuple(kept), platform)
 
 
 def _shown(path: Path, home: Path) -> str:

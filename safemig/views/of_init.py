@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from safemig.results import Initialised
-from safemig.views.document import Badge, Bullets, Document, Mono
+from safemig.views.document import Badge, Bullets, Document, Inline, Mono
 
 
 def build(result: Initialised) -> Document:
@@ -18,9 +18,10 @@ def build(result: Initialised) -> Document:
             "Next",
             (
                 "export STAGING_DATABASE_URL and PRODUCTION_DATABASE_URL (they are never written into a file)",
-                "safemig status",
+                "safemig doctor: which verbs will work there, and what closes each gap",
                 'safemig generate "what you changed on staging"',
             ),
         )
     )
-    return Document(Badge("READY", "ok"), (Mono(str(result.folder)),), tuple(blocks))
+    headline: list[Inline] = [Mono(str(result.folder)), *([result.platform] if result.platform else [])]
+    return Document(Badge("READY", "ok"), tuple(headline), tuple(blocks))

@@ -120,6 +120,43 @@ def test_init_writes_what_is_missing_and_nothing_else(tmp_path: Path) -> None:
     assert (tmp_path / "new/safemig.toml").read_text() == "lock_attempts = 3\n"
 
 
+SUPABASE = """
+project_id = "shop"
+[db]
+port = 54322
+major_version = 17
+"""
+
+
+@pytest.mark.parametrize("where", ["", "supabase"])
+def test_init_in_a_supabase_project_asks_nothing_and_gets_it_right(tmp_path: Path, where: str) -> None:
+    folder, reference = tmp_path / "supabase", "abcdefghijklmnopqrst"
+    (folder / "migrations").mkdir(parents=True)
+    (folder / ".temp").mkdir()
+    (folder / "config.toml").write_text(SUPABASE)
+    (folder / ".temp" / "project-ref").write_text(reference)
+    pooler = f"postgresql://postgres.{reference}:canary@aws-0-eu-central-1.pooler.supabase.com:6543/postgres"
+    (folder / ".temp" / "pooler-url").write_text(pooler)
+    (folder / "migrations" / "20260101000000_first.sql").write_text("CREATE TABLE a (id bigint PRIMARY KEY);")
+    made = Project.init(tmp_path / where)
+    assert (made.folder, made.platform) == (tmp_path, "Supabase project shop")
+    assert "supabase/migrations/" in made.kept
+    text = (tmp_path / "safemig.toml").read_text()
+    assert f"postgresql://postgres.{reference}@aws-0-eu-central-1.pooler.supabase.com:5432/postgres" in text
+    assert "PostgreSQL 17" in text
+    assert "canary" not in text
+    settings = Project.open(tmp_path).settings
+    assert [path.name for path in settings.path("migrations").iterdir()] == ["20260101000000_first.sql"]
+
+
+@pytest.mark.parametrize("config", ["", "not = [toml", "project_id = 7\n[db]\nmajor_version = 'x'", "db = 1"])
+def test_a_supabase_project_that_says_little_is_one_all_the_same(tmp_path: Path, config: str) -> None:
+    (tmp_path / "supabase").mkdir()
+    (tmp_path / "supabase" / "config.toml").write_text(config)
+    assert Project.init(tmp_path).platform == "Supabase project"
+    assert "session pooler (port 5432)" in (tmp_path / "safemig.toml").read_text()
+
+
 def test_the_settings_that_init_writes_are_the_defaults(tmp_path: Path) -> None:
     Project.init(tmp_path)
     with_file = Project.open(tmp_path).settings
