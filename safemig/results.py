@@ -233,6 +233,39 @@ class Preflight(Result):
         return all(check.state != "failed" for check in self.checks)
 
 
+AccessWord = Literal["", "no", "columns", "yes"]  # "" where the object is not there; "columns": on some of them
+TrialWord = Literal["", "no", "rows", "yes"]  # "" where it was not tried; "rows": row security decides which
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """Whether a role may use an object in one way, before and after: by its privileges, and by having tried it."""
+
+    role: str  # "PUBLIC" for everybody
+    object: str
+    kind: str
+    verb: str
+    before: AccessWord
+    after: AccessWord
+    tried_before: TrialWord = ""
+    tried_after: TrialWord = ""
+    refusal: str = ""  # the server's words, where it refused the trial after
+
+    @property
+    def is_lost(self) -> bool:
+        """True where the role may no more what it could before, though the object is still there."""
+        return bool(self.after) and _may(self.before, self.tried_before) and not _may(self.after, self.tried_after)
+
+    @property
+    def is_new(self) -> bool:
+        """True where the role may now what it could not before."""
+        return _may(self.after, self.tried_after) and not _may(self.before, self.tried_before)
+
+
+def _may(privilege: AccessWord, trial: TrialWord) -> bool:
+    return privilege in ("yes", "columns") and trial != "no"
+
+
 @dataclass(frozen=True, slots=True, repr=False)
 class Plan(Result):
     """What would be done, to which database, in which state; `id` is a hash of all of it."""
@@ -243,6 +276,8 @@ class Plan(Result):
     schema_fingerprint: str
     migrations: tuple[PlannedMigration, ...]
     steps: tuple[Step, ...]
+    role: str = ""  # under which the statements run
+    access: tuple[Access, ...] = ()  # who may use what they touch, now; what changes of it the rehearsal shows
 
 
 @dataclass(frozen=True, slots=True)
@@ -315,39 +350,6 @@ class RollbackProof:
     is_proven: bool
     remaining: tuple[str, ...]  # differences to the start that it left
     cannot_bring_back: tuple[str, ...]  # data and things that no script can
-
-
-AccessWord = Literal["", "no", "columns", "yes"]  # "" where the object is not there; "columns": on some of them
-TrialWord = Literal["", "no", "rows", "yes"]  # "" where it was not tried; "rows": row security decides which
-
-
-@dataclass(frozen=True, slots=True)
-class Access:
-    """Whether a role may use an object in one way, before and after: by its privileges, and by having tried it."""
-
-    role: str  # "PUBLIC" for everybody
-    object: str
-    kind: str
-    verb: str
-    before: AccessWord
-    after: AccessWord
-    tried_before: TrialWord = ""
-    tried_after: TrialWord = ""
-    refusal: str = ""  # the server's words, where it refused the trial after
-
-    @property
-    def is_lost(self) -> bool:
-        """True where the role may no more what it could before, though the object is still there."""
-        return bool(self.after) and _may(self.before, self.tried_before) and not _may(self.after, self.tried_after)
-
-    @property
-    def is_new(self) -> bool:
-        """True where the role may now what it could not before."""
-        return _may(self.after, self.tried_after) and not _may(self.before, self.tried_before)
-
-
-def _may(privilege: AccessWord, trial: TrialWord) -> bool:
-    return privilege in ("yes", "columns") and trial != "no"
 
 
 @dataclass(frozen=True, slots=True)

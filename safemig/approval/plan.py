@@ -12,6 +12,7 @@ from safemig.execution.expected_locks import with_expected_locks
 from safemig.execution.resume import rest_of
 from safemig.execution.steps import PlannedFile, Segment, plan_files, segments
 from safemig.migrations import Standing
+from safemig.postgres.access import access_now
 from safemig.postgres.connection import Connection
 from safemig.postgres.connection.connect import read_target, read_timeline
 from safemig.postgres.resumable import Resumable
@@ -84,6 +85,8 @@ def assess(settings: Settings, connection: Connection, environment: str, *, resu
         binding["base"] = hashlib.sha256(base.read_bytes()).hexdigest()
     if resumes:
         binding["resumes"] = (resumes.run_id, resumes.ran)
+    steps = with_expected_locks(connection, [step for file in files for step in file.steps])
+    role = settings.deploy_as or target.user
     return Situation(
         target=target,
         schema=schema,
@@ -94,7 +97,9 @@ def assess(settings: Settings, connection: Connection, environment: str, *, resu
             target=target,
             schema_fingerprint=schema.fingerprint,
             migrations=migrations,
-            steps=with_expected_locks(connection, [step for file in files for step in file.steps]),
+            steps=steps,
+            role=role,
+            access=access_now(connection, role, {lock.object for step in steps for lock in step.locks}),
         ),
         segments=segments(files, together=settings.transaction == "all"),
         resumes=resumes,

@@ -9,9 +9,8 @@ from dataclasses import dataclass, replace
 
 from safemig.copies.access_trials import Trial, try_access
 from safemig.copies.roles import acting_role, deploying_role
-from safemig.execution.validation import BOOKKEEPING
 from safemig.postgres import access
-from safemig.postgres.access import EVERYBODY, Guarded
+from safemig.postgres.access import BOOKKEEPING, EVERYBODY, MOST_OBJECTS, Guarded
 from safemig.postgres.connection import Connection
 from safemig.postgres.platforms import Platform, platform_of
 from safemig.results import Access, Check, Rights, RightsFinding, Step
@@ -20,10 +19,7 @@ from safemig.review.rights import reason_for
 from safemig.settings import Settings
 from safemig.sql.identifiers import quote_name
 
-MOST_OBJECTS = 60
 MOST_TRIED = 25
-MOST_ROLES = 12
-_LEFT_OUT = ("information_schema", *(schema.rstrip(".") for schema in BOOKKEEPING))
 _READ = ("table", "view", "materialized view")
 _IMPLIED = ("function", "schema", "sequence")  # what everybody may, each role may; of tables each role is tried
 _MISSING = re.compile(r'permission denied for (sequence|schema|function|table|view|type) ("[^"]+"|[\w$.]+)')
@@ -54,9 +50,9 @@ def rights_before(
     platform = platform_of(source)
     session = deploying_role(source)
     role = settings.deploy_as or acting_role(source)
-    by_schema = access.roles_by_schema(source, _LEFT_OUT)
-    roles, notes = _application_roles(platform, by_schema, role)
-    objects = access.what_decides_access(copy, _LEFT_OUT)
+    by_schema = access.roles_by_schema(source, BOOKKEEPING)
+    roles, notes = access.application_roles(platform, by_schema, role)
+    objects = access.what_decides_access(copy, BOOKKEEPING)
     tried = [objects[oid].name for oid in sorted(named) if oid in objects and objects[oid].kind in _READ][:MOST_TRIED]
     ((acts, logged_in),) = deployer.execute("SELECT current_user, session_user").fetchall()
     if session not in (acts, logged_in):
@@ -74,7 +70,7 @@ def rights_after(
     settings: Settings, before: RightsBefore, source: Connection, copy: Connection, steps: Sequence[Step]
 ) -> Rights:
     """Compare who may use what, now that the copy is migrated. Leaves the copy as it is."""
-    objects = access.what_decides_access(copy, _LEFT_OUT)
+    objects = access.what_decides_access(copy, BOOKKEEPING)
     former = _former_names(before.objects, objects)
     touched = [
         oid
@@ -135,23 +131,6 @@ def in_words(rights: Rights) -> list[str]:
         if each.is_lost or each.is_new:
             lines.setdefault((each.object, each.role, "loses" if each.is_lost else "gains"), []).append(each.verb)
     return [f"{role} {does} {', '.join(verbs)} on {name}." for (name, role, does), verbs in lines.items()]
-
-
-def _application_roles(
-    platform: Platform, by_schema: Mapping[str, Sequence[str]], deployer: str
-) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Return the roles that use the project's tables, without who deploys; and a note of those left out."""
-    by_ownership = platform.foreign[0]  # roles out of the deployer's reach: just those that applications have
-    others = {
-        role
-        for schema, roles in by_schema.items()
-        if schema not in platform.schemas
-        for role in roles
-        if role not in platform.roles or role in by_ownership
-    }
-    ordered = [*sorted(platform.application_roles), *sorted(others - platform.application_roles - {deployer})]
-    left_out = ordered[MOST_ROLES:]
-    return tuple(ordered[:MOST_ROLES]), (f"access of {', '.join(left_out)} is not compared",) if left_out else ()
 
 
 def _former_names(before: Mapping[int, Guarded], after: Mapping[int, Guarded]) -> dict[int, str]:

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from safemig.postgres.connection import Connection
+from safemig.postgres.platforms import Platform, platform_of
+from safemig.results import Access
 
+MOST_ROLES = 12
+MOST_OBJECTS = 60
+BOOKKEEPING = ("information_schema", "safemig", "supabase_migrations")
 EVERYBODY = "public"  # what the has_*_privilege functions call everybody
 # Of each object all that decides who may use it; the names as the to_reg* functions read them.
 WHAT_DECIDES_ACCESS = """
@@ -99,6 +104,23 @@ def roles_by_schema(connection: Connection, left_out: Sequence[str]) -> dict[str
     return found
 
 
+def application_roles(
+    platform: Platform, by_schema: Mapping[str, Sequence[str]], deployer: str
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return the roles that use the project's tables, without who deploys; and a note of those left out."""
+    by_ownership = platform.foreign[0]  # roles out of the deployer's reach: just those that applications have
+    others = {
+        role
+        for schema, roles in by_schema.items()
+        if schema not in platform.schemas
+        for role in roles
+        if role not in platform.roles or role in by_ownership
+    }
+    ordered = [*sorted(platform.application_roles), *sorted(others - platform.application_roles - {deployer})]
+    left_out = ordered[MOST_ROLES:]
+    return tuple(ordered[:MOST_ROLES]), (f"access of {', '.join(left_out)} is not compared",) if left_out else ()
+
+
 def members(connection: Connection) -> set[tuple[str, str]]:
     """Return (role, member) of every membership."""
     return {(role, member) for role, member in connection.execute(WHICH_MEMBERS).fetchall()}
@@ -114,3 +136,17 @@ def rights_on(connection: Connection, roles: Sequence[str], objects: Collection[
         for role, name, verb, word in connection.execute(question.encode(), {"roles": list(roles), "objects": names}):
             found[role, name, verb] = word
     return found
+
+
+def access_now(connection: Connection, role: str, tables: Collection[str]) -> tuple[Access, ...]:
+    """Return what everybody and the application's roles may do with tables now, at most MOST_OBJECTS. Reads only."""
+    names = sorted(tables)[:MOST_OBJECTS]
+    if not names:
+        return ()
+    roles, _ = application_roles(platform_of(connection), roles_by_schema(connection, BOOKKEEPING), role)
+    found = rights_on(connection, (EVERYBODY, *roles), [("table", name) for name in names])
+    return tuple(
+        Access("PUBLIC" if who == EVERYBODY else who, name, "table", verb, word, "")  # type: ignore[arg-type]
+        for (who, name, verb), word in sorted(found.items(), key=lambda item: (item[0][1], item[0][0]))
+        if word != "no"
+    )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from safemig.results import Plan
 from safemig.views import numbers
 from safemig.views.document import Badge, Document, Mono, Paragraph, Strong, Table
+from safemig.views.rights_parts import access_table
 from safemig.views.shared_parts import kept_waiting, on, planned_steps, statements
 
 
@@ -23,11 +24,13 @@ def build(result: Plan) -> Document:
             Strong(on(result.target)),
             numbers.counted(len(result.migrations), "migration"),
             numbers.counted(len(result.steps), "step"),
+            *([f"runs as {result.role}"] if result.role else []),
         ),
         (
             migrations,
             planned_steps(result.steps),
             *kept_waiting(result.steps, "Locks expected", "Keeps waiting"),
+            *access_table(result.access),
             statements(result.steps),
             Paragraph(
                 (

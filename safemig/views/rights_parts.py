@@ -36,6 +36,17 @@ def rights_blocks(rights: Rights | None) -> tuple[Block, ...]:
     return tuple(blocks)
 
 
+def access_table(access: Sequence[Access]) -> tuple[Block, ...]:
+    """Return who may use what, as it is now, a line an object and role."""
+    rights: dict[tuple[str, str], list[str]] = {}
+    for each in access:
+        rights.setdefault((each.object, each.role), []).append(
+            each.verb + (" (some columns)" if each.before == "columns" else "")
+        )
+    rows = [(Mono(name), role, ", ".join(verbs)) for (name, role), verbs in rights.items()][:_MOST_LINES]
+    return (Table("Who may use what it touches", ("Object", "Role", "Now"), tuple(rows)),) if rows else ()
+
+
 def _finding(finding: RightsFinding) -> Callout:
     said = [f"accepted: {finding.accepted}"] if finding.accepted is not None else []
     badge = Badge("ACCEPTED", "info") if said else Badge("CAUTION", "warning")

@@ -183,7 +183,9 @@ def examples(table: str = "orders", person: str = "dana") -> dict[str, Result]:
         "preflight ready": Preflight("production", (checks[0],)),
         "live": Live("rehearse", stages, (), (), "", 15.1),
         "live waiting": Live("deploy", (), waiting, (blocker,), "", 5.6),
-        "plan": Plan("3f2a9c1", target, "ee" * 32, (PlannedMigration("20261122200000", "add_note", file, "ff" * 32),), expected),
+        "plan": Plan("3f2a9c1", target, "ee" * 32, (PlannedMigration("20261122200000", "add_note", file, "ff" * 32),), expected, "app_owner",
+            (Access(person, f"public.{table}", "table", "SELECT", "yes", ""), Access(person, f"public.{table}", "table", "INSERT", "columns", "")),
+        ),
         "backup": Backup(
             target, "20261122200904", BackupFile(backup / "backup_full_20261122200904.sql", 3_328_599_654, "aa" * 32),
             BackupFile(backup / "backup_schema_20261122200904.sql", 40_960, "bb" * 32),
