@@ -11,7 +11,7 @@ import psycopg
 from psycopg import sql
 
 from safemig import live
-from safemig.copies.roles import make_roles, make_roles_by_name, name_of_superuser, own_database_alike
+from safemig.copies.roles import is_superuser, make_roles, make_roles_on_scratch, name_of_superuser, own_database_alike
 from safemig.copies.scratch import ScratchServer
 from safemig.errors import RehearsalError, ToolError
 from safemig.postgres.connection import Connection
@@ -59,7 +59,7 @@ def open_server_like(source: Connection, scratch: str = "") -> CopyServer:
     try:
         connection = connect(scratch, "the scratch server")
         try:
-            make_roles_by_name(source, connection)
+            make_roles_on_scratch(source, connection)
             _require_extensions(source, connection, "scratch", server.programs)
         finally:
             connection.close()
@@ -164,9 +164,9 @@ def restore_copy(source: Connection, server: CopyServer, database: str, dump: Pa
             ) from None
         # Nothing stood in the way this time: a disk that was full, a server that was busy.
         notes = notes or (f"{dump.name} did not restore as a whole: {whole.what}",)
-    if isinstance(server, ThrowawayServer):
-        # After the restore, which must not meet the settings of the database.
-        with psycopg.connect(url, autocommit=True) as copy:
+    # After the restore, which must not meet the settings of the database.
+    with psycopg.connect(url, autocommit=True) as copy:
+        if is_superuser(copy):
             own_database_alike(source, copy)
     return Copy(url, notes)
 

@@ -47,7 +47,6 @@ SELECT pg_get_userbyid(datdba), datacl IS NULL,
 FROM pg_database d WHERE datname = current_database()
 """
 IS_SUPERUSER = "SELECT rolsuper FROM pg_roles WHERE rolname = current_user"
-MAY_ACT_AS = "SELECT pg_has_role(current_user, %s, 'MEMBER')"
 _ATTRIBUTES = ("SUPERUSER", "INHERIT", "CREATEROLE", "CREATEDB", "REPLICATION", "BYPASSRLS")
 _LISTS = ("search_path", "unix_socket_directories")  # kept as they were written, identifiers quoted where needed
 
@@ -72,15 +71,18 @@ def acting_role(source: Connection) -> str:
     return str(row[1])
 
 
-def make_roles(source: Connection, copy: Connection) -> None:
-    """Make the source's roles on the server of `copy`, a superuser's, where they are missing, with all their rights."""
+def make_roles(source: Connection, copy: Connection, *, may_log_in: bool = True) -> None:
+    """Make the source's roles on the server of `copy`, a superuser's, where they are missing, with all their rights.
+
+    On a server of somebody else's even the deploying role may not log in.
+    """
     have = {name for name, *_ in copy.execute(WHICH_ROLES)}
     deployer = deploying_role(source)
     made = [row for row in source.execute(WHICH_ROLES).fetchall() if row[0] not in have]
     for name, *attributes in made:
         has = dict(zip(_ATTRIBUTES, attributes, strict=True))
         words = [word if has[word] else f"NO{word}" for word in _ATTRIBUTES]
-        words.append("LOGIN" if name == deployer else "NOLOGIN")
+        words.append("LOGIN" if name == deployer and may_log_in else "NOLOGIN")
         copy.execute(sql.SQL("CREATE ROLE {} {}").format(sql.Identifier(name), sql.SQL(" ").join(map(sql.SQL, words))))
     new = {name for name, *_ in made}
     _make_memberships(source, copy, new)
@@ -89,8 +91,17 @@ def make_roles(source: Connection, copy: Connection) -> None:
             _set(copy, sql.SQL("ROLE {}").format(sql.Identifier(role)), name, value)
 
 
-def make_roles_by_name(source: Connection, copy: Connection) -> None:
-    """Make the source's roles on a server of which we are no superuser: names without attributes."""
+def is_superuser(connection: Connection) -> bool:
+    """Tell whether the connection's role is a superuser."""
+    row = connection.execute(IS_SUPERUSER).fetchone()
+    return bool(row and row[0])
+
+
+def make_roles_on_scratch(source: Connection, copy: Connection) -> None:
+    """Make the source's roles, which stay, on a scratch server; names without attributes where we are no superuser."""
+    if is_superuser(copy):
+        make_roles(source, copy, may_log_in=False)
+        return
     have = {name for name, *_ in copy.execute(WHICH_ROLES)}
     for name, *_ in source.execute(WHICH_ROLES).fetchall():
         if name not in have:
@@ -122,8 +133,8 @@ def own_database_alike(source: Connection, copy: Connection) -> None:
 def url_as(url: str, server: ThrowawayServer | ScratchServer, role: str) -> str:
     """Return the connection string for acting as `role` on a database of the server.
 
-    On a throwaway server it logs in. On a scratch server it acts as the role from the start (`SET ROLE`), where the
-    scratch server's own role may; else the string is returned as it is.
+    On a throwaway server it logs in. On a scratch server whose own role is a superuser, and which therefore has roles
+    and database alike, it acts as the role from the start (`SET ROLE`); else the string is returned as it is.
     """
     if isinstance(server, ThrowawayServer):
         return make_conninfo(url, user=role)
@@ -131,8 +142,7 @@ def url_as(url: str, server: ThrowawayServer | ScratchServer, role: str) -> str:
     if given.get("user") == role:
         return url
     with psycopg.connect(url, autocommit=True) as connection:
-        row = connection.execute(MAY_ACT_AS, (role,)).fetchone()
-        if not (row and row[0]):
+        if not is_superuser(connection):
             return url
     quoted = role.replace("\\", "\\\\").replace(" ", "\\ ")
     return make_conninfo(url, options=f"{given.get('options') or ''} -c role={quoted}".strip())

@@ -57,8 +57,8 @@ def rights_before(
     ((acts, logged_in),) = deployer.execute("SELECT current_user, session_user").fetchall()
     if session not in (acts, logged_in):
         notes += (
-            f"rights are not rehearsed: the scratch server's role {logged_in} may not act as {session}; "
-            f'GRANT "{session}" TO "{logged_in}" there',
+            f"rights are not rehearsed: {logged_in}, the scratch server's role, is no superuser there and cannot act as "
+            f"{session}",
         )
     return RightsBefore(
         session, role, platform, roles, by_schema, objects, frozenset(named), frozenset(access.members(copy)),

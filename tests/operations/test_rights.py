@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
 
 import psycopg
 import pytest
@@ -13,6 +14,7 @@ from safemig.copies.database_copy import start_server_like
 from safemig.errors import RehearsalError
 from safemig.postgres.server.throwaway import ThrowawayServer
 from safemig.results import RightsFinding
+from tests.conftest import QUIET
 from tests.operations.conftest import Shop, approval_of
 
 SECOND_FILE = "20260102000000_second.sql"
@@ -121,7 +123,9 @@ def _write_settings(shop: Shop, text: str) -> None:
 
 def test_a_migration_runs_under_deploy_as_and_its_history_is_written_as_who_connects(rds: Shop) -> None:
     _write_settings(rds, 'deploy_as = "app_owner"')
-    rds.write(SECOND_FILE, "CREATE TABLE IF NOT EXISTS wishes (id bigint PRIMARY KEY);")
+    rds.write(
+        SECOND_FILE, "CREATE TABLE IF NOT EXISTS wishes (id bigint PRIMARY KEY); GRANT SELECT ON wishes TO app_rw;"
+    )
     deployed = rds.deploy()
     assert _owner_of(rds, "wishes") == "app_owner"
     by = rds.on(rds.production, f"SELECT applied_by FROM safemig.migrations WHERE version = '{SECOND_FILE[:14]}'")
@@ -139,7 +143,10 @@ def test_a_migration_runs_under_deploy_as_and_its_history_is_written_as_who_conn
 def test_what_refuses_a_transaction_runs_under_deploy_as_too(rds: Shop) -> None:
     _write_settings(rds, 'deploy_as = "app_owner"')
     rds.write(SECOND_FILE, "CREATE INDEX CONCURRENTLY IF NOT EXISTS users_legacy ON users (legacy);")
-    rds.write("20260103000000_third.sql", "CREATE TABLE IF NOT EXISTS wishes (id bigint PRIMARY KEY);")
+    rds.write(
+        "20260103000000_third.sql",
+        "CREATE TABLE IF NOT EXISTS wishes (id bigint PRIMARY KEY); GRANT SELECT ON wishes TO app_rw;",
+    )
     assert rds.deploy().verdict == "DEPLOYED"
     assert _owner_of(rds, "users_legacy") == _owner_of(rds, "wishes") == "app_owner"
     assert rds.on(rds.production, "SELECT count(*) FROM safemig.deployments") == [(2,)]
@@ -161,7 +168,9 @@ def test_batches_run_under_deploy_as_and_their_progress_is_kept(rds: Shop) -> No
 @pytest.mark.parametrize("role", ["stranger", "nobody_at_all"])
 def test_a_deploy_as_that_the_role_may_not_take_is_refused_on_the_copy(rds: Shop, role: str) -> None:
     _write_settings(rds, f'deploy_as = "{role}"')
-    rds.write(SECOND_FILE, "CREATE TABLE IF NOT EXISTS wishes (id bigint PRIMARY KEY);")
+    rds.write(
+        SECOND_FILE, "CREATE TABLE IF NOT EXISTS wishes (id bigint PRIMARY KEY); GRANT SELECT ON wishes TO app_rw;"
+    )
     with pytest.raises(RehearsalError, match=rf'permission denied to set role "{role}"|role "{role}" does not exist'):
         rds.project.rehearse()
 
@@ -262,3 +271,29 @@ def test_the_record_has_the_rights_and_production_is_held_against_them(rds: Shop
     assert deployed.rights is not None
     assert [each.verb for each in deployed.rights.access if each.is_new] == ["INSERT"]
     assert "billing.invoices" in deployed.render("html")
+
+
+def test_on_a_scratch_server_of_a_superuser_rights_are_rehearsed_too(
+    rds: Shop, temporary: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rds.write(SECOND_FILE, "SET ROLE app_owner; ALTER TABLE users ADD COLUMN IF NOT EXISTS more text;")
+    with ThrowawayServer.start(settings=QUIET, folder=temporary / "server") as other:
+        monkeypatch.setenv("SCRATCH_DATABASE_URL", other.url())
+        _write_settings(rds, '[scratch]\nurl = "env:SCRATCH_DATABASE_URL"\n')
+        rights = rds.project.rehearse().rights
+        assert rights is not None
+        assert rights.notes == ()
+        rds.write("20260103000000_third.sql", "CREATE ROLE another;")
+        with pytest.raises(RehearsalError, match="permission denied to create role"):
+            rds.project.rehearse()
+        assert rds.on(other.url(), "SELECT rolname FROM pg_roles WHERE rolcanlogin") == [("postgres",)]
+
+
+def test_the_plan_shows_as_whom_it_runs_and_who_may_use_what_it_touches(rds: Shop) -> None:
+    _write_settings(rds, 'deploy_as = "app_owner"')
+    rds.write(SECOND_FILE, "ALTER TABLE users ADD COLUMN IF NOT EXISTS more text;")
+    plan = rds.project.plan()
+    assert plan.role == "app_owner"
+    found = {(each.role, each.object, each.verb): each.before for each in plan.access}
+    assert found["app_rw", "public.users", "DELETE"] == "yes"
+    assert "runs as app_owner" in plan.render("text")

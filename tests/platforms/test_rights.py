@@ -22,14 +22,14 @@ OWN = "CREATE POLICY own ON public.notes TO authenticated USING ((SELECT auth.ui
 FOR_ALL = "GRANT SELECT, INSERT ON public.notes TO anon, authenticated, service_role;"
 
 
-def rights_of(box: Platform, folder: Path, sql: str) -> Rights:
+def rights_of(box: Platform, folder: Path, sql: str, deployer_url: str = "") -> Rights:
     """Run a migration on staging, which stands for the copy of production, and return what is found about rights."""
     settings = box.project(folder).settings
     (file,) = plan_files([Migration("1", "x", Path("x.sql"), sql, "")])
     with (
         connect(box.production, "production") as source,
         connect(box.staging_admin, "the copy") as copy,
-        connect(box.staging, "the copy") as deployer,
+        connect(deployer_url or box.staging, "the copy") as deployer,
     ):
         before = rights_before(settings, source, copy, deployer, named_tables(copy, file.steps))
         deployer.execute(sql.encode())
@@ -89,3 +89,11 @@ def test_one_role_for_all_needs_no_grant(platform: MakePlatform, tmp_path: Path)
     rights = rights_of(platform("heroku"), tmp_path, "CREATE TABLE public.notes (id bigint PRIMARY KEY);")
     assert rights.findings == ()
     assert rights.application_roles == ()
+
+
+def test_where_the_copy_is_not_migrated_as_the_deploying_role_it_is_said(
+    platform: MakePlatform, tmp_path: Path
+) -> None:
+    box = platform("rds")
+    (note,) = rights_of(box, tmp_path, "SELECT 1;", box.staging_admin).notes
+    assert note.startswith("rights are not rehearsed: rdsadmin, the scratch server's role")
