@@ -50,8 +50,12 @@ def plan(settings: Settings, environment: str = PRODUCTION, *, resume: str = "")
         return assess(settings, connection, environment, resume=resume).plan
 
 
-def assess(settings: Settings, connection: Connection, environment: str, *, resume: str = "") -> Situation:
+def assess(
+    settings: Settings, connection: Connection, environment: str, *, resume: str = "", recorded: bool = False
+) -> Situation:
     """Read a database's identity, schema and history, and make the plan for what is pending. Reads only.
+
+    With `recorded` the files are only recorded as applied: they may be as psql ran them.
 
     Raises:
         MigrationError, RefusedError: as `plan`.
@@ -59,7 +63,7 @@ def assess(settings: Settings, connection: Connection, environment: str, *, resu
     target = read_target(connection, environment)
     standing = standing_of(settings, connection)
     standing.require_consistent(environment)
-    files = plan_files(standing.pending)
+    files = plan_files(standing.pending, applied=recorded)
     schema = schema_of(settings, connection)
     resumes = None
     if resume:

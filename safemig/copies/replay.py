@@ -40,7 +40,7 @@ def replay(connection: Connection, migrations: Sequence[Migration]) -> None:
 
 
 def _run_file(connection: Connection, migration: Migration) -> None:
-    (file,) = plan_files([migration])
+    (file,) = plan_files([migration], applied=True)
     done = 0
     try:
         with connection.transaction() if file.transactional else nullcontext():

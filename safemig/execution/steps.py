@@ -20,6 +20,7 @@ from safemig.postgres.connection.search_path import catalog_first, change_search
 from safemig.results import HeldLock, Step
 from safemig.sql import ParsedStatement, SqlSyntaxError, parse
 from safemig.sql.locks import LockMode
+from safemig.sql.psql_script import is_psql_script, read_psql_script
 
 # Names come from the session that made them: another one does not see what is not committed yet.
 WHICH_LOCKS_HELD = """
@@ -48,7 +49,7 @@ SELECT format('%I.%I', schemaname, relname), seq_scan FROM pg_stat_user_tables
 WHERE schemaname NOT IN ('safemig', 'supabase_migrations')
 """
 UP_FRONT_SECONDS = 1.0
-_WRITES_ROWS = ("INSERT", "UPDATE", "DELETE", "MERGE", "TRUNCATE")
+_WRITES_ROWS = ("INSERT", "UPDATE", "DELETE", "MERGE", "TRUNCATE", "COPY")
 
 # In a file of its own line, after "--": each statement runs by itself, as those that refuse a transaction do.
 NO_TRANSACTION = "safemig: no transaction"
@@ -85,8 +86,9 @@ class Segment:
         return tuple(file.migration.file for file in self.files)
 
 
-def plan_files(migrations: Sequence[Migration]) -> tuple[PlannedFile, ...]:
-    """Read migrations into numbered steps.
+def plan_files(migrations: Sequence[Migration], *, applied: bool = False) -> tuple[PlannedFile, ...]:
+    """Read migrations into numbered steps. `applied` ones, which are not run on a target, may be as psql ran them: with
+    transactions of their own, which are left out, psql's harmless commands, and the data of COPY.
 
     Raises:
         MigrationError: one does not parse (file, line, column), controls transactions itself, or mixes statements
@@ -96,7 +98,7 @@ def plan_files(migrations: Sequence[Migration]) -> tuple[PlannedFile, ...]:
     number = 0
     for migration in migrations:
         steps: list[Step] = []
-        statements = parse_file(migration)
+        statements = _as_psql_ran_it(migration) if applied else parse_file(migration)
         in_batches = declared(migration, statements)
         for place, statement in enumerate(statements):
             if statement.is_transaction_control:
@@ -121,7 +123,12 @@ def plan_files(migrations: Sequence[Migration]) -> tuple[PlannedFile, ...]:
             )
         alone = bool(_NO_TRANSACTION.search(migration.sql))
         file = PlannedFile(migration, tuple(steps), not alone and all(step.transactional for step in steps))
-        if not file.transactional and not alone and any(step.transactional and step.kind != "SET" for step in steps):
+        if (
+            not applied
+            and not file.transactional
+            and not alone
+            and any(step.transactional and step.kind != "SET" for step in steps)
+        ):
             apart = next(step for step in steps if not step.transactional)
             raise MigrationError(
                 f"{apart.kind}{' in batches' if apart.batches else ''} cannot run in a transaction, "
@@ -141,6 +148,24 @@ def parse_file(migration: Migration) -> list[ParsedStatement]:
     """
     try:
         return parse(migration.sql)
+    except SqlSyntaxError as error:
+        raise MigrationError(
+            f"does not parse: {error.reason}",
+            where=f"{migration.path}, line {error.line}, column {error.column}",
+            next=error.next,
+        ) from None
+
+
+def _as_psql_ran_it(migration: Migration) -> list[ParsedStatement]:
+    if not is_psql_script(migration.sql):
+        return parse_file(migration)
+    try:
+        return [
+            statement._replace(line=piece.line + statement.line - 1)
+            for piece in read_psql_script(migration.sql)
+            for statement in parse(piece.sql)
+            if not statement.is_transaction_control
+        ]
     except SqlSyntaxError as error:
         raise MigrationError(
             f"does not parse: {error.reason}",

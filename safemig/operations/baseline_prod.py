@@ -47,7 +47,7 @@ def baseline_prod(
     """
     conninfo, run_id, started = settings.conninfo(environment), secrets.token_hex(6), datetime.now(UTC)
     with open_environment(settings, environment) as connection:
-        situation = assess(settings, connection, environment)
+        situation = assess(settings, connection, environment, recorded=True)
         files = _up_to(situation, to)
         if not files:
             return _result("NOTHING TO RECORD", run_id, situation, "", started)

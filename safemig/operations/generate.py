@@ -16,8 +16,8 @@ from safemig.approval.plan import identify
 from safemig.copies.database_copy import copy_schema
 from safemig.copies.shadow import Shadow, open_shadow
 from safemig.errors import MigrationError
-from safemig.execution.environment import open_environment, schema_of
-from safemig.execution.steps import NO_TRANSACTION
+from safemig.execution.environment import open_environment, schema_of, standing_of
+from safemig.execution.steps import NO_TRANSACTION, plan_files
 from safemig.migrations import Migration, new_version, read_migrations, slug, write_new
 from safemig.postgres.connection import Connection
 from safemig.postgres.connection.connect import read_target, words_of
@@ -62,6 +62,9 @@ def generate(
     migrations = read_migrations(folder)
     with open_environment(settings, environment) as staging, open_shadow(settings, staging) as shadow:
         source = read_target(staging, environment)
+        standing = standing_of(settings, staging)
+        if standing.applied:
+            plan_files(standing.pending)  # what is pending must be as a deployment runs it
         base_name = shadow.make(migrations)
         with live.stage(f"read {environment}"):
             there, stand_in = _in_words_of(shadow, staging, settings.conninfo(environment))

@@ -26,7 +26,7 @@ class PlatformFacts:
     """What one platform is known by, and what it brings. Names ending in `*` stand for all that begin so."""
 
     name: str
-    known_by: frozenset[str]  # roles, of which one is enough
+    known_by: frozenset[str]  # roles and schemas, of which one is enough
     schemas: frozenset[str] = frozenset()
     roles: frozenset[str] = frozenset()
     publications: frozenset[str] = frozenset()
@@ -78,14 +78,14 @@ PLATFORMS = (
     ),
     PlatformFacts(
         "Heroku Postgres",
-        frozenset({"heroku_admin", "herokuadmin"}),
+        frozenset({"heroku_ext", "_heroku"}),  # a customer sees no role of the platform's by name
         frozenset({"heroku_ext", "_heroku"}),
         frozenset({"heroku_admin", "herokuadmin"}),
         extensions=frozenset({"pg_stat_statements"}),
     ),
     PlatformFacts(
         "Aiven",
-        frozenset({"aiven_extras_admin", "avnadmin"}),
+        frozenset({"avnadmin", "aiven_extras"}),
         frozenset({"aiven_extras"}),
         frozenset({"_aiven*", "aiven_*"}),
         extensions=frozenset({"aiven_extras"}),
@@ -210,7 +210,7 @@ def recognise(row: tuple[Any, ...]) -> Platform:
         name, is_superuser, out_of_reach, closed = json.loads(of_original)
         known = next((each for each in PLATFORMS if each.name == name), None)
     else:
-        known = next((each for each in PLATFORMS if each.known_by & set(roles)), None)
+        known = next((each for each in PLATFORMS if each.known_by & {*roles, *schemas}), None)
         if is_superuser:
             out_of_reach, closed = [], []
     foreign = (frozenset(out_of_reach), frozenset(closed))

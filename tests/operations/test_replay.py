@@ -13,6 +13,7 @@ from safemig.migrations import Migration
 from safemig.migrations.files import read_migration
 from safemig.postgres.dump.plain import dump_schema
 from safemig.postgres.server.throwaway import ThrowawayServer
+from tests.operations.conftest import FIRST_FILE, Shop, approval_of
 
 
 def migration(folder: Path, name: str, sql: str) -> Migration:
@@ -66,3 +67,20 @@ def test_what_fails_is_named_by_file_and_line(database: str, tmp_path: Path, sql
     with psycopg.connect(database, autocommit=True) as connection, pytest.raises(MigrationError, match=words) as failed:
         replay(connection, [migration(tmp_path, "20260101000000_first", sql)])
     assert f"20260101000000_first.sql, line {line}" in str(failed.value.where)
+
+
+def test_what_psql_applied_by_hand_is_recorded_and_what_is_pending_is_still_refused(shop: Shop) -> None:
+    shop.on(shop.production, "DELETE FROM supabase_migrations.schema_migrations")
+    shop.on(shop.production, "CREATE TABLE tags (id int PRIMARY KEY); INSERT INTO tags VALUES (1)")
+    shop.write(
+        "20260102000000_tags.sql",
+        "\\set ON_ERROR_STOP 1\nBEGIN;\nCREATE TABLE tags (id int PRIMARY KEY);\nCOPY tags FROM stdin;\n1\n\\.\nCOMMIT;\n",
+    )
+    approval = approval_of(shop.project.baseline_prod)
+    result = shop.project.baseline_prod(approve=approval)
+    assert result.recorded_only == (FIRST_FILE, "20260102000000_tags.sql")
+    assert result.notes == ("20260102000000_tags.sql was recorded only: its COPY in line 4 was not run",)
+    assert shop.project.db_status().environments[1].drift == "none"
+    shop.write("20260103000000_more.sql", "BEGIN;\nCREATE TABLE more ();\nCOMMIT;\n")
+    with pytest.raises(MigrationError, match="BEGIN in a migration"):
+        shop.project.plan()

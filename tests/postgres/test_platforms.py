@@ -27,7 +27,6 @@ def row(
         ("cloudsqlsuperuser", "Google Cloud SQL"),
         ("azure_pg_admin", "Azure Database for PostgreSQL"),
         ("neon_superuser", "Neon"),
-        ("heroku_admin", "Heroku Postgres"),
         ("avnadmin", "Aiven"),
         ("doadmin", "DigitalOcean"),
         ("crunchy_superuser", "Crunchy Bridge"),
@@ -36,6 +35,10 @@ def row(
 )
 def test_a_platform_is_recognised_by_a_role(role: str, name: str) -> None:
     assert recognise(row(["dba", role], ["public"])).name == name
+
+
+def test_a_platform_is_recognised_by_a_schema_where_it_shows_no_role() -> None:
+    assert recognise(row(["u7f3c2"], ["public", "heroku_ext"])).name == "Heroku Postgres"
 
 
 def test_names_and_beginnings_of_names_say_which_schemas_and_roles_are_the_platforms() -> None:
