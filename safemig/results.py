@@ -396,6 +396,7 @@ class Rehearsal(Result):
     backup_verified: Literal["restored", "read", "no"]
     seconds: float
     rights: Rights | None = None
+    not_by_psql: tuple[str, ...] = ()  # as the backup has them: the copy was restored piece by piece
 
 
 @dataclass(frozen=True, slots=True, repr=False)

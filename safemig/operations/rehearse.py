@@ -158,6 +158,7 @@ def rehearse_on_copy(
             backup_verified=verified,
             seconds=time.monotonic() - started,
             rights=access,
+            not_by_psql=restored.notes,
         ),
         start,
         reached,

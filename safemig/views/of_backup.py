@@ -35,6 +35,11 @@ def by_hand(backup: Backup) -> str:
     return f"{psql} {path}"
 
 
+def not_by_psql(objects: tuple[str, ...]) -> tuple[Bullets, ...]:
+    """Name the objects at which psql stops in restoring a backup, where there are any."""
+    return (Bullets("psql or pg_restore alone stops here; safemig restore-prod does not", objects),) if objects else ()
+
+
 def build(result: Backup) -> Document:
     """Show the files, what they hold, how far they were verified, and how to bring them back."""
     verified, tone = VERIFIED[result.verified]
@@ -89,16 +94,7 @@ def build(result: Backup) -> Document:
                     ),
                 ),
             ),
-            *(
-                [
-                    Bullets(
-                        "psql or pg_restore alone stops here; safemig restore-prod does not",
-                        result.not_by_psql,
-                    )
-                ]
-                if result.not_by_psql
-                else []
-            ),
+            *not_by_psql(result.not_by_psql),
             Prose("Where safemig itself cannot run, over the damaged database", f"```\n{by_hand(result)}\n```")
             if not result.hosted_on
             else Prose(

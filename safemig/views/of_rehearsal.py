@@ -5,7 +5,7 @@ from __future__ import annotations
 from safemig.results import Rehearsal, RollbackProof
 from safemig.views import numbers
 from safemig.views.document import Badge, Block, Bullets, Document, Inline, Mono, Strong
-from safemig.views.of_backup import VERIFIED
+from safemig.views.of_backup import VERIFIED, not_by_psql
 from safemig.views.pictures import blocking_bars, blocking_of_steps
 from safemig.views.rights_parts import rights_blocks
 from safemig.views.shared_parts import (
@@ -50,6 +50,7 @@ def build(result: Rehearsal) -> Document:
         *change_list(result.diff),
         *row_table(result.rows, "Rows on the copy, before and after"),
         Bullets("", (f"backup: {VERIFIED[result.backup_verified][0]}",)),
+        *not_by_psql(result.not_by_psql),
         statements(result.steps),
     ]
     return Document(verdict, tuple(headline), tuple(blocks))

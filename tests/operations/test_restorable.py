@@ -101,6 +101,10 @@ def test_what_psql_does_not_restore_is_named_and_comes_back(shop: Shop, server: 
             server.drop_database(restored.database)
     shop.write("20260202000000_more.sql", "CREATE TABLE more (id int PRIMARY KEY);")
     (shop.folder / "safemig.toml").write_text("")
+    rehearsal = shop.project.rehearse()
+    assert rehearsal.backup_verified == "restored"
+    assert wanted.stops_at in " · ".join(rehearsal.not_by_psql)
+    assert not wanted.stops_at or "psql or pg_restore alone stops here" in rehearsal.render("text")
     assert shop.deploy().verdict == "DEPLOYED"
 
 
