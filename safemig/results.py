@@ -397,6 +397,7 @@ class Rehearsal(Result):
     seconds: float
     rights: Rights | None = None
     not_by_psql: tuple[str, ...] = ()  # as the backup has them: the copy was restored piece by piece
+    exceptions: tuple[str, ...] = ()  # what the copy could not show, for want of an extension, a collation, ...
 
 
 @dataclass(frozen=True, slots=True, repr=False)

@@ -16,6 +16,7 @@ from safemig.postgres.access import access_now
 from safemig.postgres.connection import Connection
 from safemig.postgres.connection.connect import read_target, read_timeline
 from safemig.postgres.resumable import Resumable
+from safemig.postgres.stand_in.needs import needs_of
 from safemig.results import Plan, PlannedMigration, Target
 from safemig.schema import Schema
 from safemig.settings import PRODUCTION, Settings
@@ -87,6 +88,8 @@ def assess(
     }
     if (base := settings.path("base")).is_file():
         binding["base"] = hashlib.sha256(base.read_bytes()).hexdigest()
+    if files and not settings.scratch and (exceptions := needs_of(connection).exceptions):
+        binding["not rehearsed"] = exceptions
     if resumes:
         binding["resumes"] = (resumes.run_id, resumes.ran)
     steps = with_expected_locks(connection, [step for file in files for step in file.steps])

@@ -22,6 +22,7 @@ from safemig.postgres.catalog import SchemaFilter, read_schema
 from safemig.postgres.connection import Connection
 from safemig.postgres.connection.connect import words_of
 from safemig.postgres.platforms import Platform, platform_of
+from safemig.postgres.pretences import adapter
 from safemig.schema import Schema, compare
 from safemig.schema.model import Id
 from safemig.settings import Settings
@@ -104,11 +105,13 @@ class Base:
             SettingsError: a statement fails, and no extension is the reason.
         """
         lacking: list[str] = []
+        adapt = adapter(copy) or (lambda statement: (statement,))
         with copy.transaction():
             for statement in self.statements:
                 try:
                     with copy.transaction():
-                        copy.execute(statement.encode())
+                        for part in adapt(statement):
+                            copy.execute(part.encode())
                 except psycopg.Error as error:
                     if extension := _EXTENSION.match(statement):
                         lacking.append(_said(extension, "one"))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 import tempfile
+from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,10 +20,12 @@ from safemig.postgres.connection import Connection
 from safemig.postgres.connection.connect import connect, words_of
 from safemig.postgres.dump.piecewise import restore_piecewise
 from safemig.postgres.dump.plain import dump_schema
-from safemig.postgres.dump.tools import restore
+from safemig.postgres.dump.tools import restore, run_psql
 from safemig.postgres.platforms import SETTING, platform_of
+from safemig.postgres.pretences import Pretences
 from safemig.postgres.server.programs import Programs
 from safemig.postgres.server.throwaway import CONNECTIONS, ThrowawayServer
+from safemig.postgres.stand_in.needs import needs_of
 from safemig.postgres.unreadable import platform_tables_left_out
 
 WHICH_EXTENSIONS = "SELECT extname FROM pg_extension ORDER BY 1"
@@ -35,7 +39,7 @@ HOW_IT_WAS_MADE = """
 SELECT to_jsonb(d) || jsonb_build_object('encoding', pg_encoding_to_char(encoding)) FROM pg_database d
 WHERE datname = current_database()
 """
-
+SILENT = "DO $$ BEGIN EXECUTE format('ALTER DATABASE %I {}', current_database()); END $$"
 # What a transaction may lock that makes, or drops, all that the database holds.
 HOW_MANY_OBJECTS = """
 SELECT (SELECT count(*) FROM pg_class) + (SELECT count(*) FROM pg_constraint) + (SELECT count(*) FROM pg_trigger)
@@ -74,25 +78,28 @@ def open_server_like(source: Connection, scratch: str = "") -> CopyServer:
     return server
 
 
-def start_server_like(source: Connection, *, whole: bool = True, at_least: int = 0) -> ThrowawayServer:
+def start_server_like(source: Connection, *, at_least: int = 0) -> ThrowawayServer:
     """Start a throwaway server for copies of `source`: of its major version or `at_least`, else the next newer one.
 
-    The source's roles exist on it (see `roles.make_roles`). `whole` copies need all that the source has.
+    The source's roles exist on it (see `roles.make_roles`). What no server here has, the copies have a stand-in of (see
+    `stand_in.needs`); the server's `exceptions` name what they therefore do not show.
 
     Raises:
         ToolError: no such server on this machine.
-        RehearsalError: it lacks an extension that a whole copy uses; the message names it.
     """
+    with live.stage("look for a server that has what the database uses"):
+        needs = needs_of(source, at_least)
     server = ThrowawayServer.start(
-        at_least=max(at_least, source.info.server_version // 10000),
-        settings={**_limits_for(source), SETTING: platform_of(source).setting},
+        programs=needs.programs,
+        settings={**_limits_for(source), **needs.settings, SETTING: platform_of(source).setting},
         superuser=name_of_superuser(source),
+        extra=needs.files,
     )
+    server.exceptions = needs.exceptions
     try:
         with psycopg.connect(server.url(), autocommit=True) as connection:
             make_roles(source, connection)
-            if whole:
-                _require_extensions(source, connection, str(server.programs.folder), server.programs)
+            _make_collations(connection, server, needs.collations)
             row = source.execute(WHICH_SEARCH_PATH).fetchone()
             # Migrations that name no schema must find what they find on the source.
             if row:
@@ -109,6 +116,17 @@ def _limits_for(source: Connection) -> dict[str, str]:
     row = source.execute(HOW_MANY_OBJECTS).fetchone()
     objects = row[0] if row else 0
     return {"max_locks_per_transaction": str(max(64, math.ceil(2 * objects / CONNECTIONS)))}
+
+
+def _make_collations(connection: Connection, server: ThrowawayServer, names: Sequence[str]) -> None:
+    """Make collations of PostgreSQL that this build lacks in what every database is made from, by the order of bytes."""
+    if not names:
+        return
+    connection.execute("ALTER DATABASE template0 ALLOW_CONNECTIONS true")
+    with psycopg.connect(server.url("template0"), autocommit=True) as template:
+        for name in names:
+            template.execute(f"CREATE COLLATION IF NOT EXISTS {name} (provider = libc, locale = 'C')".encode())
+    connection.execute("ALTER DATABASE template0 ALLOW_CONNECTIONS false")
 
 
 def made_like(source: Connection) -> sql.Composable:
@@ -149,12 +167,13 @@ def restore_copy(source: Connection, server: CopyServer, database: str, dump: Pa
     url = _create(source, server, database)
     notes: tuple[str, ...] = ()
     try:
-        restore(server.programs, url, dump, jobs=jobs)
+        _restore(server, url, dump, jobs)
     except ToolError as whole:
         server.drop_database(database)
         url, path = _create(source, server, database), source.execute(WHICH_SEARCH_PATH).fetchone()
         try:
             with live.stage("restore piece by piece"):
+                _silence(url)
                 notes = restore_piecewise(server.programs, url, dump, path[0] if path else "")
         except ToolError as error:
             raise RehearsalError(
@@ -166,6 +185,7 @@ def restore_copy(source: Connection, server: CopyServer, database: str, dump: Pa
         notes = notes or (f"{dump.name} did not restore as a whole: {whole.what}",)
     # After the restore, which must not meet the settings of the database.
     with psycopg.connect(url, autocommit=True) as copy:
+        copy.execute(SILENT.format("RESET safemig.stand_ins").encode())
         if is_superuser(copy):
             own_database_alike(source, copy)
     return Copy(url, notes)
@@ -176,8 +196,32 @@ def _create(source: Connection, server: CopyServer, database: str) -> str:
         return server.create_database(database, options=made_like(source))
     except psycopg.Error:
         encoding = source.info.parameter_status("server_encoding") or "UTF8"
-        plain = sql.SQL("TEMPLATE template0 LC_COLLATE 'C' LC_CTYPE 'C' ENCODING {}").format(sql.Literal(encoding))
+        letters = "C.UTF-8" if encoding == "UTF8" else "C"
+        plain = sql.SQL("TEMPLATE template0 LC_COLLATE 'C' LC_CTYPE {} ENCODING {}").format(letters, encoding)
         return server.create_database(database, options=plain)
+
+
+def _restore(server: CopyServer, url: str, dump: Path, jobs: int) -> None:
+    pretences = _silence(url)
+    restore(server.programs, url, dump, jobs=jobs, rewrite=pretences.adapted_lines if pretences else None)
+
+
+def _silence(url: str) -> Pretences:
+    """Let a check, a generated column or an index that calls what is not real pass every row: it passed before."""
+    with closing(connect(url, "the copy")) as copy:
+        copy.execute(SILENT.format("SET safemig.stand_ins = ''silent''").encode())
+        return Pretences.of(copy)
+
+
+def run_on_copy(server: CopyServer, url: str, script: Path) -> None:
+    """Run a script of ours on a copy, in one transaction, as it runs with the copy's stand-ins.
+
+    Raises:
+        ToolError: a statement failed; the message has psql's own words.
+    """
+    with closing(connect(url, "the copy")) as copy:
+        pretences = Pretences.of(copy)
+    run_psql(server.programs, url, script, rewrite=pretences.adapted_lines if pretences else None)
 
 
 def copy_schema(
@@ -200,14 +244,9 @@ def copy_schema(
         return restore_copy(source, server, database, dump).url
 
 
-def missing_extensions(source: Connection, copy: Connection) -> tuple[str, ...]:
-    """Return the names of the extensions that the source uses and the server of `copy` does not have."""
-    available = {name for (name,) in copy.execute(WHICH_EXTENSIONS_CAN_BE_MADE)}
-    return tuple(name for (name,) in source.execute(WHICH_EXTENSIONS).fetchall() if name not in available)
-
-
 def _require_extensions(source: Connection, copy: Connection, where: str, programs: Programs) -> None:
-    missing = missing_extensions(source, copy)
+    available = {name for (name,) in copy.execute(WHICH_EXTENSIONS_CAN_BE_MADE)}
+    missing = [name for (name,) in source.execute(WHICH_EXTENSIONS).fetchall() if name not in available]
     if missing:
         raise RehearsalError(
             f"the PostgreSQL {programs.version} for the copy lacks the extensions: {', '.join(missing)}",

@@ -15,6 +15,7 @@ from safemig.execution.steps import plan_files, run_steps
 from safemig.migrations import Migration
 from safemig.postgres.connection import Connection
 from safemig.postgres.connection.connect import words_of
+from safemig.postgres.pretences import adapter
 from safemig.sql import ParsedStatement, SqlSyntaxError, parse
 from safemig.sql.psql_script import Piece, is_psql_script, read_psql_script
 
@@ -41,10 +42,10 @@ def replay(connection: Connection, migrations: Sequence[Migration]) -> None:
 
 def _run_file(connection: Connection, migration: Migration) -> None:
     (file,) = plan_files([migration], applied=True)
-    done = 0
+    done, adapt = 0, adapter(connection)
     try:
         with connection.transaction() if file.transactional else nullcontext():
-            for done, _ in enumerate(run_steps(connection, file.steps), start=1):  # noqa: B007 - read below
+            for done, _ in enumerate(run_steps(connection, file.steps, adapt=adapt), start=1):  # noqa: B007 - read below
                 pass
     except psycopg.Error as error:
         failed = file.steps[done] if done < len(file.steps) else None
@@ -61,14 +62,14 @@ def _run_script(connection: Connection, migration: Migration) -> None:
             next="take it out of the file's copy that is applied, or write what it did as SQL",
         ) from None
     together = all(statement.transactional for _, statements in pieces for statement in statements)
-    at = ""
+    at, adapt = "", adapter(connection) or (lambda statement: (statement,))
     try:
         with connection.transaction() if together else nullcontext():
             for piece, statements in pieces:
                 for statement in statements:
                     at = f", line {piece.line + statement.line - 1}: {statement.kind}"
-                    if not statement.is_transaction_control:
-                        connection.execute(statement.sql.encode())
+                    for part in () if statement.is_transaction_control else adapt(statement.sql):
+                        connection.execute(part.encode())
                 if piece.kind == "copy":
                     at = f", line {piece.line}: COPY"
                     with connection.cursor().copy(piece.sql.encode()) as copy:

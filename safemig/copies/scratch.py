@@ -39,6 +39,7 @@ class ScratchServer:
         self._search_path = search_path
         self._platform = platform
         self._names: dict[str, str] = {}
+        self.exceptions: tuple[str, ...] = ()  # what copies on it do not show, in words
 
     @classmethod
     def open(cls, conninfo: str, source: Connection, search_path: str) -> ScratchServer:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -12,7 +12,7 @@ import psycopg
 
 from safemig import live
 from safemig.copies.base import Base, base_for
-from safemig.copies.database_copy import missing_extensions, start_server_like
+from safemig.copies.database_copy import start_server_like
 from safemig.copies.replay import replay
 from safemig.copies.roles import deploying_role, refuse_nothing, url_as
 from safemig.execution.acting import act_as
@@ -20,11 +20,13 @@ from safemig.execution.environment import schema_of
 from safemig.migrations import Migration
 from safemig.postgres.connection import Connection
 from safemig.postgres.connection.connect import connect
+from safemig.postgres.pretences import adapter
 from safemig.postgres.server.throwaway import ThrowawayServer
 from safemig.schema import Schema, SchemaDiff, compare
 from safemig.schema.model import Id
 from safemig.schema.without_extensions import without_extensions
 from safemig.settings import Settings
+from safemig.sql import parse
 
 T = TypeVar("T")
 
@@ -37,7 +39,7 @@ class Shadow:
     server: ThrowawayServer
     deployer: str  # who runs the migrations, so that what they make has the owner that it has in the database
     base: Base  # what every one of these databases begins with
-    lacks: tuple[str, ...] = ()  # the source's extensions that this server does not have
+    lacks: tuple[str, ...] = ()  # the base's extensions that neither this server nor the source has
     _bases: list[str] = field(default_factory=list)
     _numbers: Iterator[int] = field(default_factory=lambda: itertools.count(1))
 
@@ -81,7 +83,20 @@ class Shadow:
         Raises:
             psycopg.Error: it fails.
         """
-        self.within(name, lambda connection: connection.execute(sql.encode()) if sql.strip() else None)
+
+        def run(connection: Connection) -> None:
+            if not sql.strip():
+                return
+            if (adapt := adapter(connection)) is None:
+                connection.execute(sql.encode())
+                return
+            statements = parse(sql)
+            # One by itself may refuse a transaction.
+            with connection.transaction() if len(statements) > 1 else nullcontext():
+                for each in (part for statement in statements for part in adapt(statement.sql)):
+                    connection.execute(each.encode())
+
+        self.within(name, run)
 
     def within(self, name: str, act: Callable[[Connection], T]) -> T:
         """Call `act` with a connection to one of these databases, and return what it returns."""
@@ -89,6 +104,8 @@ class Shadow:
         connection = connect(url, "the shadow database", own_search_path=True)
         try:
             act_as(connection, self.settings.deploy_as)
+            if self.server.exceptions:  # of the shadow nothing but its structure counts
+                connection.execute("SET safemig.stand_ins = 'silent'")
             return act(connection)
         finally:
             connection.close()
@@ -99,18 +116,16 @@ def open_shadow(settings: Settings, source: Connection, base: Base | None = None
     """Start a server for shadows of `source`: of its version, with its roles, search_path and base.
 
     Nothing is refused there to the deploying role: what is applied already was once allowed to whoever did it.
-    An extension that this machine does not have is no reason to stop; `lacks` names it.
+    An extension that this machine does not have is no reason to stop: it has a stand-in there.
 
     Raises:
         SettingsError: the project's base does not run.
     """
     with ExitStack() as servers:
         with live.stage("start a throwaway PostgreSQL"):
-            server = servers.enter_context(start_server_like(source, whole=False))
+            server = servers.enter_context(start_server_like(source))
             refuse_nothing(server)
-        shadow = Shadow(settings, server, deploying_role(source), base or base_for(settings, source))
-        shadow.lacks = shadow.within("postgres", lambda copy: missing_extensions(source, copy))
-        yield shadow
+        yield Shadow(settings, server, deploying_role(source), base or base_for(settings, source))
 
 
 def _named(migrations: Sequence[Migration]) -> str:

@@ -17,6 +17,7 @@ from safemig.migrations import Migration
 from safemig.postgres.connection import Connection
 from safemig.postgres.connection.notices import heard
 from safemig.postgres.connection.search_path import catalog_first, change_search_path, own_search_path
+from safemig.postgres.pretences import Adapt, adapter
 from safemig.results import HeldLock, Step
 from safemig.sql import ParsedStatement, SqlSyntaxError, parse
 from safemig.sql.locks import LockMode
@@ -201,8 +202,11 @@ def run_steps(
     *,
     listen: Listener | None = None,
     keeping: Keeping | None = None,
+    adapt: Adapt | None = None,
 ) -> Iterator[Step]:
     """Run steps on a connection, in the caller's transaction if there is one, and give each back with what it did.
+
+    `adapt`, for a copy with stand-ins, puts a statement so that it runs there.
 
     Raises:
         psycopg.Error: a statement failed; the steps before it were given, `failed_step` makes the failing one.
@@ -215,7 +219,10 @@ def run_steps(
             if step.batches:
                 rows = run_batches(connection, step, keeping)
             else:
-                cursor = connection.execute(step.sql.encode())
+                statement, *notes = adapt(step.sql) if adapt else (step.sql,)
+                cursor = connection.execute(statement.encode())
+                for note in notes:
+                    connection.execute(note.encode())
                 rows = cursor.rowcount if cursor.rowcount >= 0 and _counts_rows(cursor.statusmessage) else None
         done = replace(
             step,
@@ -239,11 +246,11 @@ def observe_steps(connection: Connection, steps: Sequence[Step], *, listen: List
     nodes, scans = _file_nodes(connection), _scans(connection)
     existing = {name for name, _ in nodes.values()}
     held: dict[str, LockMode] = {}
-    path = own_search_path(connection)
+    path, adapt = own_search_path(connection), adapter(connection)
     for step in steps:
         # A statement may set another path for those after it; what we ask meanwhile must find PostgreSQL's own names.
         change_search_path(connection, path)
-        (done,) = run_steps(connection, [step])
+        (done,) = run_steps(connection, [step], adapt=adapt)
         path = change_search_path(connection, catalog_first(path))
         in_transaction = connection.info.transaction_status is TransactionStatus.INTRANS
         # By itself a statement has let go of its locks by now: what it took is known from what it is.

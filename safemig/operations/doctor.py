@@ -9,7 +9,6 @@ from dataclasses import dataclass
 import psycopg
 
 from safemig import live
-from safemig.copies.shortcomings import shortcomings_of_copies
 from safemig.errors import SafemigError, SettingsError, UnreachableError
 from safemig.operations.schema_diff import is_url
 from safemig.postgres import activity
@@ -18,6 +17,7 @@ from safemig.postgres.connection.connect import connected, explained, is_pooled,
 from safemig.postgres.dump.plain import dump_schema
 from safemig.postgres.own_rights import OwnRights, may_take, own_rights
 from safemig.postgres.platforms import Platform, platform_of
+from safemig.postgres.stand_in.needs import needs_of
 from safemig.results import Diagnosis, VerbGap, VerbOutlook
 from safemig.settings import PRODUCTION, STAGING, Settings
 from safemig.sql.identifiers import quote_name
@@ -27,11 +27,11 @@ NEEDS: dict[str, tuple[str, ...]] = {
     "init": (),
     "generate": ("staging", "server"),
     "review": ("database",),
-    "rehearse": ("database", "dump", "read all", "server", "copy", "history", "role"),
+    "rehearse": ("database", "dump", "read all", "server", "history", "role"),
     "backup_prod": ("database", "dump", "read all"),
     "migrate_staging": ("staging", "server"),
-    "migrate_prod": ("database", "dump", "read all", "server", "copy", "history", "role", "write", "own"),
-    "rollback_prod": ("database", "dump", "read all", "server", "copy", "history", "role", "write", "own"),
+    "migrate_prod": ("database", "dump", "read all", "server", "history", "role", "write", "own"),
+    "rollback_prod": ("database", "dump", "read all", "server", "history", "role", "write", "own"),
     "restore_prod": ("database", "dump", "write", "new database"),
     "sync_prod": ("database", "dump", "read all", "history", "role", "write", "own", "empty"),
     "baseline_prod": ("database", "server", "history", "write"),
@@ -182,15 +182,10 @@ def _of_programs(conninfo: str, own: OwnRights) -> Iterator[_Gap]:
 
 def _of_machine(connection: Connection) -> tuple[tuple[str, ...], list[_Gap]]:
     try:
-        with live.stage("start a throwaway PostgreSQL, and ask it"):
-            found = shortcomings_of_copies(connection)
+        with live.stage("look at the servers on this machine"):
+            return needs_of(connection).exceptions, []
     except SafemigError as error:
         return (), [_Gap("server", error.what, (error.next,) if error.next else ())]
-    gaps = []
-    if found.extensions:
-        fixes = ("install them for that PostgreSQL, or name a server that has them: [scratch] in safemig.toml",)
-        gaps.append(_Gap("copy", f"this machine lacks the extensions {', '.join(found.extensions)}", fixes))
-    return found.in_words, gaps
 
 
 def _of_staging(settings: Settings, name: str, is_given_by_url: bool) -> Iterator[_Gap]:

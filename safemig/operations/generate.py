@@ -22,6 +22,7 @@ from safemig.migrations import Migration, new_version, read_migrations, slug, wr
 from safemig.postgres.connection import Connection
 from safemig.postgres.connection.connect import read_target, words_of
 from safemig.postgres.dump.plain import dump_schema
+from safemig.postgres.pretences import real_dump
 from safemig.results import Check, Generated, Target
 from safemig.schema import Schema, SchemaDiff, Statement, compare, script
 from safemig.schema.dumps import differences
@@ -195,7 +196,7 @@ def _not_compared(shadow: Shadow, left_out: Sequence[Id]) -> str:
 
 
 def _dump(settings: Settings, conninfo: str, version_num: int) -> str:
-    return dump_schema(conninfo, version_num, only=settings.schemas)
+    return real_dump(dump_schema(conninfo, version_num, only=settings.schemas))
 
 
 def _run(shadow: Shadow, name: str, sql: str) -> None:

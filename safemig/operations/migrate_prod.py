@@ -224,6 +224,7 @@ class ProductionDeployment:
             if row.changed
         ]
         what += in_words(rehearsed.result.rights) if rehearsed.result.rights else []
+        what += [f"Not rehearsed: {each}." for each in rehearsed.result.exceptions]
         what += [f"A rollback cannot bring back {each}." for each in gone]
         self._approval = approve(
             situation.plan.id, situation.target, self._given, "\n".join(what), verb=verb, ask=self._ask

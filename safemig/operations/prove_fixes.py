@@ -77,7 +77,7 @@ def _server_with_base(servers: ExitStack, base: Base | None) -> tuple[ThrowawayS
 
         settings, environment = base
         with suppress(UnreachableError, SettingsError), open_environment(settings, environment) as source:
-            server = servers.enter_context(start_server_like(source, whole=False))
+            server = servers.enter_context(start_server_like(source))
             copy_schema(source, settings.conninfo(environment), server, "base")
             return server, "base", f"the schema of {environment}"
     server = servers.enter_context(ThrowawayServer.start())

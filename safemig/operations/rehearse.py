@@ -25,7 +25,7 @@ from safemig.copies.content import (
     renamed_labels_back,
     rows_and_columns,
 )
-from safemig.copies.database_copy import CopyServer, open_server_like
+from safemig.copies.database_copy import CopyServer, open_server_like, run_on_copy
 from safemig.copies.drift import what_files_make
 from safemig.copies.event_triggers import read_event_triggers
 from safemig.copies.roles import acting_role, deploying_role, url_as
@@ -41,8 +41,9 @@ from safemig.operations.rights import rights_after, rights_before
 from safemig.operations.verify_backup import restored_and_compared
 from safemig.postgres.connection import Connection
 from safemig.postgres.connection.connect import connect, words_of
-from safemig.postgres.dump.tools import run_psql
 from safemig.postgres.history import make_history
+from safemig.postgres.pretences import indexes_pretended
+from safemig.postgres.stand_in.script import needs_what_is_real
 from safemig.results import Backup, Rehearsal, RollbackProof, Step, TableContent
 from safemig.schema import Schema, SchemaDiff, compare
 from safemig.settings import PRODUCTION, Settings
@@ -114,6 +115,7 @@ def rehearse_on_copy(
             with live.stage("migrate the copy"):
                 steps, reached = _run(deployer, situation.segments, read, settings.deploy_as)
             steps = with_sizes(source, steps)
+            pretended = indexes_pretended(copy)
             diff = compare(start, reached[-1])
             with live.stage("try again who may use what"):
                 access = rights_after(settings, rights, source, copy, situation.plan.steps)
@@ -143,6 +145,7 @@ def rehearse_on_copy(
                     then,
                     settings.deploy_as,
                 )
+            exceptions = _not_shown(server, pretended)
         standing = situation.standing
         files_make = what_files_make(settings, source, server, (*standing.applied, *standing.pending))
     return Rehearsed(
@@ -159,6 +162,7 @@ def rehearse_on_copy(
             seconds=time.monotonic() - started,
             rights=access,
             not_by_psql=restored.notes,
+            exceptions=exceptions,
         ),
         start,
         reached,
@@ -202,12 +206,27 @@ def _run(
                 where=f"{failed.file}, line {failed.line}: {failed.kind}"
                 if failed
                 else "at the end of the transaction",
-                next="correct the migration; production was not touched",
+                next=_what_helps(error),
             ) from None
         be_ourselves(copy)
         done[first:] = with_held_times(done[first:], together=segment.transactional)
         reached.append(read())
     return tuple(done), tuple(reached)
+
+
+def _not_shown(server: CopyServer, pretended: Sequence[str]) -> tuple[str, ...]:
+    """Return what the copy could not show: what it never could, and the indexes that the migrations made on it."""
+    return tuple(dict.fromkeys((*server.exceptions, *pretended)))
+
+
+def _what_helps(error: psycopg.Error) -> str:
+    """Return what to do about a statement that failed on the copy: of a stand-in it needs the real thing."""
+    if needs_what_is_real(error):
+        return (
+            "this statement needs the extension to be real on the copy: install it for that PostgreSQL, or name a server "
+            "that has it in [scratch]; production was not touched"
+        )
+    return "correct the migration; production was not touched"
 
 
 def _prove_rollback(
@@ -275,7 +294,7 @@ def _run_back(server: CopyServer, url: str, ways: Iterator[SchemaDiff], facts: d
             draft = rollback_script.compose(back, is_proven=False, remaining=(), cannot_bring_back=(), **facts)
             path.write_text(draft, encoding="utf-8")
             try:
-                run_psql(server.programs, url, path)
+                run_on_copy(server, url, path)
                 return back
             except ToolError as error:
                 failure = error

@@ -10,7 +10,7 @@ from safemig import live
 from safemig.approval.approve import Ask, approve
 from safemig.approval.approvers import require_approvers
 from safemig.approval.plan import identify
-from safemig.copies.database_copy import open_server_like, restore_copy
+from safemig.copies.database_copy import open_server_like, restore_copy, run_on_copy
 from safemig.copies.roles import deploying_role, url_as
 from safemig.copies.rollback_script import RollbackScript, read_script
 from safemig.errors import (
@@ -41,7 +41,6 @@ from safemig.operations.backup_prod import take_backup
 from safemig.postgres.connection import Connection
 from safemig.postgres.connection.connect import connect, read_target
 from safemig.postgres.dump.plain import require_unchanged
-from safemig.postgres.dump.tools import run_psql
 from safemig.postgres.history import read_history
 from safemig.results import Backup, Deployment
 from safemig.schema import Schema, compare
@@ -196,7 +195,7 @@ def _rehearse(settings: Settings, source: Connection, script: RollbackScript, ba
                     next="generate a migration that takes the change back, or restore_prod",
                 )
             try:
-                run_psql(server.programs, url_as(url, server, deploying_role(source)), script.path)
+                run_on_copy(server, url_as(url, server, deploying_role(source)), script.path)
             except ToolError as error:
                 raise RehearsalError(
                     f"the rollback script fails on a copy of the database as it is now: {error.what}",

@@ -66,12 +66,6 @@ SELECT pg_has_role(current_user, oid,
                    CASE WHEN current_setting('server_version_num')::int >= 160000 THEN 'SET' ELSE 'MEMBER' END)
 FROM pg_roles WHERE rolname = %s
 """
-WHICH_COLLATIONS_ARE_USED = """
-SELECT DISTINCT c.collname::text, c.collprovider::text FROM pg_attribute a JOIN pg_collation c ON c.oid = a.attcollation
-JOIN pg_class r ON r.oid = a.attrelid JOIN pg_namespace n ON n.oid = r.relnamespace
-WHERE c.collprovider <> 'd' AND c.collname NOT IN ('C', 'POSIX')
-  AND n.nspname <> 'information_schema' AND n.nspname !~ '^pg_' ORDER BY 1
-"""
 MAY_SEE_OTHER_SESSIONS = "SELECT pg_has_role(current_user, 'pg_read_all_stats', 'USAGE')"
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from safemig.results import Rehearsal, RollbackProof
 from safemig.views import numbers
 from safemig.views.document import Badge, Block, Bullets, Document, Inline, Mono, Strong
@@ -25,10 +27,12 @@ def build(result: Rehearsal) -> Document:
     proven = result.rollback is not None and result.rollback.is_proven
     if failed:
         verdict = Badge("REHEARSAL FAILED", "error")
-    elif result.rollback is None or proven:
-        verdict = Badge("REHEARSED", "ok")
-    else:
+    elif result.rollback is not None and not proven:
         verdict = Badge("REHEARSED, ROLLBACK NOT PROVEN", "warning")
+    elif result.exceptions:
+        verdict = Badge(f"REHEARSED, except {_shortened(result.exceptions)}", "warning")
+    else:
+        verdict = Badge("REHEARSED", "ok")
     if result.rights and result.rights.standing and verdict.tone == "ok":
         verdict = Badge(f"{verdict.word}, {numbers.counted(len(result.rights.standing), 'FINDING').upper()}", "warning")
     headline: list[Inline] = [
@@ -40,6 +44,7 @@ def build(result: Rehearsal) -> Document:
     ]
     picture = blocking_bars(blocking_of_steps(result.steps), estimated=False)
     blocks: list[Block] = [
+        *([Bullets("Not rehearsed", result.exceptions)] if result.exceptions else []),
         run_steps(result.steps, "Steps on the copy"),
         *kept_waiting(result.steps, "What it would have blocked", "Would have kept waiting"),
         *step_errors(result.steps),
@@ -54,6 +59,11 @@ def build(result: Rehearsal) -> Document:
         statements(result.steps),
     ]
     return Document(verdict, tuple(headline), tuple(blocks))
+
+
+def _shortened(exceptions: Sequence[str]) -> str:
+    more = f" and {len(exceptions) - 1} more" if len(exceptions) > 1 else ""
+    return exceptions[0].partition(":")[0] + more
 
 
 def _rollback(rollback: RollbackProof | None) -> tuple[Block, ...]:

@@ -15,9 +15,9 @@ import pytest
 from safemig.errors import RefusedError, UnreachableError
 from safemig.execution.transaction import deploying_connection
 from safemig.operations import preflight
-from safemig.postgres import activity
 from safemig.postgres.server import programs
 from safemig.postgres.server.programs import find_programs
+from safemig.postgres.stand_in import needs
 from safemig.results import Check
 from tests.conftest import MAJORS
 from tests.operations.conftest import Shop
@@ -195,9 +195,11 @@ def test_each_full_disk_is_told_by_its_place(
 
 
 def test_a_missing_extension_is_named(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(activity, "EXTENSIONS", "SELECT unnest(ARRAY['pg_trgm', 'no_such_thing'])")
+    shop.on(shop.production, "CREATE EXTENSION pg_trgm")
+    monkeypatch.setattr(needs, "NEVER_REAL", {"pg_trgm"})
     (check,) = [check for check in shop.project.preflight().checks if check.name == "extensions"]
-    assert (check.state, check.found) == ("failed", "missing: no_such_thing")
+    assert check.state == "warning"
+    assert check.found.startswith("not rehearsed: extension pg_trgm 1.6: a stand-in")
 
 
 def test_a_role_without_rights_is_told_which(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:

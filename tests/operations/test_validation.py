@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from safemig.copies import database_copy
-from safemig.errors import DeploymentFailedError, DeploymentStoppedError, RehearsalError
+from safemig.errors import DeploymentFailedError, DeploymentStoppedError
 from safemig.execution.environment import open_environment
 from safemig.execution.validation import check_sequences
 from safemig.operations.migrate_prod import ProductionDeployment
@@ -99,16 +98,6 @@ def test_no_snapshot_and_no_transaction_is_open_when_the_deployment_starts(shop:
     others = "SELECT application_name, state, backend_xmin FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
     assert shop.on(shop.production, others) == []
     assert run.deploy().verdict == "DEPLOYED"
-
-
-def test_an_extension_that_the_copy_s_server_lacks_is_named(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
-    shop.write(SECOND_FILE, SECOND)
-    monkeypatch.setattr(database_copy, "WHICH_EXTENSIONS", "SELECT unnest(ARRAY['plpgsql', 'no_such_thing'])")
-    before = shop.state()
-    with pytest.raises(RehearsalError, match="lacks the extensions: no_such_thing") as caught:
-        shop.project.rehearse()
-    assert "install them for that server" in str(caught.value.next)
-    assert shop.state() == before
 
 
 def test_the_history_s_key_stops_a_second_deployer_whom_the_lock_did_not(shop: Shop) -> None:

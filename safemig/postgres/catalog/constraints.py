@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from safemig.postgres.catalog.snapshot import PG_CLASS, PG_CONSTRAINT, Snapshot, options, present
+from safemig.postgres.pretences import real_index
 from safemig.schema import facts
 from safemig.schema.model import Id
 
@@ -161,7 +162,7 @@ def read_indexes(snapshot: Snapshot, relations: dict[int, Id]) -> None:
             facts.IndexFact(
                 relation.name,
                 relation.schema,
-                present(definition, item).replace(" ON ONLY ", " ON ", 1),
+                real_index(present(definition, item)).replace(" ON ONLY ", " ON ", 1),
                 is_valid,
                 parent_schema,
                 parent,

@@ -15,6 +15,7 @@ from safemig.postgres.catalog.snapshot import (
     PG_TYPE,
     Snapshot,
 )
+from safemig.postgres.pretences import real_collation
 from safemig.schema import facts, grants
 from safemig.schema.model import OWNER_LACKS, Id
 
@@ -82,6 +83,8 @@ def read_comments(snapshot: Snapshot) -> None:
         )
         if item is None or (item.kind == "extension" and catalog != PG_EXTENSION):
             continue  # of something that the extension brought
+        if item.kind == "collation" and real_collation(text):
+            continue
         if item.kind == "constraint" and catalog == PG_CLASS:
             item = Id("constraint index", item.schema, item.name, item.sub)
         elif item.kind in ("column", "domain") and catalog == PG_CONSTRAINT:

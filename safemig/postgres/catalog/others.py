@@ -30,6 +30,7 @@ from safemig.postgres.catalog.snapshot import (
     generic_options,
     not_of_extension,
 )
+from safemig.postgres.pretences import real_collation
 from safemig.schema import facts
 from safemig.schema.model import Id
 from safemig.sql.identifiers import quote_identifier, quote_literal, quote_name
@@ -90,7 +91,7 @@ SELECT s.subname FROM pg_subscription s WHERE s.subdbid = (SELECT oid FROM pg_da
 """
 
 COLLATIONS = f"""
-SELECT c.oid::int8, n.nspname, c.collname, to_jsonb(c), pg_get_userbyid(c.collowner)
+SELECT c.oid::int8, n.nspname, c.collname, to_jsonb(c), pg_get_userbyid(c.collowner), obj_description(c.oid, 'pg_collation')
 FROM pg_collation c JOIN pg_namespace n ON n.oid = c.collnamespace
 WHERE c.collnamespace = ANY(%(namespaces)s::oid[]) AND {not_of_extension(PG_COLLATION, "c.oid")}
 """
@@ -190,9 +191,9 @@ def read_others(snapshot: Snapshot) -> None:
         item = Id("statistics", schema, name)
         snapshot.add(PG_STATISTIC_EXT, oid, item, facts.StatisticsFact(definition, number))
         snapshot.owners[item] = owner
-    for oid, schema, name, row, owner in snapshot.rows(COLLATIONS):
+    for oid, schema, name, row, owner, comment in snapshot.rows(COLLATIONS):
         item = Id("collation", schema, name)
-        snapshot.add(PG_COLLATION, oid, item, facts.CollationFact(_collation_options(row)))
+        snapshot.add(PG_COLLATION, oid, item, facts.CollationFact(_collation_options(real_collation(comment) or row)))
         snapshot.owners[item] = owner
     for oid, schema, name, source, destination, function, is_default, owner in snapshot.rows(CONVERSIONS):
         item = Id("conversion", schema, name)

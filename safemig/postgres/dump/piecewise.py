@@ -24,6 +24,7 @@ from safemig.postgres.connection.connect import connect, words_of
 from safemig.postgres.connection.search_path import change_search_path
 from safemig.postgres.dump.compression import Readable, opened
 from safemig.postgres.dump.reader import DumpReader
+from safemig.postgres.pretences import Pretences
 from safemig.postgres.server.programs import Programs
 
 _HEAD = re.compile(rb"-- (?:Data for )?Name: (?P<name>.*); Type: (?P<kind>.*); Schema: (?P<schema>.*?); Owner: ?.*\n\Z")
@@ -100,6 +101,7 @@ class _Restoring:
         self.notes: list[str] = []
         self.is_complete = False
         self._connection = connection
+        self._pretences = Pretences.of(connection)
         self._search_path = search_path
         self._done: set[int] = set()
         self._with_path: set[int] = set()
@@ -157,7 +159,10 @@ class _Restoring:
 
     def _run(self, piece: _Piece, rows: Iterator[bytes]) -> None:
         if not piece.has_rows:
-            self._connection.execute(piece.script)
+            lines = iter(piece.script.splitlines(keepends=True))
+            self._connection.execute(
+                b"".join(self._pretences.adapted_lines(lines)) if self._pretences else piece.script
+            )
             return
         with self._connection.cursor().copy(piece.script) as copy:
             for block in rows:

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
@@ -20,10 +20,12 @@ from safemig.postgres.connection import session_settings
 from safemig.postgres.connection.connect import connect, server_versions
 from safemig.postgres.connection.network_watchdog import LOOKS_WHILE_UNREACHABLE, beside
 from safemig.postgres.connection.poolers import refuses_options
-from safemig.postgres.dump.compression import is_compressed, opened
+from safemig.postgres.dump.compression import Readable, is_compressed, opened
 from safemig.postgres.server.programs import Program, Programs
 from safemig.secrets import hide
 
+# Gives the lines of a script as they are to be run.
+Rewrite = Callable[[Iterator[bytes]], Iterator[bytes]]
 # A table without a live row may keep pg_dump silent for long, and so may a lock that it waits for (then for a minute).
 SILENT_SECONDS = 60.0
 LOCK_WAIT = "--lock-wait-timeout=60s"
@@ -162,20 +164,31 @@ def encoding_of(conninfo: str) -> str:
     return "--encoding=SQL_ASCII" if is_bytes else "--encoding=UTF8"
 
 
-def restore(programs: Programs, conninfo: str, backup: Path, *, jobs: int = 1) -> None:
+def restore(programs: Programs, conninfo: str, backup: Path, *, jobs: int = 1, rewrite: Rewrite | None = None) -> None:
     """Restore a backup into an empty database of ours: SQL by psql, a folder by pg_restore and `jobs`.
 
     Statement by statement: one transaction would hold a lock on every table and index at once, for which a server with
     the default max_locks_per_transaction has room up to about 1,000 tables. Nobody waits for each statement's WAL to be
-    on disk (`synchronous_commit`); the next commit of any session that does wait puts all of it there.
+    on disk (`synchronous_commit`); the next commit of any session that does wait puts all of it there. `rewrite` gives the
+    lines of the SQL as they are to be run.
 
     Raises:
         ToolError: a statement failed; the message has the program's own words. The database is then half restored.
     """
     if not backup.is_dir():
-        run_psql(programs, conninfo, backup, single_transaction=False, settings="-c synchronous_commit=off")
+        run_psql(
+            programs, conninfo, backup, single_transaction=False, settings="-c synchronous_commit=off", rewrite=rewrite
+        )
         return
-    options = ("--exit-on-error", f"--jobs={jobs}", str(backup))
+    for section in ("pre-data", "data", "post-data") if rewrite else ("",):
+        if section in ("", "data"):
+            _run_pg_restore(programs, conninfo, backup, jobs, *([f"--section={section}"] if section else []))
+        else:
+            _run_section(programs, conninfo, backup, section, rewrite)
+
+
+def _run_pg_restore(programs: Programs, conninfo: str, backup: Path, jobs: int, *options: str) -> None:
+    options = ("--exit-on-error", f"--jobs={jobs}", *options, str(backup))
     with (
         piped(programs, "pg_restore", conninfo, *options, ends_with_us=True) as process,
         _ended_when_lost(process, "pg_restore", conninfo),
@@ -183,17 +196,34 @@ def restore(programs: Programs, conninfo: str, backup: Path, *, jobs: int = 1) -
         process.wait()
 
 
+def _run_section(programs: Programs, conninfo: str, backup: Path, section: str, rewrite: Rewrite | None) -> None:
+    """Run one section of a folder by psql, its lines rewritten."""
+    with tempfile.TemporaryDirectory() as folder:
+        script = Path(folder) / "section.sql"
+        command = [str(programs.path("pg_restore")), f"--section={section}", f"--file={script}", str(backup)]
+        answer = subprocess.run(command, capture_output=True, text=True, check=False)
+        if answer.returncode != 0:
+            raise _failure(programs, "pg_restore", answer.stderr, conninfo)
+        run_psql(programs, conninfo, script, single_transaction=False, rewrite=rewrite)
+
+
 def run_psql(
-    programs: Programs, conninfo: str, file: Path, *, single_transaction: bool = True, settings: str = ""
+    programs: Programs,
+    conninfo: str,
+    file: Path,
+    *,
+    single_transaction: bool = True,
+    settings: str = "",
+    rewrite: Rewrite | None = None,
 ) -> None:
     """Run a script by psql, which understands dumps whole (`\\restrict`, COPY data); stops at the first error.
 
-    `settings` are options of its session, as PGOPTIONS has them.
+    `settings` are options of its session, as PGOPTIONS has them; `rewrite` gives the lines as they are to be run.
 
     Raises:
         ToolError: a statement failed, and the message has psql's own words; or the network swallowed its session.
     """
-    is_piped = is_compressed(file)
+    is_piped = is_compressed(file) or rewrite is not None
     options = [
         "--no-psqlrc",
         "--quiet",
@@ -222,7 +252,7 @@ def run_psql(
             with _ended_when_lost(process, "psql", conninfo):
                 if process.stdin:
                     with suppress(BrokenPipeError):  # it has ended at an error, and says so itself
-                        while piece := script.read(1 << 20):
+                        for piece in rewrite(_lines(script)) if rewrite else iter(lambda: script.read(1 << 20), b""):
                             process.stdin.write(piece)
                         process.stdin.close()
                 process.wait()
@@ -239,6 +269,15 @@ def run_psql(
         words = stderr.read().decode(errors="replace")
     if process.returncode != 0:
         raise _failure(programs, "psql", words, conninfo)
+
+
+def _lines(script: Readable) -> Iterator[bytes]:
+    rest = b""
+    while piece := script.read(1 << 20):
+        *lines, rest = (rest + piece).split(b"\n")
+        yield from (line + b"\n" for line in lines)
+    if rest:
+        yield rest
 
 
 @contextmanager

@@ -44,6 +44,7 @@ class Programs:
     version_num: int
     has_server: bool
     has_clients: bool
+    server_folder: Path | None = None  # where the server is started from, if not from `folder`
 
     @property
     def major(self) -> int:
@@ -55,18 +56,25 @@ class Programs:
         """The version as people write it, such as `17.10`."""
         return f"{self.version_num // 10000}.{self.version_num % 10000}"
 
-    def extensions(self) -> frozenset[str]:
-        """Return the extensions that this installation's server can make; none where its folder for them is not found."""
+    @property
+    def share(self) -> Path | None:
+        """The folder that holds its extensions and dictionaries; None where it is not found."""
         places = (
-            *(self.folder.parent / "share" / inside / "extension" for inside in ("", "postgresql")),
-            Path("/usr/share/postgresql") / str(self.major) / "extension",  # Debian
+            *(self.folder.parent / "share" / inside for inside in ("", "postgresql")),
+            Path("/usr/share/postgresql") / str(self.major),  # Debian
         )
         # The first that there is: a folder of another installation says nothing about this one.
-        folder = next((place for place in places if place.is_dir()), None)
+        return next((place for place in places if (place / "extension").is_dir()), None)
+
+    def extensions(self) -> frozenset[str]:
+        """Return the extensions that this installation's server can make; none where its folder for them is not found."""
+        folder = self.share / "extension" if self.share else None
         return frozenset(path.stem for path in folder.glob("*.control")) if folder else frozenset()
 
     def path(self, program: Program) -> Path:
         """Return the absolute path of `program`."""
+        if program == "postgres" and self.server_folder:
+            return self.server_folder / program
         return self.folder / program
 
 

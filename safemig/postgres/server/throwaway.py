@@ -12,6 +12,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from urllib.parse import quote
@@ -21,6 +22,7 @@ from psycopg import sql
 
 from safemig.errors import ToolError
 from safemig.postgres.server.data_folder import SUPERUSER, make_data_folder, run_as
+from safemig.postgres.server.private_installation import ExtraFiles, make_private_installation
 from safemig.postgres.server.programs import Programs, server_programs
 
 PORT = 5432
@@ -57,6 +59,7 @@ class ThrowawayServer:
         self.folder = folder
         self.superuser = superuser
         self._supervisor = supervisor
+        self.exceptions: tuple[str, ...] = ()  # what copies on it do not show, in words
 
     def __repr__(self) -> str:
         state = "running" if self._supervisor.poll() is None else "ended"
@@ -72,12 +75,14 @@ class ThrowawayServer:
         folder: Path | None = None,
         settings: Mapping[str, str] | None = None,
         superuser: str = SUPERUSER,
+        extra: ExtraFiles | None = None,
     ) -> ThrowawayServer:
         """Start a server and wait until it answers (about a second).
 
         `major` asks for exactly that version, `at_least` for the lowest one not below it; `programs` names the
         installation outright. `folder` keeps the data there (made if missing, opened again if it holds a server's data
-        already). `superuser` is the name of the role that the server is made with.
+        already). `superuser` is the name of the role that the server is made with. With `extra` the server runs from a
+        private installation that has these files, too.
 
         Raises:
             ToolError: no server of that version on this machine, or it did not start (with the server's own words).
@@ -90,6 +95,8 @@ class ThrowawayServer:
         try:
             if not (home / "data").is_dir():
                 make_data_folder(programs, home, user, _environment(programs), unique=keep, superuser=superuser)
+            if extra:
+                programs = make_private_installation(programs, home, extra)
             supervisor = _start_supervisor(
                 programs, home, user, keep=keep, settings={**_FOR_COPIES, **(settings or {})}
             )
@@ -215,7 +222,7 @@ def _reachable(programs: Programs, user: pwd.struct_passwd | None) -> Programs:
         except OSError:  # somebody else was first
             shutil.rmtree(half_made)
     folder = home / package.name / root.name / programs.folder.name
-    copied = Programs(folder, programs.version_num, programs.has_server, programs.has_clients)
+    copied = replace(programs, folder=folder)
     if not _runs_as(copied.path("postgres"), user):
         raise ToolError(
             f"the user {user.pw_name} cannot run PostgreSQL {programs.version}",
