@@ -69,7 +69,7 @@ FROM unnest(%s::text[]) AS name JOIN pg_class c ON c.oid = to_regclass(name)
 """
 WHICH_TABLES_HOLD_DATA = """
 SELECT n.nspname, c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-WHERE c.relkind = 'r' AND n.nspname !~ '^(pg_|restored_[0-9]{14}$)'
+WHERE c.relkind = 'r' AND n.nspname !~ '^pg_'
   AND n.nspname NOT IN ('information_schema', 'safemig', 'supabase_migrations')
   AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e'
                   AND NOT has_table_privilege(c.oid, 'SELECT'))

@@ -553,3 +553,15 @@ def test_the_runbook_leaves_a_record_of_the_refusal_and_of_what_was_put_back(sto
     assert (done.verdict, done.exit_code) == ("PUT-BACK", 0)
     assert done.answer is not None
     assert done.answer.data["tables"][0]["inserted"] == 2
+
+
+def test_a_deployment_goes_on_while_restored_tables_stand_there(store: Shop) -> None:
+    store.write("20260102000000_second.sql", STORE)
+    store.on(store.production, "INSERT INTO supabase_migrations.schema_migrations (version) VALUES ('20260102000000')")
+    store.project.backup_prod()
+    store.project.restore_prod(tables="items")
+    store.write("20260103000000_third.sql", "ALTER TABLE users ADD nick text;")
+    assert store.deploy().verdict == "DEPLOYED"
+    assert store.project.db_status().environments[1].drift == "none"
+    assert store.project.rollback_prod(approve=approval_of(store.project.rollback_prod)).verdict == "ROLLED BACK"
+    assert store.on(store.production, f"SELECT count(*) FROM {schema_of(store)}.items") == [(4000,)]
