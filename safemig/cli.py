@@ -88,11 +88,19 @@ def demo(keep: Path | None, serve: Path | None) -> None:
 
 
 @safemig.command()
-@click.argument("description")
+@click.argument("description", required=False)
 @RENAMES
+@click.option(
+    "--enable", type=int, metavar="N", help="Enable change N, which the newest generated files hold disabled."
+)
 @click.pass_obj
-def generate(folder: str, description: str, renames: tuple[str, ...]) -> None:
+def generate(folder: str, description: str | None, renames: tuple[str, ...], enable: int | None) -> None:
     """Write what was changed on staging as a new migration file."""
+    if (description is None) == (enable is None):
+        raise click.UsageError('say what was changed, such as "add user preferences table", or --enable N')
+    if enable is not None:
+        _show(_project(folder).enable_change(enable))
+        return
     _record(folder, "generate", description=description, renames=_pairs(renames))
 
 

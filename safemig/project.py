@@ -19,6 +19,7 @@ if TYPE_CHECKING:
         BaseFile,
         Deployment,
         Diagnosis,
+        Enabled,
         Generated,
         Help,
         Initialised,
@@ -73,6 +74,12 @@ class Project:
         from safemig.operations.generate import generate
 
         return generate(self.settings, description, renames=renames)
+
+    def enable_change(self, number: int) -> Enabled:
+        """Enable a change that `generate` disabled, in the newest migration files that hold it. No database is asked."""
+        from safemig.operations.generate import enable_change
+
+        return enable_change(self.settings, number)
 
     def review(
         self, *files: str | Path, target: str | None = None, no_target: bool = False, accept: Sequence[str] = ()

@@ -212,11 +212,20 @@ class Generated(Result):
     path: Path | None
     diff: SchemaDiff
     text: str
-    commented: tuple[tuple[str, str], ...] = ()  # (statement, why it is commented out)
+    commented: tuple[tuple[str, str], ...] = ()  # (statement, why it is disabled)
     checklist: tuple[Check, ...] = ()
     proof: str = ""  # "proven equal", or what still differs
     remaining: tuple[str, ...] = ()
     further_paths: tuple[Path, ...] = ()  # files for what cannot share a transaction, such as CREATE INDEX CONCURRENTLY
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Enabled(Result):
+    """A change that was disabled in generated migration files and is enabled now."""
+
+    kind: ClassVar[str] = "enable"
+    number: int
+    paths: tuple[Path, ...]
 
 
 @dataclass(frozen=True, slots=True, repr=False)

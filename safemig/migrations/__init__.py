@@ -8,6 +8,7 @@ from safemig.migrations.files import (
     not_recognised,
     read_migration,
     read_migrations,
+    replace_file,
     slug,
     write_new,
 )
@@ -22,6 +23,7 @@ __all__ = [
     "not_recognised",
     "read_migration",
     "read_migrations",
+    "replace_file",
     "slug",
     "stand",
     "write_new",

@@ -193,3 +193,21 @@ def write_new(path: Path, text: str, *, mode: int = 0o644) -> None:
             where=str(path),
             next="correct the folder's permissions, or free disk space",
         ) from None
+
+
+def replace_file(path: Path, text: str) -> None:
+    """Replace a file's text; readers never see a partial file.
+
+    Raises:
+        MigrationError: it cannot be written; the old file is still there.
+    """
+    half_written = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        write_new(half_written, text, mode=path.stat().st_mode & 0o777)
+        half_written.replace(path)
+    except OSError as error:
+        raise MigrationError(
+            f"the file cannot be written: {error.strerror}", where=str(path), next="correct the folder's permissions"
+        ) from None
+    finally:
+        half_written.unlink(missing_ok=True)

@@ -17,6 +17,7 @@ from IPython.core.magic import Magics, line_cell_magic, line_magic, magics_class
 from IPython.core.magic_arguments import argument, magic_arguments
 from traitlets import Unicode
 
+from safemig.errors import SettingsError
 from safemig.notebook.arguments import pairs, parse_line
 
 if TYPE_CHECKING:
@@ -58,7 +59,10 @@ class SafeMig(Magics):
         return super().class_traits(**metadata)
 
     @magic_arguments()
-    @argument("description", nargs="+", help="What was changed, in a few words; becomes part of the file's name.")
+    @argument("description", nargs="*", help="What was changed, in a few words; becomes part of the file's name.")
+    @argument(
+        "--enable", type=int, metavar="N", help="Enable change N, which the newest generated files hold disabled."
+    )
     @_RENAME
     @_OUT
     @line_magic
@@ -69,6 +73,12 @@ class SafeMig(Magics):
             %migration_generate "add user preferences table"
         """
         given = parse_line(self.migration_generate, line)
+        if bool(given.description) == (given.enable is not None):
+            raise SettingsError(
+                "%migration_generate: say what was changed, or --enable N", next='such as "add user preferences table"'
+            )
+        if given.enable is not None:
+            return self._out(given, self._project().enable_change(given.enable))
         return self._out(given, self._project().generate(" ".join(given.description), renames=pairs(given.rename)))
 
     @magic_arguments()

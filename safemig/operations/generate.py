@@ -6,8 +6,6 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from itertools import groupby
-from pathlib import Path
 
 import psycopg
 
@@ -18,26 +16,32 @@ from safemig.copies.shadow import Shadow, open_shadow
 from safemig.errors import MigrationError
 from safemig.execution.environment import open_environment, schema_of, standing_of
 from safemig.execution.steps import NO_TRANSACTION, plan_files
-from safemig.migrations import Migration, new_version, read_migrations, slug, write_new
+from safemig.migrations import Migration, new_version, read_migrations, replace_file, slug, write_new
+from safemig.migrations.change_set_text import disabled_in, enable, locks_of, render_change_set, tables_of
 from safemig.postgres.connection import Connection
 from safemig.postgres.connection.connect import read_target, words_of
 from safemig.postgres.dump.plain import dump_schema
 from safemig.postgres.pretences import real_dump
-from safemig.results import Check, Generated, Target
-from safemig.schema import Schema, SchemaDiff, Statement, compare, script
+from safemig.results import Check, Enabled, Generated, Target
+from safemig.schema import ChangeSet, Schema, SchemaDiff, Statement, compare
+from safemig.schema.difference import is_atomic
 from safemig.schema.dumps import differences
 from safemig.schema.model import Id
 from safemig.schema.without_extensions import without_extensions
 from safemig.settings import STAGING, Settings
 from safemig.sql.identifiers import quote_name
 
-_VALIDATES = re.compile(r"ALTER TABLE .* VALIDATE CONSTRAINT ", re.DOTALL)
+_BODY = re.compile(r"CREATE (OR REPLACE )?(FUNCTION|PROCEDURE) ")
+_UNCHECKED = "SET check_function_bodies = off"
+_PART = re.compile(r"_part_\d+\Z")
+_SHOWN = 6  # of a list in the file's heading; the whole list is in the result
 
 
 @dataclass(frozen=True, slots=True)
 class _Proof:
     words: str
     remaining: tuple[str, ...]
+    lacks: tuple[str, ...]  # what the schema lacks until the disabled changes are enabled
 
 
 @live.act("generate")
@@ -50,8 +54,9 @@ def generate(
 ) -> Generated:
     """Write the difference between staging and the local migrations as new files in the migrations folder.
 
-    Statements that destroy are commented out, each with its reason. What cannot share a transaction (an index built
-    CONCURRENTLY, the validation of a constraint) comes in a file of its own, after it. Staging is only read.
+    Statements that make sense only together are one change set, live or disabled as a whole: one that destroys, or
+    that may be a rename, is disabled, with its reason. What cannot share a transaction (an index built CONCURRENTLY,
+    the validation of a constraint) comes in a file of its own. Staging is only read.
 
     Raises:
         MigrationError: the local migrations do not run, or the file cannot be written.
@@ -74,7 +79,7 @@ def generate(
         left_out = tuple(
             item for item in left_out if item.kind != "extension" or item.name not in shadow.base.extensions
         )
-        diff = compare(base, wanted, renames=renames or {})
+        diff = compare(base, wanted, renames=renames or {}, with_change_sets=True)
         if left_out:
             diff = replace(diff, warnings=(*diff.warnings, _not_compared(shadow, left_out)))
         if diff.is_empty:
@@ -84,18 +89,15 @@ def generate(
             )
         parts = _parts(diff)
         with live.stage("prove the files on copies of it"):
-            proof = _prove(settings, shadow, base_name, diff, parts, wanted, stand_in, source)
+            proof = _prove(settings, shadow, base_name, parts, wanted, stand_in, source)
     checklist = _checklist(diff, proof, base, _not_compared(shadow, left_out) if left_out else "")
-    version = new_version(datetime.now(UTC), (each.version for each in migrations))
-    paths: list[Path] = []
-    texts: list[str] = []
-    for number, (transactional, statements) in enumerate(parts):
-        # The parts run in the order of their versions, a second apart.
-        version = version if number == 0 else new_version(datetime.now(UTC), [version])
-        suffix = "" if number == 0 else f"_part_{number + 1}"
-        head = _head(description, source, migrations, base, proof, checklist, number, len(parts), transactional)
-        texts.append(f"{head}\n{script(statements, destructive=False)}")
-        paths.append(folder / f"{version}_{name}{suffix}.sql")
+    names = _names(name, len(parts), new_version(datetime.now(UTC), (each.version for each in migrations)))
+    texts = [
+        f"{_head(description, source, migrations, base, proof, checklist, number, parts)}\n"
+        + _body(diff, part, dict(zip(parts, names, strict=True)), base)
+        for number, part in enumerate(parts)
+    ]
+    paths = [folder / each for each in names]
     for path, text in zip(paths, texts, strict=True):
         write_new(path, text)
     return Generated(
@@ -104,7 +106,10 @@ def generate(
         diff=diff,
         text=texts[0],
         commented=tuple(
-            (each.sql, each.why or each.blocked or "") for each in diff.online_statements if _is_commented(each)
+            (statement.sql, each.disabled)
+            for each in diff.change_sets
+            if each.disabled
+            for statement in each.statements
         ),
         checklist=checklist,
         proof=proof.words,
@@ -113,64 +118,114 @@ def generate(
     )
 
 
-def _parts(diff: SchemaDiff) -> list[tuple[bool, list[Statement]]]:
-    """Cut the online statements into files: runs for one transaction, and runs of those that must stand alone.
+def enable_change(settings: Settings, number: int) -> Enabled:
+    """Enable change `number` in the newest generated migration that holds it disabled, in all of its files.
 
-    What must stand alone comes last where nothing after it names what it makes, so that there are few files. The
-    proof runs them in this order.
+    Raises:
+        MigrationError: no migration file holds that change disabled, or one cannot be written; then none was changed.
     """
-    statements = list(diff.online_statements)
-    later: list[Statement] = []
-    for statement in [each for each in statements if _stands_alone(each)]:
-        after = statements[statements.index(statement) + 1 :]
-        names = {name.rpartition(".")[2].strip('"') for name in statement.objects}
-        if not any(name in each.sql for each in after if not _stands_alone(each) for name in names):
-            statements.remove(statement)
-            later.append(statement)
-    runs = groupby([*statements, *later], key=lambda each: not _stands_alone(each))
-    return [(transactional, list(run)) for transactional, run in runs]
+    migrations = read_migrations(settings.path("migrations"))
+    holding = [each for each in migrations if number in disabled_in(each.sql)]
+    if not holding:
+        found = sorted({at for each in migrations for at in disabled_in(each.sql)})
+        raise MigrationError(
+            f"no migration file holds a disabled change {number}",
+            where=f"disabled there: {', '.join(map(str, found)) or 'none'}",
+            next="give the number from the heading of the change, such as --enable 3",
+        )
+    name = _PART.sub("", holding[-1].name)
+    files = [each for each in holding if _PART.sub("", each.name) == name]
+    texts = {each.path: enable(each.path.read_text(encoding="utf-8"), number) for each in files}
+    for path, text in texts.items():
+        replace_file(path, text)
+    return Enabled(number, tuple(texts))
 
 
-def _stands_alone(statement: Statement) -> bool:
-    # VALIDATE could share the transaction, and would then scan under the lock that ADD CONSTRAINT holds.
-    return not statement.transactional or bool(_VALIDATES.match(statement.sql))
+def _parts(diff: SchemaDiff) -> dict[int, list[tuple[ChangeSet, tuple[Statement, ...]]]]:
+    """Return what each file holds, in the order of the files: the statements of every change set that belong to its part."""
+    found: dict[int, list[tuple[ChangeSet, tuple[Statement, ...]]]] = {}
+    for each in diff.change_sets:
+        for part, statements in each.parts:
+            found.setdefault(part, []).append((each, statements))
+    return dict(sorted(found.items()))
 
 
-def _is_commented(statement: Statement) -> bool:
-    return statement.destructive or statement.blocked is not None
+def _names(name: str, files: int, version: str) -> list[str]:
+    """Return the files' names: they run in the order of their versions, a second apart."""
+    names = [f"{version}_{name}.sql"]
+    for number in range(2, files + 1):
+        version = new_version(datetime.now(UTC), [version])
+        names.append(f"{version}_{name}_part_{number}.sql")
+    return names
+
+
+def _body(diff: SchemaDiff, part: int, names: Mapping[int, str], base: Schema) -> str:
+    existing = {quote_name(schema, table) for schema, table in base.tables}
+    held = _parts(diff)[part]
+    pieces = []
+    if any(_BODY.match(one.sql) for _, statements in held for one in statements):
+        pieces.append(f"{_UNCHECKED};\n")
+    for each, statements in held:
+        others = [names[other] for other, _ in each.parts if other != part]
+        locks = locks_of(statements, existing)
+        pieces.append(render_change_set(each, statements, total=len(diff.change_sets), locks=locks, others=others))
+    return "\n".join(pieces)
 
 
 def _prove(
     settings: Settings,
     shadow: Shadow,
     base: str,
-    diff: SchemaDiff,
-    parts: Sequence[tuple[bool, Sequence[Statement]]],
+    parts: Mapping[int, Sequence[tuple[ChangeSet, Sequence[Statement]]]],
     wanted: Schema,
     staging: str,
     source: Target,
 ) -> _Proof:
-    """Run the files on one copy of the base, and the complete script on another: that one must dump as staging does."""
-    safe = shadow.make(template=base)
-    for _, statements in parts:
-        for statement in statements:
-            if not _is_commented(statement):
-                _run(shadow, safe, statement.sql)
+    """Run the files on one copy of the base, and on another with every change enabled: that one must dump as staging does."""
+    safe, complete = shadow.make(template=base), shadow.make(template=base)
+    unproven: set[int] = set()
+    for held in parts.values():
+        for name in (safe, complete):
+            _run(shadow, name, _UNCHECKED)
+        for each, statements in held:
+            if each.number in unproven:
+                continue
+            try:
+                for statement in statements:
+                    _run(shadow, complete, statement.sql)
+                    if each.disabled is None:
+                        _run(shadow, safe, statement.sql)
+            except MigrationError:
+                if not each.is_doubtful:
+                    raise
+                unproven.add(each.number)  # the answer to the question makes another change of it
     left = compare(shadow.schema(safe), wanted).changes
-    commented = sum(_is_commented(statement) for _, statements in parts for statement in statements)
-    complete = shadow.make(template=base)
-    _run(shadow, complete, diff.sql)
+    disabled = {each.number for held in parts.values() for each, _ in held if each.disabled is not None}
     # One pg_dump for both, for each version writes in a form of its own.
     version = max(source.server_version_num, shadow.server.programs.version_num)
     dumps = (_dump(settings, shadow.server.url(complete), version), _dump(settings, staging, version))
     remaining = differences(*dumps, shadow.base.brings_entry)
+    lacks = tuple(f"{each.action} {each.kind} {each.name}" for each in left) if disabled else ()
+    order = [line for line in remaining if line.startswith("in another order")]
+    remaining = tuple(line for line in remaining if line not in order)
     if remaining:
         lacking = f"; this machine lacks the extension {', '.join(shadow.lacks)}" if shadow.lacks else ""
-        return _Proof(f"NOT EQUAL: {len(remaining)} differences to staging remain{lacking}", remaining)
-    if commented:
-        what = ", ".join(f"{each.action} {each.kind} {each.name}" for each in left)
-        return _Proof(f"proven equal, but for what is commented out: {what}", ())
-    return _Proof("proven equal", ())
+        words = f"NOT EQUAL: {len(remaining)} differences to staging remain{lacking}"
+        if unproven:
+            numbers = ", ".join(map(str, sorted(unproven)))
+            words += f"; change {numbers} does not run as it stands: first answer whether it is a rename"
+    elif disabled:
+        words = f"proven equal with all changes enabled; {_counted(len(disabled), 'change')} disabled"
+    else:
+        words = "proven equal"
+    words += "; owners are not compared" + (
+        f"; {_counted(len(order), 'table')} with columns in another order" if order else ""
+    )
+    return _Proof(words, remaining, lacks)
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number} {what}" + ("" if number == 1 else "s")
 
 
 def _in_words_of(shadow: Shadow, staging: Connection, conninfo: str) -> tuple[Schema, str]:
@@ -211,17 +266,28 @@ def _run(shadow: Shadow, name: str, sql: str) -> None:
 
 
 def _checklist(diff: SchemaDiff, proof: _Proof, base: Schema, not_compared: str) -> tuple[Check, ...]:
-    existing = [quote_name(schema, table) for schema, table in base.tables]
-    live = [each for each in diff.online_statements if not _is_commented(each)]
-    commented = len(diff.online_statements) - len(live)
-    rewrites = [name for each in live if each.rewrites for name in each.objects]
-    blocking = [table for table in existing if any(_locks(each, table) for each in live)]
+    existing = {quote_name(schema, table) for schema, table in base.tables}
+    enabled = [one for each in diff.change_sets if each.disabled is None for one in each.statements]
+    disabled = [each for each in diff.change_sets if each.disabled is not None]
+    rewritten = sorted({table for one in enabled if one.rewrites for table in tables_of(one, existing)})
+    gaps = [
+        f"{name} between part {drop} and part {create}"
+        for each in diff.change_sets
+        for drop, create, name in each.missing
+    ]
+    numbers = ", ".join(str(each.number) for each in disabled)
+    off = (
+        f"disabled: change {numbers}; until then the schema differs: {_some(proof.lacks)}"
+        if disabled
+        else "none disabled"
+    )
     return (
-        Check("no live statement destroys data", "ok", f"{commented} commented out" if commented else "none there"),
+        Check("no live statement destroys data", "ok", off),
         Check("the files make staging's schema", "failed" if proof.remaining else "ok", proof.words),
         *((Check("all that staging has was compared", "failed", not_compared),) if not_compared else ()),
-        Check("no table is rewritten", "failed" if rewrites else "ok", ", ".join(rewrites) or "none"),
-        Check("tables locked against writes are known", "ok", ", ".join(blocking) or "none"),
+        Check("no table is rewritten", "failed" if rewritten else "ok", _some(rewritten)),
+        Check("tables locked are known", "ok", _some(locks_of(enabled, existing))),
+        Check("nothing is missing between two files", "failed" if gaps else "ok", _some(gaps)),
         Check("renames are said, not guessed", "failed" if diff.rename_questions else "ok",
               "; ".join(diff.rename_questions) or "none likely"),
         Check("reviewed: safemig review says SAFE TO DEPLOY", "not done", "yours to do"),
@@ -230,10 +296,9 @@ def _checklist(diff: SchemaDiff, proof: _Proof, base: Schema, not_compared: str)
     )  # fmt: skip
 
 
-def _locks(statement: Statement, table: str) -> bool:
-    if not (statement.lock and statement.lock.blocks_writes):
-        return False
-    return any(name == table or name.startswith(f"{table}.") for name in statement.objects)
+def _some(words: Sequence[str]) -> str:
+    shown = "; ".join(words[:_SHOWN])
+    return f"{shown}; and {len(words) - _SHOWN} more" if len(words) > _SHOWN else shown or "none"
 
 
 def _head(
@@ -244,11 +309,10 @@ def _head(
     proof: _Proof,
     checklist: Sequence[Check],
     number: int,
-    parts: int,
-    transactional: bool,
+    parts: Sequence[int] | Mapping[int, object],
 ) -> str:
     checksum = identify({"migrations": [each.sha256 for each in migrations], "schema": base.fingerprint})
-    title = " ".join(description.split()) + (f" (part {number + 1} of {parts})" if parts > 1 else "")
+    title = " ".join(description.split()) + (f" (part {number + 1} of {len(parts)})" if len(parts) > 1 else "")
     lines = [
         f"-- {title}",
         "--",
@@ -256,13 +320,13 @@ def _head(
         f"-- Generated: {datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ} by safemig {__version__}",
         f"-- Base:      {len(migrations)} migrations, checksum {checksum}",
         f"-- Proof:     {_plain(proof.words)}",
-        *(f"--            {_plain(line)}" for line in proof.remaining),
+        *(f"--            {_plain(line)}" for line in proof.remaining[:_SHOWN]),
     ]
     if number == 0:
         lines += ["--", "-- Safety checklist"]
         marks = {"ok": "x", "failed": "!"}
         lines += [f"--   [{marks.get(check.state, ' ')}] {check.name}: {_plain(check.found)}" for check in checklist]
-    if not transactional:
+    if not is_atomic(list(parts)[number]):
         lines += ["--", f"-- {NO_TRANSACTION}: each statement runs by itself, and may be run again"]
     return "\n".join([*lines, ""])
 

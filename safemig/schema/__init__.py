@@ -8,16 +8,17 @@ from safemig.lazy_import import loaded_from
 
 if TYPE_CHECKING:
     from safemig.schema.comparison import compare
-    from safemig.schema.difference import Change, SchemaDiff, Statement, script
+    from safemig.schema.difference import Change, ChangeSet, SchemaDiff, Statement, script
     from safemig.schema.model import Schema
 
-__all__ = ["Change", "Schema", "SchemaDiff", "Statement", "compare", "script"]
+__all__ = ["Change", "ChangeSet", "Schema", "SchemaDiff", "Statement", "compare", "script"]
 
 # Reading a schema needs no rules of how to change one.
 __getattr__ = loaded_from(
     __name__,
     {
         "Change": "safemig.schema.difference",
+        "ChangeSet": "safemig.schema.difference",
         "Schema": "safemig.schema.model",
         "SchemaDiff": "safemig.schema.difference",
         "Statement": "safemig.schema.difference",

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from safemig.schema import grants
 from safemig.schema.action import Action, Key
-from safemig.schema.edges import Stages, join
+from safemig.schema.edges import Stages, join, join_successors
 from safemig.schema.facts import not_null_name
 from safemig.schema.kinds.base import Step
 from safemig.schema.loops import stand_in, view_loops
@@ -101,6 +101,7 @@ def build_actions(plan: Plan) -> list[Action]:
         droppers[item].wait_for(ends[item], hard=True)
         actions.append(ends[item])
     join(plan, actions, producers, droppers, Stages(shells, ends, circles))
+    join_successors(plan, actions, droppers)
     return actions
 
 

@@ -2,49 +2,57 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Literal
+from collections.abc import Mapping
 
-from safemig.schema.action import Action
 from safemig.schema.actions import build_actions
+from safemig.schema.change_sets import group, reasons
+from safemig.schema.changes import changes
 from safemig.schema.collection import without_collection
 from safemig.schema.decisions import decide, is_leftover
 from safemig.schema.difference import Change, SchemaDiff, Statement
-from safemig.schema.edges import BODIES
 from safemig.schema.kinds.base import Step
 from safemig.schema.majors import within_reach
 from safemig.schema.model import Id, Schema
-from safemig.schema.order import blocked_by, ordered
+from safemig.schema.order import ordered
 from safemig.schema.plan import Plan
 from safemig.schema.renames import apply_renames, questions
-from safemig.schema.reparse import readable
+from safemig.schema.statements import change_sets, plain, statements_of
 
 
-def compare(base: Schema, target: Schema, *, renames: Mapping[str, str] = {}) -> SchemaDiff:
+def compare(
+    base: Schema, target: Schema, *, renames: Mapping[str, str] = {}, with_change_sets: bool = False
+) -> SchemaDiff:
     """Return what turns `base` into `target`.
 
     renames: old dotted name to new one, of tables (`app.users`) and columns (`app.users.name`); what is not named
     here is taken for a drop and an addition, and a likely rename becomes a question in the result.
+    with_change_sets: fill `change_sets` too, the statements as a migration that a person reads.
     """
     with without_collection():
-        return _compare(base, target, renames)
+        return _compare(base, target, renames, with_change_sets)
 
 
-def _compare(base: Schema, target: Schema, renames: Mapping[str, str]) -> SchemaDiff:
+def _compare(base: Schema, target: Schema, renames: Mapping[str, str], with_change_sets: bool) -> SchemaDiff:
     renamed: tuple[Statement, ...] = ()
     steps: list[tuple[Id, Step]] = []
     target = within_reach(target, base)
     if renames:
         base, steps = apply_renames(base, target, renames)
-        renamed = tuple(_plain(item, step) for item, step in steps)
+        renamed = tuple(plain(item, step) for item, step in steps)
     plan = decide(base, target)
     actions, warnings = ordered(build_actions(plan))
-    statements, online = _statements(plan, actions)
+    sets = group(plan, actions) if with_change_sets or any(action.is_destructive for action in actions) else []
+    blocked = reasons(sets)
+    statements, online = statements_of(plan, actions, blocked)
+    online_plan = plan
     if plan.differs_online:
         online_plan = decide(base, target, online=True, like=plan)
-        _, online = _statements(online_plan, ordered(build_actions(online_plan))[0])
+        actions = ordered(build_actions(online_plan))[0]
+        sets = group(online_plan, actions) if sets else []
+        blocked = reasons(sets)
+        _, online = statements_of(online_plan, actions, blocked)
     return SchemaDiff(
-        changes=(*(_rename_change(item, step) for item, step in steps), *_changes(plan)),
+        changes=(*(_rename_change(item, step) for item, step in steps), *changes(plan)),
         statements=(*renamed, *statements),
         warnings=(
             *warnings,
@@ -56,158 +64,12 @@ def _compare(base: Schema, target: Schema, renames: Mapping[str, str]) -> Schema
         ),
         rename_questions=tuple(questions(plan)),
         online_statements=(*renamed, *online),
-    )
-
-
-def _plain(item: Id, step: Step) -> Statement:
-    return Statement(
-        sql=step.sql,
-        reverse_sql=step.reverse,
-        objects=(item.dotted,),
-        destructive=False,
-        why=step.why,
-        rule=step.rule,
-        transactional=True,
-        lock=step.lock,
-        rewrites=False,
+        change_sets=tuple(change_sets(online_plan, sets, blocked, steps)) if with_change_sets else (),
     )
 
 
 def _rename_change(item: Id, step: Step) -> Change:
     return Change(item.kind, item.dotted, "change", f"renamed: {step.sql}")
-
-
-def _statements(plan: Plan, actions: list[Action]) -> tuple[tuple[Statement, ...], tuple[Statement, ...]]:
-    """Return the statements of ordered actions: for one transaction, and in their least blocking form."""
-    blocked = blocked_by(actions)
-    found = [_UNCHECKED] if _writes_bodies(plan, actions) else []
-    online = list(found)
-    for action in actions:
-        for step in action.steps:
-            statement = _statement(action, step, step, blocked)
-            found.append(statement)
-            if step.online is None:
-                online.append(statement)
-            else:
-                online += [_statement(action, one, step, blocked) for one in step.online]
-    return tuple(found), tuple(online)
-
-
-_UNCHECKED = Statement(
-    sql="SET check_function_bodies = off",
-    reverse_sql=None,
-    objects=(),
-    destructive=False,
-    why="a body may name what is made later, or what its own search_path finds",
-    rule=None,
-    transactional=True,
-    lock=None,
-    rewrites=False,
-)
-
-
-def _writes_bodies(plan: Plan, actions: list[Action]) -> bool:
-    """Tell whether a routine is written whose body is a text, which PostgreSQL would check as it stands now."""
-    return any(
-        item.kind == "routine" and (fact := plan.target.facts[item]).language in BODIES and fact.routine != "a"
-        for action in actions
-        for item in action.creates | action.alters
-    )
-
-
-def _statement(action: Action, step: Step, whole: Step, blocked: Mapping[Action, str]) -> Statement:
-    objects = sorted(
-        item.dotted for item in (action.creates | action.drops | action.alters | action.needs) if item.kind != "default"
-    )
-    reason = blocked.get(action)
-    # A body that is a text is kept to the letter.
-    said = str if action.item.kind == "routine" and "\nAS $" in step.sql else readable
-    return Statement(
-        sql=said(step.sql),
-        reverse_sql=None if step.reverse is None else said(step.reverse),
-        objects=tuple(dict.fromkeys((action.item.dotted, *objects))),
-        destructive=step.destructive,
-        why=step.why or (whole.why if step is whole else ""),
-        rule=step.rule,
-        transactional=step.transactional,
-        lock=step.lock,
-        rewrites=step.rewrites,
-        blocked=None if step.destructive else reason,
-    )
-
-
-_QUIET = frozenset({"identity sequence", "sequence owner"})
-
-
-def _changes(plan: Plan) -> Iterator[Change]:
-    for item in sorted(plan.added | plan.removed | plan.changed):
-        action: Literal["add", "change", "remove"]
-        action = "add" if item in plan.added else "remove" if item in plan.removed else "change"
-        schema = plan.base if action == "remove" else plan.target
-        if item.kind in _QUIET or _inside_a_change(plan, item, action):
-            continue
-        kind = plan.kinds[item.kind]
-        if item.kind == "enum" and action == "change":
-            yield from _enum_changes(plan, item)
-            continue
-        if action == "change":
-            detail = kind.detail(plan.base.facts[item], plan.target.facts[item])
-        else:
-            detail = "created" if action == "add" else "dropped"
-        yield Change(kind.words(item, schema.facts[item]), item.dotted, action, detail)
-    yield from _belonging_changes(plan)
-
-
-def _inside_a_change(plan: Plan, item: Id, action: str) -> bool:
-    """Tell whether `item` is part of a larger change that is listed already."""
-    facts = plan.base.facts if action == "remove" else plan.target.facts
-    whole = plan.removed if action == "remove" else plan.added
-    if item.kind in ("column", "default"):
-        for container in ("table", "view", "materialized view"):
-            outer = Id(container, item.schema, item.name)
-            if outer in whole or (container != "table" and outer in facts):
-                return True
-        return item.kind == "default" and Id("column", *item[1:]) in whole
-    outer = Id("domain" if item.kind == "domain constraint" else "table", item.schema, item.name)
-    return (
-        item.kind in ("constraint", "domain constraint", "partition", "inheritance", "replica identity", "cluster")
-        and outer in whole
-    )
-
-
-def _enum_changes(plan: Plan, item: Id) -> Iterator[Change]:
-    old, new = plan.base.facts[item].labels, plan.target.facts[item].labels
-    fresh = [label for label in new if label not in old]
-    gone = [label for label in old if label not in new]
-    for label in fresh:
-        yield Change("enum value", item.dotted, "add", f"'{label}'")
-    for label in gone:
-        yield Change("enum value", item.dotted, "remove", f"'{label}'")
-    if not fresh and not gone:
-        yield Change("enum", item.dotted, "change", "values in another order")
-
-
-def _belonging_changes(plan: Plan) -> Iterator[Change]:
-    base, target = plan.base, plan.target
-    both = (
-        set(base.facts) & set(target.facts)
-        if base.comments != target.comments
-        or base.grants != target.grants
-        or (base.labels != target.labels or base.with_ownership)
-        else set()
-    )
-    for what, before, after in (("comment", base.comments, target.comments), ("grant", base.grants, target.grants)):
-        for item in sorted(set(before) | set(after)):
-            if item not in both or before.get(item) == after.get(item):
-                continue
-            action: Literal["add", "change", "remove"] = (
-                "add" if item not in before else "remove" if item not in after else "change"
-            )
-            yield Change(what, item.dotted, action, f"on {item.kind} {item.dotted}")
-    if base.with_ownership and target.with_ownership:
-        for item in sorted(target.owners):
-            if item in both and item in base.owners and base.owners[item] != target.owners[item]:
-                yield Change("owner", item.dotted, "change", f"{base.owners[item]} -> {target.owners[item]}")
 
 
 def _unmodelled(base: Schema, target: Schema) -> list[str]:

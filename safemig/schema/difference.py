@@ -41,6 +41,33 @@ class Statement:
     blocked: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class ChangeSet:
+    """Statements that are one change: all of them are live, or all are disabled.
+
+    `parts` are (part, statements) in order; `is_atomic` tells which parts are one transaction. `recreated` is what is
+    dropped and created again on the way; `missing` are (part, part, object) where a commit stands between the two.
+    """
+
+    number: int
+    title: str
+    parts: tuple[tuple[int, tuple[Statement, ...]], ...]
+    disabled: str | None = None
+    recreated: tuple[str, ...] = ()
+    missing: tuple[tuple[int, int, str], ...] = ()  # between these parts this object is missing
+    is_doubtful: bool = False  # it may be a rename; the answer makes another change of it
+
+    @property
+    def statements(self) -> tuple[Statement, ...]:
+        """All statements, in order."""
+        return tuple(statement for _, statements in self.parts for statement in statements)
+
+
+def is_atomic(part: int) -> bool:
+    """Tell whether the statements of that part of a migration run in one transaction; else each stands alone."""
+    return part % 2 == 1
+
+
 _SIGNS: tuple[tuple[Literal["add", "change", "remove"], str], ...] = (("add", "+"), ("change", "~"), ("remove", "-"))
 
 
@@ -59,6 +86,7 @@ class SchemaDiff(Result):
     warnings: tuple[str, ...] = ()
     rename_questions: tuple[str, ...] = ()
     online_statements: tuple[Statement, ...] = ()
+    change_sets: tuple[ChangeSet, ...] = ()  # of the online statements, where they were asked for
 
     @property
     def is_empty(self) -> bool:

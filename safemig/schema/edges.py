@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from safemig.schema.action import Action
 from safemig.schema.bounds import may_overlap
 from safemig.schema.facts import ConstraintFact
 from safemig.schema.kinds.views import lists_columns
-from safemig.schema.model import INSIDE_RELATION, Id
+from safemig.schema.model import INSIDE_RELATION, Id, Schema
 from safemig.schema.plan import Plan
 
 
@@ -136,6 +136,30 @@ def join(
     _join_bodies(plan, actions)
 
 
+def join_successors(plan: Plan, actions: Sequence[Action], droppers: Mapping[Id, Action]) -> None:
+    """What keeps values unique goes only when what takes its place is there, unless both have one name."""
+    made: dict[tuple[str, str], list[Action]] = {}
+    for action in actions:
+        for item in action.creates:
+            table = _unique_on(item, plan.target)
+            if table is not None:
+                made.setdefault(table, []).append(action)
+    for item, dropper in droppers.items():
+        table = _unique_on(item, plan.base)
+        if table is not None and dropper.item == item:
+            for maker in made.get(table, ()):
+                if dropper not in maker.before:
+                    dropper.wait_for(maker, hard=False)
+
+
+def _unique_on(item: Id, schema: Schema) -> tuple[str, str] | None:
+    """Return the table on which `item` keeps values unique; None where it does not."""
+    if item.kind == "index" and schema.facts[item].definition.startswith("CREATE UNIQUE INDEX "):
+        return schema.facts[item].table_schema, schema.facts[item].table
+    is_unique = item.kind == "constraint" and schema.facts[item].type in ("p", "u", "x")
+    return (item.schema, item.name) if is_unique else None
+
+
 def _join_partitions(plan: Plan, producers: dict[Id, list[Action]], droppers: dict[Id, Action]) -> None:
     """A partition is attached when it has all that it must bring, and after others have gone out of its way."""
     leaving: dict[Id, list[Id]] = {}
@@ -158,6 +182,9 @@ def _join_partitions(plan: Plan, producers: dict[Id, list[Action]], droppers: di
             for inner in kept:
                 if inner in droppers:
                     droppers[inner].wait_for(action, hard=True)
+            for inner in plan.base.children.get(table, ()):  # its columns are its own to change only then
+                for maker in producers.get(inner, ()) if inner.kind == "column" and inner in plan.alterations else ():
+                    maker.wait_for(action, hard=True)
             if table in plan.dropped:
                 for other in (table, *plan.base.descendants(table)):
                     if other in droppers:

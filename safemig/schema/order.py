@@ -1,4 +1,4 @@
-"""Put actions in an order that every dependency allows, and find what cannot run without a destructive one."""
+"""Put actions in an order that every dependency allows."""
 
 from __future__ import annotations
 
@@ -74,39 +74,3 @@ def _loop(rest: set[Action], waiting: dict[Action, set[Action]]) -> list[Action]
         path.append(action)
         action = min(waiting[action], key=lambda one: one.key)
     return path[seen[action] :]
-
-
-def blocked_by(actions: Iterable[Action]) -> dict[Action, str]:
-    """Return the actions that cannot run when destructive ones are left out, each with the reason."""
-    found: dict[Action, str] = {}
-    everyone = list(actions)
-    pairs: dict[object, list[Action]] = {}
-    for action in everyone:
-        for item in action.creates | action.drops:
-            pairs.setdefault(item, []).append(action)
-        if action.is_destructive:
-            why = next(step.why for step in action.steps if step.destructive)
-            found[action] = why
-    grew = True
-    while grew:
-        grew = False
-        for action in everyone:
-            if action in found:
-                continue
-            if action.only_with in found:
-                found[action] = found[action.only_with]
-                grew = True
-                continue
-            for other, hard in action.before.items():
-                if hard and other in found:
-                    found[action] = found[other]
-                    grew = True
-                    break
-        for action in list(found):
-            # What is dropped only to be created again stays when it cannot be created again.
-            for item in action.creates:
-                for other in pairs.get(item, ()):
-                    if item in other.drops and other not in found:
-                        found[other] = found[action]
-                        grew = True
-    return found

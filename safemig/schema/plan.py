@@ -53,6 +53,8 @@ class Plan:
     def dropped_by(self, item: Id) -> Id:
         """Return the object with whose DROP `item` goes: itself, or what it came with."""
         outer = self.kinds[item.kind].dropped_with(item, self.base.facts[item], self)
+        if outer is not None and outer not in self.base.facts:
+            return outer  # what is made of it
         return item if outer is None else self.dropped_by(outer)
 
     def stored_in_columns(self, item: Id) -> list[Id]:
@@ -341,6 +343,13 @@ class Plan:
     def indexes_of(self, table: Id, schema: Schema) -> Sequence[Id]:
         """Return the indexes of a table or materialized view."""
         return schema.indexes.get((table.schema, table.name), ())
+
+    def primary_key(self, item: Id) -> tuple[str, ...]:
+        """Return the columns of the primary key that the table of `item` has before and after; none without one."""
+        for inner in self.base.children.get(Id("table", item.schema, item.name), ()):
+            if inner.kind == "constraint" and self.base.facts[inner].type == "p" and inner in self.target.facts:
+                return tuple(self.base.facts[inner].columns)
+        return ()
 
     def columns_that_come_and_go(self, view: Id) -> set[Id]:
         """Return the columns that are added to or removed from what a view reads, before or after."""

@@ -273,6 +273,19 @@ def _mapped(base: Schema, moved: Callable[[Id], Id], rewritten: Callable[[Id, An
 
 def questions(plan: Plan) -> Iterator[str]:
     """Yield a question for every removal and addition that look like one rename."""
+    for word, old, new in _alike(plan):
+        yield (
+            f"was the {word} {old.dotted} renamed to {new.dotted}? As it stands one is dropped and the other added;"
+            f" to rename it, say --rename {old.dotted}={new.dotted}"
+        )
+
+
+def likely_renames(plan: Plan) -> list[tuple[Id, Id]]:
+    """Return (old, new) of each table that may have been renamed: a forgotten answer would put an empty one in use."""
+    return [(old, new) for word, old, new in _alike(plan) if word == "table"]
+
+
+def _alike(plan: Plan) -> Iterator[tuple[str, Id, Id]]:
     columns_gone = [item for item in plan.removed if item.kind == "column"]
     for gone in sorted(columns_gone):
         if Id("table", gone.schema, gone.name) in plan.dropped:
@@ -285,23 +298,16 @@ def questions(plan: Plan) -> Iterator[str]:
             and plan.target.facts[item].type == plan.base.facts[gone].type
         )
         for item in alike:
-            yield _question("column", gone, item)
+            yield "column", gone, item
     for enum in sorted(item for item in plan.changed if item.kind == "enum"):
         before, after = plan.base.facts[enum].labels, plan.target.facts[enum].labels
         differ = [(old, new) for old, new in zip(before, after, strict=False) if old != new]
         if len(before) == len(after) and len(differ) == 1 and differ[0][1] not in before:
             old, new = (Id("enum value", enum.schema, enum.name, label) for label in differ[0])
-            yield _question("enum value", old, new)
+            yield "enum value", old, new
     for gone in sorted(item for item in plan.removed if item.kind == "table"):
         before = set(plan.base.column_order.get(gone, ()))
         for item in sorted(item for item in plan.added if item.kind == "table"):
             after = set(plan.target.column_order.get(item, ()))
             if before and 3 * len(before & after) >= 2 * len(before | after):
-                yield _question("table", gone, item)
-
-
-def _question(word: str, old: Id, new: Id) -> str:
-    return (
-        f"was the {word} {old.dotted} renamed to {new.dotted}? As it stands one is dropped and the other added;"
-        f" to rename it, say --rename {old.dotted}={new.dotted}"
-    )
+                yield "table", gone, item

@@ -23,6 +23,7 @@ _BUILDERS = {
     "Deployment": "deployment",
     "Diagnosis": "doctor",
     "FixedReview": "fixed_review",
+    "Enabled": "enable",
     "Generated": "generate",
     "Help": "help",
     "Initialised": "init",

@@ -26,8 +26,8 @@ def build(result: Generated) -> Document:
     blocks: list[Block] = list(change_list(result.diff))
     blocks += [
         Callout(
-            Badge("COMMENTED OUT", "warning"),
-            "not in force until you enable it",
+            Badge("DISABLED", "warning"),
+            "not in force until you enable its change",
             (why,),
             "Statement",
             without_passwords(statement),
@@ -41,9 +41,12 @@ def build(result: Generated) -> Document:
         blocks.append(check_table("Safety checklist", result.checklist))
     blocks.append(Bullets("Next", (f"read {result.path}, then: safemig review",)))
     return Document(
-        Badge(
-            "GENERATED" if not result.commented else "GENERATED, READ THE COMMENTED PART", "ok" if equal else "warning"
-        ),
+        Badge(_word(result), "ok" if equal and not result.commented else "warning"),
         tuple(headline),
         tuple(blocks),
     )
+
+
+def _word(result: Generated) -> str:
+    disabled = sum(each.disabled is not None for each in result.diff.change_sets)
+    return "GENERATED" + (f": {disabled} change{'' if disabled == 1 else 's'} disabled" if disabled else "")

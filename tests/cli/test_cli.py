@@ -53,7 +53,7 @@ def test_version_is_told_without_loading_anything(safemig: Command) -> None:
     [
         (["review", "--nope"], 2, "No such option"),
         (["deploy"], 2, "No such command"),
-        (["generate"], 2, "Missing argument 'DESCRIPTION'"),
+        (["generate"], 2, "say what was changed"),
         (["--project", "/nowhere/at/all", "status"], 2, "the project's folder does not exist"),
         (["help", "moon"], 2, "topics: commands, workflow, checklist, emergency, npm"),
         (["diff", "--from", "production", "--to", "staging", "--rename", "x"], 2, "is not OLD=NEW"),

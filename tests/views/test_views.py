@@ -26,7 +26,8 @@ EXAMPLES = examples()
 VERDICTS = {
     "base": "REFRESHED",
     "init": "READY",
-    "generate": "GENERATED, READ THE COMMENTED PART",
+    "generate": "GENERATED",
+    "enable": "ENABLED",
     "generate nothing": "NOTHING TO DO",
     "preflight": "NOT READY: 1 of 4",
     "preflight ready": "READY",

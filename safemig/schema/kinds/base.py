@@ -17,7 +17,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Step:
-    """One statement with what a reader must know of it; `online` is the same in the least blocking form."""
+    """One statement with what a reader must know of it; `online` is the same in the least blocking form.
+
+    `until` says what a person must do first where the rows have to change before the statement can run.
+    """
 
     sql: str
     why: str = ""
@@ -28,6 +31,7 @@ class Step:
     transactional: bool = True
     online: tuple[Step, ...] | None = None
     reverse: str | None = None
+    until: str = ""
 
 
 class Kind:
@@ -86,7 +90,9 @@ class Kind:
         for name, before, after in zip(new._fields, old, new, strict=True):
             if before != after:
                 word = name.replace("_", " ")
-                if (
+                if isinstance(before, bool) and isinstance(after, bool):
+                    parts.append(word if after else f"no longer {word}")
+                elif (
                     isinstance(before, str | int)
                     and isinstance(after, str | int)
                     and len(str(before) + str(after)) < 80

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from safemig.schema.casts import Conversion, conversion
@@ -135,6 +136,18 @@ def keep_in_range(schema: str, name: str, old: SequenceOptions, new: SequenceOpt
     ], ""
 
 
+def start_after_rows(item: Id, schema: str, name: str, options: SequenceOptions) -> Step:
+    """Return what makes a new sequence go on after the numbers that a column holds already: it would start anew, and collide."""
+    column, last = quote_identifier(item.sub), "max" if options.increment > 0 else "min"
+    value = f"{last}({column})"
+    return Step(
+        f"SELECT setval({quote_literal(quote_name(schema, name)).strip()}, {value}) FROM {quote_name(item.schema, item.name)}"  # noqa: S608
+        f" HAVING {value} BETWEEN {options.minimum} AND {options.maximum}",
+        f"the next number comes after those that {item.dotted} holds; nobody may write to it meanwhile",
+        lock=LockMode.ROW_EXCLUSIVE,
+    )
+
+
 def column_settings(item: Id, old: ColumnFact | None, new: ColumnFact, plan: Plan) -> list[Step]:
     """Return the statements for what only ALTER COLUMN can say: storage, compression, statistics, options."""
     table, name = quote_name(item.schema, item.name), quote_identifier(item.sub)
@@ -227,16 +240,17 @@ class Column(InsideRelation):
         elif fact.not_null and default not in plan.target.facts:
             rule, why = "add-col-not-null-no-default", "fails where the table has rows, for they would have no value"
         word = plan.table_keyword(item)
-        steps = [
-            Step(
-                f"ALTER {word} {table} ADD COLUMN IF NOT EXISTS {definition}",
-                why,
-                rule=rule,
-                rewrites=rewrites,
-                lock=_EXCLUSIVE,
-                reverse=f"ALTER {word} {table} DROP COLUMN {quote_identifier(item.sub)}",
-            )
-        ]
+        add = Step(
+            f"ALTER {word} {table} ADD COLUMN IF NOT EXISTS {definition}",
+            why,
+            rule=rule,
+            rewrites=rewrites,
+            lock=_EXCLUSIVE,
+            reverse=f"ALTER {word} {table} DROP COLUMN {quote_identifier(item.sub)}",
+        )
+        if rule == "add-col-not-null-no-default" and word == "TABLE":
+            add = replace(add, online=self._filled_first(item, fact, plan, add.reverse))
+        steps = [add]
         steps += column_settings(item, None, fact, plan)
         if default in plan.target.facts and not fact.generated:
             for child in plan.children_columns(item):
@@ -249,6 +263,25 @@ class Column(InsideRelation):
                         )
                     )
         return steps
+
+    def _filled_first(self, item: Id, fact: ColumnFact, plan: Plan, reverse: str | None) -> tuple[Step, ...]:
+        """A column that must have a value, on a table that may have rows: first nullable, then filled, then NOT NULL."""
+        table, name = quote_name(item.schema, item.name), quote_identifier(item.sub)
+        nullable = column_definition(item, fact._replace(not_null=False), plan)
+        add = Step(f"ALTER TABLE {table} ADD COLUMN IF NOT EXISTS {nullable}", lock=_EXCLUSIVE, reverse=reverse)
+        keys = plan.primary_key(item)
+        batches = (
+            f"-- safemig: batches of 10000 by {table}.{quote_identifier(keys[0])}, pause 100 ms\n"
+            if len(keys) == 1
+            else ""
+        )
+        between = f" AND {quote_identifier(keys[0])} BETWEEN $1 AND $2" if batches else ""
+        template = f"{batches}UPDATE {table} SET {name} = ... WHERE {name} IS NULL{between};"  # noqa: S608
+        whose = f"{item.schema}.{item.name}"
+        until = f"give every row of {whose} a value in {item.sub} first, in a migration file of its own:\n{template}"
+        old, prefix = fact._replace(not_null=False), f"ALTER TABLE {table} ALTER COLUMN {name}"
+        series = not_null_changes(item, table, prefix, old, fact, plan, is_new=True)
+        return (add, *(replace(one, until=until) for step in series for one in step.online or (step,)))
 
     def drop(self, item: Id, fact: ColumnFact, plan: Plan) -> list[Step]:
         table, name = quote_name(item.schema, item.name), quote_identifier(item.sub)
@@ -355,9 +388,13 @@ class Column(InsideRelation):
         if not new.identity:
             return []
         if not old.identity:
-            return [
-                Step(f"{prefix} ADD {identity_clause(item, new)}", lock=_EXCLUSIVE, reverse=f"{prefix} DROP IDENTITY")
-            ]
+            added = Step(
+                f"{prefix} ADD {identity_clause(item, new)}", lock=_EXCLUSIVE, reverse=f"{prefix} DROP IDENTITY"
+            )
+            if new.identity_sequence is None:
+                return [added]
+            schema, name, options, _ = new.identity_sequence
+            return [added, start_after_rows(item, schema, name, options)]
         said = []
         if old.identity != new.identity:
             said.append(f"SET GENERATED {'ALWAYS' if new.identity == 'a' else 'BY DEFAULT'}")

@@ -95,9 +95,14 @@ class Constraint(InsideRelation):
         sql = f"{prefix} ADD CONSTRAINT {name} {definition}"
         reverse = f"{prefix} DROP CONSTRAINT {name}"
         new_table = Id("table", item.schema, item.name) in plan.created
+        ready = None if new_table else index_to_use(item, fact, plan)
         lock = LockMode.SHARE_ROW_EXCLUSIVE if fact.type == "f" else _EXCLUSIVE
         if new_table or fact.definition.endswith("NOT VALID"):
             return [Step(sql, lock=lock, reverse=reverse)]
+        if ready is not None:
+            word, deferrable = _unique_words(fact), _backing_index(definition)[1]
+            using = f"{prefix} ADD CONSTRAINT {name} {word} USING INDEX {quote_identifier(ready.name)}{deferrable}"
+            return [Step(using, lock=lock, reverse=reverse)]
         why = {
             "p": "builds its index under a lock that stops reads and writes",
             "u": "builds its index under a lock that stops reads and writes; fails where values repeat",
@@ -130,34 +135,17 @@ class Constraint(InsideRelation):
                 lock=lock,
                 reverse=f"{prefix} DROP CONSTRAINT {name}",
             ), validate
-        plain = definition.startswith(("UNIQUE (", "PRIMARY KEY ("))
-        if (
-            fact.type not in "pu"
-            or partitioned
-            or not plain
-            or "WITHOUT OVERLAPS" in definition
-            or "NULLS NOT" in definition
-        ):
+        if partitioned or not _is_plain(fact):
             return None
-        close = _closing(definition)
-        columns, rest = definition[definition.index("(") : close + 1], definition[close + 1 :]
-        include = ""
-        if rest.startswith(" INCLUDE ("):
-            end = _closing(rest)
-            include, rest = rest[: end + 1], rest[end + 1 :]
-        settings = rest.split(" DEFERRABLE")[0]
-        deferrable = rest[len(settings) :]
-        settings = settings.replace(" USING INDEX TABLESPACE", " TABLESPACE")
-        word = "PRIMARY KEY" if fact.type == "p" else "UNIQUE"
+        index, deferrable = _backing_index(definition)
         return (
             Step(
-                f"CREATE UNIQUE INDEX CONCURRENTLY IF NOT EXISTS {name} ON {quote_name(item.schema, item.name)}"
-                f" USING btree {columns}{include}{settings}",
+                f"CREATE UNIQUE INDEX CONCURRENTLY IF NOT EXISTS {name} ON {quote_name(item.schema, item.name)} {index}",
                 lock=LockMode.SHARE_UPDATE_EXCLUSIVE,
                 transactional=False,
             ),
             Step(
-                f"{prefix} ADD CONSTRAINT {name} {word} USING INDEX {name}{deferrable}",
+                f"{prefix} ADD CONSTRAINT {name} {_unique_words(fact)} USING INDEX {name}{deferrable}",
                 lock=_EXCLUSIVE,
                 reverse=f"{prefix} DROP CONSTRAINT {name}",
             ),
@@ -264,6 +252,45 @@ def _deferrable(definition: str) -> str:
     if " INITIALLY DEFERRED" in definition:
         return "DEFERRABLE INITIALLY DEFERRED"
     return "DEFERRABLE INITIALLY IMMEDIATE" if " DEFERRABLE" in definition else "NOT DEFERRABLE"
+
+
+def index_to_use(item: Id, fact: ConstraintFact, plan: Plan) -> Id | None:
+    """Return the unique index that goes and is just what the constraint needs: it becomes the constraint's."""
+    if not _is_plain(fact) or fact.options or fact.tablespace or plan.is_partitioned(item):
+        return None
+    wanted, _ = _backing_index(fact.definition)
+    table = quote_name(item.schema, item.name)
+    for index in plan.indexes_of(Id("table", item.schema, item.name), plan.base):
+        old = plan.base.facts[index]
+        bare = not (old.parent or old.tablespace or old.statistics or index in plan.base.comments)
+        definition = f"CREATE UNIQUE INDEX {quote_identifier(index.name)} ON {table} {wanted}"
+        used = plan.base.graph.needed_by.get(index, ())
+        if index in plan.removed and old.is_valid and bare and not used and old.definition == definition:
+            return index
+    return None
+
+
+def _is_plain(fact: ConstraintFact) -> bool:
+    plain = fact.type in "pu" and fact.definition.startswith(("UNIQUE (", "PRIMARY KEY ("))
+    return plain and "WITHOUT OVERLAPS" not in fact.definition and "NULLS NOT" not in fact.definition
+
+
+def _unique_words(fact: ConstraintFact) -> str:
+    return "PRIMARY KEY" if fact.type == "p" else "UNIQUE"
+
+
+def _backing_index(definition: str) -> tuple[str, str]:
+    """Return what stands behind the table's name in CREATE INDEX, and whether the constraint is deferrable."""
+    close = _closing(definition)
+    columns, rest = definition[definition.index("(") : close + 1], definition[close + 1 :]
+    include = ""
+    if rest.startswith(" INCLUDE ("):
+        end = _closing(rest)
+        include, rest = rest[: end + 1], rest[end + 1 :]
+    settings = rest.split(" DEFERRABLE")[0]
+    deferrable = rest[len(settings) :]
+    settings = settings.replace(" USING INDEX TABLESPACE", " TABLESPACE")
+    return f"USING btree {columns}{include}{settings}", deferrable
 
 
 class Index(Kind):
@@ -381,6 +408,10 @@ class Index(Kind):
             for other in plan.base.graph.needs.get(item, ()):
                 if other.kind == "column" and other in plan.removed:
                     return other
+            if table is not None and fact.definition.startswith("CREATE UNIQUE INDEX "):
+                constraints = plan.target.children.get(Id("table", *table[1:3]), ())
+                made = [inner for inner in constraints if inner.kind == "constraint" and inner in plan.created]
+                return next((one for one in made if index_to_use(one, plan.target.facts[one], plan) == item), None)
         return None
 
     def alter(self, item: Id, old: IndexFact, new: IndexFact, plan: Plan) -> list[Step] | None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from safemig.schema.facts import ExtensionFact, SchemaFact, SequenceFact, SequenceOwnerFact
 from safemig.schema.kinds.base import Kind, Step
-from safemig.schema.kinds.columns import keep_in_range, sequence_changes, sequence_options
+from safemig.schema.kinds.columns import keep_in_range, sequence_changes, sequence_options, start_after_rows
 from safemig.schema.model import Id
 from safemig.sql.identifiers import quote_identifier, quote_name
 from safemig.sql.locks import LockMode
@@ -153,7 +153,12 @@ class SequenceOwner(Kind):
 
     def create(self, item: Id, fact: SequenceOwnerFact, plan: Plan) -> list[Step]:
         column = quote_name(fact.table_schema, fact.table, fact.column)
-        return [Step(f"ALTER SEQUENCE {quote_name(item.schema, item.name)} OWNED BY {column}")]
+        owned = Step(f"ALTER SEQUENCE {quote_name(item.schema, item.name)} OWNED BY {column}")
+        sequence = Id("sequence", item.schema, item.name)
+        of = Id("column", fact.table_schema, fact.table, fact.column)
+        if sequence in plan.created and of in plan.base.facts and of not in plan.created:
+            return [owned, start_after_rows(of, item.schema, item.name, plan.target.facts[sequence].options)]
+        return [owned]
 
     def drop(self, item: Id, fact: SequenceOwnerFact, plan: Plan) -> list[Step]:
         return [Step(f"ALTER SEQUENCE {quote_name(item.schema, item.name)} OWNED BY NONE")]
@@ -179,5 +184,6 @@ class IdentitySequence(Kind):
     def dropped_with(self, item: Id, fact: SequenceOwnerFact, plan: Plan) -> Id | None:
         return Id("column", fact.table_schema, fact.table, fact.column)
 
-    def alter(self, item: Id, old: Any, new: Any, plan: Plan) -> list[Step] | None:
-        return []
+    def alter(self, item: Id, old: SequenceOwnerFact, new: SequenceOwnerFact, plan: Plan) -> list[Step] | None:
+        # One name, another column: the old one must be gone first.
+        return [] if old == new else None

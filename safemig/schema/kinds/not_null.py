@@ -30,8 +30,15 @@ def not_null_clause(item: Id, fact: ColumnFact) -> str:
     return f"CONSTRAINT {quote_identifier(not_null_name(item, fact))} NOT NULL {quote_identifier(item.sub)}{tail}"
 
 
-def not_null_changes(item: Id, table: str, prefix: str, old: ColumnFact, new: ColumnFact, plan: Plan) -> list[Step]:
-    """Return what makes a column's not-null constraint the wanted one, beside what comes from a parent."""
+def not_null_changes(
+    item: Id, table: str, prefix: str, old: ColumnFact, new: ColumnFact, plan: Plan, *, is_new: bool = False
+) -> list[Step]:
+    """Return what makes a column's not-null constraint the wanted one, beside what comes from a parent.
+
+    is_new: the column was added just before, so that no parent has passed anything on to it.
+    """
+    if is_new:
+        return _added_or_dropped(item, table, prefix, new, plan)
     if plan.leaves_not_null_to_parent(item):
         words = f"DROP CONSTRAINT {quote_identifier(not_null_name(item, old))}"
         return [Step(f"ALTER TABLE {table} {words}", "its parent's takes its place", lock=_EXCLUSIVE)]

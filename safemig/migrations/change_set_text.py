@@ -1,0 +1,100 @@
+"""Change sets as text in migration files: each stated in words, the disabled ones under one mark that is easy to remove."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterable, Iterator, Sequence
+
+from safemig.schema import ChangeSet, Statement
+from safemig.sql.locks import LockMode
+
+_START = "safemig: change {number} is disabled"
+_MARKED = re.compile(r"^(?P<open>/\*|--) safemig: change (?P<number>\d+) is disabled\b.*$", re.MULTILINE)
+
+
+def render_change_set(
+    each: ChangeSet, statements: Sequence[Statement], *, total: int, locks: Iterable[str], others: Sequence[str]
+) -> str:
+    """Return one part of a change set as SQL with its heading.
+
+    total: how many change sets there are. locks: what it locks, in words. others: the files that hold its other parts.
+    """
+    state = "" if each.disabled is None else ", DISABLED"
+    head = [f"Change {each.number} of {total}{state}: {each.title}"]
+    if each.disabled is not None:
+        head += [f"Why: {line}" if at == 0 else f"  {line}" for at, line in enumerate(each.disabled.splitlines())]
+    head += [f"Locks: {'; '.join(locks)}"] if locks else []
+    losses = dict.fromkeys(one.why for one in statements if one.destructive and one.why != each.disabled)
+    head += [f"Loses: {_one_line(why)}" for why in losses]
+    notes = dict.fromkeys(
+        one.why for one in statements if one.why and not one.destructive and (one.rewrites or one.rule)
+    )
+    head += [f"Note: {_one_line(why)}" for why in notes]
+    head += [f"Also in: {', '.join(others)}"] if others else []
+    heading = "".join(f"-- {line}\n" for line in head)
+    body = "\n".join(f"{statement.sql};" for statement in statements) + "\n"
+    return heading + (body if each.disabled is None else _disable(each.number, body, others))
+
+
+def _disable(number: int, body: str, others: Sequence[str]) -> str:
+    also = f" here and in {', '.join(others)}" if others else ""
+    end = f"-- safemig: end of change {number}"
+    start = _START.format(number=number)
+    if "/*" in body or "*/" in body:  # a comment around it would end too early
+        lines = "".join(f"-- {line}".rstrip() + "\n" for line in body.splitlines())
+        return f"-- {start}: run safemig generate --enable {number}\n{lines}{end}\n"
+    return f"/* {start}; to enable it, delete this line{also}, or run: safemig generate --enable {number}\n{body}{end} */\n"
+
+
+def disabled_in(text: str) -> list[int]:
+    """Return the numbers of the change sets that a migration file holds disabled."""
+    return [int(mark["number"]) for mark in _MARKED.finditer(text)]
+
+
+def enable(text: str, number: int) -> str:
+    """Return a migration file's text with that change set enabled; other text stays byte for byte."""
+    for mark in _MARKED.finditer(text):
+        if int(mark["number"]) != number:
+            continue
+        after = text[mark.end() :].removeprefix("\n")
+        if mark["open"] == "/*":
+            return _heading_enabled(text[: mark.start()], number) + after
+        end = after.index(f"-- safemig: end of change {number}")
+        lines = [line.removeprefix("--").removeprefix(" ") for line in after[:end].splitlines(keepends=True)]
+        return _heading_enabled(text[: mark.start()], number) + "".join(lines) + after[end:]
+    return text
+
+
+def _heading_enabled(text: str, number: int) -> str:
+    return re.sub(rf"^(-- Change {number} of \d+), DISABLED:", r"\1, enabled:", text, flags=re.MULTILINE)
+
+
+def locks_of(statements: Iterable[Statement], existing: Collection[str]) -> list[str]:
+    """Return what statements lock of the tables that exist already (their names as SQL), the strongest lock first."""
+    found: dict[str, LockMode] = {}
+    rewritten: set[str] = set()
+    for statement in statements:
+        for table in tables_of(statement, existing):
+            if statement.lock is not None and (table not in found or statement.lock.strength > found[table].strength):
+                found[table] = statement.lock
+            if statement.rewrites:
+                rewritten.add(table)
+    return [
+        f"{mode.value} on {', '.join(table + (' (rewritten)' if table in rewritten else '') for table in tables)}"
+        for mode in reversed(LockMode)
+        if (tables := sorted(table for table, lock in found.items() if lock is mode))
+    ]
+
+
+def tables_of(statement: Statement, existing: Collection[str]) -> set[str]:
+    """Return the existing tables that a statement is about: each object's own name, or the table that it is part of."""
+    names = (name[:end] for name in statement.objects for end in (*_dots(name), len(name)))
+    return {name for name in names if name in existing}
+
+
+def _dots(name: str) -> Iterator[int]:
+    return (at for at, character in enumerate(name) if character == ".")
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())

@@ -1,0 +1,227 @@
+"""Change sets: actions that make sense only together, in an order in which each set stands in one place.
+
+A set is live or disabled as a whole. It is disabled when one of its statements destroys data, or when it may be a rename
+that nobody has answered for.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from safemig.schema.action import Action
+from safemig.schema.edges import implied
+from safemig.schema.model import Id
+from safemig.schema.plan import Plan
+from safemig.schema.renames import likely_renames
+
+
+@dataclass(eq=False)
+class ActionSet:
+    """Ordered actions that belong together; `disabled` says why they do not run as they stand."""
+
+    actions: list[Action]
+    disabled: str | None = None
+    is_doubtful: bool = False
+
+    @property
+    def recreated(self) -> set[Id]:
+        """What is dropped here and created again."""
+        made = {item for action in self.actions for item in action.creates}
+        return made & {item for action in self.actions for item in action.drops}
+
+
+@dataclass
+class _Unions:
+    """Which actions are known to belong together (union-find)."""
+
+    parent: dict[Action, Action] = field(default_factory=dict)
+
+    def find(self, action: Action) -> Action:
+        root = action
+        while (above := self.parent.get(root, root)) is not root:
+            root = above
+        while (above := self.parent.get(action, action)) is not root:
+            self.parent[action], action = root, above
+        return root
+
+    def join(self, one: Action, other: Action) -> bool:
+        first, second = self.find(one), self.find(other)
+        if first is second:
+            return False
+        self.parent[second] = first
+        return True
+
+
+def group(plan: Plan, actions: Sequence[Action]) -> list[ActionSet]:
+    """Return `actions`, which are in order, as sets in order. Each set's needs come before it."""
+    unions = _Unions()
+    doubts = _join_related(plan, actions, unions)
+    disabled = _join_disabled(plan, actions, unions, doubts)
+    members: dict[Action, ActionSet] = {}
+    for action in actions:
+        root = unions.find(action)
+        each = members.setdefault(root, ActionSet([], disabled.get(root)))
+        each.actions.append(action)
+        each.is_doubtful |= action in doubts
+    return _in_order(list(members.values()), actions)
+
+
+def reasons(sets: Iterable[ActionSet]) -> dict[Action, str]:
+    """Return why each action of a disabled set is left out."""
+    return {action: each.disabled for each in sets if each.disabled is not None for action in each.actions}
+
+
+def _join_related(plan: Plan, actions: Sequence[Action], unions: _Unions) -> dict[Action, str]:
+    """Join what is one change whether it destroys or not; return the doubts: one action of each likely rename, with why."""
+    makers: dict[Id, list[Action]] = {}
+    droppers: dict[Id, list[Action]] = {}
+    for action in actions:
+        for item in action.creates | action.alters:
+            makers.setdefault(item, []).append(action)
+        for item in action.drops:
+            droppers.setdefault(item, []).append(action)
+    again = {item for item in makers.keys() & droppers.keys() if any(item in maker.creates for maker in makers[item])}
+    for item in again:
+        for one in (*droppers[item], *makers[item]):
+            unions.join(droppers[item][0], one)
+    for action in actions:
+        for other in action.before:
+            if other.drops & again:  # it is why the other is dropped and created again
+                unions.join(other, action)
+    for action in actions:
+        if action.only_with is not None:
+            unions.join(action.only_with, action)
+        for other, hard in action.before.items():
+            if hard and other.item == action.item and not (action.creates or action.drops or action.alters):
+                unions.join(
+                    other, action
+                )  # the second step of one thing: a stand-in made whole, an old type swept away
+        for item in action.creates | (set() if action.drops else action.needs):
+            for whole in (item, *implied(item)):
+                for maker in makers.get(whole, ()):
+                    if whole == item or (whole in maker.creates and whole.kind != "schema"):
+                        unions.join(maker, action)
+        for item in action.creates | action.alters:
+            if item.kind == "default":  # a column and its default are one thing
+                for maker in makers.get(Id("column", *item[1:]), ()):
+                    unions.join(maker, action)
+    doubts: dict[Action, str] = {}
+    for gone, fresh in likely_renames(plan):
+        for dropper in droppers.get(gone, ()):
+            for maker in makers.get(fresh, ()):
+                unions.join(dropper, maker)
+                doubts[maker] = f"this may be a rename of the table {gone.dotted} to {fresh.dotted}"
+    return doubts
+
+
+def _join_disabled(
+    plan: Plan, actions: Sequence[Action], unions: _Unions, doubts: Mapping[Action, str]
+) -> dict[Action, str]:
+    """Join to each set that is disabled what cannot run without it, and what would only be torn down for it."""
+    why: dict[Action, str] = dict(doubts)
+    for action in actions:
+        if action.is_destructive:
+            why.setdefault(action, next(step.why for step in action.steps if step.destructive))
+    roots = {unions.find(action) for action in why}
+    grew = bool(roots)
+    while grew:
+        grew = False
+        for action in actions:
+            off = unions.find(action) in roots
+            for other, hard in action.before.items():
+                if not hard or unions.find(other) is unions.find(action):
+                    continue
+                needs_it = not off and unions.find(other) in roots
+                makes_way = off and _only_removes(plan, other)
+                if needs_it or makes_way:
+                    off = True
+                    unions.join(action, other)
+                    grew = True
+        roots = {unions.find(action) for action in why}
+    found: dict[Action, str] = {}
+    for action in actions:
+        if action in why:
+            found.setdefault(unions.find(action), why[action])
+    return found
+
+
+def _only_removes(plan: Plan, action: Action) -> bool:
+    return bool(action.drops) and not action.creates and not action.alters and action.drops <= plan.dropped
+
+
+def _in_order(sets: list[ActionSet], actions: Sequence[Action]) -> list[ActionSet]:
+    """Order the sets so that what one needs stands before it; sets that need each other become one."""
+    place = {action: number for number, action in enumerate(actions)}
+    while True:
+        owner = {action: each for each in sets for action in each.actions}
+        hard: dict[ActionSet, set[ActionSet]] = {each: set() for each in sets}
+        soft: dict[ActionSet, set[ActionSet]] = {each: set() for each in sets}
+        for each in sets:
+            for action in each.actions:
+                for other, needed in action.before.items():
+                    them = owner.get(other)
+                    if them is not None and them is not each and place[other] < place[action]:
+                        (hard if needed else soft)[each].add(them)
+        ordered, loop = _sorted(sets, hard, soft, place)
+        if not loop:
+            return ordered
+        merged = ActionSet(
+            sorted((action for each in loop for action in each.actions), key=place.__getitem__),
+            next((each.disabled for each in loop if each.disabled is not None), None),
+            any(each.is_doubtful for each in loop),
+        )
+        sets = [each for each in sets if each not in loop] + [merged]
+
+
+def _sorted(
+    sets: Sequence[ActionSet],
+    hard: Mapping[ActionSet, set[ActionSet]],
+    soft: Mapping[ActionSet, set[ActionSet]],
+    place: Mapping[Action, int],
+) -> tuple[list[ActionSet], list[ActionSet]]:
+    """Return the sets in order, or the sets of a loop that no order satisfies. Preferences give way to needs."""
+    first = {each: place[each.actions[0]] for each in sets}
+    waiting = {each: hard[each] | soft[each] for each in sets}
+    followers: dict[ActionSet, list[ActionSet]] = {}
+    for each, needed in waiting.items():
+        for other in needed:
+            followers.setdefault(other, []).append(each)
+    heap = [(first[each], number, each) for number, each in enumerate(sets) if not waiting[each]]
+    heapq.heapify(heap)
+    ordered: list[ActionSet] = []
+    done: set[ActionSet] = set()
+    number = len(sets)
+    while len(ordered) < len(sets):
+        if not heap:
+            rest = [each for each in sets if each not in done]
+            free = [each for each in rest if not hard[each] - done]
+            if not free:
+                return [], _loop(rest, hard, done, first)
+            heap = [(first[each], number, each) for each in [min(free, key=first.__getitem__)]]
+        _, _, each = heapq.heappop(heap)
+        if each in done:
+            continue
+        done.add(each)
+        ordered.append(each)
+        for follower in followers.get(each, ()):
+            waiting[follower].discard(each)
+            if not waiting[follower] and follower not in done:
+                number += 1
+                heapq.heappush(heap, (first[follower], number, follower))
+    return ordered, []
+
+
+def _loop(
+    rest: Sequence[ActionSet],
+    hard: Mapping[ActionSet, set[ActionSet]],
+    done: set[ActionSet],
+    first: Mapping[ActionSet, int],
+) -> list[ActionSet]:
+    each = min(rest, key=first.__getitem__)
+    path: list[ActionSet] = []
+    while each not in path:
+        path.append(each)
+        each = min(hard[each] - done, key=first.__getitem__)
+    return path[path.index(each) :]

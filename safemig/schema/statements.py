@@ -1,0 +1,138 @@
+"""Actions as statements: as one script, and as the change sets of a migration that a person reads."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from safemig.schema.action import Action
+from safemig.schema.change_sets import ActionSet
+from safemig.schema.changes import QUIET, title_of
+from safemig.schema.difference import ChangeSet, Statement
+from safemig.schema.edges import BODIES
+from safemig.schema.kinds.base import Step
+from safemig.schema.model import Id
+from safemig.schema.parts import place
+from safemig.schema.plan import Plan
+from safemig.schema.reparse import readable
+from safemig.sql.identifiers import quote_name
+
+
+def statements_of(
+    plan: Plan, actions: list[Action], blocked: Mapping[Action, str]
+) -> tuple[tuple[Statement, ...], tuple[Statement, ...]]:
+    """Return the statements of ordered actions: for one transaction, and in their least blocking form."""
+    found = [UNCHECKED_BODIES] if _writes_bodies(plan, actions) else []
+    online = list(found)
+    for action in actions:
+        for step in action.steps:
+            statement = _statement(plan, action, step, step, blocked)
+            found.append(statement)
+            if step.online is None:
+                online.append(statement)
+            else:
+                online += [_statement(plan, action, one, step, blocked) for one in step.online]
+    return tuple(found), tuple(online)
+
+
+UNCHECKED_BODIES = Statement(
+    sql="SET check_function_bodies = off",
+    reverse_sql=None,
+    objects=(),
+    destructive=False,
+    why="a body may name what is made later, or what its own search_path finds",
+    rule=None,
+    transactional=True,
+    lock=None,
+    rewrites=False,
+)
+
+
+def _writes_bodies(plan: Plan, actions: list[Action]) -> bool:
+    """Tell whether a routine is written whose body is a text, which PostgreSQL would check as it stands now."""
+    return any(
+        item.kind == "routine" and (fact := plan.target.facts[item]).language in BODIES and fact.routine != "a"
+        for action in actions
+        for item in action.creates | action.alters
+    )
+
+
+def _statement(plan: Plan, action: Action, step: Step, whole: Step, blocked: Mapping[Action, str]) -> Statement:
+    objects = sorted(
+        item.dotted for item in (action.creates | action.drops | action.alters | action.needs) if item.kind != "default"
+    )
+    objects += [
+        name for item in (*action.creates, *action.drops, *action.alters) for name in _table_of_index(plan, item)
+    ]
+    reason = blocked.get(action)
+    # A body that is a text is kept to the letter.
+    said = str if action.item.kind == "routine" and "\nAS $" in step.sql else readable
+    return Statement(
+        sql=said(step.sql),
+        reverse_sql=None if step.reverse is None else said(step.reverse),
+        objects=tuple(dict.fromkeys((action.item.dotted, *objects))),
+        destructive=step.destructive,
+        why=step.why or (whole.why if step is whole else ""),
+        rule=step.rule,
+        transactional=step.transactional,
+        lock=step.lock,
+        rewrites=step.rewrites,
+        blocked=None if step.destructive else reason or step.until or None,
+    )
+
+
+def _table_of_index(plan: Plan, item: Id) -> Iterator[str]:
+    if item.kind == "index":
+        fact = plan.target.facts.get(item) or plan.base.facts[item]
+        yield quote_name(fact.table_schema, fact.table)
+
+
+def plain(item: Id, step: Step) -> Statement:
+    """Return a step of a rename as a statement."""
+    return Statement(
+        sql=step.sql,
+        reverse_sql=step.reverse,
+        objects=(item.dotted,),
+        destructive=False,
+        why=step.why,
+        rule=step.rule,
+        transactional=True,
+        lock=step.lock,
+        rewrites=False,
+    )
+
+
+def change_sets(
+    plan: Plan, sets: Sequence[ActionSet], blocked: Mapping[Action, str], renames: Sequence[tuple[Id, Step]]
+) -> Iterator[ChangeSet]:
+    """Yield what a reader sees: the renames that were named, then each set with its words."""
+    placed, missing = place(sets)
+    if renames:
+        title = "; ".join(f"{item.kind} {item.dotted} renamed" for item, _ in renames)
+        yield ChangeSet(1, title, ((1, tuple(plain(item, step) for item, step in renames)),))
+    number = 1 if renames else 0
+    for each in sets:
+        parts: dict[int, list[Statement]] = {}
+        later: list[tuple[int, Statement]] = []  # what waits for the rows to be given values
+        for action in each.actions:
+            for part, step in placed[action]:
+                statement = _statement(plan, action, step, step, blocked)
+                if step.until and each.disabled is None:
+                    later.append((part, statement))
+                else:
+                    parts.setdefault(part, []).append(statement)
+        number += 1
+        title = title_of(plan, each)
+        yield ChangeSet(
+            number,
+            title,
+            tuple((part, tuple(statements)) for part, statements in sorted(parts.items())),
+            each.disabled,
+            tuple(item.dotted for item in sorted(each.recreated) if item.kind not in QUIET),
+            tuple((drop, create, item.dotted) for one, drop, create, item in missing if one is each),
+            each.is_doubtful,
+        )
+        if later:
+            number += 1
+            until = next(statement.blocked for _, statement in later if statement.blocked)
+            split = {part: tuple(one for at, one in later if at == part) for part, _ in later}
+            yield ChangeSet(number, title.replace(": created", ": NOT NULL"), tuple(sorted(split.items())), until)

@@ -1,0 +1,126 @@
+"""Change sets: in their order, part by part, they make the target; live ones run without the disabled ones."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+
+import psycopg
+import pytest
+
+from safemig.migrations.change_set_text import disabled_in, enable, render_change_set
+from safemig.postgres.server.throwaway import ThrowawayServer
+from safemig.schema import ChangeSet, SchemaDiff, Statement, compare
+from safemig.schema.difference import is_atomic
+
+from .pairs import PAIRS
+from .pairs.in_range import IN_RANGE
+from .pairs.tangled import TANGLED
+from .proof import Pair, load, read
+
+THOROUGH = bool(os.environ.get("SAFEMIG_THOROUGH"))
+NEWEST = 17  # every machine that runs the tests has a server of this version or later
+RUNS = [each for each in PAIRS if each.since <= NEWEST and "SUBSCRIPTION" not in each.base + each.target]
+SOME = [each for each in RUNS if each in IN_RANGE or each in TANGLED or RUNS.index(each) % 9 == 0]
+
+
+def apply(url: str, diff: SchemaDiff, *, everything: bool) -> None:
+    """Run the sets as their files would: odd parts in one transaction, the others statement by statement."""
+    parts: dict[int, list[Statement]] = {}
+    for each in diff.change_sets:
+        for part, statements in each.parts:
+            parts.setdefault(part, []).extend(statements if everything or each.disabled is None else ())
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute("SET check_function_bodies = off")
+        for part, statements in sorted(parts.items()):
+            connection.execute("BEGIN") if is_atomic(part) else None
+            for statement in statements:
+                connection.execute(statement.sql.encode())
+            connection.execute("COMMIT") if is_atomic(part) else None
+
+
+@pytest.mark.parametrize("pair", RUNS if THOROUGH else SOME, ids=lambda pair: pair.name)
+def test_the_sets_in_their_order_make_the_target(
+    server: ThrowawayServer, new_database: Callable[[], str], pair: Pair
+) -> None:
+    every, live, target = new_database(), new_database(), new_database()
+    try:
+        for url, script in ((every, pair.base), (live, pair.base), (target, pair.target)):
+            load(url, pair.common, script)
+    except psycopg.errors.FeatureNotSupported:
+        return  # this build of PostgreSQL lacks what the pair is about
+    diff = compare(read(every, pair.ownership), read(target, pair.ownership), with_change_sets=True)
+    assert not [each.missing for each in diff.change_sets if each.missing]
+    assert [each.number for each in diff.change_sets] == list(range(1, len(diff.change_sets) + 1))
+    apply(every, diff, everything=True)
+    assert compare(read(every, pair.ownership), read(target, pair.ownership)).sql == ""
+    apply(live, diff, everything=False)
+
+
+def sets(new_database: Callable[[], str], base: str, target: str) -> tuple[ChangeSet, ...]:
+    one, other = new_database(), new_database()
+    load(one, base)
+    load(other, target)
+    return compare(read(one), read(other), with_change_sets=True).change_sets
+
+
+def words(each: ChangeSet) -> list[str]:
+    return [" ".join(statement.sql.split()[:6]) for statement in each.statements]
+
+
+def test_a_serial_becomes_an_identity_as_a_whole(new_database: Callable[[], str]) -> None:
+    (found,) = sets(new_database, "CREATE TABLE t (id serial)", "CREATE TABLE t (id int GENERATED ALWAYS AS IDENTITY)")
+    assert found.disabled == "the last value that public.t_id_seq gave out is lost"
+    assert len(found.statements) == 4, "DROP DEFAULT, DROP SEQUENCE, ADD GENERATED, setval"
+
+
+def test_what_makes_way_for_a_drop_waits_with_it(new_database: Callable[[], str]) -> None:
+    base = "CREATE TABLE t (id int PRIMARY KEY); CREATE TABLE u (t int REFERENCES t); CREATE VIEW v AS SELECT id FROM t"
+    found = sets(new_database, base, "CREATE TABLE u (t int)")
+    assert len(found) == 1
+    assert found[0].disabled == "all rows of public.t are lost"
+
+
+def test_partitions_get_their_index_online_before_the_parent(new_database: Callable[[], str]) -> None:
+    base = "CREATE TABLE p (a int, b int) PARTITION BY LIST (a); CREATE TABLE p1 PARTITION OF p FOR VALUES IN (1);"
+    parts = {
+        statement.sql.split(" ON ")[0]: part
+        for each in sets(new_database, base, base + "CREATE INDEX pi ON p (b)")
+        for part, statements in each.parts
+        for statement in statements
+    }
+    assert parts["CREATE INDEX CONCURRENTLY IF NOT EXISTS p1_b_idx"] < parts["CREATE INDEX IF NOT EXISTS pi"]
+
+
+def test_ten_alterations_are_not_ten_files(new_database: Callable[[], str]) -> None:
+    columns = ", ".join(f"c{number} int" for number in range(10))
+    found = sets(
+        new_database,
+        f"CREATE TABLE t ({columns})",
+        f"CREATE TABLE t ({columns.replace(' int', ' bigint NOT NULL CHECK (true)')})"
+        + "".join(f"; CREATE INDEX ON t (c{number})" for number in range(10)),
+    )
+    assert len({part for each in found for part, _ in each.parts}) <= 4
+
+
+def test_a_unique_index_goes_when_its_successor_is_there(new_database: Callable[[], str]) -> None:
+    found = sets(
+        new_database,
+        "CREATE TABLE t (a int, b int); CREATE UNIQUE INDEX old ON t (a)",
+        "CREATE TABLE t (a int, b int); CREATE UNIQUE INDEX fresh ON t (a) INCLUDE (b)",
+    )
+    order = [word.split()[0] for each in found for word in words(each)]
+    assert order == ["CREATE", "DROP"]
+
+
+@pytest.mark.parametrize("body", ["SELECT 1", "SELECT '/* not closed'", "/* a comment */ SELECT 1", "SELECT '*/'"])
+def test_a_disabled_change_comes_back_byte_for_byte(body: str) -> None:
+    statement = Statement(body, None, (), True, "lost", "drop-table", True, None, False)
+    live, off = (ChangeSet(2, "x", ((1, (statement,)),), why) for why in (None, "lost"))
+    shown = [render_change_set(each, [statement], total=3, locks=(), others=()) for each in (live, off)]
+    assert disabled_in(shown[0]) == []
+    assert disabled_in(shown[1]) == [2]
+    enabled = enable(shown[1], 2)
+    assert disabled_in(enabled) == []
+    assert f"\n{body};\n" in enabled
+    assert enable(shown[1], 1) == shown[1]
