@@ -20,11 +20,11 @@ PLAY_NOTEBOOK = "play.ipynb"
 LONGEST_LINE = 120
 # What each verb is for, in this story.
 WHY = {
-    "generate": "what staging has become, as migration files; what loses data is commented out",
+    "generate": "what staging has become, as migration files; what loses data is disabled",
     "review": "what these files would do to a production in use",
     "migrate_staging": "staging has it already, so it is only recorded there, not run",
     "migrate_prod": "every check, a backup, a rehearsal on its copy, and then exactly the plan that was approved",
-    "db_status": "what is applied where; staging has drifted by the column whose DROP stays commented out",
+    "db_status": "what is applied where; staging has drifted by the column whose DROP stays disabled",
 }
 
 

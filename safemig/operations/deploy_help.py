@@ -120,7 +120,7 @@ VERBS = (
 
 _WORKFLOW = """\
 1. Change **staging**, then write it down: `safemig generate "add user preferences table"`.
-2. Read the file; enable what was commented out only when you mean it. `safemig review` must say SAFE TO DEPLOY.
+2. Read the file; enable a disabled change only when you mean it: `safemig generate --enable N`. `safemig review` must say SAFE TO DEPLOY.
 3. `safemig rehearse`: the same on a copy of production, with its locks and times, and a proven way back.
 4. `safemig migrate-prod`: pre-flight, review, backup, rehearsal, **your approval**, one transaction, validation.
 5. `safemig status`, and commit the migration. The record is in `records/production/`."""

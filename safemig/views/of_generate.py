@@ -9,7 +9,7 @@ from safemig.views.shared_parts import change_list, check_table, sql_listing
 
 
 def build(result: Generated) -> Document:
-    """Show what changed on staging, the file that says so, and what was commented out and why."""
+    """Show what changed on staging, the file that says so, and what is disabled and why."""
     warnings = (Bullets("Mind", result.diff.warnings),) if result.diff.warnings else ()
     if result.path is None:
         return Document(
