@@ -17,11 +17,14 @@ from typing import Any
 from safemig import __version__
 from safemig.errors import DeploymentStoppedError, FileError, words_of_fault
 from safemig.records import ledger
+from safemig.records.certificate import CELL, certificate_of
+from safemig.records.certificate_markdown import as_markdown
 from safemig.records.files import make_read_only, write_atomically
 from safemig.records.names import RecordName
 from safemig.records.notebooks import notebook_bytes
 from safemig.records.outcome import Outcome, RecordedError, RecordedResult, answer_of
 from safemig.records.redaction import redact_notebook
+from safemig.records.sections import add_headings
 
 SETTLE = "safemig records --settle"
 
@@ -73,6 +76,7 @@ def finish(
         outcome.error, outcome.results,
     )  # fmt: skip
     try:
+        put_certificate(executed, outcome, facts)
         redact_notebook(executed, clean)
         write_atomically(path, notebook_bytes(executed))
         final = seal(name, path, executed, outcome, facts)
@@ -88,11 +92,26 @@ def seal(name: RecordName, path: Path, executed: Any, outcome: Outcome, facts: M
 
     final = path.with_name(f"{name.prefix}{outcome.word}.ipynb")
     page = final.with_suffix(".html")
-    write_atomically(page, draw_page(executed, facts).encode())
+    write_atomically(page, draw_page(executed, facts, certificate_of(outcome, facts)).encode())
     # Sealed under its name before it bears it: whatever cuts this off, `settle` sees by the hash that all was done.
     ledger.seal(path.parent, path, page, _entry(facts, outcome), name=final.stem)
     path.replace(final)
     return final
+
+
+def put_certificate(notebook: Any, outcome: Outcome, facts: Mapping[str, Any]) -> None:
+    """Put the certificate at the head of a record, in place, and a heading before each step that it links to."""
+    import nbformat
+
+    certificate = certificate_of(outcome, facts)
+    if certificate is None:
+        return
+    add_headings(notebook)
+    text = as_markdown(certificate)
+    notebook.cells = [
+        nbformat.v4.new_markdown_cell(text, id=CELL),  # type: ignore[no-untyped-call]
+        *(cell for cell in notebook.cells if cell.get("id") != CELL),
+    ]
 
 
 def broken(outcome: Outcome, fault: BaseException, clean: Callable[[str], str]) -> Outcome:

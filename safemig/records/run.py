@@ -23,6 +23,7 @@ from safemig.records.outcome import CHANGES, RecordedResult, read_outcome
 from safemig.records.papermill_io import runbooks_folder
 from safemig.records.parameters import check_parameters, parameters_of
 from safemig.records.redaction import redactor
+from safemig.records.source import source_of
 from safemig.records.writing import SCHEME, RecordWriter
 from safemig.settings import PRODUCTION, STAGING, Settings
 
@@ -74,6 +75,8 @@ def run_runbook(
     make_folder(home)
     _settle_left_over(settings, environment)
     facts: dict[str, Any] = {"verb": verb, "environment": environment, "by": who(), "started": now(), **_process()}
+    if comes_from := source_of(settings.folder):
+        facts["source"] = comes_from
     notebook.metadata["safemig"] = {**facts, "word": RUNNING}
     clean = redactor(settings)
     try:

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from safemig.errors import DeploymentStoppedError, SafemigError, SettingsError
+from safemig.execution import journal
 from safemig.records import read_archive
 from tests.operations.conftest import Shop, approval_of
 from tests.operations.killing import spoil_command
@@ -213,3 +215,32 @@ def test_any_other_command_tells_a_fault_of_a_disk_without_traceback(shop: Shop)
     assert done.returncode != 0
     assert "Traceback" not in done.stderr
     assert f"File: a file or folder cannot be used: {NO_SPACE}" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("full_at", "error"),
+    [(1, SettingsError), (2, DeploymentStoppedError), (3, DeploymentStoppedError)],
+)
+def test_a_journal_that_fills_up_between_statements_that_stay_says_what_is_applied(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch, full_at: int, error: type[SafemigError]
+) -> None:
+    """Of statements that refuse a transaction, the first one stays: exit 2, "nothing was tried", would be false then."""
+    shop.write(FILE, "CREATE INDEX CONCURRENTLY a ON users (email);\nCREATE INDEX CONCURRENTLY b ON users (legacy);")
+    real, begun = journal.write, []
+
+    def write(path: Path, run_id: str, event: journal.Event, **facts: object) -> None:
+        if event == "step" and facts["state"] == "running":
+            begun.append(event)
+        if len(begun) >= full_at or (full_at == 3 and event == "committing"):
+            raise SettingsError(f"the journal cannot be written: {NO_SPACE}")
+        real(path, run_id, event, **facts)
+
+    monkeypatch.setattr(journal, "write", write)
+    with pytest.raises(error) as raised:
+        shop.deploy()
+    indexes = "SELECT relname FROM pg_class WHERE relname IN ('a', 'b') ORDER BY 1"
+    made = [name for (name,) in shop.on(shop.production, indexes)]
+    assert made == ["a", "b"][: full_at - 1]
+    assert NO_SPACE in raised.value.what
+    if made:
+        assert "migrate-prod --resume" in str(raised.value.next)

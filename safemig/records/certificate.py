@@ -1,0 +1,308 @@
+"""The certificate: one screen at the head of a record that tells what was done, why, by whom, and on what evidence.
+
+Every word of it rests on a result in the notebook below it; what was not reached is said to be so.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal
+
+from safemig.records.outcome import Outcome, RecordedResult
+from safemig.records.sections import SECTIONS
+from safemig.views import numbers
+
+CELL = "certificate"  # the id of the cell that holds it
+Mark = Literal["yes", "mind", "no", "not reached"]
+MARKS: Mapping[Mark, str] = {"yes": "✓", "mind": "!", "no": "✗", "not reached": "–"}
+_LINK = re.compile(r"https?://[^\s()<>\"'\[\]]+")
+_LONGEST_STATEMENT = 110
+_MOST_STATEMENTS = 2
+_MOST_FILES = 6
+_WHAT_IT_IS = {
+    "migrate_prod": "Deployment", "migrate_staging": "Deployment", "rollback_prod": "Rollback", "sync_prod": "Schema sync",
+    "baseline_prod": "Baseline", "restore_prod": "Restore",
+}  # fmt: skip
+
+_APPROVED = ("rollback_prod", "sync_prod", "baseline_prod")  # whose gate stands within the act
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """One fact of the head, such as who approved; `url` where there is more about it."""
+
+    name: str
+    words: str
+    url: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One migration: what its statements do, and the strongest lock that they took."""
+
+    file: str
+    does: str
+    lock: str
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """One proof: whether it was given, its figures, and the section that has them."""
+
+    mark: Mark
+    name: str
+    words: str
+    section: str
+
+    @property
+    def sign(self) -> str:
+        """The sign that stands for its mark."""
+        return MARKS[self.mark]
+
+
+@dataclass(frozen=True, slots=True)
+class Certificate:
+    """What the first screen of a record says."""
+
+    word: str
+    exit_code: int
+    title: str
+    subtitle: str
+    facts: tuple[Fact, ...]
+    changes: tuple[Change, ...]
+    proofs: tuple[Proof, ...]
+    accepted: tuple[str, ...]
+    would_lose: tuple[str, ...]
+    error: tuple[str, ...]
+
+    @property
+    def changes_title(self) -> str:
+        """What the list of migrations is: only what was done is told as done."""
+        return "What changed" if self.exit_code == 0 else "What it was to change"
+
+
+def certificate_of(outcome: Outcome, facts: Mapping[str, Any]) -> Certificate | None:
+    """Return the certificate of a run that changes a database, None of one that only looks."""
+    if facts["verb"] not in _WHAT_IT_IS:
+        return None
+    is_deployment = facts["verb"] == "migrate_prod"
+    rehearsal, review = _data(outcome.last("rehearsal")), _data(outcome.last("review"))
+    accepted = tuple(
+        f"{each['rule']} {each.get('object', '')}: {each['accepted']}".replace(" :", ":")
+        for each in review.get("findings", ())
+        if each.get("accepted")
+    )
+    rollback = rehearsal.get("rollback") or {}
+    return Certificate(
+        word=outcome.word.replace("-", " "),
+        exit_code=outcome.exit_code,
+        title=_title(outcome, facts),
+        subtitle=_subtitle(outcome, facts),
+        facts=_facts(outcome, facts),
+        changes=_changes(outcome),
+        proofs=_proofs(outcome) if is_deployment and outcome.word != "NOTHING-TO-DEPLOY" else (),
+        accepted=accepted,
+        would_lose=tuple(rollback.get("cannot_bring_back", ())),
+        error=outcome.error.lines if outcome.error else (),
+    )
+
+
+def _data(result: RecordedResult | None) -> dict[str, Any]:
+    return result.data if result else {}
+
+
+def _files(outcome: Outcome) -> list[str]:
+    act = _data(outcome.last("deployment"))
+    planned = [each["file"] for each in _data(outcome.last("plan")).get("migrations", ())]
+    return [*act.get("migrations", ()), *act.get("recorded_only", ())] or planned
+
+
+def _title(outcome: Outcome, facts: Mapping[str, Any]) -> str:
+    files = _files(outcome)
+    names = [file.removesuffix(".sql").partition("_")[2].replace("_", " ") or file for file in files]
+    what = ", ".join(names[:2]) + (f" and {len(names) - 2} more" if len(names) > 2 else "")
+    kind = _WHAT_IT_IS[facts["verb"]]
+    return f"{kind} to {facts['environment']}: {what}" if what else f"{kind}, {facts['environment']}"
+
+
+def _subtitle(outcome: Outcome, facts: Mapping[str, Any]) -> str:
+    target = next(
+        (
+            each.data["target"]
+            for each in reversed(outcome.results)
+            if isinstance(each.data.get("target"), dict) and "database" in each.data["target"]
+        ),
+        None,
+    )
+    parts = []
+    if target:
+        parts += [f"{target['database']} on {target['host']}", f"PostgreSQL {target['server_version']}"]
+    parts.append(f"{_moment(facts['started'])} to {_moment(facts['finished'])[11:]} UTC")
+    waits = [each.get("lock_wait_s") for each in _data(outcome.last("deployment")).get("steps", ())]
+    if known := [wait for wait in waits if wait is not None]:
+        longest = max(known)
+        parts.append(f"longest wait for a lock {numbers.seconds(longest)}" if longest else "no wait for a lock")
+    return " · ".join(parts)
+
+
+def _moment(text: str) -> str:
+    return datetime.fromisoformat(text).strftime("%Y-%m-%d %H:%M:%S")
+
+
+def _facts(outcome: Outcome, facts: Mapping[str, Any]) -> tuple[Fact, ...]:
+    source: Mapping[str, str] = facts.get("source") or {}
+    found = []
+    if source.get("subject"):
+        found.append(Fact("Reason", f"{source['subject']} (commit message)"))
+    if source.get("author"):
+        found.append(Fact("Committed by", source["author"]))
+    found.append(Fact("Run by", str(facts["by"])))
+    if approved := _approved(outcome, facts["verb"]):
+        found.append(Fact("Approved by", approved))
+    commit = source.get("commit", "")[:12]
+    state = {"clean": ", clean", "changed since": ", and files that are not committed"}.get(source.get("state", ""), "")
+    found.append(Fact("Source", f"commit {commit}{state}" if commit else "no git repository"))
+    if source.get("ci"):
+        found.append(Fact("CI", source["ci"], url if _LINK.fullmatch(url := source.get("ci_url", "")) else ""))
+    return tuple(found)
+
+
+def _approved(outcome: Outcome, verb: str) -> str:
+    """Return who approved, how and which plan; "" where the verb asks for no approval, or keeps it to itself."""
+    approval, act = _data(outcome.last("approval")), _data(outcome.last("deployment"))
+    if approval:
+        others = "".join(f", {each}" for each in approval.get("others", ()))
+        how = {"typed": "typed at the prompt", "parameter": "given as parameter"}.get(approval["how"], approval["how"])
+        return f"{approval['by']}{others}, {_moment(approval['at'])} UTC, plan {approval['plan_id']}, {how}"
+    if verb == "migrate_prod":
+        return "not asked for" if outcome.exit_code == 0 else "nobody: it did not come to that"
+    if verb in _APPROVED and act.get("plan_id"):
+        return f"{act['by']}, plan {act['plan_id']}"
+    return ""
+
+
+def _changes(outcome: Outcome) -> tuple[Change, ...]:
+    ran = _data(outcome.last("deployment")).get("steps") or _data(outcome.last("rehearsal")).get("steps")
+    steps: Sequence[Mapping[str, Any]] = ran or _data(outcome.last("plan")).get("steps") or ()
+    files = list(dict.fromkeys([*_files(outcome), *(step["file"] for step in steps)]))
+    found = [_change(file, [step for step in steps if step["file"] == file]) for file in files]
+    if len(found) > _MOST_FILES:
+        rest = len(found) - _MOST_FILES
+        found = [*found[:_MOST_FILES], Change(f"and {rest} more", "listed in the plan below", "")]
+    return tuple(found)
+
+
+def _change(file: str, steps: Sequence[Mapping[str, Any]]) -> Change:
+    said = [numbers.shortened(" ".join(step["sql"].split()), _LONGEST_STATEMENT) for step in steps[:_MOST_STATEMENTS]]
+    more = len(steps) - len(said)
+    does = "; ".join(said) + (f"; and {numbers.counted(more, 'statement')} more" if more > 0 else "")
+    locks = [lock for step in steps for lock in step["locks"]]
+    worst = max(locks, key=lambda each: (_STRENGTH.get(each["mode"], 0), each.get("held_s") or 0), default=None)
+    lock = ""
+    if worst:
+        held = f", {numbers.seconds(worst['held_s'])}" if worst.get("held_s") is not None else ""
+        lock = f"{worst['mode']} on {worst['object']}{held}"
+    return Change(file, does or "recorded, not run", lock or "none seen")
+
+
+_STRENGTH = {
+    mode: strength
+    for strength, mode in enumerate(
+        (
+            "ACCESS SHARE", "ROW SHARE", "ROW EXCLUSIVE", "SHARE UPDATE EXCLUSIVE", "SHARE", "SHARE ROW EXCLUSIVE",
+            "EXCLUSIVE", "ACCESS EXCLUSIVE",
+        )
+    )
+}  # fmt: skip
+
+
+def _proofs(outcome: Outcome) -> tuple[Proof, ...]:
+    return (
+        _reviewed(outcome.last("review")),
+        _backed_up(outcome.last("backup"), outcome.last("rehearsal")),
+        _rehearsed(outcome.last("rehearsal")),
+        _rollback_proven(outcome.last("rehearsal")),
+        _validated(outcome),
+    )
+
+
+def _not_reached(name: str, section: str) -> Proof:
+    return Proof("not reached", name, "not reached", section)
+
+
+def _reviewed(result: RecordedResult | None) -> Proof:
+    if result is None:
+        return _not_reached("Reviewed", SECTIONS["review"])
+    statements = sum(len(each["statements"]) for each in result.data["files"])
+    findings = result.data.get("findings", ())
+    accepted = sum(bool(each.get("accepted")) for each in findings)
+    verdict = str(result.data["verdict"])
+    is_safe = verdict == "SAFE TO DEPLOY"
+    words = f"{numbers.counted(statements, 'statement')}, {verdict}, "
+    words += f"{numbers.counted(accepted, 'finding')} accepted by name" if accepted else "nothing had to be accepted"
+    return Proof(("mind" if accepted else "yes") if is_safe else "no", "Reviewed", words, SECTIONS["review"])
+
+
+def _backed_up(backup: RecordedResult | None, rehearsal: RecordedResult | None) -> Proof:
+    name, section = "Backed up and restored", SECTIONS["backup"]
+    if backup is None:
+        return _not_reached(name, section)
+    tables = backup.data["tables"]
+    words = f"{sum(each['rows'] for each in tables):,} rows in {numbers.counted(len(tables), 'table')}"
+    verified = rehearsal.data["backup_verified"] if rehearsal else backup.data.get("verified", "no")
+    if verified == "restored":
+        return Proof("yes", name, f"{words}, restored and compared by hash", section)
+    how = "read back, not restored" if verified == "read" else "not restored"
+    return Proof("mind", name, f"{words}, {how}", section)
+
+
+def _rehearsed(result: RecordedResult | None) -> Proof:
+    if result is None:
+        return _not_reached("Rehearsed on a copy", SECTIONS["rehearse"])
+    steps = result.data["steps"]
+    with_data = result.data["mode"] == "data"
+    held = [lock["held_s"] for step in steps for lock in step["locks"] if lock.get("held_s") is not None]
+    rewrites = sorted({table for step in steps for table in step["rewrites"]})
+    words = f"on PostgreSQL {result.data['server_version']}, "
+    words += "with its data" if with_data else "its schema alone, without data"
+    if with_data:
+        words += f"; longest lock {numbers.seconds(max(held))}" if held else "; no lock that is held"
+        words += f"; rewrites {', '.join(map(str, rewrites))}" if rewrites else "; no table rewritten"
+    return Proof("yes" if with_data else "mind", "Rehearsed on a copy", words, SECTIONS["rehearse"])
+
+
+def _rollback_proven(result: RecordedResult | None) -> Proof:
+    name, section = "Rollback proven", SECTIONS["rehearse"]
+    rollback = result.data.get("rollback") if result else None
+    if not rollback:
+        return _not_reached(name, section)
+    if not rollback["is_proven"]:
+        return Proof("no", name, "; ".join(rollback["remaining"]) or "the script was not proven", section)
+    gone = len(rollback["cannot_bring_back"])
+    words = "run on the copy; schema equal to before"
+    return Proof("mind" if gone else "yes", name, words + ("; see below what it would lose" if gone else ""), section)
+
+
+def _validated(outcome: Outcome) -> Proof:
+    name, section = "Validated", SECTIONS["validate"]
+    act, validation = outcome.last("deployment"), outcome.last("validation")
+    if act is None:
+        return _not_reached(name, section)
+    before = "schema as rehearsed before COMMIT"
+    if validation is None:
+        return Proof("mind", name, f"{before}; not validated after it", section)
+    checks = validation.data["checks"]
+    failed = [each["name"] for each in checks if each["state"] == "failed"]
+    minded = [each["name"] for each in checks if each["state"] == "warning"]
+    if failed:
+        return Proof("no", name, f"{before}; after it these checks failed: {', '.join(failed)}", section)
+    words = f"{before}; {numbers.counted(len(checks), 'check')} after it"
+    return Proof(
+        "mind" if minded else "yes",
+        name,
+        words + (f", to be looked at: {', '.join(minded)}" if minded else ""),
+        section,
+    )
