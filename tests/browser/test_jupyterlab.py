@@ -329,7 +329,7 @@ def test_a_record_reopened_untrusted_says_all_that_it_said(lab: Lab, theme: str)
     try:
         notebook = lab.open(str(record.relative_to(lab.folder)), with_kernel=False)
         page = notebook.page
-        page.get_by_text("BACKED UP").first.wait_for()
+        page.locator(".jp-OutputArea").get_by_text("BACKED UP").first.wait_for()
         shown = page.locator(".jp-Notebook").inner_text()
         for words in (
             "SAFE TO DEPLOY",
@@ -396,7 +396,7 @@ def test_a_record_opens_from_the_archive_wherever_the_notebook_lies(lab: Lab) ->
     name = parse_name(record.stem)
     assert name is not None
     notebook.page.locator(".jp-OutputArea a").get_by_text(numbers.time(name.at)).click()
-    notebook.page.get_by_text("BACKED UP").first.wait_for()
+    notebook.page.locator(".jp-OutputArea").get_by_text("BACKED UP").first.wait_for()
     assert notebook.page.locator(".lm-TabBar-tab.jp-mod-current").first.get_attribute("title").count(record.name)
     notebook.close()
 
@@ -411,7 +411,10 @@ def test_a_record_survives_being_left_open(lab: Lab, editor: str) -> None:
     try:
         with lab.saving_every(2):
             notebook = lab.open(name) if editor == "JupyterLab" else lab.open_in_notebook(name)
-            notebook.page.wait_for_timeout(7_000)  # nobody touches it
+            deadline = time.monotonic() + 60
+            while record.read_bytes() == sealed and time.monotonic() < deadline:  # nobody touches it
+                notebook.page.wait_for_timeout(500)
+            notebook.page.wait_for_timeout(5_000)  # two more times it may save
             notebook.close()
         assert record.read_bytes() != sealed, "the editor writes it in its own way"
         archive = lab.project.deployments(verify=True)
