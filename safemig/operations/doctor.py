@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import psycopg
 
 from safemig import live
-from safemig.errors import SafemigError, SettingsError, UnreachableError
+from safemig.errors import BackupError, SafemigError, SettingsError, UnreachableError
 from safemig.operations.schema_diff import is_url
 from safemig.postgres import activity
 from safemig.postgres.connection import Connection
@@ -18,6 +18,7 @@ from safemig.postgres.dump.plain import dump_schema
 from safemig.postgres.own_rights import OwnRights, may_take, own_rights
 from safemig.postgres.platforms import Platform, platform_of
 from safemig.postgres.stand_in.needs import needs_of
+from safemig.postgres.unreadable import platform_tables_left_out
 from safemig.results import Diagnosis, VerbGap, VerbOutlook
 from safemig.settings import PRODUCTION, STAGING, Settings
 from safemig.sql.identifiers import quote_name
@@ -59,7 +60,7 @@ class _Gap:
 def doctor(settings: Settings, target: str = PRODUCTION) -> Diagnosis:
     """Ask a database, by environment or URL, and this machine what each verb needs. Reads only.
 
-    A throwaway server is started, as a rehearsal starts one; nothing of the database is copied.
+    What this machine's servers lack is looked up as a rehearsal does; nothing of the database is copied.
 
     Raises:
         SettingsError: there is no such environment, or its variable is not set.
@@ -70,7 +71,11 @@ def doctor(settings: Settings, target: str = PRODUCTION) -> Diagnosis:
             platform = platform_of(connection)
             own = own_rights(connection, platform.schemas)
             gaps = [*_of_connection(connection, own), *_of_rights(own), *_of_role(connection, settings.deploy_as)]
-            gaps += [*_of_restore(own, platform), *_of_rows(connection, platform), *_of_programs(conninfo, own)]
+            gaps += [
+                *_of_restore(own, platform),
+                *_of_rows(connection, platform),
+                *_of_programs(connection, conninfo, own),
+            ]
             lacks, machine = _of_machine(connection)
             gaps += [*machine, *_of_staging(settings, name, is_url(target))]
             return Diagnosis(
@@ -94,7 +99,8 @@ def _of_connection(connection: Connection, own: OwnRights) -> Iterator[_Gap]:
     if own.is_standby:
         yield _Gap("write", "a standby: it cannot be written to", ("connect to the primary",))
     if is_pooled(connection):
-        yield _Gap("write", "a pooler stands between", ("use the server's own URL, usually port 5432",))
+        fix = "use the server's own URL or a session pooler, usually port 5432"
+        yield _Gap("write", "a pooler in transaction mode stands between", (fix,))
     if any(_read_only(connection)):
         yield _Gap("write", "sessions of this role are read-only by a setting", (
             f"ALTER ROLE {quote_name(own.session_role)} RESET default_transaction_read_only;",))  # fmt: skip
@@ -169,12 +175,16 @@ def _of_rows(connection: Connection, platform: Platform) -> Iterator[_Gap]:
                 return
 
 
-def _of_programs(conninfo: str, own: OwnRights) -> Iterator[_Gap]:
-    if own.unreadable:
-        return  # which stops pg_dump as well, and is told with its grants
+def _of_programs(connection: Connection, conninfo: str, own: OwnRights) -> Iterator[_Gap]:
+    try:
+        left_out = platform_tables_left_out(connection)
+    except BackupError as error:
+        if not own.unreadable:  # else it is told with its grants
+            yield _Gap("read all", error.what, (error.next,) if error.next else ())
+        return
     try:
         with live.stage("try pg_dump, without rows"):
-            dump_schema(conninfo, own.version_num)
+            dump_schema(conninfo, own.version_num, without=left_out)
     except SafemigError as error:
         where = f" ({error.where})" if error.where else ""
         yield _Gap("dump", f"{error.what}{where}", (error.next,) if error.next else ())

@@ -24,6 +24,7 @@ from safemig.postgres import activity, resumable
 from safemig.postgres.activity import ask
 from safemig.postgres.connection import Connection, poolers
 from safemig.postgres.connection.connect import OLDEST_SERVER, is_pooled, words_of
+from safemig.postgres.own_rights import may_take
 from safemig.postgres.server.programs import client_programs, server_programs
 from safemig.postgres.stand_in.needs import needs_of
 from safemig.postgres.unreadable import platform_tables_left_out
@@ -143,6 +144,13 @@ def _throwaway(_: Settings, connection: Connection) -> Check:
 def _rights(settings: Settings, connection: Connection) -> Check:
     ((is_super, role),) = ask(connection, activity.RIGHTS)
     needed = "owner of what is touched, able to read everything"
+    allowed = may_take(connection, settings.deploy_as) if settings.deploy_as else True
+    if not allowed:
+        return Check(
+            "rights", "failed",
+            f"deploy_as = {settings.deploy_as}: " + ("no such role" if allowed is None else f"{role} may not SET ROLE to it"),
+            needed, f'GRANT "{settings.deploy_as}" TO "{role}", or correct deploy_as',
+        )  # fmt: skip
     if is_super:
         return Check("rights", "ok", f"{role} is superuser", needed)
     problems = []
@@ -150,7 +158,10 @@ def _rights(settings: Settings, connection: Connection) -> Check:
     if secured:
         problems.append(f"row security on {secured} tables hides rows from {role}")
     if others := [
-        name for (name,) in ask(connection, activity.RELATIONS_OF_OTHERS, _to_be_owned(settings, connection))
+        name
+        for (name,) in ask(
+            connection, activity.RELATIONS_OF_OTHERS, _to_be_owned(settings, connection), settings.deploy_as
+        )
     ]:
         problems.append(f"not owned: {_shortened(others)}")
     try:

@@ -49,7 +49,7 @@ SELECT r.rolsuper, r.rolname FROM pg_roles r WHERE r.rolname = current_user
 RELATIONS_OF_OTHERS = """
 SELECT format('%%I.%%I', n.nspname, c.relname) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE c.relkind IN ('r', 'p', 'v', 'm') AND n.nspname <> 'information_schema' AND n.nspname !~ '^pg_'
-  AND c.relname = ANY (%s) AND NOT pg_has_role(current_user, c.relowner, 'USAGE') ORDER BY 1
+  AND c.relname = ANY (%s) AND NOT pg_has_role(coalesce(nullif(%s, ''), current_user)::name, c.relowner, 'USAGE') ORDER BY 1
 """
 TABLES_WITH_ROW_SECURITY = """
 SELECT count(*) FROM pg_class WHERE relrowsecurity AND relkind IN ('r', 'p') AND row_security_active(oid)

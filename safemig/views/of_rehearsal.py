@@ -33,7 +33,7 @@ def build(result: Rehearsal) -> Document:
         verdict = Badge(f"REHEARSED, except {_shortened(result.exceptions)}", "warning")
     else:
         verdict = Badge("REHEARSED", "ok")
-    if result.rights and result.rights.standing and verdict.tone == "ok":
+    if result.rights and result.rights.standing and not failed:
         verdict = Badge(f"{verdict.word}, {numbers.counted(len(result.rights.standing), 'FINDING').upper()}", "warning")
     headline: list[Inline] = [
         Mono(f"plan {result.plan_id}"),

@@ -165,6 +165,23 @@ def test_batches_run_under_deploy_as_and_their_progress_is_kept(rds: Shop) -> No
     assert rds.on(rds.production, "SELECT rows FROM safemig.batches") == [(200,)]
 
 
+@pytest.mark.parametrize(
+    ("role", "state", "found"),
+    [
+        ("stranger", "failed", "deploy_as = stranger: dba may not SET ROLE to it"),
+        ("nobody_at_all", "failed", "deploy_as = nobody_at_all: no such role"),
+        ("app_billing", "failed", "not owned: public.users"),
+        ("app_owner", "ok", ""),
+    ],
+)
+def test_the_pre_flight_asks_what_deploy_as_may(rds: Shop, role: str, state: str, found: str) -> None:
+    _write_settings(rds, f'deploy_as = "{role}"')
+    rds.write(SECOND_FILE, "ALTER TABLE users ADD COLUMN IF NOT EXISTS more text;")
+    (check,) = [each for each in rds.project.preflight().checks if each.name == "rights"]
+    assert check.state == state
+    assert found in check.found
+
+
 @pytest.mark.parametrize("role", ["stranger", "nobody_at_all"])
 def test_a_deploy_as_that_the_role_may_not_take_is_refused_on_the_copy(rds: Shop, role: str) -> None:
     _write_settings(rds, f'deploy_as = "{role}"')

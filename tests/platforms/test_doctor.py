@@ -73,6 +73,7 @@ def test_the_printed_grants_close_the_gaps(platform: MakePlatform, tmp_path: Pat
     after = project.doctor()
     assert outlooks(after)["backup_prod"] == "works"
     assert not [each for each in after.gaps if "stran" in each.why]
+    assert "strange.things" in {each.name for each in project.backup_prod().tables}
     box.run(box.production_admin, "DROP SCHEMA strange CASCADE; DROP ROLE stranger")
 
 
