@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from safemig.copies.content import named_tables
+from safemig.errors import RehearsalError
 from safemig.execution.steps import plan_files
 from safemig.migrations import Migration
 from safemig.operations.rights import rights_after, rights_before
@@ -97,3 +98,19 @@ def test_where_the_copy_is_not_migrated_as_the_deploying_role_it_is_said(
     box = platform("rds")
     (note,) = rights_of(box, tmp_path, "SELECT 1;", box.staging_admin).notes
     assert note.startswith("rights are not rehearsed: rdsadmin, the scratch server's role")
+
+
+def test_a_deployment_on_supabase_is_rehearsed_as_the_role_without_superuser(
+    platform: MakePlatform, tmp_path: Path
+) -> None:
+    box = platform("supabase")
+    project = box.project(tmp_path)
+    file = tmp_path / "supabase" / "migrations" / "20260201000000_notes.sql"
+    file.write_text(NOTES + SECURED + OWN + FOR_ALL)
+    rights = project.rehearse().rights
+    assert rights is not None
+    assert (rights.role, rights.findings) == ("postgres", ())
+    assert {each.role for each in rights.access if each.is_new} == {"anon", "authenticated", "service_role"}
+    file.write_text("CREATE ROLE reporting SUPERUSER;")
+    with pytest.raises(RehearsalError, match="permission denied to create role"):
+        project.rehearse()
