@@ -6,7 +6,9 @@ import re
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
+from psycopg import Cursor
 from psycopg.pq import TransactionStatus
 
 from safemig import live
@@ -20,7 +22,9 @@ from safemig.postgres.connection.search_path import catalog_first, change_search
 from safemig.postgres.pretences import Adapt, adapter
 from safemig.results import HeldLock, Step
 from safemig.sql import ParsedStatement, SqlSyntaxError, parse
+from safemig.sql.client_text import statement_and_rows, with_rows
 from safemig.sql.locks import LockMode
+from safemig.sql.parsing import wrapper_of
 from safemig.sql.psql_script import is_psql_script, read_psql_script
 
 # Names come from the session that made them: another one does not see what is not committed yet.
@@ -54,7 +58,11 @@ _WRITES_ROWS = ("INSERT", "UPDATE", "DELETE", "MERGE", "TRUNCATE", "COPY")
 
 # In a file of its own line, after "--": each statement runs by itself, as those that refuse a transaction do.
 NO_TRANSACTION = "safemig: no transaction"
-_NO_TRANSACTION = re.compile(rf"^--[ \t]*{NO_TRANSACTION}\b", re.MULTILINE)
+_NO_TRANSACTION = re.compile(  # goose, sql-migrate and dbmate have words of their own for it
+    rf"^--[ \t]*(?:{NO_TRANSACTION}\b|\+goose[ \t]+NO[ \t]+TRANSACTION\b|\+migrate[ \t]+Up[ \t]+notransaction\b"
+    r"|migrate:up\b[^\n]*\btransaction:false\b)",
+    re.MULTILINE,
+)
 
 Listener = Callable[[Step], None]
 
@@ -101,7 +109,10 @@ def plan_files(migrations: Sequence[Migration], *, applied: bool = False) -> tup
         steps: list[Step] = []
         statements = _as_psql_ran_it(migration) if applied else parse_file(migration)
         in_batches = declared(migration, statements)
+        wrapper = wrapper_of(statements) or ()
         for place, statement in enumerate(statements):
+            if place in wrapper:
+                continue  # safemig's own transaction is around the file; its bytes stay bound to the plan
             if statement.is_transaction_control:
                 raise MigrationError(
                     f"{statement.kind} in a migration: the transaction is safemig's own",
@@ -117,7 +128,7 @@ def plan_files(migrations: Sequence[Migration], *, applied: bool = False) -> tup
                     migration.file,
                     statement.line,
                     statement.kind,
-                    statement.sql,
+                    _with_its_rows(migration, statement),
                     transactional,
                     batches=batches,
                 )
@@ -139,6 +150,12 @@ def plan_files(migrations: Sequence[Migration], *, applied: bool = False) -> tup
             )
         files.append(file)
     return tuple(files)
+
+
+def _with_its_rows(migration: Migration, statement: ParsedStatement) -> str:
+    """Return a statement's SQL, and that of a COPY FROM stdin with the rows that follow it in the file."""
+    rows = with_rows(migration.sql, statement.start + len(statement.sql)) if statement.has_rows else None
+    return f"{statement.sql};\n{migration.sql[rows[0] : rows[1]]}\\." if rows else statement.sql
 
 
 def parse_file(migration: Migration) -> list[ParsedStatement]:
@@ -220,7 +237,7 @@ def run_steps(
                 rows = run_batches(connection, step, keeping)
             else:
                 statement, *notes = adapt(step.sql) if adapt else (step.sql,)
-                cursor = connection.execute(statement.encode())
+                cursor = _execute(connection, statement, step.kind)
                 for note in notes:
                     connection.execute(note.encode())
                 rows = cursor.rowcount if cursor.rowcount >= 0 and _counts_rows(cursor.statusmessage) else None
@@ -236,6 +253,17 @@ def run_steps(
         if listen:
             listen(done)
         yield done
+
+
+def _execute(connection: Connection, sql: str, kind: str) -> Cursor[tuple[Any, ...]]:
+    copied = statement_and_rows(sql) if kind == "COPY" else None
+    if copied is None:
+        return connection.execute(sql.encode())
+    statement, rows = copied
+    cursor = connection.cursor()
+    with cursor.copy(statement.encode()) as copy:
+        copy.write(rows)
+    return cursor
 
 
 def observe_steps(connection: Connection, steps: Sequence[Step], *, listen: Listener | None = None) -> Iterator[Step]:

@@ -16,6 +16,7 @@ from safemig.review.examine import Placed
 from safemig.review.same_effect import comments, why_another
 from safemig.review.scene import clause_span
 from safemig.sql.clauses import each_token
+from safemig.sql.client_text import has_way_down
 from safemig.sql.parsing import ParsedStatement, SourceFile
 from safemig.sql.tree import Tree, node, strings, walk
 
@@ -238,6 +239,8 @@ def fixed(file: SourceFile, statements: Sequence[ParsedStatement], made: Sequenc
 
     Guarantee: every comment and every statement of the file is in them, else they are the file itself.
     """
+    if has_way_down(file.sql) and any(one.pieces is not None for one in made):
+        return Fixed((file,), ((1, "the file holds its own way down, which a second file would not have"),))
     left = [(one.line, by.why_not) for one, by in zip(statements, made, strict=True) if by.why_not]
     made = _without_wrapper(statements, made)
     for number, one in enumerate(made):

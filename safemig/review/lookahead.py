@@ -5,7 +5,7 @@ from __future__ import annotations
 from safemig.review.world import World
 from safemig.sql import names
 from safemig.sql.names import Name
-from safemig.sql.parsing import ParsedStatement
+from safemig.sql.parsing import ParsedStatement, wrapper_of
 from safemig.sql.tree import node
 
 
@@ -13,6 +13,7 @@ def look_ahead(world: World, statements: list[ParsedStatement]) -> None:
     """Write into `world` what the statements of a file make, whom they grant something, and whose search_path they fix."""
     world.made_later = made_by(statements, world)
     world.granted_later = granted_by(statements, world)
+    world.wrapper = wrapper_of(statements) or ()
     world.paths_fixed = paths_fixed_by(statements, world)
 
 

@@ -119,6 +119,7 @@ class World:
         default_factory=dict
     )  # what the file makes, anywhere in it, and how
     granted_later: dict[Name, frozenset[str]] = field(default_factory=dict)  # to whom the file grants something on it
+    wrapper: tuple[int, ...] = ()  # which statements of the file are a BEGIN and a COMMIT around all others
     labels_of_this_file: set[tuple[Name, str]] = field(default_factory=set)
     renamed_types: dict[Name, Name] = field(default_factory=dict)  # old name -> new name
     dropped_types: dict[Name, list[str] | None] = field(default_factory=dict)  # older ones -> the labels, where known

@@ -27,7 +27,7 @@ def why_unreadable(sql: str, offset: int, message: str) -> tuple[str, int]:
         if text.lower() == "copy":
             data = _COPY_DATA.match(sql, token.start)
             if data and data.end() <= offset:
-                return "COPY ... FROM stdin with its data works in psql only: write INSERT", token.start
+                return r"COPY ... FROM stdin has no line \. at the end of its rows", token.start
     line_start = sql.rfind("\n", 0, offset) + 1
     line_end = sql.find("\n", offset)
     template = _TEMPLATE.search(sql, max(line_start, offset - 40), len(sql) if line_end < 0 else line_end)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, TypeVar
@@ -12,6 +12,7 @@ from pglast.parser import ParseError
 from safemig.errors import MigrationError
 from safemig.sql import kinds
 from safemig.sql.clauses import code_end, tokens
+from safemig.sql.client_text import for_the_server, with_rows
 from safemig.sql.foreign import why_unreadable
 from safemig.sql.long_texts import LONG, portions
 from safemig.sql.positions import Positions
@@ -53,6 +54,7 @@ class ParsedStatement(NamedTuple):
     tree: Tree  # libpg_query's JSON, read; offsets in it count the text's bytes
     json: str  # the same as text, to be asked by `sql.tree.holds`
     is_abridged: bool = False  # of many rows of literals, the tree holds one that is like them
+    has_rows: bool = False  # a COPY FROM stdin whose rows follow it in the file
 
     @property
     def node(self) -> Any:
@@ -98,7 +100,17 @@ def parse(sql: str) -> list[ParsedStatement]:
         SqlSyntaxError: with the line, the column and the reason: PostgreSQL's own words, or, where the text is
             not for the server alone (psql commands, COPY data, a template), that.
     """
-    sql = _without_mark(sql)
+    server_sql = _for_the_server(sql)
+    found = _parse_whole(server_sql)
+    if server_sql is sql or "\\." not in sql:
+        return found
+    return [
+        one._replace(has_rows=True) if one.kind == "COPY" and with_rows(sql, one.start + len(one.sql)) else one
+        for one in found
+    ]
+
+
+def _parse_whole(sql: str) -> list[ParsedStatement]:
     positions = Positions(sql)
     if len(sql) > LONG:
         with suppress(ParseError, UnicodeEncodeError, SqlSyntaxError):  # then what is wrong is said of the whole
@@ -140,12 +152,25 @@ def _moved(one: ParsedStatement, by: int, positions: Positions) -> ParsedStateme
     return one._replace(line=line, column=column, end_line=line + one.sql.count("\n"), start=by + one.start)
 
 
+def wrapper_of(statements: Sequence[ParsedStatement]) -> tuple[int, int] | None:
+    """Return which statements are the BEGIN and the COMMIT around all others (but SET before them); None where there are none."""
+    controls = [number for number, one in enumerate(statements) if one.is_transaction_control]
+    if len(controls) != 2 or controls[1] != len(statements) - 1:
+        return None
+    if any(node(one.tree)[0] != "VariableSetStmt" for one in statements[: controls[0]]):
+        return None
+    begin, commit = (node(statements[number].tree)[1] for number in controls)
+    plain = not begin.get("options") and not commit.get("chain")
+    begins = begin.get("kind", "TRANS_STMT_BEGIN") in ("TRANS_STMT_BEGIN", "TRANS_STMT_START")
+    return (controls[0], controls[1]) if plain and begins and commit.get("kind") == "TRANS_STMT_COMMIT" else None
+
+
 def parse_some(sql: str, wanted: Callable[[str], bool]) -> Iterator[tuple[int, ParsedStatement]]:
     """Yield the statements whose JSON is `wanted`, numbered; each is asked about when its turn comes.
 
     Raises as `parse` does, but leaves out what is nested too deeply, as `parse_what_can_be` does.
     """
-    sql = _without_mark(sql)
+    sql = _for_the_server(sql)
     if len(sql) > LONG:
         yield from ((number, one) for number, one in enumerate(parse(sql)) if wanted(one.json))
         return
@@ -156,8 +181,8 @@ def parse_some(sql: str, wanted: Callable[[str], bool]) -> Iterator[tuple[int, P
                 yield number, _statement(sql, positions, tree_of(text), text)
 
 
-def _without_mark(sql: str) -> str:
-    return " " + sql[1:] if sql.startswith("\ufeff") else sql  # a byte order mark: psql skips it too
+def _for_the_server(sql: str) -> str:
+    return for_the_server(" " + sql[1:] if sql.startswith("\ufeff") else sql)  # a byte order mark: psql skips it too
 
 
 def _read(sql: str, positions: Positions, reader: Callable[[str], list[_Raw]]) -> list[_Raw]:
@@ -183,6 +208,7 @@ def parse_what_can_be(sql: str) -> list[ParsedStatement]:
 
     The text is split at semicolons outside of quotes and brackets; `parse` says what is wrong with the rest.
     """
+    sql = _for_the_server(sql)
     positions = Positions(sql)
     if len(sql) > LONG:
         with suppress(ParseError, UnicodeEncodeError, SqlSyntaxError):
@@ -202,7 +228,7 @@ def _parse_what_can_be(sql: str, positions: Positions) -> list[ParsedStatement]:
     for end in ends:
         text = sql[begin:end]
         with suppress(SqlSyntaxError):
-            found.extend(_moved(one, begin, positions) for one in _parse(_without_mark(text), Positions(text)))
+            found.extend(_moved(one, begin, positions) for one in _parse(_for_the_server(text), Positions(text)))
         begin = end
     return found
 

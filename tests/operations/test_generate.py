@@ -170,7 +170,7 @@ def test_staging_is_only_read(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> No
     [
         ("CREATE TABLE a (id int;", ["does not parse", "20260102000000_wrong.sql, line 1, column 23"]),
         ("\nCREATE TABLE a (id int);\nALTER TABLE nowhere ADD x int;", ["nowhere", "wrong.sql, line 3: ALTER TABLE"]),
-        ("BEGIN;\nCREATE TABLE a (id int);\nCOMMIT;", ["BEGIN in a migration", "line 1"]),
+        ("CREATE TABLE a (id int);\nCOMMIT;\nCREATE TABLE b (id int);", ["COMMIT in a migration", "line 2"]),
         (
             "CREATE INDEX CONCURRENTLY a ON users (email);\nCREATE TABLE b ();",
             ["cannot run in a transaction", "line 1"],

@@ -29,13 +29,16 @@ def copy_program(scene: Scene) -> Iterator[Hit]:
 @rule(
     "copy-from", Severity.CAUTION, "COPY needs data that the migration does not carry",
     on="CopyStmt",
-    why="FROM stdin waits for data that only a client such as psql sends; FROM a file reads what happens to lie on the server's machine.",
+    why="FROM stdin waits for data, which must follow it in the file as pg_dump writes it; "
+    "FROM a file reads what happens to lie on the server's machine.",
     instead="INSERT INTO countries (code) VALUES ('no'), ('se');",
     err=("COPY users FROM '/tmp/users.csv'", "COPY users FROM stdin", "COPY users TO stdout"),
-    ok="INSERT INTO countries (code) VALUES ('no')",
+    ok=("INSERT INTO countries (code) VALUES ('no')", "COPY countries (code) FROM stdin;\nno\nse\n\\.\n"),
 )  # fmt: skip
 def copy_from(scene: Scene) -> Iterator[Hit]:
     if scene.tree.get("is_program") or (scene.tree.get("filename") and not scene.tree.get("is_from")):
         return
+    if scene.statement.has_rows and not scene.origin:
+        return  # the runner feeds the rows that follow it
     where = scene.tree.get("filename") or ("stdin" if scene.tree.get("is_from") else "stdout")
     yield Hit(str(scene.table) or place(scene), f"COPY with {where} cannot run as a migration")

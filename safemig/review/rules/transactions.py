@@ -23,10 +23,15 @@ from safemig.sql.tree import node
 )  # fmt: skip
 def transaction_control(scene: Scene) -> Iterator[Hit]:
     kind = str(scene.tree.get("kind", "")).removeprefix("TRANS_STMT_").replace("_", " ")
-    where = place(scene)
+    wrapper = scene.world.wrapper
+    if not scene.origin and scene.world.statement in wrapper:
+        if scene.world.statement == wrapper[0]:
+            said = "BEGIN and COMMIT around the file are taken off by the runner, whose own transaction is around it"
+            yield Hit(place(scene), said, severity=Severity.RECOMMENDATION)
+        return
     severity = Severity.DANGEROUS if kind in ("ROLLBACK PREPARED", "COMMIT PREPARED", "PREPARE") else None
     yield Hit(
-        where,
+        place(scene),
         f"{kind} does not belong in a migration file: the runner's transaction is the only one",
         severity=severity,
     )

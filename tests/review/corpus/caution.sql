@@ -249,10 +249,10 @@ CREATE FUNCTION reset_all() RETURNS void LANGUAGE sql AS 'TRUNCATE users';
 CREATE FUNCTION reset_all() RETURNS void LANGUAGE plpgsql AS $$ BEGIN EXECUTE 'DROP TABLE users'; END $$;
 --- security definer without search_path
 CREATE FUNCTION f() RETURNS int LANGUAGE sql SECURITY DEFINER AS 'SELECT 1';
---- begin and commit
-BEGIN;
+--- commit amid the file
 CREATE TABLE IF NOT EXISTS t (a int);
 COMMIT;
+CREATE TABLE IF NOT EXISTS u (a int);
 --- savepoint
 SAVEPOINT a;
 --- copy from a file
@@ -450,10 +450,6 @@ DO $$ BEGIN
     EXECUTE format('CREATE TABLE metrics_%s PARTITION OF metrics FOR VALUES FROM (%L) TO (%L)', i, '2026-0' || i || '-01', '2026-0' || (i + 1) || '-01');
   END LOOP;
 END $$;
---- alembic begin commit
-BEGIN;
-CREATE TABLE alembic_thing (id int PRIMARY KEY);
-COMMIT;
 --- rails add index
 CREATE INDEX "index_users_on_email" ON "users" ("email");
 --- django alter field

@@ -351,10 +351,9 @@ SELECT 'DROP TABLE users' \gexec
 \copy users from 'users.csv'
 --- psql variable
 DELETE FROM users WHERE id = :id;
---- copy from stdin with data
+--- copy from stdin with data that has no end
 COPY users (id) FROM stdin;
 1
-\.
 --- template
 ALTER TABLE {{ table }} ADD COLUMN a int;
 --- other dialect

@@ -940,3 +940,18 @@ SELECT cron.schedule('nightly', '0 3 * * *', 'VACUUM ANALYZE');
 CREATE DOMAIN email AS text;
 CREATE FUNCTION f(a date, b bigint, c numeric, d email, e anyelement) RETURNS int LANGUAGE sql AS 'SELECT 1';
 SELECT f('2026-01-01', 1, 2, 'a'::text, true);
+--- begin and commit
+BEGIN;
+CREATE TABLE IF NOT EXISTS t (a int);
+COMMIT;
+--- alembic begin commit
+BEGIN;
+CREATE TABLE alembic_thing (id int PRIMARY KEY);
+COMMIT;
+--- copy from stdin with data
+COPY users (id) FROM stdin;
+1
+\.
+--- psql's settings
+\set ON_ERROR_STOP on
+SELECT 1;
