@@ -53,7 +53,7 @@ READABLE = [
 # Each verb as it is typed; the URL stands in the environment, or takes URL's place.
 BY_VARIABLE = [
     ["review"], ["plan"], ["status"], ["review", "-"], ["diff", "--from", "production", "--to", "staging"],
-    ["records", "--settle"], ["records", "--verify"],
+    ["records", "--settle"], ["records", "--verify"], ["doctor"], ["base", "production"],
 ]  # fmt: skip
 RECORDED = [
     ["rehearse"], ["backup-prod"], ["migrate-staging"], ["migrate-prod"], ["rollback-prod"], ["restore-prod"], ["sync-prod"],
@@ -65,7 +65,7 @@ TYPED = [
     ["status", "URL"], ["help", "URL"], ["records", "--since", "URL"], ["--project", "URL", "status"], ["URL"], ["generate", "x", "--rename", "URL"],
     ["rollback-prod", "URL"], ["restore-prod", "--drop", "URL"], ["migrate-prod", "--approve", "URL"], ["baseline-prod", "--to", "URL"],
     ["sync-prod", "--source", "URL"], ["backup-prod", "--target", "URL"], ["rehearse", "--target", "URL"],
-    ["migrate-staging", "--target", "URL"], ["init", "here", "--first-migration", "URL"],
+    ["migrate-staging", "--target", "URL"], ["doctor", "URL"], ["base", "URL"], ["init", "here", "--first-migration", "URL"],
 ]  # fmt: skip
 
 
@@ -103,7 +103,7 @@ def require_hidden(text: str, what: object) -> None:
 
 
 def test_every_verb_is_tried() -> None:
-    tried = {words[0] for words in (*BY_VARIABLE, *RECORDED)} | {"help", "init"}
+    tried = {words[0] for words in (*BY_VARIABLE, *RECORDED, *TYPED)}
     assert tried >= set(group.commands) - {"demo"}
 
 
