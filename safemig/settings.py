@@ -81,6 +81,19 @@ class Environment(BaseModel):
         )
 
 
+class Scratch(Environment):
+    """A server for copies: an environment's `url` or `service`, or `command`, a program that starts one."""
+
+    command: str | None = None
+    wait_s: int = Field(300, ge=1, le=7200)
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> Scratch:
+        if [self.url, self.service, self.command].count(None) != 2:
+            raise ValueError('needs one of url = "env:NAME", service = "name" and command = "program arguments"')
+        return self
+
+
 class Settings(BaseSettings):
     """All settings of a project; paths are relative to `folder`, the project's own."""
 
@@ -106,8 +119,10 @@ class Settings(BaseSettings):
     environments: dict[str, Environment] = Field(
         default_factory=dict, description="The databases by name; staging and production always exist."
     )
-    scratch: Environment | None = Field(
-        None, description="A server for the rehearsal's copy; without it, a throwaway one is started on this machine."
+    scratch: Scratch | None = Field(
+        None,
+        description="A server for the rehearsal's copy, or `command`, a program that starts one; without it, a throwaway "
+        "one is started on this machine.",
     )
     schemas: tuple[str, ...] = Field(
         (), description="Schemas to manage; empty: all but PostgreSQL's and the platform's."
@@ -154,11 +169,6 @@ class Settings(BaseSettings):
         for name in (STAGING, PRODUCTION):
             self.environments.setdefault(name, Environment(url=f"env:{name.upper()}_DATABASE_URL"))
         return self
-
-    @property
-    def scratch_conninfo(self) -> str:
-        """The connection string of the server for the rehearsal's copy; "" where a throwaway one is started."""
-        return self.scratch.conninfo("scratch") if self.scratch else ""
 
     @classmethod
     def settings_customise_sources(

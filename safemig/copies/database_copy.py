@@ -13,6 +13,7 @@ import psycopg
 from psycopg import sql
 
 from safemig import live
+from safemig.copies.provider import Provider
 from safemig.copies.roles import is_superuser, make_roles, make_roles_on_scratch, name_of_superuser, own_database_alike
 from safemig.copies.scratch import ScratchServer
 from safemig.errors import RehearsalError, ToolError
@@ -27,6 +28,7 @@ from safemig.postgres.server.programs import Programs
 from safemig.postgres.server.throwaway import CONNECTIONS, ThrowawayServer
 from safemig.postgres.stand_in.needs import needs_of
 from safemig.postgres.unreadable import platform_tables_left_out
+from safemig.settings import Scratch
 
 WHICH_EXTENSIONS = "SELECT extname FROM pg_extension ORDER BY 1"
 WHICH_EXTENSIONS_CAN_BE_MADE = "SELECT name FROM pg_available_extensions"
@@ -49,15 +51,30 @@ SELECT (SELECT count(*) FROM pg_class) + (SELECT count(*) FROM pg_constraint) + 
 CopyServer = ThrowawayServer | ScratchServer
 
 
-def open_server_like(source: Connection, scratch: str = "") -> CopyServer:
-    """Return a server for copies of `source`: the one at the URL `scratch`, else a throwaway one (see below).
+def open_server_like(source: Connection, scratch: Scratch | None = None) -> CopyServer:
+    """Return a server for copies of `source`: the one that `scratch` names or starts, else a throwaway one (see below).
 
     Raises:
-        ToolError: the scratch server cannot be used.
+        ToolError: the scratch server cannot be started, or not be used.
         RehearsalError: it lacks an extension that the source uses; the message names it.
     """
-    if not scratch:
+    if scratch is None:
         return start_server_like(source)
+    if scratch.command is None:
+        return _open_scratch(source, scratch.conninfo("scratch"))
+    provider = Provider(scratch.command, scratch.wait_s)
+    try:
+        with live.stage("start the scratch server"):
+            url = provider.url()
+        server = _open_scratch(source, url)
+    except BaseException:
+        provider.stop()
+        raise
+    server.when_stopped = provider.stop
+    return server
+
+
+def _open_scratch(source: Connection, scratch: str) -> ScratchServer:
     row = source.execute(WHICH_SEARCH_PATH).fetchone()
     server = ScratchServer.open(scratch, source, (row[0] if row else "public") or "''")
     try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import secrets
+from collections.abc import Callable
 from types import TracebackType
 
 import psycopg
@@ -39,6 +40,7 @@ class ScratchServer:
         self._search_path = search_path
         self._platform = platform
         self._names: dict[str, str] = {}
+        self.when_stopped: Callable[[], None] = lambda: None  # ends the program that started the server
         self.exceptions: tuple[str, ...] = ()  # what copies on it do not show, in words
 
     @classmethod
@@ -105,6 +107,7 @@ class ScratchServer:
             for name in self._names.values():
                 self._drop(name)
         self._connection.close()
+        self.when_stopped()
 
     def __enter__(self) -> ScratchServer:
         return self

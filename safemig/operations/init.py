@@ -37,7 +37,7 @@ lock_attempts = 30
 
 # A server for the rehearsal's copy, where this machine cannot start one:
 # [scratch]
-# url = "env:SCRATCH_DATABASE_URL"
+# url = "env:SCRATCH_DATABASE_URL"   # or: command = "./scratch.sh", which starts one and prints its URL
 
 {about}[environments.staging]
 url = "env:STAGING_DATABASE_URL"

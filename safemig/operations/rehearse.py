@@ -95,7 +95,7 @@ def rehearse_on_copy(
             next="safemig status shows what is applied",
         )
     started = time.monotonic()
-    with open_server_like(source, settings.scratch_conninfo) as server:
+    with open_server_like(source, settings.scratch) as server:
         full = settings.rehearsal == "data"
         restored, with_data = restored_and_compared(settings, source, server, backup, schema_only=not full)
         url, verified = restored.url, backup.verified

@@ -184,7 +184,7 @@ def _require_fitting(connection: Connection, script: RollbackScript, environment
 
 def _rehearse(settings: Settings, source: Connection, script: RollbackScript, backup: Backup) -> tuple[Schema, Schema]:
     require_unchanged(backup.full)
-    with open_server_like(source, settings.scratch_conninfo) as server:
+    with open_server_like(source, settings.scratch) as server:
         url = restore_copy(source, server, "copy", backup.full.path, jobs=settings.backup_jobs).url
         with connect(url, "the copy") as copy:
             start = schema_of(settings, copy)

@@ -10,7 +10,7 @@ from typing import Any, Literal
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
-from safemig.settings import Environment, Settings
+from safemig.settings import Environment, Scratch, Settings
 
 _HEAD = """\
 # The settings
@@ -35,6 +35,35 @@ url = "env:PRODUCTION_DATABASE_URL"   # the variable's name, never the URL with 
 service = "canary"                    # in pg_service.conf; the password in .pgpass
 ```
 """
+_SCRATCH = """\
+## A scratch server by a command
+
+`command` starts a server for the copies. Its contract: within `wait_s` seconds it prints the URL of a server as one line
+(what else it prints is passed over), and goes on until SIGTERM, at which it removes what it made; after 20 s it is killed
+with its children. It is ended, too, when safemig is killed. The server is of production's major version or later, has the
+extensions that production uses, and its role may create databases and roles; safemig makes a database of its own there.
+
+```toml
+[scratch]
+command = "./scratch.sh"
+wait_s = 300
+```
+
+With Docker, for `supabase/postgres`, `postgis/postgis` or `timescale/timescaledb`:
+
+```sh
+#!/bin/sh
+name=safemig-scratch-$$
+trap 'docker rm -f $name >/dev/null; exit 0' TERM INT
+docker run -d --name $name -e POSTGRES_HOST_AUTH_METHOD=trust -p 127.0.0.1::5432 supabase/postgres:17.4.1.074 >/dev/null
+until docker exec $name pg_isready -q; do sleep 1; done
+echo "postgresql://postgres@$(docker port $name 5432)/postgres"
+while true; do sleep 1; done
+```
+
+With a branch of Neon (`neonctl branches create`, then `neonctl connection-string`, then `branches delete` in the trap), of
+Supabase (`supabase branches create`), or a clone of Database Lab (`dblab clone create`), the script has the same form.
+"""
 
 
 def settings_page() -> str:
@@ -49,16 +78,16 @@ def settings_page() -> str:
             lines.append(f"| {' | '.join(cells)} | {field.description} |")
     lines += ["", _ENVIRONMENTS, "| key | variable |", "|---|---|"]
     lines += [f"| `{name}` | `SAFEMIG_ENVIRONMENTS__PRODUCTION__{name.upper()}` |" for name in Environment.model_fields]
-    return "\n".join([*lines, "", _EXAMPLE])
+    return "\n".join([*lines, "", _EXAMPLE, _SCRATCH])
 
 
 def _is_environment(field: FieldInfo) -> bool:
-    return Environment in typing.get_args(field.annotation)
+    return Scratch in typing.get_args(field.annotation)
 
 
 def _allowed(field: FieldInfo) -> str:
     if _is_environment(field):
-        return "table with `url` or `service`, as below"
+        return "table with `url` or `service`, as below, or `command` (and `wait_s`, 300 by default)"
     limits = {
         key: getattr(each, key) for each in field.metadata for key in ("ge", "le", "gt", "lt") if hasattr(each, key)
     }

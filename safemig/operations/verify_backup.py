@@ -26,7 +26,7 @@ def verify_backup(settings: Settings, source: Connection, backup: Backup) -> Bac
         BackupError: it does not restore in any way, and the message names the object; or holds something else.
     """
     try:
-        server = open_server_like(source, settings.scratch_conninfo)
+        server = open_server_like(source, settings.scratch)
     except (ToolError, RehearsalError, UnreachableError) as error:
         return mark_verified(settings, backup, backup.verified, (f"not restored: {error.what}; {error.next}",))
     with server:

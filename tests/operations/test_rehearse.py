@@ -140,9 +140,9 @@ def test_a_migration_that_cannot_be_taken_back_is_refused_with_the_reason(shop: 
 
 
 @pytest.fixture
-def scratch(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> Iterator[ThrowawayServer]:
-    """Another server, which the settings name as the one for copies."""
-    with ThrowawayServer.start(settings=QUIET) as other:
+def scratch(shop: Shop, temporary: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ThrowawayServer]:
+    """Another server, which the settings name as the one for copies; in a folder of its own it has its own identity."""
+    with ThrowawayServer.start(settings=QUIET, folder=temporary / "scratch") as other:
         monkeypatch.setenv("SCRATCH_DATABASE_URL", other.url())
         (shop.folder / "safemig.toml").write_text('[scratch]\nurl = "env:SCRATCH_DATABASE_URL"\n')
         yield other

@@ -40,7 +40,7 @@ FROM pg_stat_activity a LEFT JOIN pg_stat_progress_copy p USING (pid) WHERE a.ap
 END_SESSIONS = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = %s"
 # What writes and reads files of its own would go on without us: the kernel ends it when this process is killed
 # (PR_SET_PDEATHSIG is 1). SIGTERM, at which pg_dump and pg_restore end their workers and cancel what they run.
-_ENDING_WITH_US = """
+ENDING_WITH_US = """
 import ctypes, os, signal, sys
 ctypes.CDLL(None).prctl(1, signal.SIGTERM)
 if os.getppid() == int(sys.argv[1]): os.execv(sys.argv[2], sys.argv[2:])
@@ -96,7 +96,7 @@ def piped(
         plain = _pinned(plain, environment, conninfo, program)
         command = [str(programs.path(program)), *pg_dump_arguments(plain, *options)]
         if ends_with_us:
-            command = [sys.executable, "-I", "-S", "-c", _ENDING_WITH_US, str(os.getpid()), *command]
+            command = [sys.executable, "-I", "-S", "-c", ENDING_WITH_US, str(os.getpid()), *command]
         process = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=stderr, env=environment, umask=0o077,
             start_new_session=ends_with_us,
