@@ -63,11 +63,17 @@ def backup_prod(settings: Settings, environment: str = PRODUCTION, *, verify: bo
 
 
 def take_backup(
-    settings: Settings, environment: str = PRODUCTION, *, folder: Path | None = None, read: bool = True
+    settings: Settings,
+    environment: str = PRODUCTION,
+    *,
+    folder: Path | None = None,
+    read: bool = True,
+    rows: bool = True,
 ) -> Backup:
     """Back up a database into `backups/<environment>/` (or `folder`) and read the backup back.
 
-    `read` False leaves that out, for who goes on to restore it, which proves more.
+    `read` False leaves that out, for who goes on to restore it, which proves more. `rows` False takes the schema only, for
+    a rehearsal without rows: the full backup is then that of the schema.
 
     Guarantee: full and schema dump are of one exported snapshot, which is closed at the end; files are made with
     mode 0600, under another name until they are whole, and never replace others.
@@ -85,7 +91,8 @@ def take_backup(
         dump = _Dump(settings, environment, programs, target.server_version_num, left_out)
         dump.require_fitting()
         folder = _prepared(folder or settings.path("backups") / environment)
-        _require_room(connection, folder)
+        if rows:
+            _require_room(connection, folder)
         about = sizes_of(connection).rows_estimate if live.is_watched() else None
         ((now,),) = connection.execute(NOW).fetchall()
         with claimed(folder, now) as timestamp:
@@ -96,12 +103,17 @@ def take_backup(
                 # The two small ones beside the large one: they end long before it.
                 with ThreadPoolExecutor(1) as beside:
                     small = beside.submit(dump.small, folder, timestamp, snapshot)
-                    with live.stage("full backup", about):
-                        full, tables, notes = dump.full(connection, folder, timestamp, snapshot)
-                    notes += _room_for_locks(connection)
+                    full: BackupFile | None = None
+                    tables: tuple[TableContent, ...] = ()
+                    notes: tuple[str, ...] = ()
+                    if rows:
+                        with live.stage("full backup", about):
+                            full, tables, notes = dump.full(connection, folder, timestamp, snapshot)
+                        notes += _room_for_locks(connection)
                     with live.stage("schema backup"):
                         schema, cluster, more_notes = small.result()
-            if read:
+                        full = full or schema
+            if read and rows:
                 _require_as_written(full, tables)
             backup = Backup(
                 target=target,

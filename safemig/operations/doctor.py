@@ -12,7 +12,7 @@ from safemig import live
 from safemig.errors import BackupError, SafemigError, SettingsError, UnreachableError
 from safemig.operations.schema_diff import is_url
 from safemig.postgres import activity
-from safemig.postgres.connection import Connection
+from safemig.postgres.connection import Connection, poolers
 from safemig.postgres.connection.connect import connected, explained, is_pooled, read_target
 from safemig.postgres.dump.plain import dump_schema
 from safemig.postgres.own_rights import OwnRights, may_take, own_rights
@@ -99,7 +99,7 @@ def _of_connection(connection: Connection, own: OwnRights) -> Iterator[_Gap]:
     if own.is_standby:
         yield _Gap("write", "a standby: it cannot be written to", ("connect to the primary",))
     if is_pooled(connection):
-        fix = "use the server's own URL or a session pooler, usually port 5432"
+        fix = f"connect to {poolers.instead(connection)}"
         yield _Gap("write", "a pooler in transaction mode stands between", (fix,))
     if any(_read_only(connection)):
         yield _Gap("write", "sessions of this role are read-only by a setting", (

@@ -70,7 +70,7 @@ def rehearse(settings: Settings, environment: str = PRODUCTION) -> Rehearsal:
     """
     with open_environment(settings, environment) as connection, tempfile.TemporaryDirectory() as folder:
         situation = assess(settings, connection, environment)
-        backup = take_backup(settings, environment, folder=Path(folder), read=False)
+        backup = take_backup(settings, environment, folder=Path(folder), read=False, rows=settings.rehearsal == "data")
         script = Path(folder) / f"rollback_{backup.timestamp}.sql"
         return rehearse_on_copy(settings, connection, situation, backup, script).result
 

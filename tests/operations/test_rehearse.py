@@ -194,3 +194,16 @@ def test_a_change_of_a_column_s_own_may_change_its_content(
     shop.on(shop.production, before)
     shop.write(SECOND_FILE, migration)
     assert {row.table: row.changed for row in shop.project.rehearse().rows if row.changed} == changed
+
+
+def test_a_rehearsal_without_rows_takes_none(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    def never(*_: object) -> None:
+        raise AssertionError("rows were dumped")
+
+    monkeypatch.setattr("safemig.operations.backup_prod._Dump.full", never)
+    monkeypatch.setenv("SAFEMIG_REHEARSAL", "schema")
+    shop.write("20260102000000_second.sql", "ALTER TABLE users ADD nick text;")
+    assert shop.project.rehearse().mode == "schema"
+    monkeypatch.setenv("SAFEMIG_REHEARSAL", "data")
+    with pytest.raises(AssertionError, match="rows were dumped"):
+        shop.project.rehearse()
