@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from safemig import chain
+from safemig.execution import journal
 from safemig.records import ledger, run_runbook
 from safemig.records.verification import verify
 from tests.operations.conftest import Shop
@@ -60,3 +61,18 @@ def test_what_no_ledger_can_show_is_known_to_production(
         "the records of production were not held against the database: production cannot be reached",
     )
     assert archive.notes[0] in archive.render("text")
+
+
+def test_a_journal_that_lost_a_run_is_contradicted_by_production(shop: Shop, home: Path) -> None:
+    """Also where ledger and journal were written anew together, each a whole chain."""
+    lost = journal.read(home / journal.FILE_NAME)[-1]["run"]
+    kept = [each for each in journal.read(home / journal.FILE_NAME) if each["run"] != lost]
+    sealed = [dict(each.facts) for each in ledger.read(home)[0]]
+    for name, lines in ((journal.FILE_NAME, kept), (ledger.FILE, sealed)):
+        (home / name).unlink()
+        for line in lines:
+            dropped = ("hash", "previous", "journal")
+            chain.append(home / name, {key: value for key, value in line.items() if key not in dropped})
+    assert verify(home).problems == ()
+    problems = shop.project.deployments(verify=True).problems
+    assert any(f"run {lost}" in each and "its lines of the journal are gone" in each for each in problems), problems
