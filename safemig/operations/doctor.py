@@ -229,8 +229,8 @@ def _outlook(verb: str, needs: Sequence[str], gaps: Sequence[_Gap]) -> VerbOutlo
 
 
 def _notes(own: OwnRights, platform: Platform) -> Iterator[str]:
-    if platform.schemas:
-        yield f"left to the platform: {', '.join(sorted(platform.schemas))}"
+    if theirs := sorted(platform.schemas - {"supabase_migrations"}):  # which is the history, safemig's too
+        yield f"left to the platform: {', '.join(theirs)}"
     if not own.may_see_sessions and not own.is_superuser:
         yield (
             "who blocks a waiting statement is not seen in full; "
