@@ -85,7 +85,6 @@ def remember_typed(words: Iterable[str]) -> None:
     for word in words:
         if ("//" in word and "@" in word) or ("password" in word.lower() and "=" in word):
             remember_conninfo(word)
-            remember(_suspects(word) if _is_unreadable(word) else ())
 
 
 def hide_known(text: str, *secrets: str) -> str:
@@ -126,14 +125,6 @@ def hide_in(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {key: hide_in(each) for key, each in value.items()}
     return [hide_in(each) for each in value] if isinstance(value, list | tuple) else value
-
-
-def _is_unreadable(text: str) -> bool:
-    try:
-        parts_of(text)
-    except ValueError:
-        return True
-    return False
 
 
 def _suspects(text: str) -> tuple[str, ...]:

@@ -156,3 +156,27 @@ def test_a_user_without_an_entry_has_a_name(monkeypatch: pytest.MonkeyPatch) -> 
 
     monkeypatch.setattr("pwd.getpwuid", no_entry)
     assert who() == f"uid {os.getuid()}"
+
+
+def test_four_characters_are_enough_to_be_hidden_and_fewer_are_not() -> None:
+    remember(["abcd", "efghi", "xyz"])
+    assert hide("abcd efghi xyz") == "*** *** xyz"
+
+
+def test_each_piece_of_a_url_that_cannot_be_read_is_hidden() -> None:
+    remember_typed(["postgresql://u:abcd@efghi/xy@h/x"])
+    assert hide("abcd, efghi, xy") == "***, ***, xy"
+
+
+@pytest.mark.parametrize(
+    ("typed", "text"),
+    [
+        ("dana@example.org", "mail dana@example.org"),
+        ("postgresql://u:long%40pass@h/x", "pass the long way"),
+        ("https://example.org/docs", "see https://example.org/docs"),
+        ("drop-column:users.password: moved", "drop-column:users.password: moved"),
+    ],
+)
+def test_what_is_no_password_stays_to_be_read(typed: str, text: str) -> None:
+    remember_typed([typed])
+    assert hide(text) == text
