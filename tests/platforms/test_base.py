@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from safemig.errors import RefusedError
-from tests.platforms.boxes import BOXES, FIRST_FILE, Boxes, Platform
+from tests.platforms.boxes import BOXES, FIRST_FILE, Platform
 
 BY_HAND = """
 CREATE POLICY "Members upload" ON storage.objects FOR INSERT TO authenticated WITH CHECK (bucket_id = 'avatars');
@@ -23,18 +23,11 @@ ALTER PUBLICATION supabase_realtime ADD TABLE public.user_preferences;
 """
 
 
-@pytest.fixture
-def with_extensions(boxes: Boxes, monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
-    """Let the throwaway server have the extensions, so that what is seen here is the base alone."""
-    return lambda major: monkeypatch.setenv("SAFEMIG_POSTGRES_BIN", str(boxes.installation(major).folder))
-
-
 @pytest.mark.parametrize(("name", "major"), BOXES)
 def test_an_untouched_environment_has_no_drift_and_nothing_to_generate(
-    platform: Callable[..., Platform], with_extensions: Callable[[int], None], tmp_path: Path, name: str, major: int
+    platform: Callable[..., Platform], tmp_path: Path, name: str, major: int
 ) -> None:
     box = platform(name, major)
-    with_extensions(major)
     project = box.project(tmp_path)
     assert [(each.name, each.drift) for each in project.db_status().environments] == [
         ("staging", "none"),
@@ -48,10 +41,9 @@ def test_an_untouched_environment_has_no_drift_and_nothing_to_generate(
 
 @pytest.mark.parametrize(("name", "major"), BOXES)
 def test_what_was_applied_by_hand_is_recorded(
-    platform: Callable[..., Platform], with_extensions: Callable[[int], None], tmp_path: Path, name: str, major: int
+    platform: Callable[..., Platform], tmp_path: Path, name: str, major: int
 ) -> None:
     box = platform(name, major)
-    with_extensions(major)
     project = box.project(tmp_path)
     box.run(box.production, "DELETE FROM supabase_migrations.schema_migrations")
     with pytest.raises(RefusedError, match="is not approved") as refused:
@@ -63,10 +55,9 @@ def test_what_was_applied_by_hand_is_recorded(
 
 @pytest.mark.parametrize("major", [17, 15])
 def test_what_the_team_puts_on_platform_tables_is_generated_and_no_drift_afterwards(
-    platform: Callable[..., Platform], with_extensions: Callable[[int], None], tmp_path: Path, major: int
+    platform: Callable[..., Platform], tmp_path: Path, major: int
 ) -> None:
     box = platform("supabase", major)
-    with_extensions(major)
     project = box.project(tmp_path)
     box.run(box.staging, BY_HAND)
     generated = project.generate("preferences")
@@ -101,10 +92,9 @@ def test_a_public_schema_from_postgresql_14_is_no_drift_and_a_grant_by_hand_is(
 
 
 def test_the_base_is_a_file_that_copies_begin_with_plans_are_bound_to_and_status_holds_against_the_platform(
-    platform: Callable[..., Platform], with_extensions: Callable[[int], None], tmp_path: Path
+    platform: Callable[..., Platform], tmp_path: Path
 ) -> None:
     box = platform("supabase")
-    with_extensions(17)
     project = box.project(tmp_path)
     without = project.plan().id
     written = project.base()
