@@ -34,6 +34,7 @@ from safemig.review.verdict import Evidence
 from safemig.review.world import World
 from safemig.sql.clauses import tokens
 from safemig.sql.fold import HOLE, without_holes
+from safemig.sql.foreign import NEWER
 from safemig.sql.locks import LockMode
 from safemig.sql.parsing import ParsedStatement, SourceFile, SqlSyntaxError, parse, parse_some, parse_what_can_be
 from safemig.sql.passwords import without_passwords
@@ -275,7 +276,7 @@ def _unreadable(file: SourceFile, problem: SqlSyntaxError) -> Finding:
     return Finding(
         rule=rule.name,
         severity=rule.severity,
-        title=rule.title,
+        title="The statement is newer than the parser" if NEWER in problem.reason else rule.title,
         file=file.name,
         line=problem.line,
         column=problem.column,

@@ -10,6 +10,26 @@ _COPY_DATA = re.compile(r"copy\b[^;]*\bfrom\s+stdin\b[^;]*;", re.IGNORECASE)
 _TEMPLATE = re.compile(r"\{\{|\{%|<%|\$\{|@@?[A-Za-z_]+@|%\([a-z_]+\)s")
 
 
+# What came with PostgreSQL 19 (its release notes, E.1), while libpg_query, through pglast, knows the grammar of 18.
+PARSER_MAJOR = 18
+NEWER = f"not known to this version's parser (PostgreSQL {PARSER_MAJOR})"
+_OF_19 = re.compile(
+    r"\s*(?:--[^\n]*\n\s*)*(?P<words>repack\b|wait\s+for\s+lsn\b|(?:create|alter|drop)\s+property\s+graph\b"
+    r"|alter\s+table\s+(?:if\s+exists\s+)?(?:[\w\".]+)\s+(?:merge\s+partitions|split\s+partition)\b)",
+    re.IGNORECASE,
+)
+_WITHIN_19 = re.compile(
+    r"\bgraph_table\s*\(|\bgroup\s+by\s+all\b|\b(?:ignore|respect)\s+nulls\b|\bdo\s+select\b", re.IGNORECASE
+)
+
+
+def _of_newer_server(statement: str) -> str:
+    """Return the words of a statement that a newer PostgreSQL understands; nothing where none are known."""
+    found = _OF_19.match(statement)
+    words = found["words"] if found else getattr(_WITHIN_19.search(statement), "group", str)()
+    return " ".join(words.upper().rstrip("( ").split())
+
+
 def why_unreadable(sql: str, offset: int, message: str) -> tuple[str, int]:
     """Return the reason in words and where it shows, for a text that the parser refused at `offset`.
 
@@ -28,6 +48,10 @@ def why_unreadable(sql: str, offset: int, message: str) -> tuple[str, int]:
             data = _COPY_DATA.match(sql, token.start)
             if data and data.end() <= offset:
                 return r"COPY ... FROM stdin has no line \. at the end of its rows", token.start
+    begin = max((token.end for token in code if token.end <= offset and sql[token.start : token.end] == ";"), default=0)
+    end = next((token.start for token in code if token.start >= offset and sql[token.start] == ";"), len(sql))
+    if newer := _of_newer_server(sql[begin:end]):
+        return f"{newer} is {NEWER}", offset
     line_start = sql.rfind("\n", 0, offset) + 1
     line_end = sql.find("\n", offset)
     template = _TEMPLATE.search(sql, max(line_start, offset - 40), len(sql) if line_end < 0 else line_end)
