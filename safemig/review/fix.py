@@ -54,7 +54,8 @@ def replacement(statement: ParsedStatement, placed: Sequence[Placed]) -> Replace
         return STAYS
     if why := _why_in_this_order(statement, made) or why_another(statement, [piece.sql for piece in made]):
         return Replacement(None, why)
-    lost = comments(statement.sql) - comments("\n".join(piece.sql for piece in made))
+    said = comments(statement.sql)
+    lost = said - comments("\n".join(piece.sql for piece in made)) if said else said
     if lost:
         first = made[0]
         made[0] = Piece("\n".join([*lost.elements(), first.sql]), first.place)
@@ -251,7 +252,8 @@ def fixed(file: SourceFile, statements: Sequence[ParsedStatement], made: Sequenc
     if all(one.pieces is None for one in made):
         return Fixed((file,), tuple(left))
     texts = _texts(file, statements, made)
-    if comments(file.sql) - comments("\n".join(texts)):
+    said = comments(file.sql)
+    if said and said - comments("\n".join(texts)):
         return Fixed((file,), (*left, (1, "a comment of the file would be lost")))
     return Fixed(
         tuple(SourceFile(part_name(file.name, number), text) for number, text in enumerate(texts)), tuple(sorted(left))

@@ -17,7 +17,7 @@ from pglast.parser import ParseError
 
 from safemig.sql.clauses import each_token
 from safemig.sql.parsing import ParsedStatement
-from safemig.sql.tree import Tree, node, read_trees_and_json
+from safemig.sql.tree import Tree, node, read_json, read_trees
 
 _POSITIONS = frozenset(("location", "name_location", "list_start", "list_end", "rexpr_list_start", "rexpr_list_end"))
 
@@ -34,11 +34,11 @@ class _Effects:
 def why_another(original: ParsedStatement, replaced: Sequence[str]) -> str:
     """Return why the statements `replaced` do not have the effect of `original`; empty where they have it."""
     try:
-        made = [one for sql in replaced for one in read_trees_and_json(sql)]
-        if len(made) == 1 and _as_text(made[0][1]) == _as_text(original.json) and not original.is_abridged:
+        alone = read_json(replaced[0]) if len(replaced) == 1 and not original.is_abridged else []
+        if alone and [_as_text(one) for one in alone] == [_as_text(original.json)]:
             return ""  # the common case, without a walk through both trees
         before = _effects([original.in_full().tree])
-        after = _effects([item["stmt"] for item, _ in made])
+        after = _effects([item["stmt"] for sql in replaced for item in read_trees(sql)])
     except (ParseError, RecursionError) as problem:
         return f"its safer form cannot be read: {problem.args[0]}"
     _join_validations(after)
@@ -54,11 +54,13 @@ _HOW = re.compile(r'"(?:location|name_location|list_start|list_end|stmt_location
 
 def _as_text(json_: str) -> str:
     """Return a statement's JSON without positions and without what only guards it."""
-    return _HOW.sub("", json_).replace(",}", "}")
+    return _HOW.sub("", json_).replace(",}", "}").rstrip(",}")
 
 
 def comments(sql: str) -> Counter[str]:
     """Return the comments of a text, each with how often it occurs."""
+    if "--" not in sql and "/*" not in sql:
+        return Counter()
     return Counter(sql[token.start : token.end].strip() for token in each_token(sql) if token.kind == "comment")
 
 
