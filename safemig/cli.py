@@ -105,14 +105,6 @@ def generate(folder: str, description: str | None, renames: tuple[str, ...], ena
 
 
 @safemig.command()
-@click.argument("source", metavar="NAME", default="staging")
-@click.pass_obj
-def base(folder: str, source: str) -> None:
-    """Write or refresh what the platform provides, as environment NAME (default: staging) has it."""
-    _show(_project(folder).base(source=source))
-
-
-@safemig.command()
 @click.argument("files", nargs=-1)
 @click.option(
     "--target", metavar="NAME", help="Target environment (default: production; with FILES only where it is set)."
@@ -303,6 +295,14 @@ def sync_prod(folder: str, source: str, target: str, approve: str) -> None:
 def baseline_prod(folder: str, to: str, target: str, approve: str) -> None:
     """Record migrations that were applied by hand; refused unless they make the schema that is there."""
     _record(folder, "baseline_prod", to=to, target=target, approve=approve)
+
+
+@safemig.command()
+@click.argument("source", metavar="NAME", default="staging")
+@click.pass_obj
+def base(folder: str, source: str) -> None:
+    """Write or refresh what the platform provides, as environment NAME (default: staging) has it."""
+    _show(_project(folder).base(source=source))
 
 
 @safemig.command()

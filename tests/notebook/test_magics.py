@@ -290,6 +290,7 @@ def test_completion_knows_what_a_magic_takes(
 
 def test_where_there_is_nothing_to_choose_options_are_offered(shell: InteractiveShell) -> None:
     options = {"--approve", "--drop", "--out", "--swap", "--target"}
+    options |= {"--tables", "--put-back", "--update", "--where", "--fire-triggers"}
     assert completions(shell, "%restore_prod ") == completions(shell, "%restore_prod --swap ") == options
     assert "--out" not in completions(shell, "%restore_prod --approve "), "a value is wanted there"
     assert completions(shell, "%db_status ") == {"--out"}

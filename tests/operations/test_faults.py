@@ -197,7 +197,9 @@ def test_limits_of_the_role_do_not_end_a_deployment(shop: Shop, monkeypatch: pyt
     )
     monkeypatch.setenv("PRODUCTION_DATABASE_URL", shop.production.replace("postgres@", "hurried@"))
     shop.write(SECOND_FILE, SECOND + "INSERT INTO notes SELECT count(*), 'slow' FROM generate_series(1, 4000000);")
-    (shop.folder / "safemig.toml").write_text('accept = ["owner-differs:public.notes: only this role has the limits"]\n')
+    (shop.folder / "safemig.toml").write_text(
+        'accept = ["owner-differs:public.notes: only this role has the limits"]\n'
+    )
     assert shop.deploy().verdict == "DEPLOYED"
 
 
