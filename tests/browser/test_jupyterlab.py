@@ -168,6 +168,7 @@ def test_a_deployment_waits_for_approval_and_for_a_lock_and_is_done(lab: Lab) ->
         "add_nickname",
         "CREATE TABLE IF NOT EXISTS public.nicknames (id bigint PRIMARY KEY, name text);\n"
         "ALTER TABLE public.nicknames ENABLE ROW LEVEL SECURITY;\n"
+        "GRANT SELECT, INSERT, UPDATE, DELETE ON public.nicknames TO shop_app;\n"
         "ALTER TABLE public.users ADD COLUMN IF NOT EXISTS nickname text;\n",
     )
     (lab.folder / "safemig.toml").open("a").close()
