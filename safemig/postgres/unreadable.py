@@ -11,8 +11,8 @@ from safemig.postgres.platforms import Platform, platform_of
 # Members of extensions belong to whoever made the extension. Sequences: pg_dump reads where they stand.
 WHAT_WE_MAY_NOT_READ = """
 SELECT n.nspname, format('%I.%I', n.nspname, c.relname), c.relkind, pg_get_userbyid(c.relowner),
-       EXISTS (SELECT FROM pg_roles r WHERE r.oid = c.relowner AND r.rolsuper)
-         OR EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e'),
+       EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e'),
+       EXISTS (SELECT FROM pg_roles r WHERE r.oid = c.relowner AND r.rolsuper),
        has_schema_privilege(n.oid, 'USAGE'), row_security_active(c.oid), quote_ident(current_user), quote_ident(n.nspname)
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE c.relkind IN ('r', 'p', 'S') AND n.nspname <> 'information_schema' AND n.nspname !~ '^pg_'
@@ -34,7 +34,9 @@ def platform_tables_left_out(connection: Connection) -> tuple[str, ...]:
     if not rows:
         return ()
     platform = platform_of(connection)
-    team = [row for row in rows if not _is_platforms(platform, row[0], is_foreign=row[4])]
+    team = [
+        (*row[:4], *row[5:]) for row in rows if not (row[4] or _is_platforms(platform, row[0], by_superuser=row[5]))
+    ]
     if team:
         _refuse(team)
     return tuple(row[1] for row in rows)
@@ -51,8 +53,9 @@ def exclusions(tables: Sequence[str]) -> tuple[str, ...]:
     return tuple(f"--exclude-table{what}={name}" for name in tables for what in ("", "-data"))
 
 
-def _is_platforms(platform: Platform, schema: str, *, is_foreign: bool) -> bool:
-    return is_foreign or (bool(platform.name) and schema in platform.schemas)
+def _is_platforms(platform: Platform, schema: str, *, by_superuser: bool) -> bool:
+    # On a server of one's own a superuser's table may well be the team's.
+    return bool(platform.name) and (by_superuser or schema in platform.schemas)
 
 
 def _refuse(rows: Sequence[Sequence[object]]) -> None:

@@ -158,14 +158,14 @@ def test_a_transaction_that_the_migration_ended_is_noticed(database: str) -> Non
         connection.execute("BEGIN")
         row = connection.execute("SELECT pg_current_xact_id()::text").fetchone()
         assert row is not None
-        _require_same_transaction(connection, row[0])
+        _require_same_transaction(connection, row[0], "public")
         connection.execute("COMMIT")
         connection.execute("BEGIN")
         with pytest.raises(DeploymentFailedError, match="ended safemig's transaction"):
-            _require_same_transaction(connection, row[0])
+            _require_same_transaction(connection, row[0], "public")
         connection.execute("SELECT pg_current_xact_id()")
         with pytest.raises(DeploymentFailedError, match=f"transaction {row[0]} became"):
-            _require_same_transaction(connection, row[0])
+            _require_same_transaction(connection, row[0], "public")
 
 
 class Listening:

@@ -210,7 +210,7 @@ def test_a_role_without_rights_is_told_which(shop: Shop, monkeypatch: pytest.Mon
     monkeypatch.setenv("PRODUCTION_DATABASE_URL", shop.production.replace("postgres@", "lowly@"))
     rights = _check(shop, "rights")
     assert rights.state == "failed"
-    for word in ("row security on 1 tables", "not readable: public."):
+    for word in ("row security on 1 tables", "lowly may not read public.orders"):
         assert word in rights.found
 
 
@@ -268,7 +268,7 @@ def test_a_sequence_that_cannot_be_read_is_named(shop: Shop, monkeypatch: pytest
     _owned_by(shop, "owner_of_most", monkeypatch)
     assert _check(shop, "rights").state == "ok"
     shop.on(shop.production, "CREATE SEQUENCE tickets")
-    assert _check(shop, "rights").found == "not readable: public.tickets"
+    assert _check(shop, "rights").found == "owner_of_most may not read public.tickets"
 
 
 def _owned_by(shop: Shop, owner: str, monkeypatch: pytest.MonkeyPatch, options: str = "") -> None:
