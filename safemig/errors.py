@@ -6,7 +6,8 @@
     ├── RefusedError           1  a check said no; nothing was changed
     │   ├── MigrationError         a migration file or folder is not as it must be
     │   ├── ReviewRefusedError     the review does not say SAFE TO DEPLOY
-    │   ├── UnreachableError   2  a database cannot be reached, or not as who or what it must be: no check was made
+    │   ├── UnreachableError       a database cannot be reached, or not as who or what it must be
+    │   │   └── UnreadTargetError  2  a review or plan has no target to look at: no check was made
     │   ├── ToolError              a program (pg_dump, psql, a server) is missing, too old, or failed
     │   ├── BackupError            a backup could not be made, read or verified
     │   ├── RehearsalError         the rehearsal on the copy failed
@@ -107,7 +108,16 @@ class ReviewRefusedError(RefusedError):
 class UnreachableError(RefusedError):
     """A database cannot be reached, or is not what it must be (a standby, read-only, behind a pooler)."""
 
+
+class UnreadTargetError(UnreachableError):
+    """A review or a plan cannot read the target that it is for: no check was made."""
+
     exit_code = 2
+
+    @classmethod
+    def of(cls, error: UnreachableError, next_: str | None = None) -> UnreadTargetError:
+        """Return `error` as what it means to a review or a plan."""
+        return cls(error.what, where=error.where, next=next_ or error.next)
 
 
 class ToolError(RefusedError):

@@ -7,6 +7,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 
+from safemig.errors import UnreachableError, UnreadTargetError
 from safemig.execution.environment import open_environment, schema_of, standing_of
 from safemig.execution.expected_locks import with_expected_locks
 from safemig.execution.resume import rest_of
@@ -46,9 +47,13 @@ def plan(settings: Settings, environment: str = PRODUCTION, *, resume: str = "")
     Raises:
         MigrationError: files and history contradict each other, or a file cannot be run.
         RefusedError: that deployment cannot be gone on with.
+        UnreadTargetError: the database cannot be read.
     """
-    with open_environment(settings, environment) as connection:
-        return assess(settings, connection, environment, resume=resume).plan
+    try:
+        with open_environment(settings, environment) as connection:
+            return assess(settings, connection, environment, resume=resume).plan
+    except UnreachableError as error:
+        raise UnreadTargetError.of(error) from None
 
 
 def assess(

@@ -17,6 +17,8 @@ from safemig.errors import (
     RefusedError,
     RehearsalError,
     ReviewRefusedError,
+    UnreachableError,
+    UnreadTargetError,
     explaining_files,
 )
 from safemig.execution.commit import told_when_interrupted
@@ -119,7 +121,12 @@ class ProductionDeployment:
             ReviewRefusedError: findings stand; the message names them.
         """
         _needs(self._preflight, "preflight")
-        self._review = review(self.settings, environment=self.environment)
+        try:
+            self._review = review(self.settings, environment=self.environment)
+        except UnreadTargetError as error:  # checks were made: the database went away since
+            raise UnreachableError(
+                error.what, where=error.where, next="make it reachable, then run this again"
+            ) from None
         if self._resume and (left := self._left_invalid(self._review)):
             self._review = review(self.settings, environment=self.environment, accept=left)
         if self._review.verdict not in (Verdict.SAFE, Verdict.NOTHING):  # with nothing pending, nothing is changed

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from safemig.errors import MigrationError, SettingsError, UnreachableError
+from safemig.errors import MigrationError, SettingsError, UnreachableError, UnreadTargetError
 from safemig.settings import PRODUCTION
 
 if TYPE_CHECKING:
@@ -57,9 +57,10 @@ def or_without_target() -> Iterator[None]:
     try:
         yield
     except (SettingsError, UnreachableError) as error:
-        raise type(error)(
-            error.what, where=error.where, next=f"{error.next}; {_NEXT}" if error.next else _NEXT
-        ) from None
+        next_ = f"{error.next}; {_NEXT}" if error.next else _NEXT
+        if isinstance(error, UnreachableError):
+            raise UnreadTargetError.of(error, next_) from None
+        raise type(error)(error.what, where=error.where, next=next_) from None
 
 
 def read_facts(settings: Settings, environment: str) -> tuple[TargetFacts, Standing]:
