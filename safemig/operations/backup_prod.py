@@ -62,6 +62,7 @@ def backup_prod(settings: Settings, environment: str = PRODUCTION, *, verify: bo
         return verify_backup(settings, connection, backup)
 
 
+@live.act("backup")
 def take_backup(
     settings: Settings,
     environment: str = PRODUCTION,

@@ -86,16 +86,17 @@ def _refused(act: Callable[[], object]) -> str:
     return "\n".join(caught.value.lines)
 
 
-THROWAWAY, REPLAY = "start a throwaway PostgreSQL", "replay 20260101000000_first.sql on it"
+THROWAWAY = ("start a throwaway PostgreSQL", "look for a server that has what the database uses")
+REPLAY = "replay 20260101000000_first.sql on it"
 
 
 @pytest.mark.parametrize(
     ("act", "run", "stages"),
     [
-        ("preflight", lambda shop: shop.project.preflight(), ("ask production and this machine", THROWAWAY, REPLAY)),
-        ("generate", _generate, (THROWAWAY, REPLAY, "read staging", "prove the files on copies of it")),
-        ("migrate_staging", lambda shop: shop.project.migrate_staging(), (THROWAWAY, REPLAY, f"replay {FILE} on it")),
-        ("db_status", lambda shop: shop.project.db_status(), ("read staging", THROWAWAY, REPLAY, "read production")),
+        ("preflight", lambda shop: shop.project.preflight(), ("ask production and this machine", *THROWAWAY, REPLAY)),
+        ("generate", _generate, (*THROWAWAY, REPLAY, "read staging", "prove the files on copies of it")),
+        ("migrate_staging", lambda shop: shop.project.migrate_staging(), (*THROWAWAY, REPLAY, f"replay {FILE} on it")),
+        ("db_status", lambda shop: shop.project.db_status(), ("read staging", *THROWAWAY, REPLAY, "read production")),
         (
             "restore_prod",
             _restore,
