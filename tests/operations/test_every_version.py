@@ -107,7 +107,7 @@ def test_a_database_that_holds_everything_is_backed_up_and_restored_equal(
     shop.on(shop.production, WIDE)
     backup = shop.project.backup_prod()
     with connect(shop.production, "production") as source:
-        url = restore_copy(source, every_server, f"copy_{next(_numbers)}", backup.full.path)
+        url = restore_copy(source, every_server, f"copy_{next(_numbers)}", backup.full.path).url
     assert content_of(url, every_server.programs) == backup.tables
     assert {table.name: table.rows for table in backup.tables}['"Other Schema"."select"'] == 500
     with psycopg.connect(shop.production) as source, psycopg.connect(url) as copy:
