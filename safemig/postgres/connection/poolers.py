@@ -19,7 +19,7 @@ Mode = Literal["direct", "session", "transaction"]
 
 BACKEND_PID = "SELECT pg_backend_pid()"
 WHERE_THE_SERVER_IS = "SELECT host(inet_server_addr()), current_setting('port')"
-_ROUNDS = 4
+_ROUNDS = 8
 _POOLER_PORTS = ("6432", "6543")
 _Place = tuple[str, int]
 _modes: dict[tuple[_Place, str, str], Mode] = {}
