@@ -91,6 +91,7 @@ CASES = [
     ),
     Case("db_status", "status --record", "PENDING", write_nickname),
     Case("schema_diff", "diff --from production --to staging", "DIFFERENT", change_staging, leaves_record=False),
+    Case("doctor", "doctor --record", "READY"),
     Case("deployments", "records --verify", "REPORTED", leaves_record=False),
 ]  # fmt: skip
 
