@@ -80,7 +80,6 @@ def settle(shop: Shop) -> subprocess.CompletedProcess[str]:
         (rollback_prod, "safemig.execution.transaction:commit"),
         (sync_prod, "safemig.execution.transaction:commit"),
         (baseline_prod, "safemig.execution.transaction:commit"),
-        (restore_prod, "safemig.operations.restore_prod:exchange_names"),
     ],
 )
 def test_a_disk_that_fills_up_after_the_commit(
@@ -166,7 +165,7 @@ def test_a_record_that_cannot_be_finished_after_the_commit(
         ("safemig.records.run:_claim", "before", False),
         ("safemig.records.run:_execute", "before", False),
         ("safemig.operations.migrate_prod:preflight", "after", True),
-        ("safemig.operations.migrate_prod:backup_prod", "after", True),
+        ("safemig.operations.migrate_prod:take_backup", "after", True),
         ("safemig.operations.migrate_prod:approve", "after", True),
     ],
 )
