@@ -21,7 +21,6 @@ from tests.operations.test_killed_records import (
     is_changed,
     migrate_prod,
     migrate_staging,
-    restore_prod,
     rollback_prod,
     sync_prod,
 )
