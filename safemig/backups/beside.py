@@ -98,7 +98,7 @@ def restore_beside(
 
     Raises:
         BackupError: the backup is damaged: what it holds is not what its manifest says.
-        RefusedError: the schema cannot be made, is somebody else's, or a table in it was changed since.
+        RefusedError: the schema cannot be made, belongs to another role, or a table in it was changed since.
     """
     try:
         return _restored(connection, backup, tables, stored, programs, only_built_in=False)

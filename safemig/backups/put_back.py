@@ -399,7 +399,7 @@ def put_back(
 
     Raises:
         DeploymentFailedError: the result is not exactly the one that was promised, or a statement failed.
-        psycopg.Error: a lock was not to be had; the caller tries again.
+        psycopg.Error: could not acquire a lock; the caller tries again.
     """
     with suppress_limits(connection), _quiet(connection, pairs, wish):
         steps: list[Step] = []
