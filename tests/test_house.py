@@ -31,6 +31,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("settings", "views", "postgres", "migrations"),
     ("execution",),
     ("approval", "backups", "copies"),
+    ("workload",),
     ("operations",),
     ("records",),
     ("project",),
