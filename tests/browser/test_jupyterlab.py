@@ -398,7 +398,8 @@ def test_a_record_opens_from_the_archive_wherever_the_notebook_lies(lab: Lab) ->
     assert name is not None
     notebook.page.locator(".jp-OutputArea a").get_by_text(numbers.time(name.at)).click()
     notebook.page.locator(".jp-OutputArea").get_by_text("BACKED UP").first.wait_for()
-    assert notebook.page.locator(".lm-TabBar-tab.jp-mod-current").first.get_attribute("title").count(record.name)
+    tab = notebook.page.locator(f'.lm-DockPanel-tabBar .lm-TabBar-tab.jp-mod-current[title*="{record.name}"]')
+    tab.first.wait_for()  # the record becomes the current tab once its title is known
     notebook.close()
 
 

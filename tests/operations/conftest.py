@@ -9,13 +9,14 @@ import shutil
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import quote
 
 import psycopg
 import pytest
+from psycopg.sql import SQL, Identifier
 
 from safemig.errors import RefusedError
 from safemig.postgres.catalog import read_schema
@@ -113,12 +114,31 @@ def shop_templates(server: ThrowawayServer) -> tuple[str, str]:
     return "template_staging", "template_production"
 
 
+def roles_of(server: ThrowawayServer) -> set[str]:
+    """The roles of the server that every test of this process shares."""
+    with psycopg.connect(server.url(), autocommit=True) as connection:
+        return {name for (name,) in connection.execute("SELECT rolname FROM pg_roles").fetchall()}
+
+
+def remove_what_a_test_left(server: ThrowawayServer, databases: Sequence[str], roles: set[str]) -> None:
+    """Drop a test's databases, those that a restore made beside them, and the roles that were not there before."""
+    with psycopg.connect(server.url(), autocommit=True) as connection:
+        there = [name for (name,) in connection.execute("SELECT datname FROM pg_database").fetchall()]
+    for name in there:
+        if any(name == of or name.startswith(f"{of}_") for of in databases):
+            server.drop_database(name)
+    with psycopg.connect(server.url(), autocommit=True) as connection:
+        for role in sorted(roles_of(server) - roles):
+            connection.execute(SQL("DROP ROLE {}").format(Identifier(role)))
+
+
 @pytest.fixture
 def shop(
     tmp_path: Path, server: ThrowawayServer, shop_templates: tuple[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Shop]:
     """A shop with one migration applied to staging and production, and rows in production."""
     names = [f"{kind}_{next(_numbers)}" for kind in ("staging", "production")]
+    roles = roles_of(server)
     urls = [server.create_database(name, template=of) for name, of in zip(names, shop_templates, strict=True)]
     made = Shop(tmp_path / "shop", *urls)
     monkeypatch.setenv("STAGING_DATABASE_URL", made.staging)
@@ -126,8 +146,7 @@ def shop(
     Project.init(made.folder)
     made.write(FIRST_FILE, FIRST)
     yield made
-    for name in names:
-        server.drop_database(name)
+    remove_what_a_test_left(server, names, roles)
 
 
 @pytest.fixture

@@ -87,14 +87,14 @@ def test_a_table_of_the_team_s_that_cannot_be_read_is_an_error_with_the_grant(
     box = platform("rds")
     box.run(
         box.production_admin,
-        "CREATE ROLE app_secret; CREATE TABLE app.secrets (id int); ALTER TABLE app.secrets OWNER TO app_secret",
+        "CREATE ROLE payroll; CREATE TABLE app.salaries (id int); ALTER TABLE app.salaries OWNER TO payroll",
     )
     project = box.project(tmp_path)
-    with pytest.raises(BackupError, match=r"dba may not read app.secrets") as caught:
+    with pytest.raises(BackupError, match=r"dba may not read app.salaries") as caught:
         project.backup_prod()
-    assert caught.value.next == "as app_secret: GRANT SELECT ON app.secrets TO dba"
-    box.run(box.production_admin, "GRANT SELECT ON app.secrets TO dba")
-    assert "app.secrets" in {table.name for table in project.backup_prod().tables}
+    assert caught.value.next == "as payroll: GRANT SELECT ON app.salaries TO dba"
+    box.run(box.production_admin, "GRANT SELECT ON app.salaries TO dba")
+    assert "app.salaries" in {table.name for table in project.backup_prod().tables}
 
 
 def test_row_security_that_hides_the_team_s_rows_is_an_error(platform: Callable[..., Platform], tmp_path: Path) -> None:
