@@ -168,7 +168,7 @@ def review(
         result = review_files(files, no_target=no_target, accept=accept)
     else:
         settings = _project(folder).settings
-        result = review_project(settings, files, environment=target, no_target=no_target, accept=accept, in_two=True)
+        result = review_project(settings, files, environment=target, no_target=no_target, accept=accept)
     if form == "text":
         _write(result.render("text"))
     else:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from safemig.errors import MigrationError, NoSuchFileError, SettingsError
-from safemig.operations.parallel_review import read_in_two
+from safemig.operations.supabase_project import is_supabase_project
 from safemig.operations.write_fixes import write_fixed
 from safemig.review import Acceptance, Evidence, FixedReview, Proof, Review
 from safemig.review import review as review_sources
@@ -30,14 +30,12 @@ def review(
     environment: str | None = None,
     no_target: bool = False,
     accept: Sequence[str] = (),
-    in_two: bool = False,
 ) -> Review:
     """Review what is pending for an environment, or the `files` or the `text` given. Reads only.
 
     The target is read, or the review ends with an error. Without one is reviewed where `no_target` says so, and where
     files or a text are given, `environment` is not, and production's variable does not exist; the review then says so,
     and takes each file as if all before it were applied. Files named that are applied are not reviewed.
-    `in_two` lets a long sequence be read by two processes, which is for a process without threads only.
 
     Raises:
         MigrationError: the folder or a file is not as it must be; files and history contradict each other.
@@ -49,10 +47,9 @@ def review(
 
     acceptances = [Acceptance.parse(each) for each in (*settings.accept, *accept)]
     choice = choose(settings, environment, is_given=bool(files or text), no_target=no_target)
-    reader = read_in_two if in_two else None
     given = [text] if text else [source(name) for name in files]
     if not choice.environment:
-        return _without_target(settings, given, choice, acceptances, in_two=in_two)
+        return _without_target(settings, given, choice, acceptances, _platform(settings.folder, files))
     from safemig.operations.review_target import earlier, read_facts, split
 
     facts, standing = read_facts(settings, choice.environment)
@@ -66,7 +63,6 @@ def review(
             target=facts,
             accept=acceptances,
             evidence=Evidence(choice.environment, not_recognised=not_recognised(settings.path("migrations"))),
-            reader=reader,
         )
     pending, done = split(files, standing, choice.environment)
     return review_sources(
@@ -75,12 +71,11 @@ def review(
         accept=acceptances,
         evidence=Evidence(choice.environment, applied=tuple(done)),
         before=[_of(each) for each in earlier(pending, standing)],
-        reader=reader,
     )
 
 
 def _without_target(
-    settings: Settings, given: Sequence[SourceFile], choice: Choice, acceptances: Sequence[Acceptance], *, in_two: bool
+    settings: Settings, given: Sequence[SourceFile], choice: Choice, acceptances: Sequence[Acceptance], platform: str
 ) -> Review:
     left_over: tuple[str, ...] = ()
     if not given:
@@ -94,8 +89,14 @@ def _without_target(
         accept=acceptances,
         evidence=Evidence(no_target=choice.reason, not_recognised=left_over),
         by_themselves=len(given) > 1,
-        reader=read_in_two if in_two else None,
+        platform=platform,
     )
+
+
+def _platform(home: Path, files: Sequence[str | Path]) -> str:
+    """Return whose database the files are for, as far as the folders tell."""
+    paths = (Path(name) for name in files if name != STDIN)
+    return "Supabase" if is_supabase_project(home, paths) else ""
 
 
 def fix(
@@ -140,7 +141,9 @@ def fix(
     if text or not write:
         accepted = [Acceptance.parse(each) for each in (*(settings.accept if settings else ()), *accept)]
         alone = Evidence(no_target="the safer form is reviewed by itself")
-        return FixedReview(originals, made, review_sources(made.fixed_files, accept=accepted, evidence=alone), proofs)
+        platform = _platform(settings.folder if settings else Path(), files)
+        reviewed = review_sources(made.fixed_files, accept=accepted, evidence=alone, platform=platform)
+        return FixedReview(originals, made, reviewed, proofs)
     every, written = write_fixed(made, paths)
     return FixedReview(originals, made, again(every if files else ()), proofs, written)
 
@@ -162,7 +165,7 @@ def review_files(files: Sequence[str | Path], *, no_target: bool = False, accept
         accept=[Acceptance.parse(text) for text in accept],
         evidence=Evidence(no_target="--no-target" if no_target else "PRODUCTION_DATABASE_URL is not set"),
         by_themselves=len(files) > 1,
-        reader=read_in_two,
+        platform=_platform(Path(), files),
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-import tomllib
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,8 +46,18 @@ def folder_of_project(folder: Path) -> Path:
     return folder
 
 
+def is_supabase_project(home: Path, files: Iterable[Path] = ()) -> bool:
+    """Tell whether `home` is a Supabase project, or one of the `files` lies in a project's folder supabase/migrations."""
+    folders = {file.parent.resolve().parent for file in files}
+    return (home / CONFIG).is_file() or any(
+        folder.name == CONFIG.parent.name and (folder / CONFIG.name).is_file() for folder in folders
+    )
+
+
 def read_supabase_project(home: Path) -> SupabaseProject | None:
     """Return what is known of the Supabase project in `home`; None where there is none. Reads files only."""
+    import tomllib
+
     file = home / CONFIG
     if not file.is_file():
         return None

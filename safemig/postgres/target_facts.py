@@ -10,6 +10,7 @@ from typing import Any
 
 import psycopg
 
+from safemig.postgres.platforms import platform_of
 from safemig.review.facts import (
     ColumnFacts,
     ConstraintFacts,
@@ -38,7 +39,13 @@ def _dotted(schema: str, name: str) -> str:
 
 _NAME = _dotted("n.nspname", "c.relname")
 
-SERVER = "SELECT current_setting('server_version_num')::int, current_setting('TimeZone')"
+SERVER = """
+SELECT current_setting('server_version_num')::int, current_setting('TimeZone'),
+       ARRAY(SELECT DISTINCT coalesce(pg_get_userbyid(nullif(a.grantee, 0))::text, 'PUBLIC')
+             FROM pg_default_acl d, aclexplode(d.defaclacl) a
+             WHERE d.defaclobjtype = 'r' AND d.defaclrole = (SELECT oid FROM pg_roles WHERE rolname = current_user)
+               AND (d.defaclnamespace = 0 OR d.defaclnamespace = (SELECT oid FROM pg_namespace WHERE nspname = 'public')))
+"""
 
 # reltuples is -1 where the table was never analysed; the partitioned parent's size is that of its partitions.
 RELATIONS = f"""
@@ -209,14 +216,14 @@ _NOT_NULL = re.compile(r'NOT NULL (?P<column>[a-z_][a-z0-9_$]*|"(?:[^"]|"")+")')
 def read_target_facts(connection: psycopg.Connection[Any], name: str) -> TargetFacts:
     """Return what the review wants to know of the database; `name` is how it is shown.
 
-    Reads only, by sixteen queries whatever the size of the schema. Sizes take ACCESS SHARE on each table for a moment,
+    Reads only, by seventeen queries whatever the size of the schema. Sizes take ACCESS SHARE on each table for a moment,
     so set `lock_timeout` where somebody may hold ACCESS EXCLUSIVE.
     """
 
     def rows(query: str) -> list[Any]:
         return connection.execute(query.encode(), prepare=False).fetchall()
 
-    [(version, time_zone)] = rows(SERVER)
+    [(version, time_zone, granted_by_default)] = rows(SERVER)
     calls: dict[tuple[int, str], dict[str, tuple[str, ...]]] = defaultdict(dict)
     for relation, kind, owner, function in rows(CALLS):
         of_kind = calls[relation, kind]
@@ -292,6 +299,8 @@ def read_target_facts(connection: psycopg.Connection[Any], name: str) -> TargetF
         },
         read_at=datetime.now(UTC),
         time_zone=time_zone,
+        platform=platform_of(connection).name,
+        granted_by_default=frozenset(granted_by_default),
     )
 
 

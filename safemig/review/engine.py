@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from operator import attrgetter
 from typing import TYPE_CHECKING
@@ -12,6 +12,7 @@ from safemig.errors import SettingsError
 from safemig.review import fix, history
 from safemig.review.advice import advice
 from safemig.review.examine import Examination, Placed
+from safemig.review.exposure import SUPABASE, Exposure
 from safemig.review.locks import locks
 from safemig.review.lookahead import look_ahead
 from safemig.review.may_run_code import changes_rows_only
@@ -69,21 +70,23 @@ def review(
     evidence: Evidence | None = None,
     before: Sequence[SourceFile] = (),
     by_themselves: bool = False,
-    reader: Callable[[World, Sequence[SourceFile]], list[ReadFile]] | None = None,
+    platform: str = "",
 ) -> Review:
     """Review `files` as one sequence that comes after `applied`.
 
     Guarantee: a text that cannot be read is a finding, and the verdict then is DO NOT DEPLOY.
     `server_version` is a `server_version_num` (150004); with `target` it is known from there.
     `evidence` is what the caller knows of the target; `before` are pending files that come first and are not reviewed.
+    `platform` is whose database it is ("Supabase"); with `target` it is known from there.
     `by_themselves` is for where nobody knows which files are applied: each is reviewed as if all before it were.
-    `reader` is `read`, or what gives the same in another way.
     """
     world = World(target=target, server_version=server_version, by_themselves=by_themselves)
+    if SUPABASE in (platform, target.platform if target else ""):
+        world.exposure = Exposure(set(target.granted_by_default) if target else set())
     unread = _learn(world, applied)
     world.pending = True
     pass_over(world, before)
-    found = (reader or read)(world, files)
+    found = read(world, files)
     return _judge(
         [finding for one in found for finding in one.findings],
         files,
@@ -103,7 +106,23 @@ def read(world: World, files: Sequence[SourceFile]) -> list[ReadFile]:
         findings, statements, made_safer = _read(world, file)
         reviewed = ReviewedFile(file.name, statements, advice(world, statements, findings, len(made_safer.parts)))
         found.append(ReadFile([*findings, *problems], reviewed, made_safer, acceptances))
+    if world.exposure is not None:
+        _of_what_is_made(world, world.exposure, found)
     return found
+
+
+def _of_what_is_made(world: World, exposure: Exposure, found: list[ReadFile]) -> None:
+    """Ask the rules that look at what the sequence as a whole leaves, and put each finding where the object is made."""
+    by_name = {one.reviewed.name: one for one in found}
+    for made in exposure.made():
+        if (file := by_name.get(made.file)) is None:
+            continue
+        statement = made.statement
+        scene = Scene("Made", {"made": made}, world, statement, statement.sql, made.name)
+        for rule in rules_for("Made"):
+            for hit in rule.check(scene) if rule.check else ():
+                placed = Placed(rule, hit, "", statement.line, statement.column)
+                file.findings.append(_finding(made.file, statement, statement.kind, placed, None))
 
 
 def pass_over(world: World, files: Sequence[SourceFile]) -> None:
@@ -200,7 +219,7 @@ def _of_file(world: World, file: SourceFile, statements: list[ParsedStatement]) 
         for hit in rule.check(scene) if rule.check else ():
             statement = statements[hit.statement or 0]
             placed = Placed(rule, hit, "", statement.line, statement.column)
-            found.append(_finding(file, statement, statement.kind, placed, None))
+            found.append(_finding(file.name, statement, statement.kind, placed, None))
     return found
 
 
@@ -223,7 +242,7 @@ def _statement(
     strongest = max(taken.values(), key=_STRENGTH) if taken else None
     found: dict[tuple[str, str, int, str], Finding] = {}
     for placed in everything:
-        finding = _finding(file, statement, kind, placed, strongest)
+        finding = _finding(file.name, statement, kind, placed, strongest)
         found.setdefault((finding.rule, finding.object, finding.line, finding.message), finding)
     for name, mode in taken.items():
         if mode is LockMode.ACCESS_EXCLUSIVE:
@@ -244,9 +263,7 @@ def _statement(
     return list(found.values()), reviewed, fix.replacement(statement, everything) if everything else fix.STAYS
 
 
-def _finding(
-    file: SourceFile, statement: ParsedStatement, kind: str, placed: Placed, strongest: LockMode | None
-) -> Finding:
+def _finding(file: str, statement: ParsedStatement, kind: str, placed: Placed, strongest: LockMode | None) -> Finding:
     rule, hit = placed.rule, placed.hit
     loses = rule.data_loss if hit.data_loss is None else hit.data_loss
     origin = f" ({placed.origin})" if placed.origin else ""
@@ -257,7 +274,7 @@ def _finding(
         rule=rule.name,
         severity=hit.severity or rule.severity,
         title=rule.title,
-        file=file.name,
+        file=file,
         line=placed.line,
         column=placed.column,
         statement=text,

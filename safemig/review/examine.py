@@ -123,6 +123,8 @@ class Examination:
                     if fires_at(acts, tree):
                         self.named((acts.function,), text, origin, f"which event trigger {fired} runs")
         history.apply(self.world, tree, text, conditional=bool(origin))
+        if self.world.exposure is not None:
+            self.world.exposure.note(self.world, tree, self.statement, is_reported=self.asks)
 
     def ask(
         self,

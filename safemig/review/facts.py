@@ -117,3 +117,5 @@ class TargetFacts:
     event_triggers: Mapping[str, EventTriggerFacts] = field(default_factory=dict)
     read_at: datetime | None = None
     time_zone: str | None = None
+    platform: str = ""  # whose database it is, such as Supabase
+    granted_by_default: frozenset[str] = frozenset()  # the roles that a new table in public is granted to

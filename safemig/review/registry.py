@@ -1,80 +1,27 @@
-"""The register of all rules. It imports every module of `rules`; no rule imports it."""
+"""The register of all rules: it finds every module of `rules` by itself; no rule imports it."""
 
 from __future__ import annotations
 
+import pkgutil
+from collections.abc import Iterator
+from importlib import import_module
 from types import ModuleType
 
+from safemig.review import rules
 from safemig.review.rights import RIGHTS_RULES
 from safemig.review.rule import Rule
-from safemig.review.rules import (
-    access,
-    columns,
-    constraints,
-    copying,
-    destruction,
-    drops,
-    enums,
-    extensions,
-    foreign_keys,
-    functions,
-    hidden,
-    identifiers,
-    indexes,
-    locking,
-    made_again,
-    partitions,
-    replication,
-    restoring,
-    retyping,
-    rewrites,
-    rows,
-    sequences,
-    server,
-    settings,
-    tables,
-    transactions,
-    triggers,
-    types,
-    unknown,
-)
-
-_FAMILIES = (
-    access,
-    columns,
-    constraints,
-    copying,
-    destruction,
-    drops,
-    enums,
-    extensions,
-    foreign_keys,
-    functions,
-    hidden,
-    identifiers,
-    indexes,
-    locking,
-    made_again,
-    partitions,
-    replication,
-    restoring,
-    retyping,
-    rewrites,
-    rows,
-    sequences,
-    server,
-    settings,
-    tables,
-    transactions,
-    triggers,
-    types,
-    unknown,
-)
 
 
-def _collect(families: tuple[ModuleType, ...]) -> dict[str, Rule]:
-    """Return the rules of these modules by name, in the order in which they stand; ValueError for a name used twice."""
+def _families() -> Iterator[ModuleType]:
+    """Yield every module of `rules`, by name."""
+    for name in sorted(module.name for module in pkgutil.iter_modules(rules.__path__)):
+        yield import_module(f"{rules.__name__}.{name}")
+
+
+def _collect() -> dict[str, Rule]:
+    """Return the rules of all families by name, in the order in which they stand; ValueError for a name used twice."""
     found: dict[str, Rule] = {}
-    for family in families:
+    for family in _families():
         for value in vars(family).values():
             if isinstance(value, Rule):
                 if value.name in found:
@@ -83,7 +30,7 @@ def _collect(families: tuple[ModuleType, ...]) -> dict[str, Rule]:
     return found
 
 
-_RULES = _collect(_FAMILIES)
+_RULES = _collect()
 _BY_NODE: dict[str, list[Rule]] = {}
 for _rule in _RULES.values():
     for _node in _rule.on:

@@ -16,6 +16,7 @@ from safemig.sql.names import TEMPORARY, Name
 from safemig.sql.tree import Tree, read_trees
 
 if TYPE_CHECKING:
+    from safemig.review.exposure import Exposure
     from safemig.review.facts import FunctionFacts, TableFacts, TargetFacts
 
 ANY_OVERLOAD = "any_overload"  # in a call of which the arguments are not known
@@ -149,6 +150,7 @@ class World:
     by_themselves: bool = False  # each file is read as if all before it were applied
     reported_missing: set[Name] = field(default_factory=set)  # tables that the target lacks, each said once
     young: list[Table] = field(default_factory=list)  # made or given a column since `take_as_applied`
+    exposure: Exposure | None = None  # what the API reaches; None where the platform has none
 
     def __post_init__(self) -> None:
         if self.target is None:

@@ -16,6 +16,7 @@ from safemig.postgres.target_facts import read_target_facts
 from safemig.review import review
 from safemig.review.registry import all_rules, rule_named
 from safemig.sql import LockMode, SourceFile, parse
+from tests.review.test_rules import OF_SUPABASE
 
 BASE = """
 CREATE TYPE mood AS ENUM ('meh', 'happy');
@@ -128,6 +129,7 @@ NOT_HERE = {
     ),
     "the target's facts do not say which tables lie there": ("tablespace-move-all",),
     "a text that is not known until it runs": ("dynamic-sql",),
+    "asked on Supabase only: test_supabase.py": tuple(sorted(OF_SUPABASE)),
 }
 NOT_THESE = (
     "ALTER SUBSCRIPTION", "DROP SUBSCRIPTION", "CREATE SUBSCRIPTION",  # want another server

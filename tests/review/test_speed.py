@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pytest
 
-from safemig.operations import parallel_review
 from safemig.operations.review import review_files
 from safemig.review import review
 from safemig.review.engine import pass_over, read
@@ -43,29 +41,6 @@ def test_passing_over_files_leaves_the_world_as_reviewing_them_does() -> None:
         assert {name: getattr(reviewed, name) for name in lasting} == {
             name: getattr(passed, name) for name in lasting
         }, file.sql
-
-
-@pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="one processor only")
-def test_two_processes_find_what_one_finds(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(parallel_review, "_WORTH_IT", 1)
-    files = migrations()
-    assert parallel_review.read_in_two(a_world(), files) == read(a_world(), files)
-
-
-@pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="one processor only")
-def test_when_the_second_process_fails_the_first_does_its_work(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(parallel_review, "_WORTH_IT", 1)
-    monkeypatch.setattr(parallel_review, "pass_over", lambda *_: os._exit(9))
-    files = migrations()
-    assert parallel_review.read_in_two(a_world(), files) == read(a_world(), files)
-
-
-def test_a_short_sequence_is_read_in_one_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delattr(os, "fork")
-    assert (
-        len(parallel_review.read_in_two(a_world(), [SourceFile("a.sql", "SELECT 1"), SourceFile("b.sql", "SELECT 2")]))
-        == 2
-    )
 
 
 def test_the_parsers_text_tells_what_the_tree_holds() -> None:
