@@ -200,8 +200,9 @@ def restore_copy(source: Connection, server: CopyServer, database: str, dump: Pa
             ) from None
         # Nothing stood in the way this time: a disk that was full, a server that was busy.
         notes = notes or (f"{dump.name} did not restore as a whole: {whole.what}",)
-    # After the restore, which must not meet the settings of the database.
-    with psycopg.connect(url, autocommit=True) as copy:
+    # After the restore, which must not meet the settings of the database. The copy's search path is the source's by now,
+    # where an application's function may bear the name of one of PostgreSQL's.
+    with closing(connect(url, "the copy")) as copy:
         copy.execute(SILENT.format("RESET safemig.stand_ins").encode())
         if is_superuser(copy):
             own_database_alike(source, copy)
