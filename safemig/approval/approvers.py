@@ -13,6 +13,7 @@ from pathlib import Path
 
 from safemig.errors import RefusedError
 from safemig.execution.environment import open_environment
+from safemig.fault_points import FaultPoint, pass_point
 from safemig.postgres.history import approvals_of, record_approval
 from safemig.results import Approval
 from safemig.settings import Settings
@@ -27,10 +28,16 @@ def require_approvers(settings: Settings, approval: Approval, *, verb: str, file
     Raises:
         RefusedError: an author approves his own, the author cannot be known, or more approvals are needed.
     """
+    pass_point(FaultPoint.APPROVAL_GIVEN)
     if not settings.authors_may_approve:
         _require_no_author(approval.by, files)
-    if settings.required_approvals == 1:
-        return approval
+    if settings.required_approvals > 1:
+        approval = _with_those_before(settings, approval, verb)
+    pass_point(FaultPoint.APPROVED)
+    return approval
+
+
+def _with_those_before(settings: Settings, approval: Approval, verb: str) -> Approval:
     with open_environment(settings, approval.target.environment, read_only=False) as connection:
         record_approval(connection, approval.plan_id, approval.by, approval.how)
         people = approvals_of(connection, approval.plan_id)

@@ -15,6 +15,7 @@ from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_r
 from safemig.errors import DeploymentFailedError, OutcomeUnknownError, UnreachableError
 from safemig.execution.commit import MY_BACKEND, commit
 from safemig.execution.holding import VANISHED_SECONDS
+from safemig.fault_points import FaultPoint, pass_point
 from safemig.postgres.connection import Connection
 from safemig.postgres.connection.connect import connect, words_of
 
@@ -52,6 +53,7 @@ def swap(
         connection = connect(place, environment, application_name="safemig swap")
         try:
             with _nobody_stays(place, environment, [current, restored]) as refusals:
+                pass_point(FaultPoint.SESSIONS_END)
                 connection.execute("BEGIN")
                 connection.execute("SET LOCAL lock_timeout = '10s'")
                 # Nobody can connect to either database meanwhile; a client that vanishes is not waited for.
@@ -60,7 +62,9 @@ def swap(
                     connection.execute(
                         sql.SQL("ALTER DATABASE {} RENAME TO {}").format(sql.Identifier(old), sql.Identifier(new))
                     )
+                pass_point(FaultPoint.RENAMED)
                 comment_on(connection, kept_as, note)
+                pass_point(FaultPoint.FORMER_MARKED)
                 comment_on(connection, current, comment)
                 backend = connection.execute(MY_BACKEND).fetchone()
             return _commit(connection, place, backend, environment, kept_as)
@@ -109,6 +113,7 @@ def _nobody_stays(place: str, environment: str, databases: list[str]) -> Iterato
 def _commit(
     connection: Connection, place: str, backend: tuple[Any, ...] | None, environment: str, kept_as: str
 ) -> None:
+    pass_point(FaultPoint.SWAP_COMMIT_BEGINS)
     try:
         commit(connection, place, backend)
     except psycopg.OperationalError as lost:
@@ -129,6 +134,7 @@ def _commit(
                 where=words_of(lost),
                 next="see that the server is well, then the same command again",
             ) from None
+    pass_point(FaultPoint.SWAP_COMMITTED)
 
 
 def database_exists(place: str, environment: str, database: str) -> bool:

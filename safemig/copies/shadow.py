@@ -17,6 +17,7 @@ from safemig.copies.replay import replay
 from safemig.copies.roles import deploying_role, refuse_nothing, url_as
 from safemig.execution.acting import act_as
 from safemig.execution.environment import schema_of
+from safemig.fault_points import FaultPoint, pass_point
 from safemig.migrations import Migration
 from safemig.postgres.connection import Connection
 from safemig.postgres.connection.connect import connect
@@ -121,6 +122,7 @@ def open_shadow(settings: Settings, source: Connection, base: Base | None = None
     Raises:
         SettingsError: the project's base does not run.
     """
+    pass_point(FaultPoint.SHADOW_BEGINS)
     with ExitStack() as servers:
         with live.stage("start a throwaway PostgreSQL"):
             server = servers.enter_context(start_server_like(source))

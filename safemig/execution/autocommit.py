@@ -29,6 +29,7 @@ from safemig.execution.lock_watch import watched
 from safemig.execution.resume import has_run, mark_of
 from safemig.execution.run import Run
 from safemig.execution.steps import Listener, Segment, run_steps
+from safemig.fault_points import FaultPoint, pass_point
 from safemig.postgres import resumable
 from safemig.postgres.connection import Connection
 from safemig.postgres.connection.connect import set_session, words_of
@@ -50,6 +51,7 @@ def run_apart(
         DeploymentStoppedError: a later one failed; those before it stay, and are not run again by who resumes.
         OutcomeUnknownError: the connection was lost, and the server cannot be asked whether the statement ran.
     """
+    pass_point(FaultPoint.APART_BEGINS)
     done: list[Step] = []
     came_to: list[str] = []
     has_ended = False  # the statement in hand
@@ -70,7 +72,9 @@ def run_apart(
                 with as_ourselves(connection, role):
                     run.trail.begins(connection, planned)
             with watched(conninfo, run.environment, connection):
+                pass_point(FaultPoint.APART_STATEMENT_BEGINS)
                 step = _run_alone(run, connection, planned, listen, came_to)
+                pass_point(FaultPoint.APART_STATEMENT_RAN)
                 has_ended = True
                 if run.trail and not planned.transactional:
                     with as_ourselves(connection, role):

@@ -23,6 +23,7 @@ from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait
 
 from safemig.errors import MigrationError
 from safemig.execution.acting import as_ourselves
+from safemig.fault_points import FaultPoint, pass_point
 from safemig.migrations import Migration
 from safemig.postgres.connection import Connection
 from safemig.results import Batches, Step
@@ -166,9 +167,11 @@ def run_batches(connection: Connection, step: Step, keeping: Keeping | None = No
 
 
 def _batch(connection: Connection, step: Step, bounds: tuple[str, str], mark: str, deploy_as: str) -> int:
+    pass_point(FaultPoint.BATCH_BEGINS)
     with connection.transaction():
         written = psycopg.RawCursor(connection).execute(step.sql.encode(), bounds).rowcount
         if mark:
             with as_ourselves(connection, deploy_as):
                 connection.execute(NOTE_PROGRESS, (bounds[1], written, mark))
+    pass_point(FaultPoint.BATCH_COMMITTED)
     return written

@@ -21,7 +21,32 @@ from safemig.settings import Settings
 from safemig.views.numbers import counted
 
 FILE_NAME = "journal.jsonl"
-Event = Literal["begun", "step", "waiting", "committing", "committed", "ended", "settled"]
+Event = Literal["begun", "step", "waiting", "committing", "committed", "swapping", "ended", "settled"]
+# The former database has its new name, or the restored one has production's: either is proof, and either may be dropped.
+WHETHER_A_SWAP_HAPPENED = """
+SELECT EXISTS (SELECT FROM pg_database WHERE datname = %(former)s)
+    OR EXISTS (SELECT FROM pg_database WHERE oid = %(restored)s AND datname = current_database()),
+       EXISTS (SELECT FROM pg_database WHERE oid = %(restored)s)
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Swap:
+    """A swap that a run was about to make, and whether it happened; None where nothing tells any more."""
+
+    former: str  # the name that the database before it was to get
+    happened: bool | None
+
+    @property
+    def words(self) -> str:
+        """What became of it, in words."""
+        if self.happened is None:
+            return (
+                f"whether the swap happened cannot be learned: neither {self.former} nor the restored database exists"
+            )
+        if self.happened:
+            return f"the backup has taken the database's place; the former one is {self.former}"
+        return "the databases were not swapped"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,11 +57,14 @@ class UnendedRun:
     act: str
     begun_at: str
     committed: tuple[str, ...]  # the files of its committed transactions
+    swap: Swap | None = None  # where it was about to swap a restored database in
 
     @property
     def words(self) -> str:
         """What became of it, in words."""
         what = f"applied: {', '.join(self.committed)}" if self.committed else "nothing was applied"
+        if self.swap:
+            what = self.swap.words
         return f"run {self.run_id} ({self.act}, begun {self.begun_at}) was cut off; {what}"
 
 
@@ -110,9 +138,25 @@ def unended(path: Path, connection: Connection) -> tuple[UnendedRun, ...]:
         elif event["event"] in ("ended", "settled"):
             begun.pop(event["run"], None)
     return tuple(
-        UnendedRun(run_id, event["act"], event["at"], tuple(committed_parts(connection, run_id)))
+        UnendedRun(
+            run_id,
+            event["act"],
+            event["at"],
+            tuple(committed_parts(connection, run_id)),
+            swap_of(path, run_id, connection),
+        )
         for run_id, event in begun.items()
     )
+
+
+def swap_of(path: Path, run_id: str, connection: Connection) -> Swap | None:
+    """Return the swap that a run was about to make, and what the server says of it; None where it was not. Reads only."""
+    for event in read(path):
+        if event["run"] == run_id and event["event"] == "swapping":
+            names = {"former": event["former"], "restored": event["restored"]}
+            ((happened, is_there),) = connection.execute(WHETHER_A_SWAP_HAPPENED, names).fetchall()
+            return Swap(event["former"], True if happened else False if is_there else None)
+    return None
 
 
 def lost(path: Path, connection: Connection) -> str:

@@ -13,6 +13,7 @@ from safemig.errors import RefusedError
 from safemig.execution import journal
 from safemig.execution.environment import schema_of, standing_of
 from safemig.execution.steps import PlannedFile, plan_files
+from safemig.fault_points import FaultPoint, pass_point
 from safemig.migrations import is_hash_of
 from safemig.postgres import resumable
 from safemig.postgres.connection import Connection
@@ -50,6 +51,7 @@ class Trail:
         resumable.add(connection, self.begun_as)
         schema = schema_of(self.settings, connection).fingerprint
         resumable.note_ran(connection, self.begun_as.run_id, mark_of(step), schema)
+        pass_point(FaultPoint.APART_STATEMENT_NOTED)
 
     def reached(self, connection: Connection, schema: Schema) -> None:
         """Note, in the transaction that commits a part, the schema that it leads to; after the last one, nothing is left."""

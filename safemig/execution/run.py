@@ -15,6 +15,7 @@ from safemig.errors import OutcomeUnknownError, SafemigError, SettingsError
 from safemig.execution import journal
 from safemig.execution.resume import Trail
 from safemig.execution.steps import Segment
+from safemig.fault_points import FaultPoint, pass_point
 from safemig.identity import who
 from safemig.live import LEDGER, RECORD
 from safemig.postgres.connection import Connection
@@ -86,6 +87,7 @@ class Run:
         self, connection: Connection, names: Sequence[str], steps: Sequence[Step], schema: Schema, part: str = ""
     ) -> None:
         """Write the run's row and its steps into the database, within the caller's transaction, which reached `schema`."""
+        pass_point(FaultPoint.RUN_ROW_BEGINS)
         record_deployment(
             connection,
             run_id=self.id_of(part),
@@ -103,6 +105,7 @@ class Run:
             },
         )
         record_steps(connection, self.id_of(part), steps)
+        pass_point(FaultPoint.RUN_ROW_WRITTEN)
 
     def record_segment(
         self, connection: Connection, segment: Segment, steps: Sequence[Step], schema: Schema, part: str = ""

@@ -20,6 +20,7 @@ from safemig.execution.holding import VANISHED, VANISHED_SECONDS, begin_holding,
 from safemig.execution.lock_watch import watched
 from safemig.execution.run import Run
 from safemig.execution.steps import Listener, run_steps
+from safemig.fault_points import FaultPoint, pass_point
 from safemig.postgres import activity
 from safemig.postgres.connection import Connection, poolers
 from safemig.postgres.connection.connect import connect, is_pooled, require_primary, set_session, words_of
@@ -193,7 +194,9 @@ def commit_steps(
         ) from None
     run.note("committing", transaction=transaction_id, part=part)
     try:
+        pass_point(FaultPoint.COMMIT_BEGINS)
         commit(connection, conninfo, backend)
+        pass_point(FaultPoint.COMMITTED)
     except psycopg.OperationalError as error:
         settle(conninfo, run.id_of(part), transaction_id, backend, error)
         lsn = ""
@@ -207,6 +210,7 @@ def commit_steps(
             settle(conninfo, run.id_of(part), transaction_id, backend, error)
             lsn = ""
     run.note_what_is_done("committed", transaction=transaction_id, part=part)
+    pass_point(FaultPoint.COMMIT_NOTED)
     return Committed(done, transaction_id, lsn)
 
 
@@ -276,6 +280,7 @@ class _Trial:
         return tuple(f"pid {pid} {user}, {state} for {age:,} s, holds locks there" for pid, user, state, age in rows)
 
     def _lock(self) -> None:
+        pass_point(FaultPoint.LOCKS_BEGIN)
         if not self._locks:
             return
         begun = time.monotonic()
@@ -310,6 +315,7 @@ class _Trial:
         self._run.note("step", number=step.number, state="running", attempt=self._attempts[position])
         step = replace(step, attempts=self._attempts[position] - 1, lock_wait_s=self._waited[position])
         try:
+            pass_point(FaultPoint.STATEMENT_BEGINS)
             (done,) = run_steps(self._connection, [step])
         except _RETRIED:
             self._waited[position] += time.monotonic() - begun

@@ -15,6 +15,7 @@ from safemig.backups.manifest import claimed, mark_verified, remove_old, write_m
 from safemig.errors import BackupError, ToolError
 from safemig.execution.environment import open_environment
 from safemig.execution.lock_watch import watched_dump
+from safemig.fault_points import FaultPoint, pass_point
 from safemig.postgres.activity import sizes_of
 from safemig.postgres.connection import Connection
 from safemig.postgres.connection.connect import read_target
@@ -84,6 +85,7 @@ def take_backup(
         ToolError: no pg_dump as new as the server, or it failed (a right is missing, ...).
         UnreachableError: the database cannot be reached.
     """
+    pass_point(FaultPoint.BACKUP_BEGINS)
     elsewhere, started = folder is not None, time.monotonic()
     with open_environment(settings, environment) as connection:
         target = read_target(connection, environment)
@@ -97,6 +99,7 @@ def take_backup(
         about = sizes_of(connection).rows_estimate if live.is_watched() else None
         ((now,),) = connection.execute(NOW).fetchall()
         with claimed(folder, now) as timestamp:
+            pass_point(FaultPoint.BACKUP_CLAIMED)
             # The snapshot stays valid for as long as this transaction is open; it holds no lock on any table.
             with connection.transaction():
                 connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
@@ -109,13 +112,16 @@ def take_backup(
                     notes: tuple[str, ...] = ()
                     if rows:
                         with live.stage("full backup", about):
+                            pass_point(FaultPoint.FULL_DUMP_BEGINS)
                             full, tables, notes = dump.full(connection, folder, timestamp, snapshot)
+                            pass_point(FaultPoint.FULL_DUMP_WRITTEN)
                         notes += _room_for_locks(connection)
                     with live.stage("schema backup"):
                         schema, cluster, more_notes = small.result()
                         full = full or schema
             if read and rows:
                 _require_as_written(full, tables)
+                pass_point(FaultPoint.BACKUP_READ_BACK)
             backup = Backup(
                 target=target,
                 timestamp=timestamp,
@@ -132,9 +138,11 @@ def take_backup(
                 left_out=left_out,
                 hosted_on=hosted_on(connection),
             )
+            pass_point(FaultPoint.MANIFEST_BEGINS)
             write_manifest(backup)
     if read and not elsewhere:
         remove_old(settings, folder)
+    pass_point(FaultPoint.BACKUP_TAKEN)
     return backup
 
 
@@ -201,6 +209,7 @@ class _Dump:
         self, folder: Path, timestamp: str, snapshot: str
     ) -> tuple[BackupFile, BackupFile | None, tuple[str, ...]]:
         """Take the schema's dump and the cluster's; return both, and what is to be told of them."""
+        pass_point(FaultPoint.SCHEMA_DUMP_BEGINS)
         schema = write_schema_dump(
             self._conninfo, self.programs, folder / f"backup_schema_{timestamp}.sql",
             snapshot=snapshot, server_version_num=self.server_version_num, without=self.left_out,

@@ -16,6 +16,7 @@ from safemig.copies.shadow import Shadow, open_shadow
 from safemig.errors import MigrationError
 from safemig.execution.environment import open_environment, schema_of, standing_of
 from safemig.execution.steps import NO_TRANSACTION, plan_files
+from safemig.fault_points import FaultPoint, pass_point
 from safemig.migrations import Migration, new_version, read_migrations, replace_file, slug, write_new
 from safemig.migrations.change_set_text import disabled_in, enable, locks_of, render_change_set, tables_of
 from safemig.postgres.connection import Connection
@@ -90,6 +91,7 @@ def generate(
         parts = _parts(diff)
         with live.stage("prove the files on copies of it"):
             proof = _prove(settings, shadow, base_name, parts, wanted, stand_in, source)
+        pass_point(FaultPoint.FILES_PROVEN)
     checklist = _checklist(diff, proof, base, _not_compared(shadow, left_out) if left_out else "")
     names = _names(name, len(parts), new_version(datetime.now(UTC), (each.version for each in migrations)))
     texts = [
@@ -99,7 +101,9 @@ def generate(
     ]
     paths = [folder / each for each in names]
     for path, text in zip(paths, texts, strict=True):
+        pass_point(FaultPoint.FILE_BEGINS)
         write_new(path, text)
+        pass_point(FaultPoint.FILE_WRITTEN)
     return Generated(
         description=description,
         path=paths[0],

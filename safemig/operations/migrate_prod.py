@@ -40,6 +40,7 @@ from safemig.execution.validation import (
     rows_changed,
     told_when_cut_short,
 )
+from safemig.fault_points import FaultPoint, pass_point
 from safemig.identity import who
 from safemig.operations.backup_prod import take_backup
 from safemig.operations.preflight import preflight
@@ -103,7 +104,9 @@ class ProductionDeployment:
         Raises:
             RefusedError: a check said no; the message has all of them.
         """
+        pass_point(FaultPoint.PREFLIGHT_BEGINS)
         self._preflight = preflight(self.settings, self.environment)
+        pass_point(FaultPoint.PREFLIGHT_DONE)
         if not self._preflight.is_ready:
             failed = [check for check in self._preflight.checks if check.state == "failed"]
             raise RefusedError(
@@ -121,6 +124,7 @@ class ProductionDeployment:
             ReviewRefusedError: findings stand; the message names them.
         """
         _needs(self._preflight, "preflight")
+        pass_point(FaultPoint.REVIEW_BEGINS)
         try:
             self._review = review(self.settings, environment=self.environment)
         except UnreadTargetError as error:  # checks were made: the database went away since
@@ -272,6 +276,7 @@ class ProductionDeployment:
             with explained(conninfo, self.environment), self._connection(conninfo) as connection:
                 before = require_unchanged(self.settings, connection, situation)
                 run.settle_earlier(connection)
+                pass_point(FaultPoint.HISTORY_BEGINS)
                 make_history(connection)
                 if situation.resumes and run.trail:
                     # The copy never had it: pg_dump leaves invalid indexes out.
@@ -355,6 +360,7 @@ class ProductionDeployment:
     def _validated(self, situation: Situation, rehearsed: Rehearsed, backup: Backup) -> Validation:
         with open_environment(self.settings, self.environment) as connection:
             promise = SchemaPromise(self.settings, rehearsed.start, self._before or situation.schema)
+            pass_point(FaultPoint.VALIDATION_BEGINS)
             rows = rows_changed(backup.tables, count_rows(connection))
             return Validation(
                 situation.target,

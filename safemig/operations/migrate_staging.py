@@ -25,6 +25,7 @@ from safemig.execution.run import Run
 from safemig.execution.steps import Listener, Segment, rows_not_written
 from safemig.execution.transaction import Committed, commit_steps, deploying_connection, only_deployment
 from safemig.execution.validation import told_when_cut_short
+from safemig.fault_points import FaultPoint, pass_point
 from safemig.identity import who
 from safemig.migrations import Migration
 from safemig.postgres.connection import Connection
@@ -48,6 +49,7 @@ def migrate_staging(settings: Settings, environment: str = STAGING, *, listen: L
     conninfo, run_id, started = settings.conninfo(environment), secrets.token_hex(6), datetime.now(UTC)
     with open_environment(settings, environment) as connection:
         situation = assess(settings, connection, environment)
+        pass_point(FaultPoint.ASSESSED)
         there = _already_there(settings, connection, situation) if situation.files else ()
     to_run = [segment for segment in map(lambda each: _without(each, there), situation.segments) if segment.files]  # noqa: C417
     done: list[Step] = []

@@ -35,6 +35,7 @@ from safemig.execution.environment import open_environment, schema_of
 from safemig.execution.expected_locks import with_sizes
 from safemig.execution.steps import Segment, observe_steps, with_held_times
 from safemig.execution.validation import BOOKKEEPING
+from safemig.fault_points import FaultPoint, pass_point
 from safemig.migrations import write_new
 from safemig.operations.backup_prod import take_backup
 from safemig.operations.rights import rights_after, rights_before
@@ -195,6 +196,7 @@ def _run(
         try:
             # A segment without a transaction runs in autocommit: its statements refuse a transaction block.
             act_as(copy, role)
+            pass_point(FaultPoint.COPY_STATEMENTS_BEGIN)
             with copy.transaction() if segment.transactional else nullcontext():
                 for step in observe_steps(copy, segment.steps):
                     done.append(step)  # those that ran count when the next one fails
@@ -270,7 +272,9 @@ def _prove_rollback(
         cannot_bring_back=gone,
         **facts,
     )
+    pass_point(FaultPoint.ROLLBACK_SCRIPT_BEGINS)
     write_new(script, text, mode=0o600)
+    pass_point(FaultPoint.ROLLBACK_SCRIPT_WRITTEN)
     return proof
 
 

@@ -7,6 +7,7 @@ import time
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 import psycopg
 from psycopg import sql
@@ -23,7 +24,9 @@ from safemig.copies.database_copy import made_like
 from safemig.errors import BackupError, RefusedError, SettingsError, ToolError
 from safemig.execution.environment import open_environment
 from safemig.execution.lock_watch import watched_restore
+from safemig.execution.run import Run
 from safemig.execution.transaction import only_deployment
+from safemig.fault_points import FaultPoint, pass_point
 from safemig.operations.drop_replaced import REPLACED, RESTORED, RESTORING, drop_former
 from safemig.operations.restore_tables import asked_for, restore_tables
 from safemig.postgres.connection import Connection
@@ -60,11 +63,10 @@ REPLACED_BEFORE = """
 SELECT datname FROM pg_database WHERE shobj_description(oid, 'pg_database') = %s ORDER BY datname DESC LIMIT 1
 """
 WHAT_RESTORES_LEFT = """
-SELECT datname, shobj_description(oid, 'pg_database'),
-       extract(epoch FROM clock_timestamp() - to_timestamp(substring(datname FROM '_before_([0-9]{14})$') || '+00',
-                                                           'YYYYMMDDHH24MISSTZH'))::float8
+SELECT datname, shobj_description(oid, 'pg_database')
 FROM pg_database WHERE shobj_description(oid, 'pg_database') LIKE 'safemig: % backup %' ORDER BY datname
 """
+NUMBER_OF_A_DATABASE = "SELECT oid::bigint FROM pg_database WHERE datname = %s"
 NOW = "SELECT to_char(clock_timestamp() AT TIME ZONE 'UTC', 'YYYYMMDDHH24MISS')"
 LONGEST_NAME_BYTES = 63
 
@@ -113,7 +115,9 @@ def restore_prod(
         return restore_tables(settings, backup, asked, environment, approve=approve, ask=ask)
     chosen = find_backup(settings, environment, backup)
     with live.stage("read the backup", chosen.rows):
+        pass_point(FaultPoint.BACKUP_CHECK_BEGINS)
         is_whole = read_back(chosen.full) == chosen.tables
+        pass_point(FaultPoint.BACKUP_CHECKED)
     if not is_whole:
         raise BackupError(
             "the backup does not hold what its manifest says", where=str(chosen.full.path), next="use another one"
@@ -137,11 +141,13 @@ def restore_prod(
         name = _name(target.database, f"_restored_{chosen.timestamp}")
         beside = make_conninfo("", **{**conninfo_to_dict(conninfo), "dbname": name})
         notes: tuple[Check, ...] = ()
+        pass_point(FaultPoint.DATABASE_BEGINS)
         if is_new := _create(connection, beside, name, chosen):
             with live.stage("restore beside", chosen.rows), watched_restore(conninfo, name):
                 notes = _restore(settings, connection, beside, name, chosen, programs)
                 live.reached(chosen.rows)
         with live.stage("compare with the backup", chosen.rows):
+            pass_point(FaultPoint.COMPARE_BEGINS)
             is_equal = chosen.holds(content_of(beside, programs))
         if not is_equal:
             raise RefusedError(
@@ -149,27 +155,35 @@ def restore_prod(
                 where=f"database {name}; nothing was swapped",
                 next="use another backup" if is_new else f'look at it; then DROP DATABASE "{name}" and restore again',
             )
+        pass_point(FaultPoint.COMPARED)
         comment_on(connection, name, RESTORED.format(chosen.full.sha256))
+        pass_point(FaultPoint.RESTORED_MARKED)
         lost = _settings_lost(connection, target.database, name)
         if not swap:
             return _result(target, chosen, name, "", "every hash as in the manifest", started, (*lost, *notes))
         stays = [each for (each,) in connection.execute(WHAT_DOES_NOT_MOVE)]
         comment = connection.execute(OWNER_AND_PLACE).fetchone()[3]  # type: ignore[index]
         ((now,),) = connection.execute(NOW).fetchall()
+        ((restored,),) = connection.execute(NUMBER_OF_A_DATABASE, (name,)).fetchall()
     what = f"The database {target.database} becomes the backup of {chosen.timestamp} (UTC). All sessions end."
     what += "".join(f"\n{each} stays with the former one." for each in stays)
     _approve(settings, plan_id, target, approve, what, ask, chosen)
     kept_as = _name(target.database, f"_before_{now}")
+    run = Run(settings, "restore_prod", environment, run_id, plan_id, datetime.now(UTC), schema_before="")
     # Not while somebody deploys; the swap ends this session with all others, and that is the end of the lock.
-    try:
-        with live.stage("end the sessions, and exchange the names"), only_deployment(conninfo, environment, run_id):
-            exchange_names(
-                conninfo, environment, target.database, name, kept_as,
-                note=REPLACED.format(chosen.full.sha256), comment=comment,
-            )  # fmt: skip
-    except KeyboardInterrupt:
-        if not database_exists(elsewhere(conninfo, target.database), environment, kept_as):
-            raise  # else it came too late: they are exchanged
+    with run.noted():
+        try:
+            with live.stage("end the sessions, and exchange the names"), only_deployment(conninfo, environment, run_id):
+                run.note("swapping", former=kept_as, restored=restored)
+                pass_point(FaultPoint.SWAP_BEGINS)
+                exchange_names(
+                    conninfo, environment, target.database, name, kept_as,
+                    note=REPLACED.format(chosen.full.sha256), comment=comment,
+                )  # fmt: skip
+                pass_point(FaultPoint.SWAPPED)
+        except KeyboardInterrupt:
+            if not database_exists(elsewhere(conninfo, target.database), environment, kept_as):
+                raise  # else it came too late: they are exchanged
     return _result(target, chosen, target.database, kept_as, "every hash as in the manifest", started, (*lost, *notes))
 
 
@@ -179,13 +193,12 @@ class LeftByRestore:
 
     name: str
     is_former: bool  # a restored one has taken its place
-    age_s: float | None  # since that was so
 
 
 def what_restores_left(connection: Connection) -> tuple[LeftByRestore, ...]:
     """Return what restores of this database have made or replaced on its server. Reads only."""
     rows = connection.execute(WHAT_RESTORES_LEFT).fetchall()
-    found = [LeftByRestore(name, note.startswith(REPLACED.format("")), age) for name, note, age in rows]
+    found = [LeftByRestore(name, note.startswith(REPLACED.format(""))) for name, note in rows]
     database, digits = connection.info.dbname, len("YYYYMMDDHHMMSS")
     return tuple(
         each
@@ -204,7 +217,9 @@ def _restore(
     """
     try:
         if not backup.not_by_psql:
+            pass_point(FaultPoint.FILL_BEGINS)
             restore(programs, beside, backup.full.path, jobs=settings.backup_jobs)
+            pass_point(FaultPoint.FILLED)
             return ()
     except ToolError as error:
         _drop(connection, name)
@@ -290,7 +305,9 @@ def _create(connection: Connection, beside: str, name: str, backup: Backup) -> b
                 sql.Literal(limit),
             )
         )  # fmt: skip
+        pass_point(FaultPoint.DATABASE_CREATED)
         comment_on(connection, name, RESTORING.format(backup.full.sha256))
+        pass_point(FaultPoint.DATABASE_MARKED)
     except psycopg.Error as error:
         raise RefusedError(
             f"the database for the restore cannot be made: {words_of(error)}",

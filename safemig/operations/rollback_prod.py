@@ -35,6 +35,7 @@ from safemig.execution.validation import (
     rows_changed,
     told_when_cut_short,
 )
+from safemig.fault_points import FaultPoint, pass_point
 from safemig.identity import who
 from safemig.migrations import Migration
 from safemig.operations.backup_prod import take_backup
@@ -71,6 +72,7 @@ def rollback_prod(
     """
     conninfo, run_id, started = settings.conninfo(environment), secrets.token_hex(6), datetime.now(UTC)
     chosen = read_script(_find(settings, environment, script))
+    pass_point(FaultPoint.SCRIPT_READ)
     (file,) = plan_files([Migration("", "rollback", chosen.path, chosen.sql, chosen.sha256)])
     with open_environment(settings, environment) as connection:
         target = read_target(connection, environment)
@@ -91,6 +93,7 @@ def rollback_prod(
             )
         backup = take_backup(settings, environment)
         with live.stage("run it on a copy"):
+            pass_point(FaultPoint.ROLLBACK_REHEARSAL_BEGINS)
             start, reached = _rehearse(settings, connection, chosen, backup)
     _approve(settings, chosen, plan_id, backup, approve, ask)
     promise = SchemaPromise(settings, start, before)
@@ -116,6 +119,7 @@ def rollback_prod(
         open_environment(settings, environment) as connection,
     ):
         after = schema_of(settings, connection)
+        pass_point(FaultPoint.VALIDATION_BEGINS)
         rows = rows_changed(backup.tables, count_rows(connection))
         foreseen = {row.table for row in rows if row.after is None}  # tables that the rollback itself drops
         checks = (

@@ -16,6 +16,7 @@ from typing import Any
 
 from safemig import __version__
 from safemig.errors import DeploymentStoppedError, FileError, words_of_fault
+from safemig.fault_points import FaultPoint, pass_point
 from safemig.records import ledger
 from safemig.records.certificate import CELL, certificate_of
 from safemig.records.certificate_markdown import as_markdown
@@ -79,6 +80,7 @@ def finish(
         put_certificate(executed, outcome, facts)
         redact_notebook(executed, clean)
         write_atomically(path, notebook_bytes(executed))
+        pass_point(FaultPoint.RECORD_WRITTEN)
         final = seal(name, path, executed, outcome, facts)
     except (Exception, KeyboardInterrupt) as fault:  # noqa: BLE001  whatever it is, the outcome is told
         make_read_only(path)  # nobody writes it any more, so it may be settled while this process lives
@@ -93,8 +95,10 @@ def seal(name: RecordName, path: Path, executed: Any, outcome: Outcome, facts: M
     final = path.with_name(f"{name.prefix}{outcome.word}.ipynb")
     page = final.with_suffix(".html")
     write_atomically(page, draw_page(executed, facts, certificate_of(outcome, facts)).encode())
+    pass_point(FaultPoint.PAGE_WRITTEN)
     # Sealed under its name before it bears it: whatever cuts this off, `settle` sees by the hash that all was done.
     ledger.seal(path.parent, path, page, _entry(facts, outcome), name=final.stem)
+    pass_point(FaultPoint.SEALED)
     path.replace(final)
     return final
 

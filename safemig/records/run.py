@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from safemig.errors import RefusedError, SettingsError
+from safemig.fault_points import FaultPoint, pass_point
 from safemig.identity import who
 from safemig.live import LEDGER, MOMENT, RECORD
 from safemig.records import ledger
@@ -80,13 +81,16 @@ def run_runbook(
     notebook.metadata["safemig"] = {**facts, "word": RUNNING}
     clean = redactor(settings)
     try:
+        pass_point(FaultPoint.RECORD_BEGINS)
         name, writer = _claim(home, RecordName(_this_second(), environment, verb, RUNNING), notebook, clean)
+        pass_point(FaultPoint.RECORD_CLAIMED)
         last_hash = ledger.last_hash(home)
     except OSError as error:
         raise cannot_be_written(home, error) from None
     about = {RECORD: name.prefix.rstrip("-"), LEDGER: last_hash}
     ended, fault = False, None
     try:
+        pass_point(FaultPoint.CELLS_BEGIN)
         ended = _execute(notebook, writer, given, settings, {**(variables or {}), **about}, listen, ask)
     except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001  papermill's, the disk's: told as the run's outcome
         fault = error
@@ -95,6 +99,7 @@ def run_runbook(
     if fault is not None:
         outcome = broken(outcome, fault, clean)
         facts["fault"] = traceback_of(fault, clean)
+    pass_point(FaultPoint.RECORD_FINISH_BEGINS)
     return finish(name, writer.path, executed, outcome, facts, clean)
 
 
@@ -146,6 +151,7 @@ def _execute(
     ended = False
     try:
         with own_kernel(ask, variables) as kernel:
+            pass_point(FaultPoint.KERNEL_BEGINS)
             execute_notebook(
                 notebook,
                 f"{SCHEME}record.ipynb",

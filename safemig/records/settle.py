@@ -7,12 +7,12 @@ database (what was committed), asked while holding the lock that every deploymen
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, get_args
 
 from safemig import __version__
-from safemig.errors import SafemigError
+from safemig.errors import RefusedError, SafemigError
 from safemig.execution import journal
 from safemig.execution.environment import open_environment
 from safemig.execution.transaction import only_deployment
@@ -33,7 +33,6 @@ from safemig.settings import Settings
 
 _TIME = "%Y-%m-%dT%H:%M:%SZ"
 _CHANGING = frozenset(get_args(Act))
-_ROUNDING = timedelta(seconds=1)  # a former database is named by the whole second
 _NEVER = datetime.max.replace(tzinfo=UTC)
 _CELL = "settled"  # the id of the cell that says it
 
@@ -128,10 +127,10 @@ def _settled(settings: Settings, environment: str, path: Path) -> Settled:
     assert name is not None  # noqa: S101 - `left_over` returns records only
     if done := _finished(path, name):
         return done
-    if name.act in _CHANGING:
-        fate = _fate_of_deployment(settings, environment, name)
-    elif name.act == "restore_prod":
+    if name.act == "restore_prod":
         fate = _fate_of_restore(settings, environment, name)
+    elif name.act in _CHANGING:
+        fate = _fate_of_deployment(settings, environment, name)
     else:
         fate = _Fate(False, "The run was cut off; it changes no database.")
     return Settled(_seal(path, name, fate), fate.applied, fate.words)
@@ -169,28 +168,31 @@ def _fate_of_deployment(settings: Settings, environment: str, name: RecordName) 
 
 
 def _fate_of_restore(settings: Settings, environment: str, name: RecordName) -> _Fate:
+    run_id = _run_of(settings, environment, name)
     with (
-        only_deployment(settings.conninfo(environment), environment, "settle"),
+        only_deployment(settings.conninfo(environment), environment, run_id or "settle"),
         open_environment(settings, environment) as connection,
     ):
         left = what_restores_left(connection)
-    now = datetime.now(UTC)  # ages are the server's, by its own clock
-    end = _next_begin(settings, environment, name)
-    former = [
-        each.name
-        for each in left
-        if each.age_s is not None and name.at <= now - timedelta(seconds=each.age_s) + _ROUNDING < end
-    ]
-    if former:
-        return _Fate(
-            True,
-            f"The run was cut off after the backup had taken the database's place; the former one is {former[0]}.",
+        put_back = committed_parts(connection, run_id) if run_id else []
+        swap = journal.swap_of(journal.path_of(settings, environment), run_id, connection)
+    if put_back:
+        return _Fate(True, "The run was cut off after it had put rows back.", run_id=run_id)
+    if swap and swap.happened is None:
+        raise RefusedError(swap.words, where=f"run {run_id} on {environment}", next="look at what the database holds")
+    if swap and swap.happened:
+        how = (
+            "The run ended, and its record was cut off"
+            if _has_ended(settings, environment, run_id)
+            else "The run was cut off"
         )
+        return _Fate(True, f"{how}; {swap.words}.", run_id=run_id)
     beside = ", ".join(each.name for each in left if not each.is_former)
     return _Fate(
         False,
         "The run was cut off before it changed anything"
         + (f"; beside the database there is, restored in whole or in part: {beside}." if beside else "."),
+        run_id=run_id,
     )
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from safemig.fault_points import FaultPoint, pass_point
 from safemig.records.files import write_atomically
 from safemig.records.notebooks import notebook_bytes, parse_notebook
 from safemig.records.redaction import redact_notebook
@@ -36,7 +37,9 @@ class RecordWriter:
         redact_notebook(notebook, self.clean)
         self.latest = notebook
         try:
+            pass_point(FaultPoint.RECORD_CELL_BEGINS)
             write_atomically(self.path, notebook_bytes(notebook))
+            pass_point(FaultPoint.RECORD_CELL_WRITTEN)
         except OSError:
             if not self.changes_began:
                 raise

@@ -26,7 +26,7 @@ from safemig.postgres.server.programs import server_programs
 from safemig.postgres.server.throwaway import ThrowawayServer, _server_user
 from safemig.project import Project
 from safemig.results import Deployment
-from tests.operations.striking import standby_of
+from tests.operations.outages import standby_of
 
 PGBOUNCER = shutil.which("pgbouncer", path=f"{os.environ['PATH']}:/usr/sbin")
 _numbers = itertools.count(1)

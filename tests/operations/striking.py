@@ -1,62 +1,36 @@
-"""What strikes a deployment: a process that stops at a point until it is let go, a server, a network, a standby."""
+"""One driver for whatever strikes a run: safemig in a process of its own that stops at a fault point until it is let go.
+
+While it stands there, a test kills it, ends its sessions, cuts its network, crashes its server, or runs code in it.
+"""
 
 from __future__ import annotations
 
-import contextlib
 import os
-import select
-import shutil
 import signal
 import socket
 import subprocess
 import sys
-import tempfile
-import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import quote, unquote
 
-import psycopg
-
-from safemig.postgres.server.data_folder import run_as
-from safemig.postgres.server.throwaway import ThrowawayServer, _server_user
-from tests.conftest import QUIET
-from tests.operations.killing import DEPLOY
+from safemig.fault_points import FaultPoint
 
 if TYPE_CHECKING:
     from tests.operations.conftest import Shop
 
-# Short patience, as a black hole is one: what is waited for in these tests will not come.
-_DRIVER = """
-import importlib, os, sys
+DEPLOY = "project.migrate_prod(approve=project.plan().id)"
+# An action on `project`. It is less patient than production: what these tests take away does not come back.
+_ACT = """
+import sys
 import safemig
 from safemig.errors import SafemigError
 from safemig.execution import commit
 from safemig.postgres.connection import network_watchdog
 from safemig.postgres.dump import tools
 commit._COMMIT_PATIENCE_SECONDS, network_watchdog.PATIENCE_SECONDS, tools.SILENT_SECONDS = 0.5, 0.5, 3.0
-folder, action, module, name, when, count, channel = sys.argv[1:]
-def stop_here():
-    os.write(int(channel), b"h")
-    os.read(int(channel), 1)
-if name:
-    owner = importlib.import_module(module)
-    *path, last = name.split(".")
-    for part in path:
-        owner = getattr(owner, part)
-    real, left = getattr(owner, last), [int(count)]
-    def trapped(*args, **kwargs):
-        left[0] -= 1
-        if when == "before" and not left[0]:
-            stop_here()
-        result = real(*args, **kwargs)
-        if when == "after" and not left[0]:
-            stop_here()
-        return result
-    setattr(owner, last, trapped)
+folder, action = sys.argv[1:]
 project = safemig.Project.open(folder)
 try:
     exec(action)
@@ -66,185 +40,166 @@ except SafemigError as error:
 except KeyboardInterrupt:
     sys.exit(130)
 """
+# The `sitecustomize` of every Python process of the run, the kernel too: it stops the one that comes to the point.
+# From there it tells the test who it is, and waits for code to run; none means to go on.
+_STOP = """
+import importlib.util, os, socket, sys
+class Finder:
+    def find_spec(self, name, folders=None, target=None):
+        if name != "safemig.fault_points":
+            return None
+        sys.meta_path.remove(self)
+        spec = importlib.util.find_spec(name)
+        load = spec.loader.exec_module
+        spec.loader.exec_module = lambda module: (load(module), listen(module))
+        return spec
+def listen(module):
+    name, count, place = os.environ["SAFEMIG_STRIKE"].split("|")
+    left = [int(count)]
+    def on_pass(point):
+        if point.name != name:
+            return
+        left[0] -= 1
+        if not left[0]:
+            with socket.socket(socket.AF_UNIX) as test:
+                test.connect(place)
+                test.sendall(f"{os.getpid()} {os.getppid()}\\n".encode())
+                code = b"".join(iter(lambda: test.recv(65536), b""))
+            exec(compile(code, "strike", "exec"))
+    module.on_pass = on_pass
+sys.meta_path.insert(0, Finder())
+"""
 
 
-class Deploying:
-    """A deployment (or another action on `project`) in a process of its own, which stops where it is told to, and goes
-    on when it is let."""
+class Run:
+    """safemig in a process of its own, which stops when it comes to a fault point for the `count`-th time.
 
-    def __init__(self, shop: Shop, temporary: Path, where: str, when: str, count: int, action: str = DEPLOY) -> None:
-        module, _, name = where.rpartition(".")
-        if name and module.rpartition(".")[2].lstrip("_")[0].isupper():
-            module, _, owner = module.rpartition(".")
-            name = f"{owner}.{name}"
-        self._here, there = socket.socketpair()
-        command = [sys.executable, "-c", _DRIVER, str(shop.folder), action, module, name, when, str(count)]
+    `what` is a command's arguments, or an action on `project`. Without a point it runs to its end.
+    """
+
+    def __init__(
+        self,
+        shop: Shop,
+        temporary: Path,
+        what: str | Sequence[str] = DEPLOY,
+        at: FaultPoint | None = None,
+        count: int = 1,
+    ) -> None:
+        self.pid = self.parent = 0  # of the process that stands at the point
+        self._there: socket.socket | None = None
+        variables = {"TMPDIR": str(temporary)}
+        self._listener: socket.socket | None = None
+        if at is not None:
+            (temporary / "sitecustomize.py").write_text(_STOP)
+            place = temporary / "point"
+            place.unlink(missing_ok=True)
+            self._listener = socket.socket(socket.AF_UNIX)
+            self._listener.bind(str(place))
+            self._listener.listen()
+            self._listener.settimeout(0.2)
+            variables |= {"PYTHONPATH": str(temporary), "SAFEMIG_STRIKE": f"{at.name}|{count}|{place}"}
+        command = ["-c", _ACT, str(shop.folder), what] if isinstance(what, str) else ["-m", "safemig", *what]
         self.process = subprocess.Popen(
-            [*command, str(there.fileno())],
-            pass_fds=[there.fileno()],
-            stdout=subprocess.DEVNULL,
+            [sys.executable, *command],
+            cwd=None if isinstance(what, str) else shop.folder,
+            stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            env=os.environ | {"TMPDIR": str(temporary)},
+            env=os.environ | variables,
             text=True,
         )
-        there.close()
 
     def wait_until_there(self) -> None:
-        """Wait until the process stands at its point."""
-        ready, _, _ = select.select([self._here], [], [], 120)
-        if not ready or self._here.recv(1) != b"h":
-            raise AssertionError(f"it did not come to that point: {self.ended()}")
+        """Wait until a process of it stands at the point."""
+        assert self._listener is not None
+        deadline = time.monotonic() + 120
+        while self._there is None:
+            try:
+                self._there, _ = self._listener.accept()
+            except TimeoutError:
+                if self.process.poll() is not None or time.monotonic() > deadline:
+                    raise AssertionError(f"it did not come to that point: {self.ended()}") from None
+        self._there.settimeout(30)
+        self.pid, self.parent = map(int, self._there.recv(64).split())
 
-    def go_on(self) -> None:
-        """Let it go on; a process that is gone does not mind."""
-        with contextlib.suppress(OSError):
-            self._here.send(b"g")
+    def go_on(self, code: str = "") -> None:
+        """Let it go on, and run that Python code there first; a process that is gone does not mind."""
+        if self._there is not None:
+            try:
+                self._there.sendall(code.encode())
+            except OSError:
+                assert not code, "the code did not reach it"
+            self._there.close()
 
-    def ended(self) -> tuple[int, str]:
-        """Wait for its end; its exit code and what it said."""
+    def result(self) -> subprocess.CompletedProcess[str]:
+        """Wait for its end: its exit code and what it wrote."""
         try:
-            said = self.process.communicate(timeout=120)[1]
+            out, err = self.process.communicate(timeout=120)
         finally:
             self.process.kill()
-            self._here.close()
-        return self.process.returncode, said
+            for each in (self._there, self._listener):
+                if each is not None:
+                    each.close()
+        return subprocess.CompletedProcess(self.process.args, self.process.returncode, out, err)
+
+    def ended(self) -> tuple[int, str]:
+        """Wait for its end: its exit code and what it said on stderr."""
+        result = self.result()
+        return result.returncode, result.stderr
 
 
-class Production:
-    """A server of its own that is stopped as a crash does, and started again a moment later."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.server = self._started()
-        self._thread: threading.Thread | None = None
-
-    def _started(self) -> ThrowawayServer:
-        # As production servers are: what was acknowledged is on disk.
-        return ThrowawayServer.start(folder=self.folder, settings=QUIET | {"synchronous_commit": "on", "fsync": "on"})
-
-    def crash(self, how: signal.Signals) -> None:
-        """Stop it (SIGQUIT: immediately, as a crash; SIGINT: fast), and start it again in the background."""
-        os.kill(int((self.folder / "data" / "postmaster.pid").read_text().splitlines()[0]), how)
-        self.server.stop()
-        self._thread = threading.Thread(target=self._start)
-        self._thread.start()
-
-    def wait(self) -> None:
-        """Wait until it is up again."""
-        if self._thread:
-            self._thread.join()
-
-    def stop(self) -> None:
-        """Stop it for good."""
-        self.wait()
-        self.server.stop()
-        shutil.rmtree(self.folder)
-
-    def _start(self) -> None:
-        time.sleep(1)
-        self.server = self._started()
+def kill_at(shop: Shop, temporary: Path, action: str, at: FaultPoint, count: int = 1) -> int:
+    """Run an action on `project`, and end its process by SIGKILL at that point; return its exit code."""
+    run = Run(shop, temporary, action, at, count)
+    run.wait_until_there()
+    run.process.kill()
+    return run.ended()[0]
 
 
-class Network:
-    """A TCP proxy before the server: it can drop what goes through it, swallow it for ever, or lead elsewhere."""
-
-    def __init__(self, url: str) -> None:
-        self.target = socket_of(url)
-        name = url.split("/")[3].split("?")[0]
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self._listener.settimeout(0.2)
-        self.url = f"postgresql://postgres@127.0.0.1:{self._listener.getsockname()[1]}/{name}?sslmode=disable"
-        self._over = threading.Event()
-        self._pairs: list[list[socket.socket]] = []
-        self._swallowed: set[socket.socket] = set()
-        self._threads = [threading.Thread(target=self._accept)]
-        self._threads[0].start()
-
-    def drop(self) -> None:
-        """End every connection; new ones go through."""
-        for each in self._all():
-            with contextlib.suppress(OSError):
-                each.shutdown(socket.SHUT_RDWR)
-
-    def swallow(self) -> None:
-        """Pass on nothing more of the connections that are there, and refuse nothing either; new ones go through."""
-        self._swallowed |= set(self._all())
-
-    def close(self) -> None:
-        """End all of it."""
-        self._over.set()
-        self.drop()
-        for thread in self._threads:
-            thread.join()
-        for each in [self._listener, *self._all()]:
-            each.close()
-
-    def _all(self) -> list[socket.socket]:
-        return [each for pair in self._pairs for each in pair]
-
-    def _accept(self) -> None:
-        while not self._over.is_set():
-            try:
-                client, _ = self._listener.accept()
-            except TimeoutError:
-                continue
-            server = socket.socket(socket.AF_UNIX)
-            try:
-                server.connect(self.target)
-            except OSError:
-                client.close()
-                server.close()
-                continue
-            self._pairs.append([client, server])
-            for source, sink in ((client, server), (server, client)):
-                thread = threading.Thread(target=self._pump, args=(source, sink))
-                self._threads.append(thread)
-                thread.start()
-
-    def _pump(self, source: socket.socket, sink: socket.socket) -> None:
-        with contextlib.suppress(OSError):
-            while data := source.recv(65536):
-                if source in self._swallowed:
-                    continue
-                sink.sendall(data)
-        # Who was cut off by a black hole does not hear of it.
-        if source not in self._swallowed:
-            with contextlib.suppress(OSError):
-                sink.shutdown(socket.SHUT_RDWR)
+def kill_while(shop: Shop, temporary: Path, statement: str, number: signal.Signals = signal.SIGKILL) -> int:
+    """Deploy in a process that is ended by a signal while production runs a statement like that; return its exit code."""
+    run = Run(shop, temporary)
+    query = f"SELECT 1 FROM pg_stat_activity WHERE query LIKE '{statement}' AND state = 'active' AND datname = current_database() AND pid <> pg_backend_pid()"
+    deadline = time.monotonic() + 60
+    while not shop.on(shop.production, query):
+        assert run.process.poll() is None, run.ended()
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    run.process.send_signal(number)
+    return run.ended()[0]
 
 
-def socket_of(url: str) -> str:
-    """Return the path of the Unix socket that a URL of the tests is about."""
-    return f"{unquote(url.split('host=')[1].split('&')[0])}/.s.PGSQL.5432"
+def kill_command(
+    shop: Shop, temporary: Path, command: Sequence[str], at: FaultPoint, count: int = 1, victim: str = "process"
+) -> int:
+    """Run a safemig command, and end by SIGKILL the process that comes to that point; return the command's exit code.
+
+    `victim`: "process" or "kernel", who stands there; "recorder", who started it; or "both". Returns when the process
+    that stood there has ended.
+    """
+    run = Run(shop, temporary, command, at, count)
+    run.wait_until_there()
+    for pid in {"recorder": [run.parent], "both": [run.parent, run.pid]}.get(victim, [run.pid]):
+        os.kill(pid, signal.SIGKILL)
+    run.go_on()
+    code, _ = run.ended()
+    wait_for(lambda: not _lives(run.pid), "the process at the point to end")
+    return code
 
 
-@contextmanager
-def standby_of(server: ThrowawayServer) -> Iterator[str]:
-    """A hot standby of a server; the folder of its socket, quoted for a URL."""
-    user = _server_user()
-    folder = Path(tempfile.mkdtemp(prefix="safemig-standby-", dir="/tmp"))
-    if user:
-        os.chown(folder, user.pw_uid, user.pw_gid)
-    subprocess.run(
-        [server.programs.folder / "pg_basebackup", "-D", folder / "data", "-R", "-h", server.folder, "-p", "5432",
-         "-U", "postgres", "-c", "fast"],
-        check=True, cwd="/", **run_as(user),
-    )  # fmt: skip
-    try:
-        with ThrowawayServer.start(folder=folder, major=server.major, settings=QUIET):
-            yield quote(str(folder), safe="")
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+def run_code_at(
+    shop: Shop, temporary: Path, command: Sequence[str], at: FaultPoint, code: str
+) -> subprocess.CompletedProcess[str]:
+    """Run a safemig command, and Python code in the process that comes to that point."""
+    run = Run(shop, temporary, command, at)
+    run.wait_until_there()
+    run.go_on(code)
+    return run.result()
 
 
-def promote(standby: str, primary: str) -> None:
-    """Promote a standby, once it has all that its primary wrote."""
-    with psycopg.connect(primary, autocommit=True) as there, psycopg.connect(standby, autocommit=True) as here:
-        there.execute("CHECKPOINT")  # the test server does not wait for its disk
-        (written,) = there.execute("SELECT pg_current_wal_flush_lsn()").fetchone()  # type: ignore[misc]
-        caught_up = "SELECT pg_last_wal_replay_lsn() >= %s::pg_lsn"
-        wait_for(lambda: here.execute(caught_up, (written,)).fetchone() == (True,), "the standby to catch up")
-        here.execute("SELECT pg_promote()")
+def wait_until_alone(shop: Shop) -> None:
+    """Wait until no session of safemig is on production's server."""
+    ours = "SELECT 1 FROM pg_stat_activity WHERE application_name LIKE 'safemig%'"
+    wait_for(lambda: not shop.on(shop.production, ours), "the killed run's sessions to end", 20)
 
 
 def wait_for(is_so: Callable[[], object], what: str, seconds: float = 30) -> None:
@@ -253,3 +208,10 @@ def wait_for(is_so: Callable[[], object], what: str, seconds: float = 30) -> Non
     while not is_so():
         assert time.monotonic() < deadline, f"waited in vain for {what}"
         time.sleep(0.05)
+
+
+def _lives(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False

@@ -17,6 +17,7 @@ import pytest
 
 from safemig.backups.manifest import find_backup, remove_old
 from safemig.errors import BackupError, RefusedError, SafemigError, ToolError
+from safemig.fault_points import FaultPoint
 from safemig.operations import backup_prod as operation
 from safemig.operations.backup_prod import take_backup
 from safemig.operations.deploy_help import deploy_help
@@ -29,7 +30,7 @@ from safemig.postgres.server.throwaway import ThrowawayServer
 from safemig.results import Live
 from safemig.views.of_backup import by_hand
 from tests.operations.conftest import Shop
-from tests.operations.killing import kill_at, wait_until_alone
+from tests.operations.striking import kill_at, wait_until_alone
 from tests.operations.test_live import moments as moments
 
 SECOND_FILE = "20260102000000_second.sql"
@@ -268,33 +269,29 @@ def test_a_full_disk_leaves_nothing(shop: Shop, small_disk: Callable[[int], Path
 
 BACKUP = "project.backup_prod()"
 POINTS = [
-    ("safemig.backups.manifest._claim", "after"),
-    ("safemig.operations.backup_prod.write_schema_dump", "before"),
-    ("safemig.postgres.dump.directory._wait", "before"),  # pg_dump is at work
-    ("safemig.postgres.dump.directory._wait", "after"),
-    ("safemig.postgres.dump.directory._read_one", "before"),
-    ("safemig.postgres.dump.directory._require_complete", "after"),
-    ("safemig.operations.backup_prod.write_directory", "after"),
-    ("safemig.operations.backup_prod._require_as_written", "after"),
-    ("safemig.operations.backup_prod.write_manifest", "before"),
+    FaultPoint.BACKUP_CLAIMED,
+    FaultPoint.SCHEMA_DUMP_BEGINS,
+    FaultPoint.DIRECTORY_DUMP_RUNS,
+    FaultPoint.DIRECTORY_DUMPED,
+    FaultPoint.DIRECTORY_FILE_BEGINS,
+    FaultPoint.DIRECTORY_COMPLETE,
+    FaultPoint.FULL_DUMP_WRITTEN,
+    FaultPoint.BACKUP_READ_BACK,
+    FaultPoint.MANIFEST_BEGINS,
 ]
-PLAIN_POINTS = [
-    ("safemig.postgres.dump.reader.DumpReader._data", "after"),
-    ("safemig.operations.backup_prod.write_full_dump", "after"),
-    ("safemig.operations.backup_prod.write_manifest", "before"),
-]
+PLAIN_POINTS = [FaultPoint.TABLE_DATA_READ, FaultPoint.FULL_DUMP_WRITTEN, FaultPoint.MANIFEST_BEGINS]
 
 
 @pytest.mark.parametrize(
-    ("form", "where", "when"),
-    [*(("directory", *point) for point in POINTS), *(("plain", *point) for point in PLAIN_POINTS)],
+    ("form", "point"),
+    [*(("directory", point) for point in POINTS), *(("plain", point) for point in PLAIN_POINTS)],
 )
 def test_killed_at_any_point_nothing_is_left_after_the_next(
-    shop: Shop, temporary: Path, form: str, where: str, when: str
+    shop: Shop, temporary: Path, form: str, point: FaultPoint
 ) -> None:
     configure(shop, form)
     before = shop.state()
-    assert kill_at(shop, temporary, BACKUP, where, when, 1) == -signal.SIGKILL
+    assert kill_at(shop, temporary, BACKUP, point) == -signal.SIGKILL
     wait_until_alone(shop)
     assert not list(shop.backups.glob("manifest_*.json"))  # it is no backup yet
     second = shop.project.backup_prod()
@@ -370,8 +367,10 @@ def test_only_so_many_are_kept_and_a_damaged_one_does_not_count(shop: Shop) -> N
 RESTORE = "project.restore_prod(swap=True, approve={!r})"
 
 
-@pytest.mark.parametrize("when", ["before", "after"])
-def test_a_restore_that_is_killed_goes_on(shop: Shop, server: ThrowawayServer, temporary: Path, when: str) -> None:
+@pytest.mark.parametrize("point", [FaultPoint.FILL_BEGINS, FaultPoint.FILLED], ids=["before", "after"])
+def test_a_restore_that_is_killed_goes_on(
+    shop: Shop, server: ThrowawayServer, temporary: Path, point: FaultPoint
+) -> None:
     good = shop.state()
     shop.project.backup_prod()
     with pytest.raises(RefusedError, match="is not approved") as caught:
@@ -383,8 +382,7 @@ def test_a_restore_that_is_killed_goes_on(shop: Shop, server: ThrowawayServer, t
     server.drop_database(beside)
     shop.on(shop.production, "DELETE FROM orders")
     damaged = shop.state()
-    point = "safemig.operations.restore_prod.restore"
-    assert kill_at(shop, temporary, RESTORE.format(approval), point, when, 1) == -signal.SIGKILL
+    assert kill_at(shop, temporary, RESTORE.format(approval), point) == -signal.SIGKILL
     wait_until_alone(shop)
     assert shop.state() == damaged
     second = shop.project.restore_prod(swap=True, approve=approval)

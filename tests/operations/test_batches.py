@@ -11,10 +11,11 @@ import pytest
 from safemig import result
 from safemig.errors import DeploymentStoppedError, MigrationError
 from safemig.execution import batches
+from safemig.fault_points import FaultPoint
 from safemig.operations.migrate_prod import ProductionDeployment
 from safemig.results import Live
 from tests.operations.conftest import Shop
-from tests.operations.killing import DEPLOY, kill_at, wait_until_alone
+from tests.operations.striking import DEPLOY, kill_at, wait_until_alone
 
 FILE = "20260102000000_fill.sql"
 FILL = """-- safemig: batches of 30 by users.id, pause 1 ms
@@ -61,13 +62,14 @@ def test_how_far_it_is_is_told_while_it_runs(filling: Shop, monkeypatch: pytest.
     assert set(counted) <= {30, 60, 90, 120, 150, 180, 200}
 
 
-@pytest.mark.parametrize(("when", "batch"), [("before", 3), ("after", 5)])
-def test_killed_between_two_batches_it_goes_on_there(filling: Shop, temporary: Path, when: str, batch: int) -> None:
+@pytest.mark.parametrize(("point", "batch"), [(FaultPoint.BATCH_BEGINS, 3), (FaultPoint.BATCH_COMMITTED, 5)])
+def test_killed_between_two_batches_it_goes_on_there(
+    filling: Shop, temporary: Path, point: FaultPoint, batch: int
+) -> None:
     # The copy goes through its 7 batches first.
-    where = "safemig.execution.batches._batch"
-    assert kill_at(filling, temporary, DEPLOY, where, when, 7 + batch) == -signal.SIGKILL
+    assert kill_at(filling, temporary, DEPLOY, point, 7 + batch) == -signal.SIGKILL
     wait_until_alone(filling)
-    ran = batch if when == "after" else batch - 1
+    ran = batch if point is FaultPoint.BATCH_COMMITTED else batch - 1
     assert filling.on(filling.production, PROGRESS) == [(str(30 * ran), "200", 30 * ran, ran)]
     filling.on(filling.production, "INSERT INTO users VALUES (201, 'later', 'new')")  # the application's own
     assert filling.deploy().verdict == "DEPLOYED"

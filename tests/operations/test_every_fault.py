@@ -20,11 +20,13 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from safemig.fault_points import FaultPoint
 from safemig.postgres.catalog import read_schema
 from safemig.postgres.history import make_history, record_applied
 from safemig.postgres.server.throwaway import ThrowawayServer
 from tests.operations.conftest import FIRST, FIRST_FILE, ROWS, Shop
-from tests.operations.striking import Deploying, Network, Production, promote, socket_of, standby_of, wait_for
+from tests.operations.outages import Network, Production, promote, socket_of, standby_of
+from tests.operations.striking import Run, wait_for
 
 SLOW = """
 CREATE FUNCTION slow(x bigint) RETURNS bool LANGUAGE plpgsql AS $$ BEGIN
@@ -56,35 +58,34 @@ class Point:
 
     name: str
     state: int
-    where: str = ""  # a function of safemig, stood before or after ...
-    when: str = "before"
+    at: FaultPoint | None = None
     count: int = 1
-    during: str = ""  # ... or a statement that is at work in production
+    during: str = ""  # instead of a point: a statement that is at work in production
 
 
 POINTS = [
-    Point("before the review", BEFORE, "safemig.operations.migrate_prod.review"),
-    Point("in the dump", BEFORE, "safemig.postgres.dump.plain.DumpReader._data", "after"),
-    Point("before the statements on the copy", BEFORE, "safemig.operations.rehearse.observe_steps"),
-    Point("before the rollback script is written", BEFORE, "safemig.operations.rehearse.write_new"),
-    Point("before the approval", BEFORE, "safemig.operations.migrate_prod.require_approvers"),
-    Point("before the history", BEFORE, "safemig.operations.migrate_prod.make_history"),
-    Point("before the locks", BEFORE, "safemig.execution.transaction._Trial._lock"),
-    Point("before the first statement", BEFORE, "safemig.execution.transaction.run_steps"),
+    Point("before the review", BEFORE, FaultPoint.REVIEW_BEGINS),
+    Point("in the dump", BEFORE, FaultPoint.TABLE_DATA_READ),
+    Point("before the statements on the copy", BEFORE, FaultPoint.COPY_STATEMENTS_BEGIN),
+    Point("before the rollback script is written", BEFORE, FaultPoint.ROLLBACK_SCRIPT_BEGINS),
+    Point("before the approval", BEFORE, FaultPoint.APPROVAL_GIVEN),
+    Point("before the history", BEFORE, FaultPoint.HISTORY_BEGINS),
+    Point("before the locks", BEFORE, FaultPoint.LOCKS_BEGIN),
+    Point("before the first statement", BEFORE, FaultPoint.STATEMENT_BEGINS),
     Point("in a statement", BEFORE, during="INSERT INTO notes%"),
-    Point("between two statements", BEFORE, "safemig.execution.transaction.run_steps", "before", 3),
-    Point("before it is recorded", BEFORE, "safemig.execution.run.Run.record"),
-    Point("before COMMIT", BEFORE, "safemig.execution.transaction.commit"),
-    Point("after COMMIT", NOTES, "safemig.execution.transaction.commit", "after"),
-    Point("between the parts", NOTES, "safemig.operations.segments.run_apart"),
+    Point("between two statements", BEFORE, FaultPoint.STATEMENT_BEGINS, 3),
+    Point("before it is recorded", BEFORE, FaultPoint.RUN_ROW_BEGINS),
+    Point("before COMMIT", BEFORE, FaultPoint.COMMIT_BEGINS),
+    Point("after COMMIT", NOTES, FaultPoint.COMMITTED),
+    Point("between the parts", NOTES, FaultPoint.APART_BEGINS),
     Point("in an index build", NOTES, during="CREATE INDEX CONCURRENTLY users_legacy%"),
-    Point("after an index, not noted yet", ONE_INDEX, "safemig.execution.autocommit._run_alone", "after"),
-    Point("between two indexes", ONE_INDEX, "safemig.execution.resume.Trail.ran", "after"),
-    Point("before the indexes are recorded", TWO_INDEXES, "safemig.execution.transaction.commit", "before", 2),
-    Point("after the indexes are recorded", INDEXES, "safemig.execution.transaction.commit", "after", 2),
-    Point("before the last COMMIT", INDEXES, "safemig.execution.transaction.commit", "before", 3),
-    Point("after the last COMMIT", ALL, "safemig.execution.transaction.commit", "after", 3),
-    Point("in the validation", ALL, "safemig.operations.migrate_prod.count_rows"),
+    Point("after an index, not noted yet", ONE_INDEX, FaultPoint.APART_STATEMENT_RAN),
+    Point("between two indexes", ONE_INDEX, FaultPoint.APART_STATEMENT_NOTED),
+    Point("before the indexes are recorded", TWO_INDEXES, FaultPoint.COMMIT_BEGINS, 2),
+    Point("after the indexes are recorded", INDEXES, FaultPoint.COMMITTED, 2),
+    Point("before the last COMMIT", INDEXES, FaultPoint.COMMIT_BEGINS, 3),
+    Point("after the last COMMIT", ALL, FaultPoint.COMMITTED, 3),
+    Point("in the validation", ALL, FaultPoint.VALIDATION_BEGINS),
 ]
 SIGNALS = {"SIGKILL": signal.SIGKILL, "SIGTERM": signal.SIGTERM, "SIGINT": signal.SIGINT}
 STOPS = {"immediate": signal.SIGQUIT, "fast": signal.SIGINT}
@@ -133,7 +134,7 @@ class Scene:
         findings = [f"{each.rule}:{each.object}: the test needs it" for each in shop.project.review().standing]
         (shop.folder / "safemig.toml").write_text(f"accept = {json.dumps(findings)}")
 
-    def strike(self, deploying: Deploying) -> None:
+    def strike(self, deploying: Run) -> None:
         """Let the fault happen, now."""
         if self.fault in SIGNALS:
             deploying.process.send_signal(SIGNALS[self.fault])
@@ -234,7 +235,7 @@ def _strike_at(scene: Scene, temporary: Path, point: Point) -> tuple[int, str]:
                 holder.commit()
             else:  # a writer, for whom an index build waits
                 holder.execute("UPDATE users SET legacy = legacy WHERE id = 1")
-        deploying = Deploying(shop, temporary, point.where, point.when, point.count)
+        deploying = Run(shop, temporary, at=point.at, count=point.count)
         if point.during:
             at_work = f"SELECT 1 FROM pg_stat_activity WHERE query LIKE '{point.during}' AND state = 'active' AND datname = current_database()"
             wait_for(lambda: shop.on(shop.production, at_work), point.during, 120)

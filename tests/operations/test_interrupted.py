@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from safemig.fault_points import FaultPoint
 from tests.operations.conftest import Shop, approval_of
-from tests.operations.striking import Deploying
+from tests.operations.striking import Run
 
 FILE = "20260102000000_note.sql"
 SQL = "ALTER TABLE users ADD COLUMN IF NOT EXISTS note text;"
-COMMIT = "safemig.execution.transaction.commit"
 
 
 def migrate_staging(shop: Shop) -> tuple[str, str]:
@@ -33,25 +33,26 @@ def baseline_prod(shop: Shop) -> tuple[str, str]:
     return f"project.baseline_prod(approve={approval_of(shop.project.baseline_prod)!r})", shop.production
 
 
-@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize("point", [FaultPoint.COMMIT_BEGINS, FaultPoint.COMMITTED], ids=["before", "after"])
 @pytest.mark.parametrize("prepare", [migrate_staging, sync_prod, baseline_prod])
-def test_at_the_commit(shop: Shop, temporary: Path, prepare: Callable[[Shop], tuple[str, str]], when: str) -> None:
+def test_at_the_commit(
+    shop: Shop, temporary: Path, prepare: Callable[[Shop], tuple[str, str]], point: FaultPoint
+) -> None:
     action, url = prepare(shop)
     runs = "SELECT count(*) FROM supabase_migrations.schema_migrations"
     (before,) = shop.on(url, runs)
-    run = Deploying(shop, temporary, COMMIT, when, 1, action)
+    run = Run(shop, temporary, action, point)
     run.wait_until_there()
     run.process.send_signal(signal.SIGINT)
     run.go_on()
     code, said = run.ended()
-    assert (shop.on(url, runs) != [before]) is (when == "after")
-    if when == "after":
+    is_committed = point is FaultPoint.COMMITTED
+    assert (shop.on(url, runs) != [before]) is is_committed
+    if is_committed:
         assert code == 4, said
         assert "but not validated: interrupted" in said
     else:
         assert code == 130, said
     assert shop.on(url, "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'") == [(0,)]
-    second = Deploying(shop, temporary, "", "before", 1, action)
-    second.go_on()
-    code, said = second.ended()
+    code, said = Run(shop, temporary, action).ended()
     assert code == 0, said

@@ -13,11 +13,12 @@ from pathlib import Path
 
 import pytest
 
+from safemig.fault_points import FaultPoint
 from safemig.records import read_archive
 from safemig.records.outcome import INCOMPLETE
 from safemig.results import RecordEntry
 from tests.operations.conftest import Shop, approval_of
-from tests.operations.killing import kill_command, wait_until_alone
+from tests.operations.striking import kill_command, wait_until_alone
 
 FILE = "20260102000000_note.sql"
 SQL = "ALTER TABLE users ADD COLUMN IF NOT EXISTS note text;"
@@ -74,106 +75,93 @@ def is_changed(shop: Shop, act: str) -> bool:
             return bool(shop.on(shop.staging if act == "migrate_staging" else shop.production, HAS_NOTE))
 
 
-# Moments within the kernel: before or after the first call of it.
+# Moments within the kernel: when it first comes there.
 TRANSACTION = [
-    ("safemig.execution.transaction:run_steps", "before"),
-    ("safemig.execution.run:Run.record", "after"),
-    ("safemig.execution.transaction:commit", "before"),
-    ("safemig.execution.transaction:commit", "after"),
-    ("safemig.execution.run:Run.note_what_is_done", "after"),
+    FaultPoint.STATEMENT_BEGINS,
+    FaultPoint.RUN_ROW_WRITTEN,
+    FaultPoint.COMMIT_BEGINS,
+    FaultPoint.COMMITTED,
+    FaultPoint.COMMIT_NOTED,
 ]
 MOMENTS = {
-    generate: [
-        ("safemig.operations.generate:open_shadow", "before"),
-        ("safemig.operations.generate:_prove", "after"),
-        ("safemig.operations.generate:write_new", "before"),
-        ("safemig.operations.generate:write_new", "after"),
-    ],
-    backup_prod: [
-        ("safemig.operations.backup_prod:write_full_dump", "before"),
-        ("safemig.operations.backup_prod:write_full_dump", "after"),
-        ("safemig.operations.backup_prod:read_back", "after"),
-    ],
-    migrate_staging: [
-        ("safemig.operations.migrate_staging:assess", "after"),
-        ("safemig.operations.migrate_staging:open_shadow", "before"),
-        *TRANSACTION,
-    ],
+    generate: [FaultPoint.SHADOW_BEGINS, FaultPoint.FILES_PROVEN, FaultPoint.FILE_BEGINS, FaultPoint.FILE_WRITTEN],
+    backup_prod: [FaultPoint.FULL_DUMP_BEGINS, FaultPoint.FULL_DUMP_WRITTEN, FaultPoint.BACKUP_READ_BACK],
+    migrate_staging: [FaultPoint.ASSESSED, FaultPoint.SHADOW_BEGINS, *TRANSACTION],
     migrate_prod: [
-        ("safemig.operations.migrate_prod:preflight", "before"),
-        ("safemig.operations.migrate_prod:preflight", "after"),
-        ("safemig.operations.backup_prod:write_full_dump", "after"),
-        ("safemig.operations.rehearse:observe_steps", "before"),
-        ("safemig.operations.rehearse:write_new", "after"),
+        FaultPoint.PREFLIGHT_BEGINS,
+        FaultPoint.PREFLIGHT_DONE,
+        FaultPoint.FULL_DUMP_WRITTEN,
+        FaultPoint.COPY_STATEMENTS_BEGIN,
+        FaultPoint.ROLLBACK_SCRIPT_WRITTEN,
         *TRANSACTION,
-        ("safemig.operations.migrate_prod:count_rows", "before"),
+        FaultPoint.VALIDATION_BEGINS,
     ],
     rollback_prod: [
-        ("safemig.operations.rollback_prod:read_script", "after"),
-        ("safemig.operations.rollback_prod:_rehearse", "before"),
-        ("safemig.operations.rollback_prod:_approve", "after"),
+        FaultPoint.SCRIPT_READ,
+        FaultPoint.ROLLBACK_REHEARSAL_BEGINS,
+        FaultPoint.APPROVED,
         *TRANSACTION,
-        ("safemig.operations.rollback_prod:count_rows", "before"),
+        FaultPoint.VALIDATION_BEGINS,
     ],
     restore_prod: [
-        ("safemig.operations.restore_prod:read_back", "after"),
-        ("safemig.operations.restore_prod:content_of", "before"),
-        ("safemig.operations.restore_prod:_approve", "after"),
-        ("safemig.backups.swap:_commit", "before"),
-        ("safemig.backups.swap:_commit", "after"),
-        ("safemig.operations.restore_prod:exchange_names", "after"),
+        FaultPoint.BACKUP_CHECKED,
+        FaultPoint.COMPARE_BEGINS,
+        FaultPoint.APPROVED,
+        FaultPoint.SWAP_COMMIT_BEGINS,
+        FaultPoint.SWAP_COMMITTED,
+        FaultPoint.SWAPPED,
     ],
-    sync_prod: [
-        ("safemig.operations.sync_prod:_approve", "after"),
-        ("safemig.operations.sync_prod:backup_prod", "after"),
-        *TRANSACTION,
-    ],
+    sync_prod: [FaultPoint.APPROVED, FaultPoint.BACKUP_TAKEN, *TRANSACTION],
 }
-# Moments of the process that records: (where, before or after, which call).
+# Moments of the process that records, with the count of the time.
 RECORDING = [
-    ("safemig.records.run:_claim", "after", 1),
-    ("safemig.records.kernel:own_kernel", "after", 1),
-    ("safemig.records.writing:RecordWriter.write", "after", 3),
-    ("safemig.records.writing:write_atomically", "before", 5),
-    ("safemig.records.run:_finish", "before", 1),
-    ("safemig.records.run:write_atomically", "after", 2),
-    ("safemig.records.ledger:seal", "before", 1),
-    ("safemig.records.ledger:seal", "after", 1),
+    (FaultPoint.RECORD_CLAIMED, 1),
+    (FaultPoint.KERNEL_BEGINS, 1),
+    (FaultPoint.RECORD_CELL_WRITTEN, 3),
+    (FaultPoint.RECORD_CELL_BEGINS, 5),
+    (FaultPoint.RECORD_FINISH_BEGINS, 1),
+    (FaultPoint.RECORD_WRITTEN, 1),
+    (FaultPoint.PAGE_WRITTEN, 1),
+    (FaultPoint.SEALED, 1),
 ]
 UNCHANGING = ("generate", "backup_prod")  # of a database
 VICTIMS = ("kernel", "recorder", "both")
-CASES = [
-    (prepare, where, when, 1, victim)
-    for prepare, moments in MOMENTS.items()
-    for where, when in moments
-    for victim in VICTIMS
-] + [(prepare, *moment, "cli") for prepare in MOMENTS for moment in RECORDING]
+Case = tuple[Callable[[Shop], list[str]], FaultPoint, int, str]
+CASES: list[Case] = [
+    (prepare, point, 1, victim) for prepare, points in MOMENTS.items() for point in points for victim in VICTIMS
+] + [(prepare, *moment, "process") for prepare in MOMENTS for moment in RECORDING]
 PART = {
-    ("migrate_prod", "commit", "after", "kernel"),
-    ("migrate_prod", "commit", "before", "recorder"),
-    ("migrate_prod", "count_rows", "before", "both"),
-    ("restore_prod", "_commit", "after", "both"),
-    ("restore_prod", "content_of", "before", "kernel"),
-    ("rollback_prod", "Run.note_what_is_done", "after", "kernel"),
-    ("sync_prod", "commit", "after", "both"),
-    ("migrate_staging", "seal", "before", "cli"),
-    ("backup_prod", "seal", "after", "cli"),
-    ("generate", "write_new", "after", "recorder"),
-    ("backup_prod", "_claim", "after", "cli"),
+    ("migrate_prod", FaultPoint.COMMITTED, "kernel"),
+    ("migrate_prod", FaultPoint.COMMIT_BEGINS, "recorder"),
+    ("migrate_prod", FaultPoint.VALIDATION_BEGINS, "both"),
+    ("restore_prod", FaultPoint.SWAP_COMMITTED, "both"),
+    ("restore_prod", FaultPoint.COMPARE_BEGINS, "kernel"),
+    ("rollback_prod", FaultPoint.COMMIT_NOTED, "kernel"),
+    ("sync_prod", FaultPoint.COMMITTED, "both"),
+    ("migrate_staging", FaultPoint.PAGE_WRITTEN, "process"),
+    ("backup_prod", FaultPoint.SEALED, "process"),
+    ("generate", FaultPoint.FILE_WRITTEN, "recorder"),
+    ("backup_prod", FaultPoint.RECORD_CLAIMED, "process"),
 }
 
 
-def named(case: tuple[Callable[[Shop], list[str]], str, str, int, str]) -> tuple[str, str, str, str]:
-    """Return what a case is, for people and for `PART`."""
-    prepare, where, when, _, victim = case
-    return prepare.__name__, where.partition(":")[2], when, victim
+def in_the_part(case: Case) -> bool:
+    """Tell whether the default run has this case."""
+    prepare, point, _, victim = case
+    return (prepare.__name__, point, victim) in PART
 
 
-RUN = CASES if os.environ.get("SAFEMIG_THOROUGH") else [case for case in CASES if named(case) in PART]
+def named(case: Case) -> str:
+    """Return what a case is, for people."""
+    prepare, point, _, victim = case
+    return f"{prepare.__name__}: {victim} {point.value}"
+
+
+RUN = CASES if os.environ.get("SAFEMIG_THOROUGH") else [case for case in CASES if in_the_part(case)]
 
 
 def test_the_part_that_is_run_is_of_the_table() -> None:
-    assert {named(case) for case in CASES} >= PART
+    assert sum(map(in_the_part, CASES)) == len(PART)
 
 
 def newest(shop: Shop, act: str) -> RecordEntry:
@@ -181,14 +169,12 @@ def newest(shop: Shop, act: str) -> RecordEntry:
     return next(each for each in read_archive(shop.folder / "records").records if each.act == act)
 
 
-@pytest.mark.parametrize("case", RUN, ids=lambda case: "-".join(named(case)))
-def test_a_killed_run_s_record_says_what_the_database_says(
-    shop: Shop, temporary: Path, case: tuple[Callable[[Shop], list[str]], str, str, int, str]
-) -> None:
-    prepare, where, when, count, victim = case
+@pytest.mark.parametrize("case", RUN, ids=named)
+def test_a_killed_run_s_record_says_what_the_database_says(shop: Shop, temporary: Path, case: Case) -> None:
+    prepare, point, count, victim = case
     act = prepare.__name__
     command = prepare(shop)
-    kill_command(shop, temporary, command, where, when, count, victim)
+    kill_command(shop, temporary, command, point, count, victim)
     wait_until_alone(shop)
     changed = is_changed(shop, act)
     left = newest(shop, act)

@@ -12,7 +12,7 @@ import pytest
 
 from safemig.errors import DeploymentFailedError
 from tests.operations.conftest import Shop
-from tests.operations.killing import kill_while, wait_until_alone
+from tests.operations.striking import kill_while, wait_until_alone
 
 FILE = "20260102000000_apart.sql"
 INVALID = "SELECT indexrelid::regclass::text FROM pg_index WHERE NOT indisvalid ORDER BY 1"

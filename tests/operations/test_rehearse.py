@@ -10,11 +10,12 @@ import psycopg
 import pytest
 
 from safemig.errors import RehearsalError, ToolError
+from safemig.fault_points import FaultPoint
 from safemig.postgres.server.throwaway import ThrowawayServer
 from safemig.sql.locks import LockMode
 from tests.conftest import QUIET
 from tests.operations.conftest import Shop
-from tests.operations.killing import kill_at
+from tests.operations.striking import kill_at
 
 SECOND_FILE = "20260102000000_second.sql"
 TRIGGER = """
@@ -159,8 +160,8 @@ def test_a_scratch_server_by_url_leaves_no_database_behind(
     before = _databases(scratch)
     shop.write(SECOND_FILE, "ALTER TABLE users ADD COLUMN IF NOT EXISTS more text;")
     # Killed in the middle, what it leaves is dropped by the next one.
-    point = "safemig.operations.rehearse.observe_steps"
-    assert kill_at(shop, temporary, "project.rehearse()", point, "before", 1) == -signal.SIGKILL
+    point = FaultPoint.COPY_STATEMENTS_BEGIN
+    assert kill_at(shop, temporary, "project.rehearse()", point) == -signal.SIGKILL
     assert len(_databases(scratch)) == len(before) + 1
     rehearsal = shop.project.rehearse()
     assert rehearsal.backup_verified == "restored"

@@ -13,9 +13,10 @@ from psycopg import sql
 
 from safemig.backups import swap
 from safemig.errors import BackupError, DeploymentFailedError, RefusedError, SettingsError
+from safemig.fault_points import FaultPoint
 from safemig.postgres.server.throwaway import ThrowawayServer
 from tests.operations.conftest import Shop, approval_of
-from tests.operations.killing import kill_at, wait_until_alone
+from tests.operations.striking import kill_at, wait_until_alone
 
 
 def _databases(shop: Shop) -> set[str]:
@@ -141,20 +142,20 @@ def test_another_id_is_refused(shop: Shop) -> None:
 RESTORE = "project.restore_prod(swap=True, approve={!r})"
 BEFORE, AFTER = "before", "after"
 POINTS = [
-    # (where, before or after, which time, which content production then has)
-    ("safemig.operations.restore_prod.read_back", AFTER, 1, BEFORE),
-    ("safemig.operations.restore_prod.made_like", AFTER, 1, BEFORE),
-    ("safemig.operations.restore_prod.comment_on", BEFORE, 1, BEFORE),  # made, and no comment says what it is
-    ("safemig.operations.restore_prod._take_settings", BEFORE, 1, BEFORE),
-    ("safemig.operations.restore_prod.restore", BEFORE, 1, BEFORE),
-    ("safemig.operations.restore_prod.restore", AFTER, 1, BEFORE),
-    ("safemig.operations.restore_prod.comment_on", AFTER, 2, BEFORE),
-    ("safemig.operations.restore_prod._approve", AFTER, 1, BEFORE),
-    ("safemig.backups.swap._nobody_stays", AFTER, 1, BEFORE),
-    ("safemig.backups.swap.comment_on", AFTER, 1, BEFORE),  # both renamed, not committed
-    ("safemig.backups.swap._commit", BEFORE, 1, BEFORE),
-    ("safemig.backups.swap._commit", AFTER, 1, AFTER),
-    ("safemig.operations.restore_prod.exchange_names", AFTER, 1, AFTER),
+    # (where, which content production then has)
+    (FaultPoint.BACKUP_CHECKED, BEFORE),
+    (FaultPoint.DATABASE_BEGINS, BEFORE),
+    (FaultPoint.DATABASE_CREATED, BEFORE),
+    (FaultPoint.DATABASE_MARKED, BEFORE),
+    (FaultPoint.FILL_BEGINS, BEFORE),
+    (FaultPoint.FILLED, BEFORE),
+    (FaultPoint.RESTORED_MARKED, BEFORE),
+    (FaultPoint.APPROVED, BEFORE),
+    (FaultPoint.SESSIONS_END, BEFORE),
+    (FaultPoint.FORMER_MARKED, BEFORE),
+    (FaultPoint.SWAP_COMMIT_BEGINS, BEFORE),
+    (FaultPoint.SWAP_COMMITTED, AFTER),
+    (FaultPoint.SWAPPED, AFTER),
 ]
 
 
@@ -165,9 +166,9 @@ def _drop_others(shop: Shop, server: ThrowawayServer) -> None:
             server.drop_database(each)
 
 
-@pytest.mark.parametrize(("where", "when", "count", "content"), POINTS)
+@pytest.mark.parametrize(("point", "content"), POINTS)
 def test_killed_at_any_point_it_goes_on(
-    shop: Shop, server: ThrowawayServer, temporary: Path, where: str, when: str, count: int, content: str
+    shop: Shop, server: ThrowawayServer, temporary: Path, point: FaultPoint, content: str
 ) -> None:
     good = shop.state()
     shop.project.backup_prod()
@@ -175,7 +176,7 @@ def test_killed_at_any_point_it_goes_on(
     _drop_others(shop, server)
     shop.on(shop.production, "DROP VIEW big_orders; DELETE FROM orders")
     damaged = shop.state()
-    assert kill_at(shop, temporary, RESTORE.format(approval), where, when, count) == -signal.SIGKILL
+    assert kill_at(shop, temporary, RESTORE.format(approval), point) == -signal.SIGKILL
     wait_until_alone(shop)
     assert shop.state() == (damaged if content == BEFORE else good)  # and whoever comes is let in
     second = shop.project.restore_prod(swap=True, approve=approval)

@@ -17,9 +17,11 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from safemig.fault_points import FaultPoint
 from safemig.postgres.history import make_history, record_applied
 from tests.operations.conftest import FIRST, FIRST_FILE, ROWS, Shop, approval_of
-from tests.operations.striking import Deploying, Network, Production, wait_for
+from tests.operations.outages import Network, Production
+from tests.operations.striking import Run, wait_for
 
 # Its check is slow wherever it is copied to, for as long as somebody holds that lock.
 SLOW = """
@@ -30,7 +32,6 @@ CREATE TABLE slowly (id bigint CHECK (public.slow(id)));
 INSERT INTO slowly SELECT generate_series(1, 300);
 """
 DAMAGE = "DROP VIEW big_orders; DELETE FROM orders"
-MODULE = "safemig."
 UNTOUCHED, SWAPPED = "untouched", "swapped"
 
 
@@ -40,26 +41,24 @@ class Point:
 
     name: str
     content: str
-    where: str = ""
-    when: str = "before"
-    count: int = 1
+    at: FaultPoint | None = None
     during: str = ""
 
 
 POINTS = [
-    Point("in the check of the backup", UNTOUCHED, "operations.restore_prod.read_back"),
-    Point("before the database is made", UNTOUCHED, "operations.restore_prod._create"),
-    Point("before it is told what it is", UNTOUCHED, "operations.restore_prod.comment_on"),
-    Point("before it is filled", UNTOUCHED, "operations.restore_prod.restore"),
+    Point("in the check of the backup", UNTOUCHED, FaultPoint.BACKUP_CHECK_BEGINS),
+    Point("before the database is made", UNTOUCHED, FaultPoint.DATABASE_BEGINS),
+    Point("before it is told what it is", UNTOUCHED, FaultPoint.DATABASE_CREATED),
+    Point("before it is filled", UNTOUCHED, FaultPoint.FILL_BEGINS),
     Point("while it is filled", UNTOUCHED, during="COPY public.slowly%"),
-    Point("filled, not compared", UNTOUCHED, "operations.restore_prod.restore", "after"),
-    Point("compared, not told", UNTOUCHED, "operations.restore_prod.comment_on", "before", 2),
-    Point("before the approval", UNTOUCHED, "operations.restore_prod._approve"),
-    Point("before the swap", UNTOUCHED, "operations.restore_prod.exchange_names"),
-    Point("renamed, not committed", UNTOUCHED, "backups.swap.comment_on"),
-    Point("before COMMIT", UNTOUCHED, "backups.swap._commit"),
-    Point("after COMMIT", SWAPPED, "backups.swap._commit", "after"),
-    Point("after the swap", SWAPPED, "operations.restore_prod.exchange_names", "after"),
+    Point("filled, not compared", UNTOUCHED, FaultPoint.FILLED),
+    Point("compared, not told", UNTOUCHED, FaultPoint.COMPARED),
+    Point("before the approval", UNTOUCHED, FaultPoint.RESTORED_MARKED),
+    Point("before the swap", UNTOUCHED, FaultPoint.SWAP_BEGINS),
+    Point("renamed, not committed", UNTOUCHED, FaultPoint.RENAMED),
+    Point("before COMMIT", UNTOUCHED, FaultPoint.SWAP_COMMIT_BEGINS),
+    Point("after COMMIT", SWAPPED, FaultPoint.SWAP_COMMITTED),
+    Point("after the swap", SWAPPED, FaultPoint.SWAPPED),
 ]
 SIGNALS = {"SIGKILL": signal.SIGKILL, "SIGTERM": signal.SIGTERM, "SIGINT": signal.SIGINT}
 STOPS = {"immediate": signal.SIGQUIT, "fast": signal.SIGINT}
@@ -166,8 +165,7 @@ def _strike_at(
             holder = stack.enter_context(psycopg.connect(shop.staging if not production else shop.production))
             holder.execute("SELECT pg_advisory_lock(4711)")
             holder.commit()
-        where = MODULE + point.where if point.where else ""
-        restoring = Deploying(shop, temporary, where, point.when, point.count, action)
+        restoring = Run(shop, temporary, action, point.at)
         if point.during:
             at_work = f"SELECT 1 FROM pg_stat_activity WHERE query LIKE '{point.during}' AND state = 'active' AND datname ~ '_restored_'"
             wait_for(lambda: shop.on(shop.production, at_work), point.during, 60)

@@ -12,9 +12,10 @@ import pytest
 
 from safemig.cli import main
 from safemig.errors import DeploymentFailedError, DeploymentStoppedError, RefusedError, SafemigError
+from safemig.fault_points import FaultPoint
 from safemig.results import Deployment
 from tests.operations.conftest import Shop
-from tests.operations.killing import DEPLOY, kill_at, kill_while, wait_until_alone
+from tests.operations.striking import DEPLOY, kill_at, kill_while, wait_until_alone
 
 TABLE_FILE, APART_FILE, LAST_FILE = (
     "20260102000000_notes.sql",
@@ -169,22 +170,22 @@ def test_one_that_was_rolled_back_as_a_whole_begins_anew(shop: Shop) -> None:
 
 
 CUT_OFF = [
-    # (where, before or after, which time, what ran apart)
-    ("safemig.execution.autocommit._run_alone", "before", 1, 0),
-    ("safemig.execution.autocommit._run_alone", "after", 1, 1),
-    ("safemig.execution.resume.Trail.ran", "after", 1, 1),
-    ("safemig.execution.autocommit._run_alone", "before", 2, 1),
-    ("safemig.execution.autocommit._run_alone", "after", 2, 2),
-    ("safemig.execution.autocommit._run_alone", "after", 3, 3),
-    ("safemig.execution.resume.Trail.ran", "after", 3, 3),
+    # (where, which time, what ran apart)
+    (FaultPoint.APART_STATEMENT_BEGINS, 1, 0),
+    (FaultPoint.APART_STATEMENT_RAN, 1, 1),
+    (FaultPoint.APART_STATEMENT_NOTED, 1, 1),
+    (FaultPoint.APART_STATEMENT_BEGINS, 2, 1),
+    (FaultPoint.APART_STATEMENT_RAN, 2, 2),
+    (FaultPoint.APART_STATEMENT_RAN, 3, 3),
+    (FaultPoint.APART_STATEMENT_NOTED, 3, 3),
 ]
 
 
-@pytest.mark.parametrize(("where", "when", "count", "ran"), CUT_OFF)
+@pytest.mark.parametrize(("point", "count", "ran"), CUT_OFF)
 def test_killed_around_each_statement_each_runs_once(
-    parted: Shop, temporary: Path, where: str, when: str, count: int, ran: int
+    parted: Shop, temporary: Path, point: FaultPoint, count: int, ran: int
 ) -> None:
-    assert kill_at(parted, temporary, DEPLOY, where, when, count) == -signal.SIGKILL
+    assert kill_at(parted, temporary, DEPLOY, point, count) == -signal.SIGKILL
     wait_until_alone(parted)
     (identity,) = [str(each) for (each,) in parted.on(parted.production, "SELECT run_id FROM safemig.resumable")]
     rest = parted.project.plan(resume=identity)

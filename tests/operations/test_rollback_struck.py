@@ -13,12 +13,13 @@ from pathlib import Path
 import pytest
 
 from safemig.errors import RefusedError
+from safemig.fault_points import FaultPoint
 from tests.operations.conftest import Shop, approval_of
-from tests.operations.striking import Deploying, Network, wait_for
+from tests.operations.outages import Network
+from tests.operations.striking import Run, wait_for
 
 FILE = "20260102000000_second.sql"
 SQL = "CREATE TABLE IF NOT EXISTS notes (id bigint PRIMARY KEY); ALTER TABLE users ADD COLUMN IF NOT EXISTS active boolean;"
-MODULE = "safemig."
 OURS = "application_name ~ '^(safemig|pg_dump)' AND pid <> pg_backend_pid()"
 
 
@@ -28,18 +29,17 @@ class Point:
 
     name: str
     is_done: bool
-    where: str
-    when: str = "before"
+    at: FaultPoint
 
 
 POINTS = [
-    Point("before the backup", False, "operations.rollback_prod.backup_prod"),
-    Point("before the rehearsal", False, "operations.rollback_prod._rehearse"),
-    Point("approved", False, "operations.rollback_prod._approve", "after"),
-    Point("before the statements", False, "execution.transaction.run_steps"),
-    Point("before COMMIT", False, "execution.transaction.commit"),
-    Point("after COMMIT", True, "execution.transaction.commit", "after"),
-    Point("in the validation", True, "operations.rollback_prod.count_rows"),
+    Point("before the backup", False, FaultPoint.BACKUP_BEGINS),
+    Point("before the rehearsal", False, FaultPoint.ROLLBACK_REHEARSAL_BEGINS),
+    Point("approved", False, FaultPoint.APPROVED),
+    Point("before the statements", False, FaultPoint.STATEMENT_BEGINS),
+    Point("before COMMIT", False, FaultPoint.COMMIT_BEGINS),
+    Point("after COMMIT", True, FaultPoint.COMMITTED),
+    Point("in the validation", True, FaultPoint.VALIDATION_BEGINS),
 ]
 SIGNALS = {"SIGKILL": signal.SIGKILL, "SIGTERM": signal.SIGTERM, "SIGINT": signal.SIGINT}
 FAULTS = [*SIGNALS, "terminated", "dropped", "swallowed"]
@@ -61,7 +61,7 @@ def test_struck(shop: Shop, temporary: Path, monkeypatch: pytest.MonkeyPatch, po
     try:
         if fault in ("dropped", "swallowed"):
             monkeypatch.setenv("PRODUCTION_DATABASE_URL", network.url)
-        rolling = Deploying(shop, temporary, MODULE + point.where, point.when, 1, action)
+        rolling = Run(shop, temporary, action, point.at)
         rolling.wait_until_there()
         if fault in SIGNALS:
             rolling.process.send_signal(SIGNALS[fault])

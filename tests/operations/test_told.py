@@ -12,15 +12,17 @@ import pytest
 
 from safemig.errors import DeploymentStoppedError, SafemigError, SettingsError
 from safemig.execution import journal
+from safemig.fault_points import FaultPoint
 from safemig.records import read_archive
 from tests.operations.conftest import Shop, approval_of
-from tests.operations.killing import spoil_command
+from tests.operations.striking import run_code_at
 from tests.operations.test_killed_records import (
     FILE,
     SQL,
     is_changed,
     migrate_prod,
     migrate_staging,
+    restore_prod,
     rollback_prod,
     sync_prod,
 )
@@ -74,17 +76,18 @@ def settle(shop: Shop) -> subprocess.CompletedProcess[str]:
 @pytest.mark.parametrize(
     ("prepare", "commit"),
     [
-        (migrate_prod, "safemig.execution.transaction:commit"),
-        (migrate_staging, "safemig.execution.transaction:commit"),
-        (rollback_prod, "safemig.execution.transaction:commit"),
-        (sync_prod, "safemig.execution.transaction:commit"),
-        (baseline_prod, "safemig.execution.transaction:commit"),
+        (migrate_prod, FaultPoint.COMMITTED),
+        (migrate_staging, FaultPoint.COMMITTED),
+        (rollback_prod, FaultPoint.COMMITTED),
+        (sync_prod, FaultPoint.COMMITTED),
+        (baseline_prod, FaultPoint.COMMITTED),
+        (restore_prod, FaultPoint.SWAPPED),
     ],
 )
 def test_a_disk_that_fills_up_after_the_commit(
-    shop: Shop, temporary: Path, disk: Path, prepare: Prepare, commit: str
+    shop: Shop, temporary: Path, disk: Path, prepare: Prepare, commit: FaultPoint
 ) -> None:
-    done = spoil_command(shop, temporary, prepare(shop), commit, "after", filling(disk), in_kernel=True)
+    done = run_code_at(shop, temporary, prepare(shop), commit, filling(disk))
     assert "Traceback" not in done.stdout + done.stderr
     assert (done.returncode, NO_SPACE in done.stderr) == (4, True), done.stderr
     assert "DeploymentStopped: applied; the record could not be written: No space left on device" in done.stderr
@@ -144,7 +147,7 @@ def test_a_record_that_cannot_be_finished_after_the_commit(
     shop: Shop, temporary: Path, unlocked: Path, code: str, words: str, cure: str
 ) -> None:
     command, code = migrate_prod(shop), code.format(disk=str(unlocked))
-    done = spoil_command(shop, temporary, command, "safemig.records.finish:seal", "before", code, in_kernel=False)
+    done = run_code_at(shop, temporary, command, FaultPoint.RECORD_WRITTEN, code)
     assert "Traceback" not in done.stdout + done.stderr
     assert done.returncode == 4, done.stderr
     assert "DEPLOYED · production" in done.stdout, "what was done is shown as ever"
@@ -159,20 +162,21 @@ def test_a_record_that_cannot_be_finished_after_the_commit(
 
 
 @pytest.mark.parametrize(
-    ("where", "when", "in_kernel"),
+    "point",
     [
-        ("safemig.records.run:_claim", "before", False),
-        ("safemig.records.run:_execute", "before", False),
-        ("safemig.operations.migrate_prod:preflight", "after", True),
-        ("safemig.operations.migrate_prod:take_backup", "after", True),
-        ("safemig.operations.migrate_prod:approve", "after", True),
+        FaultPoint.RECORD_BEGINS,
+        FaultPoint.CELLS_BEGIN,
+        FaultPoint.PREFLIGHT_DONE,
+        FaultPoint.BACKUP_TAKEN,
+        FaultPoint.APPROVAL_GIVEN,
     ],
+    ids=lambda point: point.name,
 )
 def test_a_disk_that_is_full_before_anything_is_changed(
-    shop: Shop, temporary: Path, disk: Path, where: str, when: str, in_kernel: bool
+    shop: Shop, temporary: Path, disk: Path, point: FaultPoint
 ) -> None:
     command, before = migrate_prod(shop), shop.state()
-    done = spoil_command(shop, temporary, command, where, when, filling(disk), in_kernel=in_kernel)
+    done = run_code_at(shop, temporary, command, point, filling(disk))
     assert "Traceback" not in done.stdout + done.stderr
     assert done.returncode in (1, 2), done.stderr
     assert NO_SPACE in done.stderr

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from safemig import live
 from safemig.errors import BackupError, ToolError
+from safemig.fault_points import FaultPoint, pass_point
 from safemig.postgres.dump import tools
 from safemig.postgres.dump.backup_files import Hashed, another, sync_folder, unreadable, unwritable
 from safemig.postgres.dump.compression import (
@@ -112,10 +113,13 @@ def write_directory(
     try:
         partial.mkdir(mode=0o700)
         with piped(programs, "pg_dump", conninfo, *options, ends_with_us=True) as process:
+            pass_point(FaultPoint.DIRECTORY_DUMP_RUNS)
             _wait(process, partial, conninfo)
+            pass_point(FaultPoint.DIRECTORY_DUMPED)
         with live.stage("hash the files"):
             read = _read(partial, _tables(programs, partial, names), jobs, sync=True)
         _require_complete(partial, read)
+        pass_point(FaultPoint.DIRECTORY_COMPLETE)
         sync_folder(partial)
         partial.rename(path)
         sync_folder(path.parent)
@@ -233,6 +237,7 @@ def _read(folder: Path, tables: Mapping[str, str], jobs: int, *, sync: bool, con
 
 
 def _read_one(path: Path, table: str, *, sync: bool, content: bool) -> _Read:
+    pass_point(FaultPoint.DIRECTORY_FILE_BEGINS)
     rows, is_complete, holds = 0, True, hashlib.sha256()
     with path.open("rb") as file:
         whole = Hashed(file)

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from safemig import live
+from safemig.fault_points import FaultPoint, pass_point
 from safemig.postgres.dump.compression import Readable
 from safemig.results import TableContent
 
@@ -109,6 +110,7 @@ class DumpReader:
         self._rows += rows
         live.advance(rows)
         self._hash.update(block)
+        pass_point(FaultPoint.TABLE_DATA_READ)
         return block
 
 
