@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
+from nbclient.exceptions import DeadKernelError
 from papermill.clientwrap import PapermillNotebookClient
 from papermill.engines import NBClientEngine
 from papermill.log import logger
@@ -36,6 +37,16 @@ class RecordingClient(PapermillNotebookClient):  # type: ignore[misc]  # papermi
         if self.on_moment is not None:
             self.on_moment(data)
         return None
+
+    async def _async_check_alive(self) -> None:
+        """Find the kernel dead also where its client is gone.
+
+        nbclient forgets the task that asks this every second when a cell is given up (a lost reply, an interrupt); the
+        task would ask a client that is not there any more, and fail with nobody to hear it.
+        """
+        if self.kc is None:
+            raise DeadKernelError("the cell was given up")
+        await super()._async_check_alive()
 
     async def _async_poll_output_msg(self, parent_msg_id: str, cell: Any, cell_index: int) -> None:
         await super()._async_poll_output_msg(parent_msg_id, cell, cell_index)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
 import os
@@ -21,6 +22,7 @@ from runbook_files import DEPLOYMENT, RunMode, outputs_of, write_runbook
 
 from safemig.errors import SettingsError
 from safemig.records import Progress, read_archive, run_runbook
+from safemig.records.engine import RecordingClient
 from safemig.records.kernel import end_question
 from safemig.records.outcome import read_outcome
 from safemig.records.parameters import check_parameters, parameters_of
@@ -319,3 +321,16 @@ def notebook_with(output: dict[str, object]) -> Any:
     """Return a notebook of one code cell that ran and said `output`."""
     cell = nbformat.v4.new_code_cell("x", execution_count=1, outputs=[nbformat.from_dict(output)])
     return nbformat.v4.new_notebook(cells=[cell])
+
+
+def test_a_cell_that_was_given_up_leaves_no_task_that_fails_unheard() -> None:
+    """nbclient leaves the task that looks whether the kernel lives; by then its client is gone."""
+
+    async def look() -> bool:
+        client = RecordingClient(nbformat.v4.new_notebook())
+        assert client.kc is None
+        client.task_poll_for_reply = asyncio.get_running_loop().create_future()
+        await client._async_poll_kernel_alive()
+        return bool(client.task_poll_for_reply.cancelled())
+
+    assert asyncio.run(look())
