@@ -18,6 +18,7 @@ from typing import Any
 
 import nbformat
 import pytest
+from papermill.engines import NotebookExecutionManager
 from runbook_files import DEPLOYMENT, RunMode, outputs_of, write_runbook
 
 from safemig.errors import SettingsError
@@ -327,7 +328,7 @@ def test_a_cell_that_was_given_up_leaves_no_task_that_fails_unheard() -> None:
     """nbclient leaves the task that looks whether the kernel lives; by then its client is gone."""
 
     async def look() -> bool:
-        client = RecordingClient(nbformat.v4.new_notebook())
+        client = RecordingClient(NotebookExecutionManager(nbformat.v4.new_notebook()))
         assert client.kc is None
         client.task_poll_for_reply = asyncio.get_running_loop().create_future()
         await client._async_poll_kernel_alive()
