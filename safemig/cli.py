@@ -29,13 +29,13 @@ if TYPE_CHECKING:
     from safemig.schema import SchemaDiff
 
 _is_own_process = False  # True where `main` was started as the command, not called by other code
-TARGET = click.option("--target", default="production", show_default=True, help="The environment that this is about.")
+TARGET = click.option("--target", default="production", show_default=True, help="Target environment.")
 ACCEPT = click.option(
     "--accept", multiple=True, metavar="RULE:OBJECT:REASON", help="Accept a finding by name, with a reason. Repeatable."
 )
-APPROVE = click.option("--approve", default="", metavar="ID", help="The id that you approve; else it is asked for.")
+APPROVE = click.option("--approve", default="", metavar="ID", help="Plan ID to approve (prompts if omitted).")
 RESUME = click.option(
-    "--resume", default="", metavar="ID", help="Go on with the deployment of this id, or plan, that stopped part-way."
+    "--resume", default="", metavar="ID", help="Resume the deployment with this ID, or plan ID, that stopped part-way."
 )
 RENAMES = click.option(
     "--rename",
@@ -229,7 +229,7 @@ def backup_prod(folder: str, target: str, no_verify: bool) -> None:
 
 
 @safemig.command()
-@click.option("--target", default="staging", show_default=True, help="The environment that this is about.")
+@click.option("--target", default="staging", show_default=True, help="Target environment.")
 @click.pass_obj
 def migrate_staging(folder: str, target: str) -> None:
     """Apply pending migrations to staging; what is there already is only recorded."""
@@ -260,7 +260,7 @@ def rollback_prod(folder: str, script: str, target: str, approve: str) -> None:
 @safemig.command()
 @click.argument("backup", default="")
 @TARGET
-@click.option("--swap", is_flag=True, help="Let the restored database take production's place.")
+@click.option("--swap", is_flag=True, help="Replace production with the restored database.")
 @click.option("--tables", default="", metavar="NAMES", help="Restore only these, beside: public.orders,public.items.")
 @click.option("--put-back", is_flag=True, help="Insert the rows of --tables that production lacks, once approved.")
 @click.option("--update", is_flag=True, help="Also update the rows that differ from the backup's.")
@@ -343,8 +343,8 @@ def doctor(folder: str, target: str, form: str, record: bool) -> None:
 
 @safemig.command()
 @click.option("--from", "from_", required=True, metavar="URL", help="The schema to start from: a URL or environment.")
-@click.option("--to", required=True, metavar="URL", help="The schema to arrive at: a URL or environment.")
-@click.option("--allow-destructive", is_flag=True, help="Print destructive statements live, not commented out.")
+@click.option("--to", required=True, metavar="URL", help="The target schema: a URL or environment.")
+@click.option("--allow-destructive", is_flag=True, help="Print destructive statements enabled, not commented out.")
 @RENAMES
 @click.pass_obj
 def diff(folder: str, from_: str, to: str, allow_destructive: bool, renames: tuple[str, ...]) -> None:
@@ -356,15 +356,17 @@ def diff(folder: str, from_: str, to: str, allow_destructive: bool, renames: tup
     for warning in result.warnings:
         click.echo(f"mind: {warning}", err=True)
     for question in result.rename_questions:
-        click.echo(f"perhaps a rename: {question}", err=True)
+        click.echo(f"possible rename: {question}", err=True)
 
 
 @safemig.command()
-@click.option("--verify", is_flag=True, help="Hash every record and hold it against the ledger.")
-@click.option("--settle", is_flag=True, help="Say in records of runs that were cut off what became of these.")
+@click.option("--verify", is_flag=True, help="Hash every record and compare it with the ledger.")
+@click.option("--settle", is_flag=True, help="Resolve records of interrupted runs.")
 @click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
 @click.option("--environment", default="", metavar="NAME", help="Only records of this environment.")
-@click.option("--verdict", default="", metavar="WORD", help="Only records whose verdict begins so, such as failed.")
+@click.option(
+    "--verdict", default="", metavar="WORD", help="Only records whose verdict starts with this, such as failed."
+)
 @click.option("--act", default="", metavar="VERB", help="Only records of this verb, such as migrate-prod.")
 @click.option("--by", default="", metavar="PERSON", help="Only records of this person.")
 @click.option("--since", default="", metavar="TIME", help="Only records from this date or time on (UTC).")
@@ -531,6 +533,6 @@ def _pairs(renames: tuple[str, ...]) -> dict[str, str]:
     for each in renames:
         old, sign, new = each.partition("=")
         if not (old and sign and new):
-            raise click.BadParameter("what was given is not OLD=NEW", param_hint="--rename")
+            raise click.BadParameter("expected OLD=NEW", param_hint="--rename")
         pairs[old.strip()] = new.strip()
     return pairs

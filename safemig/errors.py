@@ -174,7 +174,7 @@ def file_error(error: OSError) -> FileError:
     return FileError(
         f"a file or folder cannot be used: {words_of_fault(error)}",
         where=where or None,
-        next="free space there, or correct its permissions; then the same command again",
+        next="free space there, or correct its permissions; then run the same command again",
     )
 
 

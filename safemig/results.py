@@ -328,7 +328,7 @@ class Backup(Result):
     seconds: float
     verified: Literal["restored", "read", "no"] = "no"
     cluster: BackupFile | None = None  # roles, tablespaces, settings: what no dump of one database holds
-    left_out: tuple[str, ...] = ()  # the platform's tables that our role may not read
+    left_out: tuple[str, ...] = ()  # the platform's tables that the current role may not read
     hosted_on: str = ""  # the platform's name where our role is no superuser on one
     notes: tuple[str, ...] = ()
     not_by_psql: tuple[

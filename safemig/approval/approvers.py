@@ -45,7 +45,7 @@ def _with_those_before(settings: Settings, approval: Approval, verb: str) -> App
         raise RefusedError(
             f"{len(people)} of {settings.required_approvals} approvals: {', '.join(people)}",
             where=f"plan {approval.plan_id} for {approval.target.environment}; the approval is kept, nothing else was changed",
-            next=f"somebody else: safemig {verb} --approve {approval.plan_id}",
+            next=f"another person approves with: safemig {verb} --approve {approval.plan_id}",
         )
     return replace(approval, others=tuple(each for each in people if each != approval.by))
 
@@ -55,7 +55,7 @@ def _require_no_author(person: str, files: Sequence[Path]) -> None:
         authors = _authors_of(file)
         if not authors:
             raise RefusedError(
-                "who wrote this migration is not known, and authors may not approve",
+                "the author of this migration is unknown, and authors may not approve",
                 where=f"{file}: not committed as it is now, or there is no git",
                 next="commit it, then approve",
             )
@@ -63,7 +63,7 @@ def _require_no_author(person: str, files: Sequence[Path]) -> None:
             raise RefusedError(
                 f"{person} has written {file.name}, and authors may not approve their own",
                 where=f"git log {file.name}; authors_may_approve = false",
-                next="let somebody else approve",
+                next="ask another person to approve",
             )
 
 

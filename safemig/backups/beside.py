@@ -134,7 +134,7 @@ def _restored(
                 loading.load(parts[name], columns, data)
                 if rows.content(name) != parts[name]:
                     raise BackupError(
-                        f"the backup does not hold what its manifest says of {name}",
+                        f"the backup does not match its manifest for {name}",
                         where=str(backup.full.path),
                         next="use another backup; this one was changed or damaged",
                     )
@@ -208,7 +208,7 @@ class _Loading:
                 if found == table:
                     return
         raise RefusedError(
-            f"the restored {table.name} is not what was backed up; it was changed since, or this server writes it otherwise",
+            f"the restored {table.name} differs from the backup; it was changed since, or this server writes it differently",
             where=f"{self._schema}: {found.rows:,} rows, the backup has {table.rows:,}",
             next=f"look at it; then safemig restore-prod --drop {self._schema}, and restore again",
         )
@@ -323,7 +323,7 @@ def _make_schema(connection: Connection, schema: str, backup: Backup) -> None:
         if row[0] == wanted:
             return
         raise RefusedError(
-            "a schema of the restore's name is there, and this restore did not make it",
+            "a schema with the restore's name exists, and this restore did not create it",
             where=f"{schema}: {row[0] or 'no comment'}",
             next="look at it, and rename it or drop it; then restore again",
         )
@@ -341,7 +341,7 @@ def _make_schema(connection: Connection, schema: str, backup: Backup) -> None:
         raise RefusedError(
             f"the schema for the restored tables cannot be made: {words_of(error)}",
             where=schema,
-            next="correct what it says",
+            next="correct what the message names",
         ) from None
 
 

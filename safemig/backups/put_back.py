@@ -179,7 +179,7 @@ def pair(connection: Connection, beside: Beside, target: TargetTable, wish: Wish
     """Match a restored table's columns with production's, and choose the key that tells rows apart.
 
     Raises:
-        RefusedError: there is no key, a new column has no default, or our role may not do it; the message says what can be done.
+        RefusedError: there is no key, a new column has no default, or the current role may not do it; the message says what can be done.
     """
     oid = connection.execute(COLUMNS_OF_RESTORED, (beside.sql,)).fetchone()
     was = {name: type_ for name, type_, *_ in connection.execute(COLUMNS, oid)}
@@ -443,7 +443,7 @@ def suppress_limits(connection: Connection) -> Iterator[None]:
         raise DeploymentFailedError(
             f"the rows cannot go back: {words_of(error)}",
             where=f"{place or 'production'}; rolled back, nothing was changed",
-            next="leave such rows out by --where, or correct what stands against them; then the same command again",
+            next="leave such rows out by --where, or correct what stands against them; then run the same command again",
         ) from None
 
 
@@ -594,7 +594,7 @@ def _prove(connection: Connection, each: Pair, before: Found, done: Done, wish: 
 def _require_rights(target: TargetTable, wish: Wish) -> None:
     if target.hides_rows:
         raise RefusedError(
-            f"row security hides rows of {target.sql} from our role: what is missing cannot be known",
+            f"row security hides rows of {target.sql} from the current role: what is missing cannot be known",
             where=target.sql,
             next=f"connect as its owner {target.owner} (without FORCE ROW LEVEL SECURITY), or as a role with BYPASSRLS",
         )
@@ -602,7 +602,7 @@ def _require_rights(target: TargetTable, wish: Wish) -> None:
     lacking += ["UPDATE"] * (wish.update and not target.may_update)
     if lacking:
         raise RefusedError(
-            f"our role may not {' and '.join(lacking)} on {target.sql}",
+            f"the current role may not {' and '.join(lacking)} on {target.sql}",
             where=f"it belongs to {target.owner}",
             next=f"GRANT {', '.join(lacking)} ON {target.sql} TO our role, or connect as {target.owner}",
         )

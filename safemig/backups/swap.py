@@ -124,7 +124,7 @@ def _commit(
                     swapped = database_exists(place, environment, kept_as)
         except (UnreachableError, psycopg.OperationalError):
             raise OutcomeUnknownError(
-                "the connection was lost at the swap's COMMIT, and the server cannot be asked whether it happened",
+                "the connection was lost at the swap's COMMIT, and the server cannot be reached to check whether it was committed",
                 where=f"it has happened exactly if there is a database {kept_as}",
                 next=f"when the server answers again, look for it: psql -l; its name is {kept_as}",
             ) from None
@@ -132,7 +132,7 @@ def _commit(
             raise DeploymentFailedError(
                 "the connection was lost at the swap's COMMIT, and the server did not commit: nothing was changed",
                 where=words_of(lost),
-                next="see that the server is well, then the same command again",
+                next="check that the server is healthy, then run the same command again",
             ) from None
     pass_point(FaultPoint.SWAP_COMMITTED)
 
@@ -155,5 +155,5 @@ def _failed(error: psycopg.Error, refusals: list[str], current: str, restored: s
     return DeploymentFailedError(
         words,
         where=f"{current} is as it was; the restored one is {restored}",
-        next="as a superuser, or with pg_signal_backend: end what holds it, then the same command again",
+        next="as a superuser, or with pg_signal_backend: end what holds it, then run the same command again",
     )

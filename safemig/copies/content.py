@@ -201,7 +201,7 @@ def rows_and_columns(
     if unforeseen and not any(step.rows for step in steps):
         raise RehearsalError(
             f"the migration changed content that it does not name: {', '.join(unforeseen)}",
-            where="on the copy, where nobody else writes",
+            where="on the copy, where no other session writes",
             next="look for triggers, rules, event triggers and functions that it runs",
         )
     return tuple(

@@ -79,7 +79,7 @@ class Provider:
         program = shutil.which(words[0]) if words else None
         if program is None:
             raise ToolError(
-                "the program that starts a scratch server is not found",
+                "the program that starts a scratch server was not found",
                 where=f"[scratch] command: {words[0] if words else 'empty'}",
                 next="write its whole path, or install it",
             )

@@ -59,7 +59,7 @@ def _run_script(connection: Connection, migration: Migration) -> None:
         raise MigrationError(
             f"does not parse: {error.reason}",
             where=f"{migration.path}, line {error.line}, column {error.column}",
-            next="take it out of the file's copy that is applied, or write what it did as SQL",
+            next="remove it from the applied file, or write what it did as SQL",
         ) from None
     together = all(statement.transactional for _, statements in pieces for statement in statements)
     at, adapt = "", adapter(connection) or (lambda statement: (statement,))

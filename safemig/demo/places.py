@@ -60,7 +60,7 @@ def read_note(project: Path) -> Note:
         ) from None
     if not (note.server / "data").is_dir():
         raise SettingsError(
-            "the data of the kept demo's server is gone",
+            "the data of the kept demo's server is missing",
             where=str(note.server),
             next="make another one: safemig demo --keep DIR with a new folder",
         )

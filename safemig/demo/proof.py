@@ -16,7 +16,7 @@ from safemig.postgres.server.programs import client_programs
 # The column that staging dropped: no row may be lost, so production keeps it until a person decides.
 KEPT_IN_PRODUCTION = (
     "-    fax_number text,",
-    "-COMMENT ON COLUMN public.users.fax_number IS 'From the old shop; nothing writes it any more.';",
+    "-COMMENT ON COLUMN public.users.fax_number IS 'From the old shop; nothing writes to it any more.';",
 )
 
 TABLES_AND_COLUMNS = """

@@ -15,7 +15,7 @@ def how_to_play(project: Path) -> list[str]:
     """Return the lines that tell how to go on with a demo that was kept."""
     data = read_note(project).server
     elsewhere = [] if data.is_relative_to(project) else [f"(Its data is in {data}; remove that too when you are done.)"]
-    return ["To go on playing, start its server again:", f"  safemig demo --serve {project}", *elsewhere]
+    return ["To use the demo again, start its server:", f"  safemig demo --serve {project}", *elsewhere]
 
 
 def serve_until_interrupted(project: Path, echo: Callable[[str], None], stop: threading.Event | None = None) -> int:

@@ -149,7 +149,7 @@ def _ended_early(
     except (UnreachableError, psycopg.Error):
         return OutcomeUnknownError(
             f"the connection was lost in a statement that refuses a transaction: {what}",
-            where=where + "; whether it ran is not known",
+            where=where + "; it is unknown whether it ran",
             next=f"when the server answers again: {go_on}",
         )
     # What ran before it stays: only where nothing did is it true that nothing was changed.
@@ -157,14 +157,14 @@ def _ended_early(
     return (DeploymentStoppedError if stays else DeploymentFailedError)(
         what,
         where=where
-        + ("; it ran, though that was not noted any more" if has_ended else "")
+        + ("; it ran, but that was not recorded" if has_ended else "")
         + (f"; the invalid {', '.join(removed)} was removed" if removed else "")
         + "".join(f"; when those who hold it have ended: DROP INDEX CONCURRENTLY {name}" for name in left)
         + (f"; done {came_to[-1]}" if came_to else "")
         + (f"; applied: step {', '.join(str(step.number) for step in done)}" if done else ""),
         next="correct the cause, then "
         + (go_on if stays else "deploy again")
-        + (": it goes on there" if came_to else ""),
+        + (": it continues there" if came_to else ""),
     )
 
 

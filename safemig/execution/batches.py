@@ -95,13 +95,13 @@ def declared(migration: Migration, statements: Sequence[ParsedStatement]) -> dic
         match = _DECLARATION.match(migration.sql.splitlines()[line - 1])
         place = next((place for place, each in enumerate(statements) if each.line > line), None)
         if match is None:
-            raise _not_so("this declaration of batches is not understood", migration, line, f"such as: {_EXAMPLE}")
+            raise _not_so("invalid declaration of batches", migration, line, f"such as: {_EXAMPLE}")
         if place is None or statements[place].kind.split()[0] not in _IN_BATCHES:
             what = "batches are for an INSERT, UPDATE, DELETE or MERGE, and none follows"
             raise _not_so(what, migration, line, "put the statement right after it")
         if not all(name in statements[place].sql for name in ("$1", "$2")):
             key = match["key"]
-            what = "the statement does not say where the range of keys goes"
+            what = "the statement does not use the range of keys"
             raise _not_so(what, migration, statements[place].line, f"add: AND {key} BETWEEN $1 AND $2")
         found[place] = Batches(int(match["size"]), match["table"], match["key"], int(match["pause"] or 0))
     return found
@@ -126,7 +126,7 @@ def run_batches(connection: Connection, step: Step, keeping: Keeping | None = No
     row = connection.execute(CAN_BE_GONE_THROUGH, (batches.table, batches.key)).fetchone()
     if not (row and row[0]):
         raise MigrationError(
-            f"{batches.table}.{batches.key} cannot be gone through in batches",
+            f"{batches.table}.{batches.key} cannot be processed in batches",
             where=f"{step.file}, line {step.line}",
             next="name a column that is NOT NULL and the first of an index, such as the primary key",
         )

@@ -56,7 +56,7 @@ def commit(connection: Connection, conninfo: str, backend: tuple[Any, ...] | Non
         if worker.is_alive() and not _is_committing(conninfo, backend):
             cut(connection)
             worker.join(_COMMIT_PATIENCE_SECONDS)
-            raise psycopg.OperationalError("COMMIT was sent, and the server's answer did not come")
+            raise psycopg.OperationalError("COMMIT was sent, but the server did not answer")
     if outcome:
         raise outcome[0]
 
@@ -77,7 +77,7 @@ def reconnected(connection: Connection | None, conninfo: str, backend: tuple[Any
             alive = connect(conninfo, "the database")
             if backend and alive.execute(END_BACKEND, backend).fetchone():
                 alive.close()
-                raise UnreachableError("the old session has not ended yet")
+                raise UnreachableError("the old session is still open")
     try:
         yield alive
     finally:
@@ -117,7 +117,7 @@ def settle(
                 status = _status_of(conninfo, run_id, transaction_id, backend)
     except (UnreachableError, psycopg.OperationalError):
         raise OutcomeUnknownError(
-            "the connection was lost at COMMIT, and the server cannot be asked whether it happened",
+            "the connection was lost at COMMIT, and the server cannot be reached to check whether it was committed",
             where=f"run {run_id}, transaction {transaction_id}",
             next=f"when the server answers again: SELECT pg_xact_status('{transaction_id}'); or safemig status",
         ) from None
@@ -126,7 +126,7 @@ def settle(
     raise DeploymentFailedError(
         "the connection was lost at COMMIT, and the server did not commit: nothing was changed",
         where=words_of(lost),
-        next="see that the server is well, then deploy again",
+        next="check that the server is healthy, then deploy again",
     )
 
 
@@ -145,7 +145,7 @@ def _status_of(conninfo: str, run_id: str, transaction_id: str, backend: tuple[A
         if deployment_exists(connection, run_id):
             return "committed"
         if status == "in progress":
-            raise UnreachableError("the old session has not ended yet")
+            raise UnreachableError("the old session is still open")
         return "aborted"
     finally:
         connection.close()
@@ -171,7 +171,7 @@ def told_when_interrupted(conninfo: str, environment: str, run_id: str, did: str
                 is_done = deployment_exists(connection, run_id)
         except (UnreachableError, psycopg.Error):
             raise OutcomeUnknownError(
-                f"{words}, and the server cannot be asked whether it is done",
+                f"{words}, and the server cannot be reached to check whether it completed",
                 where=f"run {run_id}",
                 next="safemig status, when the server answers again",
             ) from None

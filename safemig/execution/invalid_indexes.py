@@ -55,7 +55,7 @@ def clear_the_name(connection: Connection, step: Step, done: Sequence[Step], *, 
         invalid = remove_invalid_indexes(connection, step)[1]
     if invalid and step.kind.startswith("CREATE INDEX"):
         raise (DeploymentStoppedError if done else DeploymentFailedError)(
-            f"an invalid index of that name was there already: {', '.join(invalid)}",
+            f"an invalid index of that name already exists: {', '.join(invalid)}",
             where=f"step {step.number}, {step.file}, line {step.line}: {step.kind}"
             + (f"; applied: step {', '.join(str(each.number) for each in done)}" if done else ""),
             next=f"DROP INDEX CONCURRENTLY {invalid[0]}; then deploy again",

@@ -70,7 +70,7 @@ class Trail:
 def left_invalid(settings: Settings, connection: Connection, identity: str) -> str:
     """Return the name of the index that the deployment was cut off in building, "" where it was in none. Reads only.
 
-    It is invalid, and removed before it is built anew.
+    It is invalid, and removed before it is rebuilt.
     """
     deployment = resumable.find(connection, identity)
     if deployment is None or not deployment.running:
@@ -116,7 +116,7 @@ def rest_of(
         raise RefusedError(
             f"the schema of {environment} has changed since deployment {deployment.run_id} stopped",
             where=f"fingerprint {deployment.schema_reached[:12]} then, {schema.fingerprint[:12]} now",
-            next="take that change back, then resume; or safemig migrate-prod, which plans from what is there",
+            next="revert that change, then resume; or safemig migrate-prod, which makes a new plan",
         )
     return replace(deployment, ran=tuple(sorted(ran))), tuple(_without(file, ran) for file in files)
 
@@ -143,7 +143,7 @@ def _require_same(
         raise RefusedError(
             f"what is pending for {environment} is not what was left of deployment {deployment.run_id}",
             where="; ".join(problems),
-            next="bring the files back as they were, then resume; or safemig migrate-prod, which plans from what is there",
+            next="restore the files to what they were, then resume; or safemig migrate-prod, which makes a new plan",
         )
 
 
@@ -174,15 +174,15 @@ def _not_resumable(settings: Settings, connection: Connection, environment: str,
     applied = [name for run in sorted(runs) for name in committed_parts(connection, run)]
     if applied:
         return RefusedError(
-            f"deployment {identity} is complete: there is nothing to go on with",
+            f"deployment {identity} is complete: there is nothing to resume",
             where=f"applied to {environment}: {', '.join(applied)}",
             next="safemig status shows what is pending",
         )
     if len(runs) > 1 or any(each["run"] == identity for each in journal.read(path)):
         return RefusedError(
-            f"nothing of deployment {identity} is applied: there is nothing to go on with",
-            where=f"{environment}: it was rolled back, or had not begun",
-            next="safemig migrate-prod begins anew",
+            f"nothing of deployment {identity} is applied: there is nothing to resume",
+            where=f"{environment}: it was rolled back, or did not start",
+            next="safemig migrate-prod starts a new deployment",
         )
     return RefusedError(
         f"no deployment {identity} is known on {environment}",

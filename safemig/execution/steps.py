@@ -115,9 +115,9 @@ def plan_files(migrations: Sequence[Migration], *, applied: bool = False) -> tup
                 continue  # safemig's own transaction is around the file; its bytes stay bound to the plan
             if statement.is_transaction_control:
                 raise MigrationError(
-                    f"{statement.kind} in a migration: the transaction is safemig's own",
+                    f"{statement.kind} in a migration: safemig manages the transaction",
                     where=f"{migration.file}, line {statement.line}",
-                    next="take it out; all pending migrations run in one transaction, or none does",
+                    next="remove it; all pending migrations run in one transaction",
                 )
             number += 1
             batches = in_batches.get(place)

@@ -82,7 +82,7 @@ def only_deployment(conninfo: str, environment: str, run_id: str) -> Iterator[No
             if who or time.monotonic() > deadline:
                 raise RefusedError(
                     f"another deployment is under way on {environment}",
-                    where=who or "who it is cannot be seen",
+                    where=who or "holder unknown",
                     next="try again when it has ended",
                 )
             time.sleep(0.05)
@@ -352,7 +352,7 @@ def _failed(
 ) -> DeploymentFailedError:
     what = words_of(error)
     if isinstance(error, pg.LockNotAvailable):
-        what = f"a lock was not to be had in {attempts} attempts: {what}" + "".join(f"; {each}" for each in blockers)
+        what = f"could not acquire a lock after {attempts} attempts: {what}" + "".join(f"; {each}" for each in blockers)
     if isinstance(error, VANISHED):
         return DeploymentFailedError(
             f"the server ended the transaction because nothing came from this process for too long: {what}",
@@ -362,9 +362,7 @@ def _failed(
     return DeploymentFailedError(
         what,
         where=f"{_place(failing)}; rolled back, nothing was changed",
-        next="end what blocks it, or deploy at a quieter hour"
-        if attempts > 1
-        else "correct the migration, then deploy again",
+        next="end what blocks it, or deploy off-peak" if attempts > 1 else "correct the migration, then deploy again",
     )
 
 

@@ -193,7 +193,7 @@ def check_rows(rows: Sequence[RowChange], rehearsed: Mapping[str, RowChange]) ->
         return [
             Check(
                 "rows", "warning", f"{found}; fewer in {', '.join(fewer)}", "no row lost",
-                "right where the application has deleted them since the backup's snapshot",
+                "expected if the application has deleted rows since the backup's snapshot",
             )
         ]  # fmt: skip
     return [Check("rows", "ok", found, "no row lost")]

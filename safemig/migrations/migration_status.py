@@ -35,7 +35,7 @@ class Standing:
             raise MigrationError(
                 f"applied to {environment}, but edited since: {', '.join(each.file for each in self.edited)}",
                 where=str(self.edited[0].path.parent),
-                next="bring the file back as it was applied (git), and put the change into a new migration",
+                next="restore the applied version of the file (git), and put the change into a new migration",
             )
         if self.unknown:
             names = ", ".join(f"{each.version}_{each.name}" if each.name else each.version for each in self.unknown)

@@ -28,15 +28,13 @@ if TYPE_CHECKING:
     from safemig.project import Project
     from safemig.review import FixedReview, Review
 
-_TARGET = argument(
-    "--target", metavar="NAME", help="The environment that this is about (default: %%config SafeMig.target)."
-)
+_TARGET = argument("--target", metavar="NAME", help="Target environment (default: %%config SafeMig.target).")
 _OUT = argument("--out", metavar="NAME", help="Also keep the result under this name.")
 _ACCEPT = argument(
     "--accept", action="append", default=[], metavar="RULE:OBJECT:REASON",
     help="Accept a finding by name, with a reason. Repeatable.",
 )  # fmt: skip
-_APPROVE = argument("--approve", default="", metavar="ID", help="The id that you approve; else it is asked for.")
+_APPROVE = argument("--approve", default="", metavar="ID", help="Plan ID to approve (prompts if omitted).")
 _RENAME = argument("--rename", action="append", default=[], metavar="OLD=NEW", help="A rename. Repeatable.")
 
 
@@ -45,7 +43,7 @@ class SafeMig(Magics):
     """safemig's magics; `%config SafeMig` shows and sets what holds for all of them."""
 
     project = Unicode(".", help="The project's folder, or one below it.").tag(config=True)
-    target = Unicode("production", help="The environment that the verbs are about.").tag(config=True)
+    target = Unicode("production", help="Target environment of the verbs.").tag(config=True)
 
     @classmethod
     def class_traits(cls, **metadata: Any) -> dict[str, TraitType[Any, Any]]:
@@ -177,7 +175,7 @@ class SafeMig(Magics):
         return self._recorded(given, "backup_prod", target=self._target(given), verify=not given.no_verify)
 
     @magic_arguments()
-    @argument("--target", default="staging", metavar="NAME", help="The environment that this is about.")
+    @argument("--target", default="staging", metavar="NAME", help="Target environment.")
     @_OUT
     @line_magic
     def migrate_staging(self, line: str) -> Any:
@@ -193,7 +191,7 @@ class SafeMig(Magics):
     @_TARGET
     @_APPROVE
     @_ACCEPT
-    @argument("--resume", default="", metavar="ID", help="Go on with the deployment of this id that stopped part-way.")
+    @argument("--resume", default="", metavar="ID", help="Resume the deployment with this ID that stopped part-way.")
     @argument("--plan", action="store_true", help="Only show what would be deployed, and its id. Reads only.")
     @_OUT
     @line_magic
@@ -234,7 +232,7 @@ class SafeMig(Magics):
 
     @magic_arguments()
     @argument("backup", nargs="?", default="", help="The backup's timestamp or manifest; none: the latest.")
-    @argument("--swap", action="store_true", help="Let the restored database take production's place.")
+    @argument("--swap", action="store_true", help="Replace production with the restored database.")
     @argument("--tables", default="", metavar="NAMES", help="Restore only these, beside: public.orders,public.items.")
     @argument(
         "--put-back", action="store_true", help="Insert the rows of --tables that production lacks, once approved."
@@ -347,7 +345,7 @@ class SafeMig(Magics):
     @_OUT
     @line_magic
     def base(self, line: str) -> Any:
-        """Write or refresh what the platform provides, which copies begin with. Reads the database only.
+        """Write or refresh what the platform provides, which copies start with. Reads the database only.
 
         Example:
             %base
@@ -357,10 +355,12 @@ class SafeMig(Magics):
         return self._out(given, self._project().base(source=given.source))
 
     @magic_arguments()
-    @argument("--verify", action="store_true", help="Hash every record and hold it against the ledger.")
-    @argument("--settle", action="store_true", help="Say in records of runs that were cut off what became of these.")
+    @argument("--verify", action="store_true", help="Hash every record and compare it with the ledger.")
+    @argument("--settle", action="store_true", help="Resolve records of interrupted runs.")
     @argument("--environment", default="", metavar="NAME", help="Only records of this environment.")
-    @argument("--verdict", default="", metavar="WORD", help="Only records whose verdict begins so, such as failed.")
+    @argument(
+        "--verdict", default="", metavar="WORD", help="Only records whose verdict starts with this, such as failed."
+    )
     @argument("--act", default="", metavar="VERB", help="Only records of this verb, such as migrate_prod.")
     @argument("--by", default="", metavar="PERSON", help="Only records of this person.")
     @argument("--since", default="", metavar="TIME", help="Only records from this date or time on (UTC).")

@@ -35,11 +35,11 @@ def base(settings: Settings, environment: str = STAGING) -> BaseFile:
     changes = changes_since(before, found) if before else ()
     if before is None or changes:
         head = (
-            f"The base: what {environment} has and the migrations do not make. Copies begin with it; review it like a migration.",
+            f"The base: what {environment} has and the migrations do not make. Copies start with it; review it like a migration.",
             f"Read from {environment} (database {target.database}, PostgreSQL {target.server_version}), "
             f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}, by safemig {__version__}",
             f"Platform: {found.platform.name or 'none that is known by name'}",
-            "Refresh it: safemig base. To begin anew, delete it first.",
+            "Refresh it: safemig base. To start over, delete it first.",
         )
         write_base(path, head, roles, found)
     state: Literal["written", "refreshed", "unchanged"] = (

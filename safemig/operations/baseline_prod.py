@@ -112,7 +112,7 @@ def _proven(
                 f"this machine lacks the extension {', '.join(shadow.lacks)}, so nothing is proven of what needs it; "
                 "nothing was recorded",
                 where=", ".join(f"{item.kind} {item.dotted}" for item in left_out[:_MOST_NAMED]),
-                next="install the extension for the PostgreSQL here, then the same command again",
+                next="install the extension for the PostgreSQL here, then run the same command again",
             )
         if diff.is_empty:
             return {"files": identity_of(settings, connection, applied), "schema": made.fingerprint}
@@ -124,7 +124,7 @@ def _proven(
         where=f"{diff.summary} there beyond them: {named}{more}",
         next=f"up to {fits} they make what is there: safemig baseline-prod --to {fits}"
         if fits
-        else "write what is there into the files, or change it by hand to what they make; then the same command again",
+        else "write what is there into the files, or change it by hand to what they make; then run the same command again",
     )
 
 

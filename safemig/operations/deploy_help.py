@@ -77,7 +77,7 @@ VERBS = (
         "rollback_prod",
         "rollback_prod",
         "rollback-prod [SCRIPT]",
-        "take a deployment back by its script",
+        "roll a deployment back by its script",
         "rollback_prod",
     ),
     Verb(
@@ -102,7 +102,7 @@ VERBS = (
         "record migrations that were applied by hand, once proven",
         "baseline_prod",
     ),
-    Verb("base", "base", "base", "write or refresh what the platform provides, which copies begin with"),
+    Verb("base", "base", "base", "write or refresh what the platform provides, which copies start with"),
     Verb(
         "db_status", "db_status", "status", "both databases and every migration, side by side", "db_status", "db:status"
     ),
@@ -127,7 +127,7 @@ _WORKFLOW = """\
 
 _CHECKLIST = """\
 Before:
-- [ ] the migration is in version control, and somebody else has read it
+- [ ] the migration is in version control, and another person has read it
 - [ ] `safemig review` says SAFE TO DEPLOY, and every accepted finding has a reason that you would sign
 - [ ] `safemig rehearse` ran on data, and its longest lock is one that your users can wait for
 - [ ] the application works with the schema before **and** after (add first, remove in a later deployment)

@@ -81,7 +81,7 @@ def doctor(settings: Settings, target: str = PRODUCTION) -> Diagnosis:
             return Diagnosis(
                 environment=name,
                 target=read_target(connection, name),
-                platform=platform.name or "a server of your own, or a platform that is not known",
+                platform=platform.name or "a server of your own, or an unknown platform",
                 role=own.role,
                 session_role=own.session_role,
                 attributes=own.attributes,

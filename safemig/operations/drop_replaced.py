@@ -63,9 +63,7 @@ def drop_former(
         plan_id = identify({"drop": f"{name} {number} {comment}", "server": target.system_identifier})
         verb = f"restore-prod --drop {name}"
         kind = "schema" if is_schema else "database"
-        what = (
-            f"The {kind} {name} ({size / 1e6:,.0f} MB; {comment}) is dropped, and nothing but a backup brings it back."
-        )
+        what = f"The {kind} {name} ({size / 1e6:,.0f} MB; {comment}) is dropped; only a backup brings it back."
         require_approvers(settings, approve(plan_id, target, approved, what, verb=verb, ask=ask), verb=verb)
         with only_deployment(conninfo, environment, secrets.token_hex(6)):
             _left_by_a_restore(connection, name)  # a swap may have given its name to another meanwhile
@@ -78,7 +76,7 @@ def drop_former(
                 raise RefusedError(
                     f"the {kind} cannot be dropped: {words_of(error)}",
                     where=name,
-                    next="end what uses it, then the same command again",
+                    next="end what uses it, then run the same command again",
                 ) from None
     return Restored(
         target=target,
@@ -124,5 +122,5 @@ def _left_by_a_restore(connection: Connection, name: str) -> tuple[int, str, int
     raise RefusedError(
         f"no restore of safemig left a database or schema {name}",
         where=f"left are: {', '.join(left)}" if left else "none is left",
-        next="name one of those" if left else "nothing is to be dropped",
+        next="name one of those" if left else "there is nothing to drop",
     )

@@ -148,9 +148,7 @@ class ProductionDeployment:
         if not self._resume:
             with open_environment(self.settings, self.environment) as connection:
                 if stopped := resumable.stopped(connection):
-                    return (
-                        f"deployment {stopped[0]} stopped part-way; safemig migrate-prod --resume {stopped[0]} goes on"
-                    )
+                    return f"deployment {stopped[0]} stopped part-way; safemig migrate-prod --resume {stopped[0]} continues it"
         return made.way_on
 
     def plan(self) -> Plan:
@@ -335,11 +333,11 @@ class ProductionDeployment:
         return _needs(self._deployment, "deploy")
 
     def _left_invalid(self, found: Review) -> list[str]:
-        """Return the acceptance of the index that the deployment to go on with left invalid: it is built anew."""
+        """Return the acceptance of the index that the deployment to go on with left invalid: it is rebuilt."""
         with open_environment(self.settings, self.environment) as connection:
             index = left_invalid(self.settings, connection, self._resume)
         return [
-            f"{each.rule}:{each.object}: left by deployment {self._resume}, removed before it is built anew"
+            f"{each.rule}:{each.object}: left by deployment {self._resume}, removed before it is rebuilt"
             for each in found.standing
             if each.rule == "index-invalid" and index and each.object.rpartition(".")[2].strip('"') == index
         ]
@@ -400,7 +398,7 @@ def migrate_prod(
 
 def _needs(fact: T | None, step: str) -> T:
     if fact is None:
-        raise RefusedError(f"not before its turn: {step}() comes first", next=f"run {step}()")
+        raise RefusedError(f"not yet: {step}() comes first", next=f"run {step}()")
     return fact
 
 
@@ -424,4 +422,4 @@ def _gone_on(situation: Situation) -> tuple[str, ...]:
         return ()
     ran = [f"{step.file}, line {step.line}" for file in situation.files for step in file.ran]
     what = f"; it had run {'; '.join(ran)}" if ran else ""
-    return (f"goes on with deployment {situation.resumes.run_id} of plan {situation.resumes.plan_id}{what}",)
+    return (f"continues deployment {situation.resumes.run_id} of plan {situation.resumes.plan_id}{what}",)

@@ -175,7 +175,7 @@ def _commit(
             raise
         raise DeploymentStoppedError(
             error.what,
-            where=f"the statements of {', '.join(segment.names)} ran and stay, and are not recorded; {error.where}",
+            where=f"the statements of {', '.join(segment.names)} ran and are in effect, but are not recorded; {error.where}",
             next="correct the cause, then safemig migrate-staging",
         ) from error
     return replace(committed, steps=(*apart, *committed.steps))

@@ -118,7 +118,7 @@ def _writable(_: Settings, connection: Connection) -> Check:
 def _direct(_: Settings, connection: Connection) -> Check:
     if is_pooled(connection):
         return Check(
-            "direct connection", "failed", "a transaction pooler stands between", "a connection of our own",
+            "direct connection", "failed", "a transaction pooler is in between", "a connection of our own",
             f"connect to {poolers.instead(connection)}",
         )  # fmt: skip
     through = "a pooler in session mode" if poolers.mode_of(connection) == "session" else "the server itself"
@@ -232,7 +232,7 @@ def _replicas(_: Settings, connection: Connection) -> Check:
         found = ", ".join(f"{name}: {lag:,} s, {behind / 2**20:,.0f} MiB behind" for name, lag, behind in rows)
         return Check("replicas", "warning", found, needed, "wait until they have caught up")
     if slots := [name for (name,) in ask(connection, activity.SLOTS_WITHOUT_REPLICA)]:
-        found = f"nobody reads from replication slot {_shortened(slots)}"
+        found = f"no client reads from replication slot {_shortened(slots)}"
         return Check(
             "replicas", "warning", found, needed, "start that replica again, or the WAL of a rewrite stays here"
         )
@@ -292,14 +292,14 @@ def _version(_: Settings, connection: Connection) -> Check:
     if version < _NEWEST_BUT_UNTRIED:
         return Check("server version", "ok", found, needed)
     return Check(
-        "server version", "warning", found, needed, "newer than what safemig was tried with: rehearse with data"
+        "server version", "warning", found, needed, "newer than the versions safemig is tested with: rehearse with data"
     )
 
 
 def _extensions(settings: Settings, connection: Connection) -> Check:
     wanted = ", ".join(name for (name,) in ask(connection, activity.EXTENSIONS)) or "none"
     if settings.scratch:
-        return Check("extensions", "ok", wanted, "each on the scratch server; looked for when it is opened")
+        return Check("extensions", "ok", wanted, "each on the scratch server; checked when it is opened")
     needs = needs_of(connection)
     needed = f"each available on PostgreSQL {needs.programs.version}, the rehearsal's"
     if needs.exceptions:
@@ -325,7 +325,7 @@ def _history(settings: Settings, connection: Connection) -> Check:
         names = ", ".join(each.file for each in standing.out_of_order)
         return Check(
             "history", "warning", f"{found}; older than the latest applied: {names}", "files and history agree",
-            "right where branches were merged; else give it a new timestamp",
+            "expected after branches were merged; otherwise give it a new timestamp",
         )  # fmt: skip
     return Check("history", "ok", found, "files and history agree")
 
@@ -339,7 +339,7 @@ def _drift(settings: Settings, connection: Connection) -> Check:
             found = Drift(settings, shadows).of(connection, standing)
     if found == "none":
         return Check("drift", "ok", "the schema is what the applied migrations make", "none")
-    return Check("drift", "warning", found, "none", "bring it into a migration, or take it back by hand")
+    return Check("drift", "warning", found, "none", "write it into a migration, or revert it by hand")
 
 
 def _clock(_: Settings, connection: Connection) -> Check:

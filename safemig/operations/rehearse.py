@@ -109,7 +109,7 @@ def rehearse_on_copy(
             start = read()
             event_triggers = read_event_triggers(copy)
             named = named_tables(copy, situation.plan.steps)
-            with live.stage("try who may use what"):
+            with live.stage("check who may use what"):
                 rights = rights_before(settings, source, copy, deployer, named)
             then = Moment.now(copy, read_columns(copy, named if full else ()), with_data if full else ())
             live.planned(situation.plan.steps)
@@ -118,7 +118,7 @@ def rehearse_on_copy(
             steps = with_sizes(source, steps)
             pretended = indexes_pretended(copy)
             diff = compare(start, reached[-1])
-            with live.stage("try again who may use what"):
+            with live.stage("check again who may use what"):
                 access = rights_after(settings, rights, source, copy, situation.plan.steps)
             with live.stage("read the copy again", backup.rows if full else None):
                 now = read_columns(copy, ())
@@ -281,7 +281,7 @@ def _prove_rollback(
 def _ways_back(start: Schema, reached: Schema, renames: Mapping[str, str], role: str) -> Iterator[SchemaDiff]:
     """Yield the ways back, the best first: with renames and with the owners that objects had; each made when asked for.
 
-    What is made anew belongs to `role`, which may not be allowed to give it to its former owner.
+    What is re-created belongs to `role`, which may not be allowed to give it to its former owner.
     """
     owned = replace(reached, with_ownership=True, current_user=role), replace(start, with_ownership=True)
     for base, target in (owned, (reached, start)):

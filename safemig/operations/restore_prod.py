@@ -119,9 +119,7 @@ def restore_prod(
         is_whole = read_back(chosen.full) == chosen.tables
         pass_point(FaultPoint.BACKUP_CHECKED)
     if not is_whole:
-        raise BackupError(
-            "the backup does not hold what its manifest says", where=str(chosen.full.path), next="use another one"
-        )
+        raise BackupError("the backup does not match its manifest", where=str(chosen.full.path), next="use another one")
     conninfo, run_id = settings.conninfo(environment), secrets.token_hex(6)
     with (
         only_deployment(conninfo, environment, run_id),
@@ -137,7 +135,7 @@ def restore_prod(
                 f"approved was {approve}; this restore is {plan_id}", where=str(chosen.manifest), next="approve that id"
             )
         if swap and (before := _swapped_before(connection, chosen, conninfo, programs)):
-            return _result(target, chosen, target.database, before, "production holds it already", started)
+            return _result(target, chosen, target.database, before, "production already has it", started)
         name = _name(target.database, f"_restored_{chosen.timestamp}")
         beside = make_conninfo("", **{**conninfo_to_dict(conninfo), "dbname": name})
         notes: tuple[Check, ...] = ()
@@ -151,7 +149,7 @@ def restore_prod(
             is_equal = chosen.holds(content_of(beside, programs))
         if not is_equal:
             raise RefusedError(
-                "what was restored is not what was backed up" if is_new else "an earlier restore was changed since",
+                "the restored content differs from the backup" if is_new else "an earlier restore was changed since",
                 where=f"database {name}; nothing was swapped",
                 next="use another backup" if is_new else f'look at it; then DROP DATABASE "{name}" and restore again',
             )
@@ -225,8 +223,8 @@ def _restore(
         _drop(connection, name)
         if backup.hosted_on:
             raise ToolError(
-                f"the backup does not restore into a database of ours: {error.what}",
-                where=f"{backup.hosted_on} owns objects that our role cannot make; {name} was dropped again",
+                f"the backup cannot be restored into a new database: {error.what}",
+                where=f"{backup.hosted_on} owns objects that the current role cannot create; {name} was dropped again",
                 next=f"single tables come back without a second database: {_in_the_same(backup)}",
             ) from None
         _create(connection, beside, name, backup)
@@ -290,7 +288,7 @@ def _create(connection: Connection, beside: str, name: str, backup: Backup) -> b
     if row:
         if row[0] != RESTORING.format(backup.full.sha256) and not _holds_nothing(beside):
             raise RefusedError(
-                "a database of the restore's name is there, and this restore did not make it",
+                "a database with the restore's name exists, and this restore did not create it",
                 where=f"{name}: {row[0] or 'no comment'}",
                 next=f'look at it; then DROP DATABASE "{name}" and restore again',
             )

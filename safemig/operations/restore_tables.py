@@ -263,7 +263,7 @@ def _commit(run: Run, settings: Settings, approved: _Comparison, before: Schema)
             raise RefusedError(
                 "production has changed since it was compared: other rows are missing now, or the tables are others",
                 where=f"plan {approved.plan_id} became {now.plan_id}; nothing was changed",
-                next="the same command again, without --approve, compares anew",
+                next="run the same command again without --approve to compare again",
             )
         latest.append(put_back(connection, now.pairs, now.found, now.wish))
         after = schema_of(settings, connection)
@@ -271,7 +271,7 @@ def _commit(run: Run, settings: Settings, approved: _Comparison, before: Schema)
             raise DeploymentFailedError(
                 "the schema is not the one that it was before, so it was rolled back",
                 where=", ".join(each.name for each in approved.pairs),
-                next="somebody changes it at the same time; the same command again when that is over",
+                next="another session is changing it; run the same command again when it has finished",
             )
         return after
 

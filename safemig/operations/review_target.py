@@ -99,7 +99,7 @@ def split(named: Iterable[str | Path], standing: Standing, environment: str) -> 
             raise MigrationError(
                 f"applied to {environment}, but edited since: {found.file}",
                 where=str(found.path.parent),
-                next="bring the file back as it was applied (git), and put the change into a new migration",
+                next="restore the applied version of the file (git), and put the change into a new migration",
             )
         done.append(str(name))
     return pending, done

@@ -230,7 +230,7 @@ def _for_everybody(new: Sequence[Guarded], rows: Sequence[Access], before: Right
                 enable = f"ALTER VIEW {each.name} SET (security_invoker = true);"
             yield RightsFinding(
                 "everybody-can-read", each.name,
-                "anon may read it without row security: so may whoever has the project's public key",
+                "anon may read it without row security: so may anyone who has the project's public key",
                 f"{enable}\n-- or: REVOKE ALL ON {each.name} FROM anon;",
             )  # fmt: skip
 

@@ -169,7 +169,7 @@ def _find(settings: Settings, environment: str, script: str | Path) -> Path:
 def _require_fitting(connection: Connection, script: RollbackScript, environment: str) -> None:
     if not script.is_proven:
         raise RefusedError(
-            "this rollback script is not proven", where=str(script.path), next="restore_prod is the road that is"
+            "this rollback script is not proven", where=str(script.path), next="use restore_prod instead"
         )
     applied = {each.version for each in read_history(connection)}
     if missing := [file for version, file in zip(script.versions, script.files, strict=True) if version not in applied]:
@@ -204,14 +204,14 @@ def _rehearse(settings: Settings, source: Connection, script: RollbackScript, ba
                 raise RehearsalError(
                     f"the rollback script fails on a copy of the database as it is now: {error.what}",
                     where=f"{script.path} · {error.where or ''}",
-                    next="the data written since stands against it; restore_prod brings the backup back",
+                    next="data written since then prevents it; restore_prod restores the backup",
                 ) from None
             reached = schema_of(settings, copy)
     if reached.fingerprint != script.to_fingerprint:
         raise RehearsalError(
-            "the rollback script does not lead to the schema that it promises",
+            "the rollback script does not produce the expected schema",
             where=str(script.path),
-            next="production was not touched; restore_prod brings the backup back",
+            next="production was not touched; restore_prod restores the backup",
         )
     return start, reached
 

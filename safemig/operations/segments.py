@@ -161,7 +161,7 @@ def _commit(
             raise
         raise DeploymentStoppedError(
             error.what,
-            where=f"the statements of {', '.join(segment.names)} ran and stay, and are not recorded; {error.where}",
+            where=f"the statements of {', '.join(segment.names)} ran and are in effect, but are not recorded; {error.where}",
             next=f"correct the cause, then safemig migrate-prod --resume {run.trail.begun_as.run_id}",
         ) from error
     return replace(committed, steps=(*apart, *committed.steps))
@@ -188,7 +188,7 @@ def _cut_short(what: str, run: Run, conninfo: str, applied: Sequence[str], segme
             stays = run.trail is not None and resumable.find(connection, run.trail.begun_as.run_id) is not None
     except (UnreachableError, psycopg.Error):
         return OutcomeUnknownError(
-            f"{what}, and the server cannot be asked what is applied",
+            f"{what}, and the server cannot be reached to check what is applied",
             where=f"run {run.run_id}, at {', '.join(segment.names)}",
             next="safemig status, when the server answers again",
         )

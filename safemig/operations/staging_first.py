@@ -29,7 +29,7 @@ def staging_first(environment: str, settings: Settings, connection: Connection) 
         with open_environment(settings, STAGING) as staging:
             there = {each.version for each in standing_of(settings, staging).applied}
     except (UnreachableError, SettingsError) as error:
-        return Check(NAME, bad, f"staging cannot be asked: {error.what}", needed, error.next or "")
+        return Check(NAME, bad, f"staging cannot be read: {error.what}", needed, error.next or "")
     if lacking := [each.file for each in pending if each.version not in there]:
         more = f" and {len(lacking) - 3} more" if len(lacking) > 3 else ""
         return Check(

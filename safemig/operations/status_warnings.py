@@ -25,24 +25,24 @@ def disagreements(settings: Settings, environment: str, connection: Connection, 
         for run in journal.unended(path, connection)
     ]
     found += [
-        f"deployment {run_id} stopped part-way; safemig migrate-prod --resume {run_id} goes on"
+        f"deployment {run_id} stopped part-way; safemig migrate-prod --resume {run_id} continues it"
         for run_id in resumable.stopped(connection)
     ]
     if lost := journal.lost(path, connection):
         found.append(
-            f"{lost}, and the database does not know it: a failover or a restore took it back; "
-            "what is pending now is to be deployed again"
+            f"{lost}, but the database does not have it: a failover or a restore undid it; "
+            "what is pending now must be deployed again"
         )
     found += _recorded_elsewhere(settings, environment, connection)
     found += [
-        f"database {each.name} was replaced by a restore, and is kept; once nobody needs it: safemig restore-prod --drop {each.name}"
+        f"database {each.name} was replaced by a restore, and is kept; when it is no longer needed: safemig restore-prod --drop {each.name}"
         if each.is_former
-        else f"database {each.name} stands there from a restore that was not swapped in; safemig restore-prod goes on "
+        else f"database {each.name} was left by a restore that was not swapped in; safemig restore-prod continues "
         f"with it, safemig restore-prod --drop {each.name} drops it"
         for each in what_restores_left(connection)
     ]
     found += [
-        f"schema {name} holds tables of a backup; once nobody needs them: safemig restore-prod --drop {name}"
+        f"schema {name} holds tables of a backup; when they are no longer needed: safemig restore-prod --drop {name}"
         for name, *_ in connection.execute(SCHEMAS_OF_TABLES)
     ]
     if is_unrecorded(connection, standing):
@@ -55,7 +55,7 @@ def disagreements(settings: Settings, environment: str, connection: Connection, 
             f"{_short(changes[0])}); look at them, and refresh it: safemig base {environment}"
         )
     found += [
-        f"{each.file} was edited since it was applied; bring it back as it was (git), and put the change into a new one"
+        f"{each.file} was edited since it was applied; restore its applied version (git), and put the change into a new one"
         for each in standing.edited
     ]
     found += [
@@ -63,7 +63,7 @@ def disagreements(settings: Settings, environment: str, connection: Connection, 
         for each in standing.unknown
     ]
     found += [
-        f"{each.file} is pending, though older than what is applied; right where branches were merged, else rename it"
+        f"{each.file} is pending, though older than what is applied; expected after branches were merged, otherwise rename it"
         for each in standing.out_of_order
     ]
     return found
@@ -84,4 +84,6 @@ def _recorded_elsewhere(settings: Settings, environment: str, connection: Connec
     if not runs:
         return []
     more = f", and {len(runs) - 1} earlier" if len(runs) > 1 else ""
-    return [f"{runs[-1]}, which is not here{more}; get the records of whoever ran it, then safemig records --verify"]
+    return [
+        f"{runs[-1]}, which is not here{more}; get the records from the person who ran it, then safemig records --verify"
+    ]

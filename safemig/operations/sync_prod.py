@@ -149,7 +149,7 @@ def _require_empty(connection: Connection, environment: str) -> None:
     if filled := tables_with_rows(connection):
         raise RefusedError(
             f"{environment} holds data in {len(filled)} tables: {', '.join(filled)}",
-            where="sync_prod drops and makes anew, and is only for a production without a single row",
+            where="sync_prod drops and re-creates, and is only for a production without a single row",
             next="generate a migration, review it, and deploy it by migrate_prod",
         )
 

@@ -68,7 +68,7 @@ def _require_equal(backup: Backup, copy: Sequence[TableContent]) -> None:
     there = {table.name: table for table in copy}
     different = [table.name for table in backup.tables if there.get(table.name) != table]
     raise RehearsalError(
-        f"the restored backup does not hold what was backed up: {', '.join(different) or 'more tables than the backup'}",
+        f"the restored backup differs from what was backed up: {', '.join(different) or 'more tables than the backup'}",
         where=str(backup.full.path),
-        next="take another backup; this one is not to be trusted",
+        next="take another backup; do not trust this one",
     )

@@ -32,7 +32,7 @@ def write_fixed(made: Review, paths: Mapping[str, Path]) -> tuple[tuple[Path, ..
         every.append(path)
     if taken := [path for path in new if path.exists()]:
         raise MigrationError(
-            f"the safer form needs a file of that name, which is there already: {taken[0].name}",
+            f"the safer form needs a file of that name, which already exists: {taken[0].name}",
             where=str(taken[0].parent),
             next="rename or remove it, then fix again; nothing was written",
         )

@@ -1,4 +1,4 @@
-"""What our role may not read: the platform's tables, which dumps leave out by name, and the team's, which they must not."""
+"""What the current role may not read: the platform's tables, which dumps leave out by name, and the team's, which they must not."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _MOST_NAMED = 5
 
 
 def platform_tables_left_out(connection: Connection) -> tuple[str, ...]:
-    """Return the platform's tables and sequences that our role may not read: a dump does without them. Reads only.
+    """Return the platform's tables and sequences that the current role may not read: a dump does without them. Reads only.
 
     Raises:
         BackupError: the team's own cannot be read; the message has the GRANT.

@@ -81,7 +81,7 @@ class Certificate:
     @property
     def changes_title(self) -> str:
         """What the list of migrations is: only what was done is told as done."""
-        return "What changed" if self.exit_code == 0 else "What it was to change"
+        return "What changed" if self.exit_code == 0 else "Planned changes"
 
 
 def certificate_of(outcome: Outcome, facts: Mapping[str, Any]) -> Certificate | None:
@@ -178,7 +178,7 @@ def _approved(outcome: Outcome, verb: str) -> str:
         how = {"typed": "typed at the prompt", "parameter": "given as parameter"}.get(approval["how"], approval["how"])
         return f"{approval['by']}{others}, {_moment(approval['at'])} UTC, plan {approval['plan_id']}, {how}"
     if verb == "migrate_prod":
-        return "not asked for" if outcome.exit_code == 0 else "nobody: it did not come to that"
+        return "not asked for" if outcome.exit_code == 0 else "nobody: the run did not reach the approval"
     if verb in _APPROVED and act.get("plan_id"):
         return f"{act['by']}, plan {act['plan_id']}"
     return ""

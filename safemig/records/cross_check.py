@@ -27,7 +27,7 @@ def hear_witnesses(archive: Archive, settings: Settings) -> Archive:
         try:
             problems += _contradictions(archive, settings, environment)
         except SafemigError as error:
-            notes.append(f"the records of {environment} were not held against the database: {error.what}")
+            notes.append(f"the records of {environment} were not compared with the database: {error.what}")
     return replace(archive, problems=tuple(problems), notes=tuple(notes))
 
 

@@ -168,7 +168,7 @@ def _cure(fault: BaseException) -> str:
     if fault.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
         return "free space"
     if fault.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-        return "let its folder be written"
+        return "make its folder writable"
     return "correct it"
 
 

@@ -101,14 +101,14 @@ def _notebook(path: Path, entry: Entry, owner: Mapping[str, str], problems: list
         return "intact"
     content = content_of(file)
     if seal and content is not None and content.sha256 == seal:
-        notes.append(f"{path.name} was saved again by an editor; its content is as it was sealed")
+        notes.append(f"{path.name} was saved again by an editor; its content is unchanged since it was sealed")
         return "resaved"
     if not seal and hashlib.sha256(_with_newlines(file)).hexdigest() == expected:
-        notes.append(f"{path.name} has other line ends; its content is as it was sealed")
+        notes.append(f"{path.name} has different line endings; its content is unchanged since it was sealed")
         return "resaved"
     other = owner.get(found) or (owner.get(content.sha256) if content else None)
     swapped = f" (it holds the content of {other}.ipynb)" if other and other != entry.record else ""
-    what = "it is no notebook any more"
+    what = "it is no longer a notebook"
     if content is not None:
         what = "; ".join(differences(str(entry.facts.get("cells", "")), content)) if seal else ""
     problems.append(f"{path.name} was edited since it was sealed" + (swapped or (f": {what}" if what else "")))
@@ -125,7 +125,7 @@ def _page(path: Path, entry: Entry, problems: list[str], notes: list[str]) -> St
     if hashlib.sha256(file).hexdigest() == expected:
         return "intact"
     if hashlib.sha256(_with_newlines(file)).hexdigest() == expected:
-        notes.append(f"{path.name} has other line ends; its content is as it was sealed")
+        notes.append(f"{path.name} has different line endings; its content is unchanged since it was sealed")
         return "resaved"
     problems.append(f"{path.name} was edited since it was sealed")
     return "edited"

@@ -128,7 +128,7 @@ def conversion(old: str, new: str) -> Conversion:
         return Conversion(
             False,
             pair != ("cidr", "inet"),
-            "every row is written anew" if pair != ("cidr", "inet") else "the catalog only",
+            "every row is rewritten" if pair != ("cidr", "inet") else "the catalog only",
             "{column}::{type}" if "json" in one else None,
         )
     if pair == ("timestamp without time zone", "timestamp with time zone"):
@@ -136,14 +136,14 @@ def conversion(old: str, new: str) -> Conversion:
             False, True, "every value is read as of the session's time zone, and written anew unless that is UTC"
         )
     if _INTEGERS.get(one, 9) > _INTEGERS.get(other, 9) and other in _INTEGERS and one in _INTEGERS:
-        return Conversion(False, True, "every row is written anew; fails where a number is too large")
+        return Conversion(False, True, "every row is rewritten; fails where a number is too large")
     if pair in _ASSIGNABLE:
         lossy = pair in _ROUNDING or "timestamp" in one or "time" in one
-        return Conversion(lossy, True, "values are rounded or cut off" if lossy else "every row is written anew")
+        return Conversion(lossy, True, "values are rounded or cut off" if lossy else "every row is rewritten")
     if other in _TEXTS:
         if after["first"]:
-            return Conversion(False, True, "every row is written anew; fails where a value is too long")
-        return Conversion(False, True, "every row is written anew as text")
+            return Conversion(False, True, "every row is rewritten; fails where a value is too long")
+        return Conversion(False, True, "every row is rewritten as text")
     return Conversion(
         True, True, "every value is converted by way of its text, and may not survive it", _through_text(one)
     )
@@ -171,7 +171,7 @@ def _modifier(one: str, before: re.Match[str], after: re.Match[str]) -> Conversi
         if scale_after < scale_before:
             return Conversion(True, True, "values are rounded to the new scale")
         fails = "; fails where a number is too large" if whole_after < whole_before else ""
-        return Conversion(False, True, f"every row is written anew{fails}")
+        return Conversion(False, True, f"every row is rewritten{fails}")
     if not after["first"]:
         return free
     if not before["first"] or int(after["first"]) < int(before["first"]):
@@ -179,7 +179,7 @@ def _modifier(one: str, before: re.Match[str], after: re.Match[str]) -> Conversi
             return Conversion(True, True, "fractions of a second are rounded")
         if "bit" in one:
             return Conversion(True, True, "values may be cut off")
-        return Conversion(False, True, "every row is read, and written anew; fails where a value is too long")
+        return Conversion(False, True, "every row is read and rewritten; fails where a value is too long")
     if one in ("character", "bit"):
-        return Conversion(False, True, "every row is written anew")
+        return Conversion(False, True, "every row is rewritten")
     return free

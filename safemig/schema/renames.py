@@ -103,7 +103,7 @@ def _steps(old: Id, new: Id) -> list[Step]:
         return [
             Step(
                 f"ALTER TABLE {table} RENAME COLUMN {before} TO {after}",
-                "whoever uses the old name fails from now on",
+                "statements that use the old name fail from now on",
                 rule="rename-column",
                 lock=LockMode.ACCESS_EXCLUSIVE,
                 reverse=f"ALTER TABLE {table} RENAME COLUMN {after} TO {before}",
@@ -114,7 +114,7 @@ def _steps(old: Id, new: Id) -> list[Step]:
         return [
             Step(
                 f"ALTER TYPE {enum} RENAME VALUE {before} TO {after}",
-                "whoever writes or compares with the old value fails from now on",
+                "statements that write or compare with the old value fail from now on",
                 rule="enum-value-renamed",
                 reverse=f"ALTER TYPE {enum} RENAME VALUE {after} TO {before}",
             )
@@ -124,7 +124,7 @@ def _steps(old: Id, new: Id) -> list[Step]:
         steps.append(
             Step(
                 f"ALTER {word} {quote_name(old.schema, old.name)} RENAME TO {quote_identifier(new.name)}",
-                "whoever uses the old name fails from now on",
+                "statements that use the old name fail from now on",
                 rule="rename-table",
                 lock=LockMode.ACCESS_EXCLUSIVE,
                 reverse=f"ALTER {word} {quote_name(old.schema, new.name)} RENAME TO {quote_identifier(old.name)}",
@@ -134,7 +134,7 @@ def _steps(old: Id, new: Id) -> list[Step]:
         steps.append(
             Step(
                 f"ALTER {word} {quote_name(old.schema, new.name)} SET SCHEMA {quote_identifier(new.schema)}",
-                "whoever uses the old name fails from now on",
+                "statements that use the old name fail from now on",
                 rule="set-schema",
                 lock=LockMode.ACCESS_EXCLUSIVE,
                 reverse=f"ALTER {word} {quote_name(new.schema, new.name)} SET SCHEMA {quote_identifier(old.schema)}",

@@ -24,7 +24,7 @@ def swap_steps(item: Id, plan: Plan) -> list[Step]:
         f"every column made of {item.dotted} is converted, and the conversion may fail or lose values",
     )
     if old == new:
-        destructive, why = False, f"{item.dotted} is made of a type that is made anew, and so is every column of it"
+        destructive, why = False, f"{item.dotted} is made of a type that is re-created, and so is every column of it"
     elif item.kind == "enum":
         gone = [label for label in old.labels if label not in new.labels]
         if gone:
@@ -32,7 +32,7 @@ def swap_steps(item: Id, plan: Plan) -> list[Step]:
             why = f"the enum {item.dotted} loses {words}: fails where a row still holds it"
         else:
             destructive = False
-            why = f"the enum {item.dotted} is made anew, for its values cannot be put in that order in place"
+            why = f"the enum {item.dotted} is re-created, for its values cannot be put in that order in place"
     rule = "enum-rebuild" if item.kind == "enum" else "alter-type-lossy"
     if item.kind == "range":
         return _by_way_of_text(item, plan, why, destructive)

@@ -85,7 +85,7 @@ def build(result: Backup) -> Document:
                 "",
                 (
                     f"one snapshot at LSN {result.snapshot_lsn}, written by pg_dump {result.client_version}",
-                    f"to bring it back: safemig restore-prod {result.timestamp}  (restores beside production, verifies)",
+                    f"to restore it: safemig restore-prod {result.timestamp}  (restores beside production, verifies)",
                     *result.notes,
                     *(
                         [f"left out, the platform's and not readable: {', '.join(result.left_out)}"]
@@ -95,12 +95,12 @@ def build(result: Backup) -> Document:
                 ),
             ),
             *not_by_psql(result.not_by_psql),
-            Prose("Where safemig itself cannot run, over the damaged database", f"```\n{by_hand(result)}\n```")
+            Prose("Manual restore without safemig, over the damaged database", f"```\n{by_hand(result)}\n```")
             if not result.hosted_on
             else Prose(
                 "After rows were deleted",
                 f"```\nsafemig restore-prod {result.timestamp} --tables [schema.table,...] --put-back\n```\n"
-                f"{result.hosted_on} owns objects in the backup that our role cannot make or drop: psql over the whole "
+                f"{result.hosted_on} owns objects in the backup that the current role cannot create or drop: psql over the whole "
                 "database stops at the first of them, and changes nothing.",
             ),
             content_table(result.tables, f"Rows and hashes of {numbers.counted(len(result.tables), 'table')}"),

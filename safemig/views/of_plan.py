@@ -14,7 +14,7 @@ def build(result: Plan) -> Document:
     if not result.migrations:
         return Document(Badge("NOTHING TO DEPLOY", "ok"), (Strong(on(result.target)),))
     migrations = Table(
-        "Migrations, bound by their bytes",
+        "Migration files (SHA-256)",
         ("Version", "File", "sha256"),
         tuple((each.version, Mono(each.file), Mono(each.sha256[:16])) for each in result.migrations),
     )

@@ -46,7 +46,7 @@ def build(result: Rehearsal) -> Document:
     blocks: list[Block] = [
         *([Bullets("Not rehearsed", result.exceptions)] if result.exceptions else []),
         run_steps(result.steps, "Steps on the copy"),
-        *kept_waiting(result.steps, "What it would have blocked", "Would have kept waiting"),
+        *kept_waiting(result.steps, "Locks that would have blocked others", "Would have blocked"),
         *step_errors(result.steps),
         *said(result.steps),
         *([picture] if picture else []),
@@ -73,5 +73,5 @@ def _rollback(rollback: RollbackProof | None) -> tuple[Block, ...]:
     if rollback.is_proven:
         items.append("proven: run on the copy, it brought the schema back as it was")
     items += [f"NOT PROVEN, it left: {each}" for each in rollback.remaining]
-    items += [f"no script brings back: {each}" for each in dict.fromkeys(rollback.cannot_bring_back)]
+    items += [f"a rollback cannot bring back: {each}" for each in dict.fromkeys(rollback.cannot_bring_back)]
     return (Bullets("The way back", tuple(items)),)

@@ -25,7 +25,7 @@ def build(result: Restored) -> Document:
         items.append(_drop(result.kept_as))
     elif not result.swapped and not result.dropped:
         items.append("production is untouched; look at the copy, then: safemig restore-prod --swap")
-        items.append(f"or, to be rid of it: {_drop(result.database)}")
+        items.append(f"or, to remove it: {_drop(result.database)}")
     tables = numbers.counted(len(result.tables), "table")
     return Document(
         verdict,

@@ -26,7 +26,7 @@ def build(result: RestoredTables) -> Document:
     elif result.verdict == "COMPARED":
         items.append(f"nothing was put back yet; if this is right: {result.command}")
     elif result.verdict == "PUT BACK":
-        items.append(f"when nobody needs the backup's rows any more: {result.command}")
+        items.append(f"when the backup's rows are no longer needed: {result.command}")
     return Document(
         Badge(result.verdict, _TONES.get(result.verdict, "ok")),
         (Strong(on(result.target)), Mono(result.schema), numbers.seconds(result.seconds)),

@@ -65,12 +65,12 @@ def build(result: Review) -> Document:
     if result.unused_acceptances:
         blocks.append(
             Bullets(
-                "Acceptances that nothing needed (remove them)",
+                "Unused acceptances (remove them)",
                 tuple(f"{each.rule}:{each.object}: {each.reason}" for each in result.unused_acceptances),
             )
         )
     if result.assumptions:
-        blocks.append(Bullets("What this review took for granted", result.assumptions))
+        blocks.append(Bullets("Assumptions", result.assumptions))
     return Document(_badge(result), tuple(headline), tuple(blocks))
 
 
@@ -165,9 +165,9 @@ def _callout(finding: Finding) -> Callout:
     paragraphs = [finding.message]
     notes = []
     if finding.lock:
-        notes.append(f"lock: {finding.lock.value} (waits meanwhile: {finding.lock.blocks})")
+        notes.append(f"lock: {finding.lock.value} (blocks: {finding.lock.blocks})")
     if finding.data_loss:
-        notes.append("DATA LOSS: what this removes does not come back without a backup")
+        notes.append("DATA LOSS: only a backup brings back what this removes")
     paragraphs += notes
     if finding.can_be_accepted:
         paragraphs.append(f'accept it by name: accept = ["{finding.rule}:{finding.object}: your reason"]')

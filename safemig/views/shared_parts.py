@@ -227,7 +227,7 @@ def row_table(rows: Sequence[RowChange], title: str = "Rows before and after") -
     if hidden:
         blocks.append(
             Details(
-                f"{numbers.counted(hidden, 'table')} with as many rows as before",
+                f"{numbers.counted(hidden, 'table')} with an unchanged row count",
                 (_rows("", [row for row in rows if row.before == row.after]),),
             )
         )

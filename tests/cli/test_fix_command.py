@@ -38,7 +38,7 @@ def test_fix_overwrites_no_other_file(safemig: Command, tmp_path: Path) -> None:
     other.write_text("SELECT 1;\n")
     answer = safemig("review", file.name, "--fix")
     assert answer.exit_code == 1
-    assert f"the safer form needs a file of that name, which is there already: {PART}" in answer.err
+    assert f"the safer form needs a file of that name, which already exists: {PART}" in answer.err
     assert (file.read_text(), other.read_text()) == (TWO_PARTS, "SELECT 1;\n")
 
 

@@ -26,7 +26,7 @@ def test_two_people_must_approve(shop: Shop, monkeypatch: pytest.MonkeyPatch) ->
     for _ in range(2):  # the same person twice is one approval
         with pytest.raises(RefusedError, match="1 of 2 approvals: ann") as caught:
             _deploy_as(shop, monkeypatch, "ann", plan)
-        assert f"somebody else: safemig migrate-prod --approve {plan}" in str(caught.value)
+        assert f"another person approves with: safemig migrate-prod --approve {plan}" in str(caught.value)
     assert (schema, history) == shop.state()[::2]
     assert shop.project.plan().id == plan
     assert _deploy_as(shop, monkeypatch, "bob", plan) == "DEPLOYED"

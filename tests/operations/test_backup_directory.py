@@ -198,7 +198,7 @@ PROGRAMS = [
     ('"$REAL" "$@"; set -- "$DIR"/[0-9]*.dat; rm "$1"', BackupError, "before the dump was complete"),
     ('"$REAL" "$@"; for f in "$DIR"/[0-9]*.dat; do truncate -s -1 "$f"; done', BackupError, "before the dump was complete"),
     ('"$REAL" "$@"; rm "$DIR"/blob_*.dat', BackupError, "before the dump was complete"),
-    ('"$REAL" "$@"; sleep 60', BackupError, "said nothing for"),
+    ('"$REAL" "$@"; sleep 60', BackupError, "sent nothing for"),
     ("kill -9 $$", ToolError, "pg_dump"),
 ]  # fmt: skip
 IDS = ["fails", "nothing", "no list", "half a list", "a file less", "cut", "no large object", "hangs", "killed"]

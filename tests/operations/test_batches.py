@@ -126,7 +126,10 @@ def test_other_keys_and_gaps(shop: Shop) -> None:
 
 
 WRONG = [
-    ("-- safemig: batches by users\nUPDATE users SET legacy = '' WHERE id BETWEEN $1 AND $2;", "is not understood"),
+    (
+        "-- safemig: batches by users\nUPDATE users SET legacy = '' WHERE id BETWEEN $1 AND $2;",
+        "invalid declaration of batches",
+    ),
     ("-- safemig: batches of 10 by users.id\nALTER TABLE users ADD COLUMN a int;", "none follows"),
     ("UPDATE users SET legacy = '';\n-- safemig: batches of 10 by users.id", "none follows"),
     ("-- safemig: batches of 10 by users.id\nUPDATE users SET legacy = '';", "where the range of keys goes"),
@@ -145,6 +148,6 @@ def test_a_declaration_that_cannot_be_is_refused_with_the_line(shop: Shop, text:
 def test_a_key_without_an_index_is_refused_on_the_copy(shop: Shop) -> None:
     shop.write(FILE, FILL.replace("users.id", "users.legacy").replace("WHERE id", "WHERE legacy"))
     before = shop.state()
-    with pytest.raises(MigrationError, match="cannot be gone through in batches"):
+    with pytest.raises(MigrationError, match="cannot be processed in batches"):
         shop.project.rehearse()
     assert shop.state() == before

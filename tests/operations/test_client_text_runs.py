@@ -66,5 +66,5 @@ def test_other_tools_words_for_no_transaction_are_known(tmp_path: Path, head: st
 
 @pytest.mark.parametrize("sql", ["SELECT 1;\nCOMMIT;\nSELECT 2;\n", "BEGIN;\nROLLBACK;\n", "COMMIT AND CHAIN;\n"])
 def test_other_transaction_control_stays_refused(tmp_path: Path, sql: str) -> None:
-    with pytest.raises(MigrationError, match="the transaction is safemig's own"):
+    with pytest.raises(MigrationError, match="safemig manages the transaction"):
         plan_files([migration(tmp_path, sql)])

@@ -147,7 +147,7 @@ def test_readers_beside_one_who_never_lets_go_wait_no_longer(
     ):
         holder.execute("LOCK TABLE users IN ACCESS SHARE MODE")
         pid = holder.info.backend_pid
-        with pytest.raises(DeploymentFailedError, match="not to be had in 8 attempts") as caught:
+        with pytest.raises(DeploymentFailedError, match="could not acquire a lock after 8 attempts") as caught:
             run.deploy()
         holder.rollback()
     assert f"pid {pid} postgres, idle in transaction" in caught.value.what
@@ -391,7 +391,7 @@ PROGRAMS = [
     ("echo 'pg_dump: error: out of luck' >&2; exit 1", ToolError, "out of luck"),
     ("exit 0", BackupError, "before the dump was complete"),
     ('"$REAL" "$@" | head -c 3000; exit 0', BackupError, "before the dump was complete"),
-    ('"$REAL" "$@" | head -c 3000; sleep 60', BackupError, "said nothing for"),
+    ('"$REAL" "$@" | head -c 3000; sleep 60', BackupError, "sent nothing for"),
     ("kill -9 $$", ToolError, "pg_dump"),
 ]
 

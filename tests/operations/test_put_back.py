@@ -466,7 +466,7 @@ def test_a_damaged_backup_is_told_before_anything_stands_there(store: Shop) -> N
     backup = store.project.backup_prod()
     content = backup.full.path.read_bytes()
     backup.full.path.write_bytes(content.replace(b"thing 1000", b"thing 1O00"))
-    with pytest.raises(BackupError, match=r"does not hold what its manifest says of public.items"):
+    with pytest.raises(BackupError, match=r"does not match its manifest for public.items"):
         store.project.restore_prod(tables="items")
     assert store.on(store.production, "SELECT count(*) FROM pg_namespace WHERE nspname ~ '^restored_'") == [(0,)]
 
@@ -475,7 +475,7 @@ def test_a_restored_table_that_was_changed_since_is_not_put_back(store: Shop) ->
     store.project.backup_prod()
     store.project.restore_prod(tables="items")
     store.on(store.production, f"UPDATE {schema_of(store)}.items SET what = 'forged'")
-    with pytest.raises(RefusedError, match="not what was backed up; it was changed since"):
+    with pytest.raises(RefusedError, match="differs from the backup; it was changed since"):
         store.project.restore_prod(tables="items", put_back=True)
 
 

@@ -34,7 +34,7 @@ def test_it_stands_beside_production_and_is_verified(shop: Shop, server: Throwaw
     assert shop.state() == before
     assert shop.on(server.url(restored.database), "SELECT count(*) FROM orders") == [(1000,)]
     (told,) = shop.project.db_status().problems
-    assert f"database {restored.database} stands there from a restore that was not swapped in" in told
+    assert f"database {restored.database} was left by a restore that was not swapped in" in told
     server.drop_database(restored.database)
 
 
@@ -60,7 +60,7 @@ def test_swapped_in_when_approved_and_the_former_is_kept(shop: Shop, server: Thr
     assert shop.on(shop.production, "SHOW work_mem") == [("8MB",)]
     assert shop.on(server.url(restored.kept_as), "SELECT count(*) FROM orders") == [(0,)]
     (told,) = shop.project.db_status().problems
-    assert f"once nobody needs it: safemig restore-prod --drop {restored.kept_as}" in told
+    assert f"when it is no longer needed: safemig restore-prod --drop {restored.kept_as}" in told
     server.drop_database(restored.kept_as)
 
 

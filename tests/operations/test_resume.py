@@ -73,7 +73,7 @@ def test_it_goes_on_after_the_last_statement_that_ran(parted: Shop, by: str) -> 
     assert done.migrations == (APART_FILE, LAST_FILE)
     assert [step.line for step in done.steps] == [4, 1]
     assert done.notes == (
-        f"goes on with deployment {run_id} of plan {plan}; it had run {APART_FILE}, line 2; {APART_FILE}, line 3",
+        f"continues deployment {run_id} of plan {plan}; it had run {APART_FILE}, line 2; {APART_FILE}, line 3",
     )
     written = "SELECT cardinality(statements) FROM supabase_migrations.schema_migrations WHERE name = 'apart'"
     assert parted.on(parted.production, written) == [(3,)]
@@ -144,7 +144,7 @@ def test_what_is_not_the_same_is_refused(parted: Shop, change: Callable[[Shop], 
     with pytest.raises(RefusedError) as caught:
         parted.project.migrate_prod(resume=run_id)
     assert words in str(caught.value)
-    assert "safemig migrate-prod, which plans from what is there" in str(caught.value.next)
+    assert "safemig migrate-prod, which makes a new plan" in str(caught.value.next)
     assert parted.state() == before
 
 
@@ -216,5 +216,5 @@ def test_the_command(parted: Shop, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         main([*folder, "migrate-prod", "--resume", run_id, "--approve", plan])
     assert ended.value.code == 0
-    assert f"goes on with deployment {run_id}" in capsys.readouterr().out
+    assert f"continues deployment {run_id}" in capsys.readouterr().out
     assert parted.project.migrate_prod().verdict == "NOTHING TO DEPLOY"

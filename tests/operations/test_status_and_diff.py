@@ -32,12 +32,12 @@ def test_status_names_every_migration_in_every_database(shop: Shop) -> None:
     }
     assert status.problems == (
         "staging: 20260101000000_first.sql was edited since it was applied; "
-        "bring it back as it was (git), and put the change into a new one",
+        "restore its applied version (git), and put the change into a new one",
         "production: 20260101000000_first.sql was edited since it was applied; "
-        "bring it back as it was (git), and put the change into a new one",
+        "restore its applied version (git), and put the change into a new one",
         "production: 20260109000000 theirs is applied, and no such file is here; get it (git pull) before you deploy",
         "production: 20260102000000_second.sql is pending, though older than what is applied; "
-        "right where branches were merged, else rename it",
+        "expected after branches were merged, otherwise rename it",
     )
 
 
@@ -51,7 +51,7 @@ def test_a_deployment_that_the_database_lost_again_is_told(shop: Shop) -> None:
     run_psql(server_programs(), shop.production, backup.full.path)
     (told,) = shop.project.db_status().problems
     assert told.startswith(f"production: run {lost.run_id} (migrate_prod, begun ")
-    assert told.endswith("a failover or a restore took it back; what is pending now is to be deployed again")
+    assert told.endswith("a failover or a restore took it back; what is pending now must be deployed again")
     shop.deploy()
     assert shop.project.db_status().problems == ()
 
@@ -65,7 +65,7 @@ def test_a_recorded_deployment_whose_record_is_not_here_is_told(shop: Shop) -> N
     )
     assert shop.project.db_status().problems == (
         f"production: run {done.run_id} (migrate_prod, by {done.by}) is recorded in 20260102T030405-migrate_prod, "
-        "which is not here; get the records of whoever ran it, then safemig records --verify",
+        "which is not here; get the records from the person who ran it, then safemig records --verify",
     )
     shop.write("20260103000000_third.sql", "CREATE TABLE IF NOT EXISTS more (id bigint PRIMARY KEY);")
     later = shop.deploy()

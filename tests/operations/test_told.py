@@ -136,7 +136,7 @@ INTERRUPT = "raise KeyboardInterrupt"
 @pytest.mark.parametrize(
     ("code", "words", "cure"),
     [
-        (READ_ONLY, "Read-only file system", "let its folder be written"),
+        (READ_ONLY, "Read-only file system", "make its folder writable"),
         (HOLD, "another process has held its lock for", "correct it"),
         (NO_LOCKS, "No locks available", "correct it"),
         (NO_PAGE, "RuntimeError: no such template", "correct it"),

@@ -58,7 +58,7 @@ def test_what_no_ledger_can_show_is_known_to_production(
     archive = shop.project.deployments(verify=True)
     assert archive.problems == ()
     assert archive.notes == (
-        "the records of production were not held against the database: production cannot be reached",
+        "the records of production were not compared with the database: production cannot be reached",
     )
     assert archive.notes[0] in archive.render("text")
 

@@ -187,10 +187,10 @@ def test_a_record_that_was_saved_again_with_equal_content_is_no_problem(
     found = verify(home)
     assert found.problems == ()
     assert found.states == {STEM: "resaved"}
-    assert all("its content is as it was sealed" in each for each in found.notes)
+    assert all("its content is unchanged since it was sealed" in each for each in found.notes)
     archive = read_archive(home.parent, verify=True)
     assert archive.records[0].integrity == "resaved"
-    assert "saved again" in archive.render("text") or "other line ends" in archive.render("text")
+    assert "saved again" in archive.render("text") or "different line endings" in archive.render("text")
 
 
 def set_source(notebook: dict[str, Any]) -> None:
@@ -273,7 +273,7 @@ def test_a_record_that_is_no_notebook_any_more_is_edited_and_one_that_is_gone_is
     path = home / f"{STEM}.ipynb"
     path.chmod(0o644)
     path.write_text("<<<<<<< HEAD\n")
-    assert verify(home).problems == (f"{path.name} was edited since it was sealed: it is no notebook any more",)
+    assert verify(home).problems == (f"{path.name} was edited since it was sealed: it is no longer a notebook",)
     path.unlink()
     assert verify(home).states == {STEM: "missing"}
     assert read_archive(home.parent, verify=True).records[0].integrity == "missing"

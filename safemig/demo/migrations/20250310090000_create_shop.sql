@@ -36,7 +36,7 @@ CREATE TABLE public.users (
     updated_at timestamptz NOT NULL DEFAULT now()
 );
 COMMENT ON TABLE public.users IS 'Everybody who can sign in.';
-COMMENT ON COLUMN public.users.fax_number IS 'From the old shop; nothing writes it any more.';
+COMMENT ON COLUMN public.users.fax_number IS 'From the old shop; nothing writes to it any more.';
 
 CREATE TRIGGER users_set_updated_at BEFORE UPDATE ON public.users
     FOR EACH ROW EXECUTE FUNCTION public.set_updated_at();

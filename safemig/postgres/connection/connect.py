@@ -226,7 +226,7 @@ def _explained(error: psycopg.Error, conninfo: str, name: str) -> UnreachableErr
     else:
         what, next_step = (
             f"{name} cannot be reached",
-            "check host and port, that the server runs, and that a firewall lets us through",
+            "check host and port, that the server runs, and that no firewall blocks the connection",
         )
     return UnreachableError(what, where=words, next=next_step)
 

@@ -147,9 +147,9 @@ def require_at_work(process: subprocess.Popen[bytes], conninfo: str) -> None:
         connection.close()
     if not works:
         raise BackupError(
-            f"pg_dump has said nothing for {SILENT_SECONDS:g} s, and its session does no work",
-            where=f"process {process.pid}, ended now",
-            next="look at this machine (a stopped process, a network that swallows), then try again",
+            f"pg_dump has sent nothing for {SILENT_SECONDS:g} s, and its session does no work",
+            where=f"process {process.pid}, ended by safemig",
+            next="check this machine (a stopped process, a network that drops packets), then try again",
         )
 
 
@@ -316,8 +316,8 @@ def _ended_when_lost(process: subprocess.Popen[bytes], program: Program, conninf
         if lost.is_set():
             raise ToolError(
                 f"{program} waits for the server, and its session for it, since {2 * SILENT_SECONDS:g} s",
-                where=f"process {process.pid}, ended now",
-                next="look at the network between here and the server, then try again",
+                where=f"process {process.pid}, ended by safemig",
+                next="check the network between this machine and the server, then try again",
             )
 
 
@@ -343,5 +343,5 @@ def _failure(programs: Programs, program: Program, stderr: str, conninfo: str) -
     return ToolError(
         f"{program} {programs.version} failed: {telling[0].strip() if telling else 'it said nothing'}",
         where=" · ".join(line.strip() for line in telling[1:4]) or None,
-        next="correct what it says; the rights it needs are listed by the pre-flight checks",
+        next="correct what the message names; the rights it needs are listed by the pre-flight checks",
     )

@@ -115,8 +115,8 @@ def _is_relied_on(tree: Tree, kind: str) -> bool:
 @rule(
     "view-ignores-row-security", Severity.CAUTION, "A view goes past the row security of its tables",
     on=("AT_SetRelOptions", "AT_ResetRelOptions"),
-    why="Without security_invoker a view reads its tables as its owner does: whoever may read the view sees rows that the tables' policies "
-    "keep from him.",
+    why="Without security_invoker a view reads its tables as its owner does: anyone who may read the view sees rows that the "
+    "tables' policies hide from that role.",
     instead="ALTER VIEW paid_orders SET (security_invoker = true);",
     err=("ALTER VIEW paid_orders SET (security_invoker = false)", "ALTER VIEW paid_orders RESET (security_invoker)"),
     ok="ALTER VIEW paid_orders SET (security_invoker = true)",

@@ -143,7 +143,7 @@ def start_after_rows(item: Id, schema: str, name: str, options: SequenceOptions)
     return Step(
         f"SELECT setval({quote_literal(quote_name(schema, name)).strip()}, {value}) FROM {quote_name(item.schema, item.name)}"  # noqa: S608
         f" HAVING {value} BETWEEN {options.minimum} AND {options.maximum}",
-        f"the next number comes after those that {item.dotted} holds; nobody may write to it meanwhile",
+        f"the next number comes after those that {item.dotted} holds; nothing may write to it in the meantime",
         lock=LockMode.ROW_EXCLUSIVE,
     )
 
@@ -227,15 +227,15 @@ class Column(InsideRelation):
             rule, rewrites, why = (
                 "add-col-generated-stored",
                 True,
-                why or "the table is written anew to compute the column",
+                why or "the table is rewritten to compute the column",
             )
         elif fact.identity:
-            rule, rewrites, why = "add-col-identity", True, "the table is written anew to number its rows"
+            rule, rewrites, why = "add-col-identity", True, "the table is rewritten to number its rows"
         elif default in plan.target.facts and plan.is_volatile(default):
             rule, rewrites, why = (
                 "add-col-volatile-default",
                 True,
-                "the table is written anew, for the default differs row by row",
+                "the table is rewritten, because the default differs row by row",
             )
         elif fact.not_null and default not in plan.target.facts:
             rule, why = "add-col-not-null-no-default", "fails where the table has rows, for they would have no value"
@@ -288,7 +288,7 @@ class Column(InsideRelation):
         why = f"the values of {item.dotted} are lost"
         if item in plan.replaced:
             why += "; it is created again with its new definition" + (
-                ", and computed anew" if fact.generated else ", empty"
+                ", and recomputed" if fact.generated else ", empty"
             )
         only = "ONLY " if plan.children_keep(item) else ""
         return [
@@ -322,7 +322,7 @@ class Column(InsideRelation):
                     f"{prefix} DROP EXPRESSION",
                     rule="drop-expression",
                     lock=_EXCLUSIVE,
-                    why="the column keeps its values and is computed no more",
+                    why="the column keeps its values and is no longer computed",
                 )
             )
         if old.identity and not new.identity and not plan.parent_does(item, "identity"):
@@ -331,7 +331,7 @@ class Column(InsideRelation):
                     f"{prefix} DROP IDENTITY",
                     rule="drop-expression",
                     lock=_EXCLUSIVE,
-                    why="new rows get no number by themselves any more",
+                    why="new rows no longer get a number automatically",
                 )
             )
         retyped = (old.type, old.collation) != (new.type, new.collation) and not (
@@ -368,7 +368,7 @@ class Column(InsideRelation):
         if found.using and not new.generated and plan.table_keyword(item) != "FOREIGN TABLE":
             sql += f" USING {found.using.format(column=quote_identifier(item.sub), type=new.type)}"
         if old.type == new.type:
-            return Step(sql, f"the indexes on {item.dotted} are built anew", rule="alter-type-reindex", lock=_EXCLUSIVE)
+            return Step(sql, f"the indexes on {item.dotted} are rebuilt", rule="alter-type-reindex", lock=_EXCLUSIVE)
         why = f"{item.dotted} goes from {old.type} to {new.type}: {found.why}"
         back = f"{prefix} TYPE {old.type}"
         if found.lossy:

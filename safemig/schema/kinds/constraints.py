@@ -181,7 +181,7 @@ class Constraint(InsideRelation):
                         f"{prefix} VALIDATE CONSTRAINT {name}",
                         lock=LockMode.SHARE_UPDATE_EXCLUSIVE,
                         rule="validate-constraint",
-                        why="reads the whole table while it goes on working",
+                        why="reads the whole table without blocking reads or writes",
                     )
                 )
             elif new.type == "f" and _without_deferrable(old.definition) == _without_deferrable(new.definition):

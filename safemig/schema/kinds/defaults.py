@@ -52,7 +52,7 @@ class Default(InsideRelation):
             return [
                 Step(
                     f"{prefix} SET EXPRESSION AS ({fact.expression})",
-                    "the column is computed anew for every row",
+                    "the column is recomputed for every row",
                     rule="add-col-generated-stored",
                     lock=_EXCLUSIVE,
                     rewrites=True,
@@ -67,7 +67,7 @@ class Default(InsideRelation):
             return [
                 Step(
                     f"{prefix} SET EXPRESSION AS (NULL::{type_name})",
-                    "out of the way, to be computed anew below",
+                    "removed first, recomputed below",
                     rule="add-col-generated-stored",
                     lock=_EXCLUSIVE,
                     rewrites=True,
@@ -84,7 +84,7 @@ class Default(InsideRelation):
                 return [
                     Step(
                         f"{prefix} SET EXPRESSION AS ({new.expression})",
-                        "the column is computed anew for every row",
+                        "the column is recomputed for every row",
                         rule="add-col-generated-stored",
                         lock=_EXCLUSIVE,
                         rewrites=True,

@@ -36,7 +36,7 @@ class SchemaKind(Kind):
         return [
             Step(
                 f"DROP SCHEMA IF EXISTS {name}",
-                "the schema is gone, with whatever is not managed in it",
+                "the schema is dropped, with everything unmanaged in it",
                 destructive=True,
                 rule="drop-schema",
                 reverse=f"CREATE SCHEMA {name}",

@@ -47,7 +47,7 @@ def not_null_changes(
         f"ALTER TABLE {table} VALIDATE CONSTRAINT {after}",
         rule="validate-constraint",
         lock=LockMode.SHARE_UPDATE_EXCLUSIVE,
-        why="reads the whole table while it goes on working",
+        why="reads the whole table without blocking reads or writes",
     )
     if plan.has_not_null_apart(item):
         return _added_or_dropped(item, table, prefix, new, plan)

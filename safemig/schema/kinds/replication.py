@@ -42,7 +42,7 @@ class Publication(Kind):
         return [
             Step(
                 f"DROP PUBLICATION IF EXISTS {quote_identifier(item.name)}",
-                "subscribers get nothing from it any more",
+                "subscribers no longer receive anything from it",
                 rule="publication-subscription",
             )
         ]

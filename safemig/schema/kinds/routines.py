@@ -66,7 +66,7 @@ class Routine(Kind):
         return [
             Step(
                 sql,
-                "" if again else "whoever calls it must stop first",
+                "" if again else "stop calling it first",
                 rule=None if again else "drop-function",
                 reverse=fact.definition,
             )
@@ -118,7 +118,7 @@ class Trigger(InsideRelation):
             f"ALTER TABLE {table} {_ENABLED[fact.enabled]} TRIGGER {quote_identifier(item.sub)}",
             rule="disable-trigger" if fact.enabled == "D" else None,
             lock=LockMode.SHARE_ROW_EXCLUSIVE,
-            why="the trigger fires no more" if fact.enabled == "D" else "",
+            why="the trigger no longer fires" if fact.enabled == "D" else "",
         )
 
     def create(self, item: Id, fact: TriggerFact, plan: Plan) -> list[Step]:
@@ -249,7 +249,7 @@ class Policy(InsideRelation):
         sql = f"DROP {self.target(item, fact)}".replace("DROP POLICY", "DROP POLICY IF EXISTS", 1)
         again = item in plan.replaced
         return [
-            Step(sql, "" if again else "who sees which rows changes", rule=None if again else "rls", lock=_EXCLUSIVE)
+            Step(sql, "" if again else "changes who sees which rows", rule=None if again else "rls", lock=_EXCLUSIVE)
         ]
 
     def alter(self, item: Id, old: PolicyFact, new: PolicyFact, plan: Plan) -> list[Step] | None:
@@ -264,7 +264,7 @@ class Policy(InsideRelation):
             sql += f" USING ({new.using})"
         if old.check != new.check:
             sql += f" WITH CHECK ({new.check})"
-        return [Step(sql, "who sees which rows changes", rule="rls", lock=_EXCLUSIVE)]
+        return [Step(sql, "changes who sees which rows", rule="rls", lock=_EXCLUSIVE)]
 
 
 class EventTrigger(Kind):

@@ -207,7 +207,7 @@ class Table(Kind):
                 steps.append(Step(f"{name} OF {new.of_type}", lock=_EXCLUSIVE))
         if old.persistence != new.persistence:
             word = "UNLOGGED" if new.persistence == "u" else "LOGGED"
-            why = "the table is written anew" + (
+            why = "the table is rewritten" + (
                 "; after a crash an unlogged table is empty" if word == "UNLOGGED" else ""
             )
             steps.append(Step(f"{name} SET {word}", why, rule="set-logged-unlogged", lock=_EXCLUSIVE, rewrites=True))
@@ -216,7 +216,7 @@ class Table(Kind):
             steps.append(
                 Step(
                     f"{name} SET ACCESS METHOD {method}",
-                    "the table is written anew",
+                    "the table is rewritten",
                     rule="set-access-method",
                     lock=_EXCLUSIVE,
                     rewrites=True,
@@ -238,14 +238,14 @@ class Table(Kind):
             word = "ENABLE" if new.row_security else "DISABLE"
             steps.append(
                 Step(
-                    f"{name} {word} ROW LEVEL SECURITY", rule="rls", lock=_EXCLUSIVE, why="who sees which rows changes"
+                    f"{name} {word} ROW LEVEL SECURITY", rule="rls", lock=_EXCLUSIVE, why="changes who sees which rows"
                 )
             )
         if old.force_row_security != new.force_row_security:
             word = "FORCE" if new.force_row_security else "NO FORCE"
             steps.append(
                 Step(
-                    f"{name} {word} ROW LEVEL SECURITY", rule="rls", lock=_EXCLUSIVE, why="who sees which rows changes"
+                    f"{name} {word} ROW LEVEL SECURITY", rule="rls", lock=_EXCLUSIVE, why="changes who sees which rows"
                 )
             )
         if old.foreign_options != new.foreign_options:

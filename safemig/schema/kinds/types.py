@@ -76,7 +76,7 @@ class Enum(Type):
             steps.append(
                 Step(
                     f"ALTER TYPE {quote_name(item.schema, item.name)} ADD VALUE IF NOT EXISTS {_literal(label)}{where}",
-                    "readers that do not know the value yet will meet it",
+                    "clients that do not know the value may read it",
                     rule="enum-add-value",
                     transactional=not plan.online or not plan.uses_labels(item, fresh),
                 )

@@ -60,7 +60,7 @@ class View(Kind):
         return [
             Step(
                 f"DROP VIEW IF EXISTS {quote_name(item.schema, item.name)}",
-                "" if again else "whoever reads it must stop first",
+                "" if again else "stop reading it first",
                 rule=None if again else "drop-view",
                 lock=_EXCLUSIVE,
                 reverse=self._create(item, fact.definition, fact.options),
@@ -145,7 +145,7 @@ class MaterializedView(Kind):
         return [
             Step(
                 f"DROP MATERIALIZED VIEW IF EXISTS {quote_name(item.schema, item.name)}",
-                "" if again else "whoever reads it must stop first",
+                "" if again else "stop reading it first",
                 rule=None if again else "drop-view",
                 lock=_EXCLUSIVE,
             )
