@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from safemig.project import Project
     from safemig.records import Progress
+    from safemig.records.outcome import RecordedResult
     from safemig.result import Result
     from safemig.schema import SchemaDiff
 
@@ -213,10 +214,14 @@ def plan(folder: str, target: str, accept: tuple[str, ...], resume: str, form: s
 
 @safemig.command()
 @TARGET
+@click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
 @click.pass_obj
-def rehearse(folder: str, target: str) -> None:
-    """Run pending migrations on a copy of production: locks, rewrites, times, a proven rollback."""
-    _record(folder, "rehearse", target=target)
+def rehearse(folder: str, target: str, form: str) -> None:
+    """Run pending migrations on a copy of production: locks, rewrites, times, a proven rollback.
+
+    With statements collected by safemig workload, each is tried before the migration, after it, and after the rollback.
+    """
+    _record(folder, "rehearse", form, target=target)
 
 
 @safemig.command()
@@ -339,6 +344,32 @@ def doctor(folder: str, target: str, form: str, record: bool) -> None:
     result = _project(folder).doctor(target)
     _show(result, form)
     sys.exit(result.exit_code)
+
+
+@safemig.command()
+@click.argument("paths", nargs=-1, metavar="[PATH...]")
+@TARGET
+@click.option("--role", default="", metavar="NAME", help="Who sends the statements of files that do not say it.")
+@click.option("--show", is_flag=True, help="Show what was collected; read no database and no other file.")
+@click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
+@click.option("--record", is_flag=True, help="Run the runbook, so that the collection leaves a record.")
+@click.pass_obj
+def workload(
+    folder: str, paths: tuple[str, ...], target: str, role: str, show: bool, form: str, record: bool
+) -> None:  # fmt: skip
+    """Collect the application's statements from pg_stat_statements, or from PATHs: folders of .sql, csvlog, jsonlog, dumps.
+
+    They go into workload/TARGET.jsonl, without values and comments; run it again (cron, CI) to collect over weeks. Every
+    rehearsal then tries them before and after the migration. Reads the database only.
+    """
+    given = [_from_here(path) for path in paths]
+    if record:
+        if show or form != "text":
+            raise click.UsageError(
+                "--record runs the runbook, which collects and prints text; leave out --show and --format"
+            )
+        _record(folder, "workload", paths=given, target=target, role=role)
+    _show(_project(folder).workload(*given, target=target, role=role, show=show), form)
 
 
 @safemig.command()
@@ -476,7 +507,7 @@ def _show(result: Result, form: str = "text") -> None:
         click.echo(result.render("text"))
 
 
-def _record(folder: str, verb: str, **parameters: Any) -> NoReturn:
+def _record(folder: str, verb: str, form: str = "text", /, **parameters: Any) -> NoReturn:
     """Run the runbook, print its answer and where the record is, and leave with the run's exit code."""
     from safemig.records import run_runbook
 
@@ -486,10 +517,18 @@ def _record(folder: str, verb: str, **parameters: Any) -> NoReturn:
     run = run_runbook(verb, project.settings, parameters, listen=_tell, ask=ask)
     if _is_own_process:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # all is done: only telling it is left
-    _say_last(run.answer.text if run.answer else "")
+    _say_last(_in_form(run.answer, form) if run.answer else "")
     where = _relative(run.path) if run.is_written else "could not be written"
     _say_last("\n".join([*(run.error.lines if run.error else ()), f"{run.verdict} · record: {where}"]), err=True)
     sys.exit(run.exit_code)
+
+
+def _in_form(answer: RecordedResult, form: str) -> str:
+    if form == "text":
+        return answer.text
+    import json
+
+    return json.dumps(answer.data, indent=2, ensure_ascii=False)
 
 
 def _say_last(text: str, *, err: bool = False) -> None:

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     )
     from safemig.review import Review
     from safemig.schema import SchemaDiff
+    from safemig.workload_facts import CollectedWorkload
 
 
 @explaining_files
@@ -240,6 +241,18 @@ class Project:
         from safemig.operations.doctor import doctor
 
         return doctor(self.settings, target)
+
+    def workload(
+        self, *paths: str | Path, target: str = PRODUCTION, role: str = "", show: bool = False
+    ) -> CollectedWorkload:
+        """Collect the application's statements from pg_stat_statements, or from files and folders, into the project.
+
+        Reads the database only. `role` is who sends the statements of files that do not say it; with `show` only what was
+        collected before is shown. The statements are tried in every rehearsal from then on.
+        """
+        from safemig.operations.workload import workload
+
+        return workload(self.settings, target, paths, role=role, show=show)
 
     def schema_diff(self, from_: str, to: str, *, renames: Mapping[str, str] | None = None) -> SchemaDiff:
         """Return what turns the schema of `from_` into that of `to`: environments' names or URLs. Reads only."""

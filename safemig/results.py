@@ -17,6 +17,7 @@ from safemig.sql.locks import LockMode
 
 if TYPE_CHECKING:
     from safemig.schema import SchemaDiff
+    from safemig.workload_facts import WorkloadCheck
 
 CheckState = Literal["ok", "warning", "failed", "not done"]
 StepState = Literal["planned", "running", "waiting", "ran", "failed", "rolled back", "not run"]
@@ -407,6 +408,7 @@ class Rehearsal(Result):
     rights: Rights | None = None
     not_by_psql: tuple[str, ...] = ()  # as the backup has them: the copy was restored piece by piece
     exceptions: tuple[str, ...] = ()  # what the copy could not show, for want of an extension, a collation, ...
+    workload: WorkloadCheck | None = None  # where the application's statements were collected
 
 
 @dataclass(frozen=True, slots=True, repr=False)

@@ -116,6 +116,13 @@ class Settings(BaseSettings):
         description="What the platform provides before the first migration; written by safemig base.",
     )
     checks: Path = Field(Path("checks"), description="The project's own checks: *.sql, each must return no rows.")
+    workloads: Path = Field(
+        Path("workload"), description="Where the application's statements are kept, a file an environment."
+    )
+    workload_from: str = Field(
+        "",
+        description="The environment whose server is asked for production's statements, such as a replica; empty: production.",
+    )
     environments: dict[str, Environment] = Field(
         default_factory=dict, description="The databases by name; staging and production always exist."
     )
@@ -180,7 +187,7 @@ class Settings(BaseSettings):
         del dotenv_settings, file_secret_settings
         return (init_settings, env_settings, _FileSource(settings_cls))
 
-    def path(self, name: Literal["migrations", "backups", "records", "checks", "base"]) -> Path:
+    def path(self, name: Literal["migrations", "backups", "records", "checks", "base", "workloads"]) -> Path:
         """Return one of the project's folders as an absolute path; it need not exist."""
         relative: Path = getattr(self, name)
         return (self.folder / relative).resolve()

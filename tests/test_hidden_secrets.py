@@ -15,7 +15,7 @@ from tests.test_secret_shapes import MALFORMED, ONE, READABLE, require_hidden
 # Each verb as it is typed; the URL stands in the environment, or takes URL's place.
 BY_VARIABLE = [
     ["review"], ["plan"], ["status"], ["review", "-"], ["diff", "--from", "production", "--to", "staging"],
-    ["records", "--settle"], ["records", "--verify"], ["doctor"], ["base", "production"],
+    ["records", "--settle"], ["records", "--verify"], ["doctor"], ["base", "production"], ["workload"],
 ]  # fmt: skip
 RECORDED = [
     ["rehearse"], ["backup-prod"], ["migrate-staging"], ["migrate-prod"], ["rollback-prod"], ["restore-prod"], ["sync-prod"],
@@ -27,7 +27,8 @@ TYPED = [
     ["status", "URL"], ["help", "URL"], ["records", "--since", "URL"], ["--project", "URL", "status"], ["URL"], ["generate", "x", "--rename", "URL"],
     ["rollback-prod", "URL"], ["restore-prod", "--drop", "URL"], ["migrate-prod", "--approve", "URL"], ["baseline-prod", "--to", "URL"],
     ["sync-prod", "--source", "URL"], ["backup-prod", "--target", "URL"], ["rehearse", "--target", "URL"],
-    ["migrate-staging", "--target", "URL"], ["doctor", "URL"], ["base", "URL"], ["init", "here", "--first-migration", "URL"],
+    ["migrate-staging", "--target", "URL"], ["doctor", "URL"], ["base", "URL"], ["workload", "URL"],
+    ["workload", "--target", "URL"], ["init", "here", "--first-migration", "URL"],
 ]  # fmt: skip
 
 

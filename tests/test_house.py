@@ -25,7 +25,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("chain", "errors", "fault_points", "lazy_import", "result"),
     ("settings_file", "identity", "connection_urls"),
     ("sql",),
-    ("review", "schema"),
+    ("review", "schema", "workload_facts"),
     ("results", "settings_file"),
     ("live",),
     ("settings", "views", "postgres", "migrations"),
@@ -43,7 +43,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
 FLOOR_OF = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
 
 # The core answers the same for the same input, anywhere: no server, no process, no clock, no chance, no terminal.
-CORE = {"errors", "lazy_import", "result", "sql", "review", "schema", "results", "views"}
+CORE = {"errors", "lazy_import", "result", "sql", "review", "schema", "workload_facts", "results", "views"}
 NOT_IN_THE_CORE = {
     "asyncio", "click", "IPython", "jupyter_client", "nbclient", "nbformat", "papermill", "psycopg", "random", "shutil",
     "socket", "subprocess", "tempfile", "threading", "time",
@@ -268,7 +268,7 @@ VERBS = re.findall(r"^\| `(\w+)` \| (.*?) \| (.*?) \| (.*?) \| (.*?) \|$", READM
 def test_the_table_names_the_contract() -> None:
     assert [verb for verb, *_ in VERBS] == [
         "init", "demo", "generate", "review", "rehearse", "backup_prod", "migrate_staging", "migrate_prod", "rollback_prod",
-        "restore_prod", "sync_prod", "baseline_prod", "base", "db_status", "doctor", "schema_diff", "deployments", "deploy_help",
+        "restore_prod", "sync_prod", "baseline_prod", "base", "workload", "db_status", "doctor", "schema_diff", "deployments", "deploy_help",
     ]  # fmt: skip
 
 

@@ -21,6 +21,7 @@ from safemig.postgres.stand_in.needs import needs_of
 from safemig.results import Plan, PlannedMigration, Target
 from safemig.schema import Schema
 from safemig.settings import PRODUCTION, Settings
+from safemig.workload.file import fingerprint_of, read_workload
 
 ID_LENGTH = 12
 
@@ -93,6 +94,8 @@ def assess(
     }
     if (base := settings.path("base")).is_file():
         binding["base"] = hashlib.sha256(base.read_bytes()).hexdigest()
+    if (seen := settings.path("workloads") / f"{environment}.jsonl").is_file():
+        binding["workload"] = fingerprint_of(read_workload(seen))
     if files and not settings.scratch and (exceptions := needs_of(connection).exceptions):
         binding["not rehearsed"] = exceptions
     if resumes:

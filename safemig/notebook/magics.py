@@ -326,6 +326,28 @@ class SafeMig(Magics):
         return self._out(given, self._project().doctor(given.target))
 
     @magic_arguments()
+    @argument(
+        "paths", nargs="*", help="Folders of .sql, csvlog, jsonlog, dumps; none: the server's pg_stat_statements."
+    )
+    @argument("--role", default="", metavar="NAME", help="Who sends the statements of files that do not say it.")
+    @argument("--show", action="store_true", help="Show what was collected; read no database and no other file.")
+    @_TARGET
+    @_OUT
+    @line_magic
+    def workload(self, line: str) -> Any:
+        """Collect the application's statements, which every rehearsal then tries. Reads the database only.
+
+        Example:
+            %workload
+            %workload --show --out seen
+            %workload app/queries /var/log/postgresql/postgresql.json
+        """
+        given = parse_line(self.workload, line)
+        project = self._project()
+        named = [path if Path(path).exists() else str(project.folder / path) for path in given.paths]
+        return self._out(given, project.workload(*named, target=self._target(given), role=given.role, show=given.show))
+
+    @magic_arguments()
     @argument("from_", metavar="FROM", help="The environment to start from.")
     @argument("to", metavar="TO", help="The environment to arrive at.")
     @_RENAME

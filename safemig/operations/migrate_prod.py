@@ -48,6 +48,8 @@ from safemig.operations.rehearse import Rehearsed, rehearse_on_copy
 from safemig.operations.review import review
 from safemig.operations.rights import check_rights, in_words
 from safemig.operations.segments import require_unchanged, run_segments, trail_of
+from safemig.operations.try_statements import in_words as about_statements
+from safemig.operations.try_statements import require_none_standing
 from safemig.postgres import resumable
 from safemig.postgres.connection import Connection
 from safemig.postgres.connection.connect import explained
@@ -182,7 +184,7 @@ class ProductionDeployment:
 
         Raises:
             RehearsalError: it failed on the copy, the rollback script does not bring the schema back, or a finding
-                about rights stands.
+                about rights or the application's statements stands.
         """
         situation = _needs(self._situation, "plan")
         if not situation.files:
@@ -211,6 +213,7 @@ class ProductionDeployment:
                 f'or accept = ["{first.rule}:{first.object}: reason"]',
                 result=self._rehearsed.result,
             )
+        require_none_standing(self._rehearsed.result)
         return self._rehearsed.result
 
     def approve(self) -> Approval | None:
@@ -233,6 +236,7 @@ class ProductionDeployment:
             if row.changed
         ]
         what += in_words(rehearsed.result.rights) if rehearsed.result.rights else []
+        what += about_statements(rehearsed.result.workload) if rehearsed.result.workload else []
         what += [f"Not rehearsed: {each}." for each in rehearsed.result.exceptions]
         what += [f"A rollback cannot bring back {each}." for each in gone]
         self._approval = approve(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import nullcontext
+from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -39,6 +39,7 @@ from safemig.fault_points import FaultPoint, pass_point
 from safemig.migrations import write_new
 from safemig.operations.backup_prod import take_backup
 from safemig.operations.rights import rights_after, rights_before
+from safemig.operations.try_statements import trial_on
 from safemig.operations.verify_backup import restored_and_compared
 from safemig.postgres.connection import Connection
 from safemig.postgres.connection.connect import connect, words_of
@@ -103,7 +104,7 @@ def rehearse_on_copy(
         if full:
             verified = mark_verified(settings, backup, "restored", restored.notes).verified
         as_deployer = url_as(url, server, deploying_role(source))
-        with connect(url, "the copy") as copy, connect(as_deployer, "the copy") as deployer:
+        with connect(url, "the copy") as copy, connect(as_deployer, "the copy") as deployer, ExitStack() as within:
             _make_history(deployer)
             read = _reader(settings, copy)
             start = read()
@@ -111,6 +112,8 @@ def rehearse_on_copy(
             named = named_tables(copy, situation.plan.steps)
             with live.stage("check who may use what"):
                 rights = rights_before(settings, source, copy, deployer, named)
+            statements = within.enter_context(trial_on(settings, situation.target.environment, url))
+            statements.before(situation.plan.steps)
             then = Moment.now(copy, read_columns(copy, named if full else ()), with_data if full else ())
             live.planned(situation.plan.steps)
             with live.stage("migrate the copy"):
@@ -120,6 +123,7 @@ def rehearse_on_copy(
             diff = compare(start, reached[-1])
             with live.stage("check again who may use what"):
                 access = rights_after(settings, rights, source, copy, situation.plan.steps)
+            statements.after()
             with live.stage("read the copy again", backup.rows if full else None):
                 now = read_columns(copy, ())
                 after: tuple[TableContent, ...] = ()
@@ -146,6 +150,8 @@ def rehearse_on_copy(
                     then,
                     settings.deploy_as,
                 )
+            statements.after_rollback()
+            workload = statements.result(settings, situation.plan.steps)
             exceptions = _not_shown(server, pretended)
         standing = situation.standing
         files_make = what_files_make(settings, source, server, (*standing.applied, *standing.pending))
@@ -164,6 +170,7 @@ def rehearse_on_copy(
             rights=access,
             not_by_psql=restored.notes,
             exceptions=exceptions,
+            workload=workload,
         ),
         start,
         reached,

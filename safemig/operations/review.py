@@ -50,28 +50,30 @@ def review(
     given = [text] if text else [source(name) for name in files]
     if not choice.environment:
         return _without_target(settings, given, choice, acceptances, _platform(settings.folder, files))
-    from safemig.operations.review_target import earlier, read_facts, split
+    from safemig.operations.review_target import earlier, read_facts, split, with_seen
 
     facts, standing = read_facts(settings, choice.environment)
     if not given:
         from safemig.migrations import not_recognised
 
         standing.require_consistent(choice.environment)
-        return review_sources(
+        made = review_sources(
             [_of(each) for each in standing.pending],
             applied=[_of(each) for each in standing.applied],
             target=facts,
             accept=acceptances,
             evidence=Evidence(choice.environment, not_recognised=not_recognised(settings.path("migrations"))),
         )
-    pending, done = split(files, standing, choice.environment)
-    return review_sources(
-        [text] if text else [each for each in given if each.name not in done],
-        target=facts,
-        accept=acceptances,
-        evidence=Evidence(choice.environment, applied=tuple(done)),
-        before=[_of(each) for each in earlier(pending, standing)],
-    )
+    else:
+        pending, done = split(files, standing, choice.environment)
+        made = review_sources(
+            [text] if text else [each for each in given if each.name not in done],
+            target=facts,
+            accept=acceptances,
+            evidence=Evidence(choice.environment, applied=tuple(done)),
+            before=[_of(each) for each in earlier(pending, standing)],
+        )
+    return with_seen(settings, choice.environment, made)
 
 
 def _without_target(

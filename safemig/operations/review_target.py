@@ -13,7 +13,7 @@ from safemig.settings import PRODUCTION
 
 if TYPE_CHECKING:
     from safemig.migrations import Migration, Standing
-    from safemig.review import TargetFacts
+    from safemig.review import Review, TargetFacts
     from safemig.settings import Settings
 
 NO_TARGET = "--no-target"
@@ -79,6 +79,21 @@ def read_facts(settings: Settings, environment: str) -> tuple[TargetFacts, Stand
     with or_without_target(), open_environment(settings, environment) as connection:
         facts = read_target_facts(connection, environment)
         return facts, stand(read_migrations(folder) if folder.is_dir() else (), read_history(connection))
+
+
+def with_seen(settings: Settings, environment: str, review: Review) -> Review:
+    """Return the review with who uses what it is about, where the environment's statements were collected.
+
+    Raises:
+        FileError: the workload file is damaged.
+    """
+    path = settings.path("workloads") / f"{environment}.jsonl"
+    if not review.findings or not path.is_file():
+        return review
+    from safemig.workload.file import read_workload
+    from safemig.workload.usage import with_usage
+
+    return with_usage(review, read_workload(path))
 
 
 def split(named: Iterable[str | Path], standing: Standing, environment: str) -> tuple[list[str | Path], list[str]]:

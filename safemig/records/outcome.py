@@ -32,6 +32,7 @@ _ANSWERS = {
     "baseline_prod": "deployment",
     "db_status": "status",
     "doctor": "doctor",
+    "workload": "workload",
     "schema_diff": "schema_diff",
     "deployments": "archive",
 }
@@ -169,6 +170,8 @@ def _word(kind: str, data: dict[str, Any]) -> str:
             return "EQUAL" if data.get("is_empty") else "DIFFERENT"
         case "status":
             return _status_word(data)
+        case "workload":
+            return "COLLECTED" if data.get("read_from") else "REPORTED"
         case "doctor":
             return {0: "READY", 1: "GAPS"}.get(int(data.get("exit_code", 0)), "UNREACHABLE")
         case _:

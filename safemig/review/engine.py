@@ -28,7 +28,7 @@ from safemig.review.model import (
     TableLock,
 )
 from safemig.review.registry import rule_named, rules_for
-from safemig.review.rights import RIGHTS_RULES
+from safemig.review.rights import REHEARSAL_RULES
 from safemig.review.scene import Scene
 from safemig.review.severity import Severity
 from safemig.review.verdict import Evidence
@@ -358,7 +358,7 @@ def _judge(
             for line, why in one.left_alone
         ),
         unused_acceptances=tuple(
-            one for index, one in enumerate(acceptances) if index not in used and one.rule not in RIGHTS_RULES
+            one for index, one in enumerate(acceptances) if index not in used and one.rule not in REHEARSAL_RULES
         ),
         assumptions=assumptions,
     )

@@ -8,7 +8,7 @@ from importlib import import_module
 from types import ModuleType
 
 from safemig.review import rules
-from safemig.review.rights import RIGHTS_RULES
+from safemig.review.rights import REHEARSAL_RULES
 from safemig.review.rule import Rule
 
 
@@ -49,7 +49,7 @@ def rule_named(name: str) -> Rule:
 
 def is_known(name: str) -> bool:
     """Tell whether there is a rule of that name, of the review or of what a rehearsal finds about rights."""
-    return name in _RULES or name in RIGHTS_RULES
+    return name in _RULES or name in REHEARSAL_RULES
 
 
 def rules_for(node: str) -> list[Rule]:

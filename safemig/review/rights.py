@@ -1,4 +1,4 @@
-"""What a rehearsal may find about rights, by rule; accepted like a review's findings, by rule and object with a reason."""
+"""What a rehearsal may find about rights and the application's statements, by rule; accepted by rule and object, with a reason."""
 
 from __future__ import annotations
 
@@ -15,6 +15,13 @@ RIGHTS_RULES = {
     "no-application-role": "no application role may use a new table",
     "everybody-can-read": "everybody may read a new table",
 }
+WORKLOAD_RULES = {
+    "breaks-statement": "a statement that the application sends fails after the migration, or after its rollback",
+    "refuses-statement": "a statement that a role sends is refused to it after the migration, or after its rollback",
+    "changes-result-type": "sessions that hold a statement prepared get an error (0A000) until they reconnect",
+    "plan-regression": "the planner takes a dearer plan for a statement after the migration",
+}
+REHEARSAL_RULES = RIGHTS_RULES | WORKLOAD_RULES
 
 
 def reason_for(rule: str, name: str, acceptances: Sequence[Acceptance]) -> str | None:

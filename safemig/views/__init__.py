@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 # Which module draws which result. Loaded at the first use of each: a review needs nothing of the archive's strip.
 _BUILDERS = {
     "Approval": "approval",
+    "CollectedWorkload": "workload",
+    "WorkloadCheck": "workload_check",
     "Archive": "archive",
     "Backup": "backup",
     "BaseFile": "base",

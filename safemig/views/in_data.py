@@ -54,4 +54,5 @@ def as_data(value: Any) -> Any:
 def _fields(value: Any) -> dict[str, Any]:
     names = [each.name for each in dataclasses.fields(value) if not each.name.startswith("_")]
     names += [name for name in _DERIVED if name not in names and isinstance(getattr(type(value), name, None), property)]
-    return {name: as_data(getattr(value, name)) for name in names}
+    # A field whose name is a word of Python, such as `from_`, goes by that word.
+    return {name.rstrip("_"): as_data(getattr(value, name)) for name in names}

@@ -29,6 +29,8 @@ _ROWS = {
     "schema_diff": "changes",
     "status": "migrations",
     "validation": "checks",
+    "workload": "statements",
+    "workload_check": "findings",
 }
 
 

@@ -19,6 +19,7 @@ from safemig.views.shared_parts import (
     statements,
     step_errors,
 )
+from safemig.views.workload_parts import workload_blocks
 
 
 def build(result: Rehearsal) -> Document:
@@ -33,8 +34,10 @@ def build(result: Rehearsal) -> Document:
         verdict = Badge(f"REHEARSED, except {_shortened(result.exceptions)}", "warning")
     else:
         verdict = Badge("REHEARSED", "ok")
-    if result.rights and result.rights.standing and not failed:
-        verdict = Badge(f"{verdict.word}, {numbers.counted(len(result.rights.standing), 'FINDING').upper()}", "warning")
+    standing = len(result.rights.standing) if result.rights else 0
+    standing += len(result.workload.standing) if result.workload else 0
+    if standing and not failed:
+        verdict = Badge(f"{verdict.word}, {numbers.counted(standing, 'FINDING').upper()}", "warning")
     headline: list[Inline] = [
         Mono(f"plan {result.plan_id}"),
         Strong("on a copy with its data" if result.mode == "data" else "on a copy without data"),
@@ -50,6 +53,7 @@ def build(result: Rehearsal) -> Document:
         *step_errors(result.steps),
         *said(result.steps),
         *([picture] if picture else []),
+        *workload_blocks(result.workload),
         *rights_blocks(result.rights),
         *_rollback(result.rollback),
         *change_list(result.diff),

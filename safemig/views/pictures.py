@@ -1,4 +1,4 @@
-"""The three pictures: bars of blocking per table, the deployment's timeline, the archive strip.
+"""The pictures: bars of blocking per table, the deployment's timeline, the archive strip, what becomes of the calls.
 
 Each is SVG on a light panel of its own, so that it reads the same in a dark and a light notebook; nothing in one is
 said by colour alone.
@@ -19,6 +19,7 @@ from safemig.views import numbers
 from safemig.views.document import Picture
 from safemig.views.in_text import printable
 from safemig.views.record_words import ended_badly, tone_of
+from safemig.workload_facts import WorkloadCheck
 
 _WIDTH = 720
 _LABEL = 216
@@ -26,6 +27,10 @@ _ROW = 24
 _INK, _FAINT, _PANEL = "#202124", "#5f6368", "#f8f9fb"
 _RED, _AMBER, _GREEN, _GREY = "#b3261e", "#8a5300", "#2e6b34", "#5f6368"
 _STRIP = {"ok": _GREEN, "warning": _AMBER, "waiting": _GREY}
+_OUTCOMES = {
+    "breaks": ("fail", _RED), "refused": ("are refused", _RED), "result-type": ("change result type", _AMBER),
+    "plan": ("get a dearer plan", _AMBER),
+}  # fmt: skip
 _MOST_BARS = 12
 _SHORTEST_S = 0.05
 _MOST_STEPS = 24
@@ -205,6 +210,41 @@ def archive_strip(records: Sequence[RecordEntry]) -> Picture | None:
     ]
     finding = f"Archive: {numbers.counted(len(shown), 'record')} from {first} to {last}, {failed:,} of them failed."
     return Picture(_panel(84, parts), finding)
+
+
+def outcome_bar(check: WorkloadCheck) -> Picture | None:
+    """Draw the calls of the window by what becomes of their statements after the migration. None where none was counted."""
+    calls = check.window.calls
+    worst: dict[str, tuple[str, int]] = {}
+    for each in check.findings:
+        if each.after == "migration":
+            worst.setdefault(each.id, (each.kind, each.calls))
+    if not calls or not worst:
+        return None
+    of = {kind: sum(number for what, number in worst.values() if what == kind) for kind in _OUTCOMES}
+    works = max(0, check.checked_calls - sum(of.values()))
+    rows = [
+        ("work as before", works, _GREEN),
+        *((words, of[kind], colour) for kind, (words, colour) in _OUTCOMES.items()),
+    ]
+    rows.append(("not tried", max(0, calls - check.checked_calls), _GREY))
+    shown = [row for row in rows if row[1]]
+    room = _WIDTH - _LABEL - 190
+    parts = []
+    for i, (words, number, colour) in enumerate(shown):
+        y = 12 + i * _ROW
+        width = max(2.0, number / calls * room)
+        parts += [
+            _text(8, y + 13, words, longest=30),
+            f'<rect x="{_LABEL}" y="{y + 2}" width="{width:.1f}" height="14" fill="{colour}"/>',
+            _text(_LABEL + width + 8, y + 13, f"{numbers.count(number)} calls, {number / calls:.1%}"),
+        ]
+    finding = (
+        f"Of {numbers.counted(calls, 'call')}: "
+        + ", ".join(f"{number / calls:.1%} {words}" for words, number, _ in shown)
+        + "."
+    )
+    return Picture(_panel(20 + len(shown) * _ROW, parts), printable(finding))
 
 
 def _text(x: float, y: float, words: str, *, colour: str = _INK, anchor: str = "start", longest: int = 90) -> str:

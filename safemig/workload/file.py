@@ -5,6 +5,7 @@ So a collection that finds the same statements changes only their counters, and 
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from collections.abc import Mapping
@@ -71,7 +72,7 @@ def read_workload(path: Path) -> SeenWorkload:
         windows = tuple(Window(_time(each["from"]), _time(each["to"])) for each in header["windows"])
         return SeenWorkload(
             header["environment"], tuple(statements), joined(windows), header.get("evicted", 0),
-            tuple(sorted(header.get("skipped", {}).items())),
+            header.get("dealloc", 0), tuple(sorted(header.get("skipped", {}).items())),
         )  # fmt: skip
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise FileError(
@@ -79,6 +80,15 @@ def read_workload(path: Path) -> SeenWorkload:
             where=f"{path}, line {number}",
             next="restore the file from git, or remove it and collect again with safemig workload",
         ) from None
+
+
+def fingerprint_of(seen: SeenWorkload) -> str:
+    """Return a hash of which statements were seen, under which role and search path; not of how often.
+
+    So collecting again changes a plan only where the application sends something new.
+    """
+    lines = sorted(f"{each.id}\0{each.search_path}\0{each.text}" for each in seen.statements)
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
 def _line(content: Mapping[str, Any]) -> str:
@@ -91,6 +101,7 @@ def _header(seen: SeenWorkload) -> dict[str, Any]:
         "environment": seen.environment,
         "windows": [{"from": _text(each.begin), "to": _text(each.end)} for each in joined(seen.windows)],
         "evicted": seen.evicted,
+        "dealloc": seen.dealloc,
         "skipped": dict(sorted(seen.skipped)),
     }
 

@@ -69,13 +69,15 @@ class Window:
 class SeenWorkload:
     """The statements of one environment, the windows in which they were seen, and what was left out, by reason.
 
-    `evicted` counts how often the server dropped the least used statements from its view within the windows.
+    `evicted` counts how often the server dropped the least used statements from its view within the windows, `dealloc` is
+    its own counter of that when it was last read.
     """
 
     environment: str
     statements: tuple[Statement, ...] = ()
     windows: tuple[Window, ...] = ()
     evicted: int = 0
+    dealloc: int = 0
     skipped: tuple[tuple[str, int], ...] = ()
 
     @property
@@ -102,6 +104,14 @@ class SeenWorkload:
     def end(self) -> datetime | None:
         """When the last window ends."""
         return self.windows[-1].end if self.windows else None
+
+
+def counts_better(new: Source, old: Source) -> bool:
+    """Tell whether `new` counts better than `old`: the server itself, then its dump, its log, a folder of files."""
+    return _TRUST.index(new) <= _TRUST.index(old)
+
+
+_TRUST: tuple[Source, ...] = ("pg_stat_statements", "dump", "log", "sql")
 
 
 def identity(text: str, role: str, database: str) -> str:

@@ -15,6 +15,7 @@ import pytest
 from view_examples import examples
 
 import safemig.results
+import safemig.workload_facts
 from safemig import views
 from safemig.result import Result
 from safemig.review import FixedReview, Review
@@ -38,6 +39,10 @@ VERDICTS = {
     "rehearsal": "REHEARSED",
     "rehearsal not proven": "REHEARSED, ROLLBACK NOT PROVEN",
     "rehearsal rights": "REHEARSED, 1 FINDING",
+    "rehearsal workload": "REHEARSED, 2 FINDINGS",
+    "workload_check": "2 FINDINGS",
+    "workload_check fine": "NO FINDING STANDS",
+    "workload": "COLLECTED",
     "doctor": "1 VERB WILL NOT WORK",
     "doctor unreachable": "UNREACHABLE",
     "approval": "APPROVED",
@@ -110,7 +115,8 @@ def test_a_view_is_as_its_snapshot(name: str, ending: str) -> None:
 def test_every_result_has_an_example_and_so_a_view() -> None:
     results = {
         each
-        for _, each in inspect.getmembers(safemig.results, inspect.isclass)
+        for module in (safemig.results, safemig.workload_facts)
+        for _, each in inspect.getmembers(module, inspect.isclass)
         if issubclass(each, Result) and each is not Result
     } | {FixedReview, Review, SchemaDiff}
     assert {type(example) for example in EXAMPLES.values()} == results

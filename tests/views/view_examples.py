@@ -63,6 +63,14 @@ from safemig.review.model import TableLock
 from safemig.schema import Change, SchemaDiff, Statement
 from safemig.sql import SourceFile
 from safemig.sql.locks import LockMode
+from safemig.workload_facts import (
+    CollectedWorkload,
+    LoadRow,
+    SeenWindow,
+    StatementOutcome,
+    WorkloadCheck,
+    WorkloadFinding,
+)
 
 BEFORE_FIX = "ALTER TABLE users\n  -- first\n  ADD COLUMN a int,\n  ADD COLUMN b int;\n"
 AFTER_FIX = BEFORE_FIX.replace("COLUMN", "COLUMN IF NOT EXISTS")
@@ -168,6 +176,71 @@ def examples(table: str = "orders", person: str = "dana") -> dict[str, Result]:
         return Deployment("migrate_prod", verdict, "8c1f", target, "3f2a9c1", person, at, at + timedelta(seconds=6.4),
                           (file,), steps, **more)  # type: ignore[arg-type]  # fmt: skip
 
+    legacy = f"SELECT legacy FROM {table} WHERE id = $1"
+    workload = WorkloadCheck(
+        SeenWindow(at - timedelta(days=9), at, 21_400, 216.0),
+        5,
+        4,
+        {"utility statements": 11},
+        (
+            WorkloadFinding(
+                "breaks",
+                "42703",
+                legacy,
+                person,
+                12_400,
+                f"{file}, line 3: ALTER TABLE {table} DROP COLUMN legacy",
+                "migration",
+                "a" * 12,
+                "breaks-statement",
+                f"{table}.legacy",
+                'column "legacy" does not exist',
+                57.4,
+                0.61,
+            ),
+            WorkloadFinding(
+                "result-type",
+                "0A000",
+                f"SELECT * FROM {table}",
+                "app",
+                900,
+                "",
+                "migration",
+                "b" * 12,
+                "changes-result-type",
+                table,
+                "cached plan must not change result type",
+                4.2,
+                None,
+                "the pool is recycled",
+            ),
+            WorkloadFinding(
+                "refused",
+                "42501",
+                f"DELETE FROM {table}",
+                person,
+                100,
+                "",
+                "rollback",
+                "c" * 12,
+                "refuses-statement",
+                table,
+                f"permission denied for table {table}",
+                0.5,
+                0.01,
+            ),
+        ),
+        (
+            StatementOutcome(
+                "a" * 12, legacy, person, 12_400, 'breaks (42703): column "legacy" does not exist', "works"
+            ),
+            StatementOutcome("d" * 12, f"UPDATE {table} SET note = $1", "app", 8_000, "works", "works"),
+        ),
+        21_300,
+        "schema first",
+        ("new application, before the migration: 2 of 3 statements that only it sends fail",),
+        (f"whether the values that 1 statement (8,000 calls) write meet CHECK note_check of {table}",),
+    )
     return {
         "base": BaseFile(
             Path("supabase/base.sql"), "refreshed", target, "Supabase", 241, ("pgcrypto", "uuid-ossp"), ("auth", "storage"),
@@ -218,6 +291,20 @@ def examples(table: str = "orders", person: str = "dana") -> dict[str, Result]:
                 ),
                 (f"{person} becomes a member of app_read",),
             ),
+        ),
+        "rehearsal workload": Rehearsal(
+            "3f2a9c1", "data", "17.10", ran, diff, "ee" * 32, (), None, "restored", 12.3, workload=workload,
+        ),
+        "workload_check": workload,
+        "workload_check fine": replace(workload, findings=(), not_checked=(), order="", order_reasons=()),
+        "workload": CollectedWorkload(
+            "production", Path("workload/production.jsonl"), workload.window,
+            (
+                LoadRow("a" * 12, person, "SELECT", 12_400, 57.4, 0.61, 1.25, 44.0, 12_400, "pg_stat_statements",
+                        f"SELECT * FROM {table} WHERE id = $1"),
+                LoadRow("b" * 12, "app", "INSERT", 0, None, None, 0.0, 0.0, 0, "sql", "INSERT INTO t VALUES ($1)"),
+            ),
+            ("pg_stat_statements of production",), 2, 3, {"utility statements": 11}, ("seen for 3.0 h only",),
         ),
         "doctor": Diagnosis(
             "production", target, "Supabase", "postgres", "postgres", ("CREATEDB", "BYPASSRLS"), (person,),

@@ -1,0 +1,109 @@
+"""The application's statements in a rehearsal: which were collected, tried at each moment, and what stands against deploying."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+
+from safemig import live
+from safemig.errors import RehearsalError
+from safemig.results import Rehearsal, Step
+from safemig.review.model import Acceptance
+from safemig.settings import PRODUCTION, STAGING, Settings
+from safemig.views.numbers import counted, shortened
+from safemig.workload.check import WorkloadTrial
+from safemig.workload.file import read_workload
+from safemig.workload.statement import SeenWorkload
+from safemig.workload_facts import WorkloadCheck
+
+
+def seen_in(settings: Settings, environment: str) -> SeenWorkload | None:
+    """Return the statements that were collected of an environment; None where none were.
+
+    Raises:
+        FileError: the file is damaged.
+    """
+    path = settings.path("workloads") / f"{environment}.jsonl"
+    return read_workload(path) if path.is_file() else None
+
+
+class _Moments:
+    """The moments at which a rehearsal tries the statements; nothing is done where none were collected."""
+
+    def __init__(self, trial: WorkloadTrial | None) -> None:
+        self._trial = trial
+        self._steps: Sequence[Step] = ()
+
+    def before(self, steps: Sequence[Step]) -> None:
+        """Try them on the unchanged copy."""
+        if self._trial:
+            with live.stage("try the application's statements", len(self._trial)):
+                self._trial.before(steps, told=live.advance)
+
+    def after(self) -> None:
+        """Try them on the migrated copy."""
+        self._try("try the application's statements again", lambda trial: trial.after)
+
+    def after_rollback(self) -> None:
+        """Try them on the copy that was rolled back."""
+        self._try("try the application's statements after the rollback", lambda trial: trial.after_rollback)
+
+    def result(self, settings: Settings, steps: Sequence[Step]) -> WorkloadCheck | None:
+        """Return what was found; None where no statements were collected."""
+        return self._trial.result(steps, [Acceptance.parse(text) for text in settings.accept]) if self._trial else None
+
+    def _try(self, stage: str, moment: Callable[[WorkloadTrial], Callable[[Callable[[int], None]], None]]) -> None:
+        if self._trial:
+            with live.stage(stage, len(self._trial)):
+                moment(self._trial)(live.advance)
+
+
+@contextmanager
+def trial_on(settings: Settings, environment: str, url: str) -> Iterator[_Moments]:
+    """Open the trial of an environment's statements on the copy at `url`, with those of staging's newer version."""
+    seen = seen_in(settings, environment)
+    if seen is None:
+        yield _Moments(None)
+        return
+    newer = seen_in(settings, STAGING) if environment == PRODUCTION else None
+    with WorkloadTrial(url, seen, newer) as trial:
+        yield _Moments(trial)
+
+
+def require_none_standing(rehearsal: Rehearsal) -> None:
+    """Do nothing where no finding about the application's statements stands.
+
+    Raises:
+        RehearsalError: one does; the message names them.
+    """
+    check = rehearsal.workload
+    if check is None or not check.standing:
+        return
+    standing = check.standing
+    first = standing[0]
+    raise RehearsalError(
+        f"{counted(len(standing), 'finding')} about the application's statements: "
+        + "; ".join(
+            f"{each.rule} {each.object}: {shortened(each.statement, 60)} ({each.message}, after the {each.after})"
+            for each in standing[:5]
+        ),
+        where=f"production was not touched; the first is done by {first.cause}"
+        if first.cause
+        else "production was not touched",
+        next=f'deploy code that does without it first, or accept = ["{first.rule}:{first.object}: reason"]',
+        result=rehearsal,
+    )
+
+
+def in_words(check: WorkloadCheck) -> list[str]:
+    """Return what an approver should know of the statements, a line a kind of finding."""
+    lines = [
+        f"{counted(len(found), 'statement')} {words} after the {moment}: accepted."
+        for moment in ("migration", "rollback")
+        for kind, words in (
+            ("breaks", "fail"), ("refused", "are refused"), ("result-type", "fail once in sessions that hold them prepared"),
+            ("plan", "get a dearer plan"),
+        )
+        if (found := [each for each in check.findings if each.kind == kind and each.after == moment])
+    ]  # fmt: skip
+    return lines + ([f"Order: {check.order}."] if check.order else [])
