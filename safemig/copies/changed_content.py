@@ -23,8 +23,9 @@ from safemig.postgres.server.programs import Programs
 from safemig.results import TableContent
 
 THIS_TRANSACTION = "SELECT pg_current_xact_id()::xid::text"
-ROWS_AND_NEWER_ONES = "SELECT count(*), count(*) FILTER (WHERE age(xmin) < age({}::xid)) FROM ONLY {}"
+ROWS_AND_NEWER_ONES = "SELECT {}, count(*), count(*) FILTER (WHERE age(xmin) < age({}::xid)) FROM ONLY {}"
 _MOST_NAMED = 200
+_ASKED_TOGETHER = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +55,7 @@ def content_since(
     now, labels = read_columns(copy, ()), read_labels(copy)
     is_same_words = all(labels.get(oid) == label for oid, label in then.labels.items())
     ((large,),) = activity.ask(copy, activity.HOW_MANY_LARGE_OBJECTS)
+    untouched = _hold_the_same_rows(copy, then, now)
     contents: list[TableContent] = []
     to_read: list[str] = []
     for oid, table in list(now.items()):
@@ -61,7 +63,7 @@ def content_since(
         known = then.contents.get(old.label) if old else None
         if not table.has_rows or (old and not known):  # the latter pg_dump leaves to their extension
             continue
-        if old and known and _holds_the_same_rows(copy, old, table, known.rows, then.transaction):
+        if old and known and oid in untouched:
             common = old.columns.keys() & table.columns.keys()
             is_whole = old.columns.keys() == table.columns.keys()
             if (is_whole or (by_column and old.hashes)) and all(
@@ -80,11 +82,24 @@ def content_since(
     return now, (*contents, *(content_of(url, programs, to_read) if to_read else ()))
 
 
-def _holds_the_same_rows(copy: Connection, old: TableColumns, table: TableColumns, rows: int, transaction: str) -> bool:
-    if table.file != old.file:
-        return False
-    query = sql.SQL(ROWS_AND_NEWER_ONES).format(sql.Literal(transaction), sql.Identifier(table.schema, table.name))
-    return copy.execute(query).fetchone() == (rows, 0)
+def _hold_the_same_rows(copy: Connection, then: Moment, now: Mapping[int, TableColumns]) -> set[int]:
+    """Return the oids of the tables that hold the very rows that they held then."""
+    rows = {
+        oid: then.contents[old.label].rows
+        for oid, old in then.tables.items()
+        if old.label in then.contents and oid in now and now[oid].has_rows and now[oid].file == old.file
+    }
+    found: set[int] = set()
+    for first in range(0, len(rows), _ASKED_TOGETHER):
+        questions = [
+            sql.SQL(ROWS_AND_NEWER_ONES).format(
+                sql.Literal(oid), sql.Literal(then.transaction), sql.Identifier(now[oid].schema, now[oid].name)
+            )
+            for oid in list(rows)[first : first + _ASKED_TOGETHER]
+        ]
+        answers = copy.execute(sql.SQL(" UNION ALL ").join(questions)).fetchall()
+        found |= {oid for oid, count, newer in answers if (count, newer) == (rows[oid], 0)}
+    return found
 
 
 def _looks_the_same(old: TableColumns, table: TableColumns, number: int, is_same_words: bool) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 
 import psycopg
@@ -26,18 +26,25 @@ _MOST_NAMED = 3
 
 
 def what_files_make(
-    settings: Settings, source: Connection, server: CopyServer, files: Sequence[Migration]
+    settings: Settings,
+    source: Connection,
+    server: CopyServer,
+    files: Sequence[Migration],
+    known: Mapping[str, str] | None = None,
 ) -> dict[str, str] | None:
     """Return the identity of files and the fingerprint of what they make of an empty database, to be kept in `source`.
 
+    `known` is what a pre-flight of this act found (see `Drift.with_pending`): of the same files it is the answer.
     None where they cannot be run from nothing there. To be called when the server's copies are done with: roles, which
     a migration may make, are the server's.
     """
+    ordered = sorted(files, key=lambda file: file.version)
+    if known and known["files"] == identity_of(settings, source, ordered):
+        return dict(known)
     if not isinstance(server, ThrowawayServer):
         return None
     refuse_nothing(server)
     shadow = Shadow(settings, server, deploying_role(source), base_for(settings, source))
-    ordered = sorted(files, key=lambda file: file.version)
     try:
         schema = shadow.schema(shadow.make(ordered))
     except (SafemigError, psycopg.Error):
@@ -78,7 +85,7 @@ class Drift:
         self._settings = settings
         self._shadows = shadows
         self._open: dict[tuple[int, str], Shadow] = {}
-        self._made: dict[tuple[int, str, tuple[str, ...]], Schema] = {}
+        self._made: dict[tuple[int, str, tuple[str, ...]], tuple[str, Schema]] = {}
 
     def of(self, connection: Connection, standing: Standing) -> str:
         """Return "none", what differs, or why it could not be compared. Reads only."""
@@ -86,7 +93,7 @@ class Drift:
             return "not compared: files and history contradict each other"
         try:
             shadow = self._shadow(connection)
-            expected = self._expected(shadow, standing.applied)
+            _, expected = self._expected(shadow, standing.applied)
         except SafemigError as error:
             return f"not compared: {error.what}"
         diff, left_out = shadow.against(expected, schema_of(self._settings, connection))
@@ -108,8 +115,29 @@ class Drift:
             self._open[key] = self._shadows.enter_context(open_shadow(self._settings, connection, base))
         return self._open[key]
 
-    def _expected(self, shadow: Shadow, applied: Sequence[Migration]) -> Schema:
-        key = (shadow.server.major, shadow.base.sha256, tuple(each.sha256 for each in applied))
+    def with_pending(self, connection: Connection, standing: Standing) -> dict[str, str] | None:
+        """Run the pending files, too, where `of` ran the applied ones; return what `what_files_make` returns of them all.
+
+        None where they do not run there, or would not run in that order from nothing.
+        """
+        ordered = (*standing.applied, *standing.pending)
+        if list(ordered) != sorted(ordered, key=lambda file: file.version):
+            return None
+        try:
+            shadow = self._shadow(connection)
+            name, _ = self._made.pop(self._key(shadow, standing.applied))  # it is no longer what they alone make
+            shadow.run_on(name, standing.pending)
+            schema = shadow.schema(name)
+        except (KeyError, SafemigError, psycopg.Error):
+            return None
+        return {"files": identity_of(self._settings, connection, ordered), "schema": schema.fingerprint}
+
+    def _expected(self, shadow: Shadow, applied: Sequence[Migration]) -> tuple[str, Schema]:
+        key = self._key(shadow, applied)
         if key not in self._made:
-            self._made[key] = shadow.schema(shadow.make(applied))
+            name = shadow.make(applied)
+            self._made[key] = name, shadow.schema(name)
         return self._made[key]
+
+    def _key(self, shadow: Shadow, applied: Sequence[Migration]) -> tuple[int, str, tuple[str, ...]]:
+        return shadow.server.major, shadow.base.sha256, tuple(each.sha256 for each in applied)

@@ -52,10 +52,18 @@ class Shadow:
         """
         name = f"shadow_{next(self._numbers)}"
         self.server.create_database(name, template=template or self._base())
+        self.run_on(name, migrations)
+        return name
+
+    def run_on(self, name: str, migrations: Sequence[Migration]) -> None:
+        """Run migrations on one of these databases.
+
+        Raises:
+            MigrationError: a migration does not run; the message says where and why.
+        """
         if migrations:
             with live.stage(f"replay {_named(migrations)} on it"):
                 self.within(name, lambda connection: replay(connection, migrations))
-        return name
 
     def _base(self) -> str | None:
         """Return the database that holds the base, made when it is first asked for; None where there is nothing in it."""

@@ -92,6 +92,7 @@ class ProductionDeployment:
         self._ask = ask
         self._listen = listen
         self._preflight: Preflight | None = None
+        self._files_make: dict[str, str] = {}
         self._review: Review | None = None
         self._situation: Situation | None = None
         self._backup: Backup | None = None
@@ -107,7 +108,7 @@ class ProductionDeployment:
             RefusedError: a check said no; the message has all of them.
         """
         pass_point(FaultPoint.PREFLIGHT_BEGINS)
-        self._preflight = preflight(self.settings, self.environment)
+        self._preflight = preflight(self.settings, self.environment, found_out=self._files_make)
         pass_point(FaultPoint.PREFLIGHT_DONE)
         if not self._preflight.is_ready:
             failed = [check for check in self._preflight.checks if check.state == "failed"]
@@ -192,7 +193,7 @@ class ProductionDeployment:
         backup = _needs(self._backup, "backup")
         script = backup.manifest.with_name(f"rollback_{backup.timestamp}.sql")
         with open_environment(self.settings, self.environment) as connection:
-            self._rehearsed = rehearse_on_copy(self.settings, connection, situation, backup, script)
+            self._rehearsed = rehearse_on_copy(self.settings, connection, situation, backup, script, self._files_make)
         rollback = self._rehearsed.result.rollback
         if rollback is None or not rollback.is_proven:
             raise RehearsalError(

@@ -41,8 +41,12 @@ _FOR_OWNERS = ("ALTER", "DROP", "CREATE INDEX", "CREATE POLICY", "COMMENT", "REI
 
 
 @live.act("preflight")
-def preflight(settings: Settings, environment: str = PRODUCTION) -> Preflight:
+def preflight(
+    settings: Settings, environment: str = PRODUCTION, *, found_out: dict[str, str] | None = None
+) -> Preflight:
     """Check everything that a deployment needs. Reads only; raises nothing for a check that says no.
+
+    Into `found_out` goes what all files make, where the check for drift had to run them (see `Drift.with_pending`).
 
     Raises:
         SettingsError: there is no such environment.
@@ -54,7 +58,9 @@ def preflight(settings: Settings, environment: str = PRODUCTION) -> Preflight:
             if ignored := settings.environment(environment).ignored:
                 found += f"; ignored in its URL, of other clients: {', '.join(ignored)}"
             checks = [Check("reachable", "ok", found, "an answer")]
-            checks += [_answered(name, check, settings, connection) for name, check in _CHECKS]
+            for name, check in _CHECKS:
+                question = partial(_drift, found_out=found_out) if check is _drift else check
+                checks.append(_answered(name, question, settings, connection))
             earlier = partial(_earlier_runs, environment)
             checks.append(_answered("earlier runs", earlier, settings, connection))
             checks.append(_answered(staging.NAME, partial(staging.staging_first, environment), settings, connection))
@@ -330,13 +336,16 @@ def _history(settings: Settings, connection: Connection) -> Check:
     return Check("history", "ok", found, "files and history agree")
 
 
-def _drift(settings: Settings, connection: Connection) -> Check:
+def _drift(settings: Settings, connection: Connection, *, found_out: dict[str, str] | None = None) -> Check:
     standing = standing_of(settings, connection)
     if is_as_files_make_it(settings, connection, standing):
         found = "none"
     else:
         with ExitStack() as shadows:
-            found = Drift(settings, shadows).of(connection, standing)
+            drift = Drift(settings, shadows)
+            found = drift.of(connection, standing)
+            if found_out is not None and standing.pending:
+                found_out |= drift.with_pending(connection, standing) or {}
     if found == "none":
         return Check("drift", "ok", "the schema is what the applied migrations make", "none")
     return Check("drift", "warning", found, "none", "write it into a migration, or revert it by hand")

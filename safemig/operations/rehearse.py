@@ -79,12 +79,18 @@ def rehearse(settings: Settings, environment: str = PRODUCTION) -> Rehearsal:
 
 @live.act("rehearse")
 def rehearse_on_copy(
-    settings: Settings, source: Connection, situation: Situation, backup: Backup, script: Path
+    settings: Settings,
+    source: Connection,
+    situation: Situation,
+    backup: Backup,
+    script: Path,
+    files_make: Mapping[str, str] | None = None,
 ) -> Rehearsed:
     """Restore `backup` on a throwaway server, run the plan there, write `script` and run that too.
 
     Both run as the deploying role, with the rights that it has in the database; what is read is read as a superuser.
-    With `rehearsal = "data"` the copy is dumped again: equal rows and hashes prove the backup.
+    With `rehearsal = "data"` the copy is dumped again: equal rows and hashes prove the backup. `files_make` is what the
+    pre-flight found out already.
 
     Raises:
         RehearsalError: the copy cannot be made or differs from the backup, a statement fails, or the result is not
@@ -154,7 +160,8 @@ def rehearse_on_copy(
             workload = statements.result(settings, situation.plan.steps)
             exceptions = _not_shown(server, pretended)
         standing = situation.standing
-        files_make = what_files_make(settings, source, server, (*standing.applied, *standing.pending))
+        all_files = (*standing.applied, *standing.pending)
+        files_make = what_files_make(settings, source, server, all_files, files_make)
     return Rehearsed(
         Rehearsal(
             plan_id=situation.plan.id,

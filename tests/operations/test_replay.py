@@ -7,7 +7,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from safemig.copies.replay import replay
+from safemig.copies.replay import STATEMENTS_TOGETHER, replay
 from safemig.errors import MigrationError
 from safemig.migrations import Migration
 from safemig.migrations.files import read_migration
@@ -52,6 +52,43 @@ def test_a_dump_as_first_migration_builds_the_same_schema_and_leaves_the_session
         replay(connection, files)
         assert connection.execute("SHOW search_path").fetchone() == ('"$user", public',)
         assert connection.execute("SELECT to_regclass('public.more') IS NOT NULL").fetchone() == (True,)
+
+
+TABLES = "".join(f"CREATE TABLE t_{n} (id int PRIMARY KEY);\n" for n in range(STATEMENTS_TOGETHER + 10))
+LOOP = """
+CREATE TABLE a (id int PRIMARY KEY, b int);
+CREATE TABLE b (id int PRIMARY KEY, a int REFERENCES a {how});
+INSERT INTO b VALUES (1, 1);
+"""
+
+
+@pytest.mark.parametrize(
+    ("sql", "transactions"),
+    [
+        (TABLES, 2),
+        (f"BEGIN;\n{TABLES}COMMIT;\n", 2),
+        (f"SELECT pg_catalog.set_config('search_path', '', false);\n{TABLES.replace('t_', 'public.t_')}", 2),
+        ("CREATE SCHEMA other; SET LOCAL search_path = public;\n" + TABLES, 1),
+        (LOOP.format(how="DEFERRABLE INITIALLY DEFERRED") + TABLES + "INSERT INTO a VALUES (1, 1);", 1),
+        (TABLES + "DO $$ BEGIN PERFORM set_config('search_path', 'other', true); END $$;", 1),
+        ("CREATE TEMPORARY TABLE seen ON COMMIT DROP AS SELECT 1;\n" + TABLES + "SELECT * FROM seen;", 1),
+        ("SELECT 1;\n" + TABLES, 1),
+    ],
+)
+def test_a_long_file_is_replayed_in_parts_where_no_statement_may_count_on_its_transaction(
+    database: str, tmp_path: Path, sql: str, transactions: int
+) -> None:
+    with psycopg.connect(database, autocommit=True) as connection:
+        replay(connection, [migration(tmp_path, "20260101000000_first", sql)])
+        made = "SELECT count(*), count(DISTINCT xmin::text) FROM pg_class WHERE relname ~ '^t_[0-9]+$'"
+        assert connection.execute(made.encode()).fetchone() == (STATEMENTS_TOGETHER + 10, transactions)
+
+
+def test_what_fails_in_a_later_part_of_a_long_file_is_named_by_its_line(database: str, tmp_path: Path) -> None:
+    file = migration(tmp_path, "20260101000000_first", f"{TABLES}CREATE TABLE t_1 ();\n")
+    with psycopg.connect(database, autocommit=True) as connection, pytest.raises(MigrationError) as failed:
+        replay(connection, [file])
+    assert f"line {STATEMENTS_TOGETHER + 11}: CREATE TABLE" in str(failed.value.where)
 
 
 @pytest.mark.parametrize(
