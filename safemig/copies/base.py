@@ -11,6 +11,7 @@ import hashlib
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -366,13 +367,14 @@ def _as_owner(name: str, schema: str, owner: str) -> tuple[str, str, str]:
 
 def _made_by(migrations: Sequence[Migration]) -> frozenset[Id]:
     """Return what files make outright (not IF NOT EXISTS, not OR REPLACE), and every extension that they make."""
-    made: set[Id] = set()
-    for migration in migrations:
-        if not _MAKES.search(migration.sql):
-            continue
-        for statement in parse_what_can_be(migration.sql):
-            made.update(_made(statement.kind, statement.sql))
-    return frozenset(made)
+    return frozenset().union(*(_made_by_file(each.sql) for each in migrations))
+
+
+@lru_cache(maxsize=4096)  # one act asks several times, of the same files
+def _made_by_file(text: str) -> frozenset[Id]:
+    if not _MAKES.search(text):
+        return frozenset()
+    return frozenset(item for each in parse_what_can_be(text) for item in _made(each.kind, each.sql))
 
 
 _MAKES = re.compile(r"\bcreate\b", re.IGNORECASE)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import psycopg
 from psycopg import sql
@@ -31,6 +32,7 @@ from safemig.views.numbers import counted
 # Tables that the deployment itself writes to: no content of the application's.
 BOOKKEEPING = ("supabase_migrations.", "safemig.")
 
+_ASKED_TOGETHER = 100
 _AFTER_COMMIT = (4, 5)  # the exit codes that may follow one
 
 UNVALIDATED_CONSTRAINTS = """
@@ -137,18 +139,29 @@ def count_rows(connection: Connection) -> dict[str, int]:
     """Return the rows of every table, and how many large objects there are, counted. Reads every table once."""
     tables = activity.ask(connection, activity.WHICH_TABLES_HOLD_DATA)
     counts: dict[str, int] = {}
-    for schema, table in tables:
+    questions = [
         # pg_dump's own spelling of the name, so that backups and counts meet.
-        name = sql.Identifier(schema, table)
-        row = connection.execute(sql.SQL("SELECT format('%I.%I', {}::text, {}::text), count(*) FROM {}").format(
-            sql.Literal(schema), sql.Literal(table), name)).fetchone()  # fmt: skip
-        if row:
-            counts[row[0]] = row[1]
-            live.advance(row[1])
+        sql.SQL("SELECT format('%I.%I', {}::text, {}::text), count(*) FROM {}").format(
+            sql.Literal(schema), sql.Literal(table), sql.Identifier(schema, table)
+        )
+        for schema, table in tables
+    ]
+    for name, rows in _answers(connection, questions):
+        counts[name] = rows
+        live.advance(rows)
     ((large,),) = activity.ask(connection, activity.HOW_MANY_LARGE_OBJECTS)
     if large:
         counts[LARGE_OBJECTS] = large
     return counts
+
+
+def _answers(connection: Connection, questions: Sequence[sql.Composed]) -> Iterator[tuple[Any, ...]]:
+    """Give the one row of each question as it comes; where there are thousands, no way to and fro for each."""
+    for first in range(0, len(questions), _ASKED_TOGETHER):
+        with connection.pipeline():
+            cursors = [connection.execute(each) for each in questions[first : first + _ASKED_TOGETHER]]
+            for cursor in cursors:
+                yield from cursor.fetchall()
 
 
 def rows_changed(before: Sequence[TableContent], after: Mapping[str, int]) -> tuple[RowChange, ...]:
@@ -214,19 +227,19 @@ def check_left_behind(connection: Connection) -> list[Check]:
 def check_sequences(connection: Connection) -> Check:
     """Check that no sequence stands behind the column that it feeds: the next insert would fail."""
     behind = []
-    for sequence_schema, sequence, table_schema, table, column, increment in activity.ask(
-        connection, SEQUENCES_OF_COLUMNS
-    ):
-        row = connection.execute(
-            sql.SQL("SELECT (SELECT last_value FROM {}), (SELECT {}({}) FROM {})").format(
-                sql.Identifier(sequence_schema, sequence),
-                sql.SQL("max" if increment > 0 else "min"),
-                sql.Identifier(column),
-                sql.Identifier(table_schema, table),
-            )
-        ).fetchone()
-        if row and row[1] is not None and (row[0] - row[1]) * increment < 0:
-            behind.append(f"{sequence_schema}.{sequence} at {row[0]}, {table}.{column} at {row[1]}")
+    fed = activity.ask(connection, SEQUENCES_OF_COLUMNS)
+    questions = [
+        sql.SQL("SELECT (SELECT last_value FROM {}), (SELECT {}({}) FROM {})").format(
+            sql.Identifier(sequence_schema, sequence),
+            sql.SQL("max" if increment > 0 else "min"),
+            sql.Identifier(column),
+            sql.Identifier(table_schema, table),
+        )
+        for sequence_schema, sequence, table_schema, table, column, increment in fed
+    ]
+    for row, (schema, sequence, _, table, column, increment) in zip(_answers(connection, questions), fed, strict=True):
+        if row[1] is not None and (row[0] - row[1]) * increment < 0:
+            behind.append(f"{schema}.{sequence} at {row[0]}, {table}.{column} at {row[1]}")
     return Check(
         "sequences",
         "warning" if behind else "ok",

@@ -55,7 +55,8 @@ LEFT JOIN pg_constraint k ON k.contypid = t.oid AND k.contype = 'n' AND t.typnot
   AND current_setting('server_version_num')::int >= 180000  -- 17 keeps it too, and its pg_dump does not write it
 WHERE t.typnamespace = ANY(%(namespaces)s::oid[])
   AND (t.typtype IN ('e', 'd', 'r', 'b', 'p') OR (t.typtype = 'c' AND c.relkind = 'c'))
-  AND NOT (t.typtype = 'b' AND EXISTS (SELECT FROM pg_type element WHERE element.typarray = t.oid))
+  -- By the element's oid, for there is no index on typarray.
+  AND NOT (t.typtype = 'b' AND EXISTS (SELECT FROM pg_type element WHERE element.oid = t.typelem AND element.typarray = t.oid))
   AND {not_of_extension(PG_TYPE, "t.oid")}
 """
 
