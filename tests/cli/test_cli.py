@@ -56,7 +56,7 @@ def test_version_is_told_without_loading_anything(safemig: Command) -> None:
         (["generate"], 2, "say what was changed"),
         (["--project", "/nowhere/at/all", "status"], 2, "the project's folder does not exist"),
         (["help", "moon"], 2, "topics: commands, workflow, checklist, emergency, npm"),
-        (["diff", "--from", "production", "--to", "staging", "--rename", "x"], 2, "is not OLD=NEW"),
+        (["diff", "--from", "production", "--to", "staging", "--rename", "x"], 2, "expected OLD=NEW"),
         (["review", "--record", "--format", "json"], 2, "--record prints text"),
         (["plan"], 2, "PRODUCTION_DATABASE_URL"),
         (["backup-prod", "--target", "moon"], 2, 'there is no environment "moon"'),

@@ -53,7 +53,7 @@ def test_an_author_may_not_approve_his_own(shop: Shop, monkeypatch: pytest.Monke
     (shop.folder / "safemig.toml").write_text("authors_may_approve = false\nrehearsal = 'schema'\n")
     path = shop.write(SECOND_FILE, SECOND)
     plan = shop.project.plan().id
-    with pytest.raises(RefusedError, match="who wrote this migration is not known"):
+    with pytest.raises(RefusedError, match="the author of this migration is unknown"):
         _deploy_as(shop, monkeypatch, "bob", plan)
     _git(shop.folder, "init")
     _git(shop.folder, "add", str(path))
@@ -64,7 +64,7 @@ def test_an_author_may_not_approve_his_own(shop: Shop, monkeypatch: pytest.Monke
             _deploy_as(shop, monkeypatch, person, plan)
     assert shop.state() == before
     path.write_text(SECOND + "-- and changed since")
-    with pytest.raises(RefusedError, match="is not known"):
+    with pytest.raises(RefusedError, match="is unknown"):
         _deploy_as(shop, monkeypatch, "bob", shop.project.plan().id)
     path.write_text(SECOND)
     assert _deploy_as(shop, monkeypatch, "bob", plan) == "DEPLOYED"

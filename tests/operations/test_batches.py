@@ -132,7 +132,7 @@ WRONG = [
     ),
     ("-- safemig: batches of 10 by users.id\nALTER TABLE users ADD COLUMN a int;", "none follows"),
     ("UPDATE users SET legacy = '';\n-- safemig: batches of 10 by users.id", "none follows"),
-    ("-- safemig: batches of 10 by users.id\nUPDATE users SET legacy = '';", "where the range of keys goes"),
+    ("-- safemig: batches of 10 by users.id\nUPDATE users SET legacy = '';", "does not use the range of keys"),
     (FILL + "ALTER TABLE users ADD COLUMN IF NOT EXISTS a int;", "cannot run in a transaction"),
 ]
 

@@ -482,7 +482,7 @@ def test_a_restored_table_that_was_changed_since_is_not_put_back(store: Shop) ->
 def test_somebody_else_s_schema_is_left_alone(store: Shop) -> None:
     backup = store.project.backup_prod()
     store.on(store.production, f"CREATE SCHEMA restored_{backup.timestamp}")
-    with pytest.raises(RefusedError, match="this restore did not make it"):
+    with pytest.raises(RefusedError, match="this restore did not create it"):
         store.project.restore_prod(tables="items")
 
 

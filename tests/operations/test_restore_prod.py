@@ -198,7 +198,7 @@ def test_a_cut_off_restore_is_made_anew_but_nobody_else_s_database_is_dropped(
     name = shop.production.split("/")[3].split("?")[0] + f"_restored_{backup.timestamp}"
     url = server.create_database(name)
     shop.on(url, "CREATE TABLE precious (id int)")
-    with pytest.raises(RefusedError, match="this restore did not make it"):
+    with pytest.raises(RefusedError, match="this restore did not create it"):
         shop.project.restore_prod()
     assert shop.on(url, "SELECT count(*) FROM precious") == [(0,)]
     server.drop_database(name)

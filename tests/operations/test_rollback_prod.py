@@ -136,7 +136,7 @@ def test_a_script_that_was_edited_to_do_more_is_stopped(shop: Shop, deployed: De
     script = read_script(deployed.rollback)
     deployed.rollback.write_text(script.sql + "\nDROP VIEW big_orders;\n")
     before = shop.state()
-    with pytest.raises((RehearsalError, DeploymentFailedError), match="does not lead to the schema that it promises"):
+    with pytest.raises((RehearsalError, DeploymentFailedError), match="does not produce the expected schema"):
         shop.project.rollback_prod()
     assert shop.state() == before
 

@@ -128,5 +128,5 @@ def test_one_of_url_service_and_command_is_set(shop: Shop, text: str) -> None:
 
 
 def test_a_program_that_is_not_there_is_named() -> None:
-    with pytest.raises(ToolError, match="is not found"):
+    with pytest.raises(ToolError, match="was not found"):
         Provider("no-such-program --now", 1)

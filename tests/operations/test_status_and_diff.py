@@ -51,7 +51,7 @@ def test_a_deployment_that_the_database_lost_again_is_told(shop: Shop) -> None:
     run_psql(server_programs(), shop.production, backup.full.path)
     (told,) = shop.project.db_status().problems
     assert told.startswith(f"production: run {lost.run_id} (migrate_prod, begun ")
-    assert told.endswith("a failover or a restore took it back; what is pending now must be deployed again")
+    assert told.endswith("a failover or a restore undid it; what is pending now must be deployed again")
     shop.deploy()
     assert shop.project.db_status().problems == ()
 
