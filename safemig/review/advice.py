@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from safemig.review.held_statements import held_statements
 from safemig.review.model import Finding, ReviewedStatement
 from safemig.review.scene import in_bytes
 from safemig.review.severity import Severity
@@ -31,6 +32,7 @@ def advice(
         _hour(statements),
         *_blocking(world, findings),
         _order(statements, findings),
+        held_statements(world.reshaped),
         _split(parts, statements),
     ]
     return tuple([line for line in lines if line])

@@ -179,6 +179,7 @@ def _begin(world: World, file: SourceFile) -> None:
     world.settings.clear()
     world.prepared.clear()
     world.exclusive.clear()
+    world.reshaped.clear()
     world.foreign_keys.clear()
     world.labels_of_this_file.clear()
 

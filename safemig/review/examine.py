@@ -11,6 +11,7 @@ from pglast.parser import ParseError
 from safemig.review import history
 from safemig.review.fired import below, cascades, fires_at, view_table
 from safemig.review.functions import calls_in, default_calls
+from safemig.review.held_statements import note_results
 from safemig.review.locks import DML, changes_inside, locks
 from safemig.review.may_run_code import may_call
 from safemig.review.overloads import called
@@ -41,6 +42,7 @@ _KEEPS = frozenset(
 )
 _NO_DDL = _RUNS - {"CreateTableAsStmt"} | {"VariableSetStmt", "VariableShowStmt", "ExplainStmt", "DoStmt", "PrepareStmt", "ExecuteStmt",
                                           "TransactionStmt", "CreateEventTrigStmt", "LockStmt"}  # fmt: skip
+_RESHAPES = frozenset(("AlterTableStmt", "RenameStmt", "ViewStmt", "CreateFunctionStmt"))
 # Functions that run SQL which they are given as text, and which argument that is.
 _RUNS_TEXT = {"query_to_xml": 0, "query_to_xmlschema": 0, "query_to_xml_and_xmlschema": 0, "ts_stat": 0, "crosstab": 0,
               "crosstab2": 0, "crosstab3": 0, "crosstab4": 0}  # fmt: skip
@@ -122,6 +124,8 @@ class Examination:
                 for fired, acts in list(self.world.event_triggers.items()):
                     if fires_at(acts, tree):
                         self.named((acts.function,), text, origin, f"which event trigger {fired} runs")
+        if kind in _RESHAPES and self.asks:
+            note_results(self.world, tree)
         history.apply(self.world, tree, text, conditional=bool(origin))
         if self.world.exposure is not None:
             self.world.exposure.note(self.world, tree, self.statement, is_reported=self.asks)

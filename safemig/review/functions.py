@@ -34,6 +34,15 @@ def function_of(body: Tree, text: str) -> Function:
     )
 
 
+def returned_by(body: Tree) -> tuple[str, ...]:
+    """Return what a CREATE FUNCTION returns: its type, and the columns of OUT arguments or of RETURNS TABLE."""
+    parameters = [item["FunctionParameter"] for item in body.get("parameters", ())]
+    given = [one for one in parameters if one.get("mode") in ("FUNC_PARAM_OUT", "FUNC_PARAM_INOUT", "FUNC_PARAM_TABLE")]
+    columns = [f"{one.get('name', '')} {type_text(one.get('argType'))}" for one in given]
+    plain = type_text(body.get("returnType")) if len(given) < 2 else "record"
+    return (split_type(plain)[0], *columns)
+
+
 def default_calls(function: Function) -> tuple[Tree, ...]:
     """Return the calls in the defaults of a function's arguments; none where its definition is not known."""
     if not function.optional or not function.definition:

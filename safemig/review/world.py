@@ -150,6 +150,7 @@ class World:
     by_themselves: bool = False  # each file is read as if all before it were applied
     reported_missing: set[Name] = field(default_factory=set)  # tables that the target lacks, each said once
     young: list[Table] = field(default_factory=list)  # made or given a column since `take_as_applied`
+    reshaped: dict[str, set[str]] = field(default_factory=dict)  # what returns other columns or types after this file
     exposure: Exposure | None = None  # what the API reaches; None where the platform has none
 
     def __post_init__(self) -> None:
