@@ -52,7 +52,7 @@ def review(
         return _without_target(settings, given, choice, acceptances, _platform(settings.folder, files))
     from safemig.operations.review_target import earlier, read_facts, split, with_seen
 
-    facts, standing = read_facts(settings, choice.environment)
+    facts, standing = read_facts(settings, choice.environment, given)
     if not given:
         from safemig.migrations import not_recognised
 

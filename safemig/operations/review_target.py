@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from safemig.errors import MigrationError, SettingsError, UnreachableError, UnreadTargetError
 from safemig.settings import PRODUCTION
+from safemig.sql import SourceFile
 
 if TYPE_CHECKING:
     from safemig.migrations import Migration, Standing
@@ -63,8 +64,10 @@ def or_without_target() -> Iterator[None]:
         raise type(error)(error.what, where=error.where, next=next_) from None
 
 
-def read_facts(settings: Settings, environment: str) -> tuple[TargetFacts, Standing]:
+def read_facts(settings: Settings, environment: str, texts: Sequence[SourceFile] = ()) -> tuple[TargetFacts, Standing]:
     """Read what a review wants to know of a database, and how the project's files stand to its history. Reads only.
+
+    For the `texts`, else for what is pending, NULLs and duplicates in their way are counted, for 3 s at most.
 
     Raises:
         UnreachableError: the database cannot be read.
@@ -74,11 +77,15 @@ def read_facts(settings: Settings, environment: str) -> tuple[TargetFacts, Stand
     from safemig.migrations import read_migrations, stand
     from safemig.postgres.history import read_history
     from safemig.postgres.target_facts import read_target_facts
+    from safemig.postgres.target_questions import answers
+    from safemig.review.questions import questions
 
     folder = settings.path("migrations")
     with or_without_target(), open_environment(settings, environment) as connection:
         facts = read_target_facts(connection, environment)
-        return facts, stand(read_migrations(folder) if folder.is_dir() else (), read_history(connection))
+        standing = stand(read_migrations(folder) if folder.is_dir() else (), read_history(connection))
+        asked = questions(facts, texts or [SourceFile(each.file, each.sql) for each in standing.pending])
+        return replace(facts, answers=answers(connection, asked)) if asked else facts, standing
 
 
 def with_seen(settings: Settings, environment: str, review: Review) -> Review:

@@ -44,7 +44,16 @@ SELECT current_setting('server_version_num')::int, current_setting('TimeZone'),
        ARRAY(SELECT DISTINCT coalesce(pg_get_userbyid(nullif(a.grantee, 0))::text, 'PUBLIC')
              FROM pg_default_acl d, aclexplode(d.defaclacl) a
              WHERE d.defaclobjtype = 'r' AND d.defaclrole = (SELECT oid FROM pg_roles WHERE rolname = current_user)
-               AND (d.defaclnamespace = 0 OR d.defaclnamespace = (SELECT oid FROM pg_namespace WHERE nspname = 'public')))
+               AND (d.defaclnamespace = 0 OR d.defaclnamespace = (SELECT oid FROM pg_namespace WHERE nspname = 'public'))),
+       (SELECT max(extract(epoch FROM clock_timestamp() - xact_start))::int FROM pg_stat_activity
+        WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend')
+"""
+# What a session of the role begins with, whatever this one has set; schemas that are not there are passed over.
+SEARCH_PATH = """
+SELECT ARRAY(SELECT n.nspname::text FROM (
+    SELECT place, CASE trim(part, ' "') WHEN '$user' THEN current_user::text ELSE trim(part, ' "') END AS name
+    FROM pg_settings, regexp_split_to_table(reset_val, ',') WITH ORDINALITY AS of_path (part, place) WHERE pg_settings.name = 'search_path'
+  ) path JOIN pg_namespace n ON n.nspname = path.name WHERE n.nspname <> 'pg_catalog' ORDER BY place)
 """
 
 # reltuples is -1 where the table was never analysed; the partitioned parent's size is that of its partitions.
@@ -58,13 +67,17 @@ SELECT c.oid::int8, {_NAME}, c.relkind::text, c.reltuples::float8,
         WHERE i.inhrelid = c.oid ORDER BY i.inhseqno LIMIT 1),
        (SELECT {_dotted("dn.nspname", "d.relname")}
         FROM pg_partitioned_table t JOIN pg_class d ON d.oid = t.partdefid JOIN pg_namespace dn ON dn.oid = d.relnamespace
-        WHERE t.partrelid = c.oid)
+        WHERE t.partrelid = c.oid),
+       (SELECT s.n_tup_ins + s.n_tup_upd + s.n_tup_del FROM pg_stat_user_tables s WHERE s.relid = c.oid)::float8
+         / nullif((SELECT extract(epoch FROM now() - coalesce(d.stats_reset, b.stats_reset))
+                   FROM pg_stat_database d, pg_stat_bgwriter b WHERE d.datname = current_database()), 0)::float8
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE c.relkind IN ('r', 'p', 'm', 'f') AND c.relpersistence <> 't' AND {_OURS}
 """
 COLUMNS = f"""
-SELECT a.attrelid::int8, a.attname, format_type(a.atttypid, a.atttypmod), a.attnotnull, a.atthasdef OR a.attidentity <> ''
+SELECT a.attrelid::int8, a.attname, format_type(a.atttypid, a.atttypmod), a.attnotnull, a.atthasdef OR a.attidentity <> '', s.null_frac
 FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid JOIN pg_namespace n ON n.oid = c.relnamespace
+LEFT JOIN pg_stats s ON s.schemaname = n.nspname AND s.tablename = c.relname AND s.attname = a.attname AND NOT s.inherited
 WHERE c.relkind IN ('r', 'p', 'm', 'f') AND a.attnum > 0 AND NOT a.attisdropped AND {_OURS} ORDER BY a.attrelid, a.attnum
 """
 INDEXES = f"""
@@ -216,22 +229,23 @@ _NOT_NULL = re.compile(r'NOT NULL (?P<column>[a-z_][a-z0-9_$]*|"(?:[^"]|"")+")')
 def read_target_facts(connection: psycopg.Connection[Any], name: str) -> TargetFacts:
     """Return what the review wants to know of the database; `name` is how it is shown.
 
-    Reads only, by seventeen queries whatever the size of the schema. Sizes take ACCESS SHARE on each table for a moment,
+    Reads only, by eighteen queries whatever the size of the schema. Sizes take ACCESS SHARE on each table for a moment,
     so set `lock_timeout` where somebody may hold ACCESS EXCLUSIVE.
     """
 
     def rows(query: str) -> list[Any]:
         return connection.execute(query.encode(), prepare=False).fetchall()
 
-    [(version, time_zone, granted_by_default)] = rows(SERVER)
+    [(version, time_zone, granted_by_default, oldest_transaction_s)] = rows(SERVER)
+    [(search_path,)] = rows(SEARCH_PATH)
     calls: dict[tuple[int, str], dict[str, tuple[str, ...]]] = defaultdict(dict)
     for relation, kind, owner, function in rows(CALLS):
         of_kind = calls[relation, kind]
         of_kind[owner] = (*of_kind.get(owner, ()), function)
     columns: dict[int, dict[str, ColumnFacts]] = defaultdict(dict)
-    for relation, column, kind, not_null, has_default in rows(COLUMNS):
+    for relation, column, kind, not_null, has_default, null_fraction in rows(COLUMNS):
         of_default = calls[relation, "default"].get(column, ())
-        columns[relation][column] = ColumnFacts(kind, not_null, has_default, of_default)
+        columns[relation][column] = ColumnFacts(kind, not_null, has_default, of_default, null_fraction)
     indexes: dict[int, dict[str, IndexFacts]] = defaultdict(dict)
     for relation, index, unique, valid, partial, scans, keys in rows(INDEXES):
         indexes[relation][index] = IndexFacts(tuple(keys or ()), unique, valid, partial, scans)
@@ -280,8 +294,9 @@ def read_target_facts(connection: psycopg.Connection[Any], name: str) -> TargetF
             policies=calls[relation, "policy"],
             calls=tuple(one for called in calls[relation, "check"].values() for one in called),
             rules=rules[relation],
+            writes_per_second=writes,
         )
-        for relation, dotted, kind, estimate, size, parent, default in rows(RELATIONS)
+        for relation, dotted, kind, estimate, size, parent, default, writes in rows(RELATIONS)
     }
     return TargetFacts(
         server_version_num=version,
@@ -299,6 +314,8 @@ def read_target_facts(connection: psycopg.Connection[Any], name: str) -> TargetF
         },
         read_at=datetime.now(UTC),
         time_zone=time_zone,
+        search_path=tuple(search_path),
+        oldest_transaction_s=oldest_transaction_s,
         platform=platform_of(connection).name,
         granted_by_default=frozenset(granted_by_default),
     )

@@ -29,7 +29,7 @@ def advice(
 ) -> tuple[str, ...]:
     """Return what to mind when the file is deployed, in plain sentences; nothing where there is nothing to mind."""
     lines = [
-        _hour(statements),
+        *_hour(world, statements),
         *_blocking(world, findings),
         _order(statements, findings),
         held_statements(world.reshaped),
@@ -38,7 +38,7 @@ def advice(
     return tuple([line for line in lines if line])
 
 
-def _hour(statements: Sequence[ReviewedStatement]) -> str:
+def _hour(world: World, statements: Sequence[ReviewedStatement]) -> list[str]:
     blocking: dict[str, LockMode] = {}
     for statement in statements:
         if statement.lock is None or not statement.lock.blocks_writes:
@@ -48,10 +48,25 @@ def _hour(statements: Sequence[ReviewedStatement]) -> str:
             if mode.blocks_writes and (known is None or known.strength < mode.strength):
                 blocking[table] = mode
     if not blocking:
-        return ""
-    said = ", ".join(f"{table} ({mode.value})" for table, mode in sorted(blocking.items()))
+        return []
+    said = ", ".join(f"{table} ({mode.value}{_writes(world, table)})" for table, mode in sorted(blocking.items()))
     reads = any(mode is LockMode.ACCESS_EXCLUSIVE for mode in blocking.values())
-    return f"{'reads and writes' if reads else 'writes'} wait while it runs: {said}; take a quiet hour where these are busy"
+    lines = [
+        f"{'reads and writes' if reads else 'writes'} wait while it runs: {said}; run it off-peak if these tables are busy"
+    ]
+    oldest = world.target.oldest_transaction_s if world.target else None
+    if oldest is not None and oldest >= 10:
+        lines.append(
+            f"a transaction of another session was open for {_duration(oldest).removeprefix('≈ ')} when the target was read: the lock "
+            "waits for it if it touched these tables, and everybody waits behind the lock"
+        )
+    return lines
+
+
+def _writes(world: World, table: str) -> str:
+    known = world.tables.get(world.resolve(world.named(table)))
+    writes = known.facts.writes_per_second if known and known.facts else None
+    return f", {writes:,.0f} rows written/s on average" if writes and writes >= 1 else ""
 
 
 def _blocking(world: World, findings: Sequence[Finding]) -> list[str]:

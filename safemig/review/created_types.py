@@ -13,7 +13,7 @@ _CODE_OF_DEFINITION = ("function", "procedure", "sfunc", "finalfunc", "combinefu
 
 
 def enum(world: World, body: Tree, _conditional: bool) -> None:
-    name = world.resolve(names.of_strings(body.get("typeName")))
+    name = world.as_made(names.of_strings(body.get("typeName")))
     world.enums[name] = strings(body.get("vals"))
     world.add_object("TYPE", name)
 
@@ -67,7 +67,7 @@ def cast(world: World, body: Tree, _conditional: bool) -> None:
 
 
 def domain(world: World, body: Tree, _conditional: bool) -> None:
-    name = world.resolve(names.of_strings(body.get("domainname")))
+    name = world.as_made(names.of_strings(body.get("domainname")))
     kinds = {item.get("Constraint", {}).get("contype") for item in body.get("constraints", ())}
     world.domain_calls[str(name)] = list(calls_in(body.get("constraints")))
     world.domains[name] = bool(kinds & {"CONSTR_CHECK", "CONSTR_NOTNULL"})

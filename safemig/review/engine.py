@@ -151,7 +151,8 @@ def _learn(world: World, applied: Sequence[SourceFile]) -> list[str]:
     if world.target is not None:
         return unread
     for file in applied:
-        world.path, world.file = "public", file.name
+        world.file = file.name
+        history.begin_path(world)
         try:
             for statement in parse(file.sql):
                 history.apply(world, statement.tree, statement.sql)
@@ -173,9 +174,10 @@ def _begin(world: World, file: SourceFile) -> None:
     """Forget what holds within one file only."""
     if world.by_themselves:
         world.take_as_applied()
-    if world.by_themselves or world.path != "public":
+    if world.by_themselves or (world.path, *world.searched) != world.own_path:
         history.note_change(world)
-    world.file, world.path = file.name, "public"
+    world.file = file.name
+    history.begin_path(world)
     world.settings.clear()
     world.prepared.clear()
     world.exclusive.clear()

@@ -8,6 +8,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from safemig.review.questions import Question
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +22,7 @@ class ColumnFacts:
     not_null: bool = False
     has_default: bool = False
     calls: tuple[str, ...] = ()  # the functions that its default calls
+    null_fraction: float | None = None  # by the planner's statistics
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +86,7 @@ class TableFacts:
     policies: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # those that call functions, and which
     calls: tuple[str, ...] = ()  # the functions that its checks, generated columns and indexes call
     rules: Mapping[str, str] = field(default_factory=dict)  # what pg_get_ruledef() says
+    writes_per_second: float | None = None  # rows, on average since the statistics were reset
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,4 +124,7 @@ class TargetFacts:
     read_at: datetime | None = None
     time_zone: str | None = None
     platform: str = ""  # whose database it is, such as Supabase
+    search_path: tuple[str, ...] = ()  # the schemas of the deploying role's search path that are there
+    oldest_transaction_s: int | None = None  # the longest that a transaction of another session is open already
+    answers: Mapping[Question, int] = field(default_factory=dict)
     granted_by_default: frozenset[str] = frozenset()  # the roles that a new table in public is granted to

@@ -47,7 +47,7 @@ def _create_table(world: World, body: Tree, conditional: bool) -> None:
     name = names.of_range(relation)
     if relation.get("relpersistence") == "t":
         name = Name(TEMPORARY, name.name)
-    full = world.resolve(name)
+    full = world.as_made(name)
     known = world.tables.get(full)
     guarded = bool(body.get("if_not_exists")) or conditional
     if guarded and known is not None and (known.facts is not None or known.age != "existing" or known.is_known):
@@ -93,7 +93,7 @@ def _create_table_as(world: World, body: Tree, conditional: bool) -> None:
     name = names.of_range(relation)
     if relation.get("relpersistence") == "t":
         name = Name(TEMPORARY, name.name)
-    full = world.resolve(name)
+    full = world.as_made(name)
     if (body.get("if_not_exists") or conditional) and world.knows(full):
         return
     table = _new_table(world, full, bool(body.get("if_not_exists")) or conditional)
@@ -258,7 +258,7 @@ def _index(world: World, body: Tree, _conditional: bool) -> None:
 
 
 def _function(world: World, body: Tree, text: str) -> None:
-    name = world.resolve(names.of_strings(body.get("funcname")))
+    name = world.as_made(names.of_strings(body.get("funcname")))
     made = function_of(body, text)
     others = [one for one in world.functions.get(name, ()) if not same_arguments(one.arguments, made.arguments)]
     world.functions[name] = [*others, made]
@@ -301,7 +301,7 @@ def _statistics(world: World, body: Tree, _conditional: bool) -> None:
 
 
 def _view(world: World, body: Tree, _conditional: bool) -> None:
-    name = world.resolve(names.of_range(body.get("view")))
+    name = world.as_made(names.of_range(body.get("view")))
     world.views[name] = body.get("query", {})
     if not body.get("replace"):
         world.add_object("VIEW", name)
@@ -352,7 +352,12 @@ def _reset(world: World) -> None:
     """Note that no setting holds any longer, those of whoever runs the file neither."""
     world.settings.clear()
     world.settings.update(lock_timeout="default", statement_timeout="default")
-    world.path = "public"
+    begin_path(world)
+
+
+def begin_path(world: World) -> None:
+    """Let names be found as a new session finds them."""
+    world.use_path(world.own_path)
 
 
 def _set(world: World, name: str, values: list[str] | None) -> None:
@@ -362,9 +367,10 @@ def _set(world: World, name: str, values: list[str] | None) -> None:
     else:
         world.settings[key] = ", ".join(values)
     if key == "search_path":
-        path = [part.strip().strip('"') for part in (", ".join(values) if values else "public").split(",")]
-        path = [part for part in path if part not in ("", "$user", "pg_catalog", TEMPORARY)]
-        world.path = path[0] if path else "public"
+        if values is None:
+            begin_path(world)
+        else:
+            world.use_path([part.strip().strip('"') for part in ", ".join(values).split(",")])
         note_change(world)
 
 

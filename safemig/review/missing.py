@@ -21,7 +21,7 @@ def missing_tables(world: World, statement: ParsedStatement, locked: Iterable[Na
     """Return a hit for each table that the statement needs, of which neither the target nor a file before knows.
 
     `locked` are the tables that it takes locks on. Without a target nothing is known to be missing. A name without its
-    schema is taken as known where any schema has such a table: the session's search_path is not read.
+    schema is looked for along the search path; where that was not read, any schema's table of that name will do.
     """
     if world.target is None:
         return []
@@ -56,7 +56,7 @@ def _is_there(world: World, name: Name) -> bool:
         return True
     if world.knows(name) or name in world.views or str(name) in _views(world):
         return True
-    if name.schema != world.path:
+    if name.schema != world.path or (world.target and world.target.search_path):
         return False
     known = {each.name for each, table in world.tables.items() if table.facts is not None or table.is_known}
     return name.name in known or any(names.of_dotted(view).name == name.name for view in _views(world))

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 IN_A_JOB = "in a job of pg_cron"  # an origin: each of its statements is a transaction of its own
 SMALL_ROWS = 10_000
 SMALL_BYTES = 16 * 1024 * 1024
+BUSY_WRITES = 10  # rows a second: small is not quiet
 
 
 @dataclass(slots=True)  # not frozen: there are many, and a frozen one takes four times as long to make
@@ -71,11 +72,12 @@ class Scene:
 
     @property
     def is_small(self) -> bool:
-        """True where the target's table is known to be so small that reading it under a lock is over at once."""
+        """True where the target's table is known to be so small and quiet that a lock on it is over at once and harms nobody."""
         facts = self.facts
         if facts is None or facts.rows_estimate is None:
             return False
-        return facts.rows_estimate <= SMALL_ROWS and facts.size_bytes <= SMALL_BYTES
+        busy = (facts.writes_per_second or 0) >= BUSY_WRITES
+        return facts.rows_estimate <= SMALL_ROWS and facts.size_bytes <= SMALL_BYTES and not busy
 
     @property
     def size(self) -> str:
@@ -84,7 +86,9 @@ class Scene:
         if facts is None:
             return ""
         rows = "never analysed" if facts.rows_estimate is None else f"≈ {facts.rows_estimate:,} rows"
-        return f" ({rows}, {in_bytes(facts.size_bytes)})"
+        writes = facts.writes_per_second or 0
+        busy = f", {writes:,.0f} rows written/s" if writes >= 1 else ""
+        return f" ({rows}, {in_bytes(facts.size_bytes)}{busy})"
 
     def column_type(self, column: str) -> str:
         """The column's type as far as it is known, else empty."""

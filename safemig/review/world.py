@@ -135,7 +135,9 @@ class World:
     referring: dict[Name, list[tuple[Name, str]]] = field(
         default_factory=dict
     )  # table -> the foreign keys that lead to it
-    path: str = "public"
+    path: str = "public"  # the schema in which a name without one is made
+    searched: tuple[str, ...] = ()  # where such a name is looked for when it is not there, in order
+    own_path: tuple[str, ...] = ("public",)  # what a session begins with
     statistics: dict[Name, Name] = field(default_factory=dict)  # extended statistics -> their table
     children: dict[Name, list[Name]] = field(default_factory=dict)  # table -> its partitions and children
     foreign_keys: list[tuple[Name, Constraint, int]] = field(default_factory=list)  # of this file, by which statement
@@ -157,6 +159,9 @@ class World:
         if self.target is None:
             return
         self.server_version = self.server_version or self.target.server_version_num
+        if self.target.search_path:
+            self.own_path = self.target.search_path
+            self.use_path(self.own_path)
         for dotted, facts in self.target.tables.items():
             name = self.named(dotted)
             self.tables[name] = _from_facts(name, facts)
@@ -206,7 +211,35 @@ class World:
         temporary = Name(TEMPORARY, name.name)
         if temporary in self.tables:
             return temporary
-        return Name(self.path, name.name)
+        full = Name(self.path, name.name)
+        return self._found(full) if self.searched else full
+
+    def _found(self, full: Name) -> Name:
+        """Return the first thing of that name in the search path; where there is none, the name as it would be made."""
+        known = (
+            self.tables,
+            self.views,
+            self.functions,
+            self.indexes,
+            self.enums,
+            self.domains,
+            self.statistics,
+            self.view_extras,
+        )
+        for schema in (full.schema, *self.searched):
+            name = Name(schema, full.name)
+            if any(name in one for one in known):
+                return name
+        return full
+
+    def as_made(self, name: Name) -> Name:
+        """Return the name with the schema in which a CREATE puts it."""
+        return name if name.schema else Name(self.path, name.name)
+
+    def use_path(self, schemas: Sequence[str]) -> None:
+        """Let names without a schema be made in the first of these that counts, and looked for in all."""
+        path = [one for one in schemas if one not in ("", "$user", "pg_catalog", TEMPORARY)] or ["public"]
+        self.path, self.searched = path[0], tuple(path[1:])
 
     def table(self, name: Name) -> Table:
         """Return the table, made as `existing` at its first mention."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from safemig.review.facts import ColumnFacts
 from safemig.review.rule import Hit, rule
 from safemig.review.rules.constraints import alter_table
 from safemig.review.scene import Scene, weight
@@ -249,12 +250,23 @@ def set_not_null(scene: Scene) -> Iterator[Hit]:
     alter, quoted = alter_table(scene), quote_identifier(column)
     yield Hit(
         f"{scene.table}.{column}",
-        f"reads all of {scene.table}{scene.size} while reads and writes wait, and fails on a NULL",
+        f"reads all of {scene.table}{scene.size} while reads and writes wait, and fails on a NULL{_share_of_nulls(known)}",
         f"{alter} ADD CONSTRAINT {name} CHECK ({quoted} IS NOT NULL) NOT VALID;\n"
         f"-- in a migration of its own:\n{alter} VALIDATE CONSTRAINT {name};\n"
         f"-- in a migration of its own:\n{alter} ALTER COLUMN {quoted} SET NOT NULL;\n"
         f"{alter} DROP CONSTRAINT {name};",
         severity=weight(scene),
+    )
+
+
+def _share_of_nulls(column: ColumnFacts | None) -> str:
+    share = column.null_fraction if column else None
+    return (
+        ""
+        if share is None
+        else f"; by the statistics {share:.0%} of the rows have one"
+        if share
+        else "; the statistics know of none"
     )
 
 

@@ -129,10 +129,11 @@ def drop_index(scene: Scene) -> Iterator[Hit]:
             continue
         facts = scene.facts_of(owner) if owner else None
         index = facts.indexes.get(name.name) if facts else None
-        used = f"; used {index.scans:,} times since the statistics began" if index and index.scans else ""
+        used = f"; {index.scans:,} scans since the statistics began" if index and index.scans else ""
+        used = "; no scan since the statistics began, on this server" if index and not index.scans else used
         unique = "; it keeps duplicates out" if index and index.is_unique else ""
         if scene.tree.get("concurrent"):
-            if used or unique:
+            if (index and index.scans) or unique:
                 yield Hit(
                     str(name),
                     f"{name} goes{used}{unique}",
