@@ -148,7 +148,10 @@ def is_own(text: str) -> bool:
     reads = reads_of(text)
     if reads.relations:
         return all(
-            each.schema in _OWN_SCHEMAS or (not each.schema and each.name.startswith("pg_")) for each in reads.relations
+            each.schema in _OWN_SCHEMAS
+            or (not each.schema and each.name.startswith("pg_"))
+            or each.name.startswith("pg_stat_statements")
+            for each in reads.relations
         )
     return not has_from and reads.functions <= BUILT_IN_FUNCTIONS | _EXTENSION and reads.types <= _OWN_TYPES
 

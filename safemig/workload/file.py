@@ -122,7 +122,7 @@ def _statement(each: Statement) -> dict[str, Any]:
     if each.read:
         content["read"] = {
             "calls": each.read.calls, "rows": each.read.rows, "total_ms": round(each.read.total_ms, 4),
-            "since": _text(each.read.since),
+            "since": each.read.since.astimezone(UTC).isoformat() if each.read.since else None,
         }  # fmt: skip
     return content
 

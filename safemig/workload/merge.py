@@ -44,7 +44,7 @@ def _added(old: Statement, new: Statement) -> Statement:
     last = old.read
     if new.source == "log":  # which counts its new lines alone
         delta = now
-    elif last and now.calls >= last.calls and _same_since(last, now):
+    elif last and now.calls >= last.calls and last.since == now.since:
         delta = Counter(now.calls - last.calls, now.rows - last.rows, now.total_ms - last.total_ms)
     elif new.source == "sql":
         delta = Counter(0, 0, 0.0)
@@ -61,9 +61,3 @@ def _added(old: Statement, new: Statement) -> Statement:
         first_seen=old.first_seen or new.first_seen,
         last_seen=new.last_seen if delta.calls or not old.last_seen else old.last_seen,
     )
-
-
-def _same_since(last: Counter, now: Counter) -> bool:
-    if last.since is None or now.since is None:
-        return last.since is now.since
-    return abs(last.since - now.since) < _SAME_MOMENT
