@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -20,7 +19,7 @@ SELECT n.nspname, c.relname, c.oid::int8 FROM pg_class c JOIN pg_namespace n ON 
 WHERE c.relkind IN ('r', 'p', 'm', 'i', 'I', 'f') AND n.nspname !~ '^pg_'
 """
 WHICH_ROLES = "SELECT rolname FROM pg_roles"
-HOW_MANY_PARAMETERS = "SELECT cardinality(parameter_types) FROM pg_prepared_statements WHERE name = %s"
+HOW_MANY_PARAMETERS = "SELECT cardinality(parameter_types) FROM pg_prepared_statements WHERE name = 'safemig_plan'"
 # What a plan must grow by to count as dearer: half as much again, and by more than noise in a plan of a few rows.
 DEARER_TIMES = 1.5
 DEARER_COST = 10.0
@@ -136,18 +135,19 @@ def compare_plans(
 
 
 def explain(planner: Connection, text: str) -> dict[str, Any]:
-    """Return the generic plan of a statement with parameters, as EXPLAIN's JSON has it."""
+    """Return the generic plan of a statement with parameters, as EXPLAIN's JSON has it; for a session in autocommit."""
     if planner.info.server_version >= 160000:
         (found,) = planner.execute(f"EXPLAIN (GENERIC_PLAN, VERBOSE, FORMAT JSON) {text}".encode()).fetchone() or ([],)
     else:
-        # The name is the statement's own: one that cannot be planned stays prepared to the end of the session.
-        name = f"safemig_{hashlib.sha256(text.encode()).hexdigest()[:16]}"
-        planner.execute(f"DEALLOCATE ALL; PREPARE {name} AS {text}".encode())
-        (count,) = planner.execute(HOW_MANY_PARAMETERS, (name,)).fetchone() or (0,)
-        values = f"({', '.join(['NULL'] * count)})" if count else ""
-        (found,) = planner.execute(f"EXPLAIN (VERBOSE, FORMAT JSON) EXECUTE {name}{values}".encode()).fetchone() or (
-            [],
-        )
+        planner.execute(f"PREPARE safemig_plan AS {text}".encode())
+        try:
+            # psycopg's own prepared statements are none of ours to count with.
+            (count,) = planner.execute(HOW_MANY_PARAMETERS, prepare=False).fetchone() or (0,)
+            values = f"({', '.join(['NULL'] * count)})" if count else ""
+            question = f"EXPLAIN (VERBOSE, FORMAT JSON) EXECUTE safemig_plan{values}"
+            (found,) = planner.execute(question.encode(), prepare=False).fetchone() or ([],)
+        finally:
+            planner.execute("DEALLOCATE safemig_plan", prepare=False)
     plan: dict[str, Any] = found[0]["Plan"]
     return plan
 
