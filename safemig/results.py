@@ -16,6 +16,7 @@ from safemig.result import Result
 from safemig.sql.locks import LockMode
 
 if TYPE_CHECKING:
+    from safemig.load_facts import LoadRun
     from safemig.schema import SchemaDiff
     from safemig.workload_facts import WorkloadCheck
 
@@ -409,6 +410,7 @@ class Rehearsal(Result):
     not_by_psql: tuple[str, ...] = ()  # as the backup has them: the copy was restored piece by piece
     exceptions: tuple[str, ...] = ()  # what the copy could not show, for want of an extension, a collation, ...
     workload: WorkloadCheck | None = None  # where the application's statements were collected
+    load: LoadRun | None = None  # where the migration was also run under load
 
 
 @dataclass(frozen=True, slots=True, repr=False)

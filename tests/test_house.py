@@ -24,7 +24,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("secrets",),
     ("chain", "errors", "fault_points", "lazy_import", "result"),
     ("settings_file", "identity", "connection_urls"),
-    ("sql",),
+    ("sql", "load_facts"),
     ("review", "schema", "workload_facts"),
     ("results", "settings_file"),
     ("live",),
@@ -43,7 +43,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
 FLOOR_OF = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
 
 # The core answers the same for the same input, anywhere: no server, no process, no clock, no chance, no terminal.
-CORE = {"errors", "lazy_import", "result", "sql", "review", "schema", "workload_facts", "results", "views"}
+CORE = {"errors", "lazy_import", "result", "sql", "review", "schema", "workload_facts", "load_facts", "results", "views"}
 NOT_IN_THE_CORE = {
     "asyncio", "click", "IPython", "jupyter_client", "nbclient", "nbformat", "papermill", "psycopg", "random", "shutil",
     "socket", "subprocess", "tempfile", "threading", "time",

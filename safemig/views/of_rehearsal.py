@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from safemig.results import Rehearsal, RollbackProof
 from safemig.views import numbers
 from safemig.views.document import Badge, Block, Bullets, Document, Inline, Mono, Strong
+from safemig.views.load_parts import load_blocks
 from safemig.views.of_backup import VERIFIED, not_by_psql
 from safemig.views.pictures import blocking_bars, blocking_of_steps
 from safemig.views.rights_parts import rights_blocks
@@ -38,6 +39,8 @@ def build(result: Rehearsal) -> Document:
     standing += len(result.workload.standing) if result.workload else 0
     if standing and not failed:
         verdict = Badge(f"{verdict.word}, {numbers.counted(standing, 'FINDING').upper()}", "warning")
+    if result.load and result.load.outcome and not failed:
+        verdict = Badge(f"{verdict.word}, NOT UNDER LOAD", "warning")
     headline: list[Inline] = [
         Mono(f"plan {result.plan_id}"),
         Strong("on a copy with its data" if result.mode == "data" else "on a copy without data"),
@@ -54,6 +57,7 @@ def build(result: Rehearsal) -> Document:
         *said(result.steps),
         *([picture] if picture else []),
         *workload_blocks(result.workload),
+        *load_blocks(result.load),
         *rights_blocks(result.rights),
         *_rollback(result.rollback),
         *change_list(result.diff),

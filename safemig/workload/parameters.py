@@ -12,6 +12,7 @@ from pglast.parser import ParseError
 from pglast.stream import RawStream
 
 Use = Literal["compared", "low", "high", "array", "written", "limit", "offset"]
+_CALCULATES = ("+", "-", "*", "/", "%", "^", "||", "->", "->>", "#>", "#>>")
 _LOW, _HIGH = (">", ">="), ("<", "<=")
 
 
@@ -117,6 +118,8 @@ def _set(targets: Iterable[Any], target: str) -> Iterator[ParameterUse]:
 
 
 def _compared(each: ast.A_Expr) -> Iterator[ParameterUse]:
+    if each.kind is A_Expr_Kind.AEXPR_OP and each.name and each.name[-1].sval in _CALCULATES:
+        return
     left, right = each.lexpr, each.rexpr
     for one, other in ((left, right), (right, left)):
         column = _only_column(one)
