@@ -214,14 +214,16 @@ def plan(folder: str, target: str, accept: tuple[str, ...], resume: str, form: s
 
 @safemig.command()
 @TARGET
+@click.option("--load", type=int, default=0, help="Percent of the application's collected calls to drive meanwhile.")
 @click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
 @click.pass_obj
-def rehearse(folder: str, target: str, form: str) -> None:
+def rehearse(folder: str, target: str, load: int, form: str) -> None:
     """Run pending migrations on a copy of production: locks, rewrites, times, a proven rollback.
 
-    With statements collected by safemig workload, each is tried before the migration, after it, and after the rollback.
+    With statements collected by safemig workload, each is tried before the migration, after it, and after the rollback;
+    with --load, the migration also runs on a second copy while that share of their calls runs there.
     """
-    _record(folder, "rehearse", form, target=target)
+    _record(folder, "rehearse", form, target=target, load=load)
 
 
 @safemig.command()

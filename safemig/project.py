@@ -127,11 +127,14 @@ class Project:
 
         return backup_prod(self.settings, target, verify=verify)
 
-    def rehearse(self, *, target: str = PRODUCTION) -> Rehearsal:
-        """Run what is pending on a copy of production, and the rollback after it. Reads production only."""
+    def rehearse(self, *, target: str = PRODUCTION, load: int = 0) -> Rehearsal:
+        """Run what is pending on a copy of production, and the rollback after it. Reads production only.
+
+        With `load`, it is run on a second copy too, while that many percent of the application's calls run there.
+        """
         from safemig.operations.rehearse import rehearse
 
-        return rehearse(self.settings, target)
+        return rehearse(self.settings, target, load=load)
 
     def migrate_staging(self, *, target: str = STAGING) -> Deployment:
         """Apply what is pending to staging; what is there already is only recorded."""

@@ -149,16 +149,17 @@ class SafeMig(Magics):
 
     @magic_arguments()
     @_TARGET
+    @argument("--load", type=int, default=0, help="Percent of the application's collected calls to drive meanwhile.")
     @_OUT
     @line_magic
     def rehearse(self, line: str) -> Any:
         """Run the pending migrations on a copy of production: locks, rewrites, times, a proven rollback.
 
         Example:
-            %rehearse
+            %rehearse --load 50
         """
         given = parse_line(self.rehearse, line)
-        return self._out(given, self._project().rehearse(target=self._target(given)))
+        return self._out(given, self._project().rehearse(target=self._target(given), load=given.load))
 
     @magic_arguments()
     @_TARGET

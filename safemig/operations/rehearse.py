@@ -38,8 +38,9 @@ from safemig.execution.validation import BOOKKEEPING
 from safemig.fault_points import FaultPoint, pass_point
 from safemig.migrations import write_new
 from safemig.operations.backup_prod import take_backup
+from safemig.operations.rehearse_load import WantedLoad, make_loaded_copy, rehearse_under_load, wanted_load
 from safemig.operations.rights import rights_after, rights_before
-from safemig.operations.try_statements import trial_on
+from safemig.operations.try_statements import seen_in, trial_on
 from safemig.operations.verify_backup import restored_and_compared
 from safemig.postgres.connection import Connection
 from safemig.postgres.connection.connect import connect, words_of
@@ -62,19 +63,21 @@ class Rehearsed:
 
 
 @live.act("rehearse")
-def rehearse(settings: Settings, environment: str = PRODUCTION) -> Rehearsal:
+def rehearse(settings: Settings, environment: str = PRODUCTION, *, load: int = 0) -> Rehearsal:
     """Rehearse what is pending on a copy made from a backup of its own, which is thrown away at the end.
 
-    The database is only read.
+    The database is only read. With `load`, the migration runs once more on a second copy, by the deployment's protocol,
+    while that many percent of the application's collected calls run there (see `rehearse_load`).
 
     Raises:
-        RehearsalError: nothing is pending, the copy cannot be made, or a statement fails on it.
+        RehearsalError: nothing is pending, the copy cannot be made, or a statement fails on it; no load can be driven.
     """
+    wanted = wanted_load(settings, load, seen_in(settings, environment))
     with open_environment(settings, environment) as connection, tempfile.TemporaryDirectory() as folder:
         situation = assess(settings, connection, environment)
         backup = take_backup(settings, environment, folder=Path(folder), read=False, rows=settings.rehearsal == "data")
         script = Path(folder) / f"rollback_{backup.timestamp}.sql"
-        return rehearse_on_copy(settings, connection, situation, backup, script).result
+        return rehearse_on_copy(settings, connection, situation, backup, script, load=wanted).result
 
 
 @live.act("rehearse")
@@ -85,6 +88,7 @@ def rehearse_on_copy(
     backup: Backup,
     script: Path,
     files_make: Mapping[str, str] | None = None,
+    load: WantedLoad | None = None,
 ) -> Rehearsed:
     """Restore `backup` on a throwaway server, run the plan there, write `script` and run that too.
 
@@ -110,6 +114,7 @@ def rehearse_on_copy(
         if full:
             verified = mark_verified(settings, backup, "restored", restored.notes).verified
         as_deployer = url_as(url, server, deploying_role(source))
+        under_load = make_loaded_copy(source, server) if load else ""
         with connect(url, "the copy") as copy, connect(as_deployer, "the copy") as deployer, ExitStack() as within:
             _make_history(deployer)
             read = _reader(settings, copy)
@@ -159,6 +164,7 @@ def rehearse_on_copy(
             statements.after_rollback()
             workload = statements.result(settings, situation.plan.steps)
             exceptions = _not_shown(server, pretended)
+        ran = rehearse_under_load(settings, source, server, situation, under_load, load, steps) if load else None
         standing = situation.standing
         all_files = (*standing.applied, *standing.pending)
         files_make = what_files_make(settings, source, server, all_files, files_make)
@@ -178,6 +184,7 @@ def rehearse_on_copy(
             not_by_psql=restored.notes,
             exceptions=exceptions,
             workload=workload,
+            load=ran,
         ),
         start,
         reached,

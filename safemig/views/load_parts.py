@@ -18,7 +18,8 @@ _MOST_LINES = 20
 _SHORTENED = 90
 _WIDTH, _LEFT, _TOP, _HEIGHT = 720, 64, 34, 190
 _INK, _FAINT, _PANEL, _GRID = "#202124", "#5f6368", "#f8f9fb", "#dadce0"
-_RED, _GREEN, _BAND, _STEP = "#b3261e", "#2e6b34", "#e8eaed", "#fde7c7"
+_RED, _GREEN, _AMBER = "#b3261e", "#2e6b34", "#8a5300"
+_BAND = 9  # pixels of a step's bar
 _MOST_STEPS = 24
 
 
@@ -110,7 +111,7 @@ def load_picture(run: LoadRun) -> Picture | None:
 
     parts = [
         f'<rect x="{x(run.begin_s):.1f}" y="{_TOP}" width="{max(1.0, x(run.end_s) - x(run.begin_s)):.1f}" '
-        f'height="{_HEIGHT}" fill="{_BAND}"/>'
+        f'height="{_HEIGHT}" fill="none" stroke="{_FAINT}" stroke-dasharray="3 2"/>'
     ]
     taken = -100.0
     for each in run.steps[:_MOST_STEPS]:
@@ -118,10 +119,11 @@ def load_picture(run: LoadRun) -> Picture | None:
         title = f"step {each.number}: {numbers.shortened(each.sql, 80)}"
         parts.append(
             f'<g><title>{escape(printable(title))}</title><rect x="{left:.1f}" y="{_TOP}" width="{width:.1f}" '
-            f'height="{_HEIGHT}" fill="{_STEP}" stroke="{_GRID}"/></g>'
+            f'height="{_BAND}" fill="{_AMBER}"/><path d="M{left:.1f} {_TOP}v{_HEIGHT}M{left + width:.1f} {_TOP}v{_HEIGHT}" '
+            f'stroke="{_AMBER}" stroke-width="0.5"/></g>'
         )
         if left - taken > 16:  # numbers of short steps would lie one upon the other
-            parts.append(_text(left + 2, _TOP + _HEIGHT - 5, str(each.number)))
+            parts.append(_text(left + 3, _TOP + _BAND + 12, str(each.number), colour=_AMBER))
             taken = left
     for power in range(low, high + 1):
         parts += [
@@ -141,7 +143,7 @@ def load_picture(run: LoadRun) -> Picture | None:
     parts += [
         _line(run.points, x, y, lambda point: point.worst_ms, _RED, ""),
         _line(run.points, x, y, lambda point: point.median_ms, _GREEN, ' stroke-dasharray="5 3"'),
-        _text(_LEFT, 18, "solid: the longest call under way, dashed: the median; bands: the migration, its steps by number",
+        _text(_LEFT, 18, "solid: the longest call under way, dashed: the median; frame: the migration, bars: its steps",
               colour=_FAINT),
     ]  # fmt: skip
     height = _TOP + _HEIGHT + 28

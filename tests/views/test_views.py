@@ -40,6 +40,8 @@ VERDICTS = {
     "rehearsal not proven": "REHEARSED, ROLLBACK NOT PROVEN",
     "rehearsal rights": "REHEARSED, 1 FINDING",
     "rehearsal workload": "REHEARSED, 2 FINDINGS",
+    "rehearsal load": "REHEARSED",
+    "rehearsal load stopped": "REHEARSED, NOT UNDER LOAD",
     "workload_check": "2 FINDINGS",
     "workload_check fine": "NO FINDING STANDS",
     "workload": "COLLECTED",

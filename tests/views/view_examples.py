@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from safemig.load_facts import LoadedStep, LoadError, LoadPoint, LoadRun, StatementUnderLoad
 from safemig.result import Result
 from safemig.results import (
     Access,
@@ -294,6 +295,31 @@ def examples(table: str = "orders", person: str = "dana") -> dict[str, Result]:
         ),
         "rehearsal workload": Rehearsal(
             "3f2a9c1", "data", "17.10", ran, diff, "ee" * 32, (), None, "restored", 12.3, workload=workload,
+        ),
+        "rehearsal load": Rehearsal(
+            "3f2a9c1", "data", "17.10", ran, diff, "ee" * 32, (), None, "restored", 12.3,
+            load=LoadRun(
+                50, 40.0, 39.2, 10, 4.0, 6.2, "",
+                (
+                    StatementUnderLoad("a" * 12, f"SELECT * FROM {table} WHERE id = $1", person, 57, 2, 1.24, 2034.4, 2050.1),
+                    StatementUnderLoad("b" * 12, "SELECT 1", "app", 20, 0, 0.4, 3.1, 3.1),
+                    StatementUnderLoad("c" * 12, "SELECT 2", "app", 0, 0, None, None, None),
+                ),
+                (LoadError("0A000", 2, "cached plan must not change result type"), LoadError("40P01", 1, "deadlock detected")),
+                (LoadedStep(1, f"ALTER TABLE {table} ALTER total TYPE bigint", 4.1, 6.1, 3, 0.31),),
+                3,
+                (
+                    LoadPoint(0.0, 12, 0, 1.2, 4.0), LoadPoint(3.9, 11, 0, 1.3, 6.0), LoadPoint(4.2, 9, 0, 1.9, 2050.1),
+                    LoadPoint(6.0, 9, 2, 1.9, 2050.1), LoadPoint(6.4, 14, 0, 1.2, 5.0),
+                ),
+                3, (("no call of it was counted", 4),), (f"{person} is not on the copy",),
+            ),
+        ),
+        "rehearsal load stopped": Rehearsal(
+            "3f2a9c1", "data", "17.10", ran, diff, "ee" * 32, (), None, "restored", 12.3,
+            load=LoadRun(
+                100, 40.0, 12.0, 10, 4.0, 9.0, f"could not acquire the lock on {table} after 30 attempts", (), (), (), 31, (), 1,
+            ),
         ),
         "workload_check": workload,
         "workload_check fine": replace(workload, findings=(), not_checked=(), order="", order_reasons=()),
