@@ -11,6 +11,7 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from safemig.result import link_to
+from safemig.views.capped import capped
 from safemig.views.document import Badge, Document, Link, Mono, Several, Strong
 from safemig.views.in_text import printable
 
@@ -32,8 +33,8 @@ _PRE = "font-family:monospace;white-space:pre-wrap;word-break:normal;overflow-wr
 
 
 def draw_html(document: Document) -> str:
-    """Return one `<div>`; everything that came from SQL or a catalog is escaped."""
-    drawn: str = _environment().get_template("document.html.j2").render(document=document)
+    """Return one `<div>` of at most some 300 kB; everything that came from SQL or a catalog is escaped."""
+    drawn: str = _environment().get_template("document.html.j2").render(document=capped(document))
     return drawn.strip()
 
 

@@ -189,14 +189,15 @@ def _accepted(finding: Finding) -> Callout:
 
 
 def _listing(findings: Sequence[Finding], file: ReviewedFile) -> tuple[Listing]:
+    standing: dict[int, list[str]] = {}
+    for each in findings:
+        if each.accepted is None:
+            standing.setdefault(each.line, []).append(each.severity.value)
     lines: list[Line] = []
     for statement in file.statements:
         texts = statement.sql.strip().splitlines()
-        found = [
-            each.severity.value
-            for each in findings
-            if statement.line <= each.line < statement.line + len(texts) and each.accepted is None
-        ]
+        of_its_lines = range(statement.line, statement.line + len(texts)) if standing else ()
+        found = [severity for line in of_its_lines for severity in standing.get(line, ())]
         worst = min(found, key=_WEIGHT.__getitem__) if found else None
         sign, tone = (_SIGNS[worst], _TONES[worst]) if worst else (" ", None)
         lines += [Line(text, statement.line + i, sign, tone) for i, text in enumerate(texts)]
