@@ -1,11 +1,10 @@
 """A recorded run killed at any moment: its record says INCOMPLETE until it is settled, and then what the database says.
 
-A table of verbs × moments × victims. By default a part of it runs; SAFEMIG_THOROUGH=1 runs the whole.
+A table of verbs × moments × victims. By default a part of it runs.
 """
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -19,6 +18,7 @@ from safemig.records.outcome import INCOMPLETE
 from safemig.results import RecordEntry
 from tests.operations.conftest import Shop, approval_of
 from tests.operations.striking import kill_command, wait_until_alone
+from tests.tables import part_of
 
 FILE = "20260102000000_note.sql"
 SQL = "ALTER TABLE users ADD COLUMN IF NOT EXISTS note text;"
@@ -157,9 +157,6 @@ def named(case: Case) -> str:
     return f"{prepare.__name__}: {victim} {point.value}"
 
 
-RUN = CASES if os.environ.get("SAFEMIG_THOROUGH") else [case for case in CASES if in_the_part(case)]
-
-
 def test_the_part_that_is_run_is_of_the_table() -> None:
     assert sum(map(in_the_part, CASES)) == len(PART)
 
@@ -169,9 +166,10 @@ def newest(shop: Shop, act: str) -> RecordEntry:
     return next(each for each in read_archive(shop.folder / "records").records if each.act == act)
 
 
-@pytest.mark.parametrize("case", RUN, ids=named)
-def test_a_killed_run_s_record_says_what_the_database_says(shop: Shop, temporary: Path, case: Case) -> None:
-    prepare, point, count, victim = case
+@pytest.mark.parametrize(("prepare", "point", "count", "victim"), part_of(CASES, in_the_part, named))
+def test_a_killed_run_s_record_says_what_the_database_says(
+    shop: Shop, temporary: Path, prepare: Callable[[Shop], list[str]], point: FaultPoint, count: int, victim: str
+) -> None:
     act = prepare.__name__
     command = prepare(shop)
     kill_command(shop, temporary, command, point, count, victim)

@@ -1,12 +1,11 @@
 """Every point of a restore and its swap, struck by every fault: production is exactly as before, or exactly the backup.
 
-As in test_every_fault: `SAFEMIG_THOROUGH=1` runs the whole product of points and faults, else each point meets one
-fault and each fault at least one point.
+As in test_every_fault, thoroughly the whole product of points and faults runs; by default each point meets one fault
+and each fault at least one point.
 """
 
 from __future__ import annotations
 
-import os
 import signal
 import tempfile
 from collections.abc import Iterator
@@ -22,6 +21,7 @@ from safemig.postgres.history import make_history, record_applied
 from tests.operations.conftest import FIRST, FIRST_FILE, ROWS, Shop, approval_of
 from tests.operations.outages import Network, Production
 from tests.operations.striking import Run, wait_for
+from tests.tables import part_of
 
 # Its check is slow wherever it is copied to, for as long as somebody holds that lock.
 SLOW = """
@@ -73,7 +73,6 @@ SOME += [
     if (point.name, fault)
     in {("while it is filled", "swallowed"), ("before COMMIT", "swallowed"), ("after COMMIT", "SIGINT")}
 ]
-CASES = EVERY if os.environ.get("SAFEMIG_THOROUGH") else list(dict.fromkeys(SOME))
 
 
 @pytest.fixture
@@ -83,7 +82,7 @@ def stack() -> Iterator[ExitStack]:
         yield made
 
 
-@pytest.mark.parametrize(("point", "fault"), CASES, ids=[f"{fault} {point.name}" for point, fault in CASES])
+@pytest.mark.parametrize(("point", "fault"), part_of(EVERY, SOME, lambda case: f"{case[1]} {case[0].name}"))
 def test_struck(
     shop: Shop,
     temporary: Path,

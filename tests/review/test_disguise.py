@@ -3,24 +3,14 @@
 from __future__ import annotations
 
 import base64
-import os
 from collections.abc import Callable
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from safemig.review import Verdict, github_report, json_report, review, sarif_report
 from safemig.sql import SourceFile
-
-# The same examples each time, so that CI says the same each time; SAFEMIG_THOROUGH=1 tries others, and twenty times as many.
-THOROUGH = bool(os.environ.get("SAFEMIG_THOROUGH"))
-
-
-def examples(count: int) -> settings:
-    return settings(
-        max_examples=count * (20 if THOROUGH else 1), deadline=None, derandomize=not THOROUGH, database=None
-    )
-
+from tests.tables import examples
 
 DESTROYS = (
     "DROP TABLE users", "DELETE FROM users", "TRUNCATE users", "ALTER TABLE users DROP COLUMN email", "DROP SCHEMA app CASCADE",

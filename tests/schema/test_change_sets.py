@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 
 import psycopg
@@ -12,13 +11,13 @@ from safemig.migrations.change_set_text import disabled_in, enable, render_chang
 from safemig.postgres.server.throwaway import ThrowawayServer
 from safemig.schema import ChangeSet, SchemaDiff, Statement, compare
 from safemig.schema.difference import is_atomic
+from tests.tables import part_of
 
 from .pairs import PAIRS
 from .pairs.in_range import IN_RANGE
 from .pairs.tangled import TANGLED
 from .proof import Pair, load, read
 
-THOROUGH = bool(os.environ.get("SAFEMIG_THOROUGH"))
 NEWEST = 17  # every machine that runs the tests has a server of this version or later
 RUNS = [each for each in PAIRS if each.since <= NEWEST and "SUBSCRIPTION" not in each.base + each.target]
 SOME = [each for each in RUNS if each in IN_RANGE or each in TANGLED or RUNS.index(each) % 9 == 0]
@@ -39,7 +38,7 @@ def apply(url: str, diff: SchemaDiff, *, everything: bool) -> None:
             connection.execute("COMMIT") if is_atomic(part) else None
 
 
-@pytest.mark.parametrize("pair", RUNS if THOROUGH else SOME, ids=lambda pair: pair.name)
+@pytest.mark.parametrize("pair", part_of(RUNS, SOME, lambda pair: pair.name))
 def test_the_sets_in_their_order_make_the_target(
     server: ThrowawayServer, new_database: Callable[[], str], pair: Pair
 ) -> None:

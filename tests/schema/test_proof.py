@@ -1,27 +1,24 @@
 """Every pair of schemas converges: there by our script and back again.
 
-By default each pair is proven in a transaction, by reading again, and a few by pg_dump. With SAFEMIG_THOROUGH=1 pg_dump
+By default each pair is proven in a transaction, by reading again, and a few by pg_dump. Thoroughly (`-m thorough`) pg_dump
 judges every pair, on every PostgreSQL of this machine, by the complete script, by the online one, and by the safe one.
 """
 
 from __future__ import annotations
 
-import os
 from typing import get_args
 
 import pytest
 
 from safemig.postgres.server.throwaway import ThrowawayServer
 from tests.conftest import MAJORS
+from tests.tables import part_of
 
 from .pairs import PAIRS
 from .pairs.application import APPLICATION
 from .proof import Pair, UnavailableHere, Way, prove, prove_in_transaction
 
-THOROUGH = bool(os.environ.get("SAFEMIG_THOROUGH"))
-JUDGED = (
-    PAIRS if THOROUGH else tuple(pair for pair in APPLICATION if pair.name in ("the demo", "an enum loses a value"))
-)
+JUDGED = [pair for pair in APPLICATION if pair.name in ("the demo", "an enum loses a value")]
 
 
 def _name(pair: Pair) -> str:
@@ -49,13 +46,12 @@ def _on_another_build(pair: Pair) -> list[str]:
     pytest.skip("; ".join(reasons) or "the only PostgreSQL here was built without it")
 
 
-@pytest.mark.parametrize("way", get_args(Way))
-@pytest.mark.parametrize("pair", JUDGED, ids=_name)
-def test_pg_dump_judges_the_pair_equal(every_server: ThrowawayServer, pair: Pair, way: Way) -> None:
+@pytest.mark.parametrize("pair", part_of(PAIRS, JUDGED, _name))
+def test_pg_dump_judges_the_pair_equal(every_server: ThrowawayServer, pair: Pair) -> None:
     if every_server.major < pair.since:
         pytest.skip(f"needs PostgreSQL {pair.since}")
     try:
-        problems = prove(every_server, pair, way=way)
+        problems = {way: prove(every_server, pair, way=way) for way in get_args(Way)}
     except UnavailableHere as reason:
         pytest.skip(str(reason))
-    assert problems == []
+    assert problems == {way: [] for way in get_args(Way)}

@@ -1,23 +1,21 @@
 """Schemas changed at random: whatever PostgreSQL let happen, the way there and the way back arrive.
 
 A schema is what a list of statements makes of an empty database, each tried by itself and left out where the server
-refuses it. Hypothesis shortens a list that fails. SAFEMIG_THOROUGH=1 looks at many more, and at others each time.
+refuses it. Hypothesis shortens a list that fails. See tests/tables.py for more examples, and others.
 """
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 
 import psycopg
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 
 from safemig.postgres.catalog import read_schema
 from safemig.postgres.server.throwaway import ThrowawayServer
 from safemig.schema import Schema, compare
-
-THOROUGH = bool(os.environ.get("SAFEMIG_THOROUGH"))
+from tests.tables import examples
 
 # Few names, so that statements meet; one of each that must be quoted.
 _NAMES = {
@@ -187,11 +185,8 @@ def _make(connection: psycopg.Connection, statements: Sequence[str]) -> Schema:
     return read_schema(connection)
 
 
-@settings(
-    max_examples=2000 if THOROUGH else 60,
-    deadline=None,
-    derandomize=not THOROUGH,
-    database=None,
+@examples(
+    60,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture, HealthCheck.data_too_large],
 )
 @given(some=_STATEMENTS, others=_STATEMENTS)
