@@ -6,6 +6,7 @@ import itertools
 import signal
 import threading
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
@@ -17,9 +18,27 @@ MAJORS = sorted({programs.major for programs in find_programs() if programs.has_
 # Nothing of the server's own may take a lock or a session that a test looks for.
 QUIET = {"autovacuum": "off", "max_prepared_transactions": "2"}
 _numbers = itertools.count(1)
+# Where tests need no process of their own, unless a fixture starts a server.
+FAST = (
+    "sql", "views", "review", "migrations", "schema", "test_connection_urls.py", "test_fault_points.py", "test_house.py",
+    "test_reference.py", "test_secret_shapes.py", "test_settings.py",
+)  # fmt: skip
+SERVERS = {"server", "every_server", "boxes"}
+# These measure time, or need what CI alone unpacks.
+NOT_FAST = {"test_speed.py", "test_linear_time.py", "test_real_schemas.py"}
 # A shell that starts us in the background lets us, and every process that a test starts, ignore Ctrl-C.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN and threading.current_thread() is threading.main_thread():
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what `scripts/check` runs."""
+    folder = Path(__file__).parent
+    for item in items:
+        place = item.path.relative_to(folder).parts[0]
+        needs = {*getattr(item, "fixturenames", ()), item.path.name}
+        if place in FAST and not needs & (SERVERS | NOT_FAST):
+            item.add_marker(pytest.mark.fast)
 
 
 @pytest.fixture(scope="session")
