@@ -39,3 +39,10 @@ def test_links_of_the_guides_lead_somewhere() -> None:
     for guide in GUIDES:
         for target in re.findall(r"\]\(([^)#:]+)\)", (ROOT / guide).read_text()):
             assert ((ROOT / guide).parent / target).exists(), target
+
+
+def test_the_picture_shows_every_room() -> None:
+    picture = (ROOT / "docs" / "architecture.md").read_text().partition("```mermaid")[2].partition("```")[0]
+    rooms = {path.parent.name for path in (ROOT / "safemig").glob("*/__init__.py")}
+    shown = set(re.findall(r"\w+", " ".join(re.findall(r"<b>(.*?)</b>", picture))))
+    assert shown == rooms | {"cli", "project"}  # two modules that stand for floors of their own

@@ -43,7 +43,18 @@ FLOORS: tuple[tuple[str, ...], ...] = (
 FLOOR_OF = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
 
 # The core answers the same for the same input, anywhere: no server, no process, no clock, no chance, no terminal.
-CORE = {"errors", "lazy_import", "result", "sql", "review", "schema", "workload_facts", "load_facts", "results", "views"}
+CORE = {
+    "errors",
+    "lazy_import",
+    "result",
+    "sql",
+    "review",
+    "schema",
+    "workload_facts",
+    "load_facts",
+    "results",
+    "views",
+}
 NOT_IN_THE_CORE = {
     "asyncio", "click", "IPython", "jupyter_client", "nbclient", "nbformat", "papermill", "psycopg", "random", "shutil",
     "socket", "subprocess", "tempfile", "threading", "time",
