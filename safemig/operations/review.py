@@ -153,7 +153,7 @@ def fix(
 def _proven(
     made: Review, originals: Sequence[SourceFile], prove: bool | None, base: tuple[Settings, str] | None
 ) -> tuple[Review, tuple[Proof, ...]]:
-    if prove is False or made.fixed_files == tuple(originals):
+    if prove is False or tuple(made.fixed_files) == tuple(originals):
         return made, ()
     from safemig.operations.prove_fixes import can_prove, prove_fixes
 

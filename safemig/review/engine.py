@@ -104,7 +104,7 @@ def read(world: World, files: Sequence[SourceFile]) -> list[ReadFile]:
     for file in files:
         acceptances, problems = acceptances_in(file)
         findings, statements, made_safer = _read(world, file)
-        reviewed = ReviewedFile(file.name, statements, advice(world, statements, findings, len(made_safer.parts)))
+        reviewed = ReviewedFile(file.name, statements, advice(world, statements, findings, made_safer.count))
         found.append(ReadFile([*findings, *problems], reviewed, made_safer, acceptances))
     if world.exposure is not None:
         _of_what_is_made(world, world.exposure, found)
@@ -207,7 +207,7 @@ def _read(world: World, file: SourceFile) -> tuple[list[Finding], tuple[Reviewed
         is_quiet = full.is_abridged and not made and changes_rows_only(world, full.json)
         quiet = full.tree if is_quiet else None
     findings.extend(_of_file(world, file, statements))
-    made_safer = fix.Fixed((file,)) if problem else fix.fixed(file, statements, replacements)
+    made_safer = fix.as_it_is(file) if problem else fix.fixed(file, statements, replacements)
     return findings, tuple(reviewed), made_safer
 
 
@@ -354,7 +354,7 @@ def _judge(
         findings=tuple(judged),
         files=tuple(reviewed),
         evidence=evidence,
-        fixed_files=tuple(part for one in made_safer for part in one.parts),
+        fixed_files=fix.FixedFiles(made_safer),
         left_alone=tuple(
             LeftAlone(file.name, line, why)
             for file, one in zip(files, made_safer, strict=True)

@@ -7,10 +7,10 @@ not share a transaction with what came before (VALIDATE) comes after it.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Literal
+from typing import Any, Literal
 
 from safemig.review.examine import Placed
 from safemig.review.same_effect import comments, why_another
@@ -227,12 +227,63 @@ def _after_semicolon(sql: str, end: int) -> int:
     return semicolon.end if semicolon else len(sql)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Fixed:
-    """The files that take a file's place, and what was left as it is: the line, and why."""
+    """The files that take a file's place, and what was left as it is: the line, and why.
 
-    parts: tuple[SourceFile, ...]
-    left_alone: tuple[tuple[int, str], ...] = ()
+    How many files they are is known from the start; their texts are put together when somebody wants them.
+    """
+
+    count: int
+    left_alone: tuple[tuple[int, str], ...]
+    _make: Callable[[], tuple[SourceFile, ...]]
+    _parts: tuple[SourceFile, ...] | None = None
+
+    @property
+    def parts(self) -> tuple[SourceFile, ...]:
+        """The files, the first with the name of the original."""
+        if self._parts is None:
+            self._parts = self._make()
+        return self._parts
+
+
+def as_it_is(file: SourceFile, *left_alone: tuple[int, str]) -> Fixed:
+    """Return the file as its own safer form."""
+    return Fixed(1, left_alone, tuple, (file,))
+
+
+class FixedFiles(Sequence[SourceFile]):
+    """The files of several `Fixed`, in order; their texts are put together at the first look."""
+
+    __slots__ = ("_made", "_safer")
+
+    def __init__(self, safer: Sequence[Fixed]) -> None:
+        self._safer = safer
+        self._made: tuple[SourceFile, ...] | None = None
+
+    def _all(self) -> tuple[SourceFile, ...]:
+        if self._made is None:
+            self._made = tuple(part for one in self._safer for part in one.parts)
+            self._safer = ()
+        return self._made
+
+    def __len__(self) -> int:
+        return len(self._all())
+
+    def __getitem__(self, index: Any) -> Any:
+        return self._all()[index]
+
+    def __eq__(self, other: object) -> bool:
+        return tuple(self) == tuple(other) if isinstance(other, Sequence) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(self._all())
+
+    def __repr__(self) -> str:
+        return repr(self._all())
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return tuple, (self._all(),)
 
 
 def fixed(file: SourceFile, statements: Sequence[ParsedStatement], made: Sequence[Replacement]) -> Fixed:
@@ -240,8 +291,10 @@ def fixed(file: SourceFile, statements: Sequence[ParsedStatement], made: Sequenc
 
     Guarantee: every comment and every statement of the file is in them, else they are the file itself.
     """
+    if all(one is STAYS for one in made):
+        return as_it_is(file)
     if has_way_down(file.sql) and any(one.pieces is not None for one in made):
-        return Fixed((file,), ((1, "the file holds its own way down, which a second file would not have"),))
+        return as_it_is(file, (1, "the file holds its own way down, which a second file would not have"))
     left = [(one.line, by.why_not) for one, by in zip(statements, made, strict=True) if by.why_not]
     made = _without_wrapper(statements, made)
     for number, one in enumerate(made):
@@ -250,14 +303,37 @@ def fixed(file: SourceFile, statements: Sequence[ParsedStatement], made: Sequenc
             made = [*made[:number], STAYS, *made[number + 1 :]]
             left.append((statements[number].line, "a later statement renames, moves or drops what it is about"))
     if all(one.pieces is None for one in made):
-        return Fixed((file,), tuple(left))
-    texts = _texts(file, statements, made)
+        return as_it_is(file, *left)
+
+    def parts() -> tuple[SourceFile, ...]:
+        texts = _texts(file, statements, made)
+        return tuple(SourceFile(part_name(file.name, number), text) for number, text in enumerate(texts))
+
     said = comments(file.sql)
-    if said and said - comments("\n".join(texts)):
-        return Fixed((file,), (*left, (1, "a comment of the file would be lost")))
-    return Fixed(
-        tuple(SourceFile(part_name(file.name, number), text) for number, text in enumerate(texts)), tuple(sorted(left))
-    )
+    if not said and len(statements) <= _KEPT:
+        return Fixed(_count(statements, made), tuple(sorted(left)), parts)
+    found = parts()
+    if said - comments("\n".join(part.sql for part in found)):
+        return as_it_is(file, *left, (1, "a comment of the file would be lost"))
+    return Fixed(len(found), tuple(sorted(left)), parts, found)
+
+
+_KEPT = 1000  # statements of a file whose trees may wait in memory for somebody who wants the safer form
+
+
+def _count(statements: Sequence[ParsedStatement], made: Sequence[Replacement]) -> int:
+    """Return how many files `_texts` would make of a file without comments."""
+    count, is_open, later = 0, False, set()
+    for statement, one in zip(statements, made, strict=True):
+        stays = "here" if statement.transactional else "alone"
+        for place in [stays] if one.pieces is None else [piece.place for piece in one.pieces]:
+            if place == "here":
+                is_open = True
+            elif place == "alone":
+                count, is_open = count + is_open + 1, False
+            else:
+                later.add(place)
+    return count + is_open + len(later)
 
 
 def _texts(file: SourceFile, statements: Sequence[ParsedStatement], made: Sequence[Replacement]) -> list[str]:

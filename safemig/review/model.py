@@ -170,7 +170,7 @@ class Review(Result):
     kind: ClassVar[str] = "review"
     findings: tuple[Finding, ...]
     files: tuple[ReviewedFile, ...] = ()
-    fixed_files: tuple[SourceFile, ...] = ()
+    fixed_files: Sequence[SourceFile] = ()  # put together when they are first looked at
     left_alone: tuple[LeftAlone, ...] = ()
     evidence: Evidence = field(default_factory=Evidence)
     unused_acceptances: tuple[Acceptance, ...] = ()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Mapping, Set
+from collections.abc import Mapping, Sequence, Set
 from datetime import date, datetime
 from enum import Enum
 from pathlib import PurePath
@@ -46,7 +46,7 @@ def as_data(value: Any) -> Any:
         return {str(as_data(key)): as_data(each) for key, each in value.items()}
     if isinstance(value, Set):
         return sorted((as_data(each) for each in value), key=repr)
-    if isinstance(value, list | tuple):
+    if isinstance(value, Sequence):
         return [as_data(each) for each in value]
     raise TypeError(f"{type(value).__name__} has no JSON form")
 

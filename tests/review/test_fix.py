@@ -13,6 +13,7 @@ from safemig.review import Review, TargetFacts, Verdict, review
 from safemig.review.fix import part_name
 from safemig.review.same_effect import comments, why_another
 from safemig.sql import SourceFile, parse
+from tests.review.test_corpus import cases
 
 MIGRATIONS = {
     "index": "CREATE INDEX users_name_idx ON users (name);",
@@ -183,3 +184,13 @@ NAMES = [
 @pytest.mark.parametrize(("name", "number", "expected"), NAMES)
 def test_a_part_s_version_is_a_time_after_the_file_s(name: str, number: int, expected: str) -> None:
     assert part_name(name, number) == expected
+
+
+def test_how_many_files_the_safer_form_is_is_known_before_it_is_written() -> None:
+    texts = [case.values[1] for case in cases()]
+    texts += [text.replace("--", "").replace("\n", " ") for text in MIGRATIONS.values()]
+    for one in texts:
+        made = review([SourceFile("m.sql", str(one))])
+        said = [line for line in made.files[0].recommendations if line.startswith("in its safer form it is")]
+        number = len(made.fixed_files)
+        assert [f" {number} files" in line for line in said] == ([True] if number > 1 else []), one
