@@ -56,7 +56,9 @@ class Project:
         Raises:
             SettingsError: the settings are wrong.
         """
-        return cls(load_settings(folder, **settings))
+        from safemig.execution.layout import at_home
+
+        return cls(at_home(load_settings(folder, **settings)))
 
     @classmethod
     def init(cls, folder: str | Path = ".", *, first_migration: str = "") -> Initialised:

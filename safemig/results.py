@@ -111,12 +111,16 @@ class PlannedMigration:
 
 @dataclass(frozen=True, slots=True)
 class AppliedMigration:
-    """A migration as a database's history knows it; `sha256` is "" where another tool wrote the row."""
+    """A migration as a database's history knows it; `sha256` is "" where another tool wrote the row.
+
+    `checksum` is what that tool wrote of the file, "" where it keeps none.
+    """
 
     version: str
     name: str
     statements: tuple[str, ...] = ()
     sha256: str = ""
+    checksum: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,6 +192,8 @@ class Initialised(Result):
     created: tuple[str, ...]
     kept: tuple[str, ...]
     platform: str = ""  # whose project the folder was already
+    migrations: tuple[str, ...] = ()  # migrations of other tools that are there
+    command: str = ""  # what applies them, where they are programs
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -361,6 +367,8 @@ class RollbackProof:
     is_proven: bool
     remaining: tuple[str, ...]  # differences to the start that it left
     cannot_bring_back: tuple[str, ...]  # data and things that no script can
+    source: str = ""  # whose the script is, where the team gave it
+    not_used: str = ""  # why the team's own way down is not the script
 
 
 @dataclass(frozen=True, slots=True)

@@ -107,6 +107,15 @@ class Settings(BaseSettings):
 
     folder: Path = Field(Path(), description="The project's folder; every other path is relative to it.")
     migrations: Path = Field(Path("supabase/migrations"), description="Where the migration files are.")
+    layout: Literal[
+        "", "supabase", "timestamped", "flyway", "golang-migrate", "dbmate", "goose", "sql-migrate", "prisma", "drizzle",
+        "sqitch", "alembic", "django", "rails-structure",
+    ] = Field(
+        "", description="Whose form the migration files have; empty: what the folder plainly is, else by timestamp."
+    )  # fmt: skip
+    history_table: str = Field(
+        "", description="The tool's history table (or schema), where the team has given it another name."
+    )
     backups: Path = Field(
         Path("backups"), description="Where backups and rollback scripts go, a folder an environment."
     )

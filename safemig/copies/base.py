@@ -18,7 +18,8 @@ from typing import Any
 import psycopg
 
 from safemig.errors import SettingsError
-from safemig.migrations import Migration, read_migrations
+from safemig.execution.layout import files_of
+from safemig.migrations import Migration
 from safemig.postgres.catalog import SchemaFilter, read_schema
 from safemig.postgres.connection import Connection
 from safemig.postgres.connection.connect import words_of
@@ -133,7 +134,7 @@ def base_for(settings: Settings, source: Connection) -> Base:
         SettingsError: the file is no SQL.
         MigrationError: the migrations cannot be read.
     """
-    return stored_base(settings, platform_of(source)) or read_base(source, read_migrations(settings.path("migrations")))
+    return stored_base(settings, platform_of(source)) or read_base(source, files_of(settings))
 
 
 def stored_base(settings: Settings, platform: Platform) -> Base | None:
@@ -180,7 +181,7 @@ def platform_changes(settings: Settings, environment: str, source: Connection) -
     read = _READ_FROM.search(file.read_text(encoding="utf-8"))
     if read and (read[1] != environment or int(read[2]) != source.info.server_version // 10000):
         return ()
-    return changes_since(before, read_base(source, read_migrations(settings.path("migrations"))))
+    return changes_since(before, read_base(source, files_of(settings)))
 
 
 def roles_as_sql(source: Connection) -> tuple[str, ...]:

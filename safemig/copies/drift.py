@@ -38,7 +38,7 @@ def what_files_make(
     None where they cannot be run from nothing there. To be called when the server's copies are done with: roles, which
     a migration may make, are the server's.
     """
-    ordered = sorted(files, key=lambda file: file.version)
+    ordered = tuple(files)
     if known and known["files"] == identity_of(settings, source, ordered):
         return dict(known)
     if not isinstance(server, ThrowawayServer):

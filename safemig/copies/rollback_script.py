@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from safemig.errors import BackupError
-from safemig.schema import SchemaDiff
 from safemig.sql.identifiers import quote_literal, quote_name
 
 _MARK = "-- safemig rollback: "
@@ -32,7 +31,7 @@ class RollbackScript:
 
 
 def compose(
-    diff: SchemaDiff,
+    sql: str,
     *,
     fingerprints: tuple[str, str],
     files: Sequence[tuple[str, str]],
@@ -43,11 +42,14 @@ def compose(
     is_proven: bool,
     remaining: Sequence[str],
     cannot_bring_back: Sequence[str],
+    forget: Sequence[str],
+    source: str = "",
 ) -> str:
     """Return the script's text.
 
-    `diff` leads from the schema after the deployment back to the one before it; `fingerprints` are of those two.
-    It runs under `role`, where one is given; the history is written as who connected.
+    `sql` leads from the schema after the deployment back to the one before it; `fingerprints` are of those two.
+    It runs under `role`, where one is given; the history, by the statements `forget`, is written as who connected.
+    `source` says where it comes from, where the team gave it.
     """
     facts = {
         "from": fingerprints[0],
@@ -64,6 +66,7 @@ def compose(
         "-- Proven: run on a copy after the deployment's rehearsal, it brought the schema back exactly."
         if is_proven
         else "-- NOT PROVEN: run on a copy, it left: " + "; ".join(_one_line(each) for each in remaining),
+        *([f"-- {_one_line(source)}"] if source else []),
         *(f"-- Cannot bring back: {_one_line(each)}" for each in cannot_bring_back),
         "-- Run it with: safemig rollback-prod (which checks, backs up and validates),",
         "-- or by hand: psql PRODUCTION_URL -1 -v ON_ERROR_STOP=1 -f THIS_FILE",
@@ -73,12 +76,12 @@ def compose(
     versions = ", ".join(quote_literal(version).strip() for version, _ in files)
     history = [
         "-- The history, so that the migrations count as pending again",
-        f"DELETE FROM supabase_migrations.schema_migrations WHERE version IN ({versions});",  # noqa: S608 - quoted
+        *forget,
         f"DELETE FROM safemig.migrations WHERE version IN ({versions});",  # noqa: S608 - quoted
         "",
     ]
     act = [f"SET ROLE {quote_name(role)};"] if role else []
-    return "\n".join([*head, *act, diff.sql.rstrip("\n"), *(["RESET ROLE;"] if role else []), "", *history])
+    return "\n".join([*head, *act, sql.rstrip("\n"), *(["RESET ROLE;"] if role else []), "", *history])
 
 
 def read_script(path: Path) -> RollbackScript:

@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from safemig.migrations import Standing, read_migrations, stand
+from safemig.execution.layout import files_of, layout_for, read_history, require_sql
+from safemig.migrations import Standing, stand
 from safemig.postgres import activity
 from safemig.postgres.catalog import SchemaFilter, read_schema
 from safemig.postgres.connection import Connection
 from safemig.postgres.connection.connect import connected, explained
-from safemig.postgres.history import read_history
 from safemig.schema import Schema
 from safemig.settings import Settings
+from safemig.sql.identifiers import quote_name
 
 
 @contextmanager
@@ -30,7 +31,17 @@ def open_environment(settings: Settings, environment: str, *, read_only: bool = 
 
 def schema_of(settings: Settings, connection: Connection) -> Schema:
     """Read the schemas that the project manages, in whatever state the connection's transaction sees."""
-    return read_schema(connection, SchemaFilter(only=settings.schemas))
+    return read_schema(connection, filter_of(settings))
+
+
+def filter_of(settings: Settings) -> SchemaFilter:
+    """Return what of a database is the project's: not the history table of its migration tool."""
+    of = layout_for(settings)
+    return SchemaFilter(
+        only=settings.schemas,
+        exclude=of.hidden_schemas,
+        without=frozenset(of.hidden_tables),
+    )
 
 
 def standing_of(settings: Settings, connection: Connection) -> Standing:
@@ -39,9 +50,14 @@ def standing_of(settings: Settings, connection: Connection) -> Standing:
     Raises:
         MigrationError: the folder or a file in it is not as it must be.
     """
-    return stand(read_migrations(settings.path("migrations")), read_history(connection))
+    require_sql(settings)
+    files = files_of(settings)
+    return stand(files, read_history(settings, connection, files))
 
 
-def is_unrecorded(connection: Connection, standing: Standing) -> bool:
+def is_unrecorded(settings: Settings, connection: Connection, standing: Standing) -> bool:
     """Tell whether a database has tables, and no migration is recorded as applied to it: perhaps they were, by hand."""
-    return bool(standing.pending and not standing.applied and activity.ask(connection, activity.WHICH_TABLES_HOLD_DATA))
+    if standing.applied or not standing.pending:
+        return False
+    of = layout_for(settings)
+    return any(not of.hides(quote_name(*names)) for names in activity.ask(connection, activity.WHICH_TABLES_HOLD_DATA))

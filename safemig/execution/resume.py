@@ -12,6 +12,7 @@ from psycopg.pq import TransactionStatus
 from safemig.errors import RefusedError
 from safemig.execution import journal
 from safemig.execution.environment import schema_of, standing_of
+from safemig.execution.layout import versions_applied
 from safemig.execution.steps import PlannedFile, plan_files
 from safemig.fault_points import FaultPoint, pass_point
 from safemig.migrations import is_hash_of
@@ -57,14 +58,15 @@ class Trail:
         """Note, in the transaction that commits a part, the schema that it leads to; after the last one, nothing is left."""
         resumable.add(connection, self.begun_as)
         resumable.note_reached(connection, self.begun_as.run_id, schema.fingerprint)
-        resumable.forget_complete(connection)
+        resumable.forget_complete(connection, lambda: versions_applied(self.settings, connection))
 
     def failed(self, connection: Connection, *, is_clean: bool) -> None:
         """Note that the statement which was begun failed; `is_clean` where nothing of it stays."""
         if connection.closed or connection.info.transaction_status is not TransactionStatus.IDLE or not is_clean:
             return
         resumable.note_reached(connection, self.begun_as.run_id, schema_of(self.settings, connection).fingerprint)
-        resumable.forget_unbegun(connection, self.begun_as.run_id)
+        applied = versions_applied(self.settings, connection)
+        resumable.forget_unbegun(connection, self.begun_as.run_id, applied)
 
 
 def left_invalid(settings: Settings, connection: Connection, identity: str) -> str:

@@ -13,13 +13,14 @@ from typing import Any
 from safemig import __version__
 from safemig.errors import OutcomeUnknownError, SafemigError, SettingsError
 from safemig.execution import journal
+from safemig.execution.layout import record_applied, versions_applied
 from safemig.execution.resume import Trail
 from safemig.execution.steps import Segment
 from safemig.fault_points import FaultPoint, pass_point
 from safemig.identity import who
 from safemig.live import LEDGER, RECORD
 from safemig.postgres.connection import Connection
-from safemig.postgres.history import record_applied, record_deployment, record_steps
+from safemig.postgres.history import record_deployment, record_steps
 from safemig.postgres.resumable import forget_complete
 from safemig.results import Act, Step
 from safemig.schema import Schema
@@ -114,12 +115,13 @@ class Run:
         for file in segment.files:
             each = file.migration
             statements = [step.sql for step in sorted((*file.ran, *file.steps), key=lambda step: step.number)]
-            record_applied(connection, each.version, each.name, statements, each.sha256, self.run_id)
+            seconds = sum(step.ran_s or 0.0 for step in steps if step.file == each.file)
+            record_applied(self.settings, connection, each, statements, self.run_id, seconds)
         self.record(connection, segment.names, steps, schema, part)
         if self.trail:
             self.trail.reached(connection, schema)
         else:
-            forget_complete(connection)
+            forget_complete(connection, lambda: versions_applied(self.settings, connection))
 
 
 def _recorded() -> dict[str, str]:

@@ -133,7 +133,7 @@ def plan_files(migrations: Sequence[Migration], *, applied: bool = False) -> tup
                     batches=batches,
                 )
             )
-        alone = bool(_NO_TRANSACTION.search(migration.sql))
+        alone = migration.alone or bool(_NO_TRANSACTION.search(migration.sql))
         file = PlannedFile(migration, tuple(steps), not alone and all(step.transactional for step in steps))
         if (
             not applied

@@ -164,10 +164,13 @@ def _answers(connection: Connection, questions: Sequence[sql.Composed]) -> Itera
                 yield from cursor.fetchall()
 
 
-def rows_changed(before: Sequence[TableContent], after: Mapping[str, int]) -> tuple[RowChange, ...]:
-    """Return every table's rows at the backup's snapshot and now."""
+def rows_changed(
+    before: Sequence[TableContent], after: Mapping[str, int], hides: Callable[[str], bool] = lambda _: False
+) -> tuple[RowChange, ...]:
+    """Return every table's rows at the backup's snapshot and now; `hides` tells which is a tool's history."""
     then = {table.name: table.rows for table in before if not table.name.startswith(BOOKKEEPING)}
-    return tuple(RowChange(name, then.get(name), after.get(name)) for name in sorted({*then, *after}))
+    names = sorted(name for name in {*then, *after} if not hides(name))
+    return tuple(RowChange(name, then.get(name), after.get(name)) for name in names)
 
 
 def check_schema(promise: SchemaPromise, reached: Schema, now: Schema) -> Check:

@@ -24,19 +24,23 @@ class Migration:
     """One migration file as it was read: its text, with the line ends that the server gets, and that text's hash.
 
     A checkout's line ends, a byte order mark and the final newlines belong to the checkout, not to the migration: neither
-    the text that is run nor the hash knows them.
+    the text that is run nor the hash knows them. What follows `sha256` other tools' folders have (see `layouts`).
     """
 
     version: str
     name: str
     path: Path
-    sql: str
+    sql: str  # as the file has it; a way down that it holds too is never run with it (see `sql.client_text`)
     sha256: str
+    down: str = ""  # what takes it back, where the team wrote that
+    checksum: str = ""  # as its own tool computes it
+    shown: str = ""  # what it is called, where the file's name alone says too little
+    alone: bool = False  # each statement by itself: its tool is told so outside of the file
 
     @property
     def file(self) -> str:
         """The file's name, such as `20231201120000_add_user_preferences_table.sql`."""
-        return self.path.name
+        return self.shown or self.path.name
 
 
 def read_migrations(folder: Path) -> tuple[Migration, ...]:
@@ -46,20 +50,8 @@ def read_migrations(folder: Path) -> tuple[Migration, ...]:
         MigrationError: the folder is missing or unreadable, a file has no timestamp, two have the same one, or a
             file is not UTF-8.
     """
-    if not folder.is_dir():
-        raise MigrationError(
-            "the migrations folder does not exist",
-            where=str(folder),
-            next='run "safemig init" to make it, or name the right one: migrations = "..." in safemig.toml',
-        )
-    try:
-        paths = sorted(path for path in folder.iterdir() if path.suffix == ".sql" and path.is_file())
-    except OSError as error:
-        raise MigrationError(
-            f"the migrations folder cannot be read: {error.strerror}", where=str(folder), next="correct its permissions"
-        ) from None
     found: dict[str, Migration] = {}
-    for path in paths:
+    for path in sql_files(folder):
         migration = read_migration(path)
         if earlier := found.get(migration.version):
             raise MigrationError(
@@ -69,6 +61,26 @@ def read_migrations(folder: Path) -> tuple[Migration, ...]:
             )
         found[migration.version] = migration
     return tuple(found.values())
+
+
+def sql_files(folder: Path) -> list[Path]:
+    """Return the files of a folder that end in `.sql`, by name; subfolders are left out.
+
+    Raises:
+        MigrationError: the folder is missing or unreadable.
+    """
+    if not folder.is_dir():
+        raise MigrationError(
+            "the migrations folder does not exist",
+            where=str(folder),
+            next='run "safemig init" to make it, or name the right one: migrations = "..." in safemig.toml',
+        )
+    try:
+        return sorted(path for path in folder.iterdir() if path.suffix == ".sql" and path.is_file())
+    except OSError as error:
+        raise MigrationError(
+            f"the migrations folder cannot be read: {error.strerror}", where=str(folder), next="correct its permissions"
+        ) from None
 
 
 def not_recognised(folder: Path) -> tuple[str, ...]:
@@ -97,9 +109,18 @@ def read_migration(path: Path) -> Migration:
             where=str(path),
             next="rename it to [YYYYMMDDHHMMSS]_name.sql (UTC), or move it out of the folder",
         )
+    text = normalised(read_text(path))
+    return Migration(match["version"], match["name"], path, text, hash_of(text))
+
+
+def read_text(path: Path) -> str:
+    """Return a file's text as it is on disk.
+
+    Raises:
+        MigrationError: it cannot be read, or is not UTF-8.
+    """
     try:
-        content = path.read_bytes()
-        text = normalised(content.decode())
+        return path.read_bytes().decode()
     except UnicodeDecodeError as error:
         raise MigrationError(
             f"not UTF-8 at byte {error.start}", where=str(path), next="save the file as UTF-8"
@@ -108,7 +129,6 @@ def read_migration(path: Path) -> Migration:
         raise MigrationError(
             f"cannot be read: {error.strerror}", where=str(path), next="correct its permissions"
         ) from None
-    return Migration(match["version"], match["name"], path, text, hash_of(text))
 
 
 def normalised(text: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -24,6 +24,12 @@ class Standing:
     edited: tuple[Migration, ...]  # applied, and the file has changed since
     unknown: tuple[AppliedMigration, ...]  # applied, and no file here: the database is ahead of these files
     out_of_order: tuple[Migration, ...]  # pending, though older than one that is applied
+    files: tuple[Migration, ...] = ()  # all of them, in the order in which they run
+
+    def in_order(self, some: Iterable[Migration]) -> tuple[Migration, ...]:
+        """Return some of the files in the order in which they run."""
+        versions = {each.version for each in some}
+        return tuple(each for each in self.files if each.version in versions)
 
     def require_consistent(self, environment: str) -> None:
         """Refuse to go on where files and history contradict each other.
@@ -41,7 +47,7 @@ class Standing:
             names = ", ".join(f"{each.version}_{each.name}" if each.name else each.version for each in self.unknown)
             raise MigrationError(
                 f"{environment} is ahead of the local files: {names} applied there, no such file here",
-                where=f"history of {environment}: supabase_migrations.schema_migrations",
+                where=f"history of {environment}",
                 next="get the missing files (git pull) before you deploy",
             )
 
@@ -52,19 +58,25 @@ def stand(files: Sequence[Migration], history: Sequence[AppliedMigration]) -> St
     applied = [each for each in files if each.version in by_version]
     pending = [each for each in files if each.version not in by_version]
     known = {each.version for each in files}
-    latest = max(by_version, default="")
+    latest = max((at for at, each in enumerate(files) if each.version in by_version), default=-1)
+    order = {each.version: at for at, each in enumerate(files)}
     return Standing(
+        files=tuple(files),
         applied=tuple(applied),
         pending=tuple(pending),
         edited=tuple(each for each in applied if _is_edited(each, by_version[each.version])),
         unknown=tuple(each for each in history if each.version not in known),
-        out_of_order=tuple(each for each in pending if each.version < latest),
+        out_of_order=tuple(each for each in pending if order[each.version] < latest),
     )
 
 
 def _is_edited(file: Migration, applied: AppliedMigration) -> bool:
+    if applied.sha256 and is_hash_of(applied.sha256, file.sql):
+        return False
+    if applied.checksum and file.checksum:  # its own tool's word, which that tool may have repaired since
+        return applied.checksum != file.checksum
     if applied.sha256:
-        return not is_hash_of(applied.sha256, file.sql)
+        return True
     # Another tool wrote the row: it has the statements, in a form of its own; what counts is what the server read.
     return bool(applied.statements) and _tokens(file.sql) != _tokens(normalised(";".join(applied.statements)))
 

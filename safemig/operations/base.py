@@ -8,7 +8,7 @@ from typing import Literal
 from safemig import __version__, live
 from safemig.copies.base import changes_since, read_base, roles_as_sql, stored_base, write_base
 from safemig.execution.environment import open_environment
-from safemig.migrations import read_migrations
+from safemig.execution.layout import files_of
 from safemig.postgres.connection.connect import read_target
 from safemig.results import BaseFile
 from safemig.settings import STAGING, Settings
@@ -29,7 +29,7 @@ def base(settings: Settings, environment: str = STAGING) -> BaseFile:
     with open_environment(settings, environment) as source:
         target = read_target(source, environment)
         with live.stage(f"read what {environment} has beyond the migrations"):
-            found = read_base(source, read_migrations(settings.path("migrations")))
+            found = read_base(source, files_of(settings))
             roles = roles_as_sql(source)
     before = stored_base(settings, found.platform)
     changes = changes_since(before, found) if before else ()

@@ -17,13 +17,13 @@ from safemig.copies.shadow import Shadow, open_shadow
 from safemig.errors import RefusedError
 from safemig.execution.commit import told_when_interrupted
 from safemig.execution.environment import open_environment
+from safemig.execution.layout import make_history
 from safemig.execution.run import Run
 from safemig.execution.steps import PlannedFile, Segment, rows_not_written
 from safemig.execution.transaction import Committed, commit_steps, deploying_connection, only_deployment
 from safemig.identity import who
 from safemig.operations.segments import require_unchanged
 from safemig.postgres.connection import Connection
-from safemig.postgres.history import make_history
 from safemig.results import Deployment
 from safemig.settings import PRODUCTION, Settings
 from safemig.views.numbers import counted
@@ -71,7 +71,7 @@ def baseline_prod(
     ):
         require_unchanged(settings, connection, situation)
         run.settle_earlier(connection)
-        make_history(connection)
+        make_history(settings, connection)
         recorded = ", ".join(each.migration.file for each in files)
         with told_when_interrupted(conninfo, environment, run.id_of(""), "recorded", recorded), run.noted():
             done = commit_steps(
@@ -88,14 +88,15 @@ def baseline_prod(
 
 
 def _up_to(situation: Situation, version: str) -> tuple[PlannedFile, ...]:
-    known = [each.version for each in (*situation.standing.applied, *situation.standing.pending)]
+    known = [each.version for each in situation.standing.files]
     if version and version not in known:
         raise RefusedError(
             f"no migration file has the version {version}",
             where=f"the files are {known[0]} to {known[-1]}" if known else "there is no file",
-            next="name the 14 digits that the last file applied by hand begins with",
+            next="name the version of the last file applied by hand (the 14 digits that its name begins with)",
         )
-    return tuple(each for each in situation.files if not version or each.migration.version <= version)
+    up_to = known[: known.index(version) + 1] if version else known
+    return tuple(each for each in situation.files if each.migration.version in up_to)
 
 
 def _proven(
@@ -103,7 +104,7 @@ def _proven(
 ) -> dict[str, str]:
     """Return what the deployment keeps of the proof (see `drift.what_files_make`)."""
     chosen = [each.migration for each in files]
-    applied = sorted((*situation.standing.applied, *chosen), key=lambda each: each.version)
+    applied = situation.standing.in_order((*situation.standing.applied, *chosen))
     with open_shadow(settings, connection) as shadow:
         made = shadow.schema(shadow.make(applied))
         diff, left_out = shadow.against(made, situation.schema)

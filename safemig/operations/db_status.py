@@ -10,11 +10,11 @@ from safemig import live
 from safemig.copies.drift import Drift
 from safemig.errors import MigrationError, SettingsError, UnreachableError
 from safemig.execution.environment import open_environment
-from safemig.migrations import Migration, Standing, read_migrations, stand
+from safemig.execution.layout import files_of, read_history, require_sql
+from safemig.migrations import Migration, Standing, stand
 from safemig.operations.status_warnings import disagreements
 from safemig.postgres.activity import sizes_of
 from safemig.postgres.connection.connect import read_target
-from safemig.postgres.history import read_history
 from safemig.results import EnvironmentStatus, MigrationState, Status
 from safemig.settings import PRODUCTION, STAGING, Settings
 
@@ -35,7 +35,8 @@ def db_status(settings: Settings, targets: Sequence[str] = ()) -> Status:
         settings.environment(name)
     problems: list[str] = []
     try:
-        files = read_migrations(settings.path("migrations"))
+        require_sql(settings)
+        files = files_of(settings)
     except MigrationError as error:
         files = ()
         problems.append(f"{error.what} ({error.where})")
@@ -46,7 +47,7 @@ def db_status(settings: Settings, targets: Sequence[str] = ()) -> Status:
         for name in targets or (STAGING, PRODUCTION, *sorted(set(settings.environments) - {STAGING, PRODUCTION})):
             try:
                 with live.stage(f"read {name}"), open_environment(settings, name) as connection:
-                    standing = stand(files, read_history(connection))
+                    standing = stand(files, read_history(settings, connection, files))
                     standings[name] = standing
                     problems += [f"{name}: {each}" for each in disagreements(settings, name, connection, standing)]
                     sizes = sizes_of(connection)
@@ -73,4 +74,6 @@ def _migrations(files: Sequence[Migration], standings: dict[str, Standing]) -> t
         for each in standing.unknown:
             known = rows.setdefault(each.version, MigrationState(each.version, each.name, "", {}))
             known.states[environment] = "unknown"
-    return tuple(rows[version] for version in sorted(rows))
+    # Timestamps sort by themselves; of other versions only the tool knows the order, and an unknown one comes last.
+    stamped = all(len(version) == len("20260101000000") and version.isdigit() for version in rows)
+    return tuple(rows[version] for version in (sorted(rows) if stamped else rows))

@@ -15,9 +15,10 @@ from safemig.copies.database_copy import copy_schema
 from safemig.copies.shadow import Shadow, open_shadow
 from safemig.errors import MigrationError
 from safemig.execution.environment import open_environment, schema_of, standing_of
+from safemig.execution.layout import files_of, layout_for, require_sql
 from safemig.execution.steps import NO_TRANSACTION, plan_files
 from safemig.fault_points import FaultPoint, pass_point
-from safemig.migrations import Migration, new_version, read_migrations, replace_file, slug, write_new
+from safemig.migrations import Migration, replace_file, slug, write_new
 from safemig.migrations.change_set_text import disabled_in, enable, locks_of, render_change_set, tables_of
 from safemig.postgres.connection import Connection
 from safemig.postgres.connection.connect import read_target, words_of
@@ -43,6 +44,7 @@ class _Proof:
     words: str
     remaining: tuple[str, ...]
     lacks: tuple[str, ...]  # what the schema lacks until the disabled changes are enabled
+    down: str  # what takes the file back; "" where there are several, or a change is disabled
 
 
 @live.act("generate")
@@ -65,8 +67,12 @@ def generate(
         ToolError: no PostgreSQL on this machine to replay the migrations on.
     """
     name = slug(description)
-    folder = settings.path("migrations")
-    migrations = read_migrations(folder)
+    require_sql(settings)
+    of = layout_for(settings)
+    folder, migrations = of.folder, of.read()
+    of.layout.new_files(
+        folder, migrations, name, 1, datetime.now(UTC)
+    )  # a layout that takes no new files says so first
     with open_environment(settings, environment) as staging, open_shadow(settings, staging) as shadow:
         source = read_target(staging, environment)
         standing = standing_of(settings, staging)
@@ -93,17 +99,19 @@ def generate(
             proof = _prove(settings, shadow, base_name, parts, wanted, stand_in, source)
         pass_point(FaultPoint.FILES_PROVEN)
     checklist = _checklist(diff, proof, base, _not_compared(shadow, left_out) if left_out else "")
-    names = _names(name, len(parts), new_version(datetime.now(UTC), (each.version for each in migrations)))
+    paths = of.layout.new_files(folder, migrations, name, len(parts), datetime.now(UTC))
+    names = [str(path.relative_to(folder)) for path in paths]
     texts = [
         f"{_head(description, source, migrations, base, proof, checklist, number, parts)}\n"
         + _body(diff, part, dict(zip(parts, names, strict=True)), base)
         for number, part in enumerate(parts)
     ]
-    paths = [folder / each for each in names]
-    for path, text in zip(paths, texts, strict=True):
-        pass_point(FaultPoint.FILE_BEGINS)
-        write_new(path, text)
-        pass_point(FaultPoint.FILE_WRITTEN)
+    for path, text, part in zip(paths, texts, parts, strict=True):
+        for each, content in of.layout.texts(path, text, proof.down, atomic=is_atomic(part)).items():
+            each.parent.mkdir(exist_ok=True)
+            pass_point(FaultPoint.FILE_BEGINS)
+            write_new(each, content)
+            pass_point(FaultPoint.FILE_WRITTEN)
     return Generated(
         description=description,
         path=paths[0],
@@ -128,7 +136,7 @@ def enable_change(settings: Settings, number: int) -> Enabled:
     Raises:
         MigrationError: no migration file holds that change disabled, or one cannot be written; then none was changed.
     """
-    migrations = read_migrations(settings.path("migrations"))
+    migrations = files_of(settings)
     holding = [each for each in migrations if number in disabled_in(each.sql)]
     if not holding:
         found = sorted({at for each in migrations for at in disabled_in(each.sql)})
@@ -152,15 +160,6 @@ def _parts(diff: SchemaDiff) -> dict[int, list[tuple[ChangeSet, tuple[Statement,
         for part, statements in each.parts:
             found.setdefault(part, []).append((each, statements))
     return dict(sorted(found.items()))
-
-
-def _names(name: str, files: int, version: str) -> list[str]:
-    """Return the files' names: they run in the order of their versions, a second apart."""
-    names = [f"{version}_{name}.sql"]
-    for number in range(2, files + 1):
-        version = new_version(datetime.now(UTC), [version])
-        names.append(f"{version}_{name}_part_{number}.sql")
-    return names
 
 
 def _body(diff: SchemaDiff, part: int, names: Mapping[int, str], base: Schema) -> str:
@@ -225,7 +224,8 @@ def _prove(
     words += "; owners are not compared" + (
         f"; {_counted(len(order), 'table')} with columns in another order" if order else ""
     )
-    return _Proof(words, remaining, lacks)
+    down = "" if disabled or len(parts) > 1 else compare(shadow.schema(safe), shadow.schema(base)).sql
+    return _Proof(words, remaining, lacks, down)
 
 
 def _counted(number: int, what: str) -> str:
@@ -255,7 +255,9 @@ def _not_compared(shadow: Shadow, left_out: Sequence[Id]) -> str:
 
 
 def _dump(settings: Settings, conninfo: str, version_num: int) -> str:
-    return real_dump(dump_schema(conninfo, version_num, only=settings.schemas))
+    return real_dump(
+        dump_schema(conninfo, version_num, only=settings.schemas, without=layout_for(settings).hidden_tables)
+    )
 
 
 def _run(shadow: Shadow, name: str, sql: str) -> None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
 from safemig.errors import SettingsError
-from safemig.migrations import new_version, slug, write_new
+from safemig.execution.layout import layout_for
+from safemig.migrations import slug, write_new
+from safemig.migrations.layouts import SUPABASE, Found, find
 from safemig.operations.supabase_project import folder_of_project, read_supabase_project
 from safemig.results import Initialised
 from safemig.settings import load_settings
@@ -16,8 +19,7 @@ _SETTINGS = """\
 # safemig's settings. Every key has a default; this file may as well be empty.
 # Passwords do not belong here: name an environment variable, or a libpq service.
 
-migrations = "supabase/migrations"
-backups = "backups"
+{migrations}backups = "backups"
 records = "records"
 checks = "checks"            # *.sql, each one query that must return no row after a deployment
 
@@ -60,6 +62,7 @@ def init(folder: str | Path = ".", *, first_migration: str = "") -> Initialised:
     """
     home = folder_of_project(Path(folder).resolve())
     supabase = read_supabase_project(home)
+    found = find(home) if home.is_dir() else ()
     created: list[str] = []
     kept: list[str] = []
     try:
@@ -68,7 +71,8 @@ def init(folder: str | Path = ".", *, first_migration: str = "") -> Initialised:
         if file.exists():
             kept.append(FILE_NAME)
         else:
-            write_new(file, _SETTINGS.replace("{about}", supabase.advice if supabase else ""))
+            text = _SETTINGS.replace("{about}", supabase.advice if supabase else "")
+            write_new(file, text.replace("{migrations}", _where_migrations_are(home, found)))
             created.append(FILE_NAME)
         settings = load_settings(home)
         for path in (
@@ -87,13 +91,32 @@ def init(folder: str | Path = ".", *, first_migration: str = "") -> Initialised:
             f"the project's folder cannot be written: {error.strerror}", where=str(home), next="correct its permissions"
         ) from None
     if first_migration:
-        migrations = settings.path("migrations")
-        version = new_version(datetime.now(UTC), (path.name[:14] for path in migrations.glob("*.sql")))
-        path = migrations / f"{version}_{slug(first_migration)}.sql"
-        write_new(path, f"-- {' '.join(first_migration.split())}\n")
-        created.append(_shown(path, home))
+        of = layout_for(settings)
+        (path,) = of.layout.new_files(of.folder, of.read(), slug(first_migration), 1, datetime.now(UTC))
+        text = f"-- {' '.join(first_migration.split())}\n"
+        for each, content in of.layout.texts(path, text, "", atomic=True).items():
+            each.parent.mkdir(exist_ok=True)
+            write_new(each, content)
+            created.append(_shown(each, home))
     platform = "" if supabase is None else f"Supabase project {supabase.name}".rstrip()
-    return Initialised(home, tuple(created), tuple(kept), platform)
+    others = tuple(f"{each.layout.tool}: {_shown(each.folder, home)}" for each in found if each.layout is not SUPABASE)
+    next_ = [each.layout for each in found if each.layout.is_code]
+    return Initialised(home, tuple(created), tuple(kept), platform, others, next_[0].command if next_ else "")
+
+
+def _where_migrations_are(home: Path, found: Sequence[Found]) -> str:
+    """Return the setting for where the migrations are; where several tools' folders are there, one has to be chosen."""
+    if not found:
+        return 'migrations = "supabase/migrations"\n'
+    lines = [
+        f'migrations = "{each.folder.relative_to(home).as_posix()}"\nlayout = "{each.layout.name}"  # found by its files\n'
+        for each in found
+    ]
+    if len(found) == 1:
+        return lines[0] if found[0].layout is not SUPABASE else 'migrations = "supabase/migrations"\n'
+    return "# Migrations of several tools were found; choose the folder and layout that safemig is for:\n" + "".join(
+        f"# {line}" for each in lines for line in each.splitlines(keepends=True)
+    )
 
 
 def _shown(path: Path, home: Path) -> str:

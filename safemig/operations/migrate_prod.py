@@ -24,6 +24,7 @@ from safemig.errors import (
 from safemig.execution.commit import told_when_interrupted
 from safemig.execution.environment import open_environment, schema_of
 from safemig.execution.invalid_indexes import remove_left_invalid
+from safemig.execution.layout import layout_for, make_history
 from safemig.execution.resume import left_invalid
 from safemig.execution.run import Run
 from safemig.execution.steps import Listener
@@ -53,7 +54,6 @@ from safemig.operations.try_statements import require_none_standing
 from safemig.postgres import resumable
 from safemig.postgres.connection import Connection
 from safemig.postgres.connection.connect import explained
-from safemig.postgres.history import make_history
 from safemig.results import Approval, Backup, Deployment, Plan, Preflight, Rehearsal, Validation
 from safemig.review import Review, Verdict
 from safemig.schema import Schema
@@ -280,7 +280,7 @@ class ProductionDeployment:
                 before = require_unchanged(self.settings, connection, situation)
                 run.settle_earlier(connection)
                 pass_point(FaultPoint.HISTORY_BEGINS)
-                make_history(connection)
+                make_history(self.settings, connection)
                 if situation.resumes and run.trail:
                     # The copy never had it: pg_dump leaves invalid indexes out.
                     if remove_left_invalid(connection, situation.plan.steps, self.settings.deploy_as):
@@ -364,7 +364,7 @@ class ProductionDeployment:
         with open_environment(self.settings, self.environment) as connection:
             promise = SchemaPromise(self.settings, rehearsed.start, self._before or situation.schema)
             pass_point(FaultPoint.VALIDATION_BEGINS)
-            rows = rows_changed(backup.tables, count_rows(connection))
+            rows = rows_changed(backup.tables, count_rows(connection), layout_for(self.settings).hides)
             return Validation(
                 situation.target,
                 (

@@ -21,6 +21,7 @@ from safemig.errors import (
 from safemig.execution.autocommit import run_apart
 from safemig.execution.commit import told_when_interrupted
 from safemig.execution.environment import open_environment, schema_of
+from safemig.execution.layout import make_history
 from safemig.execution.run import Run
 from safemig.execution.steps import Listener, Segment, rows_not_written
 from safemig.execution.transaction import Committed, commit_steps, deploying_connection, only_deployment
@@ -29,7 +30,6 @@ from safemig.fault_points import FaultPoint, pass_point
 from safemig.identity import who
 from safemig.migrations import Migration
 from safemig.postgres.connection import Connection
-from safemig.postgres.history import make_history
 from safemig.results import Deployment, Step
 from safemig.schema import Schema, compare
 from safemig.settings import STAGING, Settings
@@ -60,7 +60,7 @@ def migrate_staging(settings: Settings, environment: str = STAGING, *, listen: L
             only_deployment(conninfo, environment, run_id),
             deploying_connection(settings, conninfo, environment, run_id) as connection,
         ):
-            make_history(connection)
+            make_history(settings, connection)
             act = Run(
                 settings,
                 "migrate_staging",

@@ -322,7 +322,7 @@ def _history(settings: Settings, connection: Connection) -> Check:
     standing.require_consistent("the database")
     plan_files(standing.pending)
     found = f"{len(standing.applied)} applied, {len(standing.pending)} pending"
-    if is_unrecorded(connection, standing):
+    if is_unrecorded(settings, connection, standing):
         return Check(
             "history", "warning", f"{found}, and the database has tables", "files and history agree",
             "where these were applied by hand: safemig baseline-prod",

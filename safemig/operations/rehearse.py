@@ -28,11 +28,13 @@ from safemig.copies.content import (
 from safemig.copies.database_copy import CopyServer, open_server_like, run_on_copy
 from safemig.copies.drift import what_files_make
 from safemig.copies.event_triggers import read_event_triggers
+from safemig.copies.given_way_back import GivenWayBack, given_way_back, tried
 from safemig.copies.roles import acting_role, deploying_role, url_as
 from safemig.errors import RehearsalError, ToolError
 from safemig.execution.acting import act_as, be_ourselves
 from safemig.execution.environment import open_environment, schema_of
 from safemig.execution.expected_locks import with_sizes
+from safemig.execution.layout import layout_for, make_history
 from safemig.execution.steps import Segment, observe_steps, with_held_times
 from safemig.execution.validation import BOOKKEEPING
 from safemig.fault_points import FaultPoint, pass_point
@@ -44,7 +46,6 @@ from safemig.operations.try_statements import seen_in, trial_on
 from safemig.operations.verify_backup import restored_and_compared
 from safemig.postgres.connection import Connection
 from safemig.postgres.connection.connect import connect, words_of
-from safemig.postgres.history import make_history
 from safemig.postgres.pretences import indexes_pretended
 from safemig.postgres.stand_in.script import needs_what_is_real
 from safemig.results import Backup, Rehearsal, RollbackProof, Step, TableContent
@@ -116,7 +117,7 @@ def rehearse_on_copy(
         as_deployer = url_as(url, server, deploying_role(source))
         under_load = make_loaded_copy(source, server) if load else ""
         with connect(url, "the copy") as copy, connect(as_deployer, "the copy") as deployer, ExitStack() as within:
-            _make_history(deployer)
+            _make_history(settings, deployer)
             read = _reader(settings, copy)
             start = read()
             event_triggers = read_event_triggers(copy)
@@ -146,7 +147,12 @@ def rehearse_on_copy(
             renamed = renamed_back(then.tables, now) | renamed_labels_back(then.labels, read_labels(copy))
             back = _ways_back(start, reached[-1], renamed, settings.deploy_as or acting_role(source))
             with live.stage("roll the copy back, and compare"):
+                given = given_way_back(situation.files)
+                if given:
+                    given = tried(given, copy, deploying_role(source), settings.deploy_as, read, start)
                 rollback = _prove_rollback(
+                    settings,
+                    given,
                     server,
                     copy,
                     url,
@@ -166,7 +172,7 @@ def rehearse_on_copy(
             exceptions = _not_shown(server, pretended)
         ran = rehearse_under_load(settings, source, server, situation, under_load, load, steps) if load else None
         standing = situation.standing
-        all_files = (*standing.applied, *standing.pending)
+        all_files = standing.in_order((*standing.applied, *standing.pending))
         files_make = what_files_make(settings, source, server, all_files, files_make)
     return Rehearsed(
         Rehearsal(
@@ -196,9 +202,9 @@ def _reader(settings: Settings, copy: Connection) -> Callable[[], Schema]:
     return lambda: schema_of(settings, copy)
 
 
-def _make_history(deployer: Connection) -> None:
+def _make_history(settings: Settings, deployer: Connection) -> None:
     try:
-        make_history(deployer)
+        make_history(settings, deployer)
     except psycopg.Error as error:
         raise RehearsalError(
             f"the history tables cannot be made: {words_of(error)}",
@@ -253,6 +259,8 @@ def _what_helps(error: psycopg.Error) -> str:
 
 
 def _prove_rollback(
+    settings: Settings,
+    given: GivenWayBack | None,
     server: CopyServer,
     copy: Connection,
     url: str,
@@ -274,8 +282,10 @@ def _prove_rollback(
         "database": situation.target.database,
         "role": role,
         "timestamp": backup.timestamp,
+        "forget": _forget(settings, situation),
     }
-    back = _run_back(server, as_deployer, ways, facts)
+    used = given if given and not given.why_not else None
+    back, sql, source = _run_back(server, as_deployer, used, ways, facts)
     after = read()
     # With the owners: an object that is there again, and belongs to another role, is not as it was.
     apart = compare(replace(after, with_ownership=True), replace(start, with_ownership=True)).changes
@@ -284,10 +294,13 @@ def _prove_rollback(
         for each in apart
     )
     content = content_since(copy, url, server.programs, then)[1] if then.contents else ()
-    gone = _cannot_bring_back(back, then.contents, content)
-    proof = RollbackProof(script, not remaining and after.fingerprint == start.fingerprint, remaining, gone)
+    gone = _cannot_bring_back(back, then.contents, content, layout_for(settings).hides)
+    not_used = f"{given.source} is not used: {given.why_not}" if given and given.why_not else ""
+    is_proven = not remaining and after.fingerprint == start.fingerprint
+    proof = RollbackProof(script, is_proven, remaining, gone, source, not_used)
     text = rollback_script.compose(
-        back,
+        sql,
+        source=source or not_used,
         is_proven=proof.is_proven,
         remaining=remaining,
         cannot_bring_back=gone,
@@ -310,19 +323,31 @@ def _ways_back(start: Schema, reached: Schema, renames: Mapping[str, str], role:
         yield compare(base, target)
 
 
-def _run_back(server: CopyServer, url: str, ways: Iterator[SchemaDiff], facts: dict[str, Any]) -> SchemaDiff:
-    """Run the first rollback that runs, and return it; one that fails leaves nothing behind."""
+def _forget(settings: Settings, situation: Situation) -> list[str]:
+    """Return the SQL that takes what is pending out of the tool's history."""
+    of, taken_back = layout_for(settings), [file.migration for file in situation.files]
+    return of.layout.forget(of.table, taken_back, situation.standing.applied)
+
+
+def _run_back(
+    server: CopyServer, url: str, given: GivenWayBack | None, ways: Iterator[SchemaDiff], facts: dict[str, Any]
+) -> tuple[SchemaDiff, str, str]:
+    """Run the first rollback that runs; return the difference that it takes back, its SQL, and whose it is where the
+    team gave it. One that fails leaves nothing behind.
+    """
     failure = ToolError("there is none")
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "rollback.sql"
         for back in ways:
-            draft = rollback_script.compose(back, is_proven=False, remaining=(), cannot_bring_back=(), **facts)
-            path.write_text(draft, encoding="utf-8")
-            try:
-                run_on_copy(server, url, path)
-                return back
-            except ToolError as error:
-                failure = error
+            for sql, source in ((given.sql, given.source), (back.sql, "")) if given else ((back.sql, ""),):
+                draft = rollback_script.compose(sql, is_proven=False, remaining=(), cannot_bring_back=(), **facts)
+                path.write_text(draft, encoding="utf-8")
+                try:
+                    run_on_copy(server, url, path)
+                    return back, sql, source
+                except ToolError as error:
+                    failure = error
+            given = None
     raise RehearsalError(
         f"no rollback script that runs on the copy: {failure.what}",
         where=failure.where,
@@ -331,7 +356,7 @@ def _run_back(server: CopyServer, url: str, ways: Iterator[SchemaDiff], facts: d
 
 
 def _cannot_bring_back(
-    back: SchemaDiff, before: Mapping[str, TableContent], after: Sequence[TableContent]
+    back: SchemaDiff, before: Mapping[str, TableContent], after: Sequence[TableContent], hides: Callable[[str], bool]
 ) -> tuple[str, ...]:
     written_since = [
         f"what is written once it is deployed ({statement.why})"
@@ -342,6 +367,6 @@ def _cannot_bring_back(
     lost = [
         f"the content of {name} as it was ({table.rows:,} rows): the deployment itself changes it; the backup has it"
         for name, table in before.items()
-        if now.get(name) != table and not name.startswith(BOOKKEEPING)
+        if now.get(name) != table and not name.startswith(BOOKKEEPING) and not hides(name)
     ]
     return tuple(dict.fromkeys(written_since + lost))  # each once, in order

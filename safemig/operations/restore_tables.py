@@ -34,11 +34,11 @@ from safemig.backups.target_tables import read_table
 from safemig.errors import DeploymentFailedError, RefusedError, SettingsError
 from safemig.execution.commit import told_when_interrupted
 from safemig.execution.environment import open_environment, schema_of
+from safemig.execution.layout import make_history
 from safemig.execution.run import Run
 from safemig.execution.transaction import commit_steps, deploying_connection, only_deployment
 from safemig.postgres.connection import Connection
 from safemig.postgres.connection.connect import read_target
-from safemig.postgres.history import make_history
 from safemig.postgres.server.programs import client_programs
 from safemig.results import Backup, Check, RestoredTable, RestoredTables, Step, Target
 from safemig.schema import Schema
@@ -284,7 +284,7 @@ def _commit(run: Run, settings: Settings, approved: _Comparison, before: Schema)
         deploying_connection(settings, conninfo, environment, run.run_id) as connection,
     ):
         run.settle_earlier(connection)
-        make_history(connection)
+        make_history(settings, connection)
         with told_when_interrupted(conninfo, environment, run.id_of(""), "put back", names), run.noted():
             committed = commit_steps(
                 run,

@@ -54,15 +54,16 @@ def review(
 
     facts, standing = read_facts(settings, choice.environment, given)
     if not given:
-        from safemig.migrations import not_recognised
+        from safemig.execution.layout import require_sql
 
+        require_sql(settings)
         standing.require_consistent(choice.environment)
         made = review_sources(
             [_of(each) for each in standing.pending],
             applied=[_of(each) for each in standing.applied],
             target=facts,
             accept=acceptances,
-            evidence=Evidence(choice.environment, not_recognised=not_recognised(settings.path("migrations"))),
+            evidence=Evidence(choice.environment, not_recognised=() if standing.files else _not_recognised(settings)),
         )
     else:
         pending, done = split(files, standing, choice.environment)
@@ -81,11 +82,11 @@ def _without_target(
 ) -> Review:
     left_over: tuple[str, ...] = ()
     if not given:
-        from safemig.migrations import not_recognised, read_migrations
+        from safemig.execution.layout import layout_for, require_sql
 
-        folder = settings.path("migrations")
-        given = [_of(each) for each in read_migrations(folder)]
-        left_over = not_recognised(folder)
+        require_sql(settings)
+        given = [_of(each) for each in layout_for(settings).read()]
+        left_over = () if given else _not_recognised(settings)
     return review_sources(
         given,
         accept=acceptances,
@@ -99,6 +100,12 @@ def _platform(home: Path, files: Sequence[str | Path]) -> str:
     """Return whose database the files are for, as far as the folders tell."""
     paths = (Path(name) for name in files if name != STDIN)
     return "Supabase" if is_supabase_project(home, paths) else ""
+
+
+def _not_recognised(settings: Settings) -> tuple[str, ...]:
+    from safemig.migrations import not_recognised
+
+    return not_recognised(settings.path("migrations"))
 
 
 def fix(

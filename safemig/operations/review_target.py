@@ -74,16 +74,17 @@ def read_facts(settings: Settings, environment: str, texts: Sequence[SourceFile]
         MigrationError: the migrations folder is not as it must be.
     """
     from safemig.execution.environment import open_environment
-    from safemig.migrations import read_migrations, stand
-    from safemig.postgres.history import read_history
+    from safemig.execution.layout import layout_for, read_history
+    from safemig.migrations import stand
     from safemig.postgres.target_facts import read_target_facts
     from safemig.postgres.target_questions import answers
     from safemig.review.questions import questions
 
-    folder = settings.path("migrations")
+    of = layout_for(settings)
     with or_without_target(), open_environment(settings, environment) as connection:
         facts = read_target_facts(connection, environment)
-        standing = stand(read_migrations(folder) if folder.is_dir() else (), read_history(connection))
+        files = of.read() if of.folder.is_dir() else ()
+        standing = stand(files, read_history(settings, connection, files))
         asked = questions(facts, texts or [SourceFile(each.file, each.sql) for each in standing.pending])
         return replace(facts, answers=answers(connection, asked)) if asked else facts, standing
 
@@ -130,6 +131,6 @@ def split(named: Iterable[str | Path], standing: Standing, environment: str) -> 
 def earlier(named: Iterable[str | Path], standing: Standing) -> list[Migration]:
     """Return the pending migrations that come before the last of those named, and are not among them."""
     paths = {Path(name).resolve() for name in named if str(name) != "-"}
-    own = [each.version for each in standing.pending if each.path.resolve() in paths]
-    last = max(own, default="")
-    return [each for each in standing.pending if each.version < last and each.path.resolve() not in paths]
+    own = [at for at, each in enumerate(standing.pending) if each.path.resolve() in paths]
+    before = standing.pending[: max(own, default=0)]
+    return [each for each in before if each.path.resolve() not in paths]

@@ -21,6 +21,7 @@ from safemig.errors import (
 )
 from safemig.execution.commit import told_when_interrupted
 from safemig.execution.environment import open_environment, schema_of
+from safemig.execution.layout import layout_for, read_history
 from safemig.execution.run import Run
 from safemig.execution.steps import Listener, plan_files
 from safemig.execution.transaction import commit_steps, deploying_connection, only_deployment
@@ -42,7 +43,6 @@ from safemig.operations.backup_prod import take_backup
 from safemig.postgres.connection import Connection
 from safemig.postgres.connection.connect import connect, read_target
 from safemig.postgres.dump.plain import require_unchanged
-from safemig.postgres.history import read_history
 from safemig.results import Backup, Deployment
 from safemig.schema import Schema, compare
 from safemig.settings import PRODUCTION, Settings
@@ -77,7 +77,7 @@ def rollback_prod(
     with open_environment(settings, environment) as connection:
         target = read_target(connection, environment)
         before = schema_of(settings, connection)
-        _require_fitting(connection, chosen, environment)
+        _require_fitting(settings, connection, chosen, environment)
         plan_id = identify(
             {
                 "rollback": chosen.sha256,
@@ -120,7 +120,7 @@ def rollback_prod(
     ):
         after = schema_of(settings, connection)
         pass_point(FaultPoint.VALIDATION_BEGINS)
-        rows = rows_changed(backup.tables, count_rows(connection))
+        rows = rows_changed(backup.tables, count_rows(connection), layout_for(settings).hides)
         foreseen = {row.table for row in rows if row.after is None}  # tables that the rollback itself drops
         checks = (
             check_schema(promise, reached, after),
@@ -166,19 +166,20 @@ def _find(settings: Settings, environment: str, script: str | Path) -> Path:
     return scripts[-1]
 
 
-def _require_fitting(connection: Connection, script: RollbackScript, environment: str) -> None:
+def _require_fitting(settings: Settings, connection: Connection, script: RollbackScript, environment: str) -> None:
     if not script.is_proven:
         raise RefusedError(
             "this rollback script is not proven", where=str(script.path), next="use restore_prod instead"
         )
-    applied = {each.version for each in read_history(connection)}
+    applied = [each.version for each in read_history(settings, connection)]
     if missing := [file for version, file in zip(script.versions, script.files, strict=True) if version not in applied]:
         raise RefusedError(
             f"nothing to roll back: {', '.join(missing)} is not applied to {environment}",
             where=str(script.path),
             next="name the script of the deployment that is to be taken back",
         )
-    if later := sorted(version for version in applied if version > max(script.versions)):
+    last = max(applied.index(version) for version in script.versions)
+    if later := applied[last + 1 :]:
         raise RefusedError(
             f"migrations were applied after those: {', '.join(later)}",
             where=str(script.path),

@@ -45,7 +45,7 @@ def disagreements(settings: Settings, environment: str, connection: Connection, 
         f"schema {name} holds tables of a backup; when they are no longer needed: safemig restore-prod --drop {name}"
         for name, *_ in connection.execute(SCHEMAS_OF_TABLES)
     ]
-    if is_unrecorded(connection, standing):
+    if is_unrecorded(settings, connection, standing):
         found.append(
             "it has tables, and no migration is recorded; where they were applied by hand: safemig baseline-prod"
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,7 +17,8 @@ from safemig.approval.plan import identify
 from safemig.copies.same_version import alike
 from safemig.errors import RefusedError
 from safemig.execution.commit import told_when_interrupted
-from safemig.execution.environment import open_environment, schema_of
+from safemig.execution.environment import filter_of, open_environment, schema_of
+from safemig.execution.layout import files_of, layout_for, make_history, read_history, record_applied
 from safemig.execution.run import Run
 from safemig.execution.steps import Listener, plan_files
 from safemig.execution.transaction import commit_steps, deploying_connection, only_deployment
@@ -26,14 +27,13 @@ from safemig.identity import who
 from safemig.migrations import Migration
 from safemig.operations.backup_prod import take_backup
 from safemig.postgres import activity
-from safemig.postgres.catalog import SchemaFilter
 from safemig.postgres.connection import Connection
 from safemig.postgres.connection.connect import read_target
-from safemig.postgres.history import make_history, read_history, record_applied
 from safemig.postgres.platforms import platform_of
 from safemig.results import AppliedMigration, Deployment, Step, Target
 from safemig.schema import Schema, SchemaDiff, compare
 from safemig.settings import PRODUCTION, STAGING, Settings
+from safemig.sql.identifiers import quote_name
 
 # Made by the platform, filled by the team and its users.
 TABLES_OF_PLATFORMS_FOR_THE_TEAM = frozenset({
@@ -62,13 +62,13 @@ def sync_prod(
     """
     conninfo, run_id, started = settings.conninfo(environment), secrets.token_hex(6), datetime.now(UTC)
     with open_environment(settings, source) as connection:
-        wanted, history = schema_of(settings, connection), read_history(connection)
+        wanted, history = schema_of(settings, connection), read_history(settings, connection)
     with open_environment(settings, environment) as connection:
         target = read_target(connection, environment)
-        _require_empty(connection, environment)
+        _require_empty(settings, connection, environment)
         before = schema_of(settings, connection)
     ends = (conninfo, environment), (settings.conninfo(source), source)
-    start, wanted, reason = alike(ends, (before, wanted), SchemaFilter(only=settings.schemas))
+    start, wanted, reason = alike(ends, (before, wanted), filter_of(settings))
     diff = compare(start, wanted)
     if reason:
         diff = replace(diff, warnings=(*diff.warnings, reason))
@@ -89,18 +89,18 @@ def sync_prod(
     run = Run(settings, "sync_prod", environment, run_id, plan_id, started, before.fingerprint)
 
     def validate(connection: Connection) -> Schema:
-        _require_empty(connection, environment)
+        _require_empty(settings, connection, environment)
         return promise.validator(wanted)(connection)
 
     def record(connection: Connection, steps: Sequence[Step], schema: Schema) -> None:
-        _take_over(connection, history, run_id)
+        _take_over(settings, connection, history, run_id)
         run.record(connection, (), steps, schema)
 
     with (
         only_deployment(conninfo, environment, run_id),
         deploying_connection(settings, conninfo, environment, run_id) as connection,
     ):
-        make_history(connection)
+        make_history(settings, connection)
         run.settle_earlier(connection)
         with told_when_interrupted(conninfo, environment, run.id_of(""), "synced", diff.summary), run.noted():
             done = commit_steps(
@@ -127,7 +127,7 @@ def sync_prod(
     )
 
 
-def tables_with_rows(connection: Connection) -> list[str]:
+def tables_with_rows(connection: Connection, hides: Callable[[str], bool] = lambda _: False) -> list[str]:
     """Return the team's tables that hold at least one row. Reads at most one row a table.
 
     A platform's own rows (an empty Supabase project has some in auth.schema_migrations) are not the team's, but rows that the
@@ -138,6 +138,8 @@ def tables_with_rows(connection: Connection) -> list[str]:
     for schema, table in activity.ask(connection, activity.WHICH_TABLES_HOLD_DATA):
         if schema in platform.schemas and f"{schema}.{table}" not in TABLES_OF_PLATFORMS_FOR_THE_TEAM:
             continue
+        if hides(quote_name(schema, table)):
+            continue
         name = sql.Identifier(schema, table)
         row = connection.execute(sql.SQL("SELECT EXISTS (SELECT FROM {})").format(name)).fetchone()
         if row and row[0]:
@@ -145,8 +147,8 @@ def tables_with_rows(connection: Connection) -> list[str]:
     return found
 
 
-def _require_empty(connection: Connection, environment: str) -> None:
-    if filled := tables_with_rows(connection):
+def _require_empty(settings: Settings, connection: Connection, environment: str) -> None:
+    if filled := tables_with_rows(connection, layout_for(settings).hides):
         raise RefusedError(
             f"{environment} holds data in {len(filled)} tables: {', '.join(filled)}",
             where="sync_prod drops and re-creates, and is only for a production without a single row",
@@ -158,11 +160,13 @@ def _approve(settings: Settings, plan_id: str, target: Target, given: str, what:
     require_approvers(settings, approve(plan_id, target, given, what, verb="sync-prod", ask=ask), verb="sync-prod")
 
 
-def _take_over(connection: Connection, history: tuple[AppliedMigration, ...], run_id: str) -> None:
-    have = {each.version for each in read_history(connection)}
+def _take_over(settings: Settings, connection: Connection, history: tuple[AppliedMigration, ...], run_id: str) -> None:
+    files = {each.version: each for each in files_of(settings)}
+    have = {each.version for each in read_history(settings, connection)}
     for each in history:
         if each.version not in have:
-            record_applied(connection, each.version, each.name, each.statements, each.sha256, run_id)
+            migration = Migration(each.version, each.name, Path(), "", each.sha256)
+            record_applied(settings, connection, files.get(each.version, migration), each.statements, run_id)
 
 
 def _result(verdict: str, run_id: str, target: Target, plan_id: str, started: datetime, diff: SchemaDiff) -> Deployment:

@@ -1,7 +1,8 @@
 """What is applied: Supabase's own history table, and beside it ours for what that one lacks.
 
 `supabase_migrations.schema_migrations (version, statements, name)` is the one that its CLI reads and writes, so that
-both tools agree. `safemig.migrations` adds each file's checksum and the run; `safemig.deployments` has a row a run.
+both tools agree; other tools' tables are in `migrations.layouts`. `safemig.migrations` adds each file's checksum and
+the run; `safemig.deployments` has a row a run.
 """
 
 from __future__ import annotations
@@ -15,11 +16,13 @@ from typing import Any
 from safemig.postgres.connection import Connection
 from safemig.results import AppliedMigration, Step
 
-MAKE_HISTORY = """
+MAKE_SUPABASE = """
 CREATE SCHEMA IF NOT EXISTS supabase_migrations;
 CREATE TABLE IF NOT EXISTS supabase_migrations.schema_migrations (version text NOT NULL PRIMARY KEY);
 ALTER TABLE supabase_migrations.schema_migrations ADD COLUMN IF NOT EXISTS statements text[];
 ALTER TABLE supabase_migrations.schema_migrations ADD COLUMN IF NOT EXISTS name text;
+"""
+MAKE_OURS = """
 CREATE SCHEMA IF NOT EXISTS safemig;
 CREATE TABLE IF NOT EXISTS safemig.migrations (
     version text NOT NULL PRIMARY KEY,
@@ -119,25 +122,47 @@ def read_history(connection: Connection) -> tuple[AppliedMigration, ...]:
     rows = connection.execute(
         f"SELECT version, {wanted} FROM supabase_migrations.schema_migrations ORDER BY version"  # noqa: S608
     ).fetchall()
-    checksums = dict(connection.execute(CHECKSUMS).fetchall()) if ours else {}
+    known = dict(connection.execute(CHECKSUMS).fetchall()) if ours else {}
     return tuple(
-        AppliedMigration(version, name or "", tuple(statements or ()), checksums.get(version, ""))
+        AppliedMigration(version, name or "", tuple(statements or ()), known.get(version, ""))
         for version, name, statements in rows
     )
 
 
 def make_history(connection: Connection) -> None:
-    """Make the history tables where they are missing."""
-    if not all(_existing(connection)):
-        connection.execute(MAKE_HISTORY)
+    """Make the history tables, Supabase's and ours, where they are missing."""
+    if not _existing(connection)[0]:
+        connection.execute(MAKE_SUPABASE)
+    make_own_history(connection)
+
+
+def make_own_history(connection: Connection) -> None:
+    """Make our tables where they are missing."""
+    if not all(_existing(connection)[1:]):
+        connection.execute(MAKE_OURS)
+
+
+def checksums(connection: Connection) -> dict[str, str]:
+    """Return the sha256 of each migration that safemig applied, by version. Reads only."""
+    return dict(connection.execute(CHECKSUMS).fetchall()) if _existing(connection)[1] else {}
 
 
 def record_applied(
     connection: Connection, version: str, name: str, statements: Sequence[str], sha256: str, run_id: str
 ) -> None:
     """Record one migration as applied, within the caller's transaction."""
-    statements = [_storable(connection, each) for each in statements]
-    connection.execute(ADD_APPLIED, (version, statements, _storable(connection, name)))
+    add_to_supabase(connection, version, name, statements)
+    record_checksum(connection, version, sha256, run_id)
+
+
+def add_to_supabase(connection: Connection, version: str, name: str, statements: Sequence[str]) -> None:
+    """Record one migration in Supabase's table."""
+    stored = [_storable(connection, each) for each in statements]
+    connection.execute(ADD_APPLIED, (version, stored, _storable(connection, name)))
+
+
+def record_checksum(connection: Connection, version: str, sha256: str, run_id: str) -> None:
+    """Record a migration's checksum and its run in our table."""
     connection.execute(ADD_CHECKSUM, (version, sha256, run_id))
 
 

@@ -7,7 +7,7 @@ it. So who goes on needs nothing of the machine that it stopped on.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from safemig.postgres.connection import Connection
@@ -40,8 +40,7 @@ NOTE_ALL_RAN = "UPDATE safemig.resumable SET ran = %s, running = '', changed_at 
 NOTE_REACHED = "UPDATE safemig.resumable SET running = '', schema_reached = %s, changed_at = now() WHERE run_id = %s"
 # Nothing of it stays: then it is no deployment that could be gone on with.
 FORGET = """
-DELETE FROM safemig.resumable r WHERE run_id = %s AND ran = '{}'
-AND NOT EXISTS (SELECT FROM supabase_migrations.schema_migrations m WHERE r.migrations ? m.version)
+DELETE FROM safemig.resumable WHERE run_id = %s AND ran = '{}' AND NOT migrations ?| %s::text[]
 """
 WHICH = """
 SELECT run_id, plan_id, migrations, ran, running, schema_reached FROM safemig.resumable
@@ -51,7 +50,7 @@ WHICH_STOPPED = "SELECT run_id FROM safemig.resumable ORDER BY changed_at DESC"
 FORGET_COMPLETE = """
 DELETE FROM safemig.resumable r
 WHERE NOT EXISTS (SELECT FROM jsonb_object_keys(r.migrations) AS part (version)
-                  WHERE NOT EXISTS (SELECT FROM supabase_migrations.schema_migrations m WHERE m.version = part.version))
+                  WHERE part.version <> ALL (%s::text[]))
 """
 WAS_RUNNING = "SELECT 1 FROM safemig.resumable WHERE running = %s"
 
@@ -95,15 +94,18 @@ def note_reached(connection: Connection, run_id: str, schema: str) -> None:
     connection.execute(NOTE_REACHED, (schema, run_id))
 
 
-def forget_unbegun(connection: Connection, run_id: str) -> None:
-    """Take a deployment out of which nothing stays."""
-    connection.execute(FORGET, (run_id,))
+def forget_unbegun(connection: Connection, run_id: str, applied: Sequence[str]) -> None:
+    """Take a deployment out of which nothing stays; `applied` are the versions that the history knows."""
+    connection.execute(FORGET, (run_id, list(applied)))
 
 
-def forget_complete(connection: Connection) -> None:
-    """Take every deployment out that is applied as a whole, in the caller's transaction."""
-    if _is_there(connection):
-        connection.execute(FORGET_COMPLETE)
+def forget_complete(connection: Connection, applied: Callable[[], Sequence[str]]) -> None:
+    """Take every deployment out that is applied as a whole, in the caller's transaction.
+
+    `applied` gives the versions that the history knows; it is asked only where there is a deployment to take out.
+    """
+    if stopped(connection):
+        connection.execute(FORGET_COMPLETE, (list(applied()),))
 
 
 def find(connection: Connection, identity: str) -> Resumable | None:

@@ -13,13 +13,17 @@ def build(result: Initialised) -> Document:
         blocks.append(Bullets("Written", result.created))
     if result.kept:
         blocks.append(Bullets("Found and left as it was", result.kept))
+    if result.migrations:
+        blocks.append(Bullets("Migrations recognised", result.migrations))
     blocks.append(
         Bullets(
             "Next",
             (
                 "export STAGING_DATABASE_URL and PRODUCTION_DATABASE_URL (they are never written into a file)",
                 "safemig doctor: which verbs will work there, and what closes each gap",
-                'safemig generate "what you changed on staging"',
+                f'safemig rehearse --run "{result.command}"'
+                if result.command
+                else 'safemig generate "what you changed on staging"',
             ),
         )
     )

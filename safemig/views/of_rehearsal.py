@@ -80,6 +80,10 @@ def _rollback(rollback: RollbackProof | None) -> tuple[Block, ...]:
     items = [f"script: {rollback.path}"]
     if rollback.is_proven:
         items.append("proven: run on the copy, it brought the schema back as it was")
+    if rollback.source:
+        items.append(rollback.source)
+    if rollback.not_used:
+        items.append(rollback.not_used)
     items += [f"NOT PROVEN, it left: {each}" for each in rollback.remaining]
     items += [f"a rollback cannot bring back: {each}" for each in dict.fromkeys(rollback.cannot_bring_back)]
     return (Bullets("The way back", tuple(items)),)

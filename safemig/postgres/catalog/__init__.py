@@ -40,6 +40,7 @@ from safemig.postgres.platforms import WHICH_PLATFORM, Platform, recognise
 from safemig.schema import facts
 from safemig.schema.collection import without_collection
 from safemig.schema.model import RELATION_KINDS, Id, Schema
+from safemig.sql.identifiers import quote_name
 
 BOOKKEEPING_SCHEMAS = ("safemig", "supabase_migrations")
 # Where `restore_prod --tables` puts the tables of a backup.
@@ -89,6 +90,7 @@ class SchemaFilter:
     exclude: tuple[str, ...] = ()
     bookkeeping: tuple[str, ...] = BOOKKEEPING_SCHEMAS
     ownership: bool = False
+    without: frozenset[str] = frozenset()  # tables, such as public.schema_migrations, that are nobody's schema change
     part: Literal["team", "platform", "all"] = "team"
 
     def manages(self, schema: str) -> bool:
@@ -171,6 +173,8 @@ def _read(connection: psycopg.Connection[Any], schemas: SchemaFilter, settings: 
         resolve = read_dependencies(snapshot)
         if schemas.part == "platform" or (schemas.part == "team" and platform and not schemas.only):
             resolve = _keep(snapshot, platform, schemas.part, resolve)
+        if schemas.without:
+            resolve = _leave_out(snapshot, schemas.without, resolve)
     return Schema(
         server_version_num=snapshot.version,
         current_user=current_user,
@@ -236,6 +240,28 @@ def _one_moment(connection: psycopg.Connection[Any]) -> Iterator[None]:
             connection.rollback()
 
 
+def _leave_out(snapshot: Snapshot, tables: frozenset[str], resolve: Resolve) -> Resolve:
+    """Take tables out of what was read, with all that is theirs; return the dependencies without them."""
+    names = {(item.schema, item.name) for item in snapshot.facts if quote_name(item.schema, item.name) in tables}
+    owned = {
+        (row[0].schema, row[0].name)  # an index, or a sequence of a column
+        for row in resolve()
+        if (row[1].schema, row[1].name) in names and row[0].kind in ("index", "sequence")
+    }
+    left_out = {item for item in snapshot.facts if (item.schema, item.name) in names | owned}
+    left_out |= {item for item in snapshot.comments if (item.schema, item.name) in names | owned}
+    _forget(snapshot, left_out)
+    return lambda: (row for row in resolve() if row[0] not in left_out and row[1] not in left_out)
+
+
+def _forget(snapshot: Snapshot, left_out: set[Id]) -> None:
+    for mapping in (snapshot.facts, snapshot.comments, snapshot.grants, snapshot.owners, snapshot.column_order):
+        for item in left_out & mapping.keys():
+            del mapping[item]
+    for label in [label for label in snapshot.labels if label[0] in left_out]:
+        del snapshot.labels[label]
+
+
 def _keep(snapshot: Snapshot, platform: Platform, part: str, resolve: Resolve) -> Resolve:
     """Keep of what was read one part, the team's or the platform's; return the dependencies within it."""
     left_out = {
@@ -247,11 +273,7 @@ def _keep(snapshot: Snapshot, platform: Platform, part: str, resolve: Resolve) -
     # A comment may belong to what is no fact of its own, such as the index of a constraint.
     others = {item for item in snapshot.comments if item not in snapshot.facts}
     left_out |= {item for item in others if (item.schema in platform.schemas) != (part == "platform")}
-    for mapping in (snapshot.facts, snapshot.comments, snapshot.grants, snapshot.owners, snapshot.column_order):
-        for item in left_out & mapping.keys():
-            del mapping[item]
-    for label in [label for label in snapshot.labels if label[0] in left_out]:
-        del snapshot.labels[label]
+    _forget(snapshot, left_out)
     return lambda: (row for row in resolve() if row[0] not in left_out and row[1] not in left_out)
 
 

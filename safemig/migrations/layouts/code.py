@@ -1,0 +1,86 @@
+"""Alembic, Django and Rails: migrations that are programs. safemig runs their command, and reads the SQL that they print."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from safemig.migrations.files import Migration
+from safemig.migrations.layouts.base import Connection, Layout
+from safemig.results import AppliedMigration
+
+
+def _nothing_to_read(folder: Path) -> tuple[Migration, ...]:
+    """Return nothing: what would be applied, only the program knows (see `execution.layout.require_sql`)."""
+    del folder
+    return ()
+
+
+def _nothing_to_know(connection: Connection, table: str, files: Sequence[Migration]) -> tuple[AppliedMigration, ...]:
+    del connection, table, files
+    return ()
+
+
+def _written_by_the_tool(
+    connection: Connection, table: str, migration: Migration, statements: Sequence[str], milliseconds: int
+) -> None:
+    del connection, table, migration, statements, milliseconds
+
+
+def _taken_back_by_the_tool(table: str, taken_back: Sequence[Migration], left: Sequence[Migration]) -> list[str]:
+    del table, taken_back, left
+    return []
+
+
+def _layout(
+    name: str,
+    tool: str,
+    folders: tuple[str, ...],
+    history: str,
+    recognises: Callable[[Path], bool],
+    command: str,
+    as_sql: str,
+) -> Layout:
+    return Layout(
+        name=name,
+        tool=tool,
+        folders=folders,
+        history=history,
+        recognises=recognises,
+        read=_nothing_to_read,
+        make="",
+        applied=_nothing_to_know,
+        add=_written_by_the_tool,
+        forget=_taken_back_by_the_tool,
+        command=command,
+        as_sql=as_sql,
+    )
+
+
+ALEMBIC = _layout(
+    "alembic",
+    "Alembic",
+    ("alembic", "migrations", "db/alembic"),
+    "public.alembic_version",
+    lambda folder: (folder / "env.py").is_file() and (folder / "versions").is_dir(),
+    "alembic upgrade head",
+    "alembic upgrade --sql CURRENT:head",
+)
+DJANGO = _layout(
+    "django",
+    "Django",
+    (".",),
+    "public.django_migrations",
+    lambda folder: (folder / "manage.py").is_file() and any(folder.glob("*/migrations/0001_*.py")),
+    "python manage.py migrate",
+    "python manage.py sqlmigrate APP NAME",
+)
+RAILS = _layout(
+    "rails-structure",
+    "Rails",
+    ("db/migrate",),
+    "public.schema_migrations",
+    lambda folder: any(folder.glob("[0-9]*_*.rb")),
+    "bin/rails db:migrate",
+    "git diff db/structure.sql, the added statements",
+)

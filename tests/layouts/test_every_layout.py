@@ -1,0 +1,42 @@
+"""Each tool's folder: recognised, deployed, rolled back by the team's own way down, and the tool's history right throughout."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import get_args
+
+import pytest
+
+from safemig.migrations.layouts import LAYOUTS
+from safemig.settings import Settings, load_settings
+from tests.layouts.conftest import Team
+from tests.layouts.folders import EXAMPLES
+from tests.operations.conftest import approval_of
+
+
+def test_every_layout_can_be_set() -> None:
+    assert set(get_args(Settings.model_fields["layout"].annotation)) - {""} == set(LAYOUTS)
+
+
+@pytest.mark.parametrize("layout", EXAMPLES)
+def test_a_team_deploys_and_rolls_back_beside_its_own_tool(layout: str, team: Callable[[str], Team]) -> None:
+    ours = team(layout)
+    example = ours.example
+    settings = load_settings(ours.folder)
+    assert (settings.layout, settings.migrations.as_posix()) == (layout, example.folder)
+    assert ours.on(example.ask) == example.before
+    plan = ours.project.plan()
+    assert [each.name.replace(" ", "_").removeprefix("unit_") for each in plan.migrations] == ["prices"]
+    deployment = ours.project.migrate_prod(approve=plan.id)
+    assert deployment.verdict == "DEPLOYED"
+    assert ours.on(example.ask) == example.after
+    assert ours.project.plan().migrations == ()
+    status = ours.project.db_status("production")
+    assert {each.states["production"] for each in status.migrations} == {"applied"}
+    assert status.environments[0].drift == "none"
+    script = (deployment.rollback or ours.folder).read_text()
+    assert ("DROP COLUMN cents" in script) == example.has_down  # the team's own words
+    approved = approval_of(lambda: ours.project.rollback_prod())
+    assert ours.project.rollback_prod(approve=approved).verdict == "ROLLED BACK"
+    assert ours.on(example.ask) == example.before
+    assert len(ours.project.plan().migrations) == 1

@@ -1,0 +1,129 @@
+"""What teams do beside a good deployment: ways down that do not hold, histories that a tool left half done, new files."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from safemig.errors import MigrationError
+from safemig.project import Project
+from tests.layouts.conftest import Team
+from tests.layouts.folders import GOOSE, NO_PRICES, PRICES
+from tests.operations.conftest import approval_of
+
+
+@pytest.mark.parametrize(
+    ("down", "why"),
+    [
+        ("ALTER TABLE prices DROP COLUMN cents;", "does not bring the schema back"),
+        ("DROP TABLE nowhere;", "it fails on the copy"),
+        ("DROP INDEX CONCURRENTLY i;", "cannot run in a transaction"),
+    ],
+)
+def test_a_way_down_that_does_not_hold_is_not_used_and_the_rehearsal_says_why(
+    down: str, why: str, team: Callable[[str], Team]
+) -> None:
+    ours = team("goose")
+    ours.write({"migrations/00002_prices.sql": GOOSE(PRICES, down)})
+    rehearsal = ours.project.rehearse()
+    assert rehearsal.rollback is not None
+    assert rehearsal.rollback.is_proven
+    assert why in rehearsal.rollback.not_used
+    assert why in rehearsal.render("text")
+
+
+def test_the_rehearsal_says_that_the_rollback_is_the_teams_own(team: Callable[[str], Team]) -> None:
+    text = team("goose").project.rehearse().render("text")
+    assert "The team's own way down of 00002_prices.sql" in text
+
+
+@pytest.mark.parametrize(
+    ("layout", "damage", "says"),
+    [
+        ("golang-migrate", "UPDATE schema_migrations SET dirty = true", "left version 1 dirty"),
+        ("prisma", "UPDATE _prisma_migrations SET finished_at = NULL", "did not finish it"),
+        ("flyway", "UPDATE flyway_schema_history SET success = false", "Flyway's migration 1 failed"),
+        ("flyway", "UPDATE flyway_schema_history SET checksum = 1", "edited since: V1__users.sql"),
+        ("prisma", "UPDATE _prisma_migrations SET checksum = 'x'", "edited since: 20260101000000_users/migration.sql"),
+        ("drizzle", "UPDATE drizzle.__drizzle_migrations SET hash = 'x'", "edited since: 0000_users.sql"),
+        ("sqitch", "UPDATE sqitch.changes SET script_hash = 'x'", "edited since: deploy/users.sql"),
+        ("dbmate", "INSERT INTO schema_migrations VALUES ('20260105')", "is ahead of the local files: 20260105"),
+        ("goose", "INSERT INTO goose_db_version (version_id, is_applied) VALUES (9, true)", "is ahead of the local files: 9"),
+        ("golang-migrate", "UPDATE schema_migrations SET version = 9", "is ahead of the local files: 9"),
+    ],
+)  # fmt: skip
+def test_a_history_that_contradicts_the_files_is_refused(
+    layout: str, damage: str, says: str, team: Callable[[str], Team]
+) -> None:
+    ours = team(layout)
+    ours.on(damage)
+    with pytest.raises(MigrationError, match=says):
+        ours.project.plan()
+    text = ours.project.db_status("production").render("text")  # which looks all the same
+    assert says.split(":")[-1].strip() in text
+
+
+@pytest.mark.parametrize(
+    ("layout", "file", "lines"),
+    [
+        ("dbmate", "*_add_notes.sql", ["-- migrate:up", "CREATE TABLE public.notes", "-- migrate:down", "DROP TABLE public.notes"]),
+        ("golang-migrate", "000003_add_notes.up.sql", ["CREATE TABLE public.notes"]),
+        ("golang-migrate", "000003_add_notes.down.sql", ["DROP TABLE public.notes"]),
+        ("flyway", "V3__add_notes.sql", ["CREATE TABLE public.notes"]),
+        ("prisma", "*_add_notes/migration.sql", ["CREATE TABLE public.notes"]),
+        ("goose", "*_add_notes.sql", ["-- +goose Up", "-- +goose StatementBegin", "-- +goose Down"]),
+    ],
+)  # fmt: skip
+def test_generate_writes_a_file_of_the_teams_own_form(
+    layout: str,
+    file: str,
+    lines: list[str],
+    team: Callable[[str], Team],
+    new_database: Callable[[], str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    ours = team(layout)
+    monkeypatch.setenv("STAGING_DATABASE_URL", new_database())
+    ours.project.migrate_staging()
+    staging = Team(ours.example, ours.folder, ours.project.settings.conninfo("staging"))
+    staging.on("CREATE TABLE notes (id int)")
+    if layout == "goose":
+        staging.on("CREATE FUNCTION two() RETURNS int LANGUAGE plpgsql AS 'BEGIN RETURN 2; END'")
+    generated = ours.project.generate("add notes")
+    assert generated.path is not None
+    (path,) = (ours.folder / ours.example.folder).glob(file)
+    text = path.read_text()
+    at = [text.index(line) for line in lines]
+    assert at == sorted(at)
+    assert [each.name for each in ours.project.plan().migrations][-1].replace(" ", "_") == "add_notes"
+    assert ours.project.generate("nothing more").path is None
+
+
+def test_a_history_of_another_tool_is_baselined_in_its_own_table(team: Callable[[str], Team]) -> None:
+    ours = team("flyway")
+    ours.on("DROP TABLE flyway_schema_history")
+    ours.on(PRICES)
+    approved = approval_of(ours.project.baseline_prod)
+    assert ours.project.baseline_prod(approve=approved).verdict == "BASELINED"
+    assert ours.on(ours.example.ask) == ours.example.after
+
+
+def test_flyways_repeatable_migration_runs_again_when_it_is_edited(team: Callable[[str], Team]) -> None:
+    ours = team("flyway")
+    ours.write({"sql/R__cheap.sql": "CREATE OR REPLACE VIEW cheap AS SELECT * FROM prices WHERE cents < 10;\n"})
+    Project.migrate_staging(ours.project, target="production")
+    assert ours.project.plan().migrations == ()
+    ours.write({"sql/R__cheap.sql": "CREATE OR REPLACE VIEW cheap AS SELECT * FROM prices WHERE cents < 20;\n"})
+    assert [each.version for each in ours.project.plan().migrations] == ["R__cheap"]
+    Project.migrate_staging(ours.project, target="production")
+    rows = ours.on("SELECT version, description, script FROM flyway_schema_history ORDER BY installed_rank")
+    assert rows[2:] == ((None, "cheap", "R__cheap.sql"), (None, "cheap", "R__cheap.sql"))
+    assert ours.project.plan().migrations == ()
+
+
+def test_a_down_file_is_never_run_as_a_migration(team: Callable[[str], Team]) -> None:
+    ours = team("golang-migrate")
+    assert NO_PRICES.strip() not in "\n".join(step.sql for step in ours.project.plan().steps)
+    review = ours.project.review()
+    assert [each.name for each in review.files] == ["000002_prices.up.sql"]
