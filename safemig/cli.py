@@ -35,6 +35,16 @@ ACCEPT = click.option(
     "--accept", multiple=True, metavar="RULE:OBJECT:REASON", help="Accept a finding by name, with a reason. Repeatable."
 )
 APPROVE = click.option("--approve", default="", metavar="ID", help="Plan ID to approve (prompts if omitted).")
+RUN = click.option(
+    "--run", "run", default="", metavar="COMMAND",
+    help='Another tool migrates: its command, such as "alembic upgrade head". It gets DATABASE_URL and PG*.',
+)  # fmt: skip
+RUN_DOWN = click.option(
+    "--run-down",
+    default="",
+    metavar="COMMAND",
+    help="The tool's command that takes back what --run did; proven on the copy.",
+)
 RESUME = click.option(
     "--resume", default="", metavar="ID", help="Resume the deployment with this ID, or plan ID, that stopped part-way."
 )
@@ -201,11 +211,13 @@ def _leave(code: int) -> NoReturn:
 @TARGET
 @ACCEPT
 @RESUME
+@RUN
+@RUN_DOWN
 @click.option("--format", "form", type=click.Choice(["text", "json", "id"]), default="text", show_default=True)
 @click.pass_obj
-def plan(folder: str, target: str, accept: tuple[str, ...], resume: str, form: str) -> None:
+def plan(folder: str, target: str, accept: tuple[str, ...], resume: str, run: str, run_down: str, form: str) -> None:
     """Show what would be deployed, and the id that approves it (alone, with --format id). Reads only."""
-    result = _project(folder).plan(target=target, accept=accept, resume=resume)
+    result = _project(folder).plan(target=target, accept=accept, resume=resume, run=run, run_down=run_down)
     if form == "id":
         click.echo(result.id)
     else:
@@ -215,15 +227,18 @@ def plan(folder: str, target: str, accept: tuple[str, ...], resume: str, form: s
 @safemig.command()
 @TARGET
 @click.option("--load", type=int, default=0, help="Percent of the application's collected calls to drive meanwhile.")
+@RUN
+@RUN_DOWN
 @click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
 @click.pass_obj
-def rehearse(folder: str, target: str, load: int, form: str) -> None:
+def rehearse(folder: str, target: str, load: int, run: str, run_down: str, form: str) -> None:
     """Run pending migrations on a copy of production: locks, rewrites, times, a proven rollback.
 
     With statements collected by safemig workload, each is tried before the migration, after it, and after the rollback;
     with --load, the migration also runs on a second copy while that share of their calls runs there.
+    With --run, another tool's command migrates the copy: safemig rehearse --run "alembic upgrade head"
     """
-    _record(folder, "rehearse", form, target=target, load=load)
+    _record(folder, "rehearse", form, target=target, load=load, run=run, run_down=run_down)
 
 
 @safemig.command()
@@ -248,10 +263,18 @@ def migrate_staging(folder: str, target: str) -> None:
 @APPROVE
 @ACCEPT
 @RESUME
+@RUN
+@RUN_DOWN
 @click.pass_obj
-def migrate_prod(folder: str, target: str, approve: str, accept: tuple[str, ...], resume: str) -> None:
-    """Deploy to production: pre-flight, review, backup, rehearsal, approval, deployment, validation, record."""
-    _record(folder, "migrate_prod", target=target, approve=approve, accept=list(accept), resume=resume)
+def migrate_prod(
+    folder: str, target: str, approve: str, accept: tuple[str, ...], resume: str, run: str, run_down: str
+) -> None:
+    """Deploy to production: pre-flight, review, backup, rehearsal, approval, deployment, validation, record.
+
+    With --run, by another tool's command: safemig migrate-prod --run "alembic upgrade head"
+    """
+    given = {"approve": approve, "accept": list(accept), "resume": resume, "run": run, "run_down": run_down}
+    _record(folder, "migrate_prod", target=target, **given)
 
 
 @safemig.command()

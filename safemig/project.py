@@ -7,11 +7,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from safemig.errors import explaining_files
+from safemig.errors import SettingsError, explaining_files
 from safemig.settings import PRODUCTION, STAGING, Settings, load_settings
 
 if TYPE_CHECKING:
     from safemig.approval.approve import Ask
+    from safemig.operations.migrate_by_command import CommandDeployment
     from safemig.operations.migrate_prod import ProductionDeployment
     from safemig.results import (
         Archive,
@@ -113,11 +114,26 @@ class Project:
 
         return preflight(self.settings, target)
 
-    def plan(self, *, target: str = PRODUCTION, accept: Sequence[str] = (), resume: str = "") -> Plan:
-        """Say what would be done, statement by statement, and the id to approve. Reads only."""
+    def plan(
+        self,
+        *,
+        target: str = PRODUCTION,
+        accept: Sequence[str] = (),
+        resume: str = "",
+        run: str = "",
+        run_down: str = "",
+    ) -> Plan:
+        """Say what would be done, statement by statement, and the id to approve. Reads only.
+
+        With `run`, another tool's command that migrates: the plan binds it and the files that it reads.
+        """
+        settings = self.settings.model_copy(update={"accept": (*self.settings.accept, *accept)})
+        if run:
+            from safemig.operations.by_command import Command, plan_command
+
+            return plan_command(settings, target, Command(run, run_down))
         from safemig.approval.plan import plan
 
-        settings = self.settings.model_copy(update={"accept": (*self.settings.accept, *accept)})
         return plan(settings, target, resume=resume)
 
     def backup_prod(self, *, target: str = PRODUCTION, verify: bool = True) -> Backup:
@@ -129,11 +145,18 @@ class Project:
 
         return backup_prod(self.settings, target, verify=verify)
 
-    def rehearse(self, *, target: str = PRODUCTION, load: int = 0) -> Rehearsal:
+    def rehearse(self, *, target: str = PRODUCTION, load: int = 0, run: str = "", run_down: str = "") -> Rehearsal:
         """Run what is pending on a copy of production, and the rollback after it. Reads production only.
 
         With `load`, it is run on a second copy too, while that many percent of the application's calls run there.
+        With `run`, that command migrates the copy (`alembic upgrade head`), and `run_down` takes it back.
         """
+        if run:
+            from safemig.operations.by_command import Command, rehearse_command
+
+            if load:
+                raise SettingsError("--run and --load exclude each other", next="leave out one of the two")
+            return rehearse_command(self.settings, Command(run, run_down), target)
         from safemig.operations.rehearse import rehearse
 
         return rehearse(self.settings, target, load=load)
@@ -151,9 +174,18 @@ class Project:
         approve: str = "",
         accept: Sequence[str] = (),
         resume: str = "",
+        run: str = "",
+        run_down: str = "",
         ask: Ask | None = None,
-    ) -> ProductionDeployment:
-        """Begin a deployment to be gone through step by step, as the runbook does."""
+    ) -> ProductionDeployment | CommandDeployment:
+        """Begin a deployment to be gone through step by step, as the runbook does; with `run`, by that command."""
+        if run:
+            from safemig.operations.by_command import Command
+            from safemig.operations.migrate_by_command import CommandDeployment
+
+            require_no_resume(resume)
+            command = Command(run, run_down)
+            return CommandDeployment(self.settings, command, target, approve=approve, accept=accept, ask=ask)
         from safemig.operations.migrate_prod import ProductionDeployment
 
         return ProductionDeployment(self.settings, target, approve=approve, accept=accept, resume=resume, ask=ask)
@@ -165,12 +197,22 @@ class Project:
         approve: str = "",
         accept: Sequence[str] = (),
         resume: str = "",
+        run: str = "",
+        run_down: str = "",
         ask: Ask | None = None,
     ) -> Deployment:
         """Deploy what is pending: every check, backup, rehearsal, approval, one transaction, validation.
 
-        `resume` is the id of a deployment that stopped part-way, or of its plan: what is left of it is deployed.
+        `resume` is the id of a deployment that stopped part-way, or of its plan: what is left of it is deployed. With
+        `run`, another tool's command migrates (`alembic upgrade head`): what it commits by itself is not one transaction.
         """
+        if run:
+            from safemig.operations.by_command import Command
+            from safemig.operations.migrate_by_command import migrate_by_command
+
+            require_no_resume(resume)
+            command = Command(run, run_down)
+            return migrate_by_command(self.settings, command, target, approve=approve, accept=accept, ask=ask)
         from safemig.operations.migrate_prod import migrate_prod
 
         return migrate_prod(self.settings, target, approve=approve, accept=accept, resume=resume, ask=ask)
@@ -287,6 +329,15 @@ class Project:
         from safemig.operations.deploy_help import deploy_help
 
         return deploy_help(topic)
+
+
+def require_no_resume(resume: str) -> None:
+    """Refuse to go on with a deployment by a command: the tool itself knows where it stopped."""
+    if resume:
+        raise SettingsError(
+            "--run and --resume exclude each other",
+            next="run the command again without --resume: the tool goes on where it stopped",
+        )
 
 
 def review_sql(

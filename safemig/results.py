@@ -419,6 +419,7 @@ class Rehearsal(Result):
     exceptions: tuple[str, ...] = ()  # what the copy could not show, for want of an extension, a collation, ...
     workload: WorkloadCheck | None = None  # where the application's statements were collected
     load: LoadRun | None = None  # where the migration was also run under load
+    notes: tuple[str, ...] = ()  # what a command did of its own: transactions, sessions, its own way back
 
 
 @dataclass(frozen=True, slots=True, repr=False)

@@ -121,7 +121,7 @@ class Drift:
         None where they do not run there, or would not run in that order from nothing.
         """
         ordered = (*standing.applied, *standing.pending)
-        if list(ordered) != sorted(ordered, key=lambda file: file.version):
+        if ordered != standing.in_order(ordered):
             return None
         try:
             shadow = self._shadow(connection)

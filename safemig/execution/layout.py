@@ -30,7 +30,9 @@ class ProjectLayout:
     @property
     def hidden_tables(self) -> tuple[str, ...]:
         """The history table, where it stands among the team's tables: it is nobody's schema change."""
-        return () if self.layout.history == SUPABASE.history or self.layout.has_own_schema else (self.table,)
+        if self.layout.history == SUPABASE.history or self.layout.has_own_schema or self.layout.is_code:
+            return ()  # of a program the table is what its migrations make, as any other
+        return (self.table,)
 
     @property
     def hidden_schemas(self) -> tuple[str, ...]:

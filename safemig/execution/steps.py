@@ -271,7 +271,7 @@ def observe_steps(connection: Connection, steps: Sequence[Step], *, listen: List
 
     For a copy: the catalogs are read after every statement.
     """
-    nodes, scans = _file_nodes(connection), _scans(connection)
+    nodes, scans = file_nodes(connection), _scans(connection)
     existing = {name for name, _ in nodes.values()}
     held: dict[str, LockMode] = {}
     path, adapt = own_search_path(connection), adapter(connection)
@@ -289,7 +289,7 @@ def observe_steps(connection: Connection, steps: Sequence[Step], *, listen: List
             if name in existing and (name not in held or mode.strength > held[name].strength)
         )
         held = locks if in_transaction else {}
-        now = _file_nodes(connection)
+        now = file_nodes(connection)
         rewrites = tuple(nodes[oid][0] for oid in nodes if oid in now and now[oid][1] != nodes[oid][1])
         nodes = now
         before, scans = scans, _scans(connection)
@@ -349,5 +349,6 @@ def _scans(connection: Connection) -> dict[str, int]:
     return dict(connection.execute(WHICH_SCANS_SO_FAR).fetchall())
 
 
-def _file_nodes(connection: Connection) -> dict[int, tuple[str, int]]:
+def file_nodes(connection: Connection) -> dict[int, tuple[str, int]]:
+    """Return each table by its OID: its name, and the file that holds it. Reads only."""
     return {oid: (name, node) for oid, name, node in connection.execute(WHICH_FILE_NODES)}

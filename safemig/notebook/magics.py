@@ -29,6 +29,10 @@ if TYPE_CHECKING:
     from safemig.review import FixedReview, Review
 
 _TARGET = argument("--target", metavar="NAME", help="Target environment (default: %%config SafeMig.target).")
+_RUN = argument(
+    "--run", default="", metavar="COMMAND", help="Another tool's command that migrates, such as 'alembic upgrade head'."
+)
+_RUN_DOWN = argument("--run-down", default="", metavar="COMMAND", help="The tool's command that takes that back.")
 _OUT = argument("--out", metavar="NAME", help="Also keep the result under this name.")
 _ACCEPT = argument(
     "--accept", action="append", default=[], metavar="RULE:OBJECT:REASON",
@@ -150,16 +154,21 @@ class SafeMig(Magics):
     @magic_arguments()
     @_TARGET
     @argument("--load", type=int, default=0, help="Percent of the application's collected calls to drive meanwhile.")
+    @_RUN
+    @_RUN_DOWN
     @_OUT
     @line_magic
     def rehearse(self, line: str) -> Any:
         """Run the pending migrations on a copy of production: locks, rewrites, times, a proven rollback.
 
         Example:
+            %rehearse
             %rehearse --load 50
+            %rehearse --run "alembic upgrade head" --run-down "alembic downgrade -1"
         """
         given = parse_line(self.rehearse, line)
-        return self._out(given, self._project().rehearse(target=self._target(given), load=given.load))
+        chosen = {"load": given.load, "run": given.run, "run_down": given.run_down}
+        return self._out(given, self._project().rehearse(target=self._target(given), **chosen))
 
     @magic_arguments()
     @_TARGET
@@ -194,6 +203,8 @@ class SafeMig(Magics):
     @_ACCEPT
     @argument("--resume", default="", metavar="ID", help="Resume the deployment with this ID that stopped part-way.")
     @argument("--plan", action="store_true", help="Only show what would be deployed, and its id. Reads only.")
+    @_RUN
+    @_RUN_DOWN
     @_OUT
     @line_magic
     def migrate_prod(self, line: str) -> Any:
@@ -204,14 +215,14 @@ class SafeMig(Magics):
             %migrate_prod --plan
             %migrate_prod --approve 3f2a9c1
             %migrate_prod --resume 9b1d40c2
+            %migrate_prod --run "alembic upgrade head"
         """
         given = parse_line(self.migrate_prod, line)
         target = self._target(given)
+        chosen = {"accept": given.accept, "resume": given.resume, "run": given.run, "run_down": given.run_down}
         if given.plan:
-            return self._out(given, self._project().plan(target=target, accept=given.accept, resume=given.resume))
-        return self._recorded(
-            given, "migrate_prod", target=target, approve=given.approve, accept=given.accept, resume=given.resume
-        )
+            return self._out(given, self._project().plan(target=target, **chosen))
+        return self._recorded(given, "migrate_prod", target=target, approve=given.approve, **chosen)
 
     @magic_arguments()
     @argument("script", nargs="?", default="", help="The rollback script; none: the latest.")

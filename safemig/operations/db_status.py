@@ -10,7 +10,7 @@ from safemig import live
 from safemig.copies.drift import Drift
 from safemig.errors import MigrationError, SettingsError, UnreachableError
 from safemig.execution.environment import open_environment
-from safemig.execution.layout import files_of, read_history, require_sql
+from safemig.execution.layout import files_of, layout_for, read_history, require_sql
 from safemig.migrations import Migration, Standing, stand
 from safemig.operations.status_warnings import disagreements
 from safemig.postgres.activity import sizes_of
@@ -47,12 +47,21 @@ def db_status(settings: Settings, targets: Sequence[str] = ()) -> Status:
         for name in targets or (STAGING, PRODUCTION, *sorted(set(settings.environments) - {STAGING, PRODUCTION})):
             try:
                 with live.stage(f"read {name}"), open_environment(settings, name) as connection:
-                    standing = stand(files, read_history(settings, connection, files))
-                    standings[name] = standing
-                    problems += [f"{name}: {each}" for each in disagreements(settings, name, connection, standing)]
                     sizes = sizes_of(connection)
                     target = read_target(connection, name)
-                    found = (sizes.size_bytes, sizes.tables, sizes.rows_estimate, drift.of(connection, standing))
+                    try:
+                        standing = stand(files, read_history(settings, connection, files))
+                    except MigrationError as error:  # the team's own tool left its history half done
+                        problems.append(f"{name}: {error.what}; {error.next}")
+                        drifted = f"not compared: {error.what}"
+                    else:
+                        standings[name] = standing
+                        problems += [f"{name}: {each}" for each in disagreements(settings, name, connection, standing)]
+                        code = layout_for(settings).layout.is_code
+                        drifted = (
+                            "not compared: the migrations are programs" if code else drift.of(connection, standing)
+                        )
+                    found = (sizes.size_bytes, sizes.tables, sizes.rows_estimate, drifted)
                     environments.append(EnvironmentStatus(name, target, *found))
             except (UnreachableError, SettingsError) as error:
                 where = f" ({error.where})" if error.where else ""

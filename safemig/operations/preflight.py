@@ -42,11 +42,16 @@ _FOR_OWNERS = ("ALTER", "DROP", "CREATE INDEX", "CREATE POLICY", "COMMENT", "REI
 
 @live.act("preflight")
 def preflight(
-    settings: Settings, environment: str = PRODUCTION, *, found_out: dict[str, str] | None = None
+    settings: Settings,
+    environment: str = PRODUCTION,
+    *,
+    found_out: dict[str, str] | None = None,
+    by_command: bool = False,
 ) -> Preflight:
     """Check everything that a deployment needs. Reads only; raises nothing for a check that says no.
 
     Into `found_out` goes what all files make, where the check for drift had to run them (see `Drift.with_pending`).
+    `by_command` leaves out what only migration files tell: where another tool's program migrates, there are none.
 
     Raises:
         SettingsError: there is no such environment.
@@ -59,10 +64,14 @@ def preflight(
                 found += f"; ignored in its URL, of other clients: {', '.join(ignored)}"
             checks = [Check("reachable", "ok", found, "an answer")]
             for name, check in _CHECKS:
+                if by_command and name in _OF_FILES:
+                    continue
                 question = partial(_drift, found_out=found_out) if check is _drift else check
                 checks.append(_answered(name, question, settings, connection))
             earlier = partial(_earlier_runs, environment)
             checks.append(_answered("earlier runs", earlier, settings, connection))
+            if by_command:
+                return Preflight(environment, tuple(checks))
             checks.append(_answered(staging.NAME, partial(staging.staging_first, environment), settings, connection))
     except UnreachableError as error:
         checks = [Check("reachable", "failed", error.where or error.what, "an answer", error.next or "")]
@@ -73,6 +82,7 @@ def preflight(
     return Preflight(environment, tuple(checks))
 
 
+_OF_FILES = ("history", "drift")
 _Question = Callable[[Settings, Connection], Check]
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import psycopg
 
@@ -53,6 +53,20 @@ from safemig.schema import Schema, SchemaDiff, compare
 from safemig.settings import PRODUCTION, Settings
 
 
+class RunsOnCopy(Protocol):
+    """Who migrates the copy instead of safemig: another tool's command (see `by_command`)."""
+
+    notes: tuple[str, ...]  # what is to be said of it
+    not_shown: tuple[str, ...]  # what the copy could not show of it
+    forget: tuple[str, ...]  # SQL that takes it out of its tool's history
+
+    def migrate(self, server: CopyServer, copy: Connection, url: str, own: Sequence[Connection]) -> tuple[Step, ...]:
+        """Migrate the copy at `url`, and return what it did; `own` are the sessions of safemig."""
+
+    def take_back(self, copy: Connection, url: str, read: Callable[[], Schema], start: Schema, reached: Schema) -> None:
+        """Try its own way back, where it has one, and leave the copy migrated."""
+
+
 @dataclass(frozen=True, slots=True)
 class Rehearsed:
     """A rehearsal and what the deployment holds itself to: the schema after each segment."""
@@ -90,6 +104,7 @@ def rehearse_on_copy(
     script: Path,
     files_make: Mapping[str, str] | None = None,
     load: WantedLoad | None = None,
+    by: RunsOnCopy | None = None,
 ) -> Rehearsed:
     """Restore `backup` on a throwaway server, run the plan there, write `script` and run that too.
 
@@ -101,7 +116,7 @@ def rehearse_on_copy(
         RehearsalError: the copy cannot be made or differs from the backup, a statement fails, or the result is not
             what a rollback could be made for.
     """
-    if not situation.files:
+    if not situation.plan.migrations:
         raise RehearsalError(
             "nothing is pending, so there is nothing to rehearse",
             where=situation.target.environment,
@@ -129,12 +144,16 @@ def rehearse_on_copy(
             then = Moment.now(copy, read_columns(copy, named if full else ()), with_data if full else ())
             live.planned(situation.plan.steps)
             with live.stage("migrate the copy"):
-                steps, reached = _run(deployer, situation.segments, read, settings.deploy_as)
+                if by:
+                    steps = by.migrate(server, copy, as_deployer, (copy, deployer))
+                    reached: tuple[Schema, ...] = (read(),)
+                else:
+                    steps, reached = _run(deployer, situation.segments, read, settings.deploy_as)
             steps = with_sizes(source, steps)
             pretended = indexes_pretended(copy)
             diff = compare(start, reached[-1])
             with live.stage("check again who may use what"):
-                access = rights_after(settings, rights, source, copy, situation.plan.steps)
+                access = rights_after(settings, rights, source, copy, steps if by else situation.plan.steps)
             statements.after()
             with live.stage("read the copy again", backup.rows if full else None):
                 now = read_columns(copy, ())
@@ -146,6 +165,8 @@ def rehearse_on_copy(
             rows = rows_and_columns(with_data, after, then.tables, now, steps, diff, event_triggers) if full else ()
             renamed = renamed_back(then.tables, now) | renamed_labels_back(then.labels, read_labels(copy))
             back = _ways_back(start, reached[-1], renamed, settings.deploy_as or acting_role(source))
+            if by:
+                by.take_back(copy, as_deployer, read, start, reached[-1])
             with live.stage("roll the copy back, and compare"):
                 given = given_way_back(situation.files)
                 if given:
@@ -166,14 +187,15 @@ def rehearse_on_copy(
                     back,
                     then,
                     settings.deploy_as,
+                    by.forget if by else None,
                 )
             statements.after_rollback()
-            workload = statements.result(settings, situation.plan.steps)
-            exceptions = _not_shown(server, pretended)
+            workload = statements.result(settings, steps if by else situation.plan.steps)
+            exceptions = (*_not_shown(server, pretended), *(by.not_shown if by else ()))
         ran = rehearse_under_load(settings, source, server, situation, under_load, load, steps) if load else None
         standing = situation.standing
-        all_files = standing.in_order((*standing.applied, *standing.pending))
-        files_make = what_files_make(settings, source, server, all_files, files_make)
+        every = standing.in_order((*standing.applied, *standing.pending))
+        files_make = None if by else what_files_make(settings, source, server, every, files_make)
     return Rehearsed(
         Rehearsal(
             plan_id=situation.plan.id,
@@ -191,6 +213,7 @@ def rehearse_on_copy(
             exceptions=exceptions,
             workload=workload,
             load=ran,
+            notes=by.notes if by else (),
         ),
         start,
         reached,
@@ -274,6 +297,7 @@ def _prove_rollback(
     ways: Iterator[SchemaDiff],
     then: Moment,
     role: str,
+    forget: Sequence[str] | None = None,
 ) -> RollbackProof:
     facts: dict[str, Any] = {
         "fingerprints": (reached.fingerprint, start.fingerprint),
@@ -282,7 +306,7 @@ def _prove_rollback(
         "database": situation.target.database,
         "role": role,
         "timestamp": backup.timestamp,
-        "forget": _forget(settings, situation),
+        "forget": _forget(settings, situation) if forget is None else forget,
     }
     used = given if given and not given.why_not else None
     back, sql, source = _run_back(server, as_deployer, used, ways, facts)

@@ -22,13 +22,13 @@ from safemig.errors import DeploymentFailedError, DeploymentStoppedError, Rehear
 from safemig.execution import journal
 from safemig.execution.autocommit import run_apart
 from safemig.execution.environment import schema_of
+from safemig.execution.layout import layout_for, make_history
 from safemig.execution.run import Run
 from safemig.execution.steps import Segment, locks_up_front
 from safemig.execution.transaction import commit_steps, deploying_connection
 from safemig.load_facts import LoadedStep, LoadRun
 from safemig.postgres.connection import Connection
 from safemig.postgres.connection.connect import connect
-from safemig.postgres.history import make_history
 from safemig.postgres.server.throwaway import ThrowawayServer
 from safemig.results import Step
 from safemig.settings import Settings
@@ -140,9 +140,11 @@ def rehearse_under_load(
         )
     as_deployer = url_as(url, server, deploying_role(source))
     with connect(as_deployer, _ENVIRONMENT) as connection:
-        make_history(connection)
+        make_history(settings, connection)
     with tempfile.TemporaryDirectory() as folder, Load(url, chosen) as driver:
-        own = settings.model_copy(update={"folder": Path(folder), "records": Path("records")})
+        of = layout_for(settings)
+        files = {"migrations": of.folder, "layout": of.layout.name}
+        own = settings.model_copy(update={"folder": Path(folder), "records": Path("records"), **files})
         run = Run(own, "migrate_prod", _RUN, _RUN, situation.plan.id, datetime.now(UTC), "")
         with live.stage("the load alone"):
             time.sleep(QUIET_S)

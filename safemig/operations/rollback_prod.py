@@ -40,6 +40,7 @@ from safemig.fault_points import FaultPoint, pass_point
 from safemig.identity import who
 from safemig.migrations import Migration
 from safemig.operations.backup_prod import take_backup
+from safemig.operations.by_command import BY_COMMAND
 from safemig.postgres.connection import Connection
 from safemig.postgres.connection.connect import connect, read_target
 from safemig.postgres.dump.plain import require_unchanged
@@ -171,6 +172,8 @@ def _require_fitting(settings: Settings, connection: Connection, script: Rollbac
         raise RefusedError(
             "this rollback script is not proven", where=str(script.path), next="use restore_prod instead"
         )
+    if all(version.startswith(BY_COMMAND) for version in script.versions):
+        return  # another tool's command did it, and keeps its own history; the schema must be the script's all the same
     applied = [each.version for each in read_history(settings, connection)]
     if missing := [file for version, file in zip(script.versions, script.files, strict=True) if version not in applied]:
         raise RefusedError(
