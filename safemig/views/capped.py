@@ -96,17 +96,18 @@ def _more(number: int, what: str) -> Paragraph:
 
 
 def _kept_rows(rows: Sequence[tuple[Inline, ...]], room: int) -> list[int]:
-    """Return the places of the rows to draw: those that carry a warning or an error before the others."""
-    if len(rows) <= room:
-        return list(range(len(rows)))
-    marked = dict.fromkeys([place for place, row in enumerate(rows) if any(map(_is_marked, row))][:room])
-    others = [place for place in range(len(rows)) if place not in marked][: room - len(marked)]
-    return sorted([*marked, *others])
+    """Return the places of the rows to draw: warnings and errors first, then what is not done, then the others."""
+    ranked = (
+        sorted(range(len(rows)), key=lambda place: min(map(_rank, rows[place]), default=2))
+        if room < len(rows)
+        else range(room)
+    )
+    return sorted(ranked[:room])
 
 
-def _is_marked(cell: Inline) -> bool:
+def _rank(cell: Inline) -> int:
     badges = (cell,) if isinstance(cell, Badge) else cell.badges if isinstance(cell, Several) else ()
-    return any(badge.tone in _MARKED for badge in badges)
+    return min((0 if badge.tone in _MARKED else 2 if badge.tone == "ok" else 1 for badge in badges), default=2)
 
 
 def _kept_lines(lines: Sequence[Line], room: int) -> tuple[Line, ...]:

@@ -51,6 +51,10 @@ def test_rows_with_a_warning_are_shown_first_and_in_their_order() -> None:
     table, note = capped(document(Table("t", ("#", "finding"), rows))).blocks
     assert isinstance(table, Table)
     assert [row[0] for row in table.rows] == [*(str(n) for n in range(ROWS - 2)), "700", "900"]
+    pending = tuple((str(n), Badge("pending", "waiting") if n == 700 else Badge("applied", "ok")) for n in range(1_000))
+    table_of_states, _ = capped(document(Table("t", ("#", "state"), pending))).blocks
+    assert isinstance(table_of_states, Table)
+    assert table_of_states.rows[-1][0] == "700"
     assert note == Paragraph((f"{1_000 - ROWS:,} more rows not shown: .to_frame() and .to_dict() have all of them",))
 
 
