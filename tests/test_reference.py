@@ -10,14 +10,18 @@ import pytest
 
 from safemig.operations.deploy_help import deploy_help
 from safemig.operations.settings_reference import settings_page
+from safemig.results import TableContent
 from safemig.review.reference import reference_page
 from safemig.settings import Settings, load_settings
+from safemig.views.frame_reference import DESCRIPTIONS, frames_page
+from safemig.views.in_frame import ROWS, columns_of
 from safemig.views.in_page import draw_page
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = {
     "notebooks/reference/settings.md": settings_page,
     "notebooks/reference/rules.md": reference_page,
+    "notebooks/reference/frames.md": frames_page,
     "runbooks/emergency.html": lambda: draw_page(deploy_help("emergency")),
 }
 
@@ -29,6 +33,13 @@ def test_a_page_is_current(name: str) -> None:
         file.parent.mkdir(exist_ok=True)
         file.write_text(page, encoding="utf-8")
     assert file.read_text(encoding="utf-8") == page, "SAFEMIG_WRITE_REFERENCE=1 writes it anew; look at the diff"
+
+
+def test_every_column_of_a_frame_is_described_and_no_other() -> None:
+    columns = {
+        row: [each.name for each in columns_of(row)] for row in {TableContent, *(row for _, row in ROWS.values())}
+    }
+    assert columns == {row: list(described) for row, described in DESCRIPTIONS.items()}
 
 
 def test_every_setting_is_in_the_reference_with_a_default_that_can_be_written(tmp_path: Path) -> None:

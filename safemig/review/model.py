@@ -10,7 +10,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
+from typing import TYPE_CHECKING, ClassVar, Literal, NamedTuple
 
 from safemig.errors import ReviewRefusedError, SettingsError
 from safemig.result import Result
@@ -20,7 +20,7 @@ from safemig.sql.locks import LockMode
 from safemig.sql.parsing import SourceFile
 
 if TYPE_CHECKING:
-    import pandas as pd
+    pass
 
 
 UNREADABLE = "cannot-be-read"
@@ -259,20 +259,6 @@ class Review(Result):
         if len(self.fixed_files) == 1:
             return self.fixed_files[0].sql
         return "\n".join(f"-- safemig: file {file.name}\n{file.sql.rstrip()}\n" for file in self.fixed_files)
-
-    def to_frame(self) -> pd.DataFrame:
-        """Return the findings as a pandas table, one row each."""
-        import pandas
-
-        columns = ("rule", "severity", "object", "file", "line", "column", "message", "safer", "lock", "data_loss",
-                   "statement", "accepted")  # fmt: skip
-        rows: list[dict[str, Any]] = []
-        for finding in self.findings:
-            row = {column: getattr(finding, column) for column in columns}
-            row["severity"] = finding.severity.value
-            row["lock"] = finding.lock.value if finding.lock else None
-            rows.append(row)
-        return pandas.DataFrame(rows, columns=list(columns), dtype=object)
 
 
 @dataclass(frozen=True, repr=False)

@@ -11,6 +11,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 from xml.etree import ElementTree
 
+import pandas
 import pytest
 from view_examples import examples
 
@@ -20,6 +21,7 @@ from safemig import views
 from safemig.result import Result
 from safemig.review import FixedReview, Review
 from safemig.schema import SchemaDiff
+from safemig.views.in_frame import ROWS, columns_of, frame_of_data
 from safemig.views.in_html import COLOURS
 
 SNAPSHOTS = Path(__file__).parent / "snapshots"
@@ -209,10 +211,24 @@ def test_every_result_is_a_frame_too(name: str) -> None:
 
 def test_a_frame_holds_the_rows_that_one_computes_with() -> None:
     steps = EXAMPLES["deployment"].to_frame()
-    assert list(steps["ran_s"]) == [0.05, 2.9, 0.7]
+    assert list(steps["ran"].dt.total_seconds()) == [0.05, 2.9, 0.7]
+    assert steps["rows"].sum() >= 0
     archive = EXAMPLES["archive"].to_frame()
     assert list(archive[archive["verdict"] == "FAILED"]["at"].dt.day) == [24]
     assert list(EXAMPLES["review"].to_frame()["severity"]) == ["dangerous", "caution", "recommendation"]
+
+
+@pytest.mark.parametrize("name", [name for name, each in EXAMPLES.items() if each.kind in ROWS])
+def test_a_frame_has_the_documented_dtypes_from_the_result_and_from_its_json(name: str) -> None:
+    result = EXAMPLES[name]
+    documented = {column.name: column.dtype for column in columns_of(ROWS[result.kind][1])}
+    frame, of_json = result.to_frame(), frame_of_data(result.kind, json.loads(json.dumps(result.to_dict())))
+    for each in (frame, of_json):
+        assert {column: str(dtype) for column, dtype in each.dtypes.items() if column in documented} == {
+            column: documented[column] for column in each.columns if column in documented
+        }
+    facts = [column for column in ("locks", "batches") if column in frame]  # objects there, their facts in the JSON
+    pandas.testing.assert_frame_equal(frame.drop(columns=facts), of_json.drop(columns=facts), check_categorical=False)
 
 
 def test_something_without_a_view_is_refused() -> None:
