@@ -198,6 +198,8 @@ pg_restore -1 -d "[the same URL, to [database]_restored]" backups/production/bac
 psql "[the same URL, to postgres]" -1 -v ON_ERROR_STOP=1 \\
   -c 'ALTER DATABASE "[database]" RENAME TO "[database]_former"' -c 'ALTER DATABASE "[database]_restored" RENAME TO "[database]"'
 # what is set and granted on the database itself stands in backup_cluster_[timestamp].sql
+# on a platform (Supabase, RDS, Neon, Heroku, ...): what is yours, over the damaged database or into a new project
+psql "$PRODUCTION_DATABASE_URL" -1 -v ON_ERROR_STOP=1 -f backups/production/backup_team_[timestamp].sql
 ```
 WARNING: the full backup carries `--clean --if-exists`. It replaces everything that it holds, so **everything written
 since the backup is lost**; tables made since then stay. It is one transaction: an error leaves the database as it was.
