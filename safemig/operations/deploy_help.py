@@ -187,6 +187,7 @@ safemig restore-prod --drop [former database]     # later, when nobody misses an
 **E. safemig itself cannot run.** With `psql` alone, over the damaged database:
 ```
 psql "$PRODUCTION_DATABASE_URL" -1 -v ON_ERROR_STOP=1 -f backups/production/backup_full_[timestamp].sql
+# on a platform (Supabase, RDS, Neon, Heroku) backup_team_[timestamp].sql instead, which goes into a new project, too
 # one that ends in .zst (.gz: gzip), whole or not at all (a cut one would be committed as far as it goes):
 zstd -t backup_full_[timestamp].sql.zst &&
   zstd -dc backup_full_[timestamp].sql.zst | psql "$PRODUCTION_DATABASE_URL" -1 -v ON_ERROR_STOP=1 -f -
@@ -198,8 +199,6 @@ pg_restore -1 -d "[the same URL, to [database]_restored]" backups/production/bac
 psql "[the same URL, to postgres]" -1 -v ON_ERROR_STOP=1 \\
   -c 'ALTER DATABASE "[database]" RENAME TO "[database]_former"' -c 'ALTER DATABASE "[database]_restored" RENAME TO "[database]"'
 # what is set and granted on the database itself stands in backup_cluster_[timestamp].sql
-# on a platform (Supabase, RDS, Neon, Heroku, ...): what is yours, over the damaged database or into a new project
-psql "$PRODUCTION_DATABASE_URL" -1 -v ON_ERROR_STOP=1 -f backups/production/backup_team_[timestamp].sql
 ```
 WARNING: the full backup carries `--clean --if-exists`. It replaces everything that it holds, so **everything written
 since the backup is lost**; tables made since then stay. It is one transaction: an error leaves the database as it was.
