@@ -12,7 +12,10 @@ import pytest
 
 from safemig.postgres.server.programs import find_programs
 from safemig.postgres.server.throwaway import ThrowawayServer
+from tests.places import use_memory
 from tests.platforms.boxes import Boxes, Platform
+
+use_memory()
 
 MAJORS = sorted({programs.major for programs in find_programs() if programs.has_server and programs.has_clients})
 # Nothing of the server's own may take a lock or a session that a test looks for.

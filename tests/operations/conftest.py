@@ -7,7 +7,6 @@ import itertools
 import os
 import shutil
 import subprocess
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -27,6 +26,7 @@ from safemig.postgres.server.throwaway import ThrowawayServer, _server_user
 from safemig.project import Project
 from safemig.results import Deployment
 from tests.operations.outages import standby_of
+from tests.places import short_folder
 
 PGBOUNCER = shutil.which("pgbouncer", path=f"{os.environ['PATH']}:/usr/sbin")
 _numbers = itertools.count(1)
@@ -152,7 +152,7 @@ def shop(
 @pytest.fixture
 def temporary() -> Iterator[Path]:
     """A folder of a killed process's own for what it leaves behind; the server's user may enter it."""
-    folder = Path(tempfile.mkdtemp(prefix="sm-", dir="/tmp"))
+    folder = short_folder("sm-")
     folder.chmod(0o755)
     yield folder
     shutil.rmtree(folder)
@@ -185,7 +185,7 @@ def pgbouncer(server: ThrowawayServer, mode: str, settings: str = "") -> Iterato
     if PGBOUNCER is None:
         pytest.skip("pgbouncer is not on this machine")
     user = _server_user()
-    folder = Path(tempfile.mkdtemp(prefix="safemig-pooler-", dir="/tmp"))
+    folder = short_folder("safemig-pooler-")
     (folder / "users.txt").write_text('"postgres" ""\n')
     (folder / "pgbouncer.ini").write_text(
         f"[databases]\n* = host={server.folder} port=5432\n[pgbouncer]\nlisten_port = 6432\nunix_socket_dir = {folder}\n"
@@ -227,7 +227,7 @@ def small_disk() -> Iterator[Callable[[int], Path]]:
     root = [] if os.geteuid() == 0 else ["sudo", "-n"]
 
     def make(size_mb: int) -> Path:
-        folder = Path(tempfile.mkdtemp(prefix="sm-", dir="/tmp"))
+        folder = short_folder("sm-")
         options = f"size={size_mb}m,mode=0755,uid={os.geteuid()},gid={os.getegid()}"
         answer = subprocess.run(
             [*root, "mount", "-t", "tmpfs", "-o", options, "tmpfs", folder], capture_output=True, check=False

@@ -8,7 +8,6 @@ import shutil
 import signal
 import socket
 import subprocess
-import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -22,6 +21,7 @@ from safemig.postgres.server.data_folder import run_as
 from safemig.postgres.server.throwaway import ThrowawayServer, _server_user
 from tests.conftest import QUIET
 from tests.operations.striking import wait_for
+from tests.places import short_folder
 
 
 class Production:
@@ -136,7 +136,7 @@ def socket_of(url: str) -> str:
 def standby_of(server: ThrowawayServer) -> Iterator[str]:
     """A hot standby of a server; the folder of its socket, quoted for a URL."""
     user = _server_user()
-    folder = Path(tempfile.mkdtemp(prefix="safemig-standby-", dir="/tmp"))
+    folder = short_folder("safemig-standby-")
     if user:
         os.chown(folder, user.pw_uid, user.pw_gid)
     subprocess.run(

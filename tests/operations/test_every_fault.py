@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import re
 import signal
-import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -26,6 +25,7 @@ from safemig.postgres.server.throwaway import ThrowawayServer
 from tests.operations.conftest import FIRST, FIRST_FILE, ROWS, Shop
 from tests.operations.outages import Network, Production, promote, socket_of, standby_of
 from tests.operations.striking import Run, wait_for
+from tests.places import short_folder
 from tests.tables import part_of
 
 SLOW = """
@@ -108,7 +108,7 @@ class Scene:
         self._standby = ""
         self._monkeypatch = monkeypatch
         if fault in STOPS:
-            self.server = Production(Path(tempfile.mkdtemp(prefix="safemig-crash-", dir="/tmp")))
+            self.server = Production(short_folder("safemig-crash-"))
             stack.callback(self.server.stop)
             shop.production = self.server.server.create_database("production_1")
             with psycopg.connect(shop.production, autocommit=True) as connection:

@@ -7,7 +7,6 @@ and each fault at least one point.
 from __future__ import annotations
 
 import signal
-import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ from safemig.postgres.history import make_history, record_applied
 from tests.operations.conftest import FIRST, FIRST_FILE, ROWS, Shop, approval_of
 from tests.operations.outages import Network, Production
 from tests.operations.striking import Run, wait_for
+from tests.places import short_folder
 from tests.tables import part_of
 
 # Its check is slow wherever it is copied to, for as long as somebody holds that lock.
@@ -94,7 +94,7 @@ def test_struck(
     production: Production | None = None
     network: Network | None = None
     if fault in STOPS:
-        production = Production(Path(tempfile.mkdtemp(prefix="safemig-crash-", dir="/tmp")))
+        production = Production(short_folder("safemig-crash-"))
         stack.callback(production.stop)
         shop.production = production.server.create_database("production_1")
         _furnish(shop)

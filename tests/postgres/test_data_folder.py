@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +11,7 @@ import pytest
 
 from safemig.postgres.server import data_folder
 from safemig.postgres.server.throwaway import ThrowawayServer, _server_user
+from tests.places import short_folder
 
 SYSTEM_IDENTIFIER = "SELECT system_identifier FROM pg_control_system()"
 
@@ -19,7 +19,7 @@ SYSTEM_IDENTIFIER = "SELECT system_identifier FROM pg_control_system()"
 @pytest.fixture
 def cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """An empty cache of this test's own, which the server's user may enter."""
-    folder = Path(tempfile.mkdtemp(prefix="sm-", dir="/tmp"))
+    folder = short_folder("sm-")
     folder.chmod(0o755)
     monkeypatch.setattr(data_folder, "_ROOT_CACHE", folder / "safemig")
     monkeypatch.setenv("XDG_CACHE_HOME", str(folder))
@@ -46,7 +46,7 @@ def test_the_second_server_starts_from_a_copy_and_leaves_the_original_as_it_was(
 
 
 def test_a_server_that_is_kept_has_an_identity_of_its_own(cache: Path, tmp_path: Path) -> None:
-    kept = Path(tempfile.mkdtemp(prefix="sm-", dir="/tmp"))
+    kept = short_folder("sm-")
     try:
         assert identifier(kept) != identifier()
     finally:
