@@ -132,6 +132,14 @@ class Settings(BaseSettings):
         "",
         description="The environment whose server is asked for production's statements, such as a replica; empty: production.",
     )
+    withhold_statistics: tuple[str, ...] = Field(
+        (),
+        description="Columns (table.column, with * and ?) whose common values the planner of the rehearsal's copy is not given.",
+    )
+    plan_times: bool = Field(
+        False,
+        description="Whether the rehearsal times the application's SELECTs on its copy, with values drawn from there.",
+    )
     environments: dict[str, Environment] = Field(
         default_factory=dict, description="The databases by name; staging and production always exist."
     )

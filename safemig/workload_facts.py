@@ -104,6 +104,49 @@ class StatementOutcome:
     after_rollback: str
 
 
+@dataclass(frozen=True, slots=True)
+class ChangedPlan:
+    """A statement whose plan is another one after the migration, or costs more; costs are the planner's own units.
+
+    Times are there where they were asked for, on a copy with rows: SELECTs with values drawn from it.
+    """
+
+    id: str
+    statement: str
+    role: str
+    calls: int
+    before_cost: float
+    after_cost: float
+    before: str
+    after: str
+    difference: str  # which parts of the plan go, and what comes
+    table: str  # where that is
+    is_dearer: bool
+    is_slower: bool = False
+    before_ms: float | None = None
+    after_ms: float | None = None
+
+    @property
+    def words(self) -> str:
+        """What happens, in a sentence."""
+        times = (
+            f"; {self.before_ms:,.1f} -> {self.after_ms:,.1f} ms on the copy"
+            if self.before_ms is not None and self.after_ms is not None
+            else ""
+        )
+        return f"cost {self.before_cost:,.0f} -> {self.after_cost:,.0f}: {self.difference}{times}"
+
+
+@dataclass(frozen=True, slots=True)
+class PlansCheck:
+    """How many plans were compared, which changed (the dearest growth first), and why others were not compared."""
+
+    compared: int
+    changed: tuple[ChangedPlan, ...]
+    skipped: Mapping[str, int] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+
 @dataclass(frozen=True, slots=True, repr=False)
 class WorkloadCheck(Result):
     """What the application will notice of a migration: its statements tried on the copy before, after, and rolled back.
@@ -123,6 +166,7 @@ class WorkloadCheck(Result):
     order: str = ""  # "schema first", "application first", "either", "neither", "" where the new statements are unknown
     order_reasons: tuple[str, ...] = ()
     not_checked: tuple[str, ...] = ()
+    plans: PlansCheck | None = None
 
     @property
     def standing(self) -> tuple[WorkloadFinding, ...]:

@@ -139,8 +139,8 @@ def rehearse_on_copy(
             named = named_tables(copy, situation.plan.steps)
             with live.stage("check who may use what"):
                 rights = rights_before(settings, source, copy, deployer, named)
-            statements = within.enter_context(trial_on(settings, situation.target.environment, url))
-            statements.before(situation.plan.steps)
+            statements = within.enter_context(trial_on(settings, situation.target.environment, server, url))
+            statements.before(source, situation.plan.steps)
             then = Moment.now(copy, read_columns(copy, named if full else ()), with_data if full else ())
             live.planned(situation.plan.steps)
             with live.stage("migrate the copy"):

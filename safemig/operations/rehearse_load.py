@@ -34,7 +34,7 @@ from safemig.results import Step
 from safemig.settings import Settings
 from safemig.workload.load import CONNECTIONS, Load, choose
 from safemig.workload.load_result import by_statement, errors_of, points_of
-from safemig.workload.own_statistics import ALLOW, Catalog, read_columns, write_column
+from safemig.workload.own_statistics import ALLOW, Catalog, read_columns, write_columns
 from safemig.workload.planner_facts import read_planner_facts
 from safemig.workload.statement import SeenWorkload
 
@@ -109,10 +109,9 @@ def _plan_as_production(source: Connection, copy: Connection) -> None:
     """Give a restored copy, which has no statistics, those of production; and mark what all may see, as VACUUM does."""
     copy.execute(ALLOW)
     catalog, columns = Catalog(copy), read_columns(copy)
-    for each in read_planner_facts(source).columns:
-        column = columns.get((each.schema, each.relation, each.name))
-        if column is not None:
-            write_column(copy, catalog, column, each)
+    facts = read_planner_facts(source).columns
+    places = ((columns.get((each.schema, each.relation, each.name)), each) for each in facts)
+    write_columns(copy, catalog, [(column, each) for column, each in places if column is not None])
     copy.execute(VACUUM)
 
 

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 
 from safemig import live
 from safemig.errors import RehearsalError
+from safemig.postgres.connection import Connection
 from safemig.results import Rehearsal, Step
 from safemig.review.model import Acceptance
 from safemig.settings import PRODUCTION, STAGING, Settings
 from safemig.views.numbers import counted, shortened
-from safemig.workload.check import WorkloadTrial
+from safemig.workload.check import WorkloadTrial, reason_for
 from safemig.workload.file import read_workload
+from safemig.workload.plan_trial import PlanTrial
 from safemig.workload.statement import SeenWorkload
 from safemig.workload_facts import WorkloadCheck
 
@@ -30,19 +33,26 @@ def seen_in(settings: Settings, environment: str) -> SeenWorkload | None:
 class _Moments:
     """The moments at which a rehearsal tries the statements; nothing is done where none were collected."""
 
-    def __init__(self, trial: WorkloadTrial | None) -> None:
+    def __init__(self, trial: WorkloadTrial | None, plans: PlanTrial | None = None) -> None:
         self._trial = trial
+        self._plans = plans
         self._steps: Sequence[Step] = ()
 
-    def before(self, steps: Sequence[Step]) -> None:
-        """Try them on the unchanged copy."""
+    def before(self, source: Connection, steps: Sequence[Step]) -> None:
+        """Try them on the unchanged copy, and plan them with what the planner of `source` knows."""
         if self._trial:
             with live.stage("try the application's statements", len(self._trial)):
                 self._trial.before(steps, told=live.advance)
+            if self._plans:
+                with live.stage("plan the application's statements"):
+                    self._plans.before(source, self._trial.working)
 
     def after(self) -> None:
-        """Try them on the migrated copy."""
+        """Try them on the migrated copy, and plan them again."""
         self._try("try the application's statements again", lambda trial: trial.after)
+        if self._plans:
+            with live.stage("plan the application's statements again"):
+                self._plans.after()
 
     def after_rollback(self) -> None:
         """Try them on the copy that was rolled back."""
@@ -50,7 +60,15 @@ class _Moments:
 
     def result(self, settings: Settings, steps: Sequence[Step]) -> WorkloadCheck | None:
         """Return what was found; None where no statements were collected."""
-        return self._trial.result(steps, [Acceptance.parse(text) for text in settings.accept]) if self._trial else None
+        if self._trial is None:
+            return None
+        accept = [Acceptance.parse(text) for text in settings.accept]
+        check = self._trial.result(steps, accept)
+        if self._plans is None:
+            return check
+        causes = f"{steps[0].file}, line {steps[0].line}: {steps[0].kind}" if len(steps) == 1 else ""
+        dearer = [replace(each, accepted=reason_for(each, accept), cause=causes) for each in self._plans.findings()]
+        return replace(check, findings=(*check.findings, *dearer), plans=self._plans.result())
 
     def _try(self, stage: str, moment: Callable[[WorkloadTrial], Callable[[Callable[[int], None]], None]]) -> None:
         if self._trial:
@@ -59,7 +77,7 @@ class _Moments:
 
 
 @contextmanager
-def trial_on(settings: Settings, environment: str, url: str) -> Iterator[_Moments]:
+def trial_on(settings: Settings, environment: str, server: object, url: str) -> Iterator[_Moments]:
     """Open the trial of an environment's statements on the copy at `url`, with those of staging's newer version."""
     seen = seen_in(settings, environment)
     if seen is None:
@@ -67,7 +85,9 @@ def trial_on(settings: Settings, environment: str, url: str) -> Iterator[_Moment
         return
     newer = seen_in(settings, STAGING) if environment == PRODUCTION else None
     with WorkloadTrial(url, seen, newer) as trial:
-        yield _Moments(trial)
+        has_rows = settings.rehearsal == "data"
+        plans = PlanTrial(server, url, has_rows, seen, settings.withhold_statistics, settings.plan_times)
+        yield _Moments(trial, plans)
 
 
 def require_none_standing(rehearsal: Rehearsal) -> None:

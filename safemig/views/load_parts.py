@@ -137,7 +137,7 @@ def load_picture(run: LoadRun) -> Picture | None:
                 _TOP + _HEIGHT + 16,
                 numbers.seconds(length * i / 4) if i else "0 s",
                 colour=_FAINT,
-                anchor="middle",
+                anchor="middle" if i < 4 else "end",
             )
         )
     parts += [

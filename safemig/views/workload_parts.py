@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 from safemig.views import numbers
 from safemig.views.document import Badge, Block, Bullets, Callout, Details, Inline, Line, Listing, Mono, Table, Tone
 from safemig.views.pictures import outcome_bar
+from safemig.views.shared_parts import without_empty_columns
 
 if TYPE_CHECKING:
-    from safemig.workload_facts import SeenWindow, WorkloadCheck, WorkloadFinding
+    from safemig.workload_facts import PlansCheck, SeenWindow, WorkloadCheck, WorkloadFinding
 
 TITLE = "What the application will notice"
 _MOST_LINES = 40
@@ -43,6 +44,7 @@ def workload_blocks(check: WorkloadCheck | None) -> tuple[Block, ...]:
     if picture := outcome_bar(check):
         blocks.append(picture)
     blocks.append(Bullets("Evidence" if shown else TITLE, _evidence(check)))
+    blocks += _plans(check.plans)
     if check.order:
         blocks.append(Bullets(f"Order of deployment: {check.order}", check.order_reasons))
     if check.not_checked:
@@ -64,6 +66,34 @@ def workload_blocks(check: WorkloadCheck | None) -> tuple[Block, ...]:
             Details(f"The {numbers.counted(len(every), 'statement')} with the most load, before: all work", (table,))
         )
     return tuple(blocks)
+
+
+def _plans(plans: PlansCheck | None) -> list[Block]:
+    """Return the plans that changed, and what they rest on."""
+    if plans is None:
+        return []
+    dearer = sum(each.is_dearer or each.is_slower for each in plans.changed)
+    found: list[Block] = []
+    if plans.compared:
+        said = f"{numbers.counted(plans.compared, 'plan')} compared: {len(plans.changed):,} changed, {dearer:,} dearer"
+        found.append(Bullets("Plans", (said, *plans.notes, *skipped_words(plans.skipped))))
+    elif plans.notes:
+        found.append(Bullets("Plans", plans.notes))
+    if plans.changed:
+        rows = tuple(
+            (
+                Mono(numbers.shortened(each.statement, _SHORTENED)), numbers.count(each.calls),
+                f"{each.before_cost:,.0f}", f"{each.after_cost:,.0f}",
+                numbers.NOTHING if each.before_ms is None else f"{each.before_ms:,.1f} ms",
+                numbers.NOTHING if each.after_ms is None else f"{each.after_ms:,.1f} ms",
+                each.difference,
+            )
+            for each in plans.changed[:_MOST_LINES]
+        )  # fmt: skip
+        columns = ("Statement", "Calls", "Cost before", "Cost after", "Time before", "Time after", "Plan")
+        table = Table("Plans that change", columns, rows, numeric=frozenset(columns[1:6]))
+        found.append(without_empty_columns(table))
+    return found
 
 
 def window_words(window: SeenWindow) -> str:

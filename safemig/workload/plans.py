@@ -59,6 +59,13 @@ class PlanChange:
         return is_dearer(self.before.cost, self.after.cost)
 
     @property
+    def table(self) -> str:
+        """The table on which the plan goes another way, else the first that it reads; "" where there is none."""
+        before, after = _tables(self.before.shape), _tables(self.after.shape)
+        different = [name for name in after if after[name] != before.get(name)]
+        return next(iter((*different, *after)), "")
+
+    @property
     def difference(self) -> str:
         """Say which parts of the plan are gone, and what is there instead."""
         before, after = _parts(self.before.shape), _parts(self.after.shape)
@@ -215,6 +222,18 @@ def same_shape(one: Shape, other: Shape) -> bool:
 def by_names(shape: Shape) -> Shape:
     """Return a shape by its relations' names, to hold plans of two databases against each other."""
     return (shape[0], shape[3], tuple(map(by_names, shape[4])))
+
+
+def _tables(shape: Shape) -> dict[str, list[str]]:
+    """Return how each table is read, by its name, in the order of the plan."""
+    found: dict[str, list[str]] = {}
+    name = shape[3].partition(" on ")[2]
+    if name:
+        found.setdefault(name, []).append(shape[3])
+    for below in shape[4]:
+        for table, ways in _tables(below).items():
+            found.setdefault(table, []).extend(ways)
+    return found
 
 
 def _parts(shape: Shape) -> list[str]:

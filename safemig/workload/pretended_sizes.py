@@ -27,7 +27,7 @@ from safemig.workload.own_statistics import (
     WHICH_STATISTICS_ARE_THERE,
     Catalog,
     read_columns,
-    write_column,
+    write_columns,
     write_groups,
 )
 from safemig.workload.planner_facts import ColumnStatistics, PlannerFacts
@@ -108,10 +108,13 @@ class Pretence:
     statistics: dict[tuple[int, int], list[ColumnStatistics]] = field(default_factory=dict)
     unknown: set[int] = field(default_factory=set)  # tables that production does not have: the migration makes them
     notes: list[str] = field(default_factory=list)
+    has_rows: bool = False  # then files stay as they are, and the planner is told production's rows and statistics only
 
 
-def pretend(server: object, url: str, facts: PlannerFacts) -> Pretence:
-    """Write production's statistics into an empty copy, and note which relation is to have which size.
+def pretend(server: object, url: str, facts: PlannerFacts, *, has_rows: bool = False) -> Pretence:
+    """Write production's statistics into a copy, and note which relation is to have which size.
+
+    A copy that `has_rows` keeps its own files' sizes: restored, they have none of production's bloat.
 
     Raises:
         RehearsalError: the copy's server is none of ours, or of a version on which this is not tested.
@@ -127,7 +130,9 @@ def pretend(server: object, url: str, facts: PlannerFacts) -> Pretence:
             where=f"the copy's server, {server.programs.version}",
             next=f'install PostgreSQL {", ".join(str(major) for major in TESTED_MAJORS)}, or set rehearsal = "data"',
         )
-    pretence = Pretence(facts, notes=list(facts.notes))
+    pretence = Pretence(facts, notes=list(facts.notes), has_rows=has_rows)
+    if facts.major != server.major:
+        pretence.notes.append(f"plans are those of PostgreSQL {server.major}; production runs {facts.major}")
     with connect(url, "the copy") as copy:
         copy.execute(ALLOW)
         there = {(each.schema, each.name): each for each in _relations(copy)}
@@ -137,11 +142,13 @@ def pretend(server: object, url: str, facts: PlannerFacts) -> Pretence:
                 pretence.sizes[found.oid] = _Size(relation.blocks, relation.pages, relation.rows, relation.all_visible)
                 pretence.nodes[found.oid] = found.node
         catalog, columns = Catalog(copy), read_columns(copy)
+        wanted = []
         for statistics in facts.columns:
             column = columns.get((statistics.schema, statistics.relation, statistics.name))
             if column is not None:
-                write_column(copy, catalog, column, statistics)
+                wanted.append((column, statistics))
                 pretence.statistics.setdefault((column.relation, column.number), []).append(statistics)
+        write_columns(copy, catalog, wanted)
         write_groups(copy, facts.groups)
         pretence.widths = _widths(copy, list(pretence.sizes))
     return pretence
@@ -163,14 +170,16 @@ def as_large_as_production(url: str, pretence: Pretence) -> Iterator[Connection]
         files = _Files(Path(folder), block_size)
         try:
             sizes = _sizes_now(ours, pretence, relations)
-            files.enlarge([(known[oid], size.blocks) for oid, size in sizes.items() if oid in known])
+            if not pretence.has_rows:
+                files.enlarge([(known[oid], size.blocks) for oid, size in sizes.items() if oid in known])
             _set_sizes(ours, sizes)
             with connect(url, "the copy", own_search_path=True) as planner:
                 for name, value in pretence.facts.settings:
                     _set(planner, name, value)
-                made = _new_indexes(planner, pretence, relations)
-                files.enlarge([(known[oid], size.blocks) for oid, size in made.items()])
-                _set_sizes(ours, made)
+                if not pretence.has_rows:
+                    made = _new_indexes(planner, pretence, relations)
+                    files.enlarge([(known[oid], size.blocks) for oid, size in made.items()])
+                    _set_sizes(ours, made)
                 yield planner
         finally:
             files.shrink()
@@ -196,12 +205,9 @@ def _refresh(copy: Connection, pretence: Pretence, relations: Sequence[OnCopy]) 
     if any(missing.values()):
         catalog = Catalog(copy)
         columns = {(each.relation, each.number): each for each in read_columns(copy).values()}
-        for place, of in missing.items():
-            for each in of if place in columns else ():
-                if not write_column(copy, catalog, columns[place], each):
-                    pretence.notes.append(
-                        f"{each.schema}.{each.relation}.{each.name}: its values do not fit its new type"
-                    )
+        again = [(columns[place], each) for place, of in missing.items() if place in columns for each in of]
+        for each in write_columns(copy, catalog, again):
+            pretence.notes.append(f"{each.schema}.{each.relation}.{each.name}: its values do not fit its new type")
     pretence.unknown = {
         each.oid for each in relations if each.kind in ("r", "p", "m") and each.oid not in pretence.sizes
     }
@@ -229,6 +235,8 @@ def _follow_indexes(copy: Connection, pretence: Pretence, relations: Sequence[On
 
 def _sizes_now(copy: Connection, pretence: Pretence, relations: Sequence[OnCopy]) -> dict[int, _Size]:
     """Return production's sizes; of what was written anew with other columns, in proportion to the width of its rows."""
+    if pretence.has_rows:
+        return {each.oid: _of_file(each, pretence.sizes[each.oid]) for each in relations if each.oid in pretence.sizes}
     rewritten = [each for each in relations if each.oid in pretence.sizes and each.node != pretence.nodes[each.oid]]
     now = _widths(copy, [each.oid for each in rewritten]) if rewritten else {}
     sizes = {each.oid: pretence.sizes[each.oid] for each in relations if each.oid in pretence.sizes}
@@ -243,6 +251,13 @@ def _sizes_now(copy: Connection, pretence: Pretence, relations: Sequence[OnCopy]
                 math.ceil(size.all_visible * factor),
             )  # fmt: skip
     return sizes
+
+
+def _of_file(relation: OnCopy, production: _Size) -> _Size:
+    """Return the size of a file that has rows, with production's estimate of them and its share of visible pages."""
+    pages = relation.bytes // 8192
+    visible = round(pages * min(1.0, production.all_visible / production.blocks)) if production.blocks else 0
+    return _Size(pages, pages if production.pages > 0 else production.pages, production.rows, visible)
 
 
 def _new_indexes(planner: Connection, pretence: Pretence, relations: Sequence[OnCopy]) -> dict[int, _Size]:
