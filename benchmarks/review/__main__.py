@@ -2,14 +2,17 @@
 
     python benchmarks/review [FILES] [STATEMENTS]      1,500 files and 12,000 statements unless said
 
-The mix of statements is that of 65,000 statements in the migrations of 22 open projects. Whole commands are timed,
-start-up included, in turn, squawk first; the best of five counts, for both. squawk (PyPI: squawk-cli) is installed
+Two mixes: the statements of 65,000 in the migrations of 22 open projects, in their shares; and files of eight statements
+of other shapes in each file, so that nothing is seen twice. Whole commands are timed, start-up included, in turn,
+squawk first; the best of five counts, for both; safemig's cache is off, but for the line that says so.
+squawk (PyPI: squawk-cli) is installed
 into a temporary virtual environment of its own. No test, and no claim about what the two find.
 """
 
 from __future__ import annotations
 
 import os
+import random
 import resource
 import subprocess
 import sys
@@ -48,15 +51,26 @@ def main() -> None:
     """Write the folder, install squawk, and time both."""
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # as pip leaves both: compiled
     files, statements = (*map(int, sys.argv[1:]), *(1_500, 12_000)[len(sys.argv) - 1 :])
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        paths = written(folder, files, statements)
+    squawk: list[str | Path] = []
+    paths: list[Path] = []
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        mixes = {
+            "the mix of 22 projects": written(folder, files, statements),
+            "eight shapes a file": shapes(folder, files),
+        }
         subprocess.run([sys.executable, "-m", "venv", folder / "venv"], check=True)
         subprocess.run([folder / "venv/bin/pip", "install", "--quiet", "squawk-cli"], check=True, capture_output=True)
         squawk: list[str | Path] = [folder / "venv/bin/squawk", *paths]
-        print(f"review of {statements:,} statements in {files:,} files")
-        for form in ("text", "json"):
-            compare(squawk, [SAFEMIG, "review", "--format", form, *paths], folder, form)
+        for name, paths in mixes.items():
+            squawk = [folder / "venv/bin/squawk", *paths]
+            ours: list[str | Path] = [SAFEMIG, "review", "--no-cache", "--format"]
+            print(f"{name}: {files:,} files")
+            for form in ("text", "json"):
+                compare(squawk, [*ours, form, *paths], folder, form)
+        print("the same files again, from the cache")
+        os.environ["XDG_CACHE_HOME"] = str(folder / "cache")
+        compare(squawk, [SAFEMIG, "review", *paths], folder, "text")
         print("one file")
         compare([*squawk[:2]], [SAFEMIG, "review", paths[0]], folder, "text")
     print("one page of SQL in a notebook's kernel")
@@ -93,6 +107,68 @@ def written(folder: Path, files: int, statements: int) -> list[Path]:
         path.write_text("\n".join(lines) + "\n", encoding="utf-8")
         paths.append(path)
     return paths
+
+
+TYPES = (
+    "int",
+    "bigint",
+    "text",
+    "varchar(80)",
+    "numeric(12, 2)",
+    "timestamptz",
+    "date",
+    "uuid",
+    "jsonb",
+    "boolean",
+    "text[]",
+    "inet",
+)
+CLAUSES = ("", " NOT NULL", " DEFAULT NULL", " NOT NULL DEFAULT now()::text", " CHECK (true)", " UNIQUE")
+
+
+def shapes(folder: Path, files: int) -> list[Path]:
+    """Write files of eight statements, no two of one shape, the same each time; return their paths."""
+    chance = random.Random(8)
+    paths = []
+    for number in range(files):
+        path = folder / f"{20260101000000 + number}_shapes.sql"
+        path.write_text("\n".join(_shapes(chance, number)) + "\n", encoding="utf-8")
+        paths.append(path)
+    return paths
+
+
+def _shapes(chance: random.Random, n: int) -> list[str]:
+    def columns(least: int, most: int, *, whole: bool = True) -> str:
+        number = chance.randint(least, most)
+        return ", ".join(
+            f"c{i}" + (f" {chance.choice(TYPES)}{chance.choice(CLAUSES)}" if whole else "") for i in range(number)
+        )
+
+    def condition() -> str:
+        tests = (
+            f"c{i} {chance.choice(('=', '<', '>=', '<>'))} {chance.choice((str(i), f'$${i}$$', 'now()', 'c1 + 1'))}"
+            for i in range(chance.randint(1, 5))
+        )
+        return chance.choice((" AND ", " OR ")).join(tests)
+
+    added = ", ".join(
+        f"ADD COLUMN a{i} {chance.choice(TYPES)}{chance.choice(CLAUSES[:3])}" for i in range(chance.randint(1, 4))
+    )
+    altered = chance.choice(
+        ("SET NOT NULL", "DROP NOT NULL", "SET DEFAULT 1", f"TYPE {chance.choice(TYPES)}", "DROP DEFAULT")
+    )
+    unique, how = chance.choice(("", "UNIQUE ")), chance.choice(("", "CONCURRENTLY "))
+    return [
+        f"CREATE TABLE IF NOT EXISTS app.t{n} (id bigint PRIMARY KEY, {columns(2, 9)});",
+        f"ALTER TABLE app.old{n % 40} {added};",
+        f"ALTER TABLE app.old{n % 40} ALTER COLUMN c{n % 9} {altered}, DROP COLUMN IF EXISTS d{n};",
+        f"CREATE {unique}INDEX {how}i{n} ON app.old{n % 40} ({columns(1, 4, whole=False)});",
+        f"INSERT INTO app.t{n} ({columns(1, 6, whole=False)}) SELECT {columns(1, 6, whole=False)} FROM app.old{n % 40} "
+        f"WHERE {condition()};",
+        f"UPDATE app.old{n % 40} SET c{n % 5} = c{n % 3} || 'x' WHERE {condition()};",
+        f"CREATE OR REPLACE VIEW app.v{n} AS SELECT {columns(1, 8, whole=False)} FROM app.old{n % 40} WHERE {condition()};",
+        f"GRANT {', '.join(chance.sample(('SELECT', 'INSERT', 'UPDATE', 'DELETE'), chance.randint(1, 4)))} ON app.t{n} TO reader;",
+    ]
 
 
 def compare(other: Sequence[str | Path], ours: Sequence[str | Path], folder: Path, form: str) -> None:

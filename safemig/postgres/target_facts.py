@@ -219,6 +219,20 @@ FROM pg_inherits i JOIN pg_class p ON p.oid = i.inhrelid WHERE p.relkind IN ('r'
 ORDER BY 1, 2
 """
 
+# What hangs on one column: a view, a policy or a trigger that names it, as pg_depend knows them.
+COLUMN_USERS = f"""
+SELECT d.refobjid::int8, a.attname, u.words FROM (
+  SELECT 'pg_rewrite'::regclass AS catalog, r.oid, v.oid AS own,
+         CASE v.relkind WHEN 'm' THEN 'materialized view ' ELSE 'view ' END || v.oid::regclass AS words
+  FROM pg_rewrite r JOIN pg_class v ON v.oid = r.ev_class WHERE v.relkind IN ('v', 'm')
+  UNION ALL SELECT 'pg_policy'::regclass, oid, 0, 'policy ' || quote_ident(polname) || ' of ' || polrelid::regclass FROM pg_policy
+  UNION ALL SELECT 'pg_trigger'::regclass, oid, 0, 'trigger ' || quote_ident(tgname) FROM pg_trigger WHERE NOT tgisinternal
+) u JOIN pg_depend d ON d.classid = u.catalog AND d.objid = u.oid AND d.refclassid = 'pg_class'::regclass AND d.refobjid <> u.own
+JOIN pg_attribute a ON a.attrelid = d.refobjid AND a.attnum = d.refobjsubid
+JOIN pg_class c ON c.oid = d.refobjid JOIN pg_namespace n ON n.oid = c.relnamespace WHERE {_OURS}
+GROUP BY 1, 2, 3 ORDER BY 1, 2, 3
+"""
+
 _KINDS = {"r": "table", "p": "table", "m": "materialized view", "f": "foreign table"}
 _EVENTS = ((4, "insert"), (8, "delete"), (16, "update"), (32, "truncate"))  # TRIGGER_TYPE_* in pg_trigger.h
 _VOLATILITY = {"i": "immutable", "s": "stable", "v": "volatile"}
@@ -229,7 +243,7 @@ _NOT_NULL = re.compile(r'NOT NULL (?P<column>[a-z_][a-z0-9_$]*|"(?:[^"]|"")+")')
 def read_target_facts(connection: psycopg.Connection[Any], name: str) -> TargetFacts:
     """Return what the review wants to know of the database; `name` is how it is shown.
 
-    Reads only, by eighteen queries whatever the size of the schema. Sizes take ACCESS SHARE on each table for a moment,
+    Reads only, by nineteen queries whatever the size of the schema. Sizes take ACCESS SHARE on each table for a moment,
     so set `lock_timeout` where somebody may hold ACCESS EXCLUSIVE.
     """
 
@@ -242,10 +256,15 @@ def read_target_facts(connection: psycopg.Connection[Any], name: str) -> TargetF
     for relation, kind, owner, function in rows(CALLS):
         of_kind = calls[relation, kind]
         of_kind[owner] = (*of_kind.get(owner, ()), function)
+    users: dict[tuple[int, str], list[str]] = defaultdict(list)
+    for relation, column, words in rows(COLUMN_USERS):
+        users[relation, column].append(words)
     columns: dict[int, dict[str, ColumnFacts]] = defaultdict(dict)
     for relation, column, kind, not_null, has_default, null_fraction in rows(COLUMNS):
         of_default = calls[relation, "default"].get(column, ())
-        columns[relation][column] = ColumnFacts(kind, not_null, has_default, of_default, null_fraction)
+        columns[relation][column] = ColumnFacts(
+            kind, not_null, has_default, of_default, null_fraction, tuple(users.get((relation, column), ()))
+        )
     indexes: dict[int, dict[str, IndexFacts]] = defaultdict(dict)
     for relation, index, unique, valid, partial, scans, keys in rows(INDEXES):
         indexes[relation][index] = IndexFacts(tuple(keys or ()), unique, valid, partial, scans)

@@ -9,6 +9,7 @@ from safemig.review.model import Finding, ReviewedStatement
 from safemig.review.scene import in_bytes
 from safemig.review.severity import Severity
 from safemig.review.world import World
+from safemig.sql.fold import without_holes
 from safemig.sql.locks import LockMode
 
 # A cautious guess for a disk that others use too; the rehearsal measures.
@@ -32,7 +33,7 @@ def advice(
         *_hour(world, statements),
         *_blocking(world, findings),
         _order(statements, findings),
-        held_statements(world.reshaped),
+        without_holes(held_statements(world.reshaped)),
         _split(parts, statements),
     ]
     return tuple([line for line in lines if line])

@@ -23,6 +23,7 @@ class ColumnFacts:
     has_default: bool = False
     calls: tuple[str, ...] = ()  # the functions that its default calls
     null_fraction: float | None = None  # by the planner's statistics
+    users: tuple[str, ...] = ()  # the views, policies and triggers that need it, in words
 
 
 @dataclass(frozen=True, slots=True)

@@ -220,6 +220,8 @@ def _drop(world: World, body: Tree, conditional: bool) -> None:
             found = world.tables.get(world.resolve(names.of_parts(parts[:-1])))
             if found and not conditional:
                 (found.policies if kind == "OBJECT_POLICY" else found.triggers).pop(parts[-1], None)
+                if kind == "OBJECT_POLICY":
+                    found.conditions.pop(parts[-1], None)
             continue
         full = world.resolve(names.of_object(item))
         if kind == "OBJECT_EVENT_TRIGGER":
@@ -280,9 +282,11 @@ def _trigger(world: World, body: Tree, _conditional: bool) -> None:
 
 
 def _policy(world: World, body: Tree, _conditional: bool) -> None:
+    name = body.get("policy_name", "")
+    table = world.table(names.of_range(body.get("table")))
+    table.conditions.setdefault(name, []).extend(body[key] for key in ("qual", "with_check") if key in body)
     if calls := calls_in([body.get("qual"), body.get("with_check")]):
-        policies = world.table(names.of_range(body.get("table"))).policies
-        name = body.get("policy_name", "")
+        policies = table.policies
         policies[name] = (*policies.get(name, ()), *calls)  # ALTER may change the one and keep the other
 
 

@@ -85,6 +85,7 @@ class Table:
     parent: Name | None = None
     calls: list[Tree] = field(default_factory=list)  # function calls in its checks, generated columns and indexes
     policies: dict[str, tuple[Tree, ...]] = field(default_factory=dict)  # policy -> the function calls in it
+    conditions: dict[str, list[Tree]] = field(default_factory=dict)  # policy of the files -> its conditions
 
 
 @dataclass(slots=True)
@@ -153,6 +154,9 @@ class World:
     reported_missing: set[Name] = field(default_factory=set)  # tables that the target lacks, each said once
     young: list[Table] = field(default_factory=list)  # made or given a column since `take_as_applied`
     reshaped: dict[str, set[str]] = field(default_factory=dict)  # what returns other columns or types after this file
+    words: dict[int, tuple[object, frozenset[str]]] = field(
+        default_factory=dict
+    )  # a tree's id -> it, and the names in it
     exposure: Exposure | None = None  # what the API reaches; None where the platform has none
 
     def __post_init__(self) -> None:

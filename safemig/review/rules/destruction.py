@@ -9,6 +9,7 @@ from safemig.review.dropping import CASCADE_TAKES, cascades, dropped
 from safemig.review.rule import Hit, rule
 from safemig.review.scene import Scene
 from safemig.review.severity import Severity
+from safemig.review.users import users_of_column, users_of_table
 from safemig.sql import names
 from safemig.sql.identifiers import quote_identifier, quote_name
 from safemig.sql.kinds import object_words
@@ -23,6 +24,15 @@ def going_along(scene: Scene, name: Name) -> str:
     if facts is None:
         return "; CASCADE takes along whatever needs it (not known without a target)"
     return f"; CASCADE takes along {', '.join(facts.dependents)}" if facts.dependents else ""
+
+
+def _users(scene: Scene, name: Name) -> str:
+    """Say which functions name the table, and what hinders a DROP without CASCADE."""
+    facts, used = scene.facts_of(name), users_of_table(scene.world, name)
+    of_target = [one for one in facts.dependents if not one.startswith("partition ")] if facts else []
+    cascade = cascades(scene.tree)
+    bound = [one for one in used.bound if one not in of_target] + ([] if cascade else of_target)
+    return used._replace(bound=tuple(sorted(bound))).after_drop(cascade=cascade)
 
 
 @rule(
@@ -45,7 +55,7 @@ def drop_table(scene: Scene) -> Iterator[Hit]:
         kept = Name(name.schema, f"_deprecated_{name.name}"[:63])
         yield Hit(
             str(name),
-            f"drops table {name} and all of its rows{rows}{going_along(scene, name)}",
+            f"drops table {name} and all of its rows{rows}{going_along(scene, name)}{_users(scene, name)}",
             f"ALTER TABLE {name.sql} RENAME TO {quote_identifier(kept.name)};\n"
             f"-- when nothing has missed it for a while, and after a backup: DROP TABLE {kept.sql};",
         )
@@ -72,10 +82,11 @@ def drop_column(scene: Scene) -> Iterator[Hit]:
         return
     if table and table.facts is not None and table.is_known and known is None and scene.tree.get("missing_ok"):
         return  # the target has no such column
+    used = users_of_column(scene.world, scene.table, column).after_drop(cascade=cascades(scene.tree))
     taken = "" if not cascades(scene.tree) else "; CASCADE takes along the views, keys and columns that need it"
     yield Hit(
         f"{scene.table}.{column}",
-        f"drops {scene.table}.{column} and all of its values{scene.size}{taken}",
+        f"drops {scene.table}.{column} and all of its values{scene.size}{taken}{used}",
         f"ALTER TABLE {scene.table.sql} ALTER COLUMN {quote_identifier(column)} DROP NOT NULL;\n"
         f"COMMENT ON COLUMN {quote_name(scene.table.schema, scene.table.name, column)} IS 'deprecated: to be dropped';\n"
         f"-- when nothing has used it for a while, and after a backup:\n"

@@ -8,6 +8,7 @@ from safemig.review.dropping import CASCADE_TAKES, CODE, cascades, dropped
 from safemig.review.rule import Hit, rule
 from safemig.review.scene import Scene
 from safemig.review.severity import Severity
+from safemig.review.users import users_of_function, users_of_table
 from safemig.sql import names
 from safemig.sql.identifiers import quote_identifier
 from safemig.sql.kinds import object_words
@@ -41,7 +42,9 @@ def drop_code(scene: Scene) -> Iterator[Hit]:
         if cascades(scene.tree) and kind in ("OBJECT_FUNCTION", "OBJECT_ROUTINE", "OBJECT_AGGREGATE"):
             continue  # drop-cascade says it
         also = "; CASCADE drops what needs it too" if cascades(scene.tree) else ""
-        yield Hit(str(name), f"whatever uses {words.lower()} {name} fails from then on{also}",
+        used = users_of_function(scene.world, name) if known_as == "FUNCTION" else users_of_table(scene.world, name)
+        named = used.after_drop(cascade=cascades(scene.tree))
+        yield Hit(str(name), f"whatever uses {words.lower()} {name} fails from then on{also}{named}",
                   f"CREATE OR REPLACE {words} {name.sql} …" if kind in ("OBJECT_VIEW", "OBJECT_FUNCTION") else "")  # fmt: skip
 
 

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from safemig.review.rule import Hit, rule
 from safemig.review.scene import Scene
 from safemig.review.severity import Severity
+from safemig.review.users import users_of_column, users_of_function, users_of_table
 from safemig.sql import names
 from safemig.sql.clauses import tokens
 from safemig.sql.identifiers import quote_identifier
@@ -65,7 +66,19 @@ def rename_in_use(scene: Scene) -> Iterator[Hit]:
             f"ALTER TABLE {name.sql} ADD COLUMN IF NOT EXISTS {quote_identifier(new)} {scene.column_type(str(column)) or '…'};\n"
             "-- write both columns, move the readers, drop the old one in a later release"
         )
-    yield Hit(what, f"{verb}: every statement that uses the old name fails from then on", safer)
+    yield Hit(
+        what,
+        f"{verb}: every statement that uses the old name fails from then on{_users(scene, kind, name, column)}",
+        safer,
+    )
+
+
+def _users(scene: Scene, kind: str, name: Name, column: str | None) -> str:
+    if kind == "COLUMN" and column:
+        return users_of_column(scene.world, name, column).after_rename()
+    if kind in ("FUNCTION", "PROCEDURE", "ROUTINE"):
+        return users_of_function(scene.world, name).after_rename()
+    return users_of_table(scene.world, name).after_rename() if kind in ("TABLE", "VIEW", "MATVIEW") else ""
 
 
 @rule(
