@@ -132,10 +132,11 @@ def generate(folder: str, description: str | None, renames: tuple[str, ...], ena
     help="With --fix: run both forms on a throwaway server and compare their pg_dump. Default: where there is one.",
 )
 @click.option("--record", is_flag=True, help="Run the runbook, so that the review leaves a record.")
+@click.option("--no-cache", is_flag=True, help="Review anew, even if the same files were reviewed before.")
 @click.pass_obj
 def review(
     folder: str, files: tuple[str, ...], target: str | None, no_target: bool, accept: tuple[str, ...], form: str,
-    fix: bool, prove: bool | None, record: bool,
+    fix: bool, prove: bool | None, record: bool, no_cache: bool,
 ) -> None:  # fmt: skip
     """Review pending migrations, or FILES (- is standard input): findings and a verdict.
 
@@ -158,13 +159,22 @@ def review(
         _record(folder, "review", files=named, **given)
     from safemig.settings_file import has_settings
 
+    is_unset = no_target or "PRODUCTION_DATABASE_URL" not in os.environ
+    bare = bool(files) and target is None and is_unset and not has_settings(folder)
+    key = None
+    if bare and not (fix or no_cache or "-" in files):
+        from safemig.operations.review_cache import keep_answer, kept_answer, key_of
+
+        key = key_of(files, [form, str(no_target), *accept])
+        if key and (kept := kept_answer(key)):
+            _write(kept[1])
+            _leave(kept[0])
+
     gc.disable()  # a review makes millions of small objects and no cycles, and the process ends with it
     from safemig.operations.review import fix as fix_files
     from safemig.operations.review import review as review_project
     from safemig.operations.review import review_files
 
-    is_unset = no_target or "PRODUCTION_DATABASE_URL" not in os.environ
-    bare = bool(files) and target is None and is_unset and not has_settings(folder)
     if fix:
         settings = None if bare else _project(folder).settings
         fixed = fix_files(settings, files, environment=target, no_target=no_target, accept=accept, prove=prove)
@@ -181,14 +191,17 @@ def review(
         settings = _project(folder).settings
         result = review_project(settings, files, environment=target, no_target=no_target, accept=accept)
     if form == "text":
-        _write(result.render("text"))
+        drawn = result.render("text")
     else:
         from safemig.review import reports
         from safemig.secrets import hide_in
 
         draw: Callable[..., str] = getattr(reports, f"{form}_report")
-        if drawn := str(hide_in(draw(result))).rstrip("\n"):
-            _write(drawn)
+        drawn = str(hide_in(draw(result))).rstrip("\n")
+    if drawn or form == "text":
+        _write(drawn)
+    if key and drawn:
+        keep_answer(key, result.exit_code, drawn)
     _leave(result.exit_code)
 
 

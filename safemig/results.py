@@ -336,6 +336,7 @@ class Backup(Result):
     seconds: float
     verified: Literal["restored", "read", "no"] = "no"
     cluster: BackupFile | None = None  # roles, tablespaces, settings: what no dump of one database holds
+    team: BackupFile | None = None  # on a platform: what is the team's, as a script for psql alone
     left_out: tuple[str, ...] = ()  # the platform's tables that the current role may not read
     hosted_on: str = ""  # the platform's name where our role is no superuser on one
     notes: tuple[str, ...] = ()
@@ -347,6 +348,12 @@ class Backup(Result):
     def rows(self) -> int:
         """All rows of all tables."""
         return sum(table.rows for table in self.tables)
+
+    @property
+    def files(self) -> dict[str, BackupFile]:
+        """Its files, by what they hold."""
+        found = {"full": self.full, "schema": self.schema, "cluster": self.cluster, "team": self.team}
+        return {name: file for name, file in found.items() if file}
 
     def holds(self, content: Sequence[TableContent]) -> bool:
         """Tell whether that is what was backed up; what was left out may be there or not."""

@@ -269,6 +269,20 @@ def load_settings(folder: str | Path = ".", **arguments: Any) -> Settings:
         _FileSource.content = {}
 
 
+def where_settings_come_from(folder: str | Path = ".") -> dict[str, str]:
+    """Return where each setting that is not at its default gets its value: the file's name, or a variable's.
+
+    Raises:
+        SettingsError: as `load_settings`.
+    """
+    file, content = find_settings(Path(folder).resolve())
+    variables = {name.upper(): name for name in os.environ}
+    found = {name: file.name for name in content if file is not None}
+    return found | {
+        name: given for name in Settings.model_fields if (given := variables.get(f"SAFEMIG_{name.upper()}"))
+    }
+
+
 def _explained(error: ValidationError, file: Path | None) -> SettingsError:
     first = error.errors(include_url=False)[0]
     key = ".".join(str(part) for part in first["loc"]) or "settings"

@@ -32,7 +32,7 @@ def remove_old(settings: Settings, folder: Path) -> tuple[str, ...]:
             backup = read_manifest(manifest)
         except BackupError:
             continue  # not ours to judge
-        files = [backup.full, backup.schema, *([backup.cluster] if backup.cluster else [])]
+        files = list(backup.files.values())
         if good < settings.keep_backups:
             good += all(_has_its_size(file) for file in files) and backup.verified != "no"
             continue
@@ -147,11 +147,7 @@ def write_manifest(backup: Backup) -> None:
         "server_version": backup.target.server_version,
         "client_version": backup.client_version,
         "snapshot_lsn": backup.snapshot_lsn,
-        "files": {
-            name: _described(file)
-            for name, file in (("full", backup.full), ("schema", backup.schema), ("cluster", backup.cluster))
-            if file
-        },
+        "files": {name: _described(file) for name, file in backup.files.items()},
         "tables": [asdict(table) for table in backup.tables],
         "verified": backup.verified,
         "seconds": backup.seconds,
@@ -207,6 +203,7 @@ def read_manifest(path: Path) -> Backup:
             seconds=content["seconds"],
             verified=content["verified"],
             cluster=files.get("cluster"),
+            team=files.get("team"),
             notes=tuple(content.get("notes", ())),
             left_out=tuple(content.get("left_out", ())),
             hosted_on=content.get("hosted_on", ""),

@@ -17,7 +17,7 @@ from IPython.core.magic import Magics, line_cell_magic, line_magic, magics_class
 from IPython.core.magic_arguments import argument, magic_arguments
 from traitlets import Unicode
 
-from safemig.errors import SettingsError
+from safemig.errors import SafemigError, SettingsError
 from safemig.notebook.arguments import pairs, parse_line
 
 if TYPE_CHECKING:
@@ -59,6 +59,15 @@ class SafeMig(Magics):
                 setattr(cls, name, trait)
             cls.setup_class(dict(cls.__dict__))  # as the metaclass does for those that stand above
         return super().class_traits(**metadata)
+
+    @classmethod
+    def class_get_trait_help(cls, trait: Any, inst: Any = None, helptext: str | None = None) -> str:
+        """Return what `%config` says of a setting: the value in force, and where it comes from."""
+        if inst is None or not trait.metadata.get("setting"):
+            return str(super().class_get_trait_help(trait, inst, helptext))
+        shown = str(super().class_get_trait_help(trait, None, helptext)).splitlines()
+        kept = [line for line in shown if not line.strip().startswith("Default:")]  # of the trait: always None
+        return "\n".join([*kept, f"    In force: {inst.in_force(trait.name)}"])
 
     @magic_arguments()
     @argument("description", nargs="*", help="What was changed, in a few words; becomes part of the file's name.")
@@ -440,6 +449,20 @@ class SafeMig(Magics):
         from safemig.project import Project
 
         return Project.open(self.project, **self._settings())
+
+    def in_force(self, name: str) -> str:
+        """Return the value of a setting that holds now, and where it comes from, as `%config SafeMig` shows it."""
+        from safemig.notebook.session import as_variable
+        from safemig.settings import load_settings, where_settings_come_from
+
+        given = self._settings()
+        try:
+            value = getattr(load_settings(self.project, **given), name)
+            source = where_settings_come_from(self.project).get(name, "default")
+        except SafemigError as error:
+            return f"unknown: {error.what}"
+        shown = as_variable(list(value) if isinstance(value, tuple) else value)
+        return f"{shown or 'empty'} ({'%config' if name in given else source})"
 
     def _settings(self) -> dict[str, Any]:
         """Return the settings that `%config SafeMig` has set."""

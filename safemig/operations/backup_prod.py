@@ -19,10 +19,13 @@ from safemig.fault_points import FaultPoint, pass_point
 from safemig.postgres.activity import sizes_of
 from safemig.postgres.connection import Connection
 from safemig.postgres.connection.connect import read_target
+from safemig.postgres.dump.backup_files import write_whole
 from safemig.postgres.dump.cluster import write_cluster
-from safemig.postgres.dump.compression import SUFFIXES
+from safemig.postgres.dump.compression import SUFFIXES, compressed
 from safemig.postgres.dump.directory import TABLES_BY_OID, compression_option, write_directory
+from safemig.postgres.dump.piecewise import script_of
 from safemig.postgres.dump.plain import read_back, write_full_dump, write_schema_dump
+from safemig.postgres.dump.team_script import TeamScript, read_ownership
 from safemig.postgres.server.programs import Programs, client_programs
 from safemig.postgres.unreadable import hosted_on, platform_tables_left_out
 from safemig.results import Backup, BackupFile, TableContent
@@ -122,6 +125,12 @@ def take_backup(
             if read and rows:
                 _require_as_written(full, tables)
                 pass_point(FaultPoint.BACKUP_READ_BACK)
+            hosted, team = hosted_on(connection), None
+            if hosted and rows and not elsewhere:
+                with live.stage("what is yours, as a script", sum(table.rows for table in tables)):
+                    team, left = dump.team(connection, folder, timestamp, full, schema)
+                    held = {table.name for table in tables if table.rows}
+                    notes += tuple(f"not in {team.path.name}: the rows of {name}" for name in left if name in held)
             backup = Backup(
                 target=target,
                 timestamp=timestamp,
@@ -134,9 +143,10 @@ def take_backup(
                 seconds=time.monotonic() - started,
                 verified="read" if read else "no",
                 cluster=cluster,
+                team=team,
                 notes=notes + more_notes,
                 left_out=left_out,
-                hosted_on=hosted_on(connection),
+                hosted_on=hosted,
             )
             pass_point(FaultPoint.MANIFEST_BEGINS)
             write_manifest(backup)
@@ -221,6 +231,19 @@ class _Dump:
                 return schema, write_cluster(connection, self._conninfo, self.programs, path), ()
         except ToolError as error:
             return schema, None, (f"without roles and settings of the cluster: {error.what}",)
+
+    def team(
+        self, connection: Connection, folder: Path, timestamp: str, full: BackupFile, schema: BackupFile
+    ) -> tuple[BackupFile, tuple[str, ...]]:
+        """Write what is the team's as a script (see `team_script`); return it, and the tables whose rows it lacks."""
+        with schema.path.open("rb") as stream:
+            script = TeamScript.of(read_ownership(connection), stream)
+        # pg_dump compresses a folder by itself, whatever Python has.
+        how = self.settings.compression if not full.parts or self.settings.compression == "none" else "gzip"
+        path = folder / f"backup_team_{timestamp}.sql{SUFFIXES[how]}"
+        with script_of(self.programs, full.path, "--clean", "--if-exists") as stream:
+            file = write_whole(path, compressed(script.pieces(stream), how))
+        return file, tuple(script.left_out)
 
 
 def _room_for_locks(connection: Connection) -> tuple[str, ...]:

@@ -187,6 +187,7 @@ safemig restore-prod --drop [former database]     # later, when nobody misses an
 **E. safemig itself cannot run.** With `psql` alone, over the damaged database:
 ```
 psql "$PRODUCTION_DATABASE_URL" -1 -v ON_ERROR_STOP=1 -f backups/production/backup_full_[timestamp].sql
+# on a platform (Supabase, RDS, Neon, Heroku) backup_team_[timestamp].sql instead, which goes into a new project, too
 # one that ends in .zst (.gz: gzip), whole or not at all (a cut one would be committed as far as it goes):
 zstd -t backup_full_[timestamp].sql.zst &&
   zstd -dc backup_full_[timestamp].sql.zst | psql "$PRODUCTION_DATABASE_URL" -1 -v ON_ERROR_STOP=1 -f -

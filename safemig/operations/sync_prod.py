@@ -29,16 +29,11 @@ from safemig.operations.backup_prod import take_backup
 from safemig.postgres import activity
 from safemig.postgres.connection import Connection
 from safemig.postgres.connection.connect import read_target
-from safemig.postgres.platforms import platform_of
+from safemig.postgres.platforms import TABLES_FOR_THE_TEAM, platform_of
 from safemig.results import AppliedMigration, Deployment, Step, Target
 from safemig.schema import Schema, SchemaDiff, compare
 from safemig.settings import PRODUCTION, STAGING, Settings
 from safemig.sql.identifiers import quote_name
-
-# Made by the platform, filled by the team and its users.
-TABLES_OF_PLATFORMS_FOR_THE_TEAM = frozenset({
-    "auth.users", "auth.identities", "storage.buckets", "storage.objects", "vault.secrets", "cron.job",
-})  # fmt: skip
 
 
 @live.act("sync_prod")
@@ -136,7 +131,7 @@ def tables_with_rows(connection: Connection, hides: Callable[[str], bool] = lamb
     found = []
     platform = platform_of(connection)
     for schema, table in activity.ask(connection, activity.WHICH_TABLES_HOLD_DATA):
-        if schema in platform.schemas and f"{schema}.{table}" not in TABLES_OF_PLATFORMS_FOR_THE_TEAM:
+        if schema in platform.schemas and f"{schema}.{table}" not in TABLES_FOR_THE_TEAM:
             continue
         if hides(quote_name(schema, table)):
             continue

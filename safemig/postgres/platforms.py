@@ -94,6 +94,11 @@ PLATFORMS = (
     PlatformFacts("Crunchy Bridge", frozenset({"crunchy_superuser"}), frozenset(), frozenset({"crunchy_*", "ccp_monitoring"})),
 )  # fmt: skip
 
+# Of the platforms' tables, those whose rows are the team's.
+TABLES_FOR_THE_TEAM = frozenset({
+    "auth.users", "auth.identities", "storage.buckets", "storage.objects", "vault.secrets", "cron.job",
+})  # fmt: skip
+
 # What was found on the original, for its copies: they are read by another role, and lack the original's rights.
 SETTING = "safemig.platform"
 # Roles and schemas that the reading role cannot reach: it is no member of the role, and may make nothing in the schema.
@@ -226,6 +231,11 @@ def recognise(row: tuple[Any, ...]) -> Platform:
         is_superuser,
         foreign,
     )
+
+
+def is_role_of_platform(platform: str, role: str) -> bool:
+    """Tell whether the platform of that name makes a role of that name in each of its databases."""
+    return any(each.name == platform and _matching(each.roles, [role]) for each in PLATFORMS)
 
 
 def _matching(patterns: Iterable[str], names: Iterable[str]) -> set[str]:

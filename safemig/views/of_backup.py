@@ -24,13 +24,15 @@ _DECOMPRESSED_BY = {".gz": "gzip", ".zst": "zstd"}
 def by_hand(backup: Backup) -> str:
     """Return the command that brings a backup back over the damaged database where safemig itself cannot run.
 
+    On a platform that is the script of what is the team's, which goes into a new project, too.
     One transaction in every case; what is compressed is tested first, for of a cut one psql would commit what it got.
     """
-    path = shlex.quote(str(backup.full.path))
-    if backup.full.parts:
+    file = backup.team or backup.full
+    path = shlex.quote(str(file.path))
+    if file.parts:
         return f"pg_restore -1 --clean --if-exists -d {_URL} {path}"
     psql = f"psql {_URL} -1 -v ON_ERROR_STOP=1 -f"
-    if program := _DECOMPRESSED_BY.get(backup.full.path.suffix):
+    if program := _DECOMPRESSED_BY.get(file.path.suffix):
         return f"{program} -t {path} && {program} -dc {path} | {psql} -"
     return f"{psql} {path}"
 
@@ -47,24 +49,9 @@ def build(result: Backup) -> Document:
         f"Files, in {result.full.path.parent}",
         ("Backup", "Size", "sha256", "File"),
         (
-            ("full", numbers.size(result.full.size_bytes), Mono(result.full.sha256[:16]), Mono(result.full.path.name)),
-            (
-                "schema",
-                numbers.size(result.schema.size_bytes),
-                Mono(result.schema.sha256[:16]),
-                Mono(result.schema.path.name),
-            ),
             *(
-                [
-                    (
-                        "cluster",
-                        numbers.size(result.cluster.size_bytes),
-                        Mono(result.cluster.sha256[:16]),
-                        Mono(result.cluster.path.name),
-                    )
-                ]
-                if result.cluster
-                else []
+                (name, numbers.size(file.size_bytes), Mono(file.sha256[:16]), Mono(file.path.name))
+                for name, file in result.files.items()
             ),
             ("manifest", numbers.NOTHING, numbers.NOTHING, Mono(result.manifest.name)),
         ),
@@ -95,17 +82,32 @@ def build(result: Backup) -> Document:
                 ),
             ),
             *not_by_psql(result.not_by_psql),
-            Prose("Manual restore without safemig, over the damaged database", f"```\n{by_hand(result)}\n```")
-            if not result.hosted_on
-            else Prose(
-                "After rows were deleted",
-                f"```\nsafemig restore-prod {result.timestamp} --tables [schema.table,...] --put-back\n```\n"
-                f"{result.hosted_on} owns objects in the backup that the current role cannot create or drop: psql over the whole "
-                "database stops at the first of them, and changes nothing.",
-            ),
+            *_restores_by_hand(result),
             content_table(result.tables, f"Rows and hashes of {numbers.counted(len(result.tables), 'table')}"),
         ),
     )
+
+
+def _restores_by_hand(result: Backup) -> tuple[Prose, ...]:
+    """Tell what to do where safemig itself cannot run; on a platform, first what brings deleted rows back."""
+    over = Prose("Manual restore without safemig, over the damaged database", f"```\n{by_hand(result)}\n```")
+    if not result.hosted_on:
+        return (over,)
+    rows = Prose(
+        "After rows were deleted",
+        f"```\nsafemig restore-prod {result.timestamp} --tables [schema.table,...] --put-back\n```\n"
+        f"{result.hosted_on} owns objects in the full backup that the current role cannot create or drop: psql over the whole "
+        "database stops at the first of them, and changes nothing.",
+    )
+    if result.team is None:
+        return (rows,)
+    whole = Prose(
+        f"Manual restore without safemig, over the damaged database or into a new {result.hosted_on} project",
+        f"```\n{by_hand(result)}\n```\n"
+        "The team's objects and rows, taken from the full backup; not itself tried. What is yours in the database is replaced. "
+        "Into a new project: with that one's URL. Roles have no password there, and files of a storage are no part of a database.",
+    )
+    return rows, whole
 
 
 def _counted(result: Backup) -> str:

@@ -9,19 +9,22 @@ from __future__ import annotations
 import re
 from collections import Counter as Tally
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import replace
 from types import TracebackType
 from typing import Self
 
+from pglast.parser import ParseError
+
 from safemig.results import Step
 from safemig.review.model import Acceptance
 from safemig.sql.identifiers import quote_identifier
-from safemig.sql.names import Name, of_dotted
+from safemig.sql.names import Name, of_dotted, of_range
 from safemig.sql.reads import Reads, reads_of
+from safemig.sql.tree import node, read_trees
 from safemig.workload.causes import cause_of
 from safemig.workload.statement import SeenWorkload, Statement
-from safemig.workload.trial import WORKS, Session, Trial
+from safemig.workload.trial import WORKS, Hint, Session, Trial
 from safemig.workload_facts import (
     RULE_OF,
     FindingKind,
@@ -52,6 +55,13 @@ SELECT {_TABLE}, a.attname::text
 FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE a.attnum > 0 AND NOT a.attisdropped AND c.relkind IN ('r', 'p') AND {_OF_THE_PROJECT}
 """
+# The labels of enums that columns have, with such a column.
+WHICH_LABELS = f"""
+SELECT {_TABLE}, a.attname::text, y.typname::text, e.enumlabel::text
+FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid JOIN pg_namespace n ON n.oid = c.relnamespace
+JOIN pg_type y ON y.oid = a.atttypid JOIN pg_enum e ON e.enumtypid = y.oid
+WHERE a.attnum > 0 AND NOT a.attisdropped AND c.relkind IN ('r', 'p') AND {_OF_THE_PROJECT}
+"""
 _SETS_NOT_NULL = re.compile(r'ALTER\s+(?:COLUMN\s+)?("(?:[^"]|"")+"|[\w$]+)\s+SET\s+NOT\s+NULL', re.IGNORECASE)
 _MOST_OUTCOMES = 5000
 
@@ -72,7 +82,7 @@ class WorkloadTrial:
         self._has_newer = newer is not None
         self._stack = ExitStack()
         self._held: Session | None = None
-        self._paths: Mapping[str, str] = {}
+        self._hints: Mapping[str, Hint] = {}
         self._before: dict[str, Trial] = {}
         self._newer_before: dict[str, Trial] = {}
         self._newer_after: dict[str, Trial] = {}
@@ -80,6 +90,7 @@ class WorkloadTrial:
         self._demands: set[tuple[str, str, str]] = set()
         self._columns_before: set[tuple[str, str]] = set()
         self._held_nulls: set[tuple[str, str]] = set()
+        self._labels: set[tuple[str, str, str, str]] = set()
         self._found: list[tuple[Statement, FindingKind, Trial, Moment, tuple[str, ...]]] = []
         self._after: dict[str, Trial] = {}
         self._after_rollback: dict[str, Trial] = {}
@@ -108,11 +119,12 @@ class WorkloadTrial:
         """Try every statement on the unchanged copy, in a session that goes on holding them prepared."""
         held = self._held = self._stack.enter_context(Session(self._url))
         self._before = held.prepare(self._statements, told=told)
-        self._paths = dict(held.paths)
-        self._missing_before = held.without_value(self.working, self._paths)
+        self._hints = dict(held.hints)
+        self._missing_before = held.without_value(self.working)
         self._demands = {(table, name, kind) for table, name, _, kind in held.ask(WHICH_DEMANDS)}
         self._columns_before = {(table, name) for table, name in held.ask(WHICH_TABLE_COLUMNS)}
         self._held_nulls = _columns_with_nulls(held, steps)
+        self._labels = {(table, column, kind, label) for table, column, kind, label in held.ask(WHICH_LABELS)}
         if self._newer:
             with Session(self._url) as fresh:
                 self._newer_before = _try_new(fresh, self._newer.values(), told)
@@ -122,9 +134,10 @@ class WorkloadTrial:
         assert self._held is not None  # noqa: S101 - `before` comes first
         working = self.working
         with Session(self._url) as fresh:
-            self._after = fresh.prepare(working, paths=self._paths, told=told)
-            missing = fresh.without_value(working, self._paths)
+            self._after = fresh.prepare(working, hints=self._hints, told=told)
+            missing = fresh.without_value(working)
             demands = fresh.ask(WHICH_DEMANDS)
+            labels = {tuple(row) for row in fresh.ask(WHICH_LABELS)}
             if self._newer:
                 self._newer_after = _try_new(fresh, self._newer.values(), told)
         self._note(working, self._after, missing, "migration")
@@ -133,15 +146,16 @@ class WorkloadTrial:
         broken = {each.id for each, *_ in self._found}
         for each in fine:
             if not held[each.id].works and each.id not in broken:
-                kind: FindingKind = "result-type" if held[each.id].sqlstate == "0A000" else "breaks"
-                self._found.append((each, kind, held[each.id], "migration", ()))
+                # Also 42804: a parameter has the type that it was prepared with, for as long as the session lives.
+                self._found.append((each, "result-type", held[each.id], "migration", ()))
         self._look_at_values(fine, [row for row in demands if (row[0], row[1], row[3]) not in self._demands])
+        self._look_at_labels(fine, labels)
 
     def after_rollback(self, told: Told = lambda _: None) -> None:
         """Try on the copy that was rolled back what worked before the migration: whether there is a way back."""
         with Session(self._url) as fresh:
-            self._after_rollback = fresh.prepare(self.working, paths=self._paths, told=told)
-            missing = fresh.without_value(self.working, self._paths)
+            self._after_rollback = fresh.prepare(self.working, hints=self._hints, told=told)
+            missing = fresh.without_value(self.working)
         self._note(self.working, self._after_rollback, missing, "rollback")
 
     def result(self, steps: Sequence[Step], accept: Sequence[Acceptance] = ()) -> WorkloadCheck:
@@ -191,23 +205,31 @@ class WorkloadTrial:
     def _look_at_values(
         self, statements: Sequence[Statement], demands: Sequence[tuple[str, str, list[str], str]]
     ) -> None:
-        """Say of new constraints what only values tell; where rows held NULL and a statement writes the column, that it breaks."""
-        broken = {each.id for each, *_ in self._found}
+        """Say what only values tell: whether they meet new constraints, and are still labels of an enum."""
         for table, name, columns, kind in demands:
             if not all((table, column) in self._columns_before for column in columns):
                 continue
             writers = [each for each in statements if _writes(each, of_dotted(table), columns)]
+            if not writers:
+                continue
+            said = f"{_counted(len(writers), 'statement')} ({sum(each.calls for each in writers):,} calls)"
             if kind == "NOT NULL" and (table, columns[0]) in self._held_nulls:
-                words = f"writes {table}.{columns[0]}, where rows held NULL, and which is NOT NULL now"
-                for each in writers:
-                    if each.id not in broken:
-                        broken.add(each.id)
-                        self._found.append((each, "breaks", Trial("23502", words), "migration", (table, *columns)))
-            elif writers:
-                calls = sum(each.calls for each in writers)
                 self._not_checked.append(
-                    f"whether the values that {_counted(len(writers), 'statement')} ({calls:,} calls) write meet "
-                    f"{kind} {name} of {table}"
+                    f"whether {said} still write NULL to {table}.{columns[0]}, which is NOT NULL now: rows held NULL before"
+                )
+            else:
+                self._not_checked.append(f"whether the values that {said} write meet {kind} {name} of {table}")
+
+    def _look_at_labels(self, statements: Sequence[Statement], now: set[tuple[str, ...]]) -> None:
+        still = {(table, column) for table, column, *_ in now}
+        for table, column, kind, label in sorted(self._labels - now):
+            name = of_dotted(table)
+            users = [each for each in statements if reads_of(each.text).names_column(name, column)]
+            if users and (table, column) in still:
+                calls = sum(each.calls for each in users)
+                self._not_checked.append(
+                    f"whether {_counted(len(users), 'statement')} ({calls:,} calls) that use {table}.{column} send {label!r}, which "
+                    f"{kind} no longer has"
                 )
 
     def _skipped(self) -> dict[str, int]:
@@ -268,7 +290,8 @@ def _try_new(session: Session, statements: Iterable[Statement], told: Told) -> d
     found = session.prepare(given, told=told)
     unknown = [replace(each, role="") for each in given if found[each.id].sqlstate == "no role"]
     trials = found | session.prepare(unknown)
-    missing = session.without_value([each for each in given if trials[each.id].works], session.paths)
+    roles = {each.id: each for each in unknown}
+    missing = session.without_value([roles.get(each.id, each) for each in given if trials[each.id].works])
     return trials | {name: Trial("23502", f"no value for {words[0]}.{words[1]}") for name, words in missing.items()}
 
 
@@ -278,15 +301,24 @@ def _columns_with_nulls(session: Session, steps: Sequence[Step]) -> set[tuple[st
     columns = session.ask(WHICH_TABLE_COLUMNS)
     for step in steps:
         wanted = {match[1].strip('"').replace('""', '"') for match in _SETS_NOT_NULL.finditer(step.sql)}
-        relations = reads_of(step.sql).relations if wanted else ()
-        for relation in relations:
+        altered = _altered(step.sql) if wanted else ()
+        for relation in altered:
             for table, column in columns:
-                if column in wanted and of_dotted(table).name == relation.name:
+                if column in wanted and Reads((relation,)).names_table(of_dotted(table)):
                     name = table if of_dotted(table).schema else f"public.{table}"
                     query = f"SELECT EXISTS (SELECT FROM {name} WHERE {quote_identifier(column)} IS NULL)"
                     if session.ask(query)[0][0]:
                         found.add((table, column))
     return found
+
+
+def _altered(text: str) -> Iterable[Name]:
+    """Yield the tables that a text's ALTER TABLE statements are about."""
+    with suppress(ParseError, RecursionError):
+        for tree in read_trees(text):
+            kind, body = node(tree["stmt"])
+            if kind == "AlterTableStmt":
+                yield of_range(body.get("relation"))
 
 
 def _writes(each: Statement, table: Name, columns: Sequence[str]) -> bool:

@@ -6,6 +6,8 @@ meet that hold their statements prepared: PostgreSQL itself says whether a resul
 
 from __future__ import annotations
 
+import itertools
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
@@ -23,6 +25,11 @@ from safemig.workload.statement import Statement
 _TEXT = 25  # pg_type's oid of text: for a parameter whose type nothing tells
 _UNKNOWN_TYPE = b"could not determine data type of parameter $"
 _MOST_UNKNOWN = 50
+_DOUBTFUL_TYPES = ("42883", "42725", "42804", "42P18", "42846")
+_INT4, _NUMERIC, _TIMESTAMPTZ, _INTERVAL = 23, 1700, 1184, 1186
+_LIKELY_TYPES = (_INT4, _TEXT, _NUMERIC, _TIMESTAMPTZ, _INTERVAL)
+_MOST_CANDIDATES = 120
+_PARAMETER = re.compile(r"\$(\d+)")
 _NULL_REFUSED = (
     "23502",
     "23514",
@@ -69,6 +76,14 @@ class Trial:
 WORKS = Trial()
 
 
+@dataclass(frozen=True, slots=True)
+class Hint:
+    """How a statement is to be tried: under which search path, and with which types (oids, 0 for any) of its parameters."""
+
+    path: str
+    types: tuple[int, ...] = ()
+
+
 class Session:
     """A session on a copy that prepares statements, and holds them until it is closed. A context manager."""
 
@@ -79,7 +94,7 @@ class Session:
         row = self._connection.execute(ALL_SCHEMAS).fetchone()
         self._every_schema: str = (row and row[0]) or "public"
         self._parameters: dict[str, int] = {}
-        self._paths: dict[str, str] = {}
+        self._hints: dict[str, Hint] = {}
         self._now = ("", "")
 
     def __enter__(self) -> Self:
@@ -94,43 +109,55 @@ class Session:
         self,
         statements: Iterable[Statement],
         *,
-        paths: Mapping[str, str] | None = None,
+        hints: Mapping[str, Hint] | None = None,
         told: Callable[[int], None] = lambda _: None,
     ) -> dict[str, Trial]:
-        """Prepare and plan each statement, by its id. `paths` are search paths found before (see `paths`)."""
+        """Prepare and plan each statement, by its id. `hints` are those of an earlier session (see `hints`)."""
         found: dict[str, Trial] = {}
         for each in in_order(statements):
             told(1)
-            path = (paths or {}).get(each.id, each.search_path)
-            if refusal := self._become(each.role, path):
-                found[each.id] = refusal
-                continue
-            trial = self._prepared(each)
-            if trial.sqlstate == "42P01" and paths is None and path != self._every_schema:
-                # An application may set its own search path, which nothing records: look for the table elsewhere.
-                self._become(each.role, self._every_schema)
-                again = self._prepared(each)
-                if again.works:
-                    self._paths[each.id] = self._every_schema
-                    trial = again
-            found[each.id] = trial
+            hint = (hints or {}).get(each.id) or Hint(each.search_path)
+            refusal = self._become(each.role, hint.path)
+            found[each.id] = trial = refusal or self._prepared(each, hint.types)
+            if hints is not None:
+                self._hints[each.id] = hint
+            elif refusal is None and not trial.works:
+                found[each.id] = self._tried_otherwise(each, trial)
         return found
 
     @property
-    def paths(self) -> Mapping[str, str]:
-        """The search paths that `prepare` found to work where the recorded one did not, by statement."""
-        return self._paths
+    def hints(self) -> Mapping[str, Hint]:
+        """What `prepare` found to make statements work that did not as they were recorded, by statement."""
+        return self._hints
+
+    def _tried_otherwise(self, each: Statement, trial: Trial) -> Trial:
+        """Try what no record tells: another search path, that the application sets itself, or types of parameters.
+
+        Where a parameter stands for a number in `date - 30`, its type cannot be told from the text alone.
+        """
+        if trial.sqlstate == "42P01" and each.search_path != self._every_schema:
+            self._become(each.role, self._every_schema)
+            if (again := self._prepared(each)).works:
+                self._hints[each.id] = Hint(self._every_schema)
+                return again
+        if trial.sqlstate in _DOUBTFUL_TYPES:
+            self._become(each.role, each.search_path)
+            for types in _candidates(each.text):
+                if (again := self._prepared(each, types)).works:
+                    self._hints[each.id] = Hint(each.search_path, types)
+                    return again
+        return trial
 
     def still_holds(self, statements: Iterable[Statement]) -> dict[str, Trial]:
         """Plan again what this session holds prepared, as a session of the application would at its next call."""
         found: dict[str, Trial] = {}
         for each in in_order(statements):
             if each.id in self._parameters:
-                refusal = self._become(each.role, self._paths.get(each.id, each.search_path))
+                refusal = self._become(each.role, self._path_of(each))
                 found[each.id] = refusal or self._planned(each.id)
         return found
 
-    def without_value(self, statements: Iterable[Statement], paths: Mapping[str, str]) -> dict[str, tuple[str, ...]]:
+    def without_value(self, statements: Iterable[Statement]) -> dict[str, tuple[str, ...]]:
         """Return the columns that are required and to which an INSERT gives no value, by statement; with its table first."""
         required = {oid: (tuple(names), fills) for oid, names, fills in self._as_ourselves(WHICH_ARE_REQUIRED)}
         columns = {oid: tuple(names) for oid, names in self._as_ourselves(WHICH_COLUMNS)}
@@ -141,7 +168,7 @@ class Session:
             reads = reads_of(each.text)
             if not reads.is_insert or reads.inserted is None or reads.target is None:
                 continue
-            if self._become(each.role, paths.get(each.id, each.search_path)):
+            if self._become(each.role, self._path_of(each)):
                 continue
             row = self._connection.execute("SELECT to_regclass(%s)::oid::int8", [reads.target.sql]).fetchone()
             oid = row[0] if row else None
@@ -150,6 +177,9 @@ class Session:
             if missing:
                 found[each.id] = (str(reads.target), *missing)
         return found
+
+    def _path_of(self, each: Statement) -> str:
+        return self._hints[each.id].path if each.id in self._hints else each.search_path
 
     def ask(self, query: str) -> list[tuple[Any, ...]]:
         """Return the rows of a query of our own."""
@@ -177,11 +207,11 @@ class Session:
         self._now = (role, path)
         return None
 
-    def _prepared(self, each: Statement) -> Trial:
+    def _prepared(self, each: Statement, given: Sequence[int] = ()) -> Trial:
         """Prepare as drivers do, by the extended protocol; a parameter whose type nothing tells is text."""
         pgconn = self._connection.pgconn
         name, text = each.id.encode(), each.text.encode()
-        types: list[int] = []
+        types = list(given)
         if each.id in self._parameters:
             self._connection.execute(sql.SQL("DEALLOCATE {}").format(sql.Identifier(each.id)))
             del self._parameters[each.id]
@@ -215,6 +245,18 @@ class Session:
 def in_order(statements: Iterable[Statement]) -> Sequence[Statement]:
     """Return the statements so that those of one role and search path follow one another."""
     return sorted(statements, key=lambda each: (each.role, each.search_path, each.id))
+
+
+def _candidates(text: str) -> Iterable[tuple[int, ...]]:
+    """Yield types to try for a statement's parameters: one of them, then all of them, then each two as integers."""
+    count = max((int(number) for number in _PARAMETER.findall(text)), default=0)
+    single = [(*[0] * place, kind) for kind in _LIKELY_TYPES for place in range(count)]
+    every = [(kind,) * count for kind in _LIKELY_TYPES]
+    pairs = [
+        tuple(_INT4 if place in pair else 0 for place in range(count))
+        for pair in itertools.combinations(range(count), 2)
+    ]
+    yield from (single + every + pairs)[:_MOST_CANDIDATES] if count else ()
 
 
 def _given(reads: Reads, columns: Sequence[str]) -> set[str]:

@@ -247,6 +247,59 @@ def test_config_goes_before_variable_and_file_also_in_a_recorded_run(
         run(shell, "%config SafeMig.lock_attempts = None")
 
 
+def test_config_shows_each_value_in_force_and_where_it_comes_from(
+    shell: InteractiveShell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SAFEMIG_LOCK_TIMEOUT_MS", "700")
+    (tmp_path / "safemig.toml").write_text('lock_attempts = 5\nschemas = ["app"]\n')
+
+    def in_force() -> dict[str, str]:
+        with capture_output() as captured:
+            run(shell, "%config SafeMig")
+        shown = [each.partition("=") for each in captured.stdout.split("SafeMig.")]
+        return {name: text.partition("In force: ")[2].strip() for name, _, text in shown}
+
+    run(shell, "%config SafeMig.keep_backups = 3")
+    try:
+        shown = in_force()
+    finally:
+        run(shell, "%config SafeMig.keep_backups = None")
+    assert shown["keep_backups"] == "3 (%config)"
+    assert shown["lock_timeout_ms"] == "700 (SAFEMIG_LOCK_TIMEOUT_MS)"
+    assert (shown["lock_attempts"], shown["schemas"]) == ("5 (safemig.toml)", '["app"] (safemig.toml)')
+    assert shown["deploy_as"] == "empty (default)"
+    (tmp_path / "safemig.toml").write_text("lock_attempts = 0\n")
+    assert in_force()["deploy_as"].startswith("unknown: lock_attempts")
+
+
+@pytest.mark.parametrize(
+    "cell",
+    [
+        "%migration_review\nALTER TABLE users DROP COLUMN email;",
+        "%migration_review --out review\n\n-- what we drop\nDROP TABLE users;",
+        "  %migration_review\ninsert into t values (1);",
+    ],
+)
+def test_sql_below_a_line_magic_is_refused_in_one_line(shell: InteractiveShell, cell: str) -> None:
+    done = shell.run_cell(cell)
+    assert isinstance(done.error_before_exec, SettingsError)
+    assert str(done.error_before_exec.next).startswith("write %%migration_review")
+
+
+@pytest.mark.parametrize(
+    "cell",
+    [
+        "%migration_review\nx = 1",
+        "%migration_review",
+        "%%migration_review\nALTER TABLE users DROP COLUMN email;",
+        'text = """\n%migration_review\nDROP TABLE users;"""',
+        "%migration_review\nupdate = set",
+    ],
+)
+def test_any_other_cell_is_left_as_it_is(loaded: InteractiveShell, cell: str) -> None:
+    assert loaded.transform_cell(cell)
+
+
 def test_config_sets_the_project_for_all_magics(shell: InteractiveShell, tmp_path: Path) -> None:
     other = tmp_path / "other"
     (other / "supabase" / "migrations").mkdir(parents=True)
@@ -268,7 +321,10 @@ def test_loading_twice_changes_nothing(loaded: InteractiveShell) -> None:
     ("line", "found"),
     [
         ("%migrate_prod --a", {"--accept", "--approve"}),
-        ("%migrate_prod --", {"--accept", "--approve", "--out", "--plan", "--resume", "--target"}),
+        (
+            "%migrate_prod --",
+            {"--accept", "--approve", "--out", "--plan", "--resume", "--run", "--run-down", "--target"},
+        ),
         ("%migrate_prod --target ", {"production", "staging"}),
         ("%schema_diff sta", {"staging"}),
         ("%schema_diff staging pro", {"production"}),

@@ -88,7 +88,7 @@ def restore_piecewise(programs: Programs, conninfo: str, backup: Path, search_pa
     with closing(connect(conninfo, "the copy", own_search_path=True)) as connection:
         restoring = _Restoring(connection, search_path)
         while not restoring.is_complete:
-            with _script_of(programs, backup) as stream:
+            with script_of(programs, backup) as stream:
                 restoring.go_through(stream)
         restoring.finish()
     return tuple(dict.fromkeys(restoring.notes))
@@ -222,13 +222,13 @@ class _Restoring:
 
 
 @contextmanager
-def _script_of(programs: Programs, backup: Path) -> Iterator[Readable]:
-    """Give the SQL of a dump: a file's own, or what pg_restore makes of a folder."""
+def script_of(programs: Programs, backup: Path, *options: str) -> Iterator[Readable]:
+    """Give the SQL of a dump: a file's own, or what pg_restore makes of a folder, with `options` of its own."""
     if not backup.is_dir():
         with opened(backup) as file:
             yield file
         return
-    command = [str(programs.path("pg_restore")), "--file=-", str(backup)]
+    command = [str(programs.path("pg_restore")), "--file=-", *options, str(backup)]
     with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE) as process:
         assert process.stdout is not None  # noqa: S101 - it was asked for
         try:

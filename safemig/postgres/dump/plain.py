@@ -215,11 +215,16 @@ class _Dump:
                 return line + _WHAT_THE_DATA_IS_READ_BY
             if clearing and line.startswith(b"-- Name: "):  # the first object that it makes
                 clearing = False
-            elif clearing and _DROP_OF_DOMAIN.match(line):
-                # Where the domain is not there, this fails, whatever its IF EXISTS; and DROP DOMAIN follows.
-                return b""
-            elif clearing and (match := _DROP.match(line)) and not match[1].endswith(b" CASCADE"):
-                return match[1] + b" CASCADE;\n"
-            return line
+            return cleared(line) if clearing else line
 
         return rewrite
+
+
+def cleared(line: bytes) -> bytes:
+    """Return a line of a dump's clearing part as it is to be run: with CASCADE."""
+    if _DROP_OF_DOMAIN.match(line):
+        # Where the domain is not there, this fails, whatever its IF EXISTS; and DROP DOMAIN follows.
+        return b""
+    if (match := _DROP.match(line)) and not match[1].endswith(b" CASCADE"):
+        return match[1] + b" CASCADE;\n"
+    return line
