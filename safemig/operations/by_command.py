@@ -67,7 +67,8 @@ def situation_of(settings: Settings, connection: Connection, environment: str, c
     target, schema = read_target(connection, environment), schema_of(settings, connection)
     of = layout_for(settings)
     home = of.folder
-    files = list(files_that_count(home))
+    suffixes = of.layout.suffixes
+    files = [path for path in files_that_count(home) if not suffixes or path.suffix in suffixes]
     if not files:
         raise SettingsError(
             "there are no files that the plan could be bound to",

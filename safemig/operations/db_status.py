@@ -10,7 +10,7 @@ from safemig import live
 from safemig.copies.drift import Drift
 from safemig.errors import MigrationError, SettingsError, UnreachableError
 from safemig.execution.environment import open_environment
-from safemig.execution.layout import files_of, layout_for, read_history, require_sql
+from safemig.execution.layout import files_of, layout_for, read_history
 from safemig.migrations import Migration, Standing, stand
 from safemig.operations.status_warnings import disagreements
 from safemig.postgres.activity import sizes_of
@@ -35,7 +35,6 @@ def db_status(settings: Settings, targets: Sequence[str] = ()) -> Status:
         settings.environment(name)
     problems: list[str] = []
     try:
-        require_sql(settings)
         files = files_of(settings)
     except MigrationError as error:
         files = ()

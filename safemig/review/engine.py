@@ -44,6 +44,7 @@ from safemig.sql.tree import Tree, node
 if TYPE_CHECKING:
     from safemig.review.facts import TargetFacts
 
+_NOT_WRITTEN = re.compile(r"^-- THIS OPERATION CANNOT BE WRITTEN AS SQL[^\n]*", re.MULTILINE)  # Django's words
 _MAYBE_ACCEPTS = re.compile(r"--\s*safemig:\s*accept", re.IGNORECASE)
 _IN_FILE = re.compile(r"--\s*safemig:\s*accept\s+(?P<text>.*)", re.IGNORECASE)
 _LONGEST_STATEMENT = 2000
@@ -105,7 +106,7 @@ def read(world: World, files: Sequence[SourceFile]) -> list[ReadFile]:
         acceptances, problems = acceptances_in(file)
         findings, statements, made_safer = _read(world, file)
         reviewed = ReviewedFile(file.name, statements, advice(world, statements, findings, made_safer.count))
-        found.append(ReadFile([*findings, *problems], reviewed, made_safer, acceptances))
+        found.append(ReadFile([*findings, *problems, *_not_written(file)], reviewed, made_safer, acceptances))
     if world.exposure is not None:
         _of_what_is_made(world, world.exposure, found)
     return found
@@ -305,6 +306,16 @@ def _unreadable(file: SourceFile, problem: SqlSyntaxError) -> Finding:
         object=file.name,
         kind="",
     )
+
+
+def _not_written(file: SourceFile) -> list[Finding]:
+    """Return a finding for each step that a tool could only name in a comment."""
+    rule = rule_named("not-written-as-sql")
+    return [
+        Finding(rule.name, rule.severity, rule.title, file.name, file.sql.count("\n", 0, match.start()) + 1, 1,
+                match[0].strip(), "what this step does is not in the text", object=file.name)
+        for match in _NOT_WRITTEN.finditer(file.sql)
+    ]  # fmt: skip
 
 
 def acceptances_in(file: SourceFile) -> tuple[list[Acceptance], list[Finding]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from safemig.errors import (
     RehearsalError,
     ReviewRefusedError,
 )
+from safemig.execution.command import environment_for, run_command
 from safemig.project import Project
 from tests.operations.conftest import approval_of
 
@@ -137,6 +139,7 @@ def test_what_the_copy_shows_stops_it_before_production(up: str, error: type[Exc
     assert shop.revision == "one"
 
 
+@pytest.mark.thorough
 def test_a_command_that_does_not_come_to_the_copy_is_refused(shop: Shop) -> None:
     with pytest.raises(RehearsalError, match="did not connect to the copy"):
         shop.project.rehearse(run="true")
@@ -144,6 +147,7 @@ def test_a_command_that_does_not_come_to_the_copy_is_refused(shop: Shop) -> None
         shop.project.rehearse(run=UP)
 
 
+@pytest.mark.thorough
 def test_an_edited_revision_makes_another_plan(shop: Shop) -> None:
     shop.write("two", NOTES)
     plan = shop.project.plan(run=UP).id
@@ -192,3 +196,74 @@ def test_a_command_that_changes_nothing_on_production_has_failed_with_nothing_ch
     with pytest.raises(DeploymentFailedError, match="division by zero"):
         deployment.deploy()
     assert shop.revision == "one"
+
+
+DJANGO = {
+    "manage.py": "import os, sys\nos.environ.setdefault('DJANGO_SETTINGS_MODULE', 'settings')\n"
+    "from django.core.management import execute_from_command_line\nexecute_from_command_line(sys.argv)\n",
+    "settings.py": "import os\nSECRET_KEY = 'test'\nINSTALLED_APPS = ['shop']\nUSE_TZ = True\n"
+    "DATABASES = {'default': {'ENGINE': 'django.db.backends.postgresql', 'NAME': os.environ.get('PGDATABASE', 'x'),"
+    " 'HOST': os.environ.get('PGHOST', ''), 'PORT': os.environ.get('PGPORT', ''), 'USER': os.environ.get('PGUSER', '')}}\n",
+    "shop/__init__.py": "",
+    "shop/migrations/__init__.py": "",
+    "shop/migrations/0001_initial.py": "from django.db import migrations, models\n\n\nclass Migration(migrations.Migration):\n"
+    "    operations = [migrations.CreateModel('User', [('id', models.BigAutoField(primary_key=True)),"
+    " ('email', models.TextField())], options={'db_table': 'users'})]\n",
+    "shop/migrations/0002_slug.py": "from django.db import migrations, models\n\n\ndef fill(apps, editor):\n"
+    "    apps.get_model('shop', 'User').objects.update(slug='x')\n\n\nclass Migration(migrations.Migration):\n"
+    "    dependencies = [('shop', '0001_initial')]\n"
+    "    operations = [migrations.AddField('User', 'slug', models.CharField(max_length=20, null=True)),"
+    " migrations.RunPython(fill, migrations.RunPython.noop)]\n",
+}
+MANAGE = f"{sys.executable} manage.py"
+
+
+@pytest.fixture
+def django(tmp_path: Path, new_database: Callable[[], str], monkeypatch: pytest.MonkeyPatch) -> Shop:
+    """A Django project whose production has its first migration and rows."""
+    for name, text in DJANGO.items():
+        path = tmp_path / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text)
+    made = Shop(tmp_path, new_database())
+    monkeypatch.setenv("PRODUCTION_DATABASE_URL", made.production)
+    environment = environment_for(Project.open(tmp_path).settings, made.production, lock_timeout=False)
+    assert run_command(f"{MANAGE} migrate shop 0001", tmp_path, environment).exit_code == 0
+    made.on("INSERT INTO users (email) VALUES ('a'), ('b')")
+    return made
+
+
+def test_django_is_rehearsed_with_its_way_back_and_rows_that_its_code_writes_are_shown(django: Shop) -> None:
+    rehearsal = django.project.rehearse(run=f"{MANAGE} migrate", run_down=f"{MANAGE} migrate shop 0001")
+    text = " ".join(rehearsal.render("text").split())
+    assert [step.kind for step in rehearsal.steps] == ["ALTER TABLE … ADD COLUMN", "UPDATE", "INSERT"]
+    assert "proven, the way back" in text
+    assert rehearsal.rollback is not None
+    assert rehearsal.rollback.is_proven
+    assert {row.table: row.changed for row in rehearsal.rows}["public.django_migrations"] == ("all",)
+    assert django.on("SELECT count(*) FROM django_migrations WHERE app = 'shop'") == [(1,)]
+    status = django.project.db_status("production")
+    assert (status.problems, status.environments[0].drift) == ((), "not compared: the migrations are programs")
+
+
+def test_what_django_cannot_write_as_sql_is_not_called_safe(django: Shop) -> None:
+    environment = environment_for(django.project.settings, django.production, lock_timeout=False)
+    printed = subprocess.run(
+        [*MANAGE.split(), "sqlmigrate", "shop", "0002"], cwd=django.folder, env=environment, capture_output=True, check=True
+    )  # fmt: skip
+    review = django.project.review_text(printed.stdout.decode(), name="<stdin>")
+    assert str(review.verdict) == "NEEDS ATTENTION"
+    assert [each.rule for each in review.standing] == ["not-written-as-sql"]
+
+
+def test_the_sql_that_alembic_prints_is_reviewed_from_standard_input(shop: Shop) -> None:
+    shop.write("two", 'op.drop_column("users", "email")')
+    printed = subprocess.run(
+        [*ALEMBIC.split(), "upgrade", "--sql", "one:head"], cwd=shop.folder, capture_output=True, check=True
+    )
+    answer = subprocess.run(
+        [sys.executable, "-m", "safemig", "review", "-"], cwd=shop.folder, input=printed.stdout, capture_output=True, check=False
+    )  # fmt: skip
+    assert answer.returncode == 1
+    assert "drop-column" in answer.stdout.decode()
+    assert "missing-table" not in answer.stdout.decode()  # alembic_version is there: production was read

@@ -13,12 +13,17 @@ from tests.layouts.conftest import Team
 from tests.layouts.folders import EXAMPLES
 from tests.operations.conftest import approval_of
 
+thorough = pytest.mark.thorough
+DEFAULT = ("flyway", "goose", "sqitch")
+
 
 def test_every_layout_can_be_set() -> None:
     assert set(get_args(Settings.model_fields["layout"].annotation)) - {""} == set(LAYOUTS)
 
 
-@pytest.mark.parametrize("layout", EXAMPLES)
+@pytest.mark.parametrize(
+    "layout", [each if each in DEFAULT else pytest.param(each, marks=thorough) for each in EXAMPLES]
+)
 def test_a_team_deploys_and_rolls_back_beside_its_own_tool(layout: str, team: Callable[[str], Team]) -> None:
     ours = team(layout)
     example = ours.example

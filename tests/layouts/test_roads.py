@@ -12,13 +12,15 @@ from tests.layouts.conftest import Team
 from tests.layouts.folders import GOOSE, NO_PRICES, PRICES
 from tests.operations.conftest import approval_of
 
+thorough = pytest.mark.thorough
+
 
 @pytest.mark.parametrize(
     ("down", "why"),
     [
         ("ALTER TABLE prices DROP COLUMN cents;", "does not bring the schema back"),
-        ("DROP TABLE nowhere;", "it fails on the copy"),
-        ("DROP INDEX CONCURRENTLY i;", "cannot run in a transaction"),
+        pytest.param("DROP TABLE nowhere;", "it fails on the copy", marks=thorough),
+        pytest.param("DROP INDEX CONCURRENTLY i;", "cannot run in a transaction", marks=thorough),
     ],
 )
 def test_a_way_down_that_does_not_hold_is_not_used_and_the_rehearsal_says_why(
@@ -33,6 +35,7 @@ def test_a_way_down_that_does_not_hold_is_not_used_and_the_rehearsal_says_why(
     assert why in " ".join(rehearsal.render("text").split())
 
 
+@thorough
 def test_the_rehearsal_says_that_the_rollback_is_the_teams_own(team: Callable[[str], Team]) -> None:
     text = " ".join(team("goose").project.rehearse().render("text").split())
     assert "The team's own way down of 00002_prices.sql" in text
@@ -43,14 +46,14 @@ def test_the_rehearsal_says_that_the_rollback_is_the_teams_own(team: Callable[[s
     [
         ("golang-migrate", "UPDATE schema_migrations SET dirty = true", "left version 1 dirty"),
         ("prisma", "UPDATE _prisma_migrations SET finished_at = NULL", "did not finish it"),
-        ("flyway", "UPDATE flyway_schema_history SET success = false", "Flyway's migration 1 failed"),
+        pytest.param("flyway", "UPDATE flyway_schema_history SET success = false", "Flyway's migration 1 failed", marks=thorough),
         ("flyway", "UPDATE flyway_schema_history SET checksum = 1", "edited since: V1__users.sql"),
-        ("prisma", "UPDATE _prisma_migrations SET checksum = 'x'", "edited since: 20260101000000_users/migration.sql"),
-        ("drizzle", "UPDATE drizzle.__drizzle_migrations SET hash = 'x'", "edited since: 0000_users.sql"),
-        ("sqitch", "UPDATE sqitch.changes SET script_hash = 'x'", "edited since: deploy/users.sql"),
+        pytest.param("prisma", "UPDATE _prisma_migrations SET checksum = 'x'", "edited since: 20260101000000_users/migration.sql", marks=thorough),
+        pytest.param("drizzle", "UPDATE drizzle.__drizzle_migrations SET hash = 'x'", "edited since: 0000_users.sql", marks=thorough),
+        pytest.param("sqitch", "UPDATE sqitch.changes SET script_hash = 'x'", "edited since: deploy/users.sql", marks=thorough),
         ("dbmate", "INSERT INTO schema_migrations VALUES ('20260105')", "is ahead of the local files: 20260105"),
-        ("goose", "INSERT INTO goose_db_version (version_id, is_applied) VALUES (9, true)", "is ahead of the local files: 9"),
-        ("golang-migrate", "UPDATE schema_migrations SET version = 9", "is ahead of the local files: 9"),
+        pytest.param("goose", "INSERT INTO goose_db_version (version_id, is_applied) VALUES (9, true)", "is ahead of the local files: 9", marks=thorough),
+        pytest.param("golang-migrate", "UPDATE schema_migrations SET version = 9", "is ahead of the local files: 9", marks=thorough),
     ],
 )  # fmt: skip
 def test_a_history_that_contradicts_the_files_is_refused(
@@ -68,10 +71,10 @@ def test_a_history_that_contradicts_the_files_is_refused(
     ("layout", "file", "lines"),
     [
         ("dbmate", "*_add_notes.sql", ["-- migrate:up", "CREATE TABLE", "-- migrate:down", "DROP TABLE"]),
-        ("golang-migrate", "000003_add_notes.up.sql", ["CREATE TABLE"]),
-        ("golang-migrate", "000003_add_notes.down.sql", ["DROP TABLE"]),
-        ("flyway", "V3__add_notes.sql", ["CREATE TABLE"]),
-        ("prisma", "*_add_notes/migration.sql", ["CREATE TABLE"]),
+        pytest.param("golang-migrate", "000003_add_notes.up.sql", ["CREATE TABLE"], marks=thorough),
+        pytest.param("golang-migrate", "000003_add_notes.down.sql", ["DROP TABLE"], marks=thorough),
+        pytest.param("flyway", "V3__add_notes.sql", ["CREATE TABLE"], marks=thorough),
+        pytest.param("prisma", "*_add_notes/migration.sql", ["CREATE TABLE"], marks=thorough),
         ("goose", "*_add_notes.sql", ["-- +goose Up", "-- +goose StatementBegin", "-- +goose Down"]),
     ],
 )  # fmt: skip

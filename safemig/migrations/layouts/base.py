@@ -55,6 +55,7 @@ class Layout:
     texts: Callable[..., Mapping[Path, str]] = as_it_is
     command: str = ""  # of a tool whose migrations are code: what runs them
     as_sql: str = ""  # and what prints them as SQL
+    suffixes: tuple[str, ...] = ()  # of the files that such programs consist of; none: any
 
     @property
     def is_code(self) -> bool:

@@ -54,6 +54,7 @@ def _layout(
         forget=_taken_back_by_the_tool,
         command=command,
         as_sql=as_sql,
+        suffixes=(".py", ".rb", ".sql", ".ini", ".mako"),
     )
 
 

@@ -33,6 +33,18 @@ def acceptance_without_effect(_scene: Scene) -> Iterator[Hit]:
 
 
 @rule(
+    "not-written-as-sql", Severity.CAUTION, "A step that the tool did not write as SQL",
+    why="Django's sqlmigrate prints a comment in the place of RunPython and the like. What such a step does to the rows nobody "
+    "has read: the review is of the rest.",
+    instead="-- run the command itself on a copy: safemig rehearse --run 'python manage.py migrate'",
+    err="ALTER TABLE users ADD COLUMN IF NOT EXISTS slug text;\n-- THIS OPERATION CANNOT BE WRITTEN AS SQL\n",
+    ok="ALTER TABLE users ADD COLUMN IF NOT EXISTS slug text;\n-- Add field slug to User\n",
+)  # fmt: skip
+def not_written_as_sql(_scene: Scene) -> Iterator[Hit]:
+    yield from ()  # the engine makes this finding: a comment is no statement
+
+
+@rule(
     "missing-table", Severity.CAUTION, "A table that the target does not have",
     why="The statement fails, or with IF EXISTS silently does nothing: a typing error, a file that was forgotten, or the wrong database.",
     instead="CREATE TABLE IF NOT EXISTS notes (id bigint PRIMARY KEY);  -- in this file or one before",
