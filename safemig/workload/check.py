@@ -22,6 +22,7 @@ from safemig.sql.identifiers import quote_identifier
 from safemig.sql.names import Name, of_dotted, of_range
 from safemig.sql.reads import Reads, reads_of
 from safemig.sql.tree import node, read_trees
+from safemig.workload.bodies import broken_by_bodies
 from safemig.workload.causes import cause_of
 from safemig.workload.statement import SeenWorkload, Statement
 from safemig.workload.trial import WORKS, Hint, Session, Trial
@@ -138,8 +139,10 @@ class WorkloadTrial:
             missing = fresh.without_value(working)
             demands = fresh.ask(WHICH_DEMANDS)
             labels = {tuple(row) for row in fresh.ask(WHICH_LABELS)}
+            bodies = self._bodies(fresh, working)
             if self._newer:
                 self._newer_after = _try_new(fresh, self._newer.values(), told)
+        self._after |= {name: trial for name, trial in bodies.items() if self._after[name].works}
         self._note(working, self._after, missing, "migration")
         fine = [each for each in working if self._after[each.id].works]
         held = self._held.still_holds(fine)
@@ -156,7 +159,13 @@ class WorkloadTrial:
         with Session(self._url) as fresh:
             self._after_rollback = fresh.prepare(self.working, hints=self._hints, told=told)
             missing = fresh.without_value(self.working)
+            bodies = self._bodies(fresh, self.working)
+        self._after_rollback |= {name: trial for name, trial in bodies.items() if self._after_rollback[name].works}
         self._note(self.working, self._after_rollback, missing, "rollback")
+
+    def _bodies(self, fresh: Session, statements: Sequence[Statement]) -> dict[str, Trial]:
+        now = {(table, name) for table, name in fresh.ask(WHICH_TABLE_COLUMNS)}
+        return broken_by_bodies(fresh, statements, self._columns_before, now)
 
     def result(self, steps: Sequence[Step], accept: Sequence[Acceptance] = ()) -> WorkloadCheck:
         """Return what was found, each finding with its cause among the `steps` that were run."""

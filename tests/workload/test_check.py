@@ -128,6 +128,49 @@ def test_a_finding_is_accepted_by_its_object_or_its_statement(shop: str) -> None
     assert reason_for(finding, [Acceptance.parse(f"changes-result-type:{finding.object}: gone")]) is None
 
 
+BODIES = """
+CREATE TABLE log (who text);
+CREATE FUNCTION find(int) RETURNS text LANGUAGE plpgsql AS $$ DECLARE l text; BEGIN SELECT u.legacy INTO l FROM users u WHERE u.id = $1; RETURN l; END $$;
+CREATE FUNCTION find_all() RETURNS text LANGUAGE plpgsql AS $$ BEGIN RETURN find(1) || find(2); END $$;
+CREATE FUNCTION count_users() RETURNS bigint LANGUAGE plpgsql AS $$ DECLARE legacy int := 1; BEGIN RETURN (SELECT count(id) FROM users); END $$;
+CREATE FUNCTION noted() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN INSERT INTO log (who) VALUES (NEW.email); RETURN NEW; END $$;
+CREATE TRIGGER noted AFTER UPDATE OF email ON users FOR EACH ROW EXECUTE FUNCTION noted();
+"""
+
+
+@pytest.mark.parametrize(
+    ("change", "broken"),
+    [
+        ("ALTER TABLE users DROP COLUMN legacy", {"SELECT find($1)", "SELECT find_all()"}),
+        ("ALTER TABLE users RENAME COLUMN legacy TO old", {"SELECT find($1)", "SELECT find_all()"}),
+        ("ALTER TABLE users DROP COLUMN legacy; CREATE OR REPLACE FUNCTION find(int) RETURNS text LANGUAGE sql AS 'SELECT NULL::text'", set()),
+        ("ALTER TABLE log RENAME TO notes", {"UPDATE users SET email = $1"}),
+        ("ALTER TABLE log RENAME COLUMN who TO email", {"UPDATE users SET email = $1"}),
+        ("DROP TRIGGER noted ON users; DROP TABLE log", set()),
+        ("ALTER TABLE log ADD COLUMN more int", set()),
+    ],
+)  # fmt: skip
+def test_bodies_that_name_what_is_gone_break_what_runs_them(shop: str, change: str, broken: set[str]) -> None:
+    with psycopg.connect(shop, autocommit=True) as connection:
+        connection.execute(BODIES.encode())
+    texts = {
+        "SELECT find($1)": "SELECT find(1)", "SELECT find_all()": "SELECT find_all()", "SELECT count_users()": "SELECT count_users()",
+        "UPDATE users SET email = $1": "UPDATE users SET email = 'x'", "UPDATE users SET id = $1": "UPDATE users SET id = 1",
+    }  # fmt: skip
+    found = checked(shop, seen(*texts), change)
+    failing = set()
+    for text, with_values in texts.items():
+        with psycopg.connect(shop) as connection:
+            try:
+                connection.execute(with_values.encode())
+            except psycopg.Error:
+                failing.add(text)
+            connection.rollback()
+    assert failing == broken
+    assert {each.statement for each in found.findings} == broken
+    assert all(each.cause and each.sqlstate in ("42703", "42P01") for each in found.findings)
+
+
 def test_every_version_tells_the_same(every_server: ThrowawayServer) -> None:
     url = every_server.create_database("statements")
     with psycopg.connect(url, autocommit=True) as connection:
