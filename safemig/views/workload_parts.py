@@ -9,6 +9,7 @@ from safemig.views import numbers
 from safemig.views.document import Badge, Block, Bullets, Callout, Details, Inline, Line, Listing, Mono, Table, Tone
 from safemig.views.pictures import outcome_bar
 from safemig.views.shared_parts import without_empty_columns
+from safemig.views.sql_layout import lines_of
 
 if TYPE_CHECKING:
     from safemig.workload_facts import PlansCheck, SeenWindow, WorkloadCheck, WorkloadFinding
@@ -150,5 +151,5 @@ def _full(findings: Sequence[WorkloadFinding]) -> Listing:
     lines: list[Line] = []
     for each in findings:
         lines.append(Line(f"-- {each.rule}:{each.object} (statement {each.id}, role {each.role or 'not known'})"))
-        lines += [Line(line) for line in each.statement.split("\n")]
+        lines += [Line(line) for line in lines_of(each.statement)]
     return Listing("", tuple(lines))
