@@ -132,11 +132,16 @@ def generate(folder: str, description: str | None, renames: tuple[str, ...], ena
     help="With --fix: run both forms on a throwaway server and compare their pg_dump. Default: where there is one.",
 )
 @click.option("--record", is_flag=True, help="Run the runbook, so that the review leaves a record.")
+@click.option(
+    "--baseline",
+    is_flag=True,
+    help="Accept all findings as they stand, once, in review_baseline.txt: for an old history.",
+)
 @click.option("--no-cache", is_flag=True, help="Review anew, even if the same files were reviewed before.")
 @click.pass_obj
 def review(
     folder: str, files: tuple[str, ...], target: str | None, no_target: bool, accept: tuple[str, ...], form: str,
-    fix: bool, prove: bool | None, record: bool, no_cache: bool,
+    fix: bool, prove: bool | None, record: bool, baseline: bool, no_cache: bool,
 ) -> None:  # fmt: skip
     """Review pending migrations, or FILES (- is standard input): findings and a verdict.
 
@@ -147,6 +152,8 @@ def review(
         raise click.UsageError("standard input can be reviewed, not fixed or recorded; name a file")
     if prove is not None and not fix:
         raise click.UsageError("--prove and --no-prove say how to --fix; name that too")
+    if baseline and (fix or record or accept or "-" in files):
+        raise click.UsageError("--baseline accepts what files hold; leave out --fix, --record, --accept and -")
     if record and fix:
         raise click.UsageError("--record runs the runbook, which changes no file; leave out --fix")
     if record:
@@ -160,7 +167,8 @@ def review(
     from safemig.settings_file import has_settings
 
     is_unset = no_target or "PRODUCTION_DATABASE_URL" not in os.environ
-    bare = bool(files) and target is None and is_unset and not has_settings(folder)
+    has_project = has_settings(folder) or baseline or (Path(folder) / "review_baseline.txt").is_file()
+    bare = bool(files) and target is None and is_unset and not has_project
     key = None
     if bare and not (fix or no_cache or "-" in files):
         from safemig.operations.review_cache import keep_answer, kept_answer, key_of
@@ -185,6 +193,11 @@ def review(
             click.echo(f"{proof.outcome}: {proof.file}: {proof.why}", err=True)
         for one in fixed.before.left_alone:
             click.echo(f"left as it is: {one.file}, line {one.line}: {one.why}", err=True)
+    elif baseline:
+        from safemig.operations.review import accept_history
+
+        result, path, number = accept_history(_project(folder).settings, files, environment=target, no_target=no_target)
+        click.echo(f"written: {_relative(path.resolve())}, {number} findings accepted", err=True)
     elif bare:
         result = review_files(files, no_target=no_target, accept=accept)
     else:

@@ -152,6 +152,11 @@ class Settings(BaseSettings):
         (), description="Schemas to manage; empty: all but PostgreSQL's and the platform's."
     )
     accept: tuple[str, ...] = Field((), description='Findings accepted: "rule:object: reason".')
+    review_level: Literal["strict", "default", "relaxed"] = Field(
+        "default",
+        description="How much findings weigh: `strict` takes recommendations as cautions, `relaxed` takes what only waits for a large or "
+        "busy table as a recommendation.",
+    )
     backup_format: Literal["plain", "directory"] = Field(
         "plain",
         description="Full backups as SQL for psql, or in pg_dump's directory format: a file a table, for pg_restore.",

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from safemig.errors import MigrationError, NoSuchFileError, SettingsError
+from safemig.operations.review_baseline import baseline_acceptances, write_baseline
 from safemig.operations.supabase_project import is_supabase_project
 from safemig.operations.write_fixes import write_fixed
 from safemig.review import Acceptance, Evidence, FixedReview, Proof, Review
@@ -48,6 +49,7 @@ def review(
     acceptances = [Acceptance.parse(each) for each in (*settings.accept, *accept)]
     choice = choose(settings, environment, is_given=bool(files or text), no_target=no_target)
     given = [text] if text else [source(name) for name in files]
+    acceptances += baseline_acceptances(settings.folder, given)
     if not choice.environment:
         return _without_target(settings, given, choice, acceptances, _platform(settings.folder, files))
     from safemig.operations.review_target import earlier, read_facts, split, with_seen
@@ -58,11 +60,13 @@ def review(
 
         require_sql(settings)
         standing.require_consistent(choice.environment)
+        pending_files = [_of(each) for each in standing.pending]
         made = review_sources(
-            [_of(each) for each in standing.pending],
+            pending_files,
             applied=[_of(each) for each in standing.applied],
             target=facts,
-            accept=acceptances,
+            level=settings.review_level,
+            accept=[*acceptances, *baseline_acceptances(settings.folder, pending_files)],
             evidence=Evidence(choice.environment, not_recognised=() if standing.files else _not_recognised(settings)),
         )
     else:
@@ -70,6 +74,7 @@ def review(
         made = review_sources(
             [text] if text else [each for each in given if each.name not in done],
             target=facts,
+            level=settings.review_level,
             accept=acceptances,
             evidence=Evidence(choice.environment, applied=tuple(done)),
             before=[_of(each) for each in earlier(pending, standing)],
@@ -87,8 +92,10 @@ def _without_target(
         require_sql(settings)
         given = [_of(each) for each in layout_for(settings).read()]
         left_over = () if given else _not_recognised(settings)
+        acceptances = [*acceptances, *baseline_acceptances(settings.folder, given)]
     return review_sources(
         given,
+        level=settings.review_level,
         accept=acceptances,
         evidence=Evidence(no_target=choice.reason, not_recognised=left_over),
         by_themselves=len(given) > 1,
@@ -100,6 +107,27 @@ def _platform(home: Path, files: Sequence[str | Path]) -> str:
     """Return whose database the files are for, as far as the folders tell."""
     paths = (Path(name) for name in files if name != STDIN)
     return "Supabase" if is_supabase_project(home, paths) else ""
+
+
+def accept_history(
+    settings: Settings, files: Sequence[str | Path] = (), *, environment: str | None = None, no_target: bool = False
+) -> tuple[Review, Path, int]:
+    """Accept every finding of the files, or of what is pending, as it stands, once: in `review_baseline.txt`.
+
+    Return the review after that, the file written, and how many findings it accepts.
+
+    Raises:
+        SettingsError: there is a baseline already; further as `review` does.
+    """
+    made = review(settings, files, environment=environment, no_target=no_target)
+    if files:
+        texts = [source(name) for name in files]
+    else:
+        from safemig.execution.layout import layout_for
+
+        texts = [_of(each) for each in layout_for(settings).read()]
+    path, number = write_baseline(settings.folder, texts, made)
+    return review(settings, files, environment=environment, no_target=no_target), path, number
 
 
 def _not_recognised(settings: Settings) -> tuple[str, ...]:
@@ -151,7 +179,8 @@ def fix(
         accepted = [Acceptance.parse(each) for each in (*(settings.accept if settings else ()), *accept)]
         alone = Evidence(no_target="the safer form is reviewed by itself")
         platform = _platform(settings.folder if settings else Path(), files)
-        reviewed = review_sources(made.fixed_files, accept=accepted, evidence=alone, platform=platform)
+        level = settings.review_level if settings else "default"
+        reviewed = review_sources(made.fixed_files, accept=accepted, evidence=alone, platform=platform, level=level)
         return FixedReview(originals, made, reviewed, proofs)
     every, written = write_fixed(made, paths)
     return FixedReview(originals, made, again(every if files else ()), proofs, written)

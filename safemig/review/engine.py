@@ -13,6 +13,7 @@ from safemig.review import fix, history
 from safemig.review.advice import advice
 from safemig.review.examine import Examination, Placed
 from safemig.review.exposure import SUPABASE, Exposure
+from safemig.review.levels import Level, weighed
 from safemig.review.locks import locks
 from safemig.review.lookahead import look_ahead
 from safemig.review.may_run_code import changes_rows_only
@@ -72,6 +73,7 @@ def review(
     before: Sequence[SourceFile] = (),
     by_themselves: bool = False,
     platform: str = "",
+    level: Level = "default",
 ) -> Review:
     """Review `files` as one sequence that comes after `applied`.
 
@@ -79,6 +81,7 @@ def review(
     `server_version` is a `server_version_num` (150004); with `target` it is known from there.
     `evidence` is what the caller knows of the target; `before` are pending files that come first and are not reviewed.
     `platform` is whose database it is ("Supabase"); with `target` it is known from there.
+    `level` is how strictly to judge.
     `by_themselves` is for where nobody knows which files are applied: each is reviewed as if all before it were.
     """
     world = World(target=target, server_version=server_version, by_themselves=by_themselves)
@@ -89,7 +92,7 @@ def review(
     pass_over(world, before)
     found = read(world, files)
     return _judge(
-        [finding for one in found for finding in one.findings],
+        weighed([finding for one in found for finding in one.findings], level),
         files,
         [one.reviewed for one in found],
         [one.made_safer for one in found],

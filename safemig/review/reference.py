@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from safemig.review.levels import Level, at_level
 from safemig.review.registry import all_rules
 from safemig.review.rule import Rule
 
@@ -16,9 +17,16 @@ def rules() -> tuple[Rule, ...]:
 def reference_page(of: Iterable[Rule] | None = None) -> str:
     """Return the reference as Markdown: a table of all rules, then each in fixed order: problem, instead, examples."""
     listed = tuple(rules() if of is None else of)
-    lines = ["# The rules of the review", "", "| rule | weight | data loss | what it finds |", "|---|---|---|---|"]
+    lines = [
+        "# The rules of the review",
+        "",
+        *_LEVELS,
+        "| rule | weight | strict | relaxed | data loss | what it finds |",
+        "|---|---|---|---|---|---|",
+    ]
     lines += [
-        f"| [{rule.name}](#{rule.name}) | {rule.severity} | {'yes' if rule.data_loss else ''} | {rule.title} |"
+        f"| [{rule.name}](#{rule.name}) | {rule.severity} | {_at(rule, 'strict')} | {_at(rule, 'relaxed')} "
+        f"| {'yes' if rule.data_loss else ''} | {rule.title} |"
         for rule in listed
     ]
     for rule in listed:
@@ -35,6 +43,19 @@ def reference_page(of: Iterable[Rule] | None = None) -> str:
                 *_block(f"-- safemig: accept {rule.name} <object>: <reason>"),
             ]
     return "\n".join(lines) + "\n"
+
+
+_LEVELS = (
+    'What a finding weighs is the rule\'s own word, unless `review_level` says otherwise: `"strict"` takes recommendations as cautions,',
+    '`"relaxed"` takes what only waits for a large or busy table as a recommendation. A dangerous finding is dangerous at each level.',
+    "",
+)
+
+
+def _at(rule: Rule, level: Level) -> str:
+    """Return what the rule weighs at the level; nothing where that is its own word."""
+    found = at_level(rule.name, rule.severity, level)
+    return "" if found is rule.severity else str(found)
 
 
 def _block(sql: str) -> list[str]:
