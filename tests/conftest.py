@@ -26,6 +26,7 @@ FAST = (
     "sql", "views", "review", "migrations", "schema", "test_connection_urls.py", "test_contributing.py", "test_fault_points.py", "test_house.py",
     "test_reference.py", "test_secret_shapes.py", "test_settings.py",
 )  # fmt: skip
+LONG = ("test_tutorials.py", "browser", "demo")
 SERVERS = {"server", "every_server", "boxes"}
 # These measure time, or need what CI alone unpacks.
 NOT_FAST = {"test_speed.py", "test_linear_time.py", "test_real_schemas.py"}
@@ -35,13 +36,17 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN and threading.current_threa
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what `scripts/check` runs."""
+    """Mark what `scripts/check` runs; and begin with what takes minutes, so that no worker ends with it."""
     folder = Path(__file__).parent
+    order = {}
     for item in items:
         place = item.path.relative_to(folder).parts[0]
         needs = {*getattr(item, "fixturenames", ()), item.path.name}
-        if place in FAST and not needs & (SERVERS | NOT_FAST):
+        is_fast = place in FAST and not needs & (SERVERS | NOT_FAST)
+        if is_fast:
             item.add_marker(pytest.mark.fast)
+        order[item] = 0 if place in LONG else 2 if is_fast else 1
+    items.sort(key=order.__getitem__)
 
 
 @pytest.fixture(scope="session")
