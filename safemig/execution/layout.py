@@ -22,10 +22,20 @@ class ProjectLayout:
     layout: Layout
     folder: Path
     table: str
+    given: str = ""  # the table's name as the team's settings have it
 
     def read(self) -> tuple[Migration, ...]:
         """Return all migrations, in the order in which they run (see `Layout.read`)."""
         return self.layout.read(self.folder)
+
+    @property
+    def history_names(self) -> tuple[str, str | None]:
+        """The history's schema and table, unquoted; no table where the schema is all the tool's."""
+        name = self.given or self.layout.history
+        schema, _, table = name.rpartition(".") if "." in name else (name, "", "")
+        if not table and not self.layout.has_own_schema:
+            return "public", name
+        return schema, table or None
 
     @property
     def hidden_tables(self) -> tuple[str, ...]:
@@ -55,7 +65,7 @@ def layout_for(settings: Settings) -> ProjectLayout:
     """
     folder = settings.path("migrations")
     layout = LAYOUTS[settings.layout] if settings.layout else layout_of(folder)
-    return ProjectLayout(layout, folder, history_name(layout, settings.history_table))
+    return ProjectLayout(layout, folder, history_name(layout, settings.history_table), settings.history_table)
 
 
 def at_home(settings: Settings) -> Settings:

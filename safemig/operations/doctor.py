@@ -10,6 +10,7 @@ import psycopg
 
 from safemig import live
 from safemig.errors import BackupError, SafemigError, SettingsError, UnreachableError
+from safemig.execution.layout import layout_for
 from safemig.operations.schema_diff import is_url
 from safemig.postgres import activity
 from safemig.postgres.connection import Connection, poolers
@@ -69,7 +70,7 @@ def doctor(settings: Settings, target: str = PRODUCTION) -> Diagnosis:
     try:
         with live.stage(f"ask {name}"), explained(conninfo, name), connected(conninfo, name) as connection:
             platform = platform_of(connection)
-            own = own_rights(connection, platform.schemas)
+            own = own_rights(connection, platform.schemas, layout_for(settings).history_names)
             gaps = [*_of_connection(connection, own), *_of_rights(own), *_of_role(connection, settings.deploy_as)]
             gaps += [
                 *_of_restore(own, platform),

@@ -130,6 +130,12 @@ def accept_history(
     return review(settings, files, environment=environment, no_target=no_target), path, number
 
 
+def _is_stamped(settings: Settings) -> bool:
+    from safemig.execution.layout import layout_for
+
+    return layout_for(settings).layout.name in ("supabase", "timestamped")
+
+
 def _not_recognised(settings: Settings) -> tuple[str, ...]:
     from safemig.migrations import not_recognised
 
@@ -182,7 +188,7 @@ def fix(
         level = settings.review_level if settings else "default"
         reviewed = review_sources(made.fixed_files, accept=accepted, evidence=alone, platform=platform, level=level)
         return FixedReview(originals, made, reviewed, proofs)
-    every, written = write_fixed(made, paths)
+    every, written = write_fixed(made, paths, takes_parts=settings is None or _is_stamped(settings))
     return FixedReview(originals, made, again(every if files else ()), proofs, written)
 
 

@@ -10,14 +10,17 @@ from safemig.errors import MigrationError
 from safemig.review import Review
 
 
-def write_fixed(made: Review, paths: Mapping[str, Path]) -> tuple[tuple[Path, ...], tuple[Path, ...]]:
+def write_fixed(
+    made: Review, paths: Mapping[str, Path], *, takes_parts: bool = True
+) -> tuple[tuple[Path, ...], tuple[Path, ...]]:
     """Write what `made.fixed_files` says; `paths` tells where each reviewed file lies.
 
     Returns all files in their order, and those of them that were written. A file whose text stays is not touched;
     no file but a reviewed one is ever overwritten, and each is replaced as a whole or not at all.
 
     Raises:
-        MigrationError: a part's name is taken, or a file cannot be written. Then the reviewed files are as they were.
+        MigrationError: a part's name is taken, a file cannot be written, or, without `takes_parts`, a part is needed: only
+            the tool that the folder belongs to knows how a further file is called. Then the reviewed files are as they were.
     """
     every: list[Path] = []
     replaced: dict[Path, str] = {}
@@ -27,6 +30,12 @@ def write_fixed(made: Review, paths: Mapping[str, Path]) -> tuple[tuple[Path, ..
             if path.read_text(encoding="utf-8-sig", errors="surrogateescape") != file.sql:
                 replaced[path] = file.sql
         else:
+            if not takes_parts:
+                raise MigrationError(
+                    "the safer form needs a further file, which safemig does not name for this tool",
+                    where=str(every[-1]),
+                    next="make an empty migration after it with the tool, and put the second part there: safemig review shows it",
+                )
             path = every[-1].parent / Path(file.name).name
             new[path] = file.sql
         every.append(path)

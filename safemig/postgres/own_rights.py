@@ -45,21 +45,23 @@ WHERE c.relkind IN ('r', 'p', 'v', 'm') AND n.nspname <> 'information_schema' AN
   AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 1259 AND d.objid = c.oid AND d.deptype = 'e')
   AND NOT pg_has_role(current_user, c.relowner, 'USAGE') GROUP BY 1 ORDER BY 2 DESC
 """
-# Both schemas are made where they are missing, and written to where they are not.
+# Both schemas are made where they are missing, and written to where they are not: ours and the tool's. Where the tool has a
+# schema of its own, all its tables are written to; where its table is among the team's, the schema need not be ours.
 WHAT_OF_THE_HISTORY_WE_MAY_NOT_WRITE = """
 SELECT format('GRANT USAGE, CREATE ON SCHEMA %%I TO %%I;', nspname, current_user) FROM pg_namespace
-WHERE nspname IN ('safemig', 'supabase_migrations')
+WHERE (nspname = 'safemig' OR (nspname = %(schema)s AND NOT (nspname = 'public' AND EXISTS (
+         SELECT FROM pg_class h WHERE h.relnamespace = pg_namespace.oid AND h.relname = %(table)s))))
   AND NOT (has_schema_privilege(oid, 'USAGE') AND has_schema_privilege(oid, 'CREATE'))
 UNION ALL
 SELECT format('GRANT SELECT, INSERT, UPDATE, DELETE ON %%I.%%I TO %%I;', n.nspname, c.relname, current_user)
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-WHERE c.relkind = 'r' AND (n.nspname = 'safemig' OR (n.nspname, c.relname) = ('supabase_migrations', 'schema_migrations'))
+WHERE c.relkind = 'r' AND (n.nspname = 'safemig' OR (n.nspname = %(schema)s AND c.relname = coalesce(%(table)s, c.relname)))
   AND NOT (has_table_privilege(c.oid, 'SELECT') AND has_table_privilege(c.oid, 'INSERT')
            AND has_table_privilege(c.oid, 'UPDATE') AND has_table_privilege(c.oid, 'DELETE'))
 ORDER BY 1
 """
 MISSING_HISTORY_SCHEMAS = """
-SELECT name FROM unnest('{safemig,supabase_migrations}'::text[]) name WHERE to_regnamespace(name) IS NULL
+SELECT name FROM unnest(ARRAY['safemig', %(schema)s]) name WHERE to_regnamespace(quote_ident(name)) IS NULL
 """
 MAY_TAKE_THE_ROLE = """
 SELECT pg_has_role(current_user, oid,
@@ -97,18 +99,23 @@ class OwnRights:
         return self.is_superuser or "CREATEDB" in self.attributes
 
 
-def own_rights(connection: Connection, platform_schemas: Collection[str]) -> OwnRights:
-    """Ask for all of it. Reads only."""
+def own_rights(
+    connection: Connection,
+    platform_schemas: Collection[str],
+    history: tuple[str, str | None] = ("supabase_migrations", "schema_migrations"),
+) -> OwnRights:
+    """Ask for all of it. Reads only. `history` is the migration tool's table, or its schema alone."""
     (who,) = connection.execute(WHO_WE_ARE).fetchall()
     session, role, is_superuser, *flags, member_of = who
     words = ("CREATEDB", "CREATEROLE", "BYPASSRLS", "REPLICATION")
     (database,) = connection.execute(WHAT_WE_MAY_WITH_THE_DATABASE).fetchall()
     name, owner, owns, may_create, is_standby, version_num = database
     platform = {"platform": sorted(platform_schemas)}
+    names = {"schema": history[0], "table": history[1]}
     ((may_see,),) = connection.execute(MAY_SEE_OTHER_SESSIONS).fetchall()
 
     def listed(question: str) -> tuple[str, ...]:
-        parameters = platform if "%(platform)s" in question else {}
+        parameters = {**(platform if "%(platform)s" in question else {}), **(names if "%(schema)s" in question else {})}
         return tuple(each for (each,) in connection.execute(question.encode(), parameters).fetchall())
 
     return OwnRights(

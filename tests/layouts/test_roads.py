@@ -7,6 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from safemig.errors import MigrationError
+from safemig.operations.review import fix
 from safemig.project import Project
 from tests.layouts.conftest import Team
 from tests.layouts.folders import GOOSE, NO_PRICES, PRICES
@@ -130,3 +131,31 @@ def test_a_down_file_is_never_run_as_a_migration(team: Callable[[str], Team]) ->
     assert NO_PRICES.strip() not in "\n".join(step.sql for step in ours.project.plan().steps)
     review = ours.project.review()
     assert [each.name for each in review.files] == ["000002_prices.up.sql"]
+
+
+def test_a_safer_form_in_two_files_is_left_to_the_tool_and_one_in_one_file_is_written(
+    team: Callable[[str], Team],
+) -> None:
+    ours = team("golang-migrate")
+    path = ours.folder / "migrations" / "000002_prices.up.sql"
+    path.write_text("ALTER TABLE users ADD CONSTRAINT positive CHECK (id > 0);\n")
+    with pytest.raises(MigrationError, match="needs a further file"):
+        fix(ours.project.settings, prove=False)
+    assert path.read_text() == "ALTER TABLE users ADD CONSTRAINT positive CHECK (id > 0);\n"
+    path.write_text("CREATE TABLE prices (id bigint PRIMARY KEY, at timestamp);\n")
+    fixed = fix(ours.project.settings, prove=False)
+    assert path in fixed.written
+    assert not list(path.parent.glob("*part*"))
+
+
+def test_doctor_asks_for_rights_on_the_tools_own_history(team: Callable[[str], Team]) -> None:
+    ours = team("flyway")
+    ours.on(
+        "DO $$ BEGIN CREATE ROLE layouts_deployer LOGIN; EXCEPTION WHEN duplicate_object THEN NULL; END $$;"
+        "GRANT SELECT ON ALL TABLES IN SCHEMA public TO layouts_deployer"
+    )
+    url = ours.production.replace("//postgres@", "//layouts_deployer@")
+    text = " ".join(ours.project.doctor(url).render("text").split())
+    ours.on("DROP OWNED BY layouts_deployer")
+    assert "GRANT SELECT, INSERT, UPDATE, DELETE ON public.flyway_schema_history TO layouts_deployer" in text
+    assert "supabase_migrations" not in text

@@ -118,8 +118,8 @@ def test_a_change_between_the_proof_and_the_record_stops_it(by_hand: Shop, monke
     plan = str(caught.value.next).split("--approve ")[1].split()[0]
     real = baseline_prod.make_history
 
-    def meanwhile(connection: object) -> None:
-        real(connection)  # type: ignore[arg-type]
+    def meanwhile(settings: object, connection: object) -> None:
+        real(settings, connection)  # type: ignore[arg-type]
         by_hand.on(by_hand.production, "ALTER TABLE users ADD COLUMN sneaked text")
 
     monkeypatch.setattr(baseline_prod, "make_history", meanwhile)
