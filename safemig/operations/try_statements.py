@@ -19,6 +19,9 @@ from safemig.workload.plan_trial import PlanTrial
 from safemig.workload.statement import SeenWorkload
 from safemig.workload_facts import WorkloadCheck
 
+_WITHOUT_IT = "deploy code that does without it first"
+_WAYS_ON = {"plan": "add the index that the statement needs to the migration"}
+
 
 def seen_in(settings: Settings, environment: str) -> SeenWorkload | None:
     """Return the statements that were collected of an environment; None where none were.
@@ -66,8 +69,7 @@ class _Moments:
         check = self._trial.result(steps, accept)
         if self._plans is None:
             return check
-        causes = f"{steps[0].file}, line {steps[0].line}: {steps[0].kind}" if len(steps) == 1 else ""
-        dearer = [replace(each, accepted=reason_for(each, accept), cause=causes) for each in self._plans.findings()]
+        dearer = [replace(each, accepted=reason_for(each, accept)) for each in self._plans.findings(steps)]
         return replace(check, findings=(*check.findings, *dearer), plans=self._plans.result())
 
     def _try(self, stage: str, moment: Callable[[WorkloadTrial], Callable[[Callable[[int], None]], None]]) -> None:
@@ -110,7 +112,7 @@ def require_none_standing(rehearsal: Rehearsal) -> None:
         where=f"production was not touched; the first is done by {first.cause}"
         if first.cause
         else "production was not touched",
-        next=f'deploy code that does without it first, or accept = ["{first.rule}:{first.object}: reason"]',
+        next=f'{_WAYS_ON.get(first.kind, _WITHOUT_IT)}, or accept = ["{first.rule}:{first.object}: reason"]',
         result=rehearsal,
     )
 

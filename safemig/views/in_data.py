@@ -15,7 +15,7 @@ from safemig.views import numbers
 
 # What a reader of the JSON should not have to compute: these properties go in beside the fields.
 _DERIVED = ("verdict", "is_ready", "is_valid", "seconds", "is_empty", "summary", "server_version", "fixed_sql",
-            "target", "exit_code")  # fmt: skip
+            "target", "exit_code", "deadlocks", "worst_ms")  # fmt: skip
 
 
 def as_data(value: Any) -> Any:

@@ -45,6 +45,11 @@ def cause_of(trial: Trial, reads: Reads, steps: Sequence[Step], missing: Sequenc
     return _told(_best(steps, [*tables, *reads.functions], tables), "")
 
 
+def cause_of_plan(gone: Sequence[str], table: str, steps: Sequence[Step]) -> Cause:
+    """Return which step made a plan dearer: what names an index that the plan used before, else what names its table."""
+    return _told(_best(steps, gone, []) or _best(steps, [table], [table]), table)
+
+
 def _relation_of(qualifier: Sequence[str], reads: Reads, step: Step | None) -> str:
     aliases = reads.aliases or {}
     if qualifier and qualifier[-1] in aliases:

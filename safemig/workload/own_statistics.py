@@ -49,9 +49,12 @@ _TEXT, _TSVECTOR, _FLOAT8, _FLOAT8_LESS, _DEFAULT_COLLATION = 25, 3614, 701, 672
 # The kinds of pg_statistic.h.
 _MCV, _HISTOGRAM, _CORRELATION, _MCELEM, _DECHIST, _RANGE_LENGTHS, _RANGE_BOUNDS = range(1, 8)
 REMOVE_ONE = "DELETE FROM pg_statistic WHERE starelid = %s AND staattnum = %s AND stainherit = %s"
-WRITE_ONE = """
-INSERT INTO pg_statistic VALUES (%s, %s, %s, %s, %s, %s, {kinds}, {operators}, {collations}, {numbers}, {values})
+REMOVE_THESE = """
+DELETE FROM pg_statistic s USING unnest(%s::int8[], %s::int2[], %s::bool[]) AS gone (relation, number, inherited)
+WHERE s.starelid = gone.relation::oid AND s.staattnum = gone.number AND s.stainherit = gone.inherited
 """
+_ONE = "(%s, %s, %s, %s, %s, %s, {kinds}, {operators}, {collations}, {numbers}, {values})"
+WRITE_ONE = f"INSERT INTO pg_statistic VALUES {_ONE}"  # noqa: S608 - constants of ours
 CASTS = """
 DO $$ DECLARE t text; BEGIN
   FOREACH t IN ARRAY ARRAY['pg_ndistinct', 'pg_dependencies', 'pg_mcv_list'] LOOP
@@ -64,12 +67,22 @@ NO_CASTS = """
 DROP CAST IF EXISTS (bytea AS pg_ndistinct); DROP CAST IF EXISTS (bytea AS pg_dependencies);
 DROP CAST IF EXISTS (bytea AS pg_mcv_list)
 """
+# The expressions' types are what their own planning says; a table's row is not needed for that.
+WHICH_EXPRESSIONS = """
+SELECT array_to_string(pg_get_statisticsobjdef_expressions(e.oid), ', '), format('%%I.%%I', n.nspname, c.relname)
+FROM pg_statistic_ext e JOIN pg_class c ON c.oid = e.stxrelid JOIN pg_namespace n ON n.oid = c.relnamespace WHERE e.oid = %s
+"""
+WHICH_COLLATIONS = "SELECT oid::int8, typcollation::int8 FROM pg_type WHERE oid = ANY (%s)"
+WRITE_EXPRESSIONS = (
+    "UPDATE pg_statistic_ext_data SET stxdexpr = ARRAY[{rows}]::pg_statistic[] WHERE stxoid = %s AND stxdinherit = %s"
+)
 WHICH_GROUPS = """
 SELECT n.nspname, e.stxname, e.oid::int8,
        (SELECT jsonb_object_agg(a.attname, a.attnum) FROM pg_attribute a
         WHERE a.attrelid = e.stxrelid AND a.attnum > 0 AND NOT a.attisdropped) AS columns
 FROM pg_statistic_ext e JOIN pg_namespace n ON n.oid = e.stxnamespace
 """
+SOME_EXPRESSIONS = "SELECT {expressions} FROM {table} LIMIT 0"
 REMOVE_GROUP = "DELETE FROM pg_statistic_ext_data WHERE stxoid = %s AND stxdinherit = %s"
 WRITE_GROUP = """
 INSERT INTO pg_statistic_ext_data (stxoid, stxdinherit, stxdndistinct, stxddependencies, stxdmcv)
@@ -145,9 +158,11 @@ def write_columns(
         try:
             with copy.transaction():
                 cursor = ClientCursor(copy)
-                for column, facts in batch:
-                    statement, values = _row(catalog, column, facts)
-                    cursor.execute((REMOVE_ONE + ";" + statement).encode(), [*_place(column, facts), *values])
+                places = [_place(column, facts) for column, facts in batch]
+                cursor.execute(REMOVE_THESE, tuple(list(each) for each in zip(*places, strict=True)))
+                # In one round trip: there are thousands.
+                rows = [cursor.mogrify(*_row(catalog, column, facts)) for column, facts in batch]
+                cursor.execute(";".join(rows).encode())
         except psycopg.DataError:  # of one of them: each by itself
             misfits += [facts for column, facts in batch if not write_column(copy, catalog, column, facts)]
     return tuple(misfits)
@@ -175,14 +190,14 @@ def write_column(copy: Connection, catalog: Catalog, column: Column, facts: Colu
     return False
 
 
-def _row(catalog: Catalog, column: Column, facts: ColumnStatistics) -> tuple[str, list[Any]]:
+def _row(catalog: Catalog, column: Column, facts: ColumnStatistics, form: str = WRITE_ONE) -> tuple[str, list[Any]]:
     slots = _slots(catalog, column, facts)[:_SLOTS]
     slots += [(0, 0, 0, None, None, 0, -1)] * (_SLOTS - len(slots))
     written = [
         "NULL" if text is None else f"array_in(%s::cstring, {element}, {modifier})"
         for _, _, _, _, text, element, modifier in slots
     ]
-    statement = WRITE_ONE.format(
+    statement = form.format(
         kinds=", ".join(str(slot[0]) for slot in slots),
         operators=", ".join(str(slot[1]) for slot in slots),
         collations=", ".join(str(slot[2]) for slot in slots),
@@ -241,10 +256,32 @@ def write_groups(copy: Connection, groups: tuple[GroupStatistics, ...]) -> int:
             combinations = group.combinations if _has_only_own_types(group.combinations) else None
             copy.execute(REMOVE_GROUP, (oid, group.inherited))
             copy.execute(WRITE_GROUP, (oid, group.inherited, ndistinct, dependencies, combinations))
+            if group.expressions:
+                _write_expressions(copy, oid, group)
             written += 1
     finally:
         copy.execute(NO_CASTS)
     return written
+
+
+def _write_expressions(copy: Connection, oid: int, group: GroupStatistics) -> None:
+    """Write the statistics of a group's expressions, in their order; nothing where the copy has others."""
+    row = copy.execute(WHICH_EXPRESSIONS, (oid,)).fetchone()
+    if not row or not row[0]:
+        return
+    described = copy.execute(SOME_EXPRESSIONS.format(expressions=row[0], table=row[1]).encode()).description or []
+    if len(described) != len(group.expressions):
+        return
+    types = [each.type_code for each in described]
+    collations = dict(copy.execute(WHICH_COLLATIONS, (types,)).fetchall())
+    catalog, rows, values = Catalog(copy), [], []
+    for of, facts in zip(types, group.expressions, strict=True):
+        column = Column(0, 0, of, -1, collations.get(of, 0))
+        text, given = _row(catalog, column, facts, f"ROW{_ONE}::pg_statistic")
+        rows.append(text)
+        values += given
+    statement = WRITE_EXPRESSIONS.format(rows=", ".join(rows))
+    ClientCursor(copy).execute(statement.encode(), [*values, oid, group.inherited])
 
 
 def _renumbered(content: bytes | None, numbers: Mapping[int, int]) -> bytes | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -10,6 +11,8 @@ import psycopg
 from safemig.errors import RehearsalError
 from safemig.postgres.connection import Connection
 from safemig.postgres.connection.connect import words_of
+from safemig.results import Step
+from safemig.workload.causes import cause_of_plan
 from safemig.workload.plan_times import draw_values, time_statements
 from safemig.workload.planner_facts import read_planner_facts
 from safemig.workload.plans import PlanChange, Plans, compare_plans, is_dearer, read_plans
@@ -17,6 +20,7 @@ from safemig.workload.pretended_sizes import Pretence, as_large_as_production, p
 from safemig.workload.statement import SeenWorkload, Statement
 from safemig.workload_facts import RULE_OF, ChangedPlan, PlansCheck, WorkloadFinding
 
+_INDEX = re.compile(r" using ([^ ,)]+)")
 # What a statement must take longer to be told as slower: twice as long, and by more than noise.
 SLOWER_TIMES = 2.0
 SLOWER_MS = 5.0
@@ -102,8 +106,8 @@ class PlanTrial:
             tuple(notes),
         )
 
-    def findings(self) -> tuple[WorkloadFinding, ...]:
-        """Return the statements that become dearer, or were measured to be slower, each as a finding."""
+    def findings(self, steps: Sequence[Step]) -> tuple[WorkloadFinding, ...]:
+        """Return the statements that become dearer, or were measured to be slower, each with its cause among `steps`."""
         hours, load = self.seen.hours, self.seen.total_ms
         found = []
         by_id = {each.id: each for each in self._statements}
@@ -111,9 +115,11 @@ class PlanTrial:
             if not (each.is_dearer or each.is_slower):
                 continue
             statement = by_id[each.id]
+            gone = [name for name in _INDEX.findall(each.before) if name not in _INDEX.findall(each.after)]
+            cause = cause_of_plan(gone, each.table, steps).step
             found.append(
                 WorkloadFinding(
-                    "plan", "", statement.text, statement.role, statement.calls, "", "migration", statement.id,
+                    "plan", "", statement.text, statement.role, statement.calls, cause, "migration", statement.id,
                     RULE_OF["plan"], each.table or statement.id, each.words,
                     round(statement.calls / hours, 2) if hours else None,
                     round(statement.total_ms / load, 4) if load else None,

@@ -210,6 +210,7 @@ def test_statistics_of_every_kind_are_carried_over(server: ThrowawayServer) -> N
     ALTER TABLE k DROP COLUMN dropped;
     CREATE INDEX k_expr ON k (lower(j), (f * 2));
     CREATE STATISTICS k_group (ndistinct, dependencies, mcv) ON f, h FROM k;
+    CREATE STATISTICS k_upper ON upper(j), (f + 1) FROM k;
     INSERT INTO k SELECT ARRAY[n % 5, n % 11], to_tsvector('simple', 'w' || n % 9), int4range(n, n + n % 10 + 1),
       (ARRAY['good', 'bad'])[1 + n % 2]::mood, 's' || n % 4, n % 20, jsonb_build_object('n', n % 3), now() + n % 20 * interval '1 day', 'x', 'Word ' || n % 300
       FROM generate_series(1, 3000) n;
@@ -233,7 +234,15 @@ def test_statistics_of_every_kind_are_carried_over(server: ThrowawayServer) -> N
         )
     )  # fmt: skip
     assert run(empty, question) == run(full, question)
-    groups = "SELECT n_distinct::text, dependencies::text, most_common_vals, most_common_freqs FROM pg_stats_ext"
+    groups = "SELECT n_distinct::text, dependencies::text, most_common_vals, most_common_freqs FROM pg_stats_ext WHERE statistics_name = 'k_group'"
+    expressions = (
+        "SELECT expr, inherited, null_frac, avg_width, n_distinct, most_common_vals::text, most_common_freqs, "
+        "histogram_bounds::text, correlation FROM pg_stats_ext_exprs"
+    )
+    assert run(empty, expressions) == run(full, expressions)
+    estimated = "EXPLAIN SELECT DISTINCT upper(j) FROM k"
+    assert len(run(empty, expressions)) == 2
+    assert "rows=300 " in str(run(full, estimated)), "the planner uses them"
     ((pairs, implied, *combinations),) = run(full, groups)
     renumbered = [str(each).replace("7", "6").replace("9", "8") for each in (pairs, implied)]
     assert run(empty, groups) == [(*renumbered, *combinations)], "the copy has no gap where a column was dropped"

@@ -44,13 +44,13 @@ def plans_of(shop: Shop, **settings: object) -> WorkloadCheck:
 
 
 def test_a_dropped_index_is_a_finding_without_a_row(large_shop: Shop) -> None:
-    large_shop.write("20260203000000_drop.sql", "DROP INDEX orders_by_user;")
+    large_shop.write("20260203000000_drop.sql", "ALTER TABLE orders ADD COLUMN note text;\nDROP INDEX orders_by_user;")
     check = plans_of(large_shop, rehearsal="schema")
     (finding,) = [each for each in check.findings if each.kind == "plan"]
     assert (finding.rule, finding.object, finding.role, finding.calls) == ("plan-regression", "orders", "app_rw", 5)
     assert "orders_by_user" in finding.message
     assert finding.message.endswith("becomes Seq Scan on orders")
-    assert finding.cause == "20260203000000_drop.sql, line 1: DROP INDEX"
+    assert finding.cause == "20260203000000_drop.sql, line 2: DROP INDEX orders_by_user"
     assert not finding.is_dangerous
     assert check.plans
     assert check.plans.compared >= 3
@@ -130,3 +130,20 @@ def _as_if_seen_in_one_second(path: Path) -> str:
     window = '"windows": [{"from": "2026-11-30T12:00:00+00:00", "to": "2026-11-30T12:00:01+00:00"}]'
     kept = [line for line in others if '"app_rw"' in line]
     return "\n".join([begin + window + end, *kept]) + "\n"
+
+
+@pytest.mark.thorough
+def test_a_lock_that_the_load_does_not_leave_is_told(large_shop: Shop, send: Callable[..., None]) -> None:
+    large_shop.write("20260203000000_rewrite.sql", "ALTER TABLE orders ADD COLUMN key uuid DEFAULT gen_random_uuid();")
+    send(large_shop.production, "app_rw", "SELECT id, pg_sleep(1.5) FROM orders WHERE id = 5", times=1)
+    large_shop.project.workload()
+    path = large_shop.folder / "workload" / "production.jsonl"
+    path.write_text(_as_if_seen_in_one_second(path))
+    project = Project.open(large_shop.folder, lock_attempts=3, lock_timeout_ms=20)
+    result = project.rehearse(load=400)
+    load = result.load
+    assert load is not None
+    assert "could not acquire the lock" in load.outcome
+    assert load.lock_attempts == 3
+    assert load.steps == ()
+    assert "NOT UNDER LOAD" in str(result).splitlines()[0]
