@@ -155,7 +155,7 @@ def rehearse_under_load(
             try:
                 done = _migrate(run, as_deployer, situation.segments, rehearsed, seen_steps)
             except (DeploymentFailedError, DeploymentStoppedError) as error:
-                outcome = error.what
+                outcome = error.what.partition("; pid ")[0]  # the sessions of the load itself tell nobody anything
         end = time.monotonic()
         with live.stage("the load after it"):
             time.sleep(QUIET_S / 2)

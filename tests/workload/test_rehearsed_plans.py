@@ -143,7 +143,7 @@ def test_a_lock_that_the_load_does_not_leave_is_told(large_shop: Shop, send: Cal
     result = project.rehearse(load=400)
     load = result.load
     assert load is not None
-    assert "could not acquire the lock" in load.outcome
+    assert load.outcome == "could not acquire a lock after 3 attempts: canceling statement due to lock timeout (55P03)"
     assert load.lock_attempts == 3
     assert load.steps == ()
     assert "NOT UNDER LOAD" in str(result).splitlines()[0]
