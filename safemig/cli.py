@@ -137,7 +137,7 @@ def generate(folder: str, description: str | None, renames: tuple[str, ...], ena
     is_flag=True,
     help="Accept all findings as they stand, once, in review_baseline.txt: for an old history.",
 )
-@click.option("--no-cache", is_flag=True, help="Review anew, even if the same files were reviewed before.")
+@click.option("--no-cache", is_flag=True, help="Review again, even if the same files were reviewed before.")
 @click.pass_obj
 def review(
     folder: str, files: tuple[str, ...], target: str | None, no_target: bool, accept: tuple[str, ...], form: str,
@@ -252,7 +252,9 @@ def plan(folder: str, target: str, accept: tuple[str, ...], resume: str, run: st
 
 @safemig.command()
 @TARGET
-@click.option("--load", type=int, default=0, help="Percent of the application's collected calls to drive meanwhile.")
+@click.option(
+    "--load", type=int, default=0, help="Percent of the application's collected calls to run at the same time."
+)
 @RUN
 @RUN_DOWN
 @click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)

@@ -162,7 +162,9 @@ class SafeMig(Magics):
 
     @magic_arguments()
     @_TARGET
-    @argument("--load", type=int, default=0, help="Percent of the application's collected calls to drive meanwhile.")
+    @argument(
+        "--load", type=int, default=0, help="Percent of the application's collected calls to run at the same time."
+    )
     @_RUN
     @_RUN_DOWN
     @_OUT

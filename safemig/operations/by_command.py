@@ -164,7 +164,7 @@ def rehearsed_command(
         )
         raise RehearsalError(
             f"the schema of {situation.target.environment} changed while the command ran on the copy: {changes}",
-            where=f"--run {command.up!r}; somebody else changed it, or the command does not connect where DATABASE_URL says",
+            where=f"--run {command.up!r}; another session changed it, or the command does not connect where DATABASE_URL says",
             next="let the tool take its connection from DATABASE_URL or PG* alone, then rehearse again",
         )
     return done

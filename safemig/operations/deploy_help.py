@@ -12,7 +12,7 @@ from safemig.review.reference import reference_page
 
 @dataclass(frozen=True, slots=True)
 class Verb:
-    """One verb by all of its names. `runbook` and `magic` are "" where it has none; `npm` is the script of old."""
+    """One verb by all of its names. `runbook` and `magic` are "" where it has none; `npm` is the former npm script."""
 
     method: str
     magic: str
@@ -102,7 +102,7 @@ VERBS = (
         "record migrations that were applied by hand, once proven",
         "baseline_prod",
     ),
-    Verb("base", "base", "base", "write or refresh what the platform provides, which copies start with"),
+    Verb("base", "base", "base", "write or refresh what the platform provides before the first migration"),
     Verb(
         "db_status", "db_status", "status", "both databases and every migration, side by side", "db_status", "db:status"
     ),
@@ -120,9 +120,9 @@ VERBS = (
 )
 
 _WORKFLOW = """\
-1. Change **staging**, then write it down: `safemig generate "add user preferences table"`.
+1. Change **staging**, then generate the migration: `safemig generate "add user preferences table"`.
 2. Read the file; enable a disabled change only when you mean it: `safemig generate --enable N`. `safemig review` must say SAFE TO DEPLOY.
-3. `safemig rehearse`: the same on a copy of production, with its locks and times, and a proven way back.
+3. `safemig rehearse`: the same on a copy of production, with its locks and times, and a proven rollback.
 4. `safemig migrate-prod`: pre-flight, review, backup, rehearsal, **your approval**, one transaction, validation.
 5. `safemig status`, and commit the migration. The record is in `records/production/`."""
 
@@ -132,80 +132,82 @@ Before:
 - [ ] `safemig review` says SAFE TO DEPLOY, and every accepted finding has a reason that you would sign
 - [ ] `safemig rehearse` ran on data, and its longest lock is one that your users can wait for
 - [ ] the application works with the schema before **and** after (add first, remove in a later deployment)
-- [ ] nobody else deploys, and no long transaction is open (pre-flight looks)
+- [ ] no other deployment runs, and no long transaction is open (pre-flight looks)
 
 Done for you, each time: a backup that was restored once and compared; a rollback script that ran on the copy;
-a lock timeout, so that nobody queues behind us; one transaction; the schema compared with the rehearsed one before COMMIT.
+a lock timeout, so that other sessions do not queue behind the deployment; one transaction; the schema compared with the
+rehearsed one before COMMIT.
 
 After:
-- [ ] the validation is all OK, and the application's own errors are quiet
-- [ ] the rollback script's name is where the person on call finds it"""
+- [ ] the validation is all OK, and the application reports no new errors
+- [ ] the person on call knows the name of the rollback script"""
 
 _EMERGENCY = """\
-**First: what is the state?** `safemig status` tells what is applied where. Exit codes of the last command:
-1 nothing was changed; 3 failed and rolled back, nothing was changed; 4 stopped part-way, its message names the one
-command that goes on; 5 the outcome is not known, and the message says how to learn it.
+**First: what is the state?** `safemig status` shows what is applied where. Exit codes of the last command:
+1 nothing was changed; 3 failed and rolled back, nothing was changed; 4 stopped part-way, the message has the command that
+resumes; 5 outcome unknown, the message says how to find out.
 
 **A. A deployment was interrupted** (connection lost, machine gone, job cancelled).
-Run `safemig status`. The transaction is committed as a whole or not at all. A record that is named RUNNING,
-INCOMPLETE or UNKNOWN is the crash report, not a sign that something was applied; `safemig records --settle`, like the
-next run, asks the database and says in it what became of its run. If it is not applied, run `safemig migrate-prod` again;
-if it is, nothing more is to do. Of a deployment with statements that refuse a transaction a part may be applied: then the
-message, `safemig status` and the pre-flight name the command that goes on with exactly that one, and runs nothing twice:
+Run `safemig status`. The transaction was committed as a whole or not at all. If the migration is not applied, run `safemig migrate-prod`
+again; if it is, there is nothing more to do. A record named RUNNING, INCOMPLETE or UNKNOWN is a crash report, not a sign
+that something was applied; `safemig records --settle`, like the next run, asks the database and adds the outcome to it.
+If some statements cannot run in a transaction, a part of the deployment may be applied. Then the message, `safemig status` and
+the pre-flight name the command that resumes exactly this deployment and runs nothing twice:
 ```
 safemig migrate-prod --resume ID
 ```
 
-**B. The deployment is in, and the application fails.** Take the schema back; what was written since stays:
+**B. The deployment is applied, and the application fails.** Roll the schema back:
 ```
 safemig rollback-prod
 ```
-It runs the latest `backups/production/rollback_[timestamp].sql`, which ran on a copy before the deployment, and runs it
-on a fresh copy again first. A column that the deployment dropped comes back empty: for its data see C and D.
+It runs the latest `backups/production/rollback_[timestamp].sql`, which ran on a copy before the deployment, and first runs
+it on a fresh copy again. Rows of tables and columns that existed before stay; data in new ones is lost. A column that the
+deployment dropped comes back empty: for its data see C and D.
 
-**C. Rows were deleted, or overwritten.** Bring back just these, in the same database, while the application goes on:
+**C. Rows were deleted or overwritten.** Bring back only these, in the same database, while the application runs:
 ```
-safemig restore-prod --tables public.orders,public.items                # beside: schema restored_[timestamp], to look at
-safemig restore-prod --tables public.orders,public.items --put-back     # compares by primary key, and names the plan ID
+safemig restore-prod --tables public.orders,public.items                # into the schema restored_[timestamp], to look at
+safemig restore-prod --tables public.orders,public.items --put-back     # compares by primary key, and prints the plan ID
 safemig restore-prod --tables public.orders,public.items --put-back --approve ID
 safemig restore-prod --tables public.orders --put-back --where "user_id = 42"
 safemig restore-prod --drop restored_[timestamp]                        # later
 ```
-It inserts the rows that production lacks, parents before children, in one transaction that is compared again before its
-COMMIT; triggers do not fire, foreign keys are checked, sequences are raised. What production has written since stays.
-`--update` also writes over rows that differ (their present content is kept beside), an earlier backup is named by its
-timestamp. Name the tables whose rows went along (ON DELETE CASCADE) too; the comparison lists them.
+It inserts the rows that production lacks, parents before children, in one transaction, and compares again before COMMIT.
+Triggers do not fire, foreign keys are checked, sequences are raised. What was written since the backup stays. `--update`
+also overwrites rows that differ (their present content is kept in the schema). To use an earlier backup, give its timestamp. Also name
+the tables that lost rows by ON DELETE CASCADE; the comparison lists them.
 
-**D. More is lost or wrong.** Restore beside production, look, then swap; the former database is kept. What was written
-since the backup is not in it, and the role must be able to create databases:
+**D. More is lost or wrong.** Restore beside production, look, then swap; the former database is kept. The restored one lacks
+what was written since the backup. The role needs CREATEDB:
 ```
 safemig restore-prod
 safemig restore-prod --swap
-safemig restore-prod --drop [former database]     # later, when nobody misses anything
+safemig restore-prod --drop [former database]     # later, when you are sure that nothing is missing
 ```
 
 **E. safemig itself cannot run.** With `psql` alone, over the damaged database:
 ```
 psql "$PRODUCTION_DATABASE_URL" -1 -v ON_ERROR_STOP=1 -f backups/production/backup_full_[timestamp].sql
-# on a platform (Supabase, RDS, Neon, Heroku) backup_team_[timestamp].sql instead, which goes into a new project, too
-# one that ends in .zst (.gz: gzip), whole or not at all (a cut one would be committed as far as it goes):
+# on a platform (Supabase, RDS, Neon, Heroku) backup_team_[timestamp].sql instead, which also restores into a new project
+# a file that ends in .zst (.gz: gzip); test it first, for a truncated file would be committed as far as it goes:
 zstd -t backup_full_[timestamp].sql.zst &&
   zstd -dc backup_full_[timestamp].sql.zst | psql "$PRODUCTION_DATABASE_URL" -1 -v ON_ERROR_STOP=1 -f -
-# a folder, in pg_dump's directory format (it stops, and changes nothing, at what was made since and hangs on it):
+# a folder, in pg_dump's directory format (it changes nothing and stops if newer objects depend on what it replaces):
 pg_restore -1 --clean --if-exists -d "$PRODUCTION_DATABASE_URL" backups/production/backup_full_[timestamp]
-# where it stops so: beside the damaged database, which is kept as [database]_former; ENCODING and the like as it has them
+# if it stops: restore beside the damaged database, which is kept as [database]_former; use its ENCODING and locale
 psql "$PRODUCTION_DATABASE_URL" -c 'CREATE DATABASE "[database]_restored" TEMPLATE template0'
 pg_restore -1 -d "[the same URL, to [database]_restored]" backups/production/backup_full_[timestamp]
 psql "[the same URL, to postgres]" -1 -v ON_ERROR_STOP=1 \\
   -c 'ALTER DATABASE "[database]" RENAME TO "[database]_former"' -c 'ALTER DATABASE "[database]_restored" RENAME TO "[database]"'
-# what is set and granted on the database itself stands in backup_cluster_[timestamp].sql
+# settings and grants of the database itself are in backup_cluster_[timestamp].sql
 ```
-WARNING: the full backup carries `--clean --if-exists`. It replaces everything that it holds, so **everything written
-since the backup is lost**; tables made since then stay. It is one transaction: an error leaves the database as it was.
+WARNING: the full backup was made with `--clean --if-exists`. It replaces everything that it holds, so **everything written
+since the backup is lost**; tables created since then stay. It is one transaction: an error leaves the database as it was.
 Stop the application first, and prefer C or D, which keep what is there.
 
 **Never** run `backup_schema_[timestamp].sql` over a database with data. It is for reading and comparing: it has no
-`--clean`, so it fails on the first object that exists. To take a schema back, use B."""
+`--clean`, so it fails on the first object that exists. To roll a schema back, use B."""
 
 # The last two are shown only when they are asked for: they are long.
 _TOPICS = ("commands", "workflow", "checklist", "emergency", "npm", "settings", "rules")
@@ -222,7 +224,7 @@ def deploy_help(topic: str = "") -> Help:
         "commands": ("The commands", _commands()),
         "checklist": ("The safety checklist", _CHECKLIST),
         "emergency": ("Emergency procedures", _EMERGENCY),
-        "npm": ("For those who come from the npm scripts", _npm()),
+        "npm": ("Coming from the npm scripts", _npm()),
     }
     wanted = topic.strip().lower()
     if wanted in ("settings", "rules"):

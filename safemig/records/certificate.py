@@ -178,7 +178,7 @@ def _approved(outcome: Outcome, verb: str) -> str:
         how = {"typed": "typed at the prompt", "parameter": "given as parameter"}.get(approval["how"], approval["how"])
         return f"{approval['by']}{others}, {_moment(approval['at'])} UTC, plan {approval['plan_id']}, {how}"
     if verb == "migrate_prod":
-        return "not asked for" if outcome.exit_code == 0 else "nobody: the run did not reach the approval"
+        return "not asked for" if outcome.exit_code == 0 else "no one: the run did not reach the approval"
     if verb in _APPROVED and act.get("plan_id"):
         return f"{act['by']}, plan {act['plan_id']}"
     return ""

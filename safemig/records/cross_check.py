@@ -49,6 +49,6 @@ def _contradictions(archive: Archive, settings: Settings, environment: str) -> l
             problems.append(f"{environment} knows of {which}; its lines of the journal are gone")
         if last_hash not in known:
             problems.append(
-                f"{environment} knows of a line of the ledger before {which} that is gone: the ledger was cut or written anew"
+                f"{environment} knows of a line of the ledger before {which} that is gone: the ledger was cut or rewritten"
             )
     return problems

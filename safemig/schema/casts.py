@@ -133,7 +133,7 @@ def conversion(old: str, new: str) -> Conversion:
         )
     if pair == ("timestamp without time zone", "timestamp with time zone"):
         return Conversion(
-            False, True, "every value is read as of the session's time zone, and written anew unless that is UTC"
+            False, True, "every value is read as of the session's time zone, and rewritten unless that is UTC"
         )
     if _INTEGERS.get(one, 9) > _INTEGERS.get(other, 9) and other in _INTEGERS and one in _INTEGERS:
         return Conversion(False, True, "every row is rewritten; fails where a number is too large")

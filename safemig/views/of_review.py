@@ -135,7 +135,7 @@ def _locks(result: Review) -> Table | None:
         return None
     table = Table(
         "What each statement locks",
-        ("#", "Statement", "Lock", "Table", "Rows", "Size with indexes", "Waits meanwhile", "Finding"),
+        ("#", "Statement", "Lock", "Table", "Rows", "Size with indexes", "Blocks", "Finding"),
         tuple(rows),
         frozenset({"#", "Rows", "Size with indexes"}),
     )

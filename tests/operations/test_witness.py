@@ -51,7 +51,7 @@ def test_what_no_ledger_can_show_is_known_to_production(
     file.write_text("".join(forged))
     assert verify(home).problems == ()
     (problem,) = shop.project.deployments(verify=True).problems
-    assert "the ledger was cut or written anew" in problem
+    assert "the ledger was cut or rewritten" in problem
 
     # And where production cannot be asked, that is said.
     monkeypatch.setenv("PRODUCTION_DATABASE_URL", "postgresql://127.0.0.1:1/app")

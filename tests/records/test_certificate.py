@@ -138,7 +138,7 @@ def test_what_was_refused_is_not_told_as_done() -> None:
     text = as_markdown(found)
     assert "# NOT APPROVED · " in text
     assert "> Refused: no" in text
-    assert "| Approved by | nobody: the run did not reach the approval |" in text
+    assert "| Approved by | no one: the run did not reach the approval |" in text
     assert "**Planned changes**" in text
     assert [each.mark for each in found.proofs] == ["yes", *["not reached"] * 4]
     assert "| Source | no git repository |" in text

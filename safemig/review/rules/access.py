@@ -17,7 +17,7 @@ from safemig.sql.tree import Tree, constant, node, options
 @rule(
     "row-security", Severity.CAUTION, "Row security of a table in use is changed",
     on=("AT_EnableRowSecurity", "AT_DisableRowSecurity", "AT_ForceRowSecurity", "AT_NoForceRowSecurity"),
-    why="Enabled without policies, nobody but the owner sees a row; disabled, everybody with a grant sees every row.",
+    why="Enabled without policies, only the owner sees rows; disabled, every role with a grant sees all rows.",
     instead="CREATE POLICY own_rows ON users USING (id = auth.uid());\nALTER TABLE users ENABLE ROW LEVEL SECURITY;",
     err=("ALTER TABLE users ENABLE ROW LEVEL SECURITY", "ALTER TABLE users DISABLE ROW LEVEL SECURITY"),
     ok="CREATE TABLE fresh (a int); ALTER TABLE fresh ENABLE ROW LEVEL SECURITY",
@@ -27,7 +27,7 @@ def row_security(scene: Scene) -> Iterator[Hit]:
         return
     said = {
         "AT_EnableRowSecurity": "only rows that a policy allows are seen from then on",
-        "AT_DisableRowSecurity": "every row is seen by whoever has a grant from then on",
+        "AT_DisableRowSecurity": "from then on, every role with a grant sees all rows",
         "AT_ForceRowSecurity": "the owner too sees only rows that a policy allows",
         "AT_NoForceRowSecurity": "the owner sees every row again",
     }[scene.node]

@@ -312,7 +312,7 @@ def column_expression_dropped(scene: Scene) -> Iterator[Hit]:
     column = scene.tree.get("name", "")
     said = {
         "AT_DropExpression": "is no longer computed", "AT_DropIdentity": "is no longer numbered by itself",
-        "AT_SetExpression": "is computed anew for every row, by writing the table again",
+        "AT_SetExpression": "is computed again for every row, by rewriting the table",
         "AT_AddIdentity": "is numbered by itself from 1 on, whatever numbers are there",
     }[scene.node]  # fmt: skip
     yield Hit(f"{scene.table}.{column}", f"{scene.table}.{column} {said}")

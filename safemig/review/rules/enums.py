@@ -16,7 +16,7 @@ from safemig.sql.tree import constant, walk
 @rule(
     "enum-value-removed", Severity.DANGEROUS, "A value is removed from an enum",
     on="AT_AlterColumnType", data_loss=True,
-    why="PostgreSQL cannot remove an enum's value, so the type is renamed, made anew with fewer values, and the column is changed to it: "
+    why="PostgreSQL cannot remove an enum's value, so the type is renamed, created again with fewer values, and the column is changed to it: "
     "rows with the missing value make it fail, or are mapped to another value for good. The table is written again.",
     instead="ALTER TYPE mood RENAME VALUE 'meh' TO 'deprecated_meh';  -- keep the value, stop using it",
     err="ALTER TYPE mood RENAME TO mood_old; CREATE TYPE mood AS ENUM ('happy'); "
@@ -41,7 +41,7 @@ def enum_value_removed(scene: Scene) -> Iterator[Hit]:
         return
     column = scene.tree.get("name", "")
     what = f"{', '.join(gone)} is gone" if gone else "what the old type held besides is not known"
-    yield Hit(f"{scene.table}.{column}", f"{scene.table}.{column} gets a type {new} that was made anew with {', '.join(kept)}: {what}",
+    yield Hit(f"{scene.table}.{column}", f"{scene.table}.{column} gets a type {new} that was created again with {', '.join(kept)}: {what}",
               "-- keep the value and stop using it:\n"
               f"COMMENT ON TYPE {new.sql} IS 'deprecated: {', '.join(gone) or 'old values'}';")  # fmt: skip
 

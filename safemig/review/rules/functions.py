@@ -115,7 +115,7 @@ def _destroys(tree: Tree) -> str | None:
 @rule(
     "function-destroys", Severity.CAUTION, "A function is defined that drops or empties tables",
     on="CreateFunctionStmt",
-    why="Defining it harms nothing yet; whoever calls it, or fires its trigger, loses the rows.",
+    why="Defining it harms nothing yet; each call of it, or of its trigger, loses rows.",
     instead="CREATE OR REPLACE FUNCTION purge_audit(before timestamptz) RETURNS void LANGUAGE sql\n"
     "AS 'DELETE FROM audit WHERE at < before';",
     err="CREATE FUNCTION purge() RETURNS void LANGUAGE sql AS 'TRUNCATE audit'",

@@ -62,7 +62,7 @@ def partly_dynamic_sql(scene: Scene) -> Iterator[Hit]:
 @rule(
     "unreadable-body", Severity.DANGEROUS, "A code block that cannot be read",
     on="UnreadableBody",
-    why="PostgreSQL's own PL/pgSQL parser refuses the body, so nobody knows what it would do.",
+    why="PostgreSQL's own PL/pgSQL parser refuses the body, so what it would do is unknown.",
     instead="DO $$ BEGIN PERFORM 1; END $$;",
     err="DO $$ BEGIN this is not PL/pgSQL END $$", ok="DO $$ BEGIN PERFORM 1; END $$",
 )  # fmt: skip

@@ -35,7 +35,7 @@ def concurrently(text: str, *, named: bool) -> str:
     "index-not-concurrent", Severity.CAUTION, "An index is built while writes wait",
     on="IndexStmt",
     why="CREATE INDEX takes SHARE on the table: reads go on, every write waits until the index is built. CONCURRENTLY takes longer, "
-    "blocks nobody, and cannot run in a transaction, so it stands in a file of its own.",
+    "blocks neither reads nor writes, and cannot run in a transaction, so it stands in a file of its own.",
     instead="CREATE INDEX CONCURRENTLY IF NOT EXISTS users_email_idx ON users (email);",
     err=("CREATE INDEX users_email_idx ON users (email)", "CREATE UNIQUE INDEX IF NOT EXISTS i ON users (email)"),
     ok=("CREATE INDEX CONCURRENTLY IF NOT EXISTS users_email_idx ON users (email)",
@@ -75,7 +75,7 @@ def _on_only(text: str) -> str:
     "index-guard-hides-invalid", Severity.RECOMMENDATION, "CONCURRENTLY without IF NOT EXISTS",
     on="IndexStmt",
     why="A build that fails leaves an INVALID index of that name: run again, CREATE INDEX CONCURRENTLY then fails. With IF NOT EXISTS it "
-    "is skipped; safemig's own runner looks for the invalid index, drops it and builds it anew.",
+    "is skipped; safemig's own runner looks for the invalid index, drops it and builds it again.",
     instead="CREATE INDEX CONCURRENTLY IF NOT EXISTS users_email_idx ON users (email);",
     err="CREATE INDEX CONCURRENTLY users_email_idx ON users (email)",
     ok="CREATE INDEX CONCURRENTLY IF NOT EXISTS users_email_idx ON users (email)",
@@ -111,7 +111,7 @@ def index_invalid(scene: Scene) -> Iterator[Hit]:
 @rule(
     "drop-index", Severity.CAUTION, "An index is dropped under a lock",
     on="DropStmt",
-    why="DROP INDEX takes ACCESS EXCLUSIVE on the table: it waits for every running query and lets nobody in meanwhile. "
+    why="DROP INDEX takes ACCESS EXCLUSIVE on the table: it waits for every running query and blocks new ones until it is done. "
     "Queries that used the index become slow; a unique one kept duplicates out.",
     instead="DROP INDEX CONCURRENTLY IF EXISTS users_email_idx;",
     err=("DROP INDEX users_email_idx", "ALTER TABLE users ADD CONSTRAINT k UNIQUE USING INDEX k; DROP INDEX CONCURRENTLY k"),

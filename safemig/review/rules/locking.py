@@ -99,7 +99,7 @@ def work_under_lock(scene: Scene) -> Iterator[Hit]:
         if constant(value.get("rexpr")) is not None:
             return
     held = sorted(str(name) for name in scene.world.exclusive)
-    yield Hit(str(scene.table), f"reads and writes of {', '.join(held)} wait meanwhile (ACCESS EXCLUSIVE is held until the COMMIT)",
+    yield Hit(str(scene.table), f"reads and writes of {', '.join(held)} are blocked (ACCESS EXCLUSIVE is held until the COMMIT)",
               lock=LockMode.ACCESS_EXCLUSIVE)  # fmt: skip
 
 

@@ -57,7 +57,7 @@ def table_rewrite(scene: Scene) -> Iterator[Hit]:
     "tablespace-move-all", Severity.CAUTION, "Every table of a tablespace is moved",
     on="AlterTableMoveAllStmt",
     why="Each table is copied under ACCESS EXCLUSIVE, in one transaction.",
-    instead="ALTER TABLE users SET TABLESPACE fast;  -- one table a migration, in a quiet hour",
+    instead="ALTER TABLE users SET TABLESPACE fast;  -- one table per migration, off-peak",
     err="ALTER TABLE ALL IN TABLESPACE slow SET TABLESPACE fast", ok="CREATE TABLE IF NOT EXISTS t (a int) TABLESPACE fast",
 )  # fmt: skip
 def tablespace_move_all(scene: Scene) -> Iterator[Hit]:

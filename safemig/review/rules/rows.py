@@ -355,7 +355,7 @@ _KEY = re.compile(
 @rule(
     "upsert-overwrites", Severity.CAUTION, "An INSERT overwrites rows that exist",
     on="InsertStmt",
-    why="ON CONFLICT DO UPDATE replaces values that somebody may have changed since.",
+    why="ON CONFLICT DO UPDATE replaces values that may have been changed since.",
     instead="INSERT INTO settings (key, value) VALUES ('version', '2') ON CONFLICT (key) DO NOTHING;",
     err="INSERT INTO settings (key, value) VALUES ('a', '1') ON CONFLICT (key) DO UPDATE SET value = excluded.value",
     ok="INSERT INTO settings (key, value) VALUES ('a', '1') ON CONFLICT (key) DO NOTHING",

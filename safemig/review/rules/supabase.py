@@ -26,7 +26,7 @@ def _is_reached(one: Exposed) -> bool:
 @rule(
     "table-without-api-grants", Severity.CAUTION, "The API cannot reach a new table",
     on="Made",
-    why="Since 2026-10-30 Supabase grants a new table in public to nobody: the API answers 42501 \"permission denied for table\" to anon, "
+    why="Since 2026-10-30 Supabase grants no role access to a new table in public: the API answers 42501 \"permission denied for table\" to anon, "
     "authenticated and service_role alike. Grant what each role needs; row security then says which rows. It is a recommendation where "
     "no target was read, whose default privileges would tell.",
     instead="CREATE TABLE IF NOT EXISTS public.notes (id bigint PRIMARY KEY, user_id uuid);\n"
@@ -59,7 +59,7 @@ def table_without_api_grants(scene: Scene) -> Iterator[Hit]:
     "table-without-row-security", Severity.CAUTION, "Everybody with the API's key reads and writes a new table",
     on="Made",
     why="Row security is off when a table is made. What anon and authenticated are granted on a table in public then holds for every row, "
-    "for whoever has the project's public key.",
+    "for anyone who has the project's public key.",
     instead="ALTER TABLE public.notes ENABLE ROW LEVEL SECURITY;\n"
     f"CREATE POLICY own_rows ON public.notes TO authenticated {_OWN_ROWS};",
     err=("CREATE TABLE IF NOT EXISTS public.notes (id bigint PRIMARY KEY); GRANT ALL ON public.notes TO anon",
@@ -127,7 +127,7 @@ def view_without_security_invoker(scene: Scene) -> Iterator[Hit]:
     "auth-users-exposed", Severity.DANGEROUS, "auth.users is exposed through the API",
     on=("Made", "GrantStmt"),
     why="auth.users holds every user's e-mail address, telephone number, sign-ins and metadata. A view or table of it in public, or a "
-    "GRANT on it, hands them to whoever has the API's key.",
+    "GRANT on it, gives them to anyone who has the API's key.",
     instead="CREATE TABLE public.profiles (id uuid PRIMARY KEY REFERENCES auth.users ON DELETE CASCADE, name text);\n"
     "ALTER TABLE public.profiles ENABLE ROW LEVEL SECURITY;",
     err=("CREATE VIEW public.members AS SELECT id, email FROM auth.users", "GRANT SELECT ON auth.users TO anon",
@@ -191,7 +191,7 @@ def definer_function_in_api(scene: Scene) -> Iterator[Hit]:
 @rule(
     "no-row-security-possible", Severity.RECOMMENDATION, "The API reaches what row security cannot protect",
     on="Made",
-    why="Materialized views and foreign tables have no row security: whoever is granted them reads every row.",
+    why="Materialized views and foreign tables have no row security: every role with a grant reads all rows.",
     instead="CREATE MATERIALIZED VIEW private.totals AS SELECT count(*) FROM notes;",
     err="CREATE MATERIALIZED VIEW totals AS SELECT count(*) FROM notes; GRANT SELECT ON totals TO anon",
     ok=("CREATE MATERIALIZED VIEW private.totals AS SELECT count(*) FROM notes",

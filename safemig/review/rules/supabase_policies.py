@@ -83,7 +83,7 @@ def _is_true(expression: Tree | None) -> bool:
 @rule(
     "policy-trusts-user-metadata", Severity.CAUTION, "A policy rests on what users can change themselves",
     on=("CreatePolicyStmt", "AlterPolicyStmt"),
-    why="user_metadata (raw_user_meta_data) is set by the user with updateUser(): whoever is kept out can grant himself access. "
+    why="user_metadata (raw_user_meta_data) is set by the user with updateUser(): a user who is kept out can grant himself access. "
     "app_metadata is not.",
     instead="CREATE POLICY p ON notes USING ((SELECT auth.jwt()) -> 'app_metadata' ->> 'role' = 'admin');",
     err=("CREATE POLICY p ON notes USING ((auth.jwt() -> 'user_metadata' ->> 'admin')::bool)",

@@ -135,7 +135,7 @@ def create_skipped(scene: Scene) -> Iterator[Hit]:
 @rule(
     "alters-can-be-one", Severity.RECOMMENDATION, "Several ALTER TABLE of one table",
     on="File",
-    why="Each waits for its lock anew, and each that reads or writes the whole table does so again; joined with commas it is done once.",
+    why="Each waits for its lock again, and each that reads or writes the whole table does so again; joined with commas it is done once.",
     instead="ALTER TABLE users ADD COLUMN IF NOT EXISTS a int, ADD COLUMN IF NOT EXISTS b int;",
     err="ALTER TABLE users ADD COLUMN IF NOT EXISTS a int; ALTER TABLE users ADD COLUMN IF NOT EXISTS b int",
     ok="ALTER TABLE users ADD COLUMN IF NOT EXISTS a int; ALTER TABLE orders ADD COLUMN IF NOT EXISTS b int",

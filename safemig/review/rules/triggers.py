@@ -31,7 +31,7 @@ def trigger_on_existing_table(scene: Scene) -> Iterator[Hit]:
 @rule(
     "disable-trigger", Severity.CAUTION, "Triggers are switched off",
     on=("AT_DisableTrig", "AT_DisableTrigAll", "AT_DisableTrigUser", "AT_DisableRule"),
-    why="What the triggers keep in order is not kept meanwhile; DISABLE TRIGGER ALL switches foreign keys off too.",
+    why="What the triggers enforce is not enforced until they are enabled again; DISABLE TRIGGER ALL switches foreign keys off too.",
     instead="ALTER TABLE users ENABLE TRIGGER ALL;  -- in the same file, right after",
     err=("ALTER TABLE users DISABLE TRIGGER ALL", "ALTER TABLE users DISABLE TRIGGER touch"),
     ok="CREATE TABLE fresh (a int); ALTER TABLE fresh DISABLE TRIGGER USER",

@@ -93,7 +93,7 @@ KNOWN_COMMANDS = frozenset(
 @rule(
     "unknown-statement", Severity.CAUTION, "A kind of statement that no rule knows",
     on=("UnknownStatement", "AlterTableCmd"),
-    why="What the review has not learnt to judge is never called safe silently.",
+    why="A statement that the review cannot judge is never called safe without saying so.",
     instead="CREATE TABLE IF NOT EXISTS notes (id bigint PRIMARY KEY);",
     err="LOAD 'auto_explain'", ok="SELECT 1",
 )  # fmt: skip

@@ -124,7 +124,7 @@ class MaterializedView(Kind):
         if fact.tablespace:
             head += f"\nTABLESPACE {quote_identifier(fact.tablespace)}"
         tail = "" if fact.populated else "\nWITH NO DATA"
-        why = "computed anew" if item in plan.replaced else ""
+        why = "computed again" if item in plan.replaced else ""
         steps = [
             Step(
                 f"{head} AS\n{fact.definition}{tail}",
@@ -162,7 +162,7 @@ class MaterializedView(Kind):
             steps.append(
                 Step(
                     f"{prefix} SET ACCESS METHOD {quote_identifier(new.access_method or 'heap')}",
-                    "written anew",
+                    "rewritten",
                     rule="set-access-method",
                     lock=_EXCLUSIVE,
                     rewrites=True,
