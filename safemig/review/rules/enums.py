@@ -16,7 +16,7 @@ from safemig.sql.tree import constant, walk
 @rule(
     "enum-value-removed", Severity.DANGEROUS, "A value is removed from an enum",
     on="AT_AlterColumnType", data_loss=True,
-    why="PostgreSQL cannot remove an enum's value, so the type is renamed, created again with fewer values, and the column is changed to it: "
+    why="PostgreSQL cannot remove an enum value, so the type is renamed, created again with fewer values, and the column is changed to it: "
     "rows with the missing value make it fail, or are mapped to another value for good. The table is written again.",
     instead="ALTER TYPE mood RENAME VALUE 'meh' TO 'deprecated_meh';  -- keep the value, stop using it",
     err="ALTER TYPE mood RENAME TO mood_old; CREATE TYPE mood AS ENUM ('happy'); "
