@@ -52,7 +52,7 @@ def not_valid(scene: Scene, constraint: Tree, suffix: str) -> str:
     "add-check-validates", Severity.CAUTION, "A CHECK reads the whole table under a lock",
     on="AT_AddConstraint",
     why="ADD CONSTRAINT ... CHECK reads every row under ACCESS EXCLUSIVE (measured), and fails on the first row that breaks it. "
-    "With NOT VALID only new rows are checked; VALIDATE CONSTRAINT then reads under SHARE UPDATE EXCLUSIVE, which blocks no reads or writes.",
+    "With NOT VALID only new rows are checked; VALIDATE CONSTRAINT then reads under SHARE UPDATE EXCLUSIVE, which blocks no writes.",
     instead="ALTER TABLE users ADD CONSTRAINT users_age_check CHECK (age > 0) NOT VALID;\n"
     "-- in a migration of its own:\nALTER TABLE users VALIDATE CONSTRAINT users_age_check;",
     err="ALTER TABLE users ADD CONSTRAINT users_age_check CHECK (age > 0)",

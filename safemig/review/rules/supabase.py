@@ -26,7 +26,7 @@ def _is_reached(one: Exposed) -> bool:
 @rule(
     "table-without-api-grants", Severity.CAUTION, "The API cannot reach a new table",
     on="Made",
-    why="Since 2026-10-30 Supabase grants no rights on new tables in public: the API answers 42501 \"permission denied for table\" to anon, "
+    why="Since 2026-10-30 Supabase grants nothing on new tables in public: the API answers 42501 \"permission denied for table\" to anon, "
     "authenticated and service_role alike. Grant what each role needs; row security then says which rows. It is a recommendation where "
     "no target was read, whose default privileges would tell.",
     instead="CREATE TABLE IF NOT EXISTS public.notes (id bigint PRIMARY KEY, user_id uuid);\n"
