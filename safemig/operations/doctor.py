@@ -23,6 +23,7 @@ from safemig.postgres.unreadable import platform_tables_left_out
 from safemig.results import Diagnosis, VerbGap, VerbOutlook
 from safemig.settings import PRODUCTION, STAGING, Settings
 from safemig.sql.identifiers import quote_name
+from safemig.workload.counted import may_see_all_statements, why_not_counted
 
 # What each verb needs of the database and of this machine; it works where nothing of it is missing.
 NEEDS: dict[str, tuple[str, ...]] = {
@@ -37,6 +38,7 @@ NEEDS: dict[str, tuple[str, ...]] = {
     "restore_prod": ("database", "dump", "write", "new database"),
     "sync_prod": ("database", "dump", "read all", "history", "role", "write", "own", "empty"),
     "baseline_prod": ("database", "server", "history", "write"),
+    "workload": ("database", "statements"),
     "db_status": ("database", "server"),
     "schema_diff": ("database",),
     "deployments": (),
@@ -72,6 +74,7 @@ def doctor(settings: Settings, target: str = PRODUCTION) -> Diagnosis:
             platform = platform_of(connection)
             own = own_rights(connection, platform.schemas, layout_for(settings).history_names)
             gaps = [*_of_connection(connection, own), *_of_rights(own), *_of_role(connection, settings.deploy_as)]
+            gaps += _of_statements(connection, own)
             gaps += [
                 *_of_restore(own, platform),
                 *_of_rows(connection, platform),
@@ -215,6 +218,15 @@ def _shown(gap: _Gap) -> VerbGap:
     more = (f"-- and {len(gap.fixes) - _MOST_FIXES} more",) if len(gap.fixes) > _MOST_FIXES else ()
     word = "limited" if gap.only_limits else "refuses" if gap.is_by_design else "will not work"
     return VerbGap(gap.why, verbs, word, (*gap.fixes[:_MOST_FIXES], *more))  # type: ignore[arg-type]
+
+
+def _of_statements(connection: Connection, own: OwnRights) -> Iterator[_Gap]:
+    """Yield why the application's statements cannot be collected from the server; files can be, anywhere."""
+    if problem := why_not_counted(connection):
+        yield _Gap("statements", problem, ("CREATE EXTENSION pg_stat_statements;",), only_limits=True)
+    elif not own.is_superuser and not may_see_all_statements(connection):
+        grant = f"GRANT pg_read_all_stats TO {quote_name(own.role)};"
+        yield _Gap("statements", "sees its own statements only", (grant,), only_limits=True)
 
 
 def _outlook(verb: str, needs: Sequence[str], gaps: Sequence[_Gap]) -> VerbOutlook:

@@ -246,7 +246,7 @@ class WorkloadTrial:
         for each in self._statements:
             trial = self._before.get(each.id, WORKS)
             if trial.sqlstate == "no role":
-                reasons[f"role {each.role} is not on the copy"] += 1
+                reasons[f"cannot act as {each.role} on the copy"] += 1
             elif not trial.works:
                 reasons[f"fails before the migration too ({trial.sqlstate})"] += 1
         return dict(sorted(reasons.items()))

@@ -54,6 +54,9 @@ SELECT CASE WHEN source IN ('default', 'configuration file', 'session') THEN
        CASE WHEN source = 'session' THEN boot_val ELSE setting END ELSE boot_val END
 FROM pg_settings WHERE name = 'search_path'
 """
+# A setting of the library's own is known only where the library is loaded.
+IS_IT_LOADED = "SELECT EXISTS (SELECT FROM pg_settings WHERE name = 'pg_stat_statements.max')"
+MAY_SEE_ALL = "SELECT pg_has_role(current_user, 'pg_read_all_stats', 'USAGE')"
 NOT_VISIBLE = "statements of roles that this role may not see"
 NESTED = "statements inside functions"
 OTHER_DATABASE = "statements of other databases"
@@ -207,6 +210,25 @@ def read_counted(connection: Connection, environment: str) -> Reading:
     statements = sums.statements()
     begin = reset or min((each.first_seen for each in statements if each.first_seen), default=None)
     return Reading(statements, begin, now, dealloc, dict(sums.skipped))
+
+
+def why_not_counted(connection: Connection) -> str:
+    """Return why the server does not count statements, "" where it does. Reads only."""
+    row = connection.execute(WHERE_IS_THE_VIEW).fetchone()
+    if row is None:
+        return "pg_stat_statements is not in this database: statements can be collected from files only"
+    ((loaded,),) = connection.execute(IS_IT_LOADED).fetchall()
+    return (
+        ""
+        if loaded
+        else "pg_stat_statements is not in shared_preload_libraries: statements can be collected from files only"
+    )
+
+
+def may_see_all_statements(connection: Connection) -> bool:
+    """Tell whether our role sees what other roles sent. Reads only."""
+    ((may,),) = connection.execute(MAY_SEE_ALL).fetchall()
+    return bool(may)
 
 
 def _view(connection: Connection, environment: str) -> tuple[str, set[str]]:

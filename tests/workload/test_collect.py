@@ -10,6 +10,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from safemig.cli import main
 from safemig.errors import NoSuchFileError, RefusedError, SettingsError
 from safemig.postgres.server.throwaway import ThrowawayServer
 from safemig.workload.counted import NESTED, NOT_VISIBLE, OTHER_DATABASE, Reading, read_counted
@@ -297,3 +298,38 @@ def test_a_replica_is_read_by_setting(seen_shop: Shop, monkeypatch: pytest.Monke
     )
     with pytest.raises(RefusedError, match="replica"):  # where nothing counts
         seen_shop.project.workload()
+
+
+def test_the_doctor_tells_what_keeps_statements_from_being_collected(seen_shop: Shop, database: str) -> None:
+    def outlook(url: str) -> tuple[str, str, tuple[str, ...]]:
+        (found,) = [each for each in seen_shop.project.doctor(url).verbs if each.verb == "workload"]
+        return found.outlook, found.why, found.fixes
+
+    assert outlook("production") == ("works", "", ())
+    assert outlook(seen_shop.staging)[0::2] == ("limited", ("CREATE EXTENSION pg_stat_statements;",))
+    with psycopg.connect(database, autocommit=True) as connection:
+        connection.execute("CREATE EXTENSION pg_stat_statements")
+    assert "shared_preload_libraries" in outlook(database)[1]
+    with psycopg.connect(seen_shop.production, autocommit=True) as connection:
+        connection.execute("ALTER ROLE reporting LOGIN")
+    as_reporting = seen_shop.production.replace("postgres@", "reporting@")
+    assert outlook(as_reporting) == (
+        "limited",
+        "sees its own statements only",
+        ("GRANT pg_read_all_stats TO reporting;",),
+    )
+
+
+def test_the_runbook_leaves_a_record(
+    seen_shop: Shop, send: Callable[..., None], capfd: pytest.CaptureFixture[str]
+) -> None:
+    send(seen_shop.production, "app_rw", f"SELECT id FROM users WHERE legacy = '{CANARY}' -- {CANARY}")
+    with pytest.raises(SystemExit) as left:
+        main(["--project", str(seen_shop.folder), "workload", "--record"])
+    said = capfd.readouterr()
+    assert left.value.code == 0
+    assert said.out.startswith("COLLECTED")
+    assert "COLLECTED · record: " in said.err
+    files = [path for path in seen_shop.folder.rglob("*") if path.is_file()]
+    assert [path for path in files if CANARY in path.read_text(errors="ignore")] == []
+    assert [path.name for path in files if path.name == "production.jsonl"] == ["production.jsonl"]
