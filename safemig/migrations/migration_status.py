@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -58,16 +58,29 @@ def stand(files: Sequence[Migration], history: Sequence[AppliedMigration]) -> St
     applied = [each for each in files if each.version in by_version]
     pending = [each for each in files if each.version not in by_version]
     known = {each.version for each in files}
-    latest = max((at for at, each in enumerate(files) if each.version in by_version), default=-1)
-    order = {each.version: at for at, each in enumerate(files)}
+    comes_before = _before(files, by_version)
     return Standing(
         files=tuple(files),
         applied=tuple(applied),
         pending=tuple(pending),
         edited=tuple(each for each in applied if _is_edited(each, by_version[each.version])),
         unknown=tuple(each for each in history if each.version not in known),
-        out_of_order=tuple(each for each in pending if order[each.version] < latest),
+        out_of_order=tuple(each for each in pending if comes_before(each)),
     )
+
+
+def _before(files: Sequence[Migration], applied: Mapping[str, object]) -> Callable[[Migration], bool]:
+    """Return what tells whether a file comes before one that is applied: by its place; a timestamp tells it of any."""
+    latest = max((at for at, each in enumerate(files) if each.version in applied), default=-1)
+    order = {each.version: at for at, each in enumerate(files)}
+    if all(_is_stamp(version) for version in (*order, *applied)):
+        last = max(applied, default="")
+        return lambda each: each.version < last
+    return lambda each: order[each.version] < latest
+
+
+def _is_stamp(version: str) -> bool:
+    return len(version) == len("20260101000000") and version.isdigit()
 
 
 def _is_edited(file: Migration, applied: AppliedMigration) -> bool:
