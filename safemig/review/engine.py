@@ -195,6 +195,7 @@ def _read(world: World, file: SourceFile) -> tuple[list[Finding], tuple[Reviewed
     findings = [_unreadable(file, problem)] if problem else []
     reviewed: list[ReviewedStatement] = []
     replacements: list[fix.Replacement] = []
+    said: set[tuple[str, ...]] = set()
     look_ahead(world, statements)
     quiet: Tree | None = None  # of an INSERT that does nothing but write rows, in which nothing was found
     for number, statement in enumerate(statements):
@@ -205,7 +206,7 @@ def _read(world: World, file: SourceFile) -> tuple[list[Finding], tuple[Reviewed
         world.statement = number
         full = statement.in_full() if world.labels_of_this_file else statement  # its literals may be such labels
         made, one, instead = _statement(world, file, full)
-        findings.extend(made)
+        findings.extend([each for each in made if _is_first(each, said)] if made else ())
         reviewed.append(one)
         replacements.append(instead)
         is_quiet = full.is_abridged and not made and changes_rows_only(world, full.json)
@@ -213,6 +214,24 @@ def _read(world: World, file: SourceFile) -> tuple[list[Finding], tuple[Reviewed
     findings.extend(_of_file(world, file, statements))
     made_safer = fix.as_it_is(file) if problem else fix.fixed(file, statements, replacements)
     return findings, tuple(reviewed), made_safer
+
+
+# What says the same at each place: that something is not known. In a file it is said once, at the first.
+_SAID_ONCE = frozenset(
+    ("unknown-function", "partly-dynamic-sql", "unreadable-body", "other-language", "transaction-control")
+)
+
+
+def _is_first(finding: Finding, said: set[tuple[str, ...]]) -> bool:
+    """Tell whether the file did not have this finding yet, and note it; others than those of `_SAID_ONCE` always stand."""
+    if finding.rule not in _SAID_ONCE:
+        return True
+    what = "" if finding.rule == "transaction-control" else finding.message
+    key = (finding.rule, finding.severity.value, finding.object, what)
+    if key in said:
+        return False
+    said.add(key)
+    return True
 
 
 def _of_file(world: World, file: SourceFile, statements: list[ParsedStatement]) -> list[Finding]:

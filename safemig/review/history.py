@@ -112,11 +112,15 @@ def _select(world: World, body: Tree, conditional: bool) -> None:
                 _set(world, values[0], [str(values[1])])
 
 
+_OF_SERIAL = {"serial": "integer", "bigserial": "bigint", "smallserial": "smallint"}
+
+
 def add_column(world: World, table: Table, definition: Tree, *, guarded: bool = False) -> None:
     """Note a column and the constraints that are written with it."""
     name = definition.get("colname", "")
     age: Age = "existing" if not world.pending else "maybe" if guarded and table.facts is None else "new"
-    column = Column(type=type_text(definition.get("typeName")), age=age)
+    written = type_text(definition.get("typeName"))
+    column = Column(type=_OF_SERIAL.get(written, written), age=age)
     if table.age == "existing":
         world.young.append(table)
     for item in definition.get("constraints", ()):

@@ -308,3 +308,40 @@ def test_names_with_dots_and_quotes_are_found_in_the_target(new_database: Callab
     assert "delete-rows" in {finding.rule for finding in called.standing}
     quiet = review([SourceFile("m.sql", 'CREATE INDEX ON "odd.schema"."a.b" ("x.y")')], target=facts)
     assert quiet.verdict is Verdict.SAFE  # forty rows: the target says so
+
+
+def test_what_is_not_known_is_said_once_a_file() -> None:
+    calls = "".join(f"SELECT nosuch({number});\n" for number in range(20))
+    files = [SourceFile("a.sql", calls + "SELECT other();"), SourceFile("b.sql", calls)]
+    found = [(one.file, one.line, one.object) for one in review(files).findings if one.rule == "unknown-function"]
+    assert found == [("a.sql", 1, "nosuch"), ("a.sql", 21, "other"), ("b.sql", 1, "nosuch")]
+    controls = review(
+        [SourceFile("m.sql", "SELECT 1; COMMIT; SELECT 2; COMMIT; BEGIN; ROLLBACK PREPARED 'x';")]
+    ).findings
+    assert [one.line for one in controls if one.rule == "transaction-control"] == [1, 1], (
+        "the first, and the dangerous one"
+    )
+
+
+@pytest.mark.parametrize(
+    ("sql", "is_quiet"),
+    [
+        ("UPDATE ttrss_version SET schema_version = 86", True),
+        ("UPDATE Version SET VersionId = 12", True),
+        ("UPDATE db_version SET version = '1.2'", True),
+        ("UPDATE document_version SET version = 2", False),
+        ("UPDATE version SET value = 3", False),
+        ("UPDATE app_version SET schema_version = 1, note = 'x'", False),
+        ("UPDATE app_version SET schema_version = (SELECT max(n) FROM other)", False),
+        ("UPDATE versions SET schema_version = 1", False),
+    ],
+)
+def test_a_schema_s_version_is_counted_without_a_word(sql: str, is_quiet: bool) -> None:
+    assert ("update-many-rows" not in {one.rule for one in review([SourceFile("m.sql", sql)]).findings}) is is_quiet
+
+
+def test_a_serial_is_an_integer() -> None:
+    sql = "CREATE TABLE t (a bigserial, b serial);"
+    alter = "ALTER TABLE t ALTER COLUMN a TYPE bigint; ALTER TABLE t ALTER COLUMN b TYPE bigint;"
+    made = review([SourceFile("0.sql", sql), SourceFile("1.sql", alter)], by_themselves=True)
+    assert [one.object for one in made.standing if one.rule == "alter-column-type"] == ["t.b"]

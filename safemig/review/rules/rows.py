@@ -296,12 +296,13 @@ def _is_new_column(scene: Scene, column: str) -> bool:
     err=("UPDATE users SET active = true", "UPDATE users SET active = true WHERE 1 = 1",
          "DO $do$ BEGIN EXECUTE 'UPDATE users SET active = true WHERE id BETWEEN $1 AND $2' USING 1, 9999999; END $do$",
          "UPDATE users SET name = trim(name) WHERE name IS NOT NULL", "UPDATE orders SET state = 'closed' WHERE state = 'done'"),
-    ok=("CREATE TABLE fresh (a int); UPDATE fresh SET a = 1", "UPDATE settings SET value = '2' WHERE key = 'version'",
+    ok=("CREATE TABLE fresh (a int); UPDATE fresh SET a = 1", "UPDATE app_version SET schema_version = 86",
+        "UPDATE settings SET value = '2' WHERE key = 'version'",
         "UPDATE users SET active = true WHERE id BETWEEN 1 AND 10000", "UPDATE users SET active = true WHERE id = ANY(ARRAY[1, 2])",
         "-- safemig: batches of 10000 by users.id\nUPDATE users SET active = true WHERE active IS NULL AND id BETWEEN $1 AND $2"),
 )  # fmt: skip
 def update_many_rows(scene: Scene) -> Iterator[Hit]:
-    if scene.is_new or is_catalog(scene.table) or scene.is_small:
+    if scene.is_new or is_catalog(scene.table) or scene.is_small or _counts_a_version(scene):
         return
     condition = scene.tree.get("whereClause")
     if (_names_few(condition) or _is_batch(scene)) and not scene.tree.get("fromClause"):
@@ -314,6 +315,21 @@ def update_many_rows(scene: Scene) -> Iterator[Hit]:
         f"updates {columns} in {'every row' if every else 'many rows, perhaps,'} of {scene.table}{scene.size} in one transaction",
         f"-- safemig: batches of 10000 by {scene.table}.id, pause 100 ms\n-- {batch}",
     )
+
+
+# The one row in which an application keeps the version of its schema: by its table, or by its column in an application's own table.
+_VERSION_TABLE = re.compile(r"(?i)version|(schema|db|alembic)_?version|schema_(info|revision)")
+_VERSION_COLUMN = re.compile(r"(?i)schema_?(version|revision)|db_?version|version_?(id|num)")
+
+
+def _counts_a_version(scene: Scene) -> bool:
+    """Tell whether the UPDATE writes down which version the schema has now."""
+    columns = list(set_columns(scene.tree))
+    if len(columns) != 1 or constant(columns[0][1]) is None or scene.tree.get("fromClause"):
+        return False
+    table, column = scene.table.name, columns[0][0]
+    of_application = table.lower().endswith("_version") and _VERSION_COLUMN.fullmatch(column) is not None
+    return of_application or (_VERSION_TABLE.fullmatch(table) is not None and "value" not in column.lower())
 
 
 def _is_batch(scene: Scene) -> bool:
