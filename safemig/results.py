@@ -211,6 +211,33 @@ class BaseFile(Result):
     changes: tuple[str, ...]  # a statement each: "+ " is new, "- " is gone
 
 
+@dataclass(frozen=True, slots=True)
+class Tried:
+    """One statement that was tried on a copy before the first file and after each, and in words what came of it."""
+
+    what: str
+    role: str  # empty: the role that deploys
+    outcomes: tuple[str, ...]  # before, then after each file; empty where there was nothing to try yet
+
+
+@dataclass(frozen=True, slots=True)
+class Behaviour:
+    """What a database did before and after each of `files`, tried on a copy with rows.
+
+    `gaps` fail after a file and work after a later one; `broken` are statements of before that fail at the end.
+    """
+
+    files: tuple[str, ...]
+    tried: tuple[Tried, ...]
+    gaps: tuple[str, ...] = ()
+    broken: tuple[str, ...] = ()
+    not_tried: tuple[str, ...] = ()
+    locks: tuple[tuple[tuple[str, str], ...], ...] = ()  # of each file: (table, mode), as they were held
+    rewritten: tuple[str, ...] = ()  # tables whose files changed
+    unfit: tuple[str, ...] = ()  # statements that the drawn rows did not pass
+    rows: int = 0  # that the tables held
+
+
 @dataclass(frozen=True, slots=True, repr=False)
 class Generated(Result):
     """A new migration file, or the clear answer that there is nothing to do (`path` is None)."""
@@ -225,6 +252,7 @@ class Generated(Result):
     proof: str = ""  # "proven equal", or what still differs
     remaining: tuple[str, ...] = ()
     further_paths: tuple[Path, ...] = ()  # files for what cannot share a transaction, such as CREATE INDEX CONCURRENTLY
+    behaviour: Behaviour | None = None
 
 
 @dataclass(frozen=True, slots=True, repr=False)

@@ -185,6 +185,10 @@ class Settings(BaseSettings):
     require_staging: bool = Field(
         False, description="Whether production may get only what staging has; without it, pre-flight warns."
     )
+    owners: Literal["compare", "ignore"] = Field(
+        "compare",
+        description="Whether schema_diff and generate compare who owns what, as far as the role may set it.",
+    )
     rehearsal: Literal["data", "schema"] = Field("data", description="What the rehearsal's copy holds.")
     transaction: Literal["all", "file"] = Field(
         "all", description="What is committed together: all pending migrations that can be, or each file by itself."

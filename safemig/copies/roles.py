@@ -156,6 +156,21 @@ def refuse_nothing(server: ThrowawayServer) -> None:
                 connection.execute(sql.SQL("ALTER ROLE {} SUPERUSER").format(sql.Identifier(role)))
 
 
+def refuse_as(source: Connection, server: ThrowawayServer, but: str) -> None:
+    """Make every role of a throwaway server but one no superuser again that is none on the source."""
+    with psycopg.connect(server.url(), autocommit=True) as connection:
+        have = {name for name, *_ in connection.execute(WHICH_ROLES)}
+        for role, is_super, *_ in source.execute(WHICH_ROLES).fetchall():
+            if not is_super and role != but and role in have:
+                connection.execute(sql.SQL("ALTER ROLE {} NOSUPERUSER").format(sql.Identifier(role)))
+
+
+def let_log_in(server: ThrowawayServer, role: str) -> None:
+    """Let a role log in to a throwaway server."""
+    with psycopg.connect(server.url(), autocommit=True) as connection:
+        connection.execute(sql.SQL("ALTER ROLE {} LOGIN").format(sql.Identifier(role)))
+
+
 def _names() -> Iterator[str]:
     yield "safemig_copies"
     number = 2

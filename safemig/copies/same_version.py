@@ -57,4 +57,10 @@ def _of_its_database(copy: Schema, original: Schema) -> Schema:
     for item, fact in original.facts.items():
         if item.kind == "materialized view" and item in facts:
             facts[item] = facts[item]._replace(populated=fact.populated)
-    return replace(copy, facts=facts, server_version_num=original.server_version_num)
+    return replace(
+        copy,
+        facts=facts,
+        owners={**copy.owners, **original.owners},
+        current_user=original.current_user,
+        server_version_num=original.server_version_num,
+    )

@@ -14,7 +14,7 @@ from safemig import live
 from safemig.copies.base import Base, base_for
 from safemig.copies.database_copy import start_server_like
 from safemig.copies.replay import replay
-from safemig.copies.roles import deploying_role, refuse_nothing, url_as
+from safemig.copies.roles import deploying_role, let_log_in, refuse_nothing, url_as
 from safemig.execution.acting import act_as
 from safemig.execution.environment import schema_of
 from safemig.fault_points import FaultPoint, pass_point
@@ -120,9 +120,20 @@ class Shadow:
             connection.close()
 
 
+# Who connects may be a role that only reads.
+WHO_OWNS_THE_HISTORY = """
+SELECT r.rolname FROM pg_class c JOIN pg_roles r ON r.oid = c.relowner
+WHERE c.oid = to_regclass('supabase_migrations.schema_migrations')
+"""
+
+
 @contextmanager
-def open_shadow(settings: Settings, source: Connection, base: Base | None = None) -> Iterator[Shadow]:
+def open_shadow(
+    settings: Settings, source: Connection, base: Base | None = None, *, deploys: bool = False
+) -> Iterator[Shadow]:
     """Start a server for shadows of `source`: of its version, with its roles, search_path and base.
+
+    deploys: act there as the role that has deployed to the source, which owns its history, whoever connects now.
 
     Nothing is refused there to the deploying role: what is applied already was once allowed to whoever did it.
     An extension that this machine does not have is no reason to stop: it has a stand-in there.
@@ -135,7 +146,12 @@ def open_shadow(settings: Settings, source: Connection, base: Base | None = None
         with live.stage("start a throwaway PostgreSQL"):
             server = servers.enter_context(start_server_like(source))
             refuse_nothing(server)
-        yield Shadow(settings, server, deploying_role(source), base or base_for(settings, source))
+        deployer = deploying_role(source)
+        if deploys and not settings.deploy_as:
+            row = source.execute(WHO_OWNS_THE_HISTORY).fetchone()
+            deployer = row[0] if row else deployer
+            let_log_in(server, deployer)
+        yield Shadow(settings, server, deployer, base or base_for(settings, source))
 
 
 def _named(migrations: Sequence[Migration]) -> str:

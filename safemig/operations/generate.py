@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
@@ -12,7 +12,9 @@ import psycopg
 from safemig import __version__, live
 from safemig.approval.plan import identify
 from safemig.copies.database_copy import copy_schema
+from safemig.copies.roles import refuse_as, refuse_nothing
 from safemig.copies.shadow import Shadow, open_shadow
+from safemig.copies.tried_files import File, try_files
 from safemig.errors import MigrationError
 from safemig.execution.environment import open_environment, schema_of, standing_of
 from safemig.execution.layout import files_of, layout_for, require_sql
@@ -23,20 +25,24 @@ from safemig.migrations.change_set_text import disabled_in, enable, locks_of, re
 from safemig.postgres.connection import Connection
 from safemig.postgres.connection.connect import read_target, words_of
 from safemig.postgres.dump.plain import dump_schema
+from safemig.postgres.owners import whom_may_own
 from safemig.postgres.pretences import real_dump
-from safemig.results import Check, Enabled, Generated, Target
+from safemig.results import Behaviour, Check, Enabled, Generated, Target
 from safemig.schema import ChangeSet, Schema, SchemaDiff, Statement, compare
 from safemig.schema.difference import is_atomic
 from safemig.schema.dumps import differences
 from safemig.schema.model import Id
+from safemig.schema.owners import with_owners
 from safemig.schema.without_extensions import without_extensions
 from safemig.settings import STAGING, Settings
 from safemig.sql.identifiers import quote_name
+from safemig.sql.locks import LockMode
 
 _BODY = re.compile(r"CREATE (OR REPLACE )?(FUNCTION|PROCEDURE) ")
 _UNCHECKED = "SET check_function_bodies = off"
 _PART = re.compile(r"_part_\d+\Z")
-_SHOWN = 6  # of a list in the file's heading; the whole list is in the result
+_SHOWN = 3  # lines of a list in the file's heading, which fits on one screen; the whole list is in the result
+_LINE = 150  # characters
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +79,7 @@ def generate(
     of.layout.new_files(
         folder, migrations, name, 1, datetime.now(UTC)
     )  # a layout that takes no new files says so first
-    with open_environment(settings, environment) as staging, open_shadow(settings, staging) as shadow:
+    with open_environment(settings, environment) as staging, open_shadow(settings, staging, deploys=True) as shadow:
         source = read_target(staging, environment)
         standing = standing_of(settings, staging)
         if standing.applied:
@@ -82,6 +88,7 @@ def generate(
         with live.stage(f"read {environment}"):
             there, stand_in = _in_words_of(shadow, staging, settings.conninfo(environment))
         base, wanted, left_out = without_extensions(shadow.schema(base_name), there, shadow.lacks)
+        base, wanted, owners = _with_owners(settings, staging, base, wanted)
         # What the platform has, and nothing of the team's stands on, needs no comparison.
         left_out = tuple(
             item for item in left_out if item.kind != "extension" or item.name not in shadow.base.extensions
@@ -92,17 +99,24 @@ def generate(
         if diff.is_empty:
             but = f", but for what is not compared: {_not_compared(shadow, left_out)}" if left_out else ""
             return Generated(
-                description, None, diff, "", proof=f"staging is what the local migrations make{but}: nothing to do"
+                description,
+                None,
+                diff,
+                "",
+                proof=f"staging is what the local migrations make{but}: nothing to do{'; ' if owners else ''}{owners}",
             )
         parts = _parts(diff)
         with live.stage("prove the files on copies of it"):
-            proof = _prove(settings, shadow, base_name, parts, wanted, stand_in, source)
+            proof = _prove(settings, shadow, base_name, parts, wanted, stand_in, source, owners)
         pass_point(FaultPoint.FILES_PROVEN)
-    checklist = _checklist(diff, proof, base, _not_compared(shadow, left_out) if left_out else "")
-    paths = of.layout.new_files(folder, migrations, name, len(parts), datetime.now(UTC))
-    names = [str(path.relative_to(folder)) for path in paths]
+        paths = of.layout.new_files(folder, migrations, name, len(parts), datetime.now(UTC))
+        names = [str(path.relative_to(folder)) for path in paths]
+        with live.stage("try the files on a copy with rows"):
+            files = [_file(*each) for each in zip(names, parts.items(), strict=True)]
+            behaviour = _try(shadow, staging, base_name, files, base, wanted)
+    checklist = _checklist(diff, proof, behaviour, base, _not_compared(shadow, left_out) if left_out else "")
     texts = [
-        f"{_head(description, source, migrations, base, proof, checklist, number, parts)}\n"
+        f"{_head(description, source, migrations, base, proof, behaviour, checklist, number, parts)}\n"
         + _body(diff, part, dict(zip(parts, names, strict=True)), base)
         for number, part in enumerate(parts)
     ]
@@ -127,6 +141,7 @@ def generate(
         proof=proof.words,
         remaining=proof.remaining,
         further_paths=tuple(paths[1:]),
+        behaviour=behaviour,
     )
 
 
@@ -162,6 +177,24 @@ def _parts(diff: SchemaDiff) -> dict[int, list[tuple[ChangeSet, tuple[Statement,
     return dict(sorted(found.items()))
 
 
+def _file(name: str, part: tuple[int, Sequence[tuple[ChangeSet, Sequence[Statement]]]]) -> File:
+    number, held = part
+    live_ones = tuple(one for each, statements in held if each.disabled is None for one in statements)
+    return File(name, is_atomic(number), live_ones)
+
+
+def _try(
+    shadow: Shadow, staging: Connection, base_name: str, files: Sequence[File], base: Schema, wanted: Schema
+) -> Behaviour:
+    """Try before and after each file what it touches, on a copy of the base with rows that are drawn from staging."""
+    copy = shadow.make(template=base_name)
+    refuse_as(staging, shadow.server, shadow.deployer)
+    try:
+        return shadow.within(copy, lambda connection: try_files(connection, staging, files, base, wanted))
+    finally:
+        refuse_nothing(shadow.server)
+
+
 def _body(diff: SchemaDiff, part: int, names: Mapping[int, str], base: Schema) -> str:
     existing = {quote_name(schema, table) for schema, table in base.tables}
     held = _parts(diff)[part]
@@ -183,6 +216,7 @@ def _prove(
     wanted: Schema,
     staging: str,
     source: Target,
+    owners: str,
 ) -> _Proof:
     """Run the files on one copy of the base, and on another with every change enabled: that one must dump as staging does."""
     safe, complete = shadow.make(template=base), shadow.make(template=base)
@@ -202,7 +236,7 @@ def _prove(
                 if not each.is_doubtful:
                     raise
                 unproven.add(each.number)  # the answer to the question makes another change of it
-    left = compare(shadow.schema(safe), wanted).changes
+    left = compare(replace(shadow.schema(safe), with_ownership=wanted.with_ownership), wanted).changes
     disabled = {each.number for held in parts.values() for each, _ in held if each.disabled is not None}
     # One pg_dump for both, for each version writes in a form of its own.
     version = max(source.server_version_num, shadow.server.programs.version_num)
@@ -211,6 +245,9 @@ def _prove(
     lacks = tuple(f"{each.action} {each.kind} {each.name}" for each in left) if disabled else ()
     order = [line for line in remaining if line.startswith("in another order")]
     remaining = tuple(line for line in remaining if line not in order)
+    if wanted.with_ownership:  # the dumps are without owners
+        changes = compare(replace(shadow.schema(complete), with_ownership=True), wanted).changes
+        remaining += tuple(f"owner of {each.name}: {each.detail}" for each in changes if each.kind == "owner")
     if remaining:
         lacking = f"; this machine lacks the extension {', '.join(shadow.lacks)}" if shadow.lacks else ""
         words = f"NOT EQUAL: {len(remaining)} differences to staging remain{lacking}"
@@ -221,10 +258,12 @@ def _prove(
         words = f"proven equal with all changes enabled; {_counted(len(disabled), 'change')} disabled"
     else:
         words = "proven equal"
-    words += "; owners are not compared" + (
-        f"; {_counted(len(order), 'table')} with columns in another order" if order else ""
-    )
-    down = "" if disabled or len(parts) > 1 else compare(shadow.schema(safe), shadow.schema(base)).sql
+    words += f"; {owners}" if owners else ""
+    words += f"; {_counted(len(order), 'table')} with columns in another order" if order else ""
+    down = ""
+    if not disabled and len(parts) == 1:
+        reached, start = (replace(shadow.schema(each), with_ownership=wanted.with_ownership) for each in (safe, base))
+        down = compare(reached, start).sql
     return _Proof(words, remaining, lacks, down)
 
 
@@ -242,7 +281,16 @@ def _in_words_of(shadow: Shadow, staging: Connection, conninfo: str) -> tuple[Sc
     if programs.major == staging.info.server_version // 10000 or shadow.lacks:
         return schema_of(shadow.settings, staging), conninfo
     url = copy_schema(staging, conninfo, shadow.server, "staging", only=shadow.settings.schemas)
-    return shadow.schema("staging"), url
+    copy = shadow.schema("staging")
+    return replace(copy, owners={**copy.owners, **schema_of(shadow.settings, staging).owners}), url
+
+
+def _with_owners(settings: Settings, staging: Connection, base: Schema, wanted: Schema) -> tuple[Schema, Schema, str]:
+    """Return the schemas with their owners compared, as far as the role that deploys can set them, and what is not, in words."""
+    if settings.owners == "ignore":
+        return base, wanted, 'owners are not compared (owners = "ignore")'
+    base, wanted, not_compared = with_owners(base, wanted, whom_may_own(staging, base.current_user))
+    return base, wanted, "; ".join(not_compared)
 
 
 def _not_compared(shadow: Shadow, left_out: Sequence[Id]) -> str:
@@ -271,40 +319,69 @@ def _run(shadow: Shadow, name: str, sql: str) -> None:
         ) from None
 
 
-def _checklist(diff: SchemaDiff, proof: _Proof, base: Schema, not_compared: str) -> tuple[Check, ...]:
+def _checklist(
+    diff: SchemaDiff, proof: _Proof, behaviour: Behaviour, base: Schema, not_compared: str
+) -> tuple[Check, ...]:
+    """Return what was seen on the copies, and what only a person can say."""
     existing = {quote_name(schema, table) for schema, table in base.tables}
     enabled = [one for each in diff.change_sets if each.disabled is None for one in each.statements]
     disabled = [each for each in diff.change_sets if each.disabled is not None]
-    rewritten = sorted({table for one in enabled if one.rewrites for table in tables_of(one, existing)})
+    rewritten = sorted(
+        {table for one in enabled if one.rewrites for table in tables_of(one, existing)} | {*behaviour.rewritten}
+    )
     gaps = [
         f"{name} between part {drop} and part {create}"
         for each in diff.change_sets
         for drop, create, name in each.missing
     ]
+    gaps += behaviour.gaps
     numbers = ", ".join(str(each.number) for each in disabled)
-    off = (
-        f"disabled: change {numbers}; until then the schema differs: {_some(proof.lacks)}"
-        if disabled
-        else "none disabled"
-    )
+    lacking = f"disabled: change {numbers}; until then the schema differs: {_some(proof.lacks)}"
+    first = [each.disabled.splitlines()[0] for each in disabled if each.disabled and "first" in each.disabled]
+    tried = f"{_counted(len(behaviour.tried), 'statement')} tried, with {_counted(behaviour.rows, 'row')}"
+    untold = f"; not tried: {_some(behaviour.not_tried)}" if behaviour.not_tried else ""
     return (
-        Check("no live statement destroys data", "ok", off),
+        Check("no live statement destroys data", "ok", lacking if disabled else "none disabled"),
         Check("the files make staging's schema", "failed" if proof.remaining else "ok", proof.words),
         *((Check("all that staging has was compared", "failed", not_compared),) if not_compared else ()),
         Check("no table is rewritten", "failed" if rewritten else "ok", _some(rewritten)),
-        Check("tables locked are known", "ok", _some(locks_of(enabled, existing))),
-        Check("nothing is missing between two files", "failed" if gaps else "ok", _some(gaps)),
+        Check("tables locked are known", "ok", _some(_locks(behaviour, enabled, existing))),
+        Check("nothing fails between two files", "failed" if gaps else "ok", _some(gaps) if gaps else tried + untold),
+        Check("statements of before work after the last file", "failed" if behaviour.broken else "ok",
+              _some(behaviour.broken) if behaviour.broken else tried),
+        Check("existing rows fit", "not done" if behaviour.unfit or first else "ok",
+              _some([*behaviour.unfit, *first]) if behaviour.unfit or first else
+              f"{_counted(behaviour.rows, 'drawn row')} did; the rehearsal tries production's"),
         Check("renames are said, not guessed", "failed" if diff.rename_questions else "ok",
-              "; ".join(diff.rename_questions) or "none likely"),
+              _some(diff.rename_questions) if diff.rename_questions else "none likely"),
         Check("reviewed: safemig review says SAFE TO DEPLOY", "not done", "yours to do"),
-        Check("the application runs with both the old and the new schema", "not done", "yours to do"),
-        Check("existing rows need no backfill, or it is written", "not done", "yours to do"),
+        Check("the application's new version works with it", "not done", "yours to do"),
     )  # fmt: skip
 
 
+def _locks(behaviour: Behaviour, enabled: Sequence[Statement], existing: Collection[str]) -> list[str]:
+    """Return what the files were seen to lock of the tables that exist, the strongest lock first; else what they should."""
+    if not behaviour.locks:
+        return locks_of(enabled, existing)
+    strongest: dict[str, LockMode] = {}
+    for table, mode in (each for file in behaviour.locks for each in file):
+        lock = LockMode(mode)
+        strongest[table] = max(strongest.get(table, lock), lock, key=lambda one: one.strength)
+    return [
+        f"{mode.value} on {', '.join(tables)}"
+        for mode in reversed(LockMode)
+        if (tables := sorted(table for table, lock in strongest.items() if lock is mode))
+    ]
+
+
 def _some(words: Sequence[str]) -> str:
-    shown = "; ".join(words[:_SHOWN])
-    return f"{shown}; and {len(words) - _SHOWN} more" if len(words) > _SHOWN else shown or "none"
+    """Return as much of a list as a line holds; all of it is in the result."""
+    shown: list[str] = []
+    for word in words:
+        if shown and len("; ".join([*shown, word])) > _LINE:
+            return f"{'; '.join(shown)}; and {len(words) - len(shown)} more"
+        shown.append(word if len(word) <= _LINE else f"{word[:_LINE]}...")
+    return "; ".join(shown) or "none"
 
 
 def _head(
@@ -313,6 +390,7 @@ def _head(
     migrations: Sequence[Migration],
     base: Schema,
     proof: _Proof,
+    behaviour: Behaviour,
     checklist: Sequence[Check],
     number: int,
     parts: Sequence[int] | Mapping[int, object],
@@ -325,9 +403,14 @@ def _head(
         f"-- Source:    {source.environment} (database {_plain(source.database)}, PostgreSQL {source.server_version})",
         f"-- Generated: {datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ} by safemig {__version__}",
         f"-- Base:      {len(migrations)} migrations, checksum {checksum}",
-        f"-- Proof:     {_plain(proof.words)}",
-        *(f"--            {_plain(line)}" for line in proof.remaining[:_SHOWN]),
+        f"-- Proof:     {_some([_plain(proof.words)])}",
+        *(f"--            {_some([_plain(line)])}" for line in proof.remaining[:_SHOWN]),
     ]
+    if len(proof.remaining) > _SHOWN:
+        lines.append(f"--            and {len(proof.remaining) - _SHOWN} more, in the record")
+    lines += [f"-- Gap:       {_some([gap])}" for gap in behaviour.gaps[:_SHOWN]]
+    if len(behaviour.gaps) > _SHOWN:
+        lines.append(f"--            and {len(behaviour.gaps) - _SHOWN} more, in the record")
     if number == 0:
         lines += ["--", "-- Safety checklist"]
         marks = {"ok": "x", "failed": "!"}

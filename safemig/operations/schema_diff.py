@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING
 from safemig.connection_urls import readable
 from safemig.postgres.catalog import SchemaFilter, read_schema
 from safemig.postgres.connection.connect import connected, explained
+from safemig.postgres.owners import whom_may_own
 from safemig.schema.collection import without_collection
+from safemig.schema.owners import with_owners
 
 if TYPE_CHECKING:
     from safemig.schema import Schema, SchemaDiff
@@ -28,7 +30,7 @@ def schema_diff(settings: Settings, from_: str, to: str, *, renames: Mapping[str
         (readable(which, name, "the URL given"), name) if is_url(which) else (settings.conninfo(which), which)
         for which, name in ((from_, "--from"), (to, "--to"))
     ]
-    return _difference(*ends, schemas=settings.schemas, renames=renames or {})
+    return _difference(*ends, schemas=settings.schemas, renames=renames or {}, owners=settings.owners)
 
 
 def difference(from_url: str, to_url: str, *, renames: Mapping[str, str] | None = None) -> SchemaDiff:
@@ -37,7 +39,7 @@ def difference(from_url: str, to_url: str, *, renames: Mapping[str, str] | None 
     Raises:
         UnreachableError: one cannot be reached, or refuses us.
     """
-    return _difference((from_url, "--from"), (to_url, "--to"), schemas=(), renames=renames or {})
+    return _difference((from_url, "--from"), (to_url, "--to"), schemas=(), renames=renames or {}, owners="compare")
 
 
 def is_url(which: str) -> bool:
@@ -46,7 +48,7 @@ def is_url(which: str) -> bool:
 
 
 def _difference(
-    from_: tuple[str, str], to: tuple[str, str], *, schemas: tuple[str, ...], renames: Mapping[str, str]
+    from_: tuple[str, str], to: tuple[str, str], *, schemas: tuple[str, ...], renames: Mapping[str, str], owners: str
 ) -> SchemaDiff:
     managed = SchemaFilter(only=schemas)
     with without_collection():
@@ -59,13 +61,18 @@ def _difference(
 
         keywords()
         base, target = (reading.result() for reading in readings)
+        may_own = readings[0].may_own
         reason = ""
         if base.major != target.major:
             from safemig.copies.same_version import alike
 
             base, target, reason = alike((from_, to), (base, target), managed)
-        diff = compare(base, target, renames=renames)
-        return replace(diff, warnings=(*diff.warnings, reason)) if reason else diff
+        more: tuple[str, ...] = (reason,) if reason else ()
+        if owners == "compare":
+            base, target, not_compared = with_owners(base, target, may_own)
+            more += not_compared
+        diff = compare(base, target, renames=renames, may_commit=True)
+        return replace(diff, warnings=(*diff.warnings, *more)) if more else diff
 
 
 class _Reading(threading.Thread):
@@ -78,12 +85,15 @@ class _Reading(threading.Thread):
         super().__init__(name=f"safemig reads {name}", daemon=True)
         self._what = (conninfo, name, managed)
         self._found: Schema | BaseException | None = None
+        self.may_own: frozenset[str] = frozenset()  # the roles that its own may make owners
 
     def run(self) -> None:
         try:
             conninfo, name, managed = self._what
             with explained(conninfo, name), connected(conninfo, name) as connection:
-                self._found = read_schema(connection, managed)
+                found = read_schema(connection, managed)
+                self.may_own = whom_may_own(connection, found.current_user)
+                self._found = found
         except BaseException as error:  # noqa: BLE001 - raised again in the thread that asks
             self._found = error
 

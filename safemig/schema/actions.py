@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from safemig.schema import grants
 from safemig.schema.action import Action, Key
 from safemig.schema.edges import Stages, join, join_successors
 from safemig.schema.facts import not_null_name
 from safemig.schema.kinds.base import Step
+from safemig.schema.kinds.not_null import not_null_of_attribute
 from safemig.schema.loops import stand_in, view_loops
 from safemig.schema.model import INSIDE_RELATION, Grant, Id
 from safemig.schema.plan import Plan
 from safemig.schema.swap import swap_steps
 from safemig.sql.identifiers import quote_identifier, quote_literal, quote_name
+from safemig.sql.locks import LockMode
 
 
 def build_actions(plan: Plan) -> list[Action]:
@@ -69,6 +71,14 @@ def build_actions(plan: Plan) -> list[Action]:
         for maker in makers:
             maker.creates.add(item)
         producers[item] = list(makers)
+    for item in folded:
+        if (
+            item.kind == "column"
+            and plan.created_by(item).kind == "composite type"
+            and plan.target.facts[item].not_null
+        ):
+            steps = not_null_of_attribute(item, plan.target.facts[item], plan)
+            actions.append(Action(_key(item, 50), item, steps, needs={item}))
     carried: list[Id] = []
     for item in sorted(plan.dropped):
         if plan.dropped_by(item) != item:
@@ -138,32 +148,58 @@ def _belongings(plan: Plan, producers: dict[Id, list[Action]]) -> list[Action]:
             label = "NULL" if after is None else quote_literal(after).strip()
             on = _on(plan, item)
             say(item, [Step(f"SECURITY LABEL FOR {quote_identifier(provider)} ON {on} IS {label}")], 3, "label")
-    if base.with_ownership and target.with_ownership:
-        for item in sorted(target.owners):
-            if not _exists(plan, item) or not plan.kinds[item.kind].has_owner:
-                continue
-            before = base.current_user if item in fresh else base.owners.get(item)
-            if before != target.owners[item]:
-                on = _on(plan, item)
-                say(
-                    item,
-                    [
-                        Step(
-                            f"ALTER {on} OWNER TO {quote_identifier(target.owners[item])}",
-                            "the owner may do anything with it",
-                            rule="owner-role",
-                        )
-                    ],
-                    2,
-                    "owner",
-                )
+    for item, owner in _owner_changes(plan):
+        sql = f"ALTER {_on(plan, item)} OWNER TO {quote_identifier(owner)}"
+        lock = LockMode.ACCESS_EXCLUSIVE if item.kind in ("table", "view", "materialized view", "sequence") else None
+        say(item, [Step(sql, "the owner may do anything with it", rule="owner-role", lock=lock)], 2, "owner")
     candidates = set(base.grants) | set(target.grants)
     candidates |= {item for item in fresh if plan.kinds[item.kind].grant_letter and item.kind != "column"}
     for item in sorted(candidates):
         if _exists(plan, item):
             say(item, _grant_steps(plan, item), 4, "grant")
     _join_grants(actions)
+    _join_owners(plan, actions, producers)
     return actions
+
+
+def _owner_changes(plan: Plan) -> Iterator[tuple[Id, str]]:
+    """Yield what gets another owner than it has, or would have from the role that creates it."""
+    base, target = plan.base, plan.target
+    if not (base.with_ownership and target.with_ownership):
+        return
+    for item in sorted(target.owners):
+        if not _exists(plan, item) or not plan.kinds[item.kind].has_owner or _goes_with_its_table(plan, item):
+            continue
+        before = base.current_user if item in plan.created or item in plan.swapped else base.owners.get(item)
+        if before != target.owners[item]:
+            yield item, target.owners[item]
+
+
+def _goes_with_its_table(plan: Plan, item: Id) -> bool:
+    """Tell whether a sequence gets its owner with the table that it is linked to, before as after: it has no other way."""
+    link = Id("sequence owner", item.schema, item.name)
+    if item.kind != "sequence" or link not in plan.target.facts:
+        return False
+    fact = plan.target.facts[link]
+    table = Id("table", fact.table_schema, fact.table)
+    return link in plan.base.facts or (item in plan.created and table in plan.created)
+
+
+def _join_owners(plan: Plan, actions: list[Action], producers: dict[Id, list[Action]]) -> None:
+    """A sequence is linked to a table of the same owner, and follows it once it is linked."""
+    owners = {action.item: action for action in actions if action.key[-1].startswith("owner")}
+    for link, makers in producers.items() if owners else ():
+        if link.kind != "sequence owner":
+            continue
+        fact = plan.target.facts[link]
+        table, sequence = Id("table", fact.table_schema, fact.table), Id("sequence", link.schema, link.name)
+        for maker in makers:
+            if sequence in owners:
+                maker.wait_for(owners[sequence], hard=True)
+                if table in owners:
+                    maker.wait_for(owners[table], hard=True)
+            elif table in owners:
+                owners[table].wait_for(maker, hard=True)
 
 
 _GRANTS_OF_RELATIONS = tuple(f"grant{kind}" for kind in ("table", "view", "materialized view"))
@@ -236,6 +272,8 @@ def _grant_steps(plan: Plan, item: Id) -> list[Step]:
     if before == after:
         return []
     owner = plan.target.owners.get(item, "") if plan.target.with_ownership else ""
+    if item in plan.created and owner == plan.base.current_user:
+        owner = ""  # whoever runs the script
     if not owner and item not in plan.created:
         owner = plan.base.owners.get(item, "")
     return [

@@ -6,13 +6,13 @@ that nobody has answered for.
 
 from __future__ import annotations
 
-import heapq
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from safemig.schema.action import Action
 from safemig.schema.edges import implied
 from safemig.schema.model import Id
+from safemig.schema.order import in_order
 from safemig.schema.plan import Plan
 from safemig.schema.renames import likely_renames
 
@@ -156,72 +156,21 @@ def _in_order(sets: list[ActionSet], actions: Sequence[Action]) -> list[ActionSe
     place = {action: number for number, action in enumerate(actions)}
     while True:
         owner = {action: each for each in sets for action in each.actions}
-        hard: dict[ActionSet, set[ActionSet]] = {each: set() for each in sets}
-        soft: dict[ActionSet, set[ActionSet]] = {each: set() for each in sets}
+        before: dict[ActionSet, dict[ActionSet, bool]] = {each: {} for each in sets}
         for each in sets:
             for action in each.actions:
-                for other, needed in action.before.items():
+                for other, hard in action.before.items():
                     them = owner.get(other)
                     if them is not None and them is not each and place[other] < place[action]:
-                        (hard if needed else soft)[each].add(them)
-        ordered, loop = _sorted(sets, hard, soft, place)
-        if not loop:
+                        before[each][them] = before[each].get(them, False) or hard
+        loops: list[list[ActionSet]] = []
+        ordered = in_order(before, key=lambda each: place[each.actions[0]], cut=loops.append)
+        if not loops:
             return ordered
+        (loop,) = loops
         merged = ActionSet(
             sorted((action for each in loop for action in each.actions), key=place.__getitem__),
             next((each.disabled for each in loop if each.disabled is not None), None),
             any(each.is_doubtful for each in loop),
         )
         sets = [each for each in sets if each not in loop] + [merged]
-
-
-def _sorted(
-    sets: Sequence[ActionSet],
-    hard: Mapping[ActionSet, set[ActionSet]],
-    soft: Mapping[ActionSet, set[ActionSet]],
-    place: Mapping[Action, int],
-) -> tuple[list[ActionSet], list[ActionSet]]:
-    """Return the sets in order, or the sets of a loop that no order satisfies. Preferences give way to needs."""
-    first = {each: place[each.actions[0]] for each in sets}
-    waiting = {each: hard[each] | soft[each] for each in sets}
-    followers: dict[ActionSet, list[ActionSet]] = {}
-    for each, needed in waiting.items():
-        for other in needed:
-            followers.setdefault(other, []).append(each)
-    heap = [(first[each], number, each) for number, each in enumerate(sets) if not waiting[each]]
-    heapq.heapify(heap)
-    ordered: list[ActionSet] = []
-    done: set[ActionSet] = set()
-    number = len(sets)
-    while len(ordered) < len(sets):
-        if not heap:
-            rest = [each for each in sets if each not in done]
-            free = [each for each in rest if not hard[each] - done]
-            if not free:
-                return [], _loop(rest, hard, done, first)
-            heap = [(first[each], number, each) for each in [min(free, key=first.__getitem__)]]
-        _, _, each = heapq.heappop(heap)
-        if each in done:
-            continue
-        done.add(each)
-        ordered.append(each)
-        for follower in followers.get(each, ()):
-            waiting[follower].discard(each)
-            if not waiting[follower] and follower not in done:
-                number += 1
-                heapq.heappush(heap, (first[follower], number, follower))
-    return ordered, []
-
-
-def _loop(
-    rest: Sequence[ActionSet],
-    hard: Mapping[ActionSet, set[ActionSet]],
-    done: set[ActionSet],
-    first: Mapping[ActionSet, int],
-) -> list[ActionSet]:
-    each = min(rest, key=first.__getitem__)
-    path: list[ActionSet] = []
-    while each not in path:
-        path.append(each)
-        each = min(hard[each] - done, key=first.__getitem__)
-    return path[path.index(each) :]

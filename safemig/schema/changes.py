@@ -106,14 +106,19 @@ def title_of(plan: Plan, each: ActionSet) -> str:
     ]
     if not said and again:
         return f"{_list(again)}: created again"
-    said = said or [f"{what} {item.dotted}" for what, item in _belongings(each)]
+    said = said or [f"{what} {item.dotted}" for what, item in _belongings(plan, each)]
     return _list(said) + (f", with {_list(again)}" if again else "")
 
 
-def _belongings(each: ActionSet) -> Iterator[tuple[str, Id]]:
+_BELONGINGS = {"comment": "on", "grant": "on", "owner": "of", "label": "on"}
+
+
+def _belongings(plan: Plan, each: ActionSet) -> Iterator[tuple[str, Id]]:
     for action in each.actions:
-        words = next((word for word in ("comment", "grant", "owner", "label") if action.key[-1].startswith(word)), "")
-        yield f"{words} on {action.item.kind}" if words else action.item.kind, action.item
+        words = next((word for word in _BELONGINGS if action.key[-1].startswith(word)), "")
+        fact = plan.target.facts.get(action.item)
+        kind = action.item.kind if fact is None else plan.kinds[action.item.kind].words(action.item, fact)
+        yield f"{words} {_BELONGINGS[words]} {kind}" if words else kind, action.item
 
 
 def _inside(item: Id, others: set[Id]) -> bool:

@@ -10,47 +10,58 @@ from safemig.schema.changes import changes
 from safemig.schema.collection import without_collection
 from safemig.schema.decisions import decide, is_leftover
 from safemig.schema.difference import Change, SchemaDiff, Statement
+from safemig.schema.kinds import KINDS
 from safemig.schema.kinds.base import Step
 from safemig.schema.majors import within_reach
 from safemig.schema.model import Id, Schema
 from safemig.schema.order import ordered
 from safemig.schema.plan import Plan
 from safemig.schema.renames import apply_renames, questions
-from safemig.schema.statements import change_sets, plain, statements_of
+from safemig.schema.statements import change_sets, plain, statements_of, values_committed_first
 
 
 def compare(
-    base: Schema, target: Schema, *, renames: Mapping[str, str] = {}, with_change_sets: bool = False
+    base: Schema,
+    target: Schema,
+    *,
+    renames: Mapping[str, str] = {},
+    with_change_sets: bool = False,
+    may_commit: bool = False,
 ) -> SchemaDiff:
     """Return what turns `base` into `target`.
 
     renames: old dotted name to new one, of tables (`app.users`) and columns (`app.users.name`); what is not named
     here is taken for a drop and an addition, and a likely rename becomes a question in the result.
     with_change_sets: fill `change_sets` too, the statements as a migration that a person reads.
+    may_commit: let `statements` hold a COMMIT where that spares a table: a new enum value can only be used after it.
     """
     with without_collection():
-        return _compare(base, target, renames, with_change_sets)
+        return _compare(base, target, renames, with_change_sets, may_commit)
 
 
-def _compare(base: Schema, target: Schema, renames: Mapping[str, str], with_change_sets: bool) -> SchemaDiff:
+def _compare(
+    base: Schema, target: Schema, renames: Mapping[str, str], with_change_sets: bool, may_commit: bool
+) -> SchemaDiff:
     renamed: tuple[Statement, ...] = ()
     steps: list[tuple[Id, Step]] = []
     target = within_reach(target, base)
     if renames:
         base, steps = apply_renames(base, target, renames)
         renamed = tuple(plain(item, step) for item, step in steps)
-    plan = decide(base, target)
+    plan = decide(base, target, KINDS)
     actions, warnings = ordered(build_actions(plan))
     sets = group(plan, actions) if with_change_sets or any(action.is_destructive for action in actions) else []
     blocked = reasons(sets)
     statements, online = statements_of(plan, actions, blocked)
     online_plan = plan
     if plan.differs_online:
-        online_plan = decide(base, target, online=True, like=plan)
+        online_plan = decide(base, target, KINDS, online=True, like=plan)
         actions = ordered(build_actions(online_plan))[0]
         sets = group(online_plan, actions) if sets else []
         blocked = reasons(sets)
-        _, online = statements_of(online_plan, actions, blocked)
+        at_once, online = statements_of(online_plan, actions, blocked)
+        if may_commit:
+            statements = values_committed_first(at_once)
     return SchemaDiff(
         changes=(*(_rename_change(item, step) for item, step in steps), *changes(plan)),
         statements=(*renamed, *statements),

@@ -6,14 +6,17 @@ The rules are the kinds' own (`kinds/`); here is only what needs both schemas, a
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import compress
 from operator import ne
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from safemig.schema.casts import conversion
 from safemig.schema.model import Facts, Id, Schema
 from safemig.schema.plan import SWAPPABLE, Plan
+
+if TYPE_CHECKING:
+    from safemig.schema.kinds.base import Kind
 
 # What PostgreSQL does not rebuild by itself around a column whose type changes.
 HINDERS_TYPE_CHANGE = frozenset(
@@ -30,9 +33,11 @@ HINDERS_TYPE_CHANGE = frozenset(
 )
 
 
-def decide(base: Schema, target: Schema, *, online: bool = False, like: Plan | None = None) -> Plan:
+def decide(
+    base: Schema, target: Schema, kinds: Mapping[str, Kind], *, online: bool = False, like: Plan | None = None
+) -> Plan:
     """Return the plan from `base` to `target`. `like` is one of the same two schemas, whose findings are taken over."""
-    plan = _Decisions(base, target, online=online)
+    plan = _Decisions(base, target, kinds, online=online)
     if like is None:
         plan.find()
     else:
@@ -206,7 +211,9 @@ class _Decisions(Plan):
         found = []
         facts = self.target.facts
         for dependent in self.base.graph.needed_by.get(item, ()):
-            if dependent not in facts or not self.kinds[dependent.kind].rebuildable:
+            if dependent not in facts:
+                continue
+            if not (self.kinds[dependent.kind].rebuildable or self.kinds[item.kind].takes_tables_along):
                 continue
             if item in self.retyped:
                 hinders = dependent.kind in HINDERS_TYPE_CHANGE or self._cannot_follow(dependent, item)

@@ -75,8 +75,9 @@ _SIGNS: tuple[tuple[Literal["add", "change", "remove"], str], ...] = (("add", "+
 class SchemaDiff(Result):
     """What turns the base schema into the target schema.
 
-    `statements` run in one transaction; `online_statements` is the same way with the least blocking, in which
-    some statements cannot run inside a transaction (`segments`). Both are empty when the schemas are equal.
+    `statements` run in one transaction, or in two with a COMMIT between them where `compare` was allowed one;
+    `online_statements` is the same way with the least blocking, in which some statements cannot run inside a
+    transaction (`segments`). Both are empty when the schemas are equal.
     """
 
     kind: ClassVar[str] = "schema_diff"
@@ -95,7 +96,7 @@ class SchemaDiff(Result):
 
     @property
     def sql(self) -> str:
-        """The complete script for one transaction, destructive statements live."""
+        """The complete script, destructive statements live, for one transaction (or two, with the COMMIT in it)."""
         return self.render(destructive=True, online=False)
 
     @property

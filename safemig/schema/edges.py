@@ -106,7 +106,8 @@ def join(
                 if dropper is not None and needed not in new.needs.get(item, ()):
                     dropper.wait_for(action, hard=True)
             hinders = item in plan.retyped or item in plan.swapped
-            for dependent in old.needed_by.get(item, ()):
+            waits = item in plan.swapped or plan.kinds[item.kind].alter_waits
+            for dependent in old.needed_by.get(item, ()) if waits else ():
                 if dependent in droppers and droppers[dependent].item not in plan.swapped:
                     action.wait_for(droppers[dependent], hard=hinders and dependent in plan.replaced)
             if item in plan.swapped:

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from safemig.schema.facts import not_null_name
-from safemig.schema.kinds import KINDS
 from safemig.schema.model import Graph, Id, Schema
 from safemig.sql.identifiers import quote_literal, quote_name
 
 if TYPE_CHECKING:
-    from safemig.schema.kinds.base import Step
+    from safemig.schema.kinds.base import Kind, Step
 
 SWAPPABLE = frozenset({"enum", "domain", "range", "composite type"})
 
@@ -20,11 +19,11 @@ SWAPPABLE = frozenset({"enum", "domain", "range", "composite type"})
 class Plan:
     """Two schemas, and which of their facts are altered in place, made, dropped or replaced; `decisions` fills it."""
 
-    def __init__(self, base: Schema, target: Schema, *, online: bool = False) -> None:
-        """Start with nothing decided. A script is `online` where it commits on its way."""
+    def __init__(self, base: Schema, target: Schema, kinds: Mapping[str, Kind], *, online: bool = False) -> None:
+        """Start with nothing decided. `kinds` are all there are, by name; a script is `online` where it commits on its way."""
         self.base, self.target, self.online = base, target, online
         self.version = base.server_version_num
-        self.kinds = KINDS
+        self.kinds = kinds
         self.added: set[Id] = set()
         self.removed: set[Id] = set()
         self.changed: set[Id] = set()
@@ -305,6 +304,8 @@ class Plan:
         """Tell whether a column that is added with its parent's has a default of its own."""
         column = Id("column", *default[1:])
         maker = self.created_by(column)
+        if maker.kind == "composite type":  # its attributes have none
+            return True
         if maker.kind != "column" or maker == column:
             return False
         of_parent = self.target.facts.get(Id("default", *maker[1:]))
@@ -318,13 +319,25 @@ class Plan:
             if item.kind == "column" and item != column and item.sub == column.sub and self.created_by(item) == column
         ]
 
-    def children_keep(self, column: Id) -> bool:
-        """Tell whether a descendant's column stays where this one goes: then DROP COLUMN must not go down to the children."""
-        table = Id("table", column.schema, column.name)
+    def children_keep(self, item: Id) -> bool:
+        """Tell whether a descendant's column or check stays where this one goes: then the DROP must leave the children out."""
+        table = Id("table", item.schema, item.name)
         if table not in self.base.child_tables or self.base.facts[table].partition_key:
             return False
-        children = (Id("column", child.schema, child.name, column.sub) for child in self.base.descendants(table))
-        return any(child in self.base.facts and child in self.target.facts for child in children)
+        children = (Id(item.kind, child.schema, child.name, item.sub) for child in self.base.descendants(table))
+        return any(
+            child in self.base.facts and child in self.target.facts and not self._has_from_another(child, table)
+            for child in children
+        )
+
+    def _has_from_another(self, column: Id, parent: Id) -> bool:
+        """Tell whether a child's column stays without being its own: another parent has it, before and after."""
+        if column.kind != "column" or self.target.facts[column].is_local:
+            return False
+        return any(
+            theirs[1:3] != parent[1:3] and theirs in self.base.facts and self.inherits_throughout(column, theirs)
+            for theirs in self.parent_columns(column, self.target)
+        )
 
     def parent_constraint(self, item: Id, schema: Schema | None = None) -> Id | None:
         """Return the constraint of a parent's that a partition's or child's is part of."""

@@ -47,6 +47,25 @@ UNCHECKED_BODIES = Statement(
 )
 
 
+_COMMIT = Statement(
+    sql="COMMIT",
+    reverse_sql=None,
+    objects=(),
+    destructive=False,
+    why="a new enum value can be used only when the transaction that adds it is committed",
+    rule="enum-add-value",
+    transactional=False,
+    lock=None,
+    rewrites=False,
+)
+
+
+def values_committed_first(statements: tuple[Statement, ...]) -> tuple[Statement, ...]:
+    """Return the statements with those first that must be committed before the rest: new enum values, then COMMIT."""
+    first = tuple(each for each in statements if each.rule == "enum-add-value" and not each.transactional)
+    return (*first, _COMMIT, *(each for each in statements if each not in first)) if first else statements
+
+
 def _writes_bodies(plan: Plan, actions: list[Action]) -> bool:
     """Tell whether a routine is written whose body is a text, which PostgreSQL would check as it stands now."""
     return any(

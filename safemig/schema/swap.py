@@ -32,7 +32,13 @@ def swap_steps(item: Id, plan: Plan) -> list[Step]:
             why = f"the enum {item.dotted} loses {words}: fails where a row still holds it"
         else:
             destructive = False
-            why = f"the enum {item.dotted} is re-created, for its values cannot be put in that order in place"
+            kept = tuple(label for label in new.labels if label in old.labels)
+            because = (
+                "a new value cannot be used in the transaction that adds it"
+                if kept == old.labels
+                else "the order of its values cannot be changed in place"
+            )
+            why = f"the enum {item.dotted} is re-created, for {because}"
     rule = "enum-rebuild" if item.kind == "enum" else "alter-type-lossy"
     if item.kind == "range":
         return _by_way_of_text(item, plan, why, destructive)

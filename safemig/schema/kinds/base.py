@@ -47,6 +47,8 @@ class Kind:
     grant_letter: str | None = None
     has_owner: bool = False
     rebuildable: bool = True
+    takes_tables_along: bool = False  # those that stand on it hold no rows of their own, and can be made again
+    alter_waits: bool = True  # what stands on it and is dropped goes before it is altered
     alter_matters: bool = True  # others must wait until it has been altered
 
     def words(self, item: Id, fact: Any) -> str:

@@ -21,6 +21,12 @@ if TYPE_CHECKING:
 _EXCLUSIVE = LockMode.ACCESS_EXCLUSIVE
 _STORAGE = {"p": "PLAIN", "e": "EXTERNAL", "x": "EXTENDED", "m": "MAIN", "": "DEFAULT"}
 _COMPRESSION = {"p": "pglz", "l": "lz4", "": "default"}
+_WORDS = {
+    "identity": {"a": "always", "d": "by default", "": ""},
+    "generated": {"s": "stored", "v": "virtual", "": ""},
+    "storage": _STORAGE,
+    "compression": _COMPRESSION,
+}
 
 
 def column_definition(item: Id, fact: ColumnFact, plan: Plan, *, partition: bool = False) -> str:
@@ -185,6 +191,16 @@ def _identity_persistence(item: Id, old: ColumnFact | None, new: ColumnFact, pla
 
 class Column(InsideRelation):
     name = "column"
+
+    def detail(self, old: ColumnFact, new: ColumnFact) -> str:
+        said = (
+            fact._replace(
+                **{name: words.get(getattr(fact, name), getattr(fact, name)) for name, words in _WORDS.items()}
+            )
+            for fact in (old, new)
+        )
+        return super().detail(*said)
+
     keyword = "COLUMN"
     phase = 46
     drop_phase = 80

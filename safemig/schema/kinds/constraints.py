@@ -154,10 +154,11 @@ class Constraint(InsideRelation):
     def drop(self, item: Id, fact: ConstraintFact, plan: Plan) -> list[Step]:
         table, name = quote_name(item.schema, item.name), quote_identifier(item.sub)
         word = plan.table_keyword(item)
+        only = "ONLY " if fact.type == "c" and plan.children_keep(item) else ""
         rule = "drop-constraint-fk" if fact.type == "f" else None
         return [
             Step(
-                f"ALTER {word} {table} DROP CONSTRAINT IF EXISTS {name}",
+                f"ALTER {word} {only}{table} DROP CONSTRAINT IF EXISTS {name}",
                 lock=_EXCLUSIVE,
                 rule=rule,
                 why="both tables are locked" if rule else "",

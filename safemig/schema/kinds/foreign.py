@@ -59,6 +59,7 @@ class Server(Kind):
     grant_letter = "s"
     has_owner = True
     rebuildable = False
+    takes_tables_along = True
     alter_matters = False
 
     def grant_target(self, item: Id, fact: Any) -> str:

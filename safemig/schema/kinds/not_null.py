@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from safemig.schema.facts import ColumnFact, not_null_name
@@ -75,6 +76,17 @@ def not_null_changes(
         word = "NO INHERIT" if new.not_null_no_inherit else "INHERIT"
         steps.append(Step(f"ALTER TABLE {table} ALTER CONSTRAINT {after} {word}", lock=_EXCLUSIVE))
     return steps
+
+
+def not_null_of_attribute(item: Id, fact: ColumnFact, plan: Plan) -> list[Step]:
+    """Return what makes a typed table's column NOT NULL that its type has just got: ADD ATTRIBUTE leaves it empty."""
+    table = quote_name(item.schema, item.name)
+    prefix = f"ALTER TABLE {table} ALTER COLUMN {quote_identifier(item.sub)}"
+    until = f"give every row of {table} a value in {quote_identifier(item.sub)} first"
+    return [
+        replace(step, online=tuple(replace(one, until=until) for one in step.online or (step,)))
+        for step in _added_or_dropped(item, table, prefix, fact, plan)
+    ]
 
 
 def _added_or_dropped(item: Id, table: str, prefix: str, new: ColumnFact, plan: Plan) -> list[Step]:

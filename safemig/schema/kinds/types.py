@@ -51,6 +51,7 @@ class Type(Kind):
 
 class Enum(Type):
     name = "enum"
+    alter_waits = False  # it only gets more values
 
     def create(self, item: Id, fact: EnumFact, plan: Plan) -> list[Step]:
         labels = ", ".join(_literal(label) for label in fact.labels)

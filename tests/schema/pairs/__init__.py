@@ -10,7 +10,19 @@ from .inherited import INHERITED
 from .more import MORE
 from .newer import NEWER
 from .rarer import RARER
+from .rebuilt import REBUILT
 from .tables import TABLES
 from .tangled import TANGLED
 
-PAIRS: tuple[Pair, ...] = (*APPLICATION, *TABLES, *CODE, *TANGLED, *RARER, *NEWER, *INHERITED, *IN_RANGE, *MORE)
+PAIRS: tuple[Pair, ...] = (
+    *APPLICATION,
+    *TABLES,
+    *CODE,
+    *TANGLED,
+    *RARER,
+    *NEWER,
+    *INHERITED,
+    *IN_RANGE,
+    *REBUILT,
+    *MORE,
+)

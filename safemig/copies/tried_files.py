@@ -1,0 +1,178 @@
+"""Migration files tried one after the other on a copy with rows: what works after each, what it locks and rewrites."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+import psycopg
+
+from safemig.copies.behaviour import Outcome, attempt, concerned, judge, trials
+from safemig.copies.drawn_rows import Rows
+from safemig.postgres.connection import Connection
+from safemig.postgres.connection.connect import words_of
+from safemig.postgres.pretences import adapter
+from safemig.results import Behaviour
+from safemig.schema import Schema, Statement
+from safemig.schema.model import Id
+from safemig.sql import parse
+from safemig.sql.locks import LockMode
+
+OBJECTS = 150  # that are tried at most
+WHICH_TABLES_ARE_THERE = """
+SELECT c.oid::int8, format('%I.%I', n.nspname, c.relname), c.relfilenode::int8
+FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE c.relkind IN ('r', 'p', 'm', 'f') AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
+"""
+WHICH_LOCKS_WE_HOLD = """
+SELECT DISTINCT relation::int8, mode FROM pg_locks
+WHERE pid = pg_backend_pid() AND locktype = 'relation' AND granted AND relation = ANY (%s)
+"""
+_OF_ROWS = ("22", "23")  # SQLSTATE classes: the statement is right, and a row does not fit
+_SHOWN = LockMode.SHARE_UPDATE_EXCLUSIVE  # weaker ones are those of every reader and writer
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """The live statements of a migration file, and whether they share a transaction."""
+
+    name: str
+    is_atomic: bool
+    statements: tuple[Statement, ...]
+
+
+@dataclass
+class _Run:
+    copy: Connection
+    tables: dict[int, tuple[str, int]]
+    unfit: list[str] = field(default_factory=list)
+    locks: list[tuple[tuple[str, str], ...]] = field(default_factory=list)
+
+
+def try_files(
+    copy: Connection, source: Connection | None, files: Sequence[File], base: Schema, target: Schema
+) -> Behaviour:
+    """Try what `files` touch before the first and after each of them. `copy` holds `base`; rows are drawn from `source`.
+
+    Guarantee: `source` is only read. The copy is changed.
+    """
+    names = tuple(file.name for file in files)
+    try:
+        return _tried(copy, source, files, base, target)
+    except psycopg.Error as error:
+        return Behaviour(names, (), not_tried=(f"nothing was tried: {words_of(error)}",))
+
+
+def _tried(
+    copy: Connection, source: Connection | None, files: Sequence[File], base: Schema, target: Schema
+) -> Behaviour:
+    objects = concerned(base, target, {name for file in files for each in file.statements for name in each.objects})
+    old, new = [each for each in objects if each in base.facts], [each for each in objects if each not in base.facts]
+    rows = Rows(copy, source)
+    counts = rows.fill(_tables(base, old[:OBJECTS]))
+    wanted = trials(rows, old[:OBJECTS], base)
+    tried = {trial: [outcome] for trial in wanted if (outcome := attempt(copy, trial)).works}
+    run = _Run(copy, _tables_there(copy))
+    for number, file in enumerate(files):
+        if not _run(run, file, counts):
+            break
+        for trial, outcomes in tried.items():
+            outcomes.append(_without_rows(attempt(copy, trial)) if run.unfit else attempt(copy, trial))
+        if number == len(files) - 1:
+            for trial in trials(Rows(copy, None), new[:OBJECTS], target, is_new=True):
+                nothing = [Outcome(False, "")] * len(files)
+                tried[trial] = [*nothing, attempt(copy, trial)]
+    done = min((len(outcomes) - 1 for outcomes in tried.values()), default=len(files))
+    return replace(
+        judge(tried, [file.name for file in files[:done]]),
+        files=tuple(file.name for file in files),
+        not_tried=(
+            *(f"{trial.what}{f' as {trial.role}' if trial.role else ''}" for trial in wanted if trial not in tried),
+            *(f"{each.kind} {each.dotted}" for each in (*old[OBJECTS:], *new[OBJECTS:])),
+        ),
+        locks=tuple(run.locks),
+        rewritten=tuple(_rewritten(run)),
+        unfit=tuple(run.unfit),
+        rows=sum(counts.values()),
+    )
+
+
+def _tables(schema: Schema, objects: Iterable[Id]) -> list[str]:
+    """Return the tables among `objects` that hold rows of their own, partitions by way of their parents."""
+    found = [each for each in objects if each.kind == "table" and schema.facts[each].relkind in "rp"]
+    return [each.dotted for each in found if Id("partition", each.schema, each.name) not in schema.facts]
+
+
+def _tables_there(copy: Connection) -> dict[int, tuple[str, int]]:
+    return {oid: (name, node) for oid, name, node in copy.execute(WHICH_TABLES_ARE_THERE.encode()).fetchall()}
+
+
+def _rewritten(run: _Run) -> list[str]:
+    now = _tables_there(run.copy)
+    return sorted(name for oid, (name, node) in run.tables.items() if oid in now and now[oid][1] != node)
+
+
+def _run(run: _Run, file: File, filled: Mapping[str, int]) -> bool:
+    """Run a file; where drawn rows are in its way, note it and run it without rows. Tell whether it ran."""
+    for attempt_ in range(2):
+        try:
+            held = _run_once(run, file)
+        except _StatementError as failed:
+            run.unfit.append(f"{file.name}: {failed.sql}: {failed.words}")
+            if attempt_ or not failed.is_of_rows:
+                return False
+            there = {name for name, _ in _tables_there(run.copy).values()} & filled.keys()
+            if there:
+                run.copy.execute(f"TRUNCATE {', '.join(sorted(there))} CASCADE".encode())
+            continue
+        run.locks.append(
+            tuple(sorted((table, mode.value) for table, mode in held.items() if mode.strength >= _SHOWN.strength))
+        )
+        return True
+    return False
+
+
+class _StatementError(Exception):
+    def __init__(self, statement: Statement, error: psycopg.Error) -> None:
+        self.sql = " ".join(statement.sql.split())[:200]
+        self.is_of_rows = (error.sqlstate or "").startswith(_OF_ROWS)
+        self.words = f"{type(error).__name__} ({error.sqlstate})"
+
+
+def _run_once(run: _Run, file: File) -> dict[str, LockMode]:
+    run.copy.execute("SET check_function_bodies = off")
+    if not file.is_atomic:
+        held: dict[str, LockMode] = {}
+        there = {name for name, _ in run.tables.values()}
+        for statement in file.statements:
+            _execute(run, statement)
+            if statement.lock is not None:
+                for name in there & set(statement.objects):
+                    held[name] = max(held.get(name, statement.lock), statement.lock, key=lambda mode: mode.strength)
+        return held
+    with run.copy.transaction():
+        for statement in file.statements:
+            _execute(run, statement)
+        return _held(run)
+
+
+def _execute(run: _Run, statement: Statement) -> None:
+    adapt = adapter(run.copy)
+    pieces = [statement.sql] if adapt is None else [part for one in parse(statement.sql) for part in adapt(one.sql)]
+    try:
+        for piece in pieces:
+            run.copy.execute(piece.encode())
+    except psycopg.Error as error:
+        raise _StatementError(statement, error) from error
+
+
+def _held(run: _Run) -> dict[str, LockMode]:
+    held: dict[str, LockMode] = {}
+    for oid, mode in run.copy.execute(WHICH_LOCKS_WE_HOLD, (list(run.tables),)).fetchall():
+        name, lock = run.tables[oid][0], LockMode.from_pg_locks(mode)
+        held[name] = max(held.get(name, lock), lock, key=lambda one: one.strength)
+    return held
+
+
+def _without_rows(outcome: Outcome) -> Outcome:
+    return replace(outcome, rows=None)
