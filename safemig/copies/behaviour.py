@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import psycopg
 from psycopg import sql
@@ -19,7 +19,7 @@ from safemig.postgres.connection.connect import words_of
 from safemig.results import Behaviour, Tried
 from safemig.schema import Schema
 from safemig.schema.model import Id
-from safemig.sql.identifiers import quote_identifier, quote_name
+from safemig.sql.identifiers import quote_identifier, quote_literal, quote_name
 
 ROLES = 6  # of those that a relation is tried as
 ROWS = 20  # read of each
@@ -36,6 +36,8 @@ FROM pg_proc p JOIN pg_language l ON l.oid = p.prolang
 WHERE p.oid = to_regprocedure(%s) AND p.prokind IN ('f', 'p')
   AND p.prorettype NOT IN ('trigger'::regtype, 'event_trigger'::regtype)
 """
+# unique, foreign key, check, exclusion; a value of another form. NOT NULL is none of them: the statement gives no value.
+_VALUES_REFUSED = frozenset({"23505", "23503", "23514", "23P01", "22P02", "22001", "22003", "22007", "22008"})
 # A call is rolled back on the copy; what it does elsewhere is not.
 _REACHES_OUT = re.compile(r"dblink|\bhttp|\bnet\.|\bcopy\b|lo_|pg_(read|write)|file_fdw|execute", re.IGNORECASE)
 
@@ -58,6 +60,7 @@ class Outcome:
     works: bool
     words: str
     rows: int | None = None
+    refuses_values: bool = False  # the statement is right; a constraint does not take these values
 
 
 def concerned(base: Schema, target: Schema, names: Iterable[str]) -> list[Id]:
@@ -69,10 +72,11 @@ def concerned(base: Schema, target: Schema, names: Iterable[str]) -> list[Id]:
         seen = set(queue)
         while queue:
             item = queue.pop()
-            whole = item if item.kind == "routine" else schema.relation(item.schema, item.name)
-            if whole is not None and whole.kind in ("table", "view", "materialized view", "routine"):
+            whole = item if item.kind in ("routine", "sequence") else schema.relation(item.schema, item.name)
+            if whole is not None and whole.kind in ("table", "view", "materialized view", "routine", "sequence"):
                 found[whole] = None
-            for dependent in schema.graph.needed_by.get(item, ()):
+            domain = (Id("domain", item.schema, item.name),) if item.kind == "domain constraint" else ()
+            for dependent in (*domain, *schema.graph.needed_by.get(item, ())):
                 if dependent not in seen and dependent.kind not in ("schema", "sequence"):
                     seen.add(dependent)
                     queue.append(dependent)
@@ -90,6 +94,11 @@ def trials(rows: Rows, objects: Sequence[Id], schema: Schema, *, is_new: bool = 
         name = item.dotted
         if item.kind == "routine":
             found += _calls(rows, item, is_new)
+            continue
+        if item.kind == "sequence":
+            found.append(
+                Trial(f"next number of {name}", name, "", f"SELECT nextval({quote_literal(name).strip()})", is_new)
+            )
             continue
         roles = ("", *_roles_of(item, schema))
         writes = [("insert into", rows.insert(name)), ("update", rows.update(name))] if item.kind == "table" else []
@@ -149,15 +158,25 @@ def attempt(copy: Connection, trial: Trial) -> Outcome:
             cursor = copy.execute(trial.sql.encode())
             rows = len(cursor.fetchall()) if cursor.description else None
     except psycopg.Error as error:
-        return Outcome(False, _words(error))
+        return Outcome(False, _words(error), refuses_values=error.sqlstate in _VALUES_REFUSED)
     return Outcome(True, "works" if rows is None else f"works, {rows} row{'' if rows == 1 else 's'}", rows)
+
+
+def attempt_again(rows: Rows, trial: Trial) -> Outcome:
+    """Try a statement; where a constraint refuses its values, which it may not have known, with others."""
+    outcome = attempt(rows.copy, trial)
+    if not outcome.refuses_values or not trial.sql.startswith("INSERT"):
+        return outcome
+    other = rows.insert(trial.object)
+    found = outcome if other is None else attempt(rows.copy, replace(trial, sql=other))
+    return replace(found, words="works, with other values") if found.works else outcome
 
 
 def _words(error: psycopg.Error) -> str:
     """Return what the server said, without the values that it may have named."""
     if (error.sqlstate or "").startswith("22"):
         return f"a value does not fit ({error.sqlstate})"
-    return " ".join(words_of(error).split("\n")[0].split())
+    return f"{error.diag.message_primary} ({error.sqlstate})" if error.diag.message_primary else words_of(error)
 
 
 def is_worse(now: Outcome, before: Outcome) -> bool:
@@ -180,7 +199,7 @@ def judge(tried: Mapping[Trial, Sequence[Outcome]], files: Sequence[str]) -> Beh
         table.append(Tried(trial.what, trial.role, words if not trial.is_new else ("", *words[1:])))
         worse = [is_worse(each, before) for each in after]
         if trial.is_new:
-            if not after[-1].works and not _needs_values(after[-1]):
+            if not after[-1].works and not after[-1].refuses_values:
                 broken.append(f"{trial.what}{whose} fails after the last file: {after[-1].words}")
             continue
         for at, end in _runs(worse):
@@ -188,13 +207,9 @@ def judge(tried: Mapping[Trial, Sequence[Outcome]], files: Sequence[str]) -> Beh
                 gaps.append(
                     f"between file {at + 1} and file {end + 1}: {trial.what}{whose} fails: {words[at + 1]}"
                 )  # fmt: skip
-            else:
+            elif not after[at].refuses_values:
                 broken.append(f"from file {at + 1} on: {trial.what}{whose} fails as written before: {words[at + 1]}")
     return Behaviour(tuple(files), tuple(table), tuple(gaps), tuple(broken))
-
-
-def _needs_values(outcome: Outcome) -> bool:
-    return "violates" in outcome.words or "does not fit" in outcome.words
 
 
 def _runs(flags: Sequence[bool]) -> Iterator[tuple[int, int]]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 import psycopg
 
-from safemig.copies.behaviour import Outcome, attempt, concerned, judge, trials
+from safemig.copies.behaviour import Outcome, attempt, attempt_again, concerned, judge, trials
 from safemig.copies.drawn_rows import Rows
 from safemig.postgres.connection import Connection
 from safemig.postgres.connection.connect import words_of
@@ -50,23 +50,31 @@ class _Run:
 
 
 def try_files(
-    copy: Connection, source: Connection | None, files: Sequence[File], base: Schema, target: Schema
+    copy: Connection,
+    source: Connection | None,
+    files: Sequence[File],
+    base: Schema,
+    target: Schema,
+    also: Iterable[str] = (),
 ) -> Behaviour:
     """Try what `files` touch before the first and after each of them. `copy` holds `base`; rows are drawn from `source`.
+
+    also: further objects that they touch, such as tables by the names that they had.
 
     Guarantee: `source` is only read. The copy is changed.
     """
     names = tuple(file.name for file in files)
     try:
-        return _tried(copy, source, files, base, target)
+        return _tried(copy, source, files, base, target, set(also))
     except psycopg.Error as error:
         return Behaviour(names, (), not_tried=(f"nothing was tried: {words_of(error)}",))
 
 
 def _tried(
-    copy: Connection, source: Connection | None, files: Sequence[File], base: Schema, target: Schema
+    copy: Connection, source: Connection | None, files: Sequence[File], base: Schema, target: Schema, also: set[str]
 ) -> Behaviour:
-    objects = concerned(base, target, {name for file in files for each in file.statements for name in each.objects})
+    touched = {name for file in files for each in file.statements for name in each.objects}
+    objects = concerned(base, target, touched | also)
     old, new = [each for each in objects if each in base.facts], [each for each in objects if each not in base.facts]
     rows = Rows(copy, source)
     counts = rows.fill(_tables(base, old[:OBJECTS]))
@@ -77,7 +85,8 @@ def _tried(
         if not _run(run, file, counts):
             break
         for trial, outcomes in tried.items():
-            outcomes.append(_without_rows(attempt(copy, trial)) if run.unfit else attempt(copy, trial))
+            outcome = attempt_again(rows, trial)
+            outcomes.append(replace(outcome, rows=None) if run.unfit else outcome)
         if number == len(files) - 1:
             for trial in trials(Rows(copy, None), new[:OBJECTS], target, is_new=True):
                 nothing = [Outcome(False, "")] * len(files)
@@ -172,7 +181,3 @@ def _held(run: _Run) -> dict[str, LockMode]:
         name, lock = run.tables[oid][0], LockMode.from_pg_locks(mode)
         held[name] = max(held.get(name, lock), lock, key=lambda one: one.strength)
     return held
-
-
-def _without_rows(outcome: Outcome) -> Outcome:
-    return replace(outcome, rows=None)

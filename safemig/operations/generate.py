@@ -113,7 +113,7 @@ def generate(
         names = [str(path.relative_to(folder)) for path in paths]
         with live.stage("try the files on a copy with rows"):
             files = [_file(*each) for each in zip(names, parts.items(), strict=True)]
-            behaviour = _try(shadow, staging, base_name, files, base, wanted)
+            behaviour = _try(shadow, staging, base_name, files, base, wanted, renames or {})
     checklist = _checklist(diff, proof, behaviour, base, _not_compared(shadow, left_out) if left_out else "")
     texts = [
         f"{_head(description, source, migrations, base, proof, behaviour, checklist, number, parts)}\n"
@@ -184,13 +184,19 @@ def _file(name: str, part: tuple[int, Sequence[tuple[ChangeSet, Sequence[Stateme
 
 
 def _try(
-    shadow: Shadow, staging: Connection, base_name: str, files: Sequence[File], base: Schema, wanted: Schema
+    shadow: Shadow,
+    staging: Connection,
+    base_name: str,
+    files: Sequence[File],
+    base: Schema,
+    wanted: Schema,
+    renamed: Collection[str],
 ) -> Behaviour:
     """Try before and after each file what it touches, on a copy of the base with rows that are drawn from staging."""
     copy = shadow.make(template=base_name)
     refuse_as(staging, shadow.server, shadow.deployer)
     try:
-        return shadow.within(copy, lambda connection: try_files(connection, staging, files, base, wanted))
+        return shadow.within(copy, lambda connection: try_files(connection, staging, files, base, wanted, renamed))
     finally:
         refuse_nothing(shadow.server)
 

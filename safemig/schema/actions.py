@@ -188,6 +188,9 @@ def _goes_with_its_table(plan: Plan, item: Id) -> bool:
 def _join_owners(plan: Plan, actions: list[Action], producers: dict[Id, list[Action]]) -> None:
     """A sequence is linked to a table of the same owner, and follows it once it is linked."""
     owners = {action.item: action for action in actions if action.key[-1].startswith("owner")}
+    for action in actions if owners else ():
+        if action.key[-1].startswith("grant") and action.item in owners:
+            action.wait_for(owners[action.item], hard=True)
     for link, makers in producers.items() if owners else ():
         if link.kind != "sequence owner":
             continue
@@ -269,6 +272,12 @@ def _grant_steps(plan: Plan, item: Id) -> list[Step]:
         columns = quote_identifier(item.sub)
         on = f"TABLE {on.removeprefix('COLUMN ').rpartition('.' + quote_identifier(item.sub))[0]}"
         before = frozenset(before) - _lost_with_table(plan, item)
+    if plan.base.with_ownership and plan.target.with_ownership:
+        # What a role was granted is part of what it has as the owner.
+        heir = plan.target.owners.get(item, "")
+        is_made = item in plan.created or item in plan.swapped
+        if heir != (plan.base.current_user if is_made else plan.base.owners.get(item, "")):
+            before = frozenset(grant for grant in before if grant[0] != heir)
     if before == after:
         return []
     owner = plan.target.owners.get(item, "") if plan.target.with_ownership else ""

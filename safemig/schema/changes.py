@@ -13,11 +13,20 @@ from safemig.schema.plan import Plan
 _LONGEST_LIST = 4
 
 QUIET = frozenset({"identity sequence", "sequence owner"})
+_TOLD_BY_TABLE = frozenset(
+    {"column", "default", "constraint", "partition", "inheritance", "replica identity", "cluster"}
+)
 
 
 def changes(plan: Plan) -> Iterator[Change]:
     """Yield every difference between the plan's schemas."""
-    for item in sorted(plan.added | plan.removed | plan.changed):
+    new = {item[1:3] for item in plan.added if item[0] in ("table", "view", "materialized view")}
+    told = (
+        item
+        for item in plan.added | plan.removed | plan.changed
+        if item[0] not in _TOLD_BY_TABLE or item[1:3] not in new
+    )
+    for item in sorted(told):
         yield from _changes_of(plan, item)
     yield from _belonging_changes(plan)
 

@@ -107,7 +107,7 @@ def _leftovers(target: Schema) -> list[str]:
     return [
         f"index {item.dotted} is invalid in the target, left by a build that failed: not counted as a difference"
         for item in target.facts
-        if is_leftover(item, target)
+        if item[0] == "index" and is_leftover(item, target)
     ]
 
 

@@ -63,7 +63,7 @@ class _Decisions(Plan):
         for item in (*base.unseen, *target.unseen):
             for found in (self.added, self.removed, self.changed):
                 found.discard(item)
-        for item in [item for item in self.added | self.changed if is_leftover(item, target)]:
+        for item in [item for item in self.added | self.changed if item[0] == "index" and is_leftover(item, target)]:
             self.added.discard(item)  # pg_dump does not write it either
             self.changed.discard(item)
         self.changed -= {
@@ -106,11 +106,10 @@ class _Decisions(Plan):
         for item in sorted(self.changed):
             if item not in self.replaced and not self._alters(item):
                 self._replace(item)
-        for item in sorted(self.added | self.replaced):
-            if item.kind == "domain constraint":
-                domain = Id("domain", item.schema, item.name)
-                if domain in self.base.facts and domain in self.target.facts and self.is_stored_deeper(domain):
-                    self._replace(domain)
+        for item in sorted(item for item in self.added | self.replaced if item[0] == "domain constraint"):
+            domain = Id("domain", item.schema, item.name)
+            if domain in self.base.facts and domain in self.target.facts and self.is_stored_deeper(domain):
+                self._replace(domain)
         queue = deque(sorted(self.dropped | self.swapped | self.retyped))
         seen: set[Id] = set()
         while queue:

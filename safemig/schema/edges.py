@@ -70,10 +70,14 @@ def join(
                 for maker in producers.get(parent, ()):
                     if parent in maker.creates:
                         action.wait_for(maker, hard=True)
-        for item in action.creates | action.alters:
-            for needed in [*new.needs.get(item, ()), *implied(item)]:
-                early = stages.before(item, needed, plan)
-                if early is not None:
+        creates = action.creates
+        for item in creates | action.alters if action.alters else creates:
+            # What is created inside a relation needs what its relation needs, and that itself.
+            inside = item[1:3] == action.item[1:3] and item != action.item and action.item in creates
+            for needed in new.needs.get(item, ()) if inside else (*new.needs.get(item, ()), *implied(item)):
+                if needed in creates:
+                    continue
+                if stages.shells and (early := stages.before(item, needed, plan)) is not None:
                     action.wait_for(early, hard=True)
                     continue
                 for maker in producers.get(needed, ()):
@@ -86,8 +90,8 @@ def join(
                             or needed.kind == "enum"
                             or (needed in plan.retyped and maker.is_destructive),
                         )
-            if item in action.creates:
-                for slot in plan.kinds[item.kind].slots(item, plan.target.facts[item]):
+            if item in creates:
+                for slot in plan.kinds[item.kind].slots(item, plan.target.facts[item]) if slots else ():
                     if slot in slots:
                         action.wait_for(slots[slot], hard=True)
                 if item in droppers:

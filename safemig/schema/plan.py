@@ -41,13 +41,14 @@ class Plan:
 
     def created_by(self, item: Id) -> Id:
         """Return the object whose CREATE makes `item`: itself, or what it comes with."""
-        if item not in self._creators:
-            self._creators[item] = item
+        found = self._creators.get(item)
+        if found is None:
+            self._creators[item] = found = item
             fact = self.target.facts.get(item)
             outer = None if fact is None else self.kinds[item.kind].created_with(item, fact, self)
             if outer is not None:
-                self._creators[item] = self.created_by(outer)
-        return self._creators[item]
+                self._creators[item] = found = self.created_by(outer)
+        return found
 
     def dropped_by(self, item: Id) -> Id:
         """Return the object with whose DROP `item` goes: itself, or what it came with."""

@@ -76,9 +76,8 @@ def _writes_bodies(plan: Plan, actions: list[Action]) -> bool:
 
 
 def _statement(plan: Plan, action: Action, step: Step, whole: Step, blocked: Mapping[Action, str]) -> Statement:
-    objects = sorted(
-        item.dotted for item in (action.creates | action.drops | action.alters | action.needs) if item.kind != "default"
-    )
+    touched = action.creates | action.drops | action.alters | action.needs
+    objects = sorted(item.dotted for item in touched if item[0] != "default" and not _comes_with_table(item, action))
     objects += [
         name for item in (*action.creates, *action.drops, *action.alters) for name in _table_of_index(plan, item)
     ]
@@ -96,6 +95,13 @@ def _statement(plan: Plan, action: Action, step: Step, whole: Step, blocked: Map
         lock=step.lock,
         rewrites=step.rewrites,
         blocked=None if step.destructive else reason or step.until or None,
+    )
+
+
+def _comes_with_table(item: Id, action: Action) -> bool:
+    """Tell whether a column is created with its table, which says enough."""
+    return (
+        item[0] == "column" and item[1:3] == action.item[1:3] and action.item in action.creates and item != action.item
     )
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from safemig.results import Generated
+from collections.abc import Iterator
+
+from safemig.results import Behaviour, Generated
 from safemig.sql.passwords import without_passwords
-from safemig.views.document import Badge, Block, Bullets, Callout, Document, Inline, Mono, Strong
+from safemig.views.document import Badge, Block, Bullets, Callout, Document, Inline, Mono, Strong, Table
 from safemig.views.shared_parts import change_list, check_table, sql_listing
 
 
@@ -39,12 +41,44 @@ def build(result: Generated) -> Document:
     blocks.append(sql_listing("The file", result.text))
     if result.checklist:
         blocks.append(check_table("Safety checklist", result.checklist))
+    if result.behaviour is not None:
+        blocks += _behaviour(result.behaviour)
     blocks.append(Bullets("Next", (f"read {result.path}, then: safemig review",)))
     return Document(
         Badge(_word(result), "ok" if equal and not result.commented else "warning"),
         tuple(headline),
         tuple(blocks),
     )
+
+
+def _behaviour(found: Behaviour) -> Iterator[Block]:
+    """Yield what was tried before the first file and after each: first what fails somewhere, then the rest."""
+    for title, words in (
+        ("Fails between two files", found.gaps),
+        ("Worked before, fails after the last file", found.broken),
+        ("Statements that drawn rows did not pass", found.unfit),
+        ("Not tried", found.not_tried),
+    ):
+        if words:
+            yield Bullets(title, words)
+    rows = sorted(found.tried, key=lambda each: len({each.outcomes[0], *each.outcomes[1:]}) == 1)
+    if rows:
+        files = len(rows[0].outcomes) - 1
+        yield Table(
+            f"Behaviour, tried on a copy with {found.rows} rows",
+            ("Statement", "As", "Before", *(f"After file {number}" for number in range(1, files + 1))),
+            tuple((each.what, each.role or "deployer", *(words or "-" for words in each.outcomes)) for each in rows),
+        )
+    if any(found.locks):
+        yield Table(
+            "Locks seen on the copy",
+            ("File", "Table", "Mode"),
+            tuple(
+                (file, table, mode)
+                for file, held in zip(found.files, found.locks, strict=False)
+                for table, mode in held
+            ),
+        )
 
 
 def _word(result: Generated) -> str:

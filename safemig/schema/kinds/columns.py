@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 _EXCLUSIVE = LockMode.ACCESS_EXCLUSIVE
 _STORAGE = {"p": "PLAIN", "e": "EXTERNAL", "x": "EXTENDED", "m": "MAIN", "": "DEFAULT"}
 _COMPRESSION = {"p": "pglz", "l": "lz4", "": "default"}
+_SETTINGS = slice(ColumnFact._fields.index("storage"), ColumnFact._fields.index("options") + 1)
+_USUAL_SETTINGS = ("", "", -1, ())  # storage, compression, statistics, options
 _WORDS = {
     "identity": {"a": "always", "d": "by default", "": ""},
     "generated": {"s": "stored", "v": "virtual", "": ""},
@@ -156,6 +158,13 @@ def start_after_rows(item: Id, schema: str, name: str, options: SequenceOptions)
 
 def column_settings(item: Id, old: ColumnFact | None, new: ColumnFact, plan: Plan) -> list[Step]:
     """Return the statements for what only ALTER COLUMN can say: storage, compression, statistics, options."""
+    if (
+        old is None
+        and new[_SETTINGS] == _USUAL_SETTINGS
+        and new.identity_sequence is None
+        and not new.not_null_not_valid
+    ):
+        return []
     table, name = quote_name(item.schema, item.name), quote_identifier(item.sub)
     prefix = f"ALTER {plan.table_keyword(item)} {'ONLY ' if plan.has_children(item) else ''}{table} ALTER COLUMN {name}"
     steps = []

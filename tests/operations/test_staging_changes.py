@@ -1,0 +1,162 @@
+"""Changes made to staging by hand, generated and deployed file by file to a production whose application goes on working."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import os
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from safemig.migrations.change_set_text import disabled_in
+from safemig.postgres.catalog import SchemaFilter, read_schema
+from safemig.postgres.history import make_history, record_applied
+from safemig.postgres.server.throwaway import ThrowawayServer
+from safemig.project import Project
+from safemig.results import Generated
+from safemig.schema import ChangeSet, Schema, compare
+
+from .conftest import FIRST_FILE, Shop
+from .staging_changes.changes import CHANGES, StagingChange
+from .staging_changes.shop import APPLICATION, ROLE, ROWS, SCHEMA
+
+THOROUGH = bool(os.environ.get("SAFEMIG_THOROUGH"))
+QUICK = ("a type under views", "a function under a policy and a new enum value", "a busy afternoon")
+_numbers = itertools.count(1000)
+
+
+@pytest.fixture(scope="session")
+def busy_templates(server: ThrowawayServer) -> Iterator[tuple[str, str]]:
+    """Two databases to copy from: the shop without rows, and with."""
+    with psycopg.connect(server.url(), autocommit=True) as connection:
+        connection.execute(f"CREATE ROLE {ROLE} LOGIN".encode())
+    names = ("busy_staging", "busy_production")
+    for name, rows in zip(names, ("", ROWS), strict=True):
+        with psycopg.connect(server.create_database(name), autocommit=True) as connection:
+            connection.execute((SCHEMA + rows).encode())
+            make_history(connection)
+            sha256 = hashlib.sha256(SCHEMA.encode()).hexdigest()
+            record_applied(connection, FIRST_FILE[:14], "first", [SCHEMA], sha256, "test")
+    yield names
+    for name in names:
+        server.drop_database(name)
+    with psycopg.connect(server.url(), autocommit=True) as connection:
+        connection.execute(f"DROP ROLE {ROLE}".encode())
+
+
+@pytest.fixture
+def busy(
+    tmp_path: Path, server: ThrowawayServer, busy_templates: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Shop]:
+    """The shop's project and its databases."""
+    names = [f"busy_{next(_numbers)}" for _ in range(2)]
+    urls = [server.create_database(name, template=of) for name, of in zip(names, busy_templates, strict=True)]
+    made = Shop(tmp_path / "shop", *urls)
+    monkeypatch.setenv("STAGING_DATABASE_URL", made.staging)
+    monkeypatch.setenv("PRODUCTION_DATABASE_URL", made.production)
+    Project.init(made.folder)
+    made.write(FIRST_FILE, SCHEMA)
+    yield made
+    for name in names:
+        server.drop_database(name)
+
+
+@contextmanager
+def application(url: str, errors: list[str]) -> Iterator[Callable[[], int]]:
+    """Let the application read and write until the end; what fails or is not seen comes into `errors`."""
+    stop = threading.Event()
+    rounds = itertools.count()
+    done = [0]
+
+    def work() -> None:
+        with psycopg.connect(url.replace("postgres@", f"{ROLE}@"), autocommit=True) as connection:
+            connection.prepare_threshold = None
+            while not stop.is_set():
+                for statement in APPLICATION:
+                    text = statement.format(n=next(_numbers) + 1_000_000)
+                    try:
+                        cursor = connection.execute(text.encode())
+                        if cursor.description and not (row := cursor.fetchone() or (False,))[0]:
+                            errors.append(f"{text}: {row}")
+                    except psycopg.Error as error:
+                        errors.append(f"{text}: {error}")
+                done[0] = next(rounds)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    try:
+        yield lambda: done[0]
+    finally:
+        stop.set()
+        thread.join()
+
+
+def deploy_by_migrate_prod(shop: Shop, path: Path) -> None:
+    """Deploy one file as its users do, with what the review says of it accepted."""
+    review = shop.project.review()
+    accept = [f"{each.rule}:{each.object}: as staging has it" for each in review.findings]
+    shop.project.migrate_prod(approve=shop.project.plan(accept=accept).id, accept=accept)
+
+
+def deployed(
+    shop: Shop, change: StagingChange, deploy: Callable[[Shop, Path], None]
+) -> tuple[Generated, list[str], list[ChangeSet]]:
+    """Generate, deploy file by file, and return the result, the application's errors, and what is not deployed."""
+    for statement in split(change.sql):
+        shop.on(shop.staging, statement)
+    made = shop.project.generate(change.name, renames=change.renames)
+    assert made.path is not None
+    paths = [made.path, *made.further_paths]
+    texts = {path: path.read_text() for path in paths}
+    for path in paths:
+        path.unlink()
+    errors: list[str] = []
+    with application(shop.production, errors) as rounds:
+        for path in paths:
+            path.write_text(texts[path])
+            before = rounds()
+            deploy(shop, path)
+            while rounds() < before + 2:  # the application meets what each file leaves
+                if errors:
+                    break
+    there, wanted = (_schema(url) for url in (shop.production, shop.staging))
+    return made, errors, list(compare(there, wanted, with_change_sets=True).change_sets)
+
+
+def split(sql: str) -> Sequence[str]:
+    """Return the statements one by one, for a new enum value must be committed before it is used."""
+    from safemig.sql import parse
+
+    return [statement.sql for statement in parse(sql)]
+
+
+def _schema(url: str) -> Schema:
+    with psycopg.connect(url, autocommit=True) as connection:
+        return read_schema(connection, SchemaFilter(ownership=True))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [pytest.param(each, id=each.name, marks=() if each.name in QUICK else pytest.mark.thorough) for each in CHANGES],
+)
+def test_the_application_does_not_notice(busy: Shop, change: StagingChange) -> None:
+    made, errors, left = deployed(busy, change, deploy_by_migrate_prod)
+    assert errors == []
+    assert not made.remaining
+    check(made, change, left)
+
+
+def check(made: Generated, change: StagingChange, left: Sequence[ChangeSet]) -> None:
+    """What is not deployed is what was disabled, and that is what was expected."""
+    disabled = [each for each in made.diff.change_sets if each.disabled is not None]
+    assert len(disabled) == len(change.disabled), [each.title for each in disabled]
+    assert all(any(word in each.title for each in disabled) for word in change.disabled)
+    numbers = {number for path in (made.path, *made.further_paths) if path for number in disabled_in(path.read_text())}
+    assert numbers == {each.number for each in disabled}
+    assert len(left) == len(disabled)
+    assert all(each.disabled or any(word in each.title for word in change.disabled) for each in left)
