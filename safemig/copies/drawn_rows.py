@@ -5,7 +5,6 @@ What is drawn stays on the copy; nothing of it is shown or stored.
 
 from __future__ import annotations
 
-import itertools
 import re
 import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -18,7 +17,7 @@ from safemig.postgres.connection import Connection
 from safemig.sql.identifiers import quote_identifier, quote_literal
 
 ROWS = 20  # of each table
-_TRIES = 40
+_TRIES = 8  # constraints that refuse the first values
 _PATIENCE = "SET LOCAL statement_timeout = '5s'; SET LOCAL lock_timeout = '1s'"
 
 COLUMNS = """
@@ -136,10 +135,8 @@ class Rows:
                 values[column.name] = self._fresh(table, column)
         self._reference_parents(table, values, there is not None)
         names = {column.name: column for column in columns}
-        for candidate in itertools.islice(self._variants(table, values, names), _TRIES):
-            if self._works(self.insert_of(table, candidate)) is None:
-                return self.insert_of(table, candidate)
-        return None
+        allowed = self._allowed(table, values, names)
+        return None if allowed is None else self.insert_of(table, allowed)
 
     def insert_of(self, table: str, values: Mapping[str, str | None]) -> str:
         """Return the INSERT of these values, as literals without a type."""
@@ -273,26 +270,41 @@ class Rows:
             row = self.copy.execute(f"SELECT {listed} FROM {parent} p{free} LIMIT 1".encode()).fetchone()  # noqa: S608
             values.update(zip(columns, row or [None] * len(columns), strict=True))
 
-    def _variants(
-        self, table: str, values: Mapping[str, str | None], columns: Mapping[str, Column]
-    ) -> Iterator[Mapping[str, str | None]]:
-        """Yield the values, then others where a constraint or the bounds of partitions refuse them."""
-        yield values
-        error = self._works(self.insert_of(table, values))
-        if not isinstance(error, psycopg.errors.CheckViolation):
-            return
-        row = None
-        if error.diag.constraint_name:
-            row = self.copy.execute(WHAT_A_CONSTRAINT_SAYS, (error.diag.constraint_name, table)).fetchone()
+    def _allowed(
+        self, table: str, values: dict[str, str | None], columns: Mapping[str, Column]
+    ) -> dict[str, str | None] | None:
+        """Return the values changed until no check and no partition's bounds refuse them; None where none were found."""
+        for _ in range(_TRIES):
+            error = self._works(self.insert_of(table, values))
+            if error is None:
+                return values
+            if not isinstance(error, psycopg.errors.CheckViolation):
+                return None
+            for changed in self._other_values(table, values, columns, error.diag.constraint_name):
+                now = self._works(self.insert_of(table, changed))
+                if now is None:
+                    return changed
+                refused = isinstance(now, psycopg.errors.CheckViolation)
+                if refused and now.diag.constraint_name != error.diag.constraint_name:
+                    values = changed
+                    break
+            else:
+                return None
+        return None
+
+    def _other_values(
+        self, table: str, values: Mapping[str, str | None], columns: Mapping[str, Column], constraint: str | None
+    ) -> Iterator[dict[str, str | None]]:
+        """Yield the values with another one in each column that a constraint names: what it says itself comes first."""
+        row = self.copy.execute(WHAT_A_CONSTRAINT_SAYS, (constraint, table)).fetchone() if constraint else None
         if row is None:
             bounds = [bound for (bound,) in self.copy.execute(WHICH_BOUNDS_PARTITIONS_HAVE, (table,)).fetchall()]
             row = (" ".join(filter(None, bounds)), list(columns))
         said = [text.replace("''", "'") if text else number for text, number in _LITERAL.findall(row[0])]
-        numbers = [str(float(text) + 1) for text in said if re.fullmatch(r"\d+(\.\d+)?", text)]
-        others = [*said, *numbers, "a", "A", "abc@example.com", "1", "0", "-1", None]
+        numbers = [str(int(text) + more) for text in said if text.isdecimal() for more in (1, -1)]
         for name in row[1]:
             if name in columns:
-                for other in dict.fromkeys(others):
+                for other in dict.fromkeys([*said, *numbers, "a", "A", "abc@example.com", "1", "0", "-1", None]):
                     yield {**values, name: other}
 
     def _works(self, sql: str) -> psycopg.Error | None:

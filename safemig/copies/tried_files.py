@@ -28,6 +28,7 @@ WHICH_LOCKS_WE_HOLD = """
 SELECT DISTINCT relation::int8, mode FROM pg_locks
 WHERE pid = pg_backend_pid() AND locktype = 'relation' AND granted AND relation = ANY (%s)
 """
+_MAY_NOT = "(42501)"  # what a role may not do is no trial
 _OF_ROWS = ("22", "23")  # SQLSTATE classes: the statement is right, and a row does not fit
 _SHOWN = LockMode.SHARE_UPDATE_EXCLUSIVE  # weaker ones are those of every reader and writer
 
@@ -79,7 +80,8 @@ def _tried(
     rows = Rows(copy, source)
     counts = rows.fill(_tables(base, old[:OBJECTS]))
     wanted = trials(rows, old[:OBJECTS], base)
-    tried = {trial: [outcome] for trial in wanted if (outcome := attempt(copy, trial)).works}
+    before = {trial: attempt(copy, trial) for trial in wanted}
+    tried = {trial: [outcome] for trial, outcome in before.items() if outcome.works}
     run = _Run(copy, _tables_there(copy))
     for number, file in enumerate(files):
         if not _run(run, file, counts):
@@ -96,7 +98,11 @@ def _tried(
         judge(tried, [file.name for file in files[:done]]),
         files=tuple(file.name for file in files),
         not_tried=(
-            *(f"{trial.what}{f' as {trial.role}' if trial.role else ''}" for trial in wanted if trial not in tried),
+            *(
+                f"{trial.what}{f' as {trial.role}' if trial.role else ''}: {outcome.words}"
+                for trial, outcome in before.items()
+                if not (outcome.works or (trial.role and outcome.words.endswith(_MAY_NOT)))
+            ),
             *(f"{each.kind} {each.dotted}" for each in (*old[OBJECTS:], *new[OBJECTS:])),
         ),
         locks=tuple(run.locks),

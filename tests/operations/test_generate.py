@@ -151,6 +151,54 @@ def test_with_nothing_to_do_it_says_so_and_writes_nothing(shop: Shop) -> None:
     assert [path.name for path in shop.migrations.iterdir()] == ["20260101000000_first.sql"]
 
 
+def test_another_owner_is_a_change_and_not_compared_where_it_is_ignored(shop: Shop) -> None:
+    shop.on(
+        shop.staging,
+        "DROP ROLE IF EXISTS staging_boss; CREATE ROLE staging_boss; ALTER TABLE orders OWNER TO staging_boss",
+    )
+    try:
+        made = shop.project.generate("boss")
+        assert "ALTER TABLE public.orders OWNER TO staging_boss;" in made.text
+        assert made.proof == "proven equal"
+        assert made.path is not None
+        made.path.unlink()
+        settings = shop.folder / "safemig.toml"
+        settings.write_text('owners = "ignore"\n' + settings.read_text())
+        made = shop.project.generate("boss")
+        assert made.path is None
+        assert made.proof.endswith('nothing to do; owners are not compared (owners = "ignore")')
+    finally:
+        shop.on(shop.staging, "DROP OWNED BY staging_boss; DROP ROLE staging_boss")
+
+
+def test_the_heading_fits_on_one_screen(shop: Shop) -> None:
+    for number in range(30):
+        shop.on(
+            shop.staging,
+            f"CREATE TABLE a_rather_long_name_of_a_table_{number} (id int); CREATE INDEX ON orders (total, (total + {number}))",
+        )
+    shop.on(
+        shop.staging, "DROP VIEW big_orders; ALTER TABLE users DROP COLUMN legacy, ADD COLUMN country text NOT NULL"
+    )
+    made = shop.project.generate("much")
+    heading = made.text.split("-- Change 1 of")[0].splitlines()
+    assert len(heading) <= 28
+    assert max(map(len, heading)) <= 240
+
+
+def test_what_was_tried_on_rows_is_in_the_result_and_ticks_the_checklist(shop: Shop) -> None:
+    shop.on(shop.staging, BY_HAND)
+    made = shop.project.generate("add user preferences table")
+    assert made.behaviour is not None
+    tried = {each.what: each.outcomes for each in made.behaviour.tried}
+    assert tried["insert into public.users"] == ("works", "works", "works")
+    assert tried["read view public.big_orders"][0].startswith("works")
+    assert tried["read table public.user_preferences"][:2] == ("", "")
+    assert made.behaviour.gaps == made.behaviour.broken == ()
+    assert "[x] nothing fails between two files: " in made.text
+    assert ("public.users", "ACCESS EXCLUSIVE") in made.behaviour.locks[0]
+
+
 def test_staging_is_only_read(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     """A role that may do nothing else is enough."""
     shop.on(shop.staging, BY_HAND)
@@ -264,7 +312,7 @@ def test_mere_column_order_is_a_note(shop: Shop) -> None:
     shop.write("20260102000000_notes.sql", "CREATE TABLE notes (a int, b int);")
     shop.on(shop.staging, "CREATE TABLE notes (b int, a int); CREATE TABLE more (x int)")
     made = shop.project.generate("more")
-    assert made.proof == "proven equal; owners are not compared; 1 table with columns in another order"
+    assert made.proof == "proven equal; 1 table with columns in another order"
     assert made.remaining == ()
     assert any("the columns of public.notes will be in another order" in each for each in made.diff.warnings)
 
@@ -275,4 +323,4 @@ def test_staging_of_another_version_is_read_in_the_words_of_ours(shop: Shop, old
     shop.on(oldest, "CREATE VIEW totals AS SELECT user_id, sum(total) AS all_of_it FROM orders GROUP BY user_id")
     made = shop.project.generate("totals")
     assert made.diff.summary == "1 change: +1 view"
-    assert made.proof == "proven equal; owners are not compared"
+    assert made.proof == "proven equal"

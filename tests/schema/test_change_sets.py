@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Callable
 
 import psycopg
@@ -124,3 +125,23 @@ def test_a_disabled_change_comes_back_byte_for_byte(body: str) -> None:
     assert disabled_in(enabled) == []
     assert f"\n{body};\n" in enabled
     assert enable(shown[1], 1) == shown[1]
+
+
+@pytest.mark.parametrize("way", ["one query", "statement by statement", "psql -1"])
+def test_a_new_enum_value_is_committed_before_it_is_used(
+    server: ThrowawayServer, new_database: Callable[[], str], way: str
+) -> None:
+    base, target = new_database(), new_database()
+    table = "CREATE TABLE lot (id int PRIMARY KEY, at phase DEFAULT '{}'); CREATE INDEX i ON lot (id) WHERE at = '{}'"
+    load(base, "CREATE TYPE phase AS ENUM ('draft', 'sold')", table.format("draft", "draft"))
+    load(target, "CREATE TYPE phase AS ENUM ('draft', 'held', 'sold')", table.format("held", "held"))
+    diff = compare(read(base), read(target), may_commit=True)
+    assert not any(statement.rewrites for statement in diff.statements)
+    words = [" ".join(statement.sql.split()[:4]) for statement in diff.statements]
+    assert words[:2] == ["ALTER TYPE public.phase ADD", "COMMIT"]
+    if way == "psql -1":
+        command = [str(server.programs.path("psql")), "-1", "-v", "ON_ERROR_STOP=1", "-q", base]
+        subprocess.run(command, input=diff.sql, text=True, check=True, capture_output=True)
+    else:
+        load(base, *([diff.sql] if way == "one query" else (statement.sql for statement in diff.statements)))
+    assert compare(read(base), read(target), may_commit=True).sql == ""

@@ -22,7 +22,7 @@ _EXCLUSIVE = LockMode.ACCESS_EXCLUSIVE
 _STORAGE = {"p": "PLAIN", "e": "EXTERNAL", "x": "EXTENDED", "m": "MAIN", "": "DEFAULT"}
 _COMPRESSION = {"p": "pglz", "l": "lz4", "": "default"}
 _SETTINGS = slice(ColumnFact._fields.index("storage"), ColumnFact._fields.index("options") + 1)
-_USUAL_SETTINGS = ("", "", -1, ())  # storage, compression, statistics, options
+_USUAL_SETTINGS: tuple[object, ...] = ("", "", -1, ())  # storage, compression, statistics, options
 _WORDS = {
     "identity": {"a": "always", "d": "by default", "": ""},
     "generated": {"s": "stored", "v": "virtual", "": ""},
