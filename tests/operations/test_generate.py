@@ -168,7 +168,7 @@ def test_another_owner_is_a_change_and_not_compared_where_it_is_ignored(shop: Sh
         assert made.path is None
         assert made.proof.endswith('nothing to do; owners are not compared (owners = "ignore")')
     finally:
-        shop.on(shop.staging, "DROP OWNED BY staging_boss; DROP ROLE staging_boss")
+        shop.on(shop.staging, "REASSIGN OWNED BY staging_boss TO postgres; DROP ROLE staging_boss")
 
 
 def test_the_heading_fits_on_one_screen(shop: Shop) -> None:
