@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import itertools
-import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -25,7 +24,6 @@ from .conftest import FIRST_FILE, Shop
 from .staging_changes.changes import CHANGES, StagingChange
 from .staging_changes.shop import APPLICATION, ROLE, ROWS, SCHEMA
 
-THOROUGH = bool(os.environ.get("SAFEMIG_THOROUGH"))
 QUICK = ("a type under views", "a function under a policy and a new enum value", "a busy afternoon")
 _numbers = itertools.count(1000)
 
