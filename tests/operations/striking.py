@@ -97,7 +97,8 @@ class Run:
             self._listener.bind(str(place))
             self._listener.listen()
             self._listener.settimeout(0.2)
-            variables |= {"PYTHONPATH": str(temporary), "SAFEMIG_STRIKE": f"{at.name}|{count}|{place}"}
+            paths = [str(temporary), *filter(None, [os.environ.get("PYTHONPATH")])]
+            variables |= {"PYTHONPATH": os.pathsep.join(paths), "SAFEMIG_STRIKE": f"{at.name}|{count}|{place}"}
         command = ["-c", _ACT, str(shop.folder), what] if isinstance(what, str) else ["-m", "safemig", *what]
         self.process = subprocess.Popen(
             [sys.executable, *command],
