@@ -35,6 +35,15 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN and threading.current_threa
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Look for fast tests only where there are some: to collect the others takes longer than to run these."""
+    folder = Path(__file__).parent
+    if not config.option.markexpr.startswith("fast") or folder not in collection_path.parents:
+        return None
+    place = collection_path.relative_to(folder).parts[0]
+    return True if place not in FAST and place != "conftest.py" else None
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark what `scripts/check` runs; and begin with what takes minutes, so that no worker ends with it."""
     folder = Path(__file__).parent
