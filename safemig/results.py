@@ -394,6 +394,10 @@ class Backup(Result):
         return words[self.verified]
 
 
+OWN_TABLES = ("safemig.", "supabase_migrations.")  # the history, which no count of the project's rows includes
+WRITTEN_SINCE = "data written after the deployment: "  # begins what a rollback script cannot bring back for that reason
+
+
 @dataclass(frozen=True, slots=True)
 class RollbackProof:
     """A rollback script and what running it on the copy showed."""

@@ -48,7 +48,7 @@ from safemig.postgres.connection import Connection
 from safemig.postgres.connection.connect import connect, words_of
 from safemig.postgres.pretences import indexes_pretended
 from safemig.postgres.stand_in.script import needs_what_is_real
-from safemig.results import Backup, Rehearsal, RollbackProof, Step, TableContent
+from safemig.results import WRITTEN_SINCE, Backup, Rehearsal, RollbackProof, Step, TableContent
 from safemig.schema import Schema, SchemaDiff, compare
 from safemig.settings import PRODUCTION, Settings
 
@@ -382,11 +382,7 @@ def _run_back(
 def _cannot_bring_back(
     back: SchemaDiff, before: Mapping[str, TableContent], after: Sequence[TableContent], hides: Callable[[str], bool]
 ) -> tuple[str, ...]:
-    written_since = [
-        f"what is written once it is deployed ({statement.why})"
-        for statement in back.statements
-        if statement.destructive
-    ]
+    written_since = [f"{WRITTEN_SINCE}{statement.why}" for statement in back.statements if statement.destructive]
     now = {table.name: table for table in after}
     lost = [
         f"the content of {name} as it was ({table.rows:,} rows): the deployment itself changes it; the backup has it"

@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 from safemig.records.outcome import Outcome, RecordedResult
 from safemig.records.sections import SECTIONS
+from safemig.results import OWN_TABLES, WRITTEN_SINCE
 from safemig.views import numbers
 
 CELL = "certificate"  # the id of the cell that holds it
@@ -105,13 +106,20 @@ def certificate_of(outcome: Outcome, facts: Mapping[str, Any]) -> Certificate | 
         changes=_changes(outcome),
         proofs=_proofs(outcome) if is_deployment and outcome.word != "NOTHING-TO-DEPLOY" else (),
         accepted=accepted,
-        would_lose=tuple(rollback.get("cannot_bring_back", ())),
+        would_lose=_would_lose(rollback.get("cannot_bring_back", ())),
         error=outcome.error.lines if outcome.error else (),
     )
 
 
 def _data(result: RecordedResult | None) -> dict[str, Any]:
     return result.data if result else {}
+
+
+def _would_lose(said: Sequence[str]) -> tuple[str, ...]:
+    """Return what a rollback cannot bring back, with what is written after the deployment under one head."""
+    since = [each.removeprefix(WRITTEN_SINCE) for each in said if each.startswith(WRITTEN_SINCE)]
+    others = [each for each in said if not each.startswith(WRITTEN_SINCE)]
+    return (*([WRITTEN_SINCE + ", ".join(since)] if since else []), *others)
 
 
 def _files(outcome: Outcome) -> list[str]:
@@ -196,8 +204,10 @@ def _changes(outcome: Outcome) -> tuple[Change, ...]:
 
 
 def _change(file: str, steps: Sequence[Mapping[str, Any]]) -> Change:
-    said = [numbers.shortened(" ".join(step["sql"].split()), _LONGEST_STATEMENT) for step in steps[:_MOST_STATEMENTS]]
-    more = len(steps) - len(said)
+    # A setting such as check_function_bodies is not what a file is for.
+    telling = [step for step in steps if step["kind"] != "SET"] or steps
+    said = [numbers.shortened(" ".join(step["sql"].split()), _LONGEST_STATEMENT) for step in telling[:_MOST_STATEMENTS]]
+    more = len(telling) - len(said)
     does = "; ".join(said) + (f"; and {numbers.counted(more, 'statement')} more" if more > 0 else "")
     locks = [lock for step in steps for lock in step["locks"]]
     worst = max(locks, key=lambda each: (_STRENGTH.get(each["mode"], 0), each.get("held_s") or 0), default=None)
@@ -250,7 +260,7 @@ def _backed_up(backup: RecordedResult | None, rehearsal: RecordedResult | None) 
     name, section = "Backed up and restored", SECTIONS["backup"]
     if backup is None:
         return _not_reached(name, section)
-    tables = backup.data["tables"]
+    tables = [each for each in backup.data["tables"] if not each["name"].startswith(OWN_TABLES)]  # as the other counts
     words = f"{sum(each['rows'] for each in tables):,} rows in {numbers.counted(len(tables), 'table')}"
     verified = rehearsal.data["backup_verified"] if rehearsal else backup.data.get("verified", "no")
     if verified == "restored":

@@ -10,6 +10,7 @@ from typing import Any
 
 from safemig.records.certificate import CELL, Certificate
 from safemig.records.outcome import read_outcome
+from safemig.records.repeats import link_repeats
 from safemig.records.sections import DESCRIPTION, SECTIONS, is_heading, step_of
 from safemig.views.document import Tone
 from safemig.views.record_words import tone_of
@@ -48,12 +49,13 @@ def draw_page(notebook: Any, facts: Mapping[str, Any], certificate: Certificate 
 
 
 def _sections(notebook: Any, *, is_folded: bool) -> list[Section]:
+    from markupsafe import Markup
     from nbconvert import HTMLExporter
 
     exporter = HTMLExporter(template_name="basic")  # type: ignore[no-untyped-call]
     shown = _shown(notebook)
     if not is_folded:
-        return [Section("", "", _drawn(exporter, shown, shown.cells))]
+        return [Section("", "", Markup(_drawn(exporter, shown, shown.cells)))]  # noqa: S704 - as nbconvert wrote it
     groups: list[tuple[str, list[Any]]] = [("Runbook", [])]
     for cell, original in zip(shown.cells, notebook.cells, strict=True):
         if cell.get("id") == CELL or is_heading(cell):
@@ -64,23 +66,22 @@ def _sections(notebook: Any, *, is_folded: bool) -> list[Section]:
         elif cell.cell_type == "markdown" and groups[-1][0] != "Runbook":
             groups.append(("Afterwards", []))
         groups[-1][1].append(cell)
+    groups = [(title, cells) for title, cells in groups if cells]
+    bodies = link_repeats((title, _drawn(exporter, shown, cells)) for title, cells in groups)
     return [
-        Section(title, _gist(cells), _drawn(exporter, shown, cells), any(map(_has_failed, cells)))
-        for title, cells in groups
-        if cells
+        Section(title, _gist(cells), Markup(body), any(map(_has_failed, cells)))  # noqa: S704 - as nbconvert wrote it
+        for (title, cells), body in zip(groups, bodies, strict=True)
     ]
 
 
-def _drawn(exporter: Any, notebook: Any, cells: list[Any]) -> Any:
-    from markupsafe import Markup
-
+def _drawn(exporter: Any, notebook: Any, cells: list[Any]) -> str:
     part = copy.copy(notebook)
     part.cells = cells
     with warnings.catch_warnings():
         # nbconvert warns of an output that has no HTML form; the notebook beside the page has it.
         warnings.simplefilter("ignore")
         body, _ = exporter.from_notebook_node(part)
-    return Markup(body)  # noqa: S704 - nbconvert escapes sources and streams, the views their own HTML
+    return str(body)  # nbconvert escapes sources and streams, the views their own HTML
 
 
 def _gist(cells: list[Any]) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 
-from safemig.results import Backup
+from safemig.results import OWN_TABLES, Backup
 from safemig.views import numbers
 from safemig.views.document import Badge, Bullets, Document, Mono, Prose, Strong, Table, Tone
 from safemig.views.shared_parts import content_table, on
@@ -16,7 +16,6 @@ VERIFIED: dict[str, tuple[str, Tone]] = {
 }
 
 
-_HISTORY = ("safemig.", "supabase_migrations.")
 _URL = '"$PRODUCTION_DATABASE_URL"'
 _DECOMPRESSED_BY = {".gz": "gzip", ".zst": "zstd"}
 
@@ -112,6 +111,6 @@ def _restores_by_hand(result: Backup) -> tuple[Prose, ...]:
 
 def _counted(result: Backup) -> str:
     """Return how much the backup holds, without the tables of the history: as the validation counts."""
-    own = [table for table in result.tables if not table.name.startswith(_HISTORY)]
+    own = [table for table in result.tables if not table.name.startswith(OWN_TABLES)]
     rows = sum(table.rows for table in own)
     return f"{numbers.counted(rows, 'row')} in {numbers.counted(len(own), 'table')}"

@@ -42,8 +42,8 @@ def test_a_deployment_is_taken_back_exactly(shop: Shop) -> None:
     assert done.verdict == "ROLLED BACK"
     assert {check.state for check in done.validation} == {"ok"}
     assert done.notes == (
-        "not brought back: what is written once it is deployed (the values of public.users.active are lost)",
-        "not brought back: what is written once it is deployed (all rows of public.notes are lost)",
+        "not brought back: data written after the deployment: the values of public.users.active are lost",
+        "not brought back: data written after the deployment: all rows of public.notes are lost",
     )
     assert shop.state()[0] == before[0]
     assert shop.state()[2] == before[2]

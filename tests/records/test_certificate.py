@@ -18,12 +18,19 @@ from safemig.records.outcome import Outcome, RecordedError, RecordedResult
 from safemig.records.page import draw_page
 from safemig.records.sections import SECTIONS
 from safemig.records.source import source_of
+from safemig.results import WRITTEN_SINCE
 
 TARGET = {"database": "shop", "host": "db1", "server_version": "17.10", "environment": "production"}
 FILE = "20261101000000_add_theme.sql"
 LOCK = {"mode": "ACCESS EXCLUSIVE", "object": "public.users", "held_s": 0.012}
+TABLES = [
+    {"name": "public.users", "rows": 1000},
+    {"name": "public.orders", "rows": 234},
+    {"name": "safemig.migrations", "rows": 5},  # the history is counted nowhere
+]
 STEP = {
     "file": FILE,
+    "kind": "ALTER TABLE",
     "sql": "ALTER TABLE users\n  ADD COLUMN theme text",
     "locks": [LOCK],
     "rewrites": [],
@@ -42,9 +49,7 @@ def review(**changes: Any) -> RecordedResult:
 
 
 def backup(verified: str = "no") -> RecordedResult:
-    return RecordedResult(
-        "backup", "", "", {"tables": [{"rows": 1000}, {"rows": 234}], "verified": verified, "target": TARGET}
-    )
+    return RecordedResult("backup", "", "", {"tables": TABLES, "verified": verified, "target": TARGET})
 
 
 def rehearsal(
@@ -131,6 +136,25 @@ def test_a_proof_says_what_was_proven_and_no_more(
     found = certificate(*results, word="X").proofs[proof]
     assert found.mark == mark
     assert words in found.words
+
+
+def test_a_file_is_told_by_its_first_changes_and_not_by_a_setting() -> None:
+    setting = STEP | {"kind": "SET", "sql": "SET check_function_bodies = off"}
+    steps = [setting, STEP, STEP | {"sql": "CREATE TABLE a (b int)"}, STEP | {"sql": "CREATE TABLE c (d int)"}]
+    text = as_markdown(certificate(RecordedResult("plan", "", "", {"steps": steps, "migrations": []})))
+    assert "check" not in text
+    assert "ALTER TABLE users ADD COLUMN theme text; CREATE TABLE a (b int); and 1 statement more" in text
+
+
+def test_what_is_written_after_the_deployment_is_said_once() -> None:
+    gone = [
+        f"{WRITTEN_SINCE}the values of a.b are lost",
+        "the content of t as it was",
+        f"{WRITTEN_SINCE}all rows of c are lost",
+    ]
+    text = as_markdown(certificate(rehearsal(gone=tuple(gone))))
+    lost = "data written after the deployment: the values of a.b are lost, all rows of c are lost; the content of t as it was"
+    assert f"> **A rollback would lose**: {lost}" in text
 
 
 def test_what_was_refused_is_not_told_as_done() -> None:
