@@ -43,7 +43,7 @@ RUN_DOWN = click.option(
     "--run-down",
     default="",
     metavar="COMMAND",
-    help="The tool's command that takes back what --run did; proven on the copy.",
+    help="The tool's command that reverts what --run did; proven on the copy.",
 )
 RESUME = click.option(
     "--resume", default="", metavar="ID", help="Resume the deployment with this ID, or plan ID, that stopped part-way."
@@ -72,7 +72,7 @@ def safemig(context: click.Context, folder: str) -> None:
     """Take PostgreSQL schema changes from staging to a production that holds data, and prove each step.
 
     Exit codes: 0 done or safe; 1 a check said no, nothing was changed; 2 usage or settings, or an unreadable database;
-    3 failed and rolled back; 4 stopped part-way, the message says how to go on; 5 outcome unknown, the message says how
+    3 failed and rolled back; 4 stopped part-way, the message has the command that resumes; 5 outcome unknown, the message says how
     to find out.
     """
     context.obj = folder

@@ -336,7 +336,7 @@ def require_no_resume(resume: str) -> None:
     if resume:
         raise SettingsError(
             "--run and --resume exclude each other",
-            next="run the command again without --resume: the tool goes on where it stopped",
+            next="run the command again without --resume: the tool continues where it stopped",
         )
 
 

@@ -117,7 +117,7 @@ def check_demo(installed: Installed) -> None:
     """The demo said what it did, and left what it named."""
     told = installed.demo.stdout
     assert "none lost, none changed" in told
-    assert "equal, but for users.fax_number" in told
+    assert "equal, except for users.fax_number" in told
     for verdict in ("GENERATED", "SAFE TO DEPLOY", "READY", "BACKED UP", "REHEARSED", "APPROVED", "DEPLOYED", "VALID"):
         assert verdict in told
     # README tells these figures.

@@ -1,4 +1,4 @@
-"""The tutorials run from top to bottom with nobody there, each in its own kernel, and leave nothing running."""
+"""The tutorials run from top to bottom without input, each in its own kernel, and leave nothing running."""
 
 from __future__ import annotations
 
@@ -49,6 +49,7 @@ SEEN = {
         "baseline": ["BASELINED", "create_shop"],
     },
     "03_when_it_goes_wrong": {
+        "write-bad": ["SAFE TO DEPLOY", "validate-in-same-file", "read in less than 1 s"],
         "refused": ["short_name", "is violated by some row", "production was not touched"],
         "deploy": ["DEPLOYED", "rollback_"],
         "look-at-script": ["Proven: run on a copy", "public.users.nickname are lost"],

@@ -585,7 +585,7 @@ def _prove(connection: Connection, each: Pair, before: Found, done: Done, wish: 
         wrong.append("its triggers are not in the state that they were in")
     if wrong:
         raise DeploymentFailedError(
-            f"what came of it is not what was promised, so it was rolled back: {'; '.join(wrong)}",
+            f"the result differs from the approved plan, so it was rolled back: {'; '.join(wrong)}",
             where=f"{each.name}; nothing was changed",
             next="a trigger that fires or a rule may stand behind it; look at the table's own",
         )

@@ -98,5 +98,5 @@ class Provider:
         return ToolError(
             f"no scratch server: {what}",
             where=f"[scratch] command{f': {words[-1]}' if words else ''}",
-            next="run that command by hand; it must print the URL of a server as one line, and go on until SIGTERM",
+            next="run that command by hand; it must print the URL of a server as one line, and run until SIGTERM",
         )

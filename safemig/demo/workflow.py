@@ -109,7 +109,7 @@ def _prove(story: Story, shop: Shop, before: Mapping[str, Content]) -> bool:
     answer = "NOT EQUAL" if lost else "none lost, none changed"
     story.say(f"own check: the content of {_amount(before)}, before and after: {answer}")
     differences = schema_differences(shop.staging, shop.production, shop.server.major)
-    answer = "NOT EQUAL" if differences else "equal, but for users.fax_number, which production keeps"
+    answer = "NOT EQUAL" if differences else "equal, except for users.fax_number, which production keeps"
     story.say(f"own check: pg_dump of production's schema and of staging's: {answer}")
     for line in (*lost, *differences):
         story.add(f"  {line}")

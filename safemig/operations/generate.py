@@ -97,7 +97,7 @@ def generate(
         if left_out:
             diff = replace(diff, warnings=(*diff.warnings, _not_compared(shadow, left_out)))
         if diff.is_empty:
-            but = f", but for what is not compared: {_not_compared(shadow, left_out)}" if left_out else ""
+            but = f", except for what is not compared: {_not_compared(shadow, left_out)}" if left_out else ""
             return Generated(
                 description,
                 None,
@@ -304,7 +304,7 @@ def _not_compared(shadow: Shadow, left_out: Sequence[Id]) -> str:
     lacks = ", ".join(shadow.lacks)
     what = ", ".join(f"{item.kind} {item.dotted}" for item in left_out if item.kind != "extension")
     return f"the throwaway PostgreSQL {shadow.server.programs.version} lacks the extension {lacks}" + (
-        f", so what needs it was not compared: {what}" if what else ", and nothing of ours needs it"
+        f", so what needs it was not compared: {what}" if what else ", and nothing of the project needs it"
     )
 
 

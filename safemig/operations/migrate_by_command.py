@@ -378,7 +378,9 @@ class CommandDeployment:
     def _left(self, what: str, promise: SchemaPromise, histories: Sequence[str]) -> SafemigError:
         """Return what to raise where the command did not end well: what it has left, the database is asked."""
         del promise
-        next_ = f"safemig migrate-prod {self._options}, once the cause is corrected: the tool goes on where it stopped"
+        next_ = (
+            f"safemig migrate-prod {self._options}, once the cause is corrected: the tool continues where it stopped"
+        )
         try:
             with open_environment(self.settings, self.environment) as connection:
                 now, kept = schema_of(self.settings, connection), tuple(histories_as_they_are(connection))

@@ -375,7 +375,7 @@ def _run_back(
     raise RehearsalError(
         f"no rollback script that runs on the copy: {failure.what}",
         where=failure.where,
-        next="production was not touched; deploy in smaller migrations, of which each can be taken back",
+        next="production was not touched; deploy in smaller migrations that can each be rolled back",
     )
 
 

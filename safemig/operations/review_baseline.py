@@ -19,7 +19,7 @@ from safemig.sql import SourceFile
 NAME = "review_baseline.txt"
 _HEAD = """\
 # Findings of files that are older than their review, accepted as they stood on {date}; written by safemig review --baseline.
-# A line: SHA-256 of the file, the file, rule:object. An edited file is reviewed anew. Remove a line to see its findings again.
+# A line: SHA-256 of the file, the file, rule:object. An edited file is reviewed again. Remove a line to see its findings again.
 """
 
 
@@ -74,7 +74,7 @@ def write_baseline(folder: Path, files: Sequence[SourceFile], made: Review) -> t
         raise SettingsError(
             "there is a baseline already: what came after it is accepted by name, or not at all",
             where=str(path),
-            next='accept a finding with a reason: accept = ["rule:object: reason"]; or remove the file to begin anew',
+            next='accept a finding with a reason: accept = ["rule:object: reason"]; or remove the file to start again',
         ) from None
     return path, len(lines)
 

@@ -90,7 +90,7 @@ def rollback_prod(
             raise RefusedError(
                 f"approved was {approve}; this rollback is {plan_id}",
                 where=f"{chosen.path.name} on {environment}",
-                next="look at what it takes back, and approve that id if it is right",
+                next="look at what it reverts, and approve that ID if it is right",
             )
         backup = take_backup(settings, environment)
         with live.stage("run it on a copy"):
@@ -98,7 +98,7 @@ def rollback_prod(
             start, reached = _rehearse(settings, connection, chosen, backup)
     _approve(settings, chosen, plan_id, backup, approve, ask)
     promise = SchemaPromise(settings, start, before)
-    taken_back = f"taken back: {', '.join(chosen.files)}"
+    taken_back = f"rolled back: {', '.join(chosen.files)}"
     run = Run(settings, "rollback_prod", environment, run_id, plan_id, started, before.fingerprint)
     with (
         only_deployment(conninfo, environment, run_id),
@@ -179,7 +179,7 @@ def _require_fitting(settings: Settings, connection: Connection, script: Rollbac
         raise RefusedError(
             f"nothing to roll back: {', '.join(missing)} is not applied to {environment}",
             where=str(script.path),
-            next="name the script of the deployment that is to be taken back",
+            next="name the script of the deployment to roll back",
         )
     last = max(applied.index(version) for version in script.versions)
     if later := applied[last + 1 :]:

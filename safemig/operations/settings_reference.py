@@ -39,7 +39,7 @@ _SCRATCH = """\
 ## A scratch server by a command
 
 `command` starts a server for the copies. Its contract: within `wait_s` seconds it prints the URL of a server as one line
-(what else it prints is passed over), and goes on until SIGTERM, at which it removes what it made; after 20 s it is killed
+(other lines are ignored), and runs until SIGTERM, at which it removes what it made; after 20 s it is killed
 with its children. It is ended, too, when safemig is killed. The server is of production's major version or later, has the
 extensions that production uses, and its role may create databases and roles; safemig makes a database of its own there.
 

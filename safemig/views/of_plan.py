@@ -29,7 +29,7 @@ def build(result: Plan) -> Document:
         (
             migrations,
             planned_steps(result.steps),
-            *kept_waiting(result.steps, "Locks expected", "Keeps waiting"),
+            *kept_waiting(result.steps, "Locks expected", "Blocks"),
             *access_table(result.access),
             statements(result.steps),
             Paragraph(

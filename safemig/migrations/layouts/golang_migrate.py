@@ -87,7 +87,7 @@ def forget(table: str, taken_back: Sequence[Migration], left: Sequence[Migration
 def texts(path: Path, text: str, down: str, *, atomic: bool) -> Mapping[Path, str]:
     """Return two new files, one a way."""
     del atomic
-    return {path: text, path.with_name(path.name.replace(".up.sql", ".down.sql")): down or "-- nothing to take back\n"}
+    return {path: text, path.with_name(path.name.replace(".up.sql", ".down.sql")): down or "-- nothing to revert\n"}
 
 
 def new_files(folder: Path, existing: Sequence[Migration], name: str, parts: int, now: datetime) -> list[Path]:

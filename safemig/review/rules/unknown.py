@@ -34,8 +34,8 @@ def acceptance_without_effect(_scene: Scene) -> Iterator[Hit]:
 
 @rule(
     "not-written-as-sql", Severity.CAUTION, "A step that the tool did not write as SQL",
-    why="Django's sqlmigrate prints a comment in the place of RunPython and the like. What such a step does to the rows nobody "
-    "has read: the review is of the rest.",
+    why="Django's sqlmigrate prints a comment in the place of RunPython and the like. What such a step does to the rows "
+    "is not reviewed; the rest is.",
     instead="-- run the command itself on a copy: safemig rehearse --run 'python manage.py migrate'",
     err="ALTER TABLE users ADD COLUMN IF NOT EXISTS slug text;\n-- THIS OPERATION CANNOT BE WRITTEN AS SQL\n",
     ok="ALTER TABLE users ADD COLUMN IF NOT EXISTS slug text;\n-- Add field slug to User\n",

@@ -188,9 +188,9 @@ class Table(Kind):
             return [Step(sql, "the foreign table's definition; its rows live elsewhere", lock=_EXCLUSIVE)]
         why = f"all rows of {item.dotted} are lost"
         if item in plan.replaced:
-            why += " (it cannot be altered into what it is to be, so it is created again, empty)"
+            why += " (it cannot be altered into its new form, so it is created again, empty)"
             if fact.relkind == "p":
-                why += ", but for those in partitions that are detached before and attached again"
+                why += ", except those in partitions that are detached before and attached again"
         return [Step(sql, why, destructive=True, rule="drop-table", lock=_EXCLUSIVE)]
 
     def alter(self, item: Id, old: TableFact, new: TableFact, plan: Plan) -> list[Step] | None:
