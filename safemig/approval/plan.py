@@ -94,8 +94,7 @@ def assess(
     }
     if (base := settings.path("base")).is_file():
         binding["base"] = hashlib.sha256(base.read_bytes()).hexdigest()
-    if (seen := settings.path("workloads") / f"{environment}.jsonl").is_file():
-        binding["workload"] = fingerprint_of(read_workload(seen))
+    binding |= bound_workload(settings, environment)
     if files and not settings.scratch and (exceptions := needs_of(connection).exceptions):
         binding["not rehearsed"] = exceptions
     if resumes:
@@ -120,6 +119,16 @@ def assess(
         resumes=resumes,
         timeline=read_timeline(connection),
     )
+
+
+def bound_workload(settings: Settings, environment: str) -> dict[str, object]:
+    """Return what binds a plan to the statements that were collected; nothing where none were.
+
+    Raises:
+        FileError: the workload file is damaged.
+    """
+    path = settings.path("workloads") / f"{environment}.jsonl"
+    return {"workload": fingerprint_of(read_workload(path))} if path.is_file() else {}
 
 
 def identify(binding: Mapping[str, object]) -> str:

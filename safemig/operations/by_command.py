@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from safemig import live
-from safemig.approval.plan import Situation, identify
+from safemig.approval.plan import Situation, bound_workload, identify
 from safemig.copies.database_copy import CopyServer
 from safemig.copies.observed import Observed, observing
 from safemig.errors import RehearsalError, SettingsError, UnreachableError, UnreadTargetError
@@ -90,7 +90,7 @@ def situation_of(settings: Settings, connection: Connection, environment: str, c
             "schemas": settings.schemas,
             "deploy_as": settings.deploy_as,
         },
-    }
+    } | bound_workload(settings, environment)
     return Situation(
         target=target,
         schema=schema,

@@ -54,6 +54,8 @@ from safemig.operations.preflight import preflight
 from safemig.operations.rehearse import Rehearsed
 from safemig.operations.rights import check_rights, in_words
 from safemig.operations.segments import require_unchanged
+from safemig.operations.try_statements import in_words as about_statements
+from safemig.operations.try_statements import require_none_standing
 from safemig.postgres.connection import Connection
 from safemig.postgres.history import make_own_history
 from safemig.postgres.target_facts import read_target_facts
@@ -135,7 +137,7 @@ class CommandDeployment:
         if self._given and self._given != plan.id:
             raise RefusedError(
                 f"approved was plan {self._given}; the command's plan is now {plan.id}",
-                where=f"{self.environment}: files, command, schema or settings have changed since the approval",
+                where=f"{self.environment}: files, command, schema, settings or collected statements have changed since the approval",
                 next=f"look at the new plan, and approve that one if it is right: safemig plan {self._options}",
             )
         return plan
@@ -155,7 +157,7 @@ class CommandDeployment:
         """Run the command on a copy made from the backup; review the statements that it sent; prove the way back.
 
         Raises:
-            RehearsalError: it failed on the copy, or the rollback script does not bring the schema back.
+            RehearsalError: it failed on the copy, the rollback script does not bring the schema back, or a finding stands.
             ReviewRefusedError: findings stand about its statements; the message names them.
         """
         situation, backup = _needs(self._situation, "plan"), _needs(self._backup, "backup")
@@ -179,6 +181,7 @@ class CommandDeployment:
                 next=f'{first.safer.splitlines()[0]} (in the migration), or accept = ["{first.rule}:{first.object}: reason"]',
                 result=result,
             )
+        require_none_standing(result)
         self._review = self.reviewed(result.steps)
         if self._review.verdict not in (Verdict.SAFE, Verdict.NOTHING):
             standing = self._review.standing
@@ -218,6 +221,7 @@ class CommandDeployment:
             if row.changed
         ]
         what += in_words(result.rights) if result.rights else []
+        what += about_statements(result.workload) if result.workload else []
         what += [f"Not rehearsed: {each}." for each in result.exceptions]
         what += [
             f"A rollback cannot bring back {each}."

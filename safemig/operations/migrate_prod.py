@@ -167,7 +167,7 @@ class ProductionDeployment:
         if self._given and self._given != plan.id:
             raise RefusedError(
                 f"approved was plan {self._given}; what is pending now is plan {plan.id}",
-                where=f"{self.environment}: migrations, schema or settings have changed since the approval",
+                where=f"{self.environment}: migrations, schema, settings or collected statements have changed since the approval",
                 next="look at the new plan (safemig plan), and approve that one if it is right",
             )
         return plan

@@ -145,7 +145,7 @@ def rehearse_on_copy(
             live.planned(situation.plan.steps)
             with live.stage("migrate the copy"):
                 if by:
-                    steps = by.migrate(server, copy, as_deployer, (copy, deployer))
+                    steps = by.migrate(server, copy, as_deployer, (copy, deployer, *statements.connections))
                     reached: tuple[Schema, ...] = (read(),)
                 else:
                     steps, reached = _run(deployer, situation.segments, read, settings.deploy_as)

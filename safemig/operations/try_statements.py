@@ -41,6 +41,11 @@ class _Moments:
         self._plans = plans
         self._steps: Sequence[Step] = ()
 
+    @property
+    def connections(self) -> tuple[Connection, ...]:
+        """The connections to the copy that stay open while it is migrated."""
+        return self._trial.connections if self._trial else ()
+
     def before(self, source: Connection, steps: Sequence[Step]) -> None:
         """Try them on the unchanged copy, and plan them with what the planner of `source` knows."""
         if self._trial:

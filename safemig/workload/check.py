@@ -16,6 +16,7 @@ from typing import Self
 
 from pglast.parser import ParseError
 
+from safemig.postgres.connection import Connection
 from safemig.results import Step
 from safemig.review.model import Acceptance
 from safemig.sql.identifiers import quote_identifier
@@ -110,6 +111,11 @@ class WorkloadTrial:
 
     def __bool__(self) -> bool:
         return True
+
+    @property
+    def connections(self) -> tuple[Connection, ...]:
+        """The connections to the copy that stay open while it is migrated."""
+        return (self._held.connection,) if self._held else ()
 
     @property
     def working(self) -> tuple[Statement, ...]:

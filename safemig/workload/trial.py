@@ -126,6 +126,11 @@ class Session:
         return found
 
     @property
+    def connection(self) -> Connection:
+        """The connection that is ours, and none of the migration's."""
+        return self._connection
+
+    @property
     def hints(self) -> Mapping[str, Hint]:
         """What `prepare` found to make statements work that did not as they were recorded, by statement."""
         return self._hints

@@ -36,7 +36,7 @@ def test_who_we_are_and_on_which_platform(platform: MakePlatform, tmp_path: Path
     box = platform(name, major)
     result = box.project(tmp_path).doctor()
     assert result.role == box.deployer
-    assert (NAMED.get(name) or "not known") in result.platform
+    assert (NAMED.get(name) or "unknown platform") in result.platform
     assert ("SUPERUSER" in result.attributes) == (box.deployer == box.superuser)
     assert {"review", "schema_diff", "backup_prod"} <= {
         verb for verb, word in outlooks(result).items() if word == "works"
