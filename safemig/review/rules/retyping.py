@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from safemig.review.rule import Hit, rule
+from safemig.review.rules.rows import erases
 from safemig.review.scene import Scene, weight
 from safemig.review.severity import Severity
 from safemig.review.types import cost_of_change, split_type, type_text
@@ -85,7 +86,7 @@ def _lossy(scene: Scene) -> str:
         if cost_of_change(old, new) == "lossy":
             return f"{old} to {new} rounds or cuts values silently"
         return ""
-    if is_null(using) or constant(using) is not None:
+    if is_null(using) or constant(using) is not None or erases(using):
         return f"USING {_using_text(scene.text)} replaces every value by one"
     if not any(kind == "ColumnRef" and strings(body.get("fields"))[-1:] == [column] for kind, body in walk(using)):
         return f"USING {_using_text(scene.text)} does not read {column}"

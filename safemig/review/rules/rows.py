@@ -135,7 +135,7 @@ def merge_update(scene: Scene) -> Iterator[Hit]:
 def _overwriting(scene: Scene, message: str, clauses: list[Tree]) -> Hit:
     """Return a caution, or a danger where a value is set to NULL: then it is erased rather than replaced."""
     safer = _doing_nothing(scene) if scene.node == "InsertStmt" else _kept_before(scene.table)
-    erased = [column for clause in clauses for column, value in set_columns(clause) if _erases(value)]
+    erased = [column for clause in clauses for column, value in set_columns(clause) if erases(value)]
     if erased:
         said = f"{message}, and erases {', '.join(erased)}"
         return Hit(str(scene.table), said, safer, severity=Severity.DANGEROUS, data_loss=True)
@@ -166,27 +166,31 @@ def set_columns(tree: Tree) -> list[tuple[str, Tree]]:
     ]
 
 
-def _erases(value: Tree, column: str = "") -> bool:
+def erases(value: Tree, column: str = "") -> bool:
+    """Tell whether the new value is nothing, whatever the column held: NULL, empty, or what always comes to it."""
     if "MultiAssignRef" in value:  # SET (a, b) = (NULL, NULL), or = (SELECT NULL, NULL)
         part = value["MultiAssignRef"]
         kind, source = node(part.get("source", {}))
         items = source.get("args", ()) if kind == "RowExpr" else _selected(source) if kind == "SubLink" else ()
         number = int(part.get("colno", 1)) - 1
-        return number < len(items) and _erases(items[number])
+        return number < len(items) and erases(items[number])
     kind, body = node(value)
     if kind == "CaseExpr":
         branches = [item.get("CaseWhen", {}) for item in body.get("args", ())]
         if not body.get("arg") and is_always_true(branches[0].get("expr")):
-            return _erases(branches[0].get("result", {}))
-        if any(
-            _erases(one.get("result", {})) and not (column and _pinned(one.get("expr"), column)) for one in branches
-        ):
+            return erases(branches[0].get("result", {}))
+        if any(erases(one.get("result", {})) and not (column and _pinned(one.get("expr"), column)) for one in branches):
             return not body.get("arg")
-        return all(_erases(branch.get("result", {})) for branch in branches) and _erases(body.get("defresult", _NULL))
+        return all(erases(branch.get("result", {})) for branch in branches) and erases(body.get("defresult", _NULL))
     if kind == "SubLink" and body.get("subLinkType") == "EXPR_SUBLINK":
-        return [_erases(item) for item in _selected(body)] == [True]
+        return [erases(item) for item in _selected(body)] == [True]
     if kind == "A_Expr" and body.get("kind") == "AEXPR_NULLIF":
         return _words(body.get("lexpr")) == _words(body.get("rexpr")) != []
+    if kind == "CoalesceExpr":
+        return all(is_null(argument) for argument in body.get("args", ()))
+    if kind == "FuncCall" and strings(body.get("funcname"))[-1:] == ["regexp_replace"]:
+        pattern, by = (constant(argument) for argument in body.get("args", (_NULL,) * 3)[1:3])
+        return by == "" and isinstance(pattern, str) and pattern.strip("^$()") in (".*", ".+")
     return is_null(value) or "SetToDefault" in value or constant(value) in ("", "{}", "[]")
 
 
@@ -195,7 +199,7 @@ _NULL: Tree = {"A_Const": {"isnull": True}}
 
 # What keeps less than it is given; trim() and lower() are left out, which tidy up.
 _CUTTING = frozenset(("left", "right", "substr", "substring", "round", "trunc", "floor", "ceil", "ceiling", "date_trunc",
-                      "split_part", "overlay", "md5", "sha256", "sha512"))  # fmt: skip
+                      "split_part", "overlay", "md5", "sha256", "sha512", "array_remove", "trim_array"))  # fmt: skip
 
 
 _REMOVING = (["-"], ["#-"])
@@ -269,16 +273,31 @@ def update_erases(scene: Scene) -> Iterator[Hit]:
         return
     condition = scene.tree.get("whereClause")
     for column, value in set_columns(scene.tree):
-        erases = _erases(value, column)
-        if not (erases or _cuts(value, column)) or _is_new_column(scene, column) or _pinned(condition, column):
+        is_erased = erases(_behind(scene.tree, value), column)
+        if not (is_erased or _cuts(value, column)) or _is_new_column(scene, column) or _pinned(condition, column):
             continue
         kept = Name(scene.table.schema, f"{scene.table.name}_{column}_kept"[:63])
         yield Hit(
             f"{scene.table}.{column}",
-            f"{'erases the values' if erases else 'keeps a part only of the values'} of {scene.table}.{column} "
+            f"{'erases the values' if is_erased else 'keeps a part only of the values'} of {scene.table}.{column} "
             f"in {'every row' if is_always_true(condition) else 'some rows'}{scene.size}",
             f"CREATE TABLE {kept.sql} AS SELECT * FROM {scene.table.sql} WHERE {quote_identifier(column)} IS NOT NULL;",
         )
+
+
+def _behind(tree: Tree, value: Tree) -> Tree:
+    """Return what `o.x` is where FROM says it: the expression that the sub-select o calls x; else the value itself."""
+    fields = strings(node(value)[1].get("fields")) if "ColumnRef" in value else []
+    for item in tree.get("fromClause", ()) if fields else ():
+        source = item.get("RangeSubselect", {})
+        if source.get("alias", {}).get("aliasname") in (
+            *fields[:-1],
+            None if fields[:-1] else source.get("alias", {}).get("aliasname"),
+        ):
+            for target in source.get("subquery", {}).get("SelectStmt", {}).get("targetList", ()):
+                if target.get("ResTarget", {}).get("name") == fields[-1]:
+                    return target["ResTarget"].get("val", value)  # type: ignore[no-any-return]
+    return value
 
 
 def _is_new_column(scene: Scene, column: str) -> bool:
