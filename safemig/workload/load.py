@@ -11,6 +11,7 @@ import random
 import threading
 import time
 from collections import Counter
+from contextlib import suppress
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Self
@@ -32,6 +33,10 @@ WHICH_ROLES = "SELECT rolname FROM pg_roles"
 _TRIES = 3
 _TRIAL_MS = 5_000
 _LONGEST_CALL = "120s"
+_PATIENCE_S = 1.0  # for calls that are under way when the load ends
+_CANCELLED = "57014"
+# Errors whose first words name objects, never values: features, constraints, rollbacks, syntax, resources, states.
+_WITHOUT_VALUES = ("0A", "23", "25", "40", "42", "53", "55", "57")
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +129,14 @@ def _tried(copy: Connection, statement: Statement, source: ValueSource, chance: 
     return f"drawn values are refused ({state})"
 
 
+def _words_without_values(error: psycopg.Error) -> str:
+    """Return the server's first words, or only the error's name where they may quote a value that was drawn."""
+    words = error.diag.message_primary
+    if words and (error.sqlstate or "").startswith(_WITHOUT_VALUES):
+        return words.split("\n")[0]
+    return type(error).__name__
+
+
 @dataclass(slots=True)
 class _Worker:
     number: int
@@ -163,6 +176,12 @@ class Load:
         self._ended.set()
         for worker in self._workers:
             if worker.thread:
+                worker.thread.join(_PATIENCE_S)
+        for worker in self._workers:
+            if worker.thread and worker.thread.is_alive():
+                for session in tuple(worker.sessions.values()):
+                    with suppress(psycopg.Error):
+                        session.cancel()
                 worker.thread.join()
 
     @property
@@ -181,7 +200,9 @@ class Load:
         try:
             while not self._ended.wait(max(0.0, due - time.monotonic())):
                 (which,) = chance.choices(range(len(self._driven)), cum_weights=self._weights)
-                worker.calls.append(self._call(worker, which, chance))
+                call = self._call(worker, which, chance)
+                if call.sqlstate != _CANCELLED or not self._ended.is_set():  # else it was us who ended it
+                    worker.calls.append(call)
                 # At its own pace: what came due while a call was blocked follows at once, as from waiting users.
                 due += chance.expovariate(1 / self._gap_s)
         finally:
@@ -214,5 +235,5 @@ class Load:
 
     def _failed(self, begin: float, which: int, error: psycopg.Error) -> Call:
         state = error.sqlstate or "connection"
-        self._messages.setdefault(state, (error.diag.message_primary or type(error).__name__).split("\n")[0])
+        self._messages.setdefault(state, _words_without_values(error))
         return Call(begin, time.monotonic(), which, state)

@@ -82,14 +82,15 @@ class PlanTrial:
         """Return which plans changed."""
         if self._pretence is None:
             return PlansCheck(0, (), {}, (f"plans were not compared: {self.refused}",) if self.refused else ())
-        compared = compare_plans(self._statements, self._before, self._after, self._pretence.unknown)
+        pretence = self._pretence
+        compared = compare_plans(self._statements, self._before, self._after, pretence.unknown, pretence.grown)
         changed = {each.statement.id for each in compared.changes}
         slower = [
             PlanChange(each, self._before.found[each.id], self._after.found[each.id])
             for each in self._statements
             if each.id not in changed and each.id in self._after.found and self._is_slower(each.id)
         ]
-        notes = list(dict.fromkeys(self._pretence.notes))
+        notes = list(dict.fromkeys(pretence.notes))
         if self.has_rows:
             notes.append("plans on the copy's rows, with production's statistics")
         else:

@@ -68,6 +68,8 @@ class PlanChange:
     @property
     def difference(self) -> str:
         """Say which parts of the plan are gone, and what is there instead."""
+        if not self.has_other_shape:
+            return f"the same plan: {self.after.words}"
         before, after = _parts(self.before.shape), _parts(self.after.shape)
         gone = [each for each in before if each not in after]
         new = [each for each in after if each not in before]
@@ -115,9 +117,16 @@ class PlansCompared:
 
 
 def compare_plans(
-    statements: Sequence[Statement], before: Plans, after: Plans, unknown: Collection[int] = ()
+    statements: Sequence[Statement],
+    before: Plans,
+    after: Plans,
+    unknown: Collection[int] = (),
+    grown: Collection[int] = (),
 ) -> PlansCompared:
-    """Compare the plans of statements. `unknown` are tables, by oid, whose size nobody knows: the migration makes them."""
+    """Compare the plans of statements. `unknown` are tables, by oid, whose size nobody knows: the migration makes them.
+
+    `grown` are tables with dead rows of the migration: that the same plan costs more there is no change that stays.
+    """
     changes: list[PlanChange] = []
     skipped: Counter[str] = Counter()
     compared = 0
@@ -132,7 +141,9 @@ def compare_plans(
             skipped["reads a table that the migration makes, whose size is not known"] += 1
         else:
             compared += 1
-            changes.append(PlanChange(each, before.found[each.id], after.found[each.id]))
+            change = PlanChange(each, before.found[each.id], after.found[each.id])
+            if change.has_other_shape or not change.after.tables & set(grown):
+                changes.append(change)
     changed = [each for each in changes if each.has_other_shape or each.is_dearer]
     return PlansCompared(
         tuple(sorted(changed, key=lambda each: each.before.cost - each.after.cost)),

@@ -63,6 +63,7 @@ UPDATE pg_class c SET relpages = v.pages, reltuples = v.rows, relallvisible = v.
 FROM unnest(%s::int8[], %s::int[], %s::real[], %s::int[]) AS v (oid, pages, rows, visible) WHERE c.oid = v.oid::oid
 """
 WHERE_IS_THE_DATA = "SELECT current_setting('data_directory'), current_setting('block_size')::int"
+_GROWN = 1.1
 _SEGMENT_BLOCKS = 131_072  # 1 GB, as every build of PostgreSQL we know of
 _ROW_OVERHEAD = 28  # header and line pointer
 _LEAF_BYTES = 8152 * 0.9  # a page of a b-tree that was just built
@@ -104,6 +105,8 @@ class Pretence:
     facts: PlannerFacts
     sizes: dict[int, _Size] = field(default_factory=dict)
     nodes: dict[int, int] = field(default_factory=dict)
+    bytes: dict[int, int] = field(default_factory=dict)  # of the copy's files before the migration
+    grown: set[int] = field(default_factory=set)  # tables that the migration's own writes made larger, till a VACUUM
     widths: dict[int, int] = field(default_factory=dict)
     statistics: dict[tuple[int, int], list[ColumnStatistics]] = field(default_factory=dict)
     unknown: set[int] = field(default_factory=set)  # tables that production does not have: the migration makes them
@@ -140,7 +143,7 @@ def pretend(server: object, url: str, facts: PlannerFacts, *, has_rows: bool = F
             found = there.get((relation.schema, relation.name))
             if found is not None:
                 pretence.sizes[found.oid] = _Size(relation.blocks, relation.pages, relation.rows, relation.all_visible)
-                pretence.nodes[found.oid] = found.node
+                pretence.nodes[found.oid], pretence.bytes[found.oid] = found.node, found.bytes
         catalog, columns = Catalog(copy), read_columns(copy)
         wanted = []
         for statistics in facts.columns:
@@ -208,6 +211,11 @@ def _refresh(copy: Connection, pretence: Pretence, relations: Sequence[OnCopy]) 
         again = [(columns[place], each) for place, of in missing.items() if place in columns for each in of]
         for each in write_columns(copy, catalog, again):
             pretence.notes.append(f"{each.schema}.{each.relation}.{each.name}: its values do not fit its new type")
+    pretence.grown = {
+        each.oid
+        for each in relations
+        if pretence.nodes.get(each.oid) == each.node and each.bytes > pretence.bytes[each.oid] * _GROWN
+    }
     pretence.unknown = {
         each.oid for each in relations if each.kind in ("r", "p", "m") and each.oid not in pretence.sizes
     }

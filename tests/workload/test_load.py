@@ -125,14 +125,32 @@ def test_the_load_tells_what_a_stop_watch_tells(url: str) -> None:
     assert len(waiting) > 10, "a call that waits is seen for as long as it waits"
 
 
-def test_deadlocks_and_reconnections_are_counted(url: str) -> None:
+def test_errors_are_counted_by_sqlstate(url: str) -> None:
     source = ValueSource(0, [], {}, {}, 0)
     wrong = Driven(statement("SELECT 1 / 0", 1), source, 1.0)
     with Load(url, Chosen((wrong,), (), 200.0, ())) as load:
         time.sleep(0.4)
     (error,) = errors_of(load.calls, load.messages)
-    assert (error.sqlstate, error.message) == ("22012", "division by zero")
+    assert (error.sqlstate, error.message) == ("22012", "DivisionByZero")
     assert error.count == len(load.calls) > 10
+
+
+def test_an_error_quotes_no_value(url: str) -> None:
+    source = ValueSource(1, [], {1: "canary-0451"}, {}, 0)
+    wrong = Driven(statement("SELECT * FROM busy WHERE id = $1", 1), source, 1.0)
+    with Load(url, Chosen((wrong,), (), 200.0, ())) as load:
+        time.sleep(0.3)
+    (error,) = errors_of(load.calls, load.messages)
+    assert (error.sqlstate, error.message) == ("22P02", "InvalidTextRepresentation")
+
+
+def test_a_call_that_never_ends_does_not_hold_up_the_end(url: str) -> None:
+    endless = Driven(statement("SELECT pg_sleep(100)", 1), ValueSource(0, [], {}, {}, 0), 1.0)
+    begun = time.monotonic()
+    with Load(url, Chosen((endless,), (), 100.0, ()), connections=2) as load:
+        time.sleep(0.3)
+    assert time.monotonic() - begun < 10
+    assert load.calls == []
 
 
 def test_latency_counts_only_what_ran_with_the_migration() -> None:

@@ -71,6 +71,17 @@ def test_on_a_copy_with_rows_times_are_taken_where_they_are_asked_for(large_shop
     assert any(note.startswith("timed ") for note in check.plans.notes)
 
 
+@pytest.mark.thorough
+def test_dead_rows_of_the_migration_make_no_plan_dearer(large_shop: Shop, send: Callable[..., None]) -> None:
+    send(large_shop.production, "app_rw", "SELECT count(*) FROM orders WHERE total > 7")
+    large_shop.project.workload()
+    large_shop.write(
+        "20260203000000_fill.sql", "UPDATE orders SET total = total + 0;\nUPDATE orders SET total = total + 0;"
+    )
+    check = plans_of(large_shop)
+    assert [each for each in check.findings if each.kind == "plan"] == []
+
+
 def test_a_migration_that_changes_no_plan_has_no_finding(large_shop: Shop) -> None:
     large_shop.write("20260203000000_add.sql", "ALTER TABLE orders ADD COLUMN note text;")
     check = plans_of(large_shop, rehearsal="schema", withhold_statistics=["users.email"])
