@@ -123,7 +123,11 @@ def generate(folder: str, description: str | None, renames: tuple[str, ...], ena
 @click.option("--no-target", is_flag=True, help="Review without reading a target database.")
 @ACCEPT
 @click.option(
-    "--format", "form", type=click.Choice(["text", "json", "sarif", "github"]), default="text", show_default=True
+    "--format",
+    "form",
+    type=click.Choice(["text", "json", "sarif", "junit", "github", "markdown"]),
+    default="text",
+    show_default=True,
 )
 @click.option("--fix", is_flag=True, help="Write what has a mechanical safer form in that form, then review it.")
 @click.option(

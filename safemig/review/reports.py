@@ -1,8 +1,9 @@
-"""The review for machines: JSON, SARIF 2.1.0 and GitHub's annotations. Pure."""
+"""The review for machines: JSON, SARIF 2.1.0, JUnit, GitHub's annotations, and Markdown for a comment. Pure."""
 
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 from urllib.parse import quote
 
@@ -16,6 +17,9 @@ from safemig.review.verdict import Verdict
 
 _SARIF_LEVELS = {Severity.DANGEROUS: "error", Severity.CAUTION: "warning", Severity.RECOMMENDATION: "note"}
 _GITHUB_LEVELS = {Severity.DANGEROUS: "error", Severity.CAUTION: "warning", Severity.RECOMMENDATION: "notice"}
+_MARKS = {Severity.DANGEROUS: "🔴", Severity.CAUTION: "🟠", Severity.RECOMMENDATION: "🔵"}
+_LONGEST_COMMENT = 60_000  # characters: GitHub takes 65,536 in a comment
+_NOT_IN_XML = re.compile(r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _SARIF_SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
 
 
@@ -156,6 +160,82 @@ def github_report(review: Review) -> str:
     against = f" on {review.target}" if review.target else f", {review.evidence.caveat}"
     lines.append(f"::{level} title=safemig review::{_text(f'{review.verdict}{against}')}")
     return "\n".join(lines) + "\n"
+
+
+def markdown_report(review: Review) -> str:
+    """Return the review as Markdown for a comment on a pull request: the verdict, then each finding with its safer form."""
+    against = f"against `{review.target}`" if review.target else review.evidence.caveat
+    standing = [
+        each for each in review.findings if each.accepted is None and each.severity is not Severity.RECOMMENDATION
+    ]
+    lines = [f"### safemig: {review.verdict}", "", f"{len(review.files)} files, {against}."]
+    lines += [f"> {note}" for note in review.notes]
+    if standing:
+        lines += ["", "| | rule | where | what |", "|---|---|---|---|"]
+        lines += [
+            f"| {_MARKS[each.severity]} | `{each.rule}` | {_cell(each.file)}:{each.line} | {_cell(f'{each.title}: {each.message}')} |"
+            for each in standing
+        ]
+    for each in standing:
+        if each.safer:
+            title = f"{each.rule}: safer form ({each.file}:{each.line})"
+            lines += ["", f"<details><summary>{_cell(title)}</summary>", "", *_fenced(each.safer), "", "</details>"]
+    accepted = [each for each in review.findings if each.accepted is not None]
+    lines += [
+        "",
+        *(f"Accepted: `{each.rule}` {_cell(each.object)}: {_cell(each.accepted or '')}  " for each in accepted),
+    ]
+    if review.recommendations:
+        lines += [f"{len(review.recommendations)} recommendations beside these."]
+    return _at_most("\n".join(lines).rstrip() + "\n")
+
+
+def _fenced(sql: str) -> list[str]:
+    fence = "`" * max(3, *(len(found) + 1 for found in re.findall(r"`+", sql)), 3)
+    return [f"{fence}sql", sql.rstrip("\n"), fence]
+
+
+def _cell(text: str) -> str:
+    return " ".join(text.split()).replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;")
+
+
+def _at_most(text: str) -> str:
+    if len(text) <= _LONGEST_COMMENT:
+        return text
+    cut = text[:_LONGEST_COMMENT]
+    return f"{cut[: cut.rindex(chr(10) + chr(10))]}\n\nCut here: the whole review is in the job's output.\n"
+
+
+def junit_report(review: Review) -> str:
+    """Return the review as JUnit's XML: a test for each file, failed where a finding of it stands."""
+    from xml.etree import ElementTree  # for who asks for it only: a review is quick
+
+    suite = ElementTree.Element("testsuite", name="safemig review")
+    failures = 0
+    named = {each.file for each in review.findings} - {file.name for file in review.files}
+    for name in [*(file.name for file in review.files), *sorted(named)]:
+        case = ElementTree.SubElement(suite, "testcase", classname="safemig.review", name=_xml(name))
+        standing = [
+            each
+            for each in review.findings
+            if each.file == name and each.accepted is None and each.severity is not Severity.RECOMMENDATION
+        ]
+        for each in standing:
+            failure = ElementTree.SubElement(
+                case, "failure", type=each.rule, message=_xml(f"line {each.line}: {each.title}: {each.message}")
+            )
+            failure.text = _xml(f"{each.statement}\n\nSafer:\n{each.safer}" if each.safer else each.statement)
+        failures += bool(standing)
+    suite.set("tests", str(len(suite)))
+    suite.set("failures", str(failures))
+    ElementTree.SubElement(suite, "system-out").text = _xml("\n".join((str(review.verdict), *review.notes)))
+    ElementTree.indent(suite)
+    return ElementTree.tostring(suite, encoding="unicode", xml_declaration=True) + "\n"
+
+
+def _xml(text: str) -> str:
+    """Return text without the characters that no XML may hold."""
+    return _NOT_IN_XML.sub("\ufffd", text)
 
 
 def _text(value: str) -> str:

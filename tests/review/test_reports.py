@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from xml.etree import ElementTree
 
 from safemig.review import (
     Acceptance,
@@ -15,6 +16,7 @@ from safemig.review import (
     sarif_report,
 )
 from safemig.review.reference import reference_page, rules
+from safemig.review.reports import junit_report, markdown_report
 from safemig.sql import SourceFile
 
 FILES = [
@@ -128,3 +130,25 @@ def test_findings_inside_a_do_block_have_their_own_line() -> None:
     sql = "SELECT 1;\nDO $$\nBEGIN\n  PERFORM 1;\n  DELETE FROM users;\nEND $$;"
     [finding] = review([SourceFile("m.sql", sql)]).findings
     assert (finding.rule, finding.line) == ("delete-rows", 5)
+
+
+def test_markdown_holds_the_verdict_each_finding_and_its_safer_form_and_no_markup_of_a_file() -> None:
+    text = markdown_report(review([SourceFile("a|b.sql", 'CREATE INDEX i ON t (a); DROP TABLE "<b>";')]))
+    assert text.startswith("### safemig: DO NOT DEPLOY\n")
+    assert "| 🟠 | `index-not-concurrent` | a\\|b.sql:1 |" in text
+    assert "```sql\nCREATE INDEX CONCURRENTLY IF NOT EXISTS i ON t (a);\n```" in text
+    assert "<b>" not in "".join(text.split("```")[::2])  # but for what is fenced
+    many = markdown_report(review([SourceFile("a.sql", "DROP TABLE a_table_with_a_long_name;\n" * 3000)]))
+    assert len(many) < 65_536
+    assert many.endswith("Cut here: the whole review is in the job's output.\n")
+
+
+def test_junit_has_a_test_a_file_that_fails_where_a_finding_stands() -> None:
+    suite = ElementTree.fromstring(junit_report(review([*FILES, SourceFile("c.sql", "SELECT '\x01';")], accept=ACCEPT)))
+    assert (suite.get("tests"), suite.get("failures")) == ("3", "2")
+    found = {case.get("name"): [each.get("type") for each in case.iter("failure")] for case in suite.iter("testcase")}
+    assert found == {
+        "supabase/migrations/1_a.sql": ["index-not-concurrent"],
+        "supabase/migrations/2_b.sql": ["drop-column"],
+        "c.sql": [],
+    }
