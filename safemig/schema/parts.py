@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 
 from safemig.schema.action import Action
 from safemig.schema.change_sets import ActionSet
 from safemig.schema.kinds.base import Step
 from safemig.schema.model import Id
+from safemig.sql.identifiers import quote_identifier, quote_name
+from safemig.sql.locks import LockMode
 
 _VALIDATES = re.compile(r"ALTER TABLE .* VALIDATE CONSTRAINT ", re.DOTALL)
 _ADDS_VALUE = re.compile(r"ALTER TYPE .* ADD VALUE ", re.DOTALL)
@@ -28,10 +31,11 @@ def place(sets: Sequence[ActionSet]) -> tuple[Placed, list[tuple[ActionSet, int,
     A set that drops something and creates it again keeps both in one part. Where a statement in between must stand
     alone, that cannot be: (set, part of the drop, part of the creation, object) says so.
     """
+    built = _built_beside(sets)
     least: dict[ActionSet, int] = {}
     tries: Counter[ActionSet] = Counter()
     while True:
-        placed = _place(sets, least)
+        placed = _place(sets, least, built)
         gaps = [(each, *gap) for each in sets for gap in _gaps(each, placed)]
         torn = {each: create for each, _, create, _ in gaps if tries[each] <= _TRIES}
         if not torn:
@@ -44,7 +48,50 @@ def place(sets: Sequence[ActionSet]) -> tuple[Placed, list[tuple[ActionSet, int,
                 least[each] = create
 
 
-def _place(sets: Sequence[ActionSet], least: dict[ActionSet, int]) -> Placed:
+def _built_beside(sets: Sequence[ActionSet]) -> dict[Action, list[Step]]:
+    """Return, for each index that only changes, no steps for its DROP, and for its creation those of a build beside it.
+
+    The new index is built CONCURRENTLY under a name of its own; then one transaction drops the old one and renames it.
+    """
+    pairs = {}
+    for each in sets:
+        drops, creates = ([one for one in each.actions if getattr(one, what)] for what in ("drops", "creates"))
+        if len(drops) == len(creates) == 1 and drops != creates and not any(one.alters for one in each.actions):
+            (drop,), (create,) = drops, creates
+            steps = _beside(create) if drop.drops == create.creates == {create.item} else None
+            if steps is not None:
+                pairs[drop] = (create, [steps[0], replace(drop.steps[0], why="", online=None), *steps[1:]])
+    waited_for = {
+        other
+        for each in sets
+        for action in each.actions
+        for other in action.before
+        if other in pairs and action is not pairs[other][0]
+    }
+    found: dict[Action, list[Step]] = {}
+    for drop, (create, steps) in pairs.items():
+        if drop not in waited_for:
+            found |= {drop: [], create: steps}
+    return found
+
+
+def _beside(create: Action) -> list[Step] | None:
+    """Return the build of an index under another name and its renaming; None for what is no index built online."""
+    item, (first, *more) = create.item, create.steps
+    if item.kind != "index" or not first.online:
+        return None
+    aside = f"{item.name[:54]}__new"
+    build, name = first.online[0], quote_name(item.schema, aside)
+    head, _, rest = build.sql.partition(" IF NOT EXISTS ")
+    sql = f"{head} IF NOT EXISTS {quote_identifier(aside)}{rest.removeprefix(quote_identifier(item.name))}"
+    return [
+        replace(build, sql=sql, reverse=f"DROP INDEX CONCURRENTLY IF EXISTS {name}"),
+        Step(f"ALTER INDEX {name} RENAME TO {quote_identifier(item.name)}", lock=LockMode.SHARE_UPDATE_EXCLUSIVE),
+        *more,
+    ]
+
+
+def _place(sets: Sequence[ActionSet], least: dict[ActionSet, int], built: Mapping[Action, list[Step]]) -> Placed:
     placed: Placed = {}
     ends: dict[Action, int] = {}
     for each in sets:
@@ -60,7 +107,7 @@ def _place(sets: Sequence[ActionSet], least: dict[ActionSet, int]) -> Placed:
             )
             end = part
             steps: list[tuple[int, Step]] = []
-            for step in _steps(action, each):
+            for step in built[action] if action in built else _steps(action, each):
                 part = _next(part, step, least.get(each, 0))
                 steps.append((part, step))
                 if not _VALIDATES.match(step.sql):  # nothing waits for a constraint to be validated but its own steps

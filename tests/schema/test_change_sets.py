@@ -104,6 +104,20 @@ def test_ten_alterations_are_not_ten_files(new_database: Callable[[], str]) -> N
     assert len({part for each in found for part, _ in each.parts}) <= 4
 
 
+@pytest.mark.parametrize("unique", ["", "UNIQUE "])
+def test_an_index_that_changes_is_built_beside_the_old_one(new_database: Callable[[], str], unique: str) -> None:
+    base = 'CREATE TABLE t (a int, b int); CREATE {}INDEX "Odd" ON t (a{}); COMMENT ON INDEX "Odd" IS \'x\''
+    (found,) = sets(new_database, base.format(unique, ""), base.format(unique, ", b"))
+    assert [part for part, _ in found.parts] == [2, 3]
+    assert words(found)[0].startswith(f"CREATE {unique}INDEX CONCURRENTLY IF NOT")
+    assert [word.split(" ")[:2] for word in words(found)[1:]] == [
+        ["DROP", "INDEX"],
+        ["ALTER", "INDEX"],
+        ["COMMENT", "ON"],
+    ]
+    assert not found.missing
+
+
 def test_a_unique_index_goes_when_its_successor_is_there(new_database: Callable[[], str]) -> None:
     found = sets(
         new_database,
