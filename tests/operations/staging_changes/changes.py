@@ -198,7 +198,7 @@ CHANGES = (
         "a busy afternoon",
         "ALTER TABLE users ADD COLUMN phone text, DROP COLUMN legacy; CREATE INDEX ON users (phone); ALTER TYPE state ADD VALUE 'held'; ALTER TABLE orders ALTER quantity SET DEFAULT 2, ADD CONSTRAINT few CHECK (quantity < 1000);"
         "DROP VIEW big_orders; CREATE VIEW big_orders AS SELECT id, user_id, total, 1 AS one FROM orders WHERE total > 10; GRANT SELECT, INSERT, UPDATE ON big_orders TO staging_changes_app; ALTER TABLE tags ADD PRIMARY KEY (id); ALTER TABLE documents ADD COLUMN owner bigint REFERENCES users;"
-        "CREATE TABLE parts (id int PRIMARY KEY, of bigint REFERENCES orders); DROP TABLE archive; COMMENT ON VIEW big_orders IS 'big'",
+        "CREATE TABLE parts (id int PRIMARY KEY, of bigint REFERENCES orders); GRANT SELECT ON parts TO staging_changes_app; DROP TABLE archive; COMMENT ON VIEW big_orders IS 'big'",
         ("users.legacy", "archive"),
     ),
     StagingChange(
