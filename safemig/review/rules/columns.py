@@ -14,7 +14,7 @@ from safemig.sql import names
 from safemig.sql.builtin_functions import BUILT_IN_FUNCTIONS, VOLATILE_FUNCTIONS
 from safemig.sql.clauses import tokens
 from safemig.sql.identifiers import quote_identifier
-from safemig.sql.tree import Tree, is_null, strings, walk
+from safemig.sql.tree import Tree, constant, is_null, options, strings, walk
 
 # Functions of common extensions that are volatile; others that are not PostgreSQL's own are looked up.
 _VOLATILE_OF_EXTENSIONS = frozenset(
@@ -300,17 +300,23 @@ def default_dropped(scene: Scene) -> Iterator[Hit]:
 
 @rule(
     "column-expression-dropped", Severity.CAUTION, "A column is no longer computed or numbered",
-    on=("AT_DropExpression", "AT_DropIdentity", "AT_SetExpression", "AT_AddIdentity"),
-    why="Without its expression or identity, INSERTs must give the value; SET EXPRESSION writes the table again.",
+    on=("AT_DropExpression", "AT_DropIdentity", "AT_SetExpression", "AT_AddIdentity", "AT_SetIdentity"),
+    why="Without its expression or identity, INSERTs must give the value; SET EXPRESSION writes the table again; with GENERATED ALWAYS, "
+    "INSERTs that give the value are refused (428C9).",
     instead="ALTER TABLE users ALTER COLUMN id SET DEFAULT nextval('users_id_seq');",
-    err=("ALTER TABLE users ALTER COLUMN total DROP EXPRESSION", "ALTER TABLE users ALTER COLUMN id DROP IDENTITY"),
+    err=("ALTER TABLE users ALTER COLUMN total DROP EXPRESSION", "ALTER TABLE users ALTER COLUMN id DROP IDENTITY",
+         "ALTER TABLE users ALTER COLUMN id SET GENERATED ALWAYS"),
     ok="CREATE TABLE fresh (id int GENERATED ALWAYS AS IDENTITY); ALTER TABLE fresh ALTER id DROP IDENTITY",
 )  # fmt: skip
 def column_expression_dropped(scene: Scene) -> Iterator[Hit]:
     if scene.is_new:
         return
     column = scene.tree.get("name", "")
+    given = options((scene.tree.get("def") or {}).get("List", {}).get("items"))
+    if scene.node == "AT_SetIdentity" and constant(given.get("generated")) != ord("a"):  # ATTRIBUTE_IDENTITY_ALWAYS
+        return
     said = {
+        "AT_SetIdentity": "is numbered ALWAYS: INSERTs that give it a value are refused",
         "AT_DropExpression": "is no longer computed", "AT_DropIdentity": "is no longer numbered by itself",
         "AT_SetExpression": "is computed again for every row, by rewriting the table",
         "AT_AddIdentity": "is numbered by itself from 1 on, whatever numbers are there",

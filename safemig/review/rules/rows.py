@@ -388,6 +388,21 @@ _KEY = re.compile(
 
 
 @rule(
+    "column-set-twice", Severity.CAUTION, "One UPDATE sets a column twice",
+    on="UpdateStmt",
+    why="PostgreSQL refuses it (42601, multiple assignments to same column): a slip of the pen, of which one value was meant.",
+    instead="UPDATE users SET active = true WHERE id = 1;",
+    err="UPDATE users SET active = true, active = false WHERE id = 1",
+    ok=("UPDATE users SET active = true, name = 'x' WHERE id = 1", "UPDATE users SET tags[1] = 'a', tags[2] = 'b' WHERE id = 1"),
+)  # fmt: skip
+def column_set_twice(scene: Scene) -> Iterator[Hit]:
+    whole = [item["ResTarget"] for item in scene.tree.get("targetList", ()) if "ResTarget" in item]
+    columns = [str(one.get("name", "")) for one in whole if "indirection" not in one]  # tags[1] is a part
+    for column in dict.fromkeys(column for column in columns if columns.count(column) > 1):
+        yield Hit(f"{scene.table}.{column}", f"fails: {column} is set {columns.count(column)} times")
+
+
+@rule(
     "upsert-overwrites", Severity.CAUTION, "An INSERT overwrites rows that exist",
     on="InsertStmt",
     why="ON CONFLICT DO UPDATE replaces values that may have been changed since.",
