@@ -158,7 +158,26 @@ def json_page() -> str:
         lines += [f"## {kind.kind}: {kind.__name__}", "", _first_line(kind), "", "| field | type |", "|---|---|"]
         lines += [f"| `{each.name.rstrip('_')}` | `{_type(each)}` |" for each in _fields(kind)]
         lines.append("")
+    lines += ["## Parts", "", "What the types above consist of.", ""]
+    for part in _parts():
+        lines += [f"### {part.__name__}", "", _first_line(part), "", "| field | type |", "|---|---|"]
+        lines += [f"| `{each.name.rstrip('_')}` | `{_type(each)}` |" for each in _fields(part)]
+        lines.append("")
     return "\n".join(lines).rstrip() + "\n"
+
+
+def _parts() -> list[type]:
+    modules = (safemig.results, safemig.review.model, safemig.workload_facts)
+    found = {
+        name: value
+        for module in modules
+        for name, value in vars(module).items()
+        if isinstance(value, type)
+        and dataclasses.is_dataclass(value)
+        and not issubclass(value, Result)
+        and value.__module__ == module.__name__
+    }
+    return [found[name] for name in sorted(found) if not name.startswith("_")]
 
 
 def _results(kind: type[Result]) -> Iterator[type[Result]]:

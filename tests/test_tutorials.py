@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from pathlib import Path
 
 import nbformat
@@ -96,11 +97,15 @@ def executed(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
     """A tutorial's name, and the text of each of its cells' outputs."""
     notebook = nbformat.read(request.param, as_version=4)
     folder = tmp_path_factory.mktemp(request.param.stem)
-    NotebookClient(
-        notebook,
-        timeout=180,
-        resources={"metadata": {"path": str(folder)}},
-    ).execute()
+    with tempfile.TemporaryDirectory(prefix="sm-") as temporary, pytest.MonkeyPatch.context() as patched:
+        Path(temporary).chmod(0o755)  # a server that runs as another user enters it
+        patched.setenv("TMPDIR", temporary)
+        NotebookClient(
+            notebook,
+            timeout=180,
+            resources={"metadata": {"path": str(folder)}},
+        ).execute()
+        assert list(Path(temporary).glob("safemig-tutorial-*")) == [], "the tutorial deletes its folder"
     return request.param.stem, {
         cell.id: "\n".join(each.get("text") or each.get("data", {}).get("text/plain", "") for each in cell.outputs)
         for cell in notebook.cells
