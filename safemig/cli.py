@@ -237,17 +237,27 @@ def _leave(code: int) -> NoReturn:
     sys.exit(code)
 
 
+_PLANNED = ("migrate-prod", "rollback-prod", "restore-prod", "baseline-prod", "sync-prod")
+
+
 @safemig.command()
+@click.argument("verb", type=click.Choice(_PLANNED), default="migrate-prod")
+@click.argument("name", default="")
 @TARGET
 @ACCEPT
 @RESUME
 @RUN
 @RUN_DOWN
+@click.option("--to", default="", metavar="VERSION", help="Of baseline-prod: the last migration that production has.")
+@click.option("--source", default="staging", show_default=True, help="Of sync-prod: whose schema is taken.")
 @click.option("--format", "form", type=click.Choice(["text", "json", "id"]), default="text", show_default=True)
 @click.pass_obj
-def plan(folder: str, target: str, accept: tuple[str, ...], resume: str, run: str, run_down: str, form: str) -> None:
-    """Show what would be deployed, and the id that approves it (alone, with --format id). Reads only."""
-    result = _project(folder).plan(target=target, accept=accept, resume=resume, run=run, run_down=run_down)
+def plan(folder: str, /, verb: str, name: str, form: str, **given: Any) -> None:
+    """Show what VERB would do, and the ID that approves it (alone, with --format id). Reads only.
+
+    NAME is the script of rollback-prod, or the backup of restore-prod (the plan is of its swap); default: the latest.
+    """
+    result = _project(folder).plan(verb, _from_here(name), **given)
     if form == "id":
         click.echo(result.id)
     else:

@@ -116,25 +116,53 @@ class Project:
 
     def plan(
         self,
+        verb: str = "migrate_prod",
+        name: str | Path = "",
         *,
         target: str = PRODUCTION,
         accept: Sequence[str] = (),
         resume: str = "",
         run: str = "",
         run_down: str = "",
+        to: str = "",
+        source: str = STAGING,
     ) -> Plan:
-        """Say what would be done, statement by statement, and the id to approve. Reads only.
+        """Say what a verb that changes production would do, and the id that approves it. Reads only.
 
-        With `run`, another tool's command that migrates: the plan binds it and the files that it reads.
+        `verb` is migrate_prod, rollback_prod (`name`: the script), restore_prod (`name`: the backup; the plan is of its swap),
+        baseline_prod (`to`: the last version) or sync_prod (`source`: whose schema). With `run`, another tool's command
+        migrates: the plan binds it and the files that it reads.
         """
         settings = self.settings.model_copy(update={"accept": (*self.settings.accept, *accept)})
-        if run:
-            from safemig.operations.by_command import Command, plan_command
+        match verb.replace("-", "_"):
+            case "migrate_prod" if run:
+                from safemig.operations.by_command import Command, plan_command
 
-            return plan_command(settings, target, Command(run, run_down))
-        from safemig.approval.plan import plan
+                return plan_command(settings, target, Command(run, run_down))
+            case "migrate_prod":
+                from safemig.approval.plan import plan
 
-        return plan(settings, target, resume=resume)
+                return plan(settings, target, resume=resume)
+            case "rollback_prod":
+                from safemig.operations.rollback_prod import plan_rollback
+
+                return plan_rollback(settings, name, environment=target)
+            case "restore_prod":
+                from safemig.operations.restore_prod import plan_restore
+
+                return plan_restore(settings, str(name), environment=target)
+            case "baseline_prod":
+                from safemig.operations.baseline_prod import plan_baseline
+
+                return plan_baseline(settings, to=to, environment=target)
+            case "sync_prod":
+                from safemig.operations.sync_prod import plan_sync
+
+                return plan_sync(settings, source=source, environment=target)
+        raise SettingsError(
+            f"there is no plan of {verb}",
+            next="plan migrate_prod, rollback_prod, restore_prod, baseline_prod or sync_prod",
+        )
 
     def backup_prod(self, *, target: str = PRODUCTION, verify: bool = True) -> Backup:
         """Back up production in full, and prove the backup by restoring it. Changes nothing there.

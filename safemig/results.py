@@ -323,6 +323,8 @@ class Plan(Result):
     steps: tuple[Step, ...]
     role: str = ""  # under which the statements run
     access: tuple[Access, ...] = ()  # who may use what they touch, now; what changes of it the rehearsal shows
+    act: Act = "migrate_prod"
+    what: tuple[str, ...] = ()  # in words, where it is not migrations that are planned
 
 
 @dataclass(frozen=True, slots=True)

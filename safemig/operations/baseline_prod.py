@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Literal
 
@@ -24,7 +25,7 @@ from safemig.execution.transaction import Committed, commit_steps, deploying_con
 from safemig.identity import who
 from safemig.operations.segments import require_unchanged
 from safemig.postgres.connection import Connection
-from safemig.results import Deployment
+from safemig.results import Deployment, Plan
 from safemig.settings import PRODUCTION, Settings
 from safemig.views.numbers import counted
 
@@ -52,13 +53,9 @@ def baseline_prod(
         if not files:
             return _result("NOTHING TO RECORD", run_id, situation, "", started)
         files_make = _proven(settings, connection, situation, files)
-    binding = {"baseline": [(each.migration.version, each.migration.sha256) for each in files]}
-    target = {"system_identifier": situation.target.system_identifier, "database": situation.target.database}
-    plan_id = identify({**binding, "target": target, "schema": situation.schema.fingerprint})
+    plan_id = _identify(situation, files)
     notes = rows_not_written(files)
-    what = [
-        f"{counted(len(files), 'migration')} to be recorded as applied to {environment}, whose schema they make; none is run."
-    ]
+    what = [_in_words(situation, files)]
     approval = ask_for_approval(
         plan_id, situation.target, approve, "\n".join((*what, *notes)), verb="baseline-prod", ask=ask
     )
@@ -85,6 +82,42 @@ def baseline_prod(
                 ),
             )
     return _result("BASELINED", run_id, situation, plan_id, started, files, done, notes)
+
+
+def plan_baseline(settings: Settings, *, to: str = "", environment: str = PRODUCTION) -> Plan:
+    """Return what a baseline would record, with the id that approves it; proven as `baseline_prod` does. Reads only.
+
+    Raises:
+        MigrationError, RefusedError: as `baseline_prod`.
+    """
+    with open_environment(settings, environment) as connection:
+        situation = assess(settings, connection, environment, recorded=True)
+        files = _up_to(situation, to)
+        if files:
+            _proven(settings, connection, situation, files)
+    chosen = {each.migration.version for each in files}
+    return replace(
+        situation.plan,
+        id=_identify(situation, files),
+        migrations=tuple(each for each in situation.plan.migrations if each.version in chosen),
+        steps=(),
+        access=(),
+        act="baseline_prod",
+        what=(_in_words(situation, files), *rows_not_written(files)) if files else (),
+    )
+
+
+def _identify(situation: Situation, files: Sequence[PlannedFile]) -> str:
+    binding = {"baseline": [(each.migration.version, each.migration.sha256) for each in files]}
+    target = {"system_identifier": situation.target.system_identifier, "database": situation.target.database}
+    return identify({**binding, "target": target, "schema": situation.schema.fingerprint})
+
+
+def _in_words(situation: Situation, files: Sequence[PlannedFile]) -> str:
+    return (
+        f"{counted(len(files), 'migration')} to be recorded as applied to {situation.target.environment}, "
+        "whose schema they make; none is run."
+    )
 
 
 def _up_to(situation: Situation, version: str) -> tuple[PlannedFile, ...]:

@@ -22,7 +22,7 @@ from safemig.backups.swap import comment_on, database_exists, elsewhere
 from safemig.backups.swap import swap as exchange_names
 from safemig.copies.database_copy import made_like
 from safemig.errors import BackupError, RefusedError, SettingsError, ToolError
-from safemig.execution.environment import open_environment
+from safemig.execution.environment import open_environment, schema_of
 from safemig.execution.lock_watch import watched_restore
 from safemig.execution.run import Run
 from safemig.execution.transaction import only_deployment
@@ -37,7 +37,7 @@ from safemig.postgres.dump.piecewise import restore_piecewise
 from safemig.postgres.dump.plain import content_of, read_back
 from safemig.postgres.dump.tools import restore
 from safemig.postgres.server.programs import Programs, client_programs
-from safemig.results import Backup, Check, Restored, RestoredTables, Target
+from safemig.results import Backup, Check, Plan, PlannedMigration, Restored, RestoredTables, Target
 from safemig.secrets import hide
 from safemig.settings import PRODUCTION, Settings
 
@@ -127,9 +127,7 @@ def restore_prod(
     ):
         target = read_target(connection, environment)
         programs = client_programs(target.server_version_num)
-        plan_id = identify(
-            {"restore": chosen.full.sha256, "database": target.database, "server": target.system_identifier}
-        )
+        plan_id = _identify(chosen, target)
         if approve and approve != plan_id:
             raise RefusedError(
                 f"approved was {approve}; this restore is {plan_id}", where=str(chosen.manifest), next="approve that id"
@@ -234,6 +232,27 @@ def _restore(
     except ToolError:
         _drop(connection, name)
         raise
+
+
+def plan_restore(settings: Settings, backup: str = "", *, environment: str = PRODUCTION) -> Plan:
+    """Return what a swap of a restored backup would do, with the id that approves it. Reads only: nothing is restored.
+
+    Raises:
+        BackupError: there is no such backup.
+    """
+    chosen = find_backup(settings, environment, backup)
+    with open_environment(settings, environment) as connection:
+        target, schema = read_target(connection, environment), schema_of(settings, connection)
+    what = (
+        f"The backup {chosen.timestamp} ({chosen.rows:,} rows) takes the place of {target.database}; what was written since is not in it.",
+        "It is restored beside production and verified before the two change names; the former database is kept.",
+    )
+    file = PlannedMigration(chosen.timestamp, "restore", chosen.full.path.name, chosen.full.sha256)
+    return Plan(_identify(chosen, target), target, schema.fingerprint, (file,), (), act="restore_prod", what=what)
+
+
+def _identify(backup: Backup, target: Target) -> str:
+    return identify({"restore": backup.full.sha256, "database": target.database, "server": target.system_identifier})
 
 
 def _result(

@@ -21,6 +21,7 @@ from safemig.errors import (
 )
 from safemig.execution.commit import told_when_interrupted
 from safemig.execution.environment import open_environment, schema_of
+from safemig.execution.expected_locks import with_expected_locks
 from safemig.execution.layout import layout_for, read_history
 from safemig.execution.run import Run
 from safemig.execution.steps import Listener, plan_files
@@ -44,7 +45,7 @@ from safemig.operations.by_command import BY_COMMAND
 from safemig.postgres.connection import Connection
 from safemig.postgres.connection.connect import connect, read_target
 from safemig.postgres.dump.plain import require_unchanged
-from safemig.results import Backup, Deployment
+from safemig.results import Backup, Deployment, Plan, PlannedMigration, Target
 from safemig.schema import Schema, compare
 from safemig.settings import PRODUCTION, Settings
 
@@ -79,13 +80,7 @@ def rollback_prod(
         target = read_target(connection, environment)
         before = schema_of(settings, connection)
         _require_fitting(settings, connection, chosen, environment)
-        plan_id = identify(
-            {
-                "rollback": chosen.sha256,
-                "target": {"system_identifier": target.system_identifier, "database": target.database},
-                "schema": before.fingerprint,
-            }
-        )
+        plan_id = _identify(chosen, target, before)
         if approve and approve != plan_id:
             raise RefusedError(
                 f"approved was {approve}; this rollback is {plan_id}",
@@ -154,6 +149,49 @@ def rollback_prod(
     return result
 
 
+def plan_rollback(settings: Settings, script: str | Path = "", *, environment: str = PRODUCTION) -> Plan:
+    """Return what a rollback by that script would do, with the id that approves it. Reads only: no copy is made.
+
+    Raises:
+        BackupError: there is no such script.
+        RefusedError: it does not fit what is applied.
+    """
+    chosen = read_script(_find(settings, environment, script))
+    (file,) = plan_files([Migration("", "rollback", chosen.path, chosen.sql, chosen.sha256)])
+    with open_environment(settings, environment) as connection:
+        target, before = read_target(connection, environment), schema_of(settings, connection)
+        _require_fitting(settings, connection, chosen, environment)
+        if before.fingerprint != chosen.from_fingerprint:
+            raise _changed_since(chosen, before)
+        steps = with_expected_locks(connection, file.steps)
+    return Plan(
+        id=_identify(chosen, target, before),
+        target=target,
+        schema_fingerprint=before.fingerprint,
+        migrations=(PlannedMigration("", "rollback", chosen.path.name, chosen.sha256),),
+        steps=steps,
+        act="rollback_prod",
+        what=_in_words(chosen),
+    )
+
+
+def _identify(script: RollbackScript, target: Target, before: Schema) -> str:
+    return identify(
+        {
+            "rollback": script.sha256,
+            "target": {"system_identifier": target.system_identifier, "database": target.database},
+            "schema": before.fingerprint,
+        }
+    )
+
+
+def _in_words(script: RollbackScript) -> tuple[str, ...]:
+    return (
+        f"Rollback of {', '.join(script.files)}.",
+        *(f"It does not bring back {each}." for each in script.cannot_bring_back),
+    )
+
+
 def _find(settings: Settings, environment: str, script: str | Path) -> Path:
     if script:
         path = Path(script)
@@ -190,6 +228,14 @@ def _require_fitting(settings: Settings, connection: Connection, script: Rollbac
         )
 
 
+def _changed_since(script: RollbackScript, now: Schema) -> RefusedError:
+    return RefusedError(
+        "the database has changed since this script was made and proven",
+        where=f"schema {now.fingerprint[:12]} now, {script.from_fingerprint[:12]} in {script.path.name}",
+        next="generate a migration that takes the change back, or restore_prod",
+    )
+
+
 def _rehearse(settings: Settings, source: Connection, script: RollbackScript, backup: Backup) -> tuple[Schema, Schema]:
     require_unchanged(backup.full)
     with open_server_like(source, settings.scratch) as server:
@@ -197,11 +243,7 @@ def _rehearse(settings: Settings, source: Connection, script: RollbackScript, ba
         with connect(url, "the copy") as copy:
             start = schema_of(settings, copy)
             if start.fingerprint != script.from_fingerprint:
-                raise RefusedError(
-                    "the database has changed since this script was made and proven",
-                    where=f"schema {start.fingerprint[:12]} now, {script.from_fingerprint[:12]} in {script.path.name}",
-                    next="generate a migration that takes the change back, or restore_prod",
-                )
+                raise _changed_since(script, start)
             try:
                 run_on_copy(server, url_as(url, server, deploying_role(source)), script.path)
             except ToolError as error:
@@ -223,8 +265,7 @@ def _rehearse(settings: Settings, source: Connection, script: RollbackScript, ba
 def _approve(
     settings: Settings, script: RollbackScript, plan_id: str, backup: Backup, given: str, ask: Ask | None
 ) -> None:
-    what = [f"Rollback of {', '.join(script.files)}, run on a copy just now."]
-    what += [f"It does not bring back {each}." for each in script.cannot_bring_back]
+    what = ["Run on a copy just now.", *_in_words(script)]
     approval = approve(plan_id, backup.target, given, "\n".join(what), verb="rollback-prod", ask=ask)
     # Whoever wrote the migration may well take it back.
     everybody = settings.model_copy(update={"authors_may_approve": True})

@@ -24,13 +24,13 @@ from safemig.execution.steps import Listener, plan_files
 from safemig.execution.transaction import commit_steps, deploying_connection, only_deployment
 from safemig.execution.validation import SchemaPromise, check_schema, told_when_cut_short
 from safemig.identity import who
-from safemig.migrations import Migration
+from safemig.migrations import Migration, hash_of
 from safemig.operations.backup_prod import take_backup
 from safemig.postgres import activity
 from safemig.postgres.connection import Connection
 from safemig.postgres.connection.connect import read_target
 from safemig.postgres.platforms import TABLES_FOR_THE_TEAM, platform_of
-from safemig.results import AppliedMigration, Deployment, Step, Target
+from safemig.results import AppliedMigration, Deployment, Plan, PlannedMigration, Step, Target
 from safemig.schema import Schema, SchemaDiff, compare
 from safemig.settings import PRODUCTION, STAGING, Settings
 from safemig.sql.identifiers import quote_name
@@ -56,26 +56,10 @@ def sync_prod(
         DeploymentFailedError: it failed and was rolled back; nothing was changed.
     """
     conninfo, run_id, started = settings.conninfo(environment), secrets.token_hex(6), datetime.now(UTC)
-    with open_environment(settings, source) as connection:
-        wanted, history = schema_of(settings, connection), read_history(settings, connection)
-    with open_environment(settings, environment) as connection:
-        target = read_target(connection, environment)
-        _require_empty(settings, connection, environment)
-        before = schema_of(settings, connection)
-    ends = (conninfo, environment), (settings.conninfo(source), source)
-    start, wanted, reason = alike(ends, (before, wanted), filter_of(settings))
-    diff = compare(start, wanted)
-    if reason:
-        diff = replace(diff, warnings=(*diff.warnings, reason))
+    target, before, start, wanted, history, diff = _difference(settings, source, environment)
     if diff.is_empty:
         return _result("NOTHING TO SYNC", run_id, target, "", started, diff)
-    plan_id = identify(
-        {
-            "sync": diff.sql,
-            "target": {"system_identifier": target.system_identifier, "database": target.database},
-            "schema": before.fingerprint,
-        }
-    )
+    plan_id = _identify(target, before, diff)
     what = f"{diff.summary}: {environment} gets the schema of {source}."
     _approve(settings, plan_id, target, approve, what, ask)
     backup = take_backup(settings, environment)
@@ -119,6 +103,56 @@ def sync_prod(
         transaction_id=done.transaction_id,
         commit_lsn=done.commit_lsn,
         recorded_only=tuple(f"{each.version}_{each.name}" for each in history),
+    )
+
+
+def plan_sync(settings: Settings, *, source: str = STAGING, environment: str = PRODUCTION) -> Plan:
+    """Return what a sync would do, with the id that approves it. Reads only.
+
+    Raises:
+        RefusedError: production holds data (the message names the tables).
+    """
+    target, before, _, _, _, diff = _difference(settings, source, environment)
+    if diff.is_empty:
+        return Plan(_identify(target, before, diff), target, before.fingerprint, (), (), act="sync_prod")
+    text = Migration("", "sync", Path(f"schema of {source}"), diff.sql, hash_of(diff.sql))
+    (file,) = plan_files([text])
+    return Plan(
+        id=_identify(target, before, diff),
+        target=target,
+        schema_fingerprint=before.fingerprint,
+        migrations=(PlannedMigration("", "sync", text.file, text.sha256),),
+        steps=file.steps,
+        act="sync_prod",
+        what=(f"{diff.summary}: {environment} gets the schema of {source}.",),
+    )
+
+
+def _difference(
+    settings: Settings, source: str, environment: str
+) -> tuple[Target, Schema, Schema, Schema, tuple[AppliedMigration, ...], SchemaDiff]:
+    """Return the target, its schema, the two schemas as one server writes them, the source's history, and the difference."""
+    with open_environment(settings, source) as connection:
+        wanted, history = schema_of(settings, connection), read_history(settings, connection)
+    with open_environment(settings, environment) as connection:
+        target = read_target(connection, environment)
+        _require_empty(settings, connection, environment)
+        before = schema_of(settings, connection)
+    ends = (settings.conninfo(environment), environment), (settings.conninfo(source), source)
+    start, wanted, reason = alike(ends, (before, wanted), filter_of(settings))
+    diff = compare(start, wanted)
+    if reason:
+        diff = replace(diff, warnings=(*diff.warnings, reason))
+    return target, before, start, wanted, history, diff
+
+
+def _identify(target: Target, before: Schema, diff: SchemaDiff) -> str:
+    return identify(
+        {
+            "sync": diff.sql,
+            "target": {"system_identifier": target.system_identifier, "database": target.database},
+            "schema": before.fingerprint,
+        }
     )
 
 

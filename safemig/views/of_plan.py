@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from safemig.results import Plan
 from safemig.views import numbers
-from safemig.views.document import Badge, Document, Mono, Paragraph, Strong, Table
+from safemig.views.document import Badge, Bullets, Document, Mono, Paragraph, Strong, Table
 from safemig.views.rights_parts import access_table
 from safemig.views.shared_parts import kept_waiting, on, planned_steps, statements
 
@@ -21,12 +21,14 @@ def build(result: Plan) -> Document:
     return Document(
         Badge(f"PLAN {result.id}", "info"),
         (
+            *([Strong(result.act)] if result.act != "migrate_prod" else []),
             Strong(on(result.target)),
             numbers.counted(len(result.migrations), "migration"),
             numbers.counted(len(result.steps), "step"),
             *([f"runs as {result.role}"] if result.role else []),
         ),
         (
+            *([Bullets("", result.what)] if result.what else []),
             migrations,
             planned_steps(result.steps),
             *kept_waiting(result.steps, "Locks expected", "Blocks"),
