@@ -124,12 +124,12 @@ def pretend(server: object, url: str, facts: PlannerFacts, *, has_rows: bool = F
     """
     if not isinstance(server, ThrowawayServer):
         raise RehearsalError(
-            "plans without rows need a server whose files are ours", where="scratch",
+            "plans need a server of our own, whose catalogs and files we may change", where="scratch",
             next="leave out [scratch], or set rehearsal = \"data\"",
         )  # fmt: skip
     if server.major not in TESTED_MAJORS:
         raise RehearsalError(
-            f"plans without rows are not tested on PostgreSQL {server.major}",
+            f"plans with production's statistics are not tested on PostgreSQL {server.major}",
             where=f"the copy's server, {server.programs.version}",
             next=f'install PostgreSQL {", ".join(str(major) for major in TESTED_MAJORS)}, or set rehearsal = "data"',
         )

@@ -13,10 +13,11 @@ import pytest
 from safemig.errors import RehearsalError
 from safemig.postgres.server.throwaway import ThrowawayServer
 from safemig.workload import pretended_sizes
+from safemig.workload.plan_trial import PlanTrial
 from safemig.workload.planner_facts import PlannerFacts, RelationSize, read_planner_facts
 from safemig.workload.plans import compare_plans, read_plans
 from safemig.workload.pretended_sizes import as_large_as_production, pretend
-from safemig.workload.statement import Statement
+from safemig.workload.statement import SeenWorkload, Statement
 
 SCHEMA = """
 CREATE TABLE t (id int PRIMARY KEY, owner int NOT NULL, word text NOT NULL, secret text NOT NULL);
@@ -196,8 +197,29 @@ def test_a_version_that_is_not_tested_is_refused(
         pretend(server, empty, facts_of(full))
 
 
+def test_the_planner_is_set_as_in_production(server: ThrowawayServer, pair: tuple[str, str]) -> None:
+    full, empty = pair
+    wanted = {"work_mem": "64MB", "random_page_cost": "1.1", "effective_cache_size": "6GB", "enable_hashjoin": "off"}
+    for name, value in wanted.items():
+        run(full, f"ALTER DATABASE pair_full SET {name} = '{value}'")
+    pretence = pretend(server, empty, facts_of(full))
+    with as_large_as_production(empty, pretence) as planner:
+        assert {name: (planner.execute(f"SHOW {name}".encode()).fetchone() or "")[0] for name in wanted} == wanted
+
+
+def test_a_rehearsal_goes_on_without_plans_and_says_why(pair: tuple[str, str]) -> None:
+    trial = PlanTrial(object(), pair[1], has_rows=False, seen=SeenWorkload("production", (BY_OWNER,)))
+    with psycopg.connect(pair[0], autocommit=True) as source:
+        trial.before(source, [BY_OWNER])
+    trial.after()
+    assert trial.result().notes == (
+        "plans were not compared: plans need a server of our own, whose catalogs and files we may change",
+    )
+    assert trial.findings(()) == ()
+
+
 def test_a_server_that_is_not_ours_is_refused(pair: tuple[str, str]) -> None:
-    with pytest.raises(RehearsalError, match="a server whose files are ours"):
+    with pytest.raises(RehearsalError, match="a server of our own"):
         pretend(object(), pair[1], facts_of(pair[0]))
 
 
