@@ -194,3 +194,46 @@ def test_what_only_reads_needs_no_database(settings: Settings, monkeypatch: pyte
     monkeypatch.setenv("PRODUCTION_DATABASE_URL", "postgresql://127.0.0.1:1/app")
     (settled,) = settle(settings, "production")
     assert settled.path.stem.endswith("-backup_prod-CUT-OFF")
+
+
+NUMBER_OF = "SELECT oid::bigint FROM pg_database WHERE datname = %s"
+APPLIED = "The run was cut off; the backup has taken the database's place; the former one is {}."
+
+
+def swapping(settings: Settings, former: str, restored: str) -> None:
+    """Note in the journal that a run is about to swap; `restored` is a database's name, or "" for one that is gone."""
+    with psycopg.connect(settings.conninfo("production")) as connection:
+        number = connection.execute(NUMBER_OF, (restored or "template0",)).fetchone()
+    begin(settings, "aaaa", act="restore_prod")
+    facts = {"former": former, "restored": number[0] if number and restored else 3}  # 3: no database has it
+    journal.write(journal.path_of(settings, "production"), "aaaa", "swapping", **facts)
+
+
+@pytest.mark.parametrize(
+    ("former", "restored", "word", "words"),
+    [
+        ("template1", "template0", "CUT-OFF-APPLIED", APPLIED),  # it has its new name
+        ("dropped_since", "production", "CUT-OFF-APPLIED", APPLIED),  # the restored one has production's
+        ("never_renamed", "template0", "CUT-OFF", "The run was cut off before it changed anything."),
+    ],
+)
+def test_whether_a_swap_happened_is_asked_of_the_server(
+    settings: Settings, former: str, restored: str, word: str, words: str
+) -> None:
+    left = leave_running(settings, "restore_prod")
+    name = settings.conninfo("production").split("/")[3].split("?")[0]
+    swapping(settings, former, name if restored == "production" else restored)
+    with psycopg.connect(settings.conninfo("production")) as connection:
+        (run,) = journal.unended(journal.path_of(settings, "production"), connection)
+    assert (f"the former one is {former}" in run.words) is (word == "CUT-OFF-APPLIED")
+    (settled,) = settle(settings, "production")
+    assert settled.words == words.format(former)
+    assert settled.path.name == left.name.replace("RUNNING", word)
+
+
+def test_a_swap_of_which_no_database_is_left_is_not_settled(settings: Settings) -> None:
+    left = leave_running(settings, "restore_prod")
+    swapping(settings, "dropped_since", "")
+    with pytest.raises(RefusedError, match="whether the swap happened cannot be learned: neither dropped_since nor"):
+        settle(settings, "production")
+    assert left.exists()
