@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 import signal
 import threading
 from collections.abc import Callable, Iterator
@@ -16,6 +17,8 @@ from tests.places import use_memory
 from tests.platforms.boxes import Boxes, Platform
 
 use_memory()
+# Each process that a test starts would compile all of safemig anew.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 MAJORS = sorted({programs.major for programs in find_programs() if programs.has_server and programs.has_clients})
 # Nothing of the server's own may take a lock or a session that a test looks for.

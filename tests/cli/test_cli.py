@@ -97,6 +97,17 @@ def test_a_url_typed_where_none_belongs_keeps_its_password(
     assert not [path for path in tmp_path.rglob("*") if path.is_file() and "pw-s3cret" in path.read_text()]
 
 
+def test_a_command_builds_no_grammar_that_no_notebook_needs(tmp_path: Path) -> None:
+    """jsonschema loads one for IRIs, where it is installed: a second of processor time in each recorded run."""
+    code = (
+        "import sys\nfrom safemig.cli import main\nsys.argv = ['safemig', '--version']\n"
+        "try:\n    main()\nexcept SystemExit:\n    pass\n"
+        "import nbformat\nassert 'jsonschema' in sys.modules\nassert 'lark' not in sys.modules\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
 def test_an_unreachable_database_is_an_error_that_shows_no_secret(safemig: Command, tmp_path: Path) -> None:
     (tmp_path / "supabase" / "migrations").mkdir(parents=True)
     url = "postgresql://app:canary-5up3r@127.0.0.1:1/app"
