@@ -106,8 +106,8 @@ VERBS = (
     Verb(
         "db_status", "db_status", "status", "both databases and every migration, side by side", "db_status", "db:status"
     ),
-    Verb("workload", "workload", "workload", "collect the application's statements, which rehearsals try", "workload"),
     Verb("doctor", "doctor", "doctor [TARGET]", "which verbs will work, and the command for each gap", "doctor"),
+    Verb("workload", "workload", "workload", "collect the application's statements, which rehearsals try", "workload"),
     Verb(
         "schema_diff",
         "schema_diff production staging",
