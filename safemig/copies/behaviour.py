@@ -36,6 +36,8 @@ FROM pg_proc p JOIN pg_language l ON l.oid = p.prolang
 WHERE p.oid = to_regprocedure(%s) AND p.prokind IN ('f', 'p')
   AND p.prorettype NOT IN ('trigger'::regtype, 'event_trigger'::regtype)
 """
+MAY_NOT = "(42501)"  # what a role may not do is no trial
+_OVER_TABLES = frozenset({"publication", "publication table", "publication schema", "statistics"})
 # unique, foreign key, check, exclusion; a value of another form. NOT NULL is none of them: the statement gives no value.
 _VALUES_REFUSED = frozenset({"23505", "23503", "23514", "23P01", "22P02", "22001", "22003", "22007", "22008"})
 # A call is rolled back on the copy; what it does elsewhere is not.
@@ -69,6 +71,8 @@ def concerned(base: Schema, target: Schema, names: Iterable[str]) -> list[Id]:
     found: dict[Id, None] = {}
     for schema in (base, target):
         queue = [item for item in schema.facts if item.dotted in said or _whole(item) in said]
+        # What stands outside, such as a publication, may decide what can be written to the tables that it names.
+        queue += [needed for item in queue if item.kind in _OVER_TABLES for needed in schema.graph.needs.get(item, ())]
         seen = set(queue)
         while queue:
             item = queue.pop()
@@ -199,7 +203,8 @@ def judge(tried: Mapping[Trial, Sequence[Outcome]], files: Sequence[str]) -> Beh
         table.append(Tried(trial.what, trial.role, words if not trial.is_new else ("", *words[1:])))
         worse = [is_worse(each, before) for each in after]
         if trial.is_new:
-            if not after[-1].works and not after[-1].refuses_values:
+            may_not = bool(trial.role) and after[-1].words.endswith(MAY_NOT)
+            if not (after[-1].works or after[-1].refuses_values or may_not):
                 broken.append(f"{trial.what}{whose} fails after the last file: {after[-1].words}")
             continue
         for at, end in _runs(worse):

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 import psycopg
 
-from safemig.copies.behaviour import Outcome, attempt, attempt_again, concerned, judge, trials
+from safemig.copies.behaviour import MAY_NOT, Outcome, attempt, attempt_again, concerned, judge, trials
 from safemig.copies.drawn_rows import Rows
 from safemig.postgres.connection import Connection
 from safemig.postgres.connection.connect import words_of
@@ -28,7 +28,6 @@ WHICH_LOCKS_WE_HOLD = """
 SELECT DISTINCT relation::int8, mode FROM pg_locks
 WHERE pid = pg_backend_pid() AND locktype = 'relation' AND granted AND relation = ANY (%s)
 """
-_MAY_NOT = "(42501)"  # what a role may not do is no trial
 _OF_ROWS = ("22", "23")  # SQLSTATE classes: the statement is right, and a row does not fit
 _SHOWN = LockMode.SHARE_UPDATE_EXCLUSIVE  # weaker ones are those of every reader and writer
 
@@ -101,7 +100,7 @@ def _tried(
             *(
                 f"{trial.what}{f' as {trial.role}' if trial.role else ''}: {outcome.words}"
                 for trial, outcome in before.items()
-                if not (outcome.works or (trial.role and outcome.words.endswith(_MAY_NOT)))
+                if not (outcome.works or (trial.role and outcome.words.endswith(MAY_NOT)))
             ),
             *(f"{each.kind} {each.dotted}" for each in (*old[OBJECTS:], *new[OBJECTS:])),
         ),

@@ -12,7 +12,7 @@ from safemig.postgres.catalog import read_schema
 from safemig.postgres.connection.connect import connect
 from safemig.postgres.server.throwaway import ThrowawayServer
 from safemig.results import Behaviour
-from safemig.schema import Statement
+from safemig.schema import Statement, compare
 
 BASE = """
 CREATE TYPE mood AS ENUM ('fine', 'tired');
@@ -139,3 +139,14 @@ def test_locks_and_rewritten_tables_are_those_that_were_seen(copy: str) -> None:
     assert found.rewritten == ("public.people",)
     assert dict(found.locks[0]) == {"public.people": "ACCESS EXCLUSIVE"}
     assert dict(found.locks[1]) == {"public.people": "SHARE ROW EXCLUSIVE", "public.notes": "SHARE ROW EXCLUSIVE"}
+
+
+def test_a_publication_that_keeps_rows_from_being_updated_is_found(copy: str) -> None:
+    with connect(copy, "the copy", own_search_path=True) as connection:
+        base = read_schema(connection)
+        with connection.transaction(force_rollback=True):
+            connection.execute("CREATE PUBLICATION behaviour_out FOR TABLE people WHERE (age > 20)")
+            target = read_schema(connection)
+        made = compare(base, target).statements
+        found = try_files(connection, None, [File("1.sql", True, made)], base, target)
+    assert [each.split(" fails")[0] for each in found.broken] == ["from file 1 on: update public.people"]

@@ -207,7 +207,7 @@ CHANGES = (
     ),
     StagingChange(
         "statistics and a publication",
-        "CREATE STATISTICS users_stats ON name, tenant FROM users; CREATE PUBLICATION out FOR TABLE users (id, name), orders WHERE (total > 0)",
+        "CREATE STATISTICS users_stats ON name, tenant FROM users; CREATE PUBLICATION out FOR TABLE users (id, name), orders WHERE (id > 0)",
     ),
     StagingChange(
         "an owner",
