@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from safemig.errors import BackupError
-from safemig.sql.identifiers import quote_literal, quote_name
+from safemig.postgres.platforms import Platform
+from safemig.schema import Schema, SchemaDiff
+from safemig.sql.identifiers import quote_identifier, quote_literal, quote_name
 
+_CALLS = re.compile(r"EXECUTE (?:FUNCTION|PROCEDURE) (.+?)\(")
+_DROPS = re.compile(r"DROP (?:FUNCTION|ROUTINE) (?:IF EXISTS )?")
 _MARK = "-- safemig rollback: "
 
 
@@ -82,6 +87,34 @@ def compose(
     ]
     act = [f"SET ROLE {quote_name(role)};"] if role else []
     return "\n".join([*head, *act, sql.rstrip("\n"), *(["RESET ROLE;"] if role else []), "", *history])
+
+
+def with_their_functions(back: SchemaDiff, reached: Schema, platform: Platform) -> SchemaDiff:
+    """Let triggers on the platform's tables go with their functions, by CASCADE: only the table's owner may drop them.
+
+    A trigger whose function stays is left as it is: who made it cannot take it back, and the copy shows that.
+    """
+    sql = [statement.sql for statement in back.statements]
+    gone: set[str] = set()
+    changed: dict[str, str] = {}
+    for item, fact in reached.facts.items():
+        if item.kind != "trigger" or item.schema not in platform.schemas:
+            continue
+        place = f"{quote_identifier(item.sub)} ON {quote_name(item.schema, item.name)}"
+        drop = next((each for each in sql if each.startswith("DROP TRIGGER") and each.endswith(f" {place}")), None)
+        called = _CALLS.search(fact.definition)
+        function = next((each for each in sql if called and _DROPS.sub("", each).startswith(f"{called[1]}(")), None)
+        if drop and function:
+            gone.add(drop)
+            changed[function] = f"{function.removesuffix(' CASCADE')} CASCADE"
+    if not gone:
+        return back
+    return replace(
+        back,
+        statements=tuple(
+            replace(each, sql=changed.get(each.sql, each.sql)) for each in back.statements if each.sql not in gone
+        ),
+    )
 
 
 def read_script(path: Path) -> RollbackScript:

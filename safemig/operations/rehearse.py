@@ -46,6 +46,7 @@ from safemig.operations.try_statements import seen_in, trial_on
 from safemig.operations.verify_backup import restored_and_compared
 from safemig.postgres.connection import Connection
 from safemig.postgres.connection.connect import connect, words_of
+from safemig.postgres.platforms import platform_of
 from safemig.postgres.pretences import indexes_pretended
 from safemig.postgres.stand_in.script import needs_what_is_real
 from safemig.results import WRITTEN_SINCE, Backup, Rehearsal, RollbackProof, Step, TableContent
@@ -164,7 +165,11 @@ def rehearse_on_copy(
             event_triggers = tuple(dict.fromkeys((*event_triggers, *read_event_triggers(copy))))
             rows = rows_and_columns(with_data, after, then.tables, now, steps, diff, event_triggers) if full else ()
             renamed = renamed_back(then.tables, now) | renamed_labels_back(then.labels, read_labels(copy))
-            back = _ways_back(start, reached[-1], renamed, settings.deploy_as or acting_role(source))
+            platform, role = platform_of(source), settings.deploy_as or acting_role(source)
+            back = (
+                rollback_script.with_their_functions(way, reached[-1], platform)
+                for way in _ways_back(start, reached[-1], renamed, role)
+            )
             if by:
                 by.take_back(copy, as_deployer, read, start, reached[-1])
             with live.stage("roll the copy back, and compare"):

@@ -56,7 +56,8 @@ class Finding(NamedTuple):
 
 
 _ACCEPTANCE = re.compile(
-    r"\s*(?P<rule>[a-z][a-z0-9-]*)\s*[:\s]\s*(?P<object>\"[^\"]*\"[^\s:]*|[^\s:]+)\s*:\s*(?P<reason>\S.*)"
+    # A policy's name may hold blanks; one with a colon is written in double quotes.
+    r"\s*(?P<rule>[a-z][a-z0-9-]*)\s*[:\s]\s*(?P<object>(?:\"[^\"]*\"|[^\s:\"])(?:\"[^\"]*\"|[^:\"])*?)\s*:\s*(?P<reason>\S.*)"
 )
 
 

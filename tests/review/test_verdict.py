@@ -122,6 +122,23 @@ def test_what_cannot_be_read_cannot_be_accepted() -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "sql"),
+    [
+        ("storage.objects.Members upload", 'CREATE POLICY "Members upload" ON storage.objects FOR SELECT USING (true)'),
+        (
+            'storage.objects."Members: upload"',
+            'CREATE POLICY "Members: upload" ON storage.objects FOR SELECT USING (true)',
+        ),
+    ],
+)
+def test_an_object_whose_name_holds_blanks_is_accepted_as_it_is_printed(text: str, sql: str) -> None:
+    made = review([SourceFile("a.sql", sql)])
+    (rule,) = {finding.rule for finding in made.standing}
+    accept = [Acceptance.parse(f"{rule}:{text}: looked at")]
+    assert review([SourceFile("a.sql", sql)], accept=accept).verdict is Verdict.SAFE
+
+
+@pytest.mark.parametrize(
     "text", ["drop-column", "drop-column:users.a", "drop-column:users.a:", "no-such-rule:a: b", "*: *: all", ""]
 )
 def test_an_acceptance_without_rule_object_and_reason_is_refused(text: str) -> None:
