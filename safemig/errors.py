@@ -15,7 +15,7 @@
     │   └── UnsupportedError       asked for something that safemig cannot do (yet)
     ├── DeploymentFailedError  3  the deployment failed and was rolled back; nothing was changed
     ├── DeploymentStoppedError 4  it stopped part-way; the message names what is applied and how to go on
-    └── OutcomeUnknownError    5  the outcome could not be learnt; the message says how to learn it
+    └── OutcomeUnknownError    5  the outcome is unknown; the message says how to find out
 
 A message is *what*, *where* and *next*, one line each. In a notebook only those lines are shown; an exception
 that is not in this tree keeps its traceback.
@@ -137,7 +137,7 @@ class FileError(RefusedError):
 
 
 class UnsupportedError(RefusedError):
-    """Something was asked for that safemig cannot do (yet); the message says what instead."""
+    """safemig cannot do what was asked for; the message says what it can do instead."""
 
 
 class DeploymentFailedError(SafemigError):
@@ -147,13 +147,13 @@ class DeploymentFailedError(SafemigError):
 
 
 class DeploymentStoppedError(SafemigError):
-    """The deployment stopped part-way; the message names what is applied and the one command that goes on."""
+    """The deployment stopped part-way; the message names what is applied and the command that resumes it."""
 
     exit_code = 4
 
 
 class OutcomeUnknownError(SafemigError):
-    """The outcome could not be learnt (the server is gone); the message says how to learn it."""
+    """The outcome is unknown (the server is gone); the message says how to find out."""
 
     exit_code = 5
 

@@ -172,7 +172,7 @@ class Stage:
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Live(Result):
-    """An act that is under way: how far it is, which statement runs, and who keeps it waiting."""
+    """An act that is under way: how far it is, which statement runs, and which session blocks it."""
 
     kind: ClassVar[str] = "live"
     act: str
@@ -213,7 +213,7 @@ class BaseFile(Result):
 
 @dataclass(frozen=True, slots=True)
 class Tried:
-    """One statement that was tried on a copy before the first file and after each, and in words what came of it."""
+    """One statement that was tried on a copy before the first file and after each, and the result in words."""
 
     what: str
     role: str  # empty: the role that deploys

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import importlib.util
 import json
 import re
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
+pytest.importorskip("mkdocs", reason="pip install safemig[docs]")
 # The word, and what to write.
 WORDS = {
     r"to be had": "available",
@@ -60,9 +62,21 @@ def texts() -> Iterator[tuple[str, str]]:
     for path in (*sorted((ROOT / "notebooks").glob("*.ipynb")), *sorted((ROOT / "runbooks").glob("*.ipynb"))):
         for cell in json.loads(path.read_text(encoding="utf-8"))["cells"]:
             yield f"{path.name}, {cell['id']}", "".join(cell["source"])
+    for name, page in reference().items():
+        yield f"reference/{name}", page
     for path in sorted((ROOT / "safemig").rglob("*.py")):
         for line, text in strings(ast.parse(path.read_text(encoding="utf-8"))):
             yield f"{path.relative_to(ROOT)}:{line}", text
+
+
+def reference() -> dict[str, str]:
+    """The pages that the site makes of the code, docstrings of errors and results included."""
+    spec = importlib.util.spec_from_file_location("reference_pages", ROOT / "docs/reference_pages.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return {name: page() for name, page in module.PAGES.items()}
 
 
 OTHER_MEANING = ("nobody", "neither postgres nor nobody is in /etc/passwd")  # the system's user of that name

@@ -55,7 +55,7 @@ def attach_partition_scans(scene: Scene) -> Iterator[Hit]:
     "partition-of-locks-parent", Severity.CAUTION, "A partition is made in a table in use",
     on="CreateStmt",
     why="CREATE TABLE ... PARTITION OF takes ACCESS EXCLUSIVE on the parent (measured) and reads its DEFAULT partition. Made alone "
-    "and then attached, the parent is under SHARE UPDATE EXCLUSIVE only, which blocks nobody.",
+    "and then attached, the parent is under SHARE UPDATE EXCLUSIVE only, which blocks no writes.",
     instead="CREATE TABLE events_2026 (LIKE events INCLUDING ALL);\n"
     "ALTER TABLE events ATTACH PARTITION events_2026 FOR VALUES FROM ('2026-01-01') TO ('2027-01-01');",
     err="CREATE TABLE events_2026 PARTITION OF events FOR VALUES FROM ('2026-01-01') TO ('2027-01-01')",
