@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
-from typing import Any
 
 from psycopg.rows import dict_row
 
@@ -18,7 +17,7 @@ from safemig.postgres.connection import Connection
 _OURS = "nspname !~ '^pg_' AND nspname NOT IN ('information_schema', 'safemig', 'supabase_migrations')"
 HOW_LARGE_ARE_RELATIONS = f"""
 SELECT n.nspname AS schema, c.relname AS name, c.relkind::text AS kind,
-       CASE WHEN c.relkind IN ('r', 'm', 'i', 'S')
+       CASE WHEN c.relkind IN ('r', 'm', 'i')
             THEN pg_relation_size(c.oid) / current_setting('block_size')::int ELSE 0 END AS blocks,
        c.relpages, c.reltuples, c.relallvisible
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
@@ -189,8 +188,3 @@ def is_withheld(schema: str, table: str, column: str, withheld: Collection[str])
     """Tell whether a column's values are to stay in production; an index's expressions go by the index's name."""
     names = (f"{table}.{column}", f"{schema}.{table}.{column}")
     return any(fnmatchcase(name, pattern) for pattern in withheld for name in names)
-
-
-def rows_of(facts: PlannerFacts) -> dict[tuple[str, str], Any]:
-    """Return the relations by schema and name."""
-    return {(each.schema, each.name): each for each in facts.relations}

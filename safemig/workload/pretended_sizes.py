@@ -36,7 +36,7 @@ from safemig.workload.planner_facts import ColumnStatistics, PlannerFacts
 TESTED_MAJORS = (15, 17, 18)
 WHICH_RELATIONS = """
 SELECT c.oid::int8, n.nspname, c.relname, c.relkind::text, c.relfilenode::int8, pg_relation_filepath(c.oid),
-       c.relpages, c.reltuples, c.relallvisible, coalesce(x.indrelid, 0)::int8, coalesce(x.indpred IS NOT NULL, false),
+       c.relpages, c.reltuples, c.relallvisible, coalesce(x.indrelid, 0)::int8,
        coalesce(m.amname, ''), pg_relation_size(c.oid)
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace LEFT JOIN pg_index x ON x.indexrelid = c.oid
 LEFT JOIN pg_am m ON m.oid = c.relam
@@ -54,7 +54,7 @@ WHAT_THE_INDEX_HOLDS = """
 SELECT format('%%I.%%I', n.nspname, t.relname),
        (SELECT string_agg(pg_get_indexdef(x.indexrelid, k, true), ', ' ORDER BY k)
         FROM generate_series(1, x.indnatts) k),
-       pg_get_expr(x.indpred, x.indrelid), x.indnkeyatts = 1 AND x.indisunique, x.indkey[0]
+       pg_get_expr(x.indpred, x.indrelid)
 FROM pg_index x JOIN pg_class t ON t.oid = x.indrelid JOIN pg_namespace n ON n.oid = t.relnamespace
 WHERE x.indexrelid = %s
 """
@@ -85,7 +85,6 @@ class OnCopy:
     rows: float
     all_visible: int
     table: int  # of an index
-    is_partial: bool
     method: str
     bytes: int
 
@@ -283,7 +282,7 @@ def _expected(planner: Connection, index: OnCopy) -> tuple[float, int, float]:
     """Return the rows that an index holds, the width of its entries, and how many different ones there are."""
     row = planner.execute(WHAT_THE_INDEX_HOLDS, (index.oid,)).fetchone()
     assert row is not None  # noqa: S101 - it was read from the catalogs a moment ago
-    table, expressions, predicate, _, _ = row
+    table, expressions, predicate = row
     where = f" WHERE {predicate}" if predicate else ""
     try:
         what = f"{expressions} FROM {table}{where}"
