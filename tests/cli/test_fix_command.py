@@ -68,7 +68,8 @@ def test_fix_of_pending_files_never_touches_applied_ones(
     assert applied.read_text() == before
 
 
-BOTH_FORMS_RUN = "CREATE TABLE users (id int, email text);\nALTER TABLE users\n  -- first\n  ADD COLUMN a int,\n  ADD COLUMN b int;\n"
+# The default holds the time of the run, which differs between the two.
+BOTH_FORMS_RUN = "CREATE TABLE users (id int, email text, at timestamptz DEFAULT 'now'::timestamptz);\nALTER TABLE users\n  -- first\n  ADD COLUMN a int,\n  ADD COLUMN b int;\n"
 
 
 def test_a_fix_is_proven_by_running_both_forms(safemig: Command, tmp_path: Path) -> None:
