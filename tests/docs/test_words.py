@@ -18,7 +18,7 @@ WORDS = {
     r"to be had": "available",
     r"bec[ao]me of": "the outcome of",
     r"for ever": "indefinitely, or say how long",
-    r"of old": "earlier, former",
+    r"of old(?! \w)": "earlier, former",
     r"somebody|someone": "a person, another session, you",
     r"nobody": "no one, no session; or say who",
     r"who(?:so)?ever": "anyone who",
