@@ -18,6 +18,7 @@ from safemig.execution.holding import VANISHED_SECONDS
 from safemig.fault_points import FaultPoint, pass_point
 from safemig.postgres.connection import Connection
 from safemig.postgres.connection.connect import connect, words_of
+from safemig.postgres.connection.network_watchdog import cut, guarded
 
 # Which sessions of whom, but for autovacuum, which gives way by itself.
 END_SESSIONS = """
@@ -52,7 +53,10 @@ def swap(
     for attempt in range(1, _ATTEMPTS + 1):
         connection = connect(place, environment, application_name="safemig swap")
         try:
-            with _nobody_stays(place, environment, [current, restored]) as refusals:
+            with (
+                _nobody_stays(place, environment, [current, restored]) as refusals,
+                guarded(connection, lambda: connect(place, environment, application_name="safemig watch")),
+            ):
                 pass_point(FaultPoint.SESSIONS_END)
                 connection.execute("BEGIN")
                 connection.execute("SET LOCAL lock_timeout = '10s'")
@@ -97,7 +101,8 @@ def _nobody_stays(place: str, environment: str, databases: list[str]) -> Iterato
             try:
                 connection.execute(END_SESSIONS, (databases,))
             except psycopg.Error as error:
-                refusals.append(words_of(error))
+                if not over.is_set():
+                    refusals.append(words_of(error))
                 return
 
     thread = threading.Thread(target=end, name="safemig swap", daemon=True)
@@ -106,7 +111,10 @@ def _nobody_stays(place: str, environment: str, databases: list[str]) -> Iterato
         yield refusals
     finally:
         over.set()
-        thread.join()
+        thread.join(timeout=5)
+        if thread.is_alive():  # the network swallows what it says
+            cut(connection)
+            thread.join()
         connection.close()
 
 
