@@ -99,7 +99,7 @@ def _header(seen: SeenWorkload) -> dict[str, Any]:
     return {
         "workload": VERSION,
         "environment": seen.environment,
-        "windows": [{"from": _text(each.begin), "to": _text(each.end)} for each in joined(seen.windows)],
+        "windows": [{"from": _exact(each.begin), "to": _exact(each.end)} for each in joined(seen.windows)],
         "evicted": seen.evicted,
         "dealloc": seen.dealloc,
         "skipped": dict(sorted(seen.skipped)),
@@ -122,7 +122,7 @@ def _statement(each: Statement) -> dict[str, Any]:
     if each.read:
         content["read"] = {
             "calls": each.read.calls, "rows": each.read.rows, "total_ms": round(each.read.total_ms, 4),
-            "since": each.read.since.astimezone(UTC).isoformat() if each.read.since else None,
+            "since": _exact(each.read.since) if each.read.since else None,
         }  # fmt: skip
     return content
 
@@ -140,6 +140,11 @@ def _read_statement(content: Mapping[str, Any]) -> Statement:
 
 def _text(moment: datetime | None) -> str | None:
     return moment.astimezone(UTC).isoformat(timespec="seconds") if moment else None
+
+
+def _exact(moment: datetime) -> str:
+    """Return a moment with its microseconds: counters are told apart, and short windows measured, by it."""
+    return moment.astimezone(UTC).isoformat()
 
 
 def _time(text: str) -> datetime:
