@@ -26,7 +26,7 @@ def quote_identifier(name: str) -> str:
 
 def quote_name(*parts: str | None) -> str:
     """Return a dotted name such as `app."Order"`; empty parts are left out."""
-    return ".".join(quote_identifier(part) for part in parts if part)
+    return ".".join(map(quote_identifier, filter(None, parts)))
 
 
 def quote_literal(text: str) -> str:
