@@ -114,7 +114,7 @@ BEFORE = {
 }
 # What takes no lock of a table, and why; the review must not name one either.
 NO_LOCK = {
-    "not SQL, or no statement at all": ("acceptance-without-effect", "cannot-be-read", "not-written-as-sql", "unreadable-body"),
+    "not SQL, or no statement at all": ("acceptance-without-effect", "cannot-be-read", "unreadable-body"),
     "acts on the server, a database, a library or a role": (
         "destructive-function", "drop-database", "extension-update", "other-language", "password-in-file", "server-function",
         "server-settings", "unknown-statement",
