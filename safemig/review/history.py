@@ -268,6 +268,7 @@ def _function(world: World, body: Tree, text: str) -> None:
     made = function_of(body, text)
     others = [one for one in world.functions.get(name, ()) if not same_arguments(one.arguments, made.arguments)]
     world.functions[name] = [*others, made]
+    world.unindexed.append((name, made))
     if takes_a_row(made.arguments):
         world.attributes.add(name.name)
     world.add_object("FUNCTION", name)
@@ -288,6 +289,7 @@ def _trigger(world: World, body: Tree, _conditional: bool) -> None:
 def _policy(world: World, body: Tree, _conditional: bool) -> None:
     name = body.get("policy_name", "")
     table = world.table(names.of_range(body.get("table")))
+    world.has_conditions = True
     table.conditions.setdefault(name, []).extend(body[key] for key in ("qual", "with_check") if key in body)
     if calls := calls_in([body.get("qual"), body.get("with_check")]):
         policies = table.policies

@@ -55,6 +55,7 @@ def _also_named(world: World, old: Name, new: Name) -> None:
     """Let the routines or the view known by the old name be known by the new one too: a text may still say the old."""
     if old in world.functions:
         world.functions[new] = [*world.functions.get(new, ()), *world.functions[old]]
+        world.unindexed += [(new, one) for one in world.functions[old]]
     if old in world.views:
         world.views[new] = world.views[old]
 

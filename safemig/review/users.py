@@ -59,7 +59,7 @@ def users_of_table(world: World, name: Name) -> Users:
     full = world.resolve(name)
     found = _in_functions(world, full, "")
     bound = {f"view {view}" for view, tree in world.views.items() if view != full and _reads(world, tree, full)}
-    for other, table in world.tables.items():
+    for other, table in world.tables.items() if world.has_conditions else ():
         bound |= {
             f"policy {policy} of {other}"
             for policy, condition in table.conditions.items()
@@ -90,9 +90,11 @@ def users_of_function(world: World, name: Name) -> Users:
     """Return who calls a function."""
     full = world.resolve(name)
     by_name = sorted(
-        f"{other}()"
-        for other, overloads in world.functions.items()
-        if other != full and any(_has_word(one.source, full.name) and _calls(world, one, full) for one in overloads)
+        {
+            f"{other}()"
+            for other, one in _functions_that_say(world, full.name)
+            if other != full and _calls(world, one, full)
+        }
     )
     bound = {f"view {view}" for view, tree in world.views.items() if _is_called(world, tree, full)}
     for other, table in world.tables.items():
@@ -109,26 +111,39 @@ def users_of_function(world: World, name: Name) -> Users:
 
 
 def _has_word(text: str, word: str) -> bool:
-    return word in text and re.search(rf"(?<![\w$]){re.escape(word)}(?![\w$])", text) is not None
+    return re.search(rf"(?i)(?<![\w$]){re.escape(word)}(?![\w$])", text) is not None
 
 
 def _in_functions(world: World, table: Name, column: str) -> Iterable[str]:
     """Return the functions whose bodies name the table, and its column where one is asked for."""
     of_triggers = {world.resolve(one.function) for one in _triggers(world, table) if one.function is not None}
-    found = []
-    for name, overloads in world.functions.items():
-        for one in overloads:
-            if column and not _has_word(one.source, column):
-                continue
-            as_row = (
-                bool(column)
-                and name in of_triggers
-                and re.search(rf"(?i)\b(new|old)\.\"?{re.escape(column)}\b", one.source)
-            )
-            if as_row or (_has_word(one.source, table.name) and _body_names(world, one, table, column)):
-                found.append(f"{name}()")
-                break
+    found = set()
+    for name, one in _functions_that_say(world, column or table.name):
+        as_row = (
+            bool(column)
+            and name in of_triggers
+            and re.search(rf"(?i)\b(new|old)\.\"?{re.escape(column)}\b", one.source)
+        )
+        if as_row or (_has_word(one.source, table.name) and _body_names(world, one, table, column)):
+            found.add(f"{name}()")
     return sorted(found)
+
+
+_WORD = re.compile(r"[\w$]+")
+
+
+def _functions_that_say(world: World, word: str) -> list[tuple[Name, Function]]:
+    """Return the functions whose bodies hold the word: each body is split into words once, however often it is asked about."""
+    for name, function in world.unindexed:
+        for each in set(_WORD.findall(function.source.lower())):
+            world.named_by.setdefault(each, []).append((name, function))
+    world.unindexed.clear()
+    key = max(_WORD.findall(word.lower()), key=len, default="")  # of a quoted name with blanks in it, the longest part
+    return [
+        (name, one)
+        for name, one in world.named_by.get(key, ())
+        if any(one is known for known in world.functions.get(name, ()))
+    ]
 
 
 def _triggers(world: World, table: Name) -> Iterator[Trigger]:

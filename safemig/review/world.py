@@ -157,6 +157,13 @@ class World:
     words: dict[int, tuple[object, frozenset[str]]] = field(
         default_factory=dict
     )  # a tree's id -> it, and the names in it
+    unindexed: list[tuple[Name, Function]] = field(
+        default_factory=list
+    )  # functions whose words are not in `named_by` yet
+    named_by: dict[str, list[tuple[Name, Function]]] = field(
+        default_factory=dict
+    )  # a word -> the functions that say it
+    has_conditions: bool = False  # whether a policy of the files is known
     exposure: Exposure | None = None  # what the API reaches; None where the platform has none
 
     def __post_init__(self) -> None:
@@ -177,7 +184,8 @@ class World:
             if facts.parent:
                 self.children.setdefault(self.named(facts.parent), []).append(name)
         for dotted, overloads in self.target.functions.items():
-            self.functions[self.named(dotted)] = [_function(one) for one in overloads]
+            made = self.functions[self.named(dotted)] = [_function(one) for one in overloads]
+            self.unindexed += [(self.named(dotted), one) for one in made]
             if any(takes_a_row(one.arguments) for one in overloads):
                 self.attributes.add(self.named(dotted).name)
         for key, trigger in self.target.event_triggers.items():

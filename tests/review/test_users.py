@@ -97,6 +97,23 @@ def test_what_is_said_happens(shop: tuple[str, TargetFacts], sql: str, end: str)
         connection.rollback()
 
 
+@pytest.mark.parametrize(
+    ("body", "drop", "named"),
+    [
+        ("SELECT 1 FROM Orders", "DROP TABLE orders", True),
+        ('SELECT 1 FROM "Order lines"', 'DROP TABLE "Order lines"', True),
+        ("SELECT 1 FROM orders_old", "DROP TABLE orders", False),
+        ("SELECT 'orders'", "DROP TABLE orders", False),
+    ],
+)
+def test_a_body_names_what_it_reads_however_it_is_written(body: str, drop: str, named: bool) -> None:
+    quoted = body.replace("'", "''")
+    function = f"CREATE FUNCTION reader() RETURNS int LANGUAGE sql AS '{quoted}';"
+    made = review([SourceFile("0.sql", function), SourceFile("1.sql", drop)], by_themselves=True)
+    [found] = [one for one in made.findings if one.rule == "drop-table"]
+    assert ("reader() names it" in found.message) is named
+
+
 def test_many_drops_beside_many_views_take_no_longer_each() -> None:
     import time
 
