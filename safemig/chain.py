@@ -1,6 +1,6 @@
 """Files of JSON lines, each with the hash of the one before: the ledger of records and the journal of runs.
 
-Whoever removes, edits, adds or moves a line leaves a contradiction in what follows it. What no such file can show by
+Anyone who removes, edits, adds or moves a line leaves a contradiction in what follows it. What no such file can show by
 itself is that its newest lines were cut off; for that, its last hash is kept elsewhere.
 """
 

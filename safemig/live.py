@@ -1,7 +1,7 @@
-"""What goes on right now, told to whoever looks on: the stage of an act, each statement, who keeps it waiting.
+"""What goes on right now, told to anyone who looks on: the stage of an act, each statement, who keeps it waiting.
 
-Operations tell it, by a line each; where nobody looks on, that line does nothing. Who looks on is found by what
-`safemig/__init__.py` hangs in (`result.use_listener`): a notebook's live table, a log's lines, or nobody.
+Operations tell it, by a line each; where no one looks on, that line does nothing. Who looks on is found by what
+`safemig/__init__.py` hangs in (`result.use_listener`): a notebook's live table, a log's lines, or no one.
 """
 
 from __future__ import annotations
@@ -142,7 +142,7 @@ def reached(rows: int) -> None:
 
 
 def planned(steps: Sequence[Step]) -> None:
-    """Tell which steps are to come; those that were told of before begin anew."""
+    """Tell which steps are to come; those that were told of before start over."""
     current = _act
     if current is not None:
         current.steps |= {each.number: each for each in steps}
@@ -163,8 +163,8 @@ def became(step: Step) -> None:
 
 
 def blocked(blockers: Sequence[Blocker], note: str = "") -> None:
-    """Tell who keeps the running statement waiting, and what the server says of it; nobody, and nothing, ends both."""
-    current = _act  # the act may end meanwhile: whoever watches it does so from a thread of its own
+    """Tell who keeps the running statement waiting, and what the server says of it; no one, and nothing, ends both."""
+    current = _act  # the act may end meanwhile: anyone who watches it does so from a thread of its own
     if current is not None and (tuple(blockers), note) != (current.blockers, current.note):
         current.blockers, current.note = tuple(blockers), note
         current.has_changed = True

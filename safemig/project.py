@@ -338,7 +338,7 @@ class Project:
     def deployments(self, *, verify: bool = False, settle: bool = False) -> Archive:
         """List the records, newest first; with `verify`, hold each against the ledger and production.
 
-        With `settle`, records whose runs were cut off are first told what became of these; no database is changed.
+        With `settle`, records whose runs were cut off are first told what happened to these; no database is changed.
 
         Raises:
             SafemigError: with `settle`, a database cannot be asked, or a deployment is under way on it.

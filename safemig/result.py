@@ -44,7 +44,7 @@ def use_renderer(load: Callable[[], Renderer]) -> None:
 
 
 def use_listener(find: Callable[[], Any]) -> None:
-    """Set how somebody who looks on is found (see `safemig.live`); `find` is called when an act begins."""
+    """Set how someone who looks on is found (see `safemig.live`); `find` is called when an act begins."""
     global _find_listener
     _find_listener = find
 
@@ -66,7 +66,7 @@ def link_to(path: Path) -> str:
 
 
 def find_listener() -> Any:
-    """Return who is to be told of the act that begins now, None where nobody looks on."""
+    """Return who is to be told of the act that begins now, None where no one looks on."""
     return _find_listener() if _find_listener is not None else None
 
 

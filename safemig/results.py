@@ -436,7 +436,7 @@ class Rights:
 
     @property
     def standing(self) -> tuple[RightsFinding, ...]:
-        """The findings that nobody accepted."""
+        """The findings that no one accepted."""
         return tuple(finding for finding in self.findings if finding.accepted is None)
 
 
@@ -628,7 +628,7 @@ class Status(Result):
 
     @property
     def exit_code(self) -> int:
-        """0 all well; 1 problems or drift; 5 a database could not be asked, so that nobody knows."""
+        """0 all well; 1 problems or drift; 5 a database could not be asked, so that no one knows."""
         if any(each.problem for each in self.environments):
             return 5
         states = {state for each in self.migrations for state in each.states.values()}
@@ -681,7 +681,7 @@ class Diagnosis(Result):
 
     @property
     def exit_code(self) -> int:
-        """0 all verbs work; 1 some will not; 5 the database could not be reached, so that nobody knows."""
+        """0 all verbs work; 1 some will not; 5 the database could not be reached, so that no one knows."""
         if self.problem:
             return 5
         return 1 if any(each.outlook == "will not work" for each in self.verbs) else 0

@@ -170,5 +170,5 @@ class WorkloadCheck(Result):
 
     @property
     def standing(self) -> tuple[WorkloadFinding, ...]:
-        """The findings that nobody accepted."""
+        """The findings that no one accepted."""
         return tuple(finding for finding in self.findings if finding.accepted is None)

@@ -17,7 +17,7 @@ from tests.places import use_memory
 from tests.platforms.boxes import Boxes, Platform
 
 use_memory()
-# Each process that a test starts would compile all of safemig anew.
+# Each process that a test starts would compile all of safemig again.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 MAJORS = sorted({programs.major for programs in find_programs() if programs.has_server and programs.has_clients})

@@ -1,6 +1,6 @@
 """The approval: bound to a plan's id, typed by a person or given as a parameter, never assumed.
 
-A person types the target's name as well: whoever has two databases open must have read which one this is.
+A person types the target's name as well: anyone who has two databases open must have read which one this is.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ def approve(plan_id: str, target: Target, given: str, what: str, *, verb: str, a
     """Return the approval of `plan_id`: `given` is a parameter's, else a person who is present types target and plan.
 
     Raises:
-        RefusedError: something else was given or typed, or nobody is there to ask; the message names the id.
+        RefusedError: something else was given or typed, or no one is there to ask; the message names the id.
     """
     how: Literal["typed", "parameter"] = "parameter"
     answer, wanted = given, plan_id
@@ -46,7 +46,7 @@ def approve(plan_id: str, target: Target, given: str, what: str, *, verb: str, a
 
 
 def person_is_present() -> bool:
-    """Tell whether somebody can answer a question now: a notebook with a front end, or a terminal."""
+    """Tell whether someone can answer a question now: a notebook with a front end, or a terminal."""
     shell = sys.modules.get("IPython") and sys.modules["IPython"].get_ipython()
     kernel = getattr(shell, "kernel", None)
     if kernel is not None:

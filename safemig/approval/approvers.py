@@ -1,7 +1,7 @@
 """Who has approved a plan, kept in the database that it is for; how many it takes, and that no author is one of them.
 
 A name is as trustworthy as what says it (`safemig.identity`): `SAFEMIG_BY`, the CI's own login, else the user of the
-operating system. Whoever may write to production's schema `safemig` could write an approval by hand.
+operating system. Anyone who may write to production's schema `safemig` could write an approval by hand.
 """
 
 from __future__ import annotations

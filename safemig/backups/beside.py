@@ -20,7 +20,7 @@ from safemig.results import Backup, TableContent
 from safemig.sql.identifiers import quote_identifier, quote_name
 
 SCHEMA = "restored_{}"  # the backup's timestamp; `catalog.RESTORED_SCHEMA` knows it by that form
-# The comments by which whoever comes later knows what stands there, and whether it is all there.
+# The comments by which anyone who comes later knows what stands there, and whether it is all there.
 SCHEMA_COMMENT = "safemig: tables restored from backup {}"
 TABLE_COMMENT = "safemig: {} of backup {}"
 WHAT_STANDS_THERE = """
@@ -92,7 +92,7 @@ def restore_beside(
 ) -> tuple[Beside, ...]:
     """Restore tables into the schema `restored_[timestamp]`, in one transaction, and compare each with the manifest.
 
-    Guarantee: nothing but that schema is changed; nobody but its owner may read it; a table is there whole and as it
+    Guarantee: nothing but that schema is changed; no one but its owner may read it; a table is there whole and as it
     was backed up, or not at all. Those that an earlier run restored are compared again, not restored again. Memory
     does not grow with the rows.
 

@@ -109,7 +109,7 @@ def _claim(folder: Path, timestamp: str, *, wait: bool) -> int | None:
             os.close(descriptor)
             if isinstance(error, BlockingIOError):
                 return None
-            if is_new:  # of another's it cannot be learnt here whether he is at work
+            if is_new:  # of another's it cannot be learned here whether he is at work
                 path.unlink(missing_ok=True)
             raise BackupError(
                 f"the folder of the backups cannot be locked: {error.strerror}",

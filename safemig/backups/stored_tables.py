@@ -195,7 +195,7 @@ class Rows:
             name = self._left.pop(name_of(self._reader.data_of))
             data = self._data(first, pieces)
             yield name, _columns(self._reader.copy_command), data
-            for _ in data:  # what nobody took
+            for _ in data:  # what no one took
                 pass
 
     def content(self, name: str) -> TableContent | None:

@@ -1,4 +1,4 @@
-"""The swap: two databases exchange names in one transaction, while whoever comes waits, and nobody is let in between."""
+"""The swap: two databases exchange names in one transaction, while anyone who comes waits, and no one is let in between."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def swap(
                 pass_point(FaultPoint.SESSIONS_END)
                 connection.execute("BEGIN")
                 connection.execute("SET LOCAL lock_timeout = '10s'")
-                # Nobody can connect to either database meanwhile; a client that vanishes is not waited for.
+                # No one can connect to either database meanwhile; a client that vanishes is not waited for.
                 connection.execute(f"SET LOCAL idle_in_transaction_session_timeout = '{VANISHED_SECONDS}s'".encode())
                 for old, new in ((current, kept_as), (restored, current)):
                     connection.execute(

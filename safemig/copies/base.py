@@ -236,7 +236,7 @@ def read_base(source: Connection, migrations: Sequence[Migration]) -> Base:
         owner = owners.get(_said(extension, "one")) if extension else None
         found += [f"SET ROLE {quote_identifier(owner)}", statement, "RESET ROLE"] if owner else [statement]
     has_public = Id("schema", "", "public") in there.facts
-    # PostgreSQL grants PUBLIC the use of a new database's public; what was granted there is granted anew.
+    # PostgreSQL grants PUBLIC the use of a new database's public; what was granted there is granted again.
     return Base(platform, (*(["REVOKE ALL ON SCHEMA public FROM PUBLIC"] if has_public else ()), *found))
 
 

@@ -1,6 +1,6 @@
 """What a copy holds since a moment: only what was written to since is read again.
 
-PostgreSQL never changes a row version in place (manual, 13.1): whoever writes to a table adds a version of a newer
+PostgreSQL never changes a row version in place (manual, 13.1): anyone who writes to a table adds a version of a newer
 transaction, takes one away, or gives the table another file. So where the file is the same, as many rows are seen, and
 none of them is newer, it is the very same rows, whichever statement, trigger or function might have written. Freezing
 keeps a version's transaction (since 9.4), and locking a row leaves its content.
@@ -39,7 +39,7 @@ class Moment:
 
     @classmethod
     def now(cls, copy: Connection, tables: Mapping[int, TableColumns], contents: Sequence[TableContent]) -> Moment:
-        """Return this moment of a copy to which nobody else writes; `tables` and `contents` are as it is now."""
+        """Return this moment of a copy to which no one else writes; `tables` and `contents` are as it is now."""
         ((transaction,),) = activity.ask(copy, THIS_TRANSACTION)
         return cls(transaction, tables, read_labels(copy), {each.name: each for each in contents})
 

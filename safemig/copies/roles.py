@@ -74,7 +74,7 @@ def acting_role(source: Connection) -> str:
 def make_roles(source: Connection, copy: Connection, *, may_log_in: bool = True) -> None:
     """Make the source's roles on the server of `copy`, a superuser's, where they are missing, with all their rights.
 
-    On a server of somebody else's even the deploying role may not log in.
+    On a server of someone else's even the deploying role may not log in.
     """
     have = {name for name, *_ in copy.execute(WHICH_ROLES)}
     deployer = deploying_role(source)
@@ -149,7 +149,7 @@ def url_as(url: str, server: ThrowawayServer | ScratchServer, role: str) -> str:
 
 
 def refuse_nothing(server: ThrowawayServer) -> None:
-    """Make every role of a throwaway server a superuser: what is applied already was once allowed to whoever did it."""
+    """Make every role of a throwaway server a superuser: what is applied already was once allowed to anyone who did it."""
     with psycopg.connect(server.url(), autocommit=True) as connection:
         for role, is_super, *_ in connection.execute(WHICH_ROLES).fetchall():
             if not is_super:

@@ -19,13 +19,13 @@ from safemig.postgres.server.programs import Programs, client_programs
 from safemig.results import Target
 
 PREFIX = "safemig_copy_"
-# Whoever made one holds this lock for as long as it lives, by the connection that made it.
+# Anyone who made one holds this lock for as long as it lives, by the connection that made it.
 _LOCK = "SELECT pg_try_advisory_lock(hashtext(%s))"
 LEFT_BEHIND = "SELECT datname FROM pg_database WHERE starts_with(datname, %s)"
 
 
 class ScratchServer:
-    """Databases on a server that is somebody else's: each under a name of its own, dropped at the end.
+    """Databases on a server that is someone else's: each under a name of its own, dropped at the end.
 
     Guarantee: nothing of the server's other databases is touched; roles that the copies need are made, without login,
     and stay. What a killed process left behind is dropped by the next one.

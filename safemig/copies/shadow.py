@@ -133,9 +133,9 @@ def open_shadow(
 ) -> Iterator[Shadow]:
     """Start a server for shadows of `source`: of its version, with its roles, search_path and base.
 
-    deploys: act there as the role that has deployed to the source, which owns its history, whoever connects now.
+    deploys: act there as the role that has deployed to the source, which owns its history, anyone who connects now.
 
-    Nothing is refused there to the deploying role: what is applied already was once allowed to whoever did it.
+    Nothing is refused there to the deploying role: what is applied already was once allowed to anyone who did it.
     An extension that this machine does not have is no reason to stop: it has a stand-in there.
 
     Raises:

@@ -1,4 +1,4 @@
-"""COMMIT, and what became of it: watched while it runs, and learnt from the server where its answer was lost."""
+"""COMMIT, and what happened to it: watched while it runs, and learned from the server where its answer was lost."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _COMMIT_PATIENCE_SECONDS = 5.0
 
 
 def commit(connection: Connection, conninfo: str, backend: tuple[Any, ...] | None) -> None:
-    """COMMIT, watched: where the network swallows it, the client would wait for ever while the locks are held.
+    """COMMIT, watched: where the network swallows it, the client would wait forever while the locks are held.
 
     Raises:
         psycopg.OperationalError: the connection is lost; whether the COMMIT happened is not known from here.
@@ -100,7 +100,7 @@ def _is_committing(conninfo: str, backend: tuple[Any, ...] | None) -> bool:
 def settle(
     conninfo: str, run_id: str, transaction_id: str, backend: tuple[Any, ...] | None, lost: psycopg.Error
 ) -> None:
-    """Learn what became of a COMMIT whose answer was lost: return if it was committed.
+    """Learn what happened to a COMMIT whose answer was lost: return if it was committed.
 
     The error of a commit that happened and of one that did not is the same, so the server is asked: the old
     session is ended if it still lives, and once its transaction is over, our own row, which is of that transaction,

@@ -1,4 +1,4 @@
-"""How long the server lets a transaction of ours hold its locks when nobody goes on with it: a client that vanished."""
+"""How long the server lets a transaction of ours hold its locks when no one goes on with it: a client that vanished."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from safemig.postgres.connection import Connection
 
 # A client that is stopped (a laptop that sleeps) keeps its connection; the server ends it after this, locks and all.
 VANISHED_SECONDS = 8
-# A transaction may take as long as this at least, and many times what it took on the copy: there nobody else works.
+# A transaction may take as long as this at least, and many times what it took on the copy: there no one else works.
 _LEAST_SECONDS = 30.0
 _TIMES_REHEARSED = 10
 _ROUND_TRIPS_A_STEP = 10
@@ -46,7 +46,7 @@ def begin_holding(connection: Connection, *, search_path: str, longest_s: float 
 
 
 def longest_of(connection: Connection, rehearsed_s: float | None, steps: Sequence[object]) -> float | None:
-    """Return how long a transaction may take in all, by what its steps took on the copy; None where nobody knows.
+    """Return how long a transaction may take in all, by what its steps took on the copy; None where no one knows.
 
     Measures a round trip: on a remote server many short statements take longer by those alone.
     """

@@ -39,7 +39,7 @@ class Swap:
 
     @property
     def words(self) -> str:
-        """What became of it, in words."""
+        """What happened to it, in words."""
         if self.happened is None:
             return (
                 f"whether the swap happened cannot be learned: neither {self.former} nor the restored database exists"
@@ -61,7 +61,7 @@ class UnendedRun:
 
     @property
     def words(self) -> str:
-        """What became of it, in words."""
+        """What happened to it, in words."""
         what = f"applied: {', '.join(self.committed)}" if self.committed else "nothing was applied"
         if self.swap:
             what = self.swap.words
@@ -129,7 +129,7 @@ def contradictions(path: Path, sealed: Iterable[tuple[str, Mapping[str, Any]]]) 
 def unended(path: Path, connection: Connection) -> tuple[UnendedRun, ...]:
     """Return the runs that did not come to an end by themselves, with what the database says of each. Reads only.
 
-    A run that is still under way counts as one; whoever holds the deployment lock knows that there is none.
+    A run that is still under way counts as one; anyone who holds the deployment lock knows that there is none.
     """
     begun: dict[str, dict[str, Any]] = {}
     for event in read(path):
@@ -173,6 +173,6 @@ def lost(path: Path, connection: Connection) -> str:
 
 
 def settle(path: Path, runs: Sequence[UnendedRun]) -> None:
-    """Note what became of runs that were cut off, so that they count as ended."""
+    """Note what happened to runs that were cut off, so that they count as ended."""
     for run in runs:
         write(path, run.run_id, "settled", committed=list(run.committed))

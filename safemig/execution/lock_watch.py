@@ -1,4 +1,4 @@
-"""Watch a session from another one: who blocks it, how far an index build or a restore is. Only while somebody looks on.
+"""Watch a session from another one: who blocks it, how far an index build or a restore is. Only while someone looks on.
 
 pg_blocking_pids() takes the lock manager's shared state exclusively for a moment (manual, 9.27.1); so it is asked only
 while the session does wait for a lock.
@@ -46,7 +46,7 @@ WHICH_INDEX_IS_BUILT = "SELECT phase FROM pg_stat_progress_create_index WHERE da
 # A waiting attempt ends after lock_timeout (100 ms); what looks less often would miss who blocks it.
 _PAUSE_S = 0.03
 _PAUSE_OF_A_RESTORE_S = 0.2
-_BLOCKER_GONE_AFTER_S = 1.5  # between two attempts nobody is seen to block
+_BLOCKER_GONE_AFTER_S = 1.5  # between two attempts no one is seen to block
 
 
 @contextmanager

@@ -38,7 +38,7 @@ class Trail:
     begun_as: Resumable
 
     def goes_on(self, connection: Connection) -> None:
-        """Note what was found to have run though nobody had noted it."""
+        """Note what was found to have run though no one had noted it."""
         if self.begun_as.ran:
             resumable.note_all_ran(connection, self.begun_as)
 

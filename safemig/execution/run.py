@@ -64,7 +64,7 @@ class Run:
             self.note(event, **facts)
 
     def settle_earlier(self, connection: Connection) -> None:
-        """Note what became of earlier runs that were cut off.
+        """Note what happened to earlier runs that were cut off.
 
         To be called by the one who holds the deployment lock: an unended run is then not under way any more.
         """
@@ -77,7 +77,7 @@ class Run:
         try:
             yield
         except OutcomeUnknownError:
-            raise  # it stays open until somebody learns how it ended
+            raise  # it stays open until someone learns how it ended
         except BaseException as error:
             what = error.what if isinstance(error, SafemigError) else type(error).__name__
             self.note_what_is_done("ended", verdict="FAILED", error=what)

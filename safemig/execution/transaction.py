@@ -67,7 +67,7 @@ def only_deployment(conninfo: str, environment: str, run_id: str) -> Iterator[No
     """Be the only deployment on this database for the length of the block.
 
     The lock is held by a connection of its own and tried, not waited for: a session waiting in pg_advisory_lock()
-    has a snapshot, and CREATE INDEX CONCURRENTLY would wait for it for ever.
+    has a snapshot, and CREATE INDEX CONCURRENTLY would wait for it forever.
 
     Raises:
         RefusedError: another one is under way; the message says who and since when.
@@ -154,7 +154,7 @@ def commit_steps(
 
     The steps run under `role` where one is given; whatever role they end with, we validate and record as ourselves.
 
-    A lock that is not had within `lock_timeout_ms` ends the attempt, so that nobody queues behind us for longer;
+    A lock that is not had within `lock_timeout_ms` ends the attempt, so that no one queues behind us for longer;
     the whole transaction is tried again after a pause, `lock_attempts` times. `locks`, by table, are taken before the
     first step, all within that time: else who holds the second table makes everybody wait for the first.
 
@@ -286,7 +286,7 @@ class _Trial:
         begun = time.monotonic()
         settings = self._run.settings
         try:
-            # The strongest first, then by name: whoever else does so too cannot meet us in a deadlock.
+            # The strongest first, then by name: anyone who else does so too cannot meet us in a deadlock.
             for mode in sorted(set(self._locks.values()), key=lambda mode: -mode.strength):
                 # lock_timeout is for each lock by itself; this is for all of them.
                 left_ms = settings.lock_timeout_ms - 1000 * (time.monotonic() - begun)

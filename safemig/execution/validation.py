@@ -104,7 +104,7 @@ class SchemaPromise:
     def validator(self, reached: Schema) -> Callable[[Connection], Schema]:
         """Return the check to be run inside the transaction, before COMMIT; it raises DeploymentFailedError.
 
-        It returns the schema that it has read, for locks are held meanwhile and nobody should read it again.
+        It returns the schema that it has read, for locks are held meanwhile and no one should read it again.
         """
 
         def validate(connection: Connection) -> Schema:

@@ -1,6 +1,6 @@
 """Explore the findings of a review where a person is present: choose what to see, accept one by typing its reason.
 
-The explorer is garnish: the review's static view stands below it, folded, is drawn anew when a finding was accepted,
+The explorer is garnish: the review's static view stands below it, folded, is redrawn when a finding was accepted,
 and is what a saved notebook keeps.
 """
 
@@ -31,7 +31,7 @@ class Whole:
 
 
 class Explorer:
-    """Widgets over one review. `accept` writes an acceptance, `again` reviews anew with it, `show` is told of that."""
+    """Widgets over one review. `accept` writes an acceptance, `again` reviews again with it, `show` is told of that."""
 
     def __init__(
         self,
@@ -108,7 +108,7 @@ class Explorer:
         self._allow()
 
     def _allow(self, _change: object = None) -> None:
-        # A reason is a sentence of somebody's own; what is too short to be one is not offered to be accepted.
+        # A reason is a sentence of someone's own; what is too short to be one is not offered to be accepted.
         self.button.disabled = self.finding.value is None or len(self.reason.value.split()) < 2
 
     def _accepted(self, _button: Any) -> None:

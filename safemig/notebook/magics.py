@@ -139,7 +139,7 @@ class SafeMig(Magics):
 
         reviewed = again()
         kept = self._out(given, reviewed)
-        # The explorer shows the review itself, and anew when a finding was accepted; twice would be once too often.
+        # The explorer shows the review itself, and again when a finding was accepted; twice would be once too often.
         return None if given.explore and self._explore(reviewed, again, given) else kept
 
     def _files(self, given: Any) -> list[str | Path]:
@@ -147,7 +147,7 @@ class SafeMig(Magics):
         return [name if Path(name).exists() else self._project().folder / name for name in given.files]
 
     def _chosen_target(self, given: Any) -> str | None:
-        """Return the target that somebody chose: only that one must be set where a text or files are given."""
+        """Return the target that someone chose: only that one must be set where a text or files are given."""
         return given.target or (self.target if self.target != "production" and not given.no_target else None)
 
     def _fixed(self, given: Any, cell: str | None) -> FixedReview:

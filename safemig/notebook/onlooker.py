@@ -1,4 +1,4 @@
-"""Who looks on while an act goes: a person at a notebook, the run that records us, a log, or nobody."""
+"""Who looks on while an act goes: a person at a notebook, the run that records us, a log, or no one."""
 
 # IPython.display has no types.
 # mypy: disable-error-code="no-untyped-call"

@@ -1,4 +1,4 @@
-"""Where a notebook lies, for links from it to files: known where a front end runs it, and said by nobody else."""
+"""Where a notebook lies, for links from it to files: known where a front end runs it, and said by no one else."""
 
 from __future__ import annotations
 

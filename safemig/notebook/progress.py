@@ -1,4 +1,4 @@
-"""Show a run while it goes: one table that is replaced in a notebook, printed lines where nobody is looking."""
+"""Show a run while it goes: one table that is replaced in a notebook, printed lines where no one is looking."""
 
 # IPython.display has no types.
 # mypy: disable-error-code="no-untyped-call"

@@ -40,7 +40,7 @@ def baseline_prod(
 
     Guarantee: only where those files, run from nothing on a throwaway server, make exactly the schema that is there;
     nothing but the history is written, in one transaction that looks once more. What they would have done to rows is
-    named: nobody can prove that.
+    named: no one can prove that.
 
     Raises:
         MigrationError: a file does not run from nothing, or files and history contradict each other.

@@ -20,7 +20,7 @@ from safemig.postgres.connection.connect import read_target, words_of
 from safemig.results import Check, Restored
 from safemig.settings import Settings
 
-# The comment of a database on its way; whoever comes after a crash reads there how far it came.
+# The comment of a database on its way; anyone who comes after a crash reads there how far it came.
 RESTORING = "safemig: restoring backup {}"
 RESTORED = "safemig: restored from backup {}"
 REPLACED = "safemig: replaced by backup {}"
@@ -53,7 +53,7 @@ def drop_former(
     anybody is connected to it.
 
     Raises:
-        RefusedError: it is no such database, the drop is not approved, or somebody uses it; nothing was changed.
+        RefusedError: it is no such database, the drop is not approved, or someone uses it; nothing was changed.
     """
     started, conninfo = time.monotonic(), settings.conninfo(environment)
     with open_environment(settings, environment, read_only=False) as connection:

@@ -259,7 +259,7 @@ class ProductionDeployment:
             RefusedError: the database is no longer as it was rehearsed, or another deployment is under way.
             DeploymentFailedError: it failed and was rolled back; nothing was changed.
             DeploymentStoppedError: a part is applied; the message says which and how to go on.
-            OutcomeUnknownError: the server went away and its answer could not be learnt.
+            OutcomeUnknownError: the server went away and its answer could not be learned.
         """
         situation, started = _needs(self._situation, "plan"), datetime.now(UTC)
         conninfo = self.settings.conninfo(self.environment)

@@ -82,7 +82,7 @@ def wanted_load(settings: Settings, share: int, seen: SeenWorkload | None) -> Wa
 
 
 def make_loaded_copy(source: Connection, server: CopyServer) -> str:
-    """Copy the database `copy` of the server, to which nobody may be connected, and return the new one's URL.
+    """Copy the database `copy` of the server, to which no one may be connected, and return the new one's URL.
 
     It has the planner's statistics of `source`.
 
@@ -155,7 +155,7 @@ def rehearse_under_load(
             try:
                 done = _migrate(run, as_deployer, situation.segments, rehearsed, seen_steps)
             except (DeploymentFailedError, DeploymentStoppedError) as error:
-                outcome = error.what.partition("; pid ")[0]  # the sessions of the load itself tell nobody anything
+                outcome = error.what.partition("; pid ")[0]  # the sessions of the load itself tell no one anything
         end = time.monotonic()
         with live.stage("the load after it"):
             time.sleep(QUIET_S / 2)

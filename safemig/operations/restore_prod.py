@@ -95,7 +95,7 @@ def restore_prod(
 
     Guarantee: the production database is not touched, unless `swap` is asked for and approved: then the two change
     names in one transaction, and the former one is kept under a dated name. It may be ended at any point: the same
-    command again goes on, or makes a half restored one anew; and does nothing where it is done already.
+    command again goes on, or makes a half restored one again; and does nothing where it is done already.
 
     Raises:
         BackupError: there is no such backup, or it is not whole.
@@ -166,7 +166,7 @@ def restore_prod(
     _approve(settings, plan_id, target, approve, what, ask, chosen)
     kept_as = _name(target.database, f"_before_{now}")
     run = Run(settings, "restore_prod", environment, run_id, plan_id, datetime.now(UTC), schema_before="")
-    # Not while somebody deploys; the swap ends this session with all others, and that is the end of the lock.
+    # Not while someone deploys; the swap ends this session with all others, and that is the end of the lock.
     with run.noted():
         try:
             with live.stage("end the sessions, and exchange the names"), only_deployment(conninfo, environment, run_id):
@@ -296,10 +296,10 @@ def _approve(
 def _create(connection: Connection, beside: str, name: str, backup: Backup) -> bool:
     """Make the database for the restore; False where an earlier restore of this backup stands there, whole.
 
-    One that was cut off is dropped and made anew.
+    One that was cut off is dropped and re-created.
 
     Raises:
-        RefusedError: it cannot be made, or somebody else's stands there.
+        RefusedError: it cannot be made, or someone else's stands there.
     """
     row = connection.execute(WHAT_STANDS_BY_THAT_NAME, (name,)).fetchone()
     if row and row[0] == RESTORED.format(backup.full.sha256):

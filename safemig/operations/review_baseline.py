@@ -1,4 +1,4 @@
-"""What an old history holds and nobody will change: accepted once, finding by finding, for the files as they are.
+"""What an old history holds and no one will change: accepted once, finding by finding, for the files as they are.
 
 The file `review_baseline.txt` lies beside the settings and belongs into version control. Each line names a file's content
 (SHA-256), the file, the rule and the object; a file that is edited since is reviewed as any other.

@@ -1,7 +1,7 @@
 """What a review without a target said of the very same files before: its answer depends on nothing else.
 
 An answer is found by the SHA-256 of all that it rests on: each file's name and bytes, what was accepted and asked for, and
-safemig's own code. It lies in the user's cache folder, which only the user can write: in the project's folder, whoever
+safemig's own code. It lies in the user's cache folder, which only the user can write: in the project's folder, anyone who
 can commit could plant an answer there. Imports nothing heavy, for a hit should take no longer than reading the files.
 """
 
@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
-OFF = "SAFEMIG_NO_CACHE"  # set to anything: each review is made anew, and none is kept
+OFF = "SAFEMIG_NO_CACHE"  # set to anything: each review is re-created, and none is kept
 _KEPT = 40
 _WORTH_IT = 200_000  # bytes of SQL; what is shorter takes longer to look up than to review
 _CONFIG = ("supabase", "config.toml")

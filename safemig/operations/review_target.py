@@ -1,4 +1,4 @@
-"""Which database a review rests on. To review without one is a choice that somebody makes, never what is left over."""
+"""Which database a review rests on. To review without one is a choice that someone makes, never what is left over."""
 
 from __future__ import annotations
 

@@ -134,7 +134,7 @@ def in_words(rights: Rights) -> list[str]:
 
 
 def _former_names(before: Mapping[int, Guarded], after: Mapping[int, Guarded]) -> dict[int, str]:
-    """Return under which name an object of now was there before: by identity, or made anew under the same name."""
+    """Return under which name an object of now was there before: by identity, or re-created under the same name."""
     names = {(each.kind, each.name) for each in before.values()}
     found = {oid: before[oid].name for oid in after if oid in before}
     return found | {

@@ -267,6 +267,6 @@ def _approve(
 ) -> None:
     what = ["Run on a copy just now.", *_in_words(script)]
     approval = approve(plan_id, backup.target, given, "\n".join(what), verb="rollback-prod", ask=ask)
-    # Whoever wrote the migration may well take it back.
+    # Anyone who wrote the migration may well take it back.
     everybody = settings.model_copy(update={"authors_may_approve": True})
     require_approvers(everybody, approval, verb="rollback-prod")

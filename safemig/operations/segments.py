@@ -97,7 +97,7 @@ def run_segments(
     Raises:
         DeploymentFailedError: the first one failed and was rolled back; nothing was changed.
         DeploymentStoppedError: a later one failed; the message says what is applied and the command that goes on.
-        OutcomeUnknownError: the server went away, and what it did could not be learnt.
+        OutcomeUnknownError: the server went away, and what it did could not be learned.
     """
     done: list[Step] = []
     applied: list[str] = []
@@ -168,7 +168,7 @@ def _commit(
 
 
 def _with_locks(done: Sequence[Step], rehearsed: Sequence[Step]) -> tuple[Step, ...]:
-    # Read on the copy after every statement; on production nobody is made to wait for that.
+    # Read on the copy after every statement; on production no one is made to wait for that.
     seen = {step.number: step for step in rehearsed}
     return tuple(
         replace(step, locks=seen[step.number].locks, rewrites=seen[step.number].rewrites, scans=seen[step.number].scans)

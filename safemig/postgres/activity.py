@@ -93,7 +93,7 @@ def ask(connection: Connection, question: str, *values: object) -> list[tuple[An
 
 
 def who_deploys(connection: Connection) -> str:
-    """Return who holds the deployment lock and since when, in words; "" where nobody does."""
+    """Return who holds the deployment lock and since when, in words; "" where no one does."""
     ((holders,),) = ask(connection, WHO_HOLDS_DEPLOYMENT_LOCK, DEPLOYMENT_LOCK)
     return holders or ""
 

@@ -231,7 +231,7 @@ def schema_that_files_make(connection: Connection, files: str) -> str:
 
 
 def record_approval(connection: Connection, plan_id: str, by: str, how: str) -> None:
-    """Keep that somebody approved a plan; twice is once."""
+    """Keep that someone approved a plan; twice is once."""
     connection.execute(MAKE_APPROVALS.encode())
     connection.execute(ADD_APPROVAL, (plan_id, _storable(connection, by), how))
 

@@ -102,7 +102,7 @@ TABLES_FOR_THE_TEAM = frozenset({
 # What was found on the original, for its copies: they are read by another role, and lack the original's rights.
 SETTING = "safemig.platform"
 # Roles and schemas that the reading role cannot reach: it is no member of the role, and may make nothing in the schema.
-# A superuser reaches all. The schema public is the team's, whoever owns it.
+# A superuser reaches all. The schema public is the team's, anyone who owns it.
 WHICH_PLATFORM = f"""
 SELECT rolsuper,
   ARRAY(SELECT rolname::text FROM pg_roles WHERE rolname !~ '^pg_'),

@@ -105,7 +105,7 @@ FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid JOIN pg_namespace n ON n.
 JOIN pg_proc p ON p.oid = t.tgfoid JOIN pg_namespace fn ON fn.oid = p.pronamespace
 WHERE NOT t.tgisinternal AND {_OURS}
 """
-# What CREATE gives by itself is what ALTER DEFAULT PRIVILEGES says for whoever deploys, else PostgreSQL's own defaults.
+# What CREATE gives by itself is what ALTER DEFAULT PRIVILEGES says for anyone who deploys, else PostgreSQL's own defaults.
 _GIVEN_BY_DEFAULT = """
   SELECT grantee, privilege_type, is_grantable FROM aclexplode(coalesce(
     (SELECT d.defaclacl FROM pg_default_acl d
@@ -244,7 +244,7 @@ def read_target_facts(connection: psycopg.Connection[Any], name: str) -> TargetF
     """Return what the review wants to know of the database; `name` is how it is shown.
 
     Reads only, by nineteen queries whatever the size of the schema. Sizes take ACCESS SHARE on each table for a moment,
-    so set `lock_timeout` where somebody may hold ACCESS EXCLUSIVE.
+    so set `lock_timeout` where someone may hold ACCESS EXCLUSIVE.
     """
 
     def rows(query: str) -> list[Any]:

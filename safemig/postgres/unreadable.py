@@ -8,7 +8,7 @@ from safemig.errors import BackupError
 from safemig.postgres.connection import Connection
 from safemig.postgres.platforms import Platform, platform_of
 
-# Members of extensions belong to whoever made the extension. Sequences: pg_dump reads where they stand.
+# Members of extensions belong to anyone who made the extension. Sequences: pg_dump reads where they stand.
 WHAT_WE_MAY_NOT_READ = """
 SELECT n.nspname, format('%I.%I', n.nspname, c.relname), c.relkind, pg_get_userbyid(c.relowner),
        EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e'),

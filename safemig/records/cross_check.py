@@ -1,7 +1,7 @@
 """Hold the archive against the databases: each deployment's row there names its record, and the ledger as it was before.
 
 A ledger beside its records cannot show that its newest lines were cut off together with their records, nor that all of
-it was written anew. The database can; who wants to deceive must change both.
+it was rewritten. The database can; who wants to deceive must change both.
 """
 
 from __future__ import annotations

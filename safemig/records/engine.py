@@ -1,7 +1,7 @@
 """papermill's engine for records: as its own, but it never waits for a reply that will not come.
 
 ipykernel loses the reply to a cell when an interrupt hits it between running the cell and answering (seen with 7.4:
-"KeyboardInterrupt caught in kernel."). The kernel is idle then, and nbclient would wait for ever.
+"KeyboardInterrupt caught in kernel."). The kernel is idle then, and nbclient would wait forever.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class RecordingClient(PapermillNotebookClient):  # type: ignore[misc]  # papermi
         """Find the kernel dead also where its client is gone.
 
         nbclient forgets the task that asks this every second when a cell is given up (a lost reply, an interrupt); the
-        task would ask a client that is not there any more, and fail with nobody to hear it.
+        task would ask a client that is not there any more, and fail with no one to hear it.
         """
         if self.kc is None:
             raise DeadKernelError("the cell was given up")

@@ -83,7 +83,7 @@ def finish(
         pass_point(FaultPoint.RECORD_WRITTEN)
         final = seal(name, path, executed, outcome, facts)
     except (Exception, KeyboardInterrupt) as fault:  # noqa: BLE001  whatever it is, the outcome is told
-        make_read_only(path)  # nobody writes it any more, so it may be settled while this process lives
+        make_read_only(path)  # no one writes it any more, so it may be settled while this process lives
         return _unwritten(run, outcome, fault, path.parent)
     return replace(run, path=final, html=final.with_suffix(".html"))
 

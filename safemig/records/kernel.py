@@ -41,7 +41,7 @@ class AnsweringClient(AsyncKernelClient):
 
     @property
     def allow_stdin(self) -> bool:
-        """Tell the kernel whether somebody can answer; nbclient would always say no."""
+        """Tell the kernel whether someone can answer; nbclient would always say no."""
         return self.ask is not None
 
     @allow_stdin.setter
@@ -97,10 +97,10 @@ def _ask_in_thread(
 
 
 def end_question(thread: threading.Thread) -> None:
-    """End a question that nobody will answer any more, as an interrupt would.
+    """End a question that no one will answer any more, as an interrupt would.
 
     A notebook's `input()` waits in a loop of Python, where the exception reaches it; left alone, it would take the
-    answer to the next question. A terminal's waits in the kernel until its process ends, which harms nobody.
+    answer to the next question. A terminal's waits in the kernel until its process ends, which harms no one.
     """
     if thread.is_alive() and thread.ident is not None:
         ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread.ident), ctypes.py_object(KeyboardInterrupt))
@@ -170,7 +170,7 @@ class OwnKernel:
 
 @contextmanager
 def own_kernel(ask: Ask | None = None, variables: Mapping[str, str] | None = None) -> Iterator[OwnKernel]:
-    """Give a kernel that talks through Unix sockets in a private folder: no port, nobody else can listen.
+    """Give a kernel that talks through Unix sockets in a private folder: no port, no one else can listen.
 
     `variables` are added to its environment.
 

@@ -1,6 +1,6 @@
 """The ledger: one JSON line a record, each with the hash of the one before and the hashes of the record's files.
 
-Whoever edits, removes, swaps or adds a record later, or edits the ledger or the journal, leaves a contradiction that
+Anyone who edits, removes, swaps or adds a record later, or edits the ledger or the journal, leaves a contradiction that
 `verification` finds and names. A notebook is sealed by its content (see `content`), its page by its bytes. What no
 ledger beside its records can show is its own newest lines cut off together with their records; for that, the last hash
 is kept elsewhere (`last_hash`; the deployment writes it into production).

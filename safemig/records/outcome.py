@@ -107,7 +107,7 @@ def read_outcome(verb: str, notebook: Any, *, ended: bool = True) -> Outcome:
         return Outcome(_error_word(error, answer), error.exit_code, tuple(results), error, may_have_changed)
     if answer is None or not all_ran:
         # The kernel died, a person interrupted, or a cell ended the notebook. Where a database may have been
-        # changed, nobody knows.
+        # changed, no one knows.
         return Outcome(INCOMPLETE, 5 if may_have_changed else 1, tuple(results), None, may_have_changed)
     validation = next((each for each in reversed(results) if each.kind == "validation"), None)
     if validation is not None and not validation.data.get("is_valid", False):
@@ -120,7 +120,7 @@ def _error(output: Any, may_have_changed: bool) -> RecordedError:
     if isinstance(known, type) and issubclass(known, errors.SafemigError):
         lines = tuple(str(output.evalue).splitlines()) or (str(output.ename),)
         return RecordedError(str(output.ename), known.exit_code, lines)
-    # Not an error of ours: an interrupt, or a fault of safemig's. After the changing cell began, nobody may say
+    # Not an error of ours: an interrupt, or a fault of safemig's. After the changing cell began, no one may say
     # "nothing was changed".
     words = f"{output.ename}: {output.evalue}".splitlines()[0] if output.evalue else str(output.ename)
     if may_have_changed:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 
 def still_runs(path: Path) -> bool:
-    """Tell whether the process that writes this record is alive; on another machine nobody can know, so yes.
+    """Tell whether the process that writes this record is alive; on another machine no one can know, so yes.
 
     A record that is read-only is written no more: its run ended, and its record could not be finished.
     """

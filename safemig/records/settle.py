@@ -1,4 +1,4 @@
-"""Settle the records of runs that were cut off: say in each what became of its run, and seal it.
+"""Settle the records of runs that were cut off: say in each what happened to its run, and seal it.
 
 The notebook of a killed run tells nothing of its end. What does: the journal (what the run was about to do) and the
 database (what was committed), asked while holding the lock that every deployment holds, so that nothing is under way.
@@ -39,7 +39,7 @@ _CELL = "settled"  # the id of the cell that says it
 
 @dataclass(frozen=True, slots=True)
 class Settled:
-    """A record that was settled: where it is now, and what became of its run, in words."""
+    """A record that was settled: where it is now, and what happened to its run, in words."""
 
     path: Path
     applied: tuple[str, ...]
@@ -48,7 +48,7 @@ class Settled:
 
 @dataclass(frozen=True, slots=True)
 class _Fate:
-    """What became of a run: whether it has changed its database, by which files, in words; its id in the journal."""
+    """What happened to a run: whether it has changed its database, by which files, in words; its id in the journal."""
 
     has_changed: bool
     words: str

@@ -20,7 +20,7 @@ State = Literal["intact", "resaved", "edited", "missing"]
 
 @dataclass(frozen=True, slots=True)
 class Verified:
-    """What was found in one environment's folder: contradictions, notes that accuse nobody, each record's state."""
+    """What was found in one environment's folder: contradictions, notes that accuse no one, each record's state."""
 
     problems: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()

@@ -82,7 +82,7 @@ def review(
     `evidence` is what the caller knows of the target; `before` are pending files that come first and are not reviewed.
     `platform` is whose database it is ("Supabase"); with `target` it is known from there.
     `level` is how strictly to judge.
-    `by_themselves` is for where nobody knows which files are applied: each is reviewed as if all before it were.
+    `by_themselves` is for where no one knows which files are applied: each is reviewed as if all before it were.
     """
     world = World(target=target, server_version=server_version, by_themselves=by_themselves)
     if SUPABASE in (platform, target.platform if target else ""):
@@ -376,7 +376,7 @@ def _judge(
     judged = []
     for finding in findings:
         covering = [index for index, one in enumerate(acceptances) if one.covers(finding)]
-        if not covering or finding.rule == UNREADABLE:  # which nobody can accept
+        if not covering or finding.rule == UNREADABLE:  # which no one can accept
             judged.append(finding)
             continue
         used.update(covering)

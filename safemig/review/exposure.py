@@ -160,7 +160,7 @@ class Exposure:
             if body.get("is_grant"):
                 found.granted |= roles
             elif found.kind == "function" and PUBLIC in roles:
-                # what a role was granted by name it keeps; nobody was, unless by a GRANT in these files
+                # what a role was granted by name it keeps; no one was, unless by a GRANT in these files
                 found.granted -= {PUBLIC, *API_ROLES} if PUBLIC in found.granted else roles
             elif not body.get("privileges") or found.kind == "function":
                 found.granted -= roles

@@ -1,4 +1,4 @@
-"""Rewrite migrations in their safer form, where that is mechanical: same schema at the end, nobody blocked on the way.
+"""Rewrite migrations in their safer form, where that is mechanical: same schema at the end, no one blocked on the way.
 
 A file becomes several where the safer form needs it: what cannot run in a transaction stands alone, and what must
 not share a transaction with what came before (VALIDATE) comes after it.
@@ -231,7 +231,7 @@ def _after_semicolon(sql: str, end: int) -> int:
 class Fixed:
     """The files that take a file's place, and what was left as it is: the line, and why.
 
-    How many files they are is known from the start; their texts are put together when somebody wants them.
+    How many files they are is known from the start; their texts are put together when someone wants them.
     """
 
     count: int
@@ -318,7 +318,7 @@ def fixed(file: SourceFile, statements: Sequence[ParsedStatement], made: Sequenc
     return Fixed(len(found), tuple(sorted(left)), parts, found)
 
 
-_KEPT = 1000  # statements of a file whose trees may wait in memory for somebody who wants the safer form
+_KEPT = 1000  # statements of a file whose trees may wait in memory for someone who wants the safer form
 
 
 def _count(statements: Sequence[ParsedStatement], made: Sequence[Replacement]) -> int:

@@ -1,6 +1,6 @@
 """Prepared statements that sessions hold and that a migration breaks: 0A000, cached plan must not change result type. Pure.
 
-A session plans a statement anew when a table of it changed, and refuses where the result would have other columns,
+A session plans a statement again when a table of it changed, and refuses where the result would have other columns,
 types or collations than when it was prepared (RevalidateCachedQuery in plancache.c); so it does until it deallocates
 the statement or ends. psycopg 3 and pgjdbc prepare by themselves what runs for the fifth time. Which changes do it,
 and which do not, tests/review/test_held_statements.py sees on servers of 15 to 18.

@@ -359,7 +359,7 @@ def _discard(world: World, body: Tree, _conditional: bool) -> None:
 
 
 def _reset(world: World) -> None:
-    """Note that no setting holds any longer, those of whoever runs the file neither."""
+    """Note that no setting holds any longer, those of anyone who runs the file neither."""
     world.settings.clear()
     world.settings.update(lock_timeout="default", statement_timeout="default")
     begin_path(world)

@@ -188,7 +188,7 @@ def _of_command(command: Tree, table: Name, world: World, take: _Take) -> None:
                 for name in joined_by(world, table, column.strip().strip('"')):
                     take(name, LockMode.ACCESS_EXCLUSIVE)
     elif subtype in ("AT_AlterColumnType", "AT_DropColumn"):
-        for name in joined_by(world, table, command.get("name", "")):  # the foreign key is dropped, or made anew
+        for name in joined_by(world, table, command.get("name", "")):  # the foreign key is dropped, or re-created
             take(name, LockMode.ACCESS_EXCLUSIVE)
     elif subtype == "AT_AddInherit" and kind == "RangeVar":
         take(names.of_range(definition), LockMode.SHARE_UPDATE_EXCLUSIVE)

@@ -51,7 +51,7 @@ class Finding(NamedTuple):
 
     @property
     def can_be_accepted(self) -> bool:
-        """False for what nobody can take on: a text that cannot be read, or a finding that names no object."""
+        """False for what no one can take on: a text that cannot be read, or a finding that names no object."""
         return self.stands and bool(self.object) and self.rule != UNREADABLE
 
 
@@ -238,7 +238,7 @@ class Review(Result):
 
     @property
     def standing(self) -> tuple[Finding, ...]:
-        """The cautions and dangers that nobody accepted."""
+        """The cautions and dangers that no one accepted."""
         return tuple(finding for finding in self.findings if finding.stands)
 
     @property
@@ -248,7 +248,7 @@ class Review(Result):
 
     @property
     def accepted(self) -> tuple[Finding, ...]:
-        """The findings that somebody took on, with a reason."""
+        """The findings that someone took on, with a reason."""
         return tuple(finding for finding in self.findings if finding.accepted is not None)
 
     @property

@@ -52,7 +52,7 @@ class Scene:
 
     @property
     def is_new(self) -> bool:
-        """True where the scene's table is made by these migrations, so that nobody waits for it."""
+        """True where the scene's table is made by these migrations, so that no one waits for it."""
         return self.world.is_new(self.table)
 
     @property
@@ -72,7 +72,7 @@ class Scene:
 
     @property
     def is_small(self) -> bool:
-        """True where the target's table is known to be so small and quiet that a lock on it is over at once and harms nobody."""
+        """True where the target's table is known to be so small and quiet that a lock on it is over at once and harms no one."""
         facts = self.facts
         if facts is None or facts.rows_estimate is None:
             return False

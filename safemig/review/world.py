@@ -202,7 +202,7 @@ class World:
             self.statistics[self.named(dotted)] = self.named(table)
 
     def take_as_applied(self) -> None:
-        """Take what the files so far have made as applied: it may hold rows, and somebody may be using it."""
+        """Take what the files so far have made as applied: it may hold rows, and someone may be using it."""
         for table in self.young:
             if table.name.schema != TEMPORARY:
                 table.age = "existing"
@@ -362,7 +362,7 @@ def _action(definition: str, event: str) -> str:
     return "a"
 
 
-# Types of which a value is no row; of others nobody knows without a server.
+# Types of which a value is no row; of others no one knows without a server.
 _NO_ROWS = frozenset(
     """
     smallint integer bigint numeric real "double precision" oid money text "character varying" character name citext date uuid bytea

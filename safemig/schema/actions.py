@@ -282,7 +282,7 @@ def _grant_steps(plan: Plan, item: Id) -> list[Step]:
         return []
     owner = plan.target.owners.get(item, "") if plan.target.with_ownership else ""
     if item in plan.created and owner == plan.base.current_user:
-        owner = ""  # whoever runs the script
+        owner = ""  # anyone who runs the script
     if not owner and item not in plan.created:
         owner = plan.base.owners.get(item, "")
     return [

@@ -1,7 +1,7 @@
 """Change sets: actions that make sense only together, in an order in which each set stands in one place.
 
 A set is live or disabled as a whole. It is disabled when one of its statements destroys data, or when it may be a rename
-that nobody has answered for.
+that no one has answered for.
 """
 
 from __future__ import annotations

@@ -22,7 +22,7 @@ def without_collection() -> Iterator[None]:
         yield
     finally:
         if was_on:
-            if not gc.get_freeze_count():  # somebody else's frozen objects stay frozen
+            if not gc.get_freeze_count():  # someone else's frozen objects stay frozen
                 gc.freeze()
                 gc.unfreeze()
             gc.enable()

@@ -294,7 +294,7 @@ def _join_typed_tables(plan: Plan, producers: dict[Id, list[Action]], droppers: 
 
 
 def _join_domains(plan: Plan, producers: dict[Id, list[Action]], droppers: dict[Id, Action]) -> None:
-    """A domain is checked anew when no column that leaves it, and might hold it where it cannot be checked, is left."""
+    """A domain is checked again when no column that leaves it, and might hold it where it cannot be checked, is left."""
     for item in (*plan.created, *plan.alterations):
         domain = Id("domain", item.schema, item.name)
         if item.kind not in ("domain", "domain constraint") or domain not in plan.base.facts:

@@ -89,7 +89,7 @@ class Edges:
 
 @dataclass(frozen=True, eq=False)
 class Graph:
-    """Who needs whom; both directions. Rows are only sorted by their ends until somebody asks: few ever do."""
+    """Who needs whom; both directions. Rows are only sorted by their ends until someone asks: few ever do."""
 
     needs: Edges
     needed_by: Edges
@@ -138,7 +138,7 @@ def _without_origin(fact: Any) -> Any:
 class Schema:
     """One database's schema as facts, read at one moment.
 
-    `dependencies` is kept unresolved until somebody asks, for two equal schemas never need it. `unseen` are objects
+    `dependencies` is kept unresolved until someone asks, for two equal schemas never need it. `unseen` are objects
     that are there, and that the role which read may not see whole, each in words; no fact tells of them.
     """
 

@@ -45,7 +45,7 @@ def tokens(sql: str, start: int = 0) -> list[Token]:
 
 
 def each_token(sql: str, start: int = 0) -> Iterator[Token]:
-    """Yield the tokens of `sql` from `start`, for whoever needs the first ones only."""
+    """Yield the tokens of `sql` from `start`, for anyone who needs the first ones only."""
     at = start
     while match := _TOKEN.search(sql, at):
         kind = match.lastgroup or "mark"

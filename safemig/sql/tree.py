@@ -2,7 +2,7 @@
 
 Every node is `{"NodeName": {...}}`; a field that holds its type's default (0, false, "") is left out, and an enum
 is its name. JSON is the ground because libpg_query writes and orjson reads it ten times as fast as pglast makes a
-tree of Python objects; `ParsedStatement.node` gives that tree to whoever wants it.
+tree of Python objects; `ParsedStatement.node` gives that tree to anyone who wants it.
 """
 
 from __future__ import annotations

@@ -121,7 +121,7 @@ class Picture:
 
 @dataclass(frozen=True, slots=True)
 class Beside:
-    """Two texts side by side, line against line; a pair's sign says what became of the line."""
+    """Two texts side by side, line against line; a pair's sign says what happened to the line."""
 
     title: str
     left_title: str

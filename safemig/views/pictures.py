@@ -100,7 +100,7 @@ def blocking_bars(blockings: Sequence[Blocking], *, estimated: bool) -> Picture 
     if not blockings:
         return None
     shown = blockings[:_MOST_BARS]
-    # A full bar is at least a second: what nobody notices must not look like the worst.
+    # A full bar is at least a second: what no one notices must not look like the worst.
     longest = max(1.0, *(each.seconds for each in shown))
     room = _WIDTH - _LABEL - 210
     parts = []

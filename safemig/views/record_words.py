@@ -1,4 +1,4 @@
-"""What the word of a record means to whoever looks over many: how it is coloured, whether it is counted as failed. Pure."""
+"""What the word of a record means to anyone who looks over many: how it is coloured, whether it is counted as failed. Pure."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ RUNNING = "RUNNING"
 
 
 def ended_badly(word: str) -> bool:
-    """Tell whether a record is counted as failed. One that is RUNNING has not ended, or nobody knows yet how."""
+    """Tell whether a record is counted as failed. One that is RUNNING has not ended, or no one knows yet how."""
     return word in _BADLY
 
 

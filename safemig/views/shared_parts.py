@@ -47,7 +47,7 @@ def on(target: Target) -> str:
 
 
 def check_table(title: str, checks: Sequence[Check]) -> Table:
-    """Return every check, what was found, what was needed, and how to mend it. All rows, always."""
+    """Return every check, what was found, what was needed, and how to fix it. All rows, always."""
     columns = ["Result", "Check", "Found"]
     columns += ["Needed"] if any(check.needed for check in checks) else []
     columns += ["How to fix"] if any(check.fix and check.state != "ok" for check in checks) else []

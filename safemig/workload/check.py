@@ -137,7 +137,7 @@ class WorkloadTrial:
                 self._newer_before = _try_new(fresh, self._newer.values(), told)
 
     def after(self, told: Told = lambda _: None) -> None:
-        """Try on the migrated copy what worked before: anew, and in the session that holds it prepared."""
+        """Try on the migrated copy what worked before: again, and in the session that holds it prepared."""
         assert self._held is not None  # noqa: S101 - `before` comes first
         working = self.working
         with Session(self._url) as fresh:

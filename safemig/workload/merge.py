@@ -14,7 +14,7 @@ _SAME_MOMENT = timedelta(seconds=2)  # times are written by the second
 def merged(before: SeenWorkload, reading: Reading) -> SeenWorkload:
     """Return what was seen, with a new reading added.
 
-    Of a counter that went on, only what came since is added; one that begins anew (after a reset, a restart or an
+    Of a counter that went on, only what came since is added; one that starts over (after a reset, a restart or an
     eviction) is added whole. A statement has one source: that which counts better.
     """
     known = {each.id: each for each in before.statements}

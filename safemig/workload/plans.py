@@ -123,7 +123,7 @@ def compare_plans(
     unknown: Collection[int] = (),
     grown: Collection[int] = (),
 ) -> PlansCompared:
-    """Compare the plans of statements. `unknown` are tables, by oid, whose size nobody knows: the migration makes them.
+    """Compare the plans of statements. `unknown` are tables, by oid, whose size no one knows: the migration makes them.
 
     `grown` are tables with dead rows of the migration: that the same plan costs more there is no change that stays.
     """

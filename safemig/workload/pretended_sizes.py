@@ -221,7 +221,7 @@ def _refresh(copy: Connection, pretence: Pretence, relations: Sequence[OnCopy]) 
 
 
 def _follow_indexes(copy: Connection, pretence: Pretence, relations: Sequence[OnCopy]) -> None:
-    """Let an index on expressions that was made anew, as for a column's new type, keep what is known of its values."""
+    """Let an index on expressions that was re-created, as for a column's new type, keep what is known of its values."""
     of_name: dict[tuple[str, str], list[ColumnStatistics]] = {}
     for each in pretence.facts.columns:
         of_name.setdefault((each.schema, each.relation), []).append(each)
@@ -241,7 +241,7 @@ def _follow_indexes(copy: Connection, pretence: Pretence, relations: Sequence[On
 
 
 def _sizes_now(copy: Connection, pretence: Pretence, relations: Sequence[OnCopy]) -> dict[int, _Size]:
-    """Return production's sizes; of what was written anew with other columns, in proportion to the width of its rows."""
+    """Return production's sizes; of what was rewritten with other columns, in proportion to the width of its rows."""
     if pretence.has_rows:
         return {each.oid: _of_file(each, pretence.sizes[each.oid]) for each in relations if each.oid in pretence.sizes}
     rewritten = [each for each in relations if each.oid in pretence.sizes and each.node != pretence.nodes[each.oid]]

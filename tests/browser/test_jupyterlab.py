@@ -405,7 +405,7 @@ def test_a_record_opens_from_the_archive_wherever_the_notebook_lies(lab: Lab) ->
 
 @pytest.mark.parametrize("editor", ["JupyterLab", "Notebook"])
 def test_a_record_survives_being_left_open(lab: Lab, editor: str) -> None:
-    """Untouched through three autosaves, which write it anew: its content stays what was sealed, and so says the archive."""
+    """Untouched through three autosaves, which write it again: its content stays what was sealed, and so says the archive."""
     record = deployed_record(lab)
     sealed = record.read_bytes()
     record.chmod(0o644)  # as in a checkout, where nobody's records are read-only
@@ -414,7 +414,7 @@ def test_a_record_survives_being_left_open(lab: Lab, editor: str) -> None:
         with lab.saving_every(2):
             notebook = lab.open(name) if editor == "JupyterLab" else lab.open_in_notebook(name)
             deadline = time.monotonic() + 60
-            while record.read_bytes() == sealed and time.monotonic() < deadline:  # nobody touches it
+            while record.read_bytes() == sealed and time.monotonic() < deadline:  # no one touches it
                 notebook.page.wait_for_timeout(500)
             notebook.page.wait_for_timeout(5_000)  # two more times it may save
             notebook.close()
@@ -428,7 +428,7 @@ def test_a_record_survives_being_left_open(lab: Lab, editor: str) -> None:
 
 
 def test_nothing_is_cut_off_in_a_narrow_pane(lab: Lab) -> None:
-    """At 900 px, no output needs scrolling sideways: what a person would not see there, nobody approves."""
+    """At 900 px, no output needs scrolling sideways: what a person would not see there, no one approves."""
     record = deployed_record(lab)
     for name in (str(record.relative_to(lab.folder)), "narrow.ipynb"):
         lab.write("narrow.ipynb", LOAD, REVIEW, "%deployments --verify", "%db_status", "%deploy_help emergency")

@@ -204,7 +204,7 @@ def test_the_whole_road_by_command(safemig: Command, shop: dict[str, str], tmp_p
     reviewed = safemig("review", **shop)
     assert reviewed.out.startswith("SAFE TO DEPLOY"), reviewed.out
 
-    # Nobody is at a terminal: refused at the gate, with all before it done and nothing changed.
+    # No one is at a terminal: refused at the gate, with all before it done and nothing changed.
     refused = safemig("migrate-prod", **shop)
     assert refused.exit_code == 1, refused.err
     (plan_id,) = set(re.findall(r"safemig migrate-prod --approve (\w+)", refused.err))

@@ -51,7 +51,7 @@ def test_the_shop_has_what_applications_have(small_shop: Shop, what: str, at_lea
 
 
 def test_every_foreign_key_and_check_holds(small_shop: Shop) -> None:
-    # The rows were loaded with foreign keys asleep; made anew, each of them looks at every row.
+    # The rows were loaded with foreign keys asleep; re-created, each of them looks at every row.
     with psycopg.connect(small_shop.production) as connection:
         constraints = connection.execute(
             "SELECT conrelid::regclass::text, quote_ident(conname), pg_get_constraintdef(oid) FROM pg_constraint "

@@ -23,7 +23,7 @@ class Team:
 
     @property
     def project(self) -> Project:
-        """The project, opened anew."""
+        """The project, opened again."""
         return Project.open(self.folder)
 
     def write(self, files: Mapping[str, str]) -> None:

@@ -53,7 +53,7 @@ class Shop:
 
     @property
     def project(self) -> Project:
-        """The project, opened anew."""
+        """The project, opened again."""
         return Project.open(self.folder)
 
     @property

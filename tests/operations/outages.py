@@ -60,7 +60,7 @@ class Production:
 
 
 class Network:
-    """A TCP proxy before the server: it can drop what goes through it, swallow it for ever, or lead elsewhere."""
+    """A TCP proxy before the server: it can drop what goes through it, swallow it forever, or lead elsewhere."""
 
     def __init__(self, url: str) -> None:
         self.target = socket_of(url)

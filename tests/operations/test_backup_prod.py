@@ -309,7 +309,7 @@ def test_only_so_many_good_backups_are_kept_and_never_is_the_last_removed(shop: 
     third.full.path.write_bytes(b"cut")  # no good one any more
     assert remove_old(shop.project.settings, shop.backups) == ()
     assert second.full.path.is_file()
-    unverified = take_backup(shop.project.settings, read=False)  # nor is one that nobody has read yet
+    unverified = take_backup(shop.project.settings, read=False)  # nor is one that no one has read yet
     assert remove_old(shop.project.settings, shop.backups) == ()
     (shop.backups / f"rollback_{second.timestamp}.sql").write_text("-- stays")
     good = shop.project.backup_prod()

@@ -151,7 +151,7 @@ class Scene:
         self._monkeypatch.setenv("PRODUCTION_DATABASE_URL", self.shop.production)
 
     def settle_down(self) -> None:
-        """Wait until the server is there, and nobody of the run that was struck."""
+        """Wait until the server is there, and no one of the run that was struck."""
         if self.network:
             self.network.drop()  # a session that waits for a client which is gone hears of it, as by TCP's keepalive
         if self.server:
@@ -238,7 +238,7 @@ def _strike_at(scene: Scene, temporary: Path, point: Point) -> tuple[int, str]:
         scene.strike(deploying)
         if point.during:
             if scene.fault in ("SIGKILL", "SIGTERM"):
-                scene.settle_down()  # the server notices that nobody is there, and stops what the statement did
+                scene.settle_down()  # the server notices that no one is there, and stops what the statement did
             release = threading.Timer(1.5, holder.close)
             release.start()
             stack.callback(release.join)

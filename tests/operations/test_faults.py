@@ -91,7 +91,7 @@ class Reader:
 def test_readers_beside_a_lock_holder_wait_for_little_more_than_the_lock_timeout(
     shop: Shop, record_property: Callable[[str, object], None]
 ) -> None:
-    """For 5 s somebody holds the second table; the first one, which the deployment locks too, is read beside it.
+    """For 5 s someone holds the second table; the first one, which the deployment locks too, is read beside it.
 
     The bar is for what waiting for a lock does to others; at the end, what is done under the locks comes on top.
     """

@@ -81,7 +81,7 @@ def test_a_commit_that_the_network_loses_is_settled(
 class BlackHole:
     """A TCP proxy before the test server that loses the COMMIT, or (`when` "after") the answer to it.
 
-    `how` "swallowed": neither passed on nor refused, for ever; "dropped": the connection ends.
+    `how` "swallowed": neither passed on nor refused, forever; "dropped": the connection ends.
     """
 
     def __init__(self, shop: Shop, how: str, when: str) -> None:

@@ -84,7 +84,7 @@ def test_the_former_is_dropped_when_that_is_told_and_approved(shop: Shop, server
     with pytest.raises(RefusedError, match="is not approved"):
         shop.project.restore_prod(drop=restored.kept_as, approve="yes")
     with (
-        psycopg.connect(server.url(restored.kept_as)),  # somebody looks into it
+        psycopg.connect(server.url(restored.kept_as)),  # someone looks into it
         pytest.raises(RefusedError, match="being accessed by other users"),
     ):
         shop.project.restore_prod(drop=restored.kept_as, approve=approval)
@@ -178,7 +178,7 @@ def test_killed_at_any_point_it_goes_on(
     damaged = shop.state()
     assert kill_at(shop, temporary, RESTORE.format(approval), point) == -signal.SIGKILL
     wait_until_alone(shop)
-    assert shop.state() == (damaged if content == BEFORE else good)  # and whoever comes is let in
+    assert shop.state() == (damaged if content == BEFORE else good)  # and anyone who comes is let in
     second = shop.project.restore_prod(swap=True, approve=approval)
     assert second.swapped
     assert shop.state() == good

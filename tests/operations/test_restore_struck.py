@@ -23,7 +23,7 @@ from tests.operations.striking import Run, wait_for
 from tests.places import short_folder
 from tests.tables import part_of
 
-# Its check is slow wherever it is copied to, for as long as somebody holds that lock.
+# Its check is slow wherever it is copied to, for as long as someone holds that lock.
 SLOW = """
 CREATE FUNCTION slow(x bigint) RETURNS bool LANGUAGE plpgsql AS $$ BEGIN
   IF EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND objid = 4711) THEN PERFORM pg_sleep(0.1); END IF;
@@ -123,7 +123,7 @@ def test_struck(
     elsewhere = shop.staging if not production else production.server.url("postgres")
     wait_for(lambda: not shop.on(elsewhere, ours), "the sessions of the run to end", 20)
 
-    # Exactly one or the other, whoever comes is let in, and the verdict is the truth.
+    # Exactly one or the other, anyone who comes is let in, and the verdict is the truth.
     found = shop.state()
     assert found in (damaged, good), said
     if code in (-signal.SIGKILL, -signal.SIGTERM):

@@ -92,7 +92,7 @@ def test_a_check_of_the_project_that_does_not_run_or_would_write_is_a_no(shop: S
 
 
 def test_no_snapshot_and_no_transaction_is_open_when_the_deployment_starts(shop: Shop) -> None:
-    """CREATE INDEX CONCURRENTLY would wait for the backup's for ever."""
+    """CREATE INDEX CONCURRENTLY would wait for the backup's forever."""
     shop.write(INDEX_FILE, INDEX)
     run = _until_deployed(shop, "approve")
     others = "SELECT application_name, state, backend_xmin FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"

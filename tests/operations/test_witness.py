@@ -41,7 +41,7 @@ def test_what_no_ledger_can_show_is_known_to_production(
     assert newest.stem.removesuffix("-DEPLOYED") in problem
     assert "is gone, and so is its line of the ledger" in problem
 
-    # The whole ledger written anew over an edited past, each line with a hash that is right.
+    # The whole ledger rewritten over an edited past, each line with a hash that is right.
     newest.write_bytes(kept)
     previous, forged = chain.FIRST, []
     for line in lines:
@@ -64,7 +64,7 @@ def test_what_no_ledger_can_show_is_known_to_production(
 
 
 def test_a_journal_that_lost_a_run_is_contradicted_by_production(shop: Shop, home: Path) -> None:
-    """Also where ledger and journal were written anew together, each a whole chain."""
+    """Also where ledger and journal were rewritten together, each a whole chain."""
     lost = journal.read(home / journal.FILE_NAME)[-1]["run"]
     kept = [each for each in journal.read(home / journal.FILE_NAME) if each["run"] != lost]
     sealed = [dict(each.facts) for each in ledger.read(home)[0]]

@@ -8,7 +8,7 @@ How a test uses one (the fixture `platform` is in tests/conftest.py, so every te
         box.run(box.staging, "CREATE TABLE ...") # as the deploying role; box.staging_admin is the superuser's URL
 
 `platform(name)` hands out both databases as they were built, with rows in production: the second call for the same
-name drops them and makes them anew (about 0.3 s), so a test may do as it likes. The first call of a worker starts the
+name drops them and makes them again (about 0.3 s), so a test may do as it likes. The first call of a worker starts the
 servers (about 3 s). With `team=False` the databases hold the platform alone: no table of ours, no history.
 
 | name     | deploying role, database                        | what is special                                             |

@@ -103,7 +103,7 @@ def test_each_applies_beside_the_other_and_lists_what_both_applied(
         assert applied(cli(tmp_path, production, "migration", "list")) == {FIRST: True, BIO: True}
         assert "up to date" in cli(tmp_path, production, "db", "push", "--yes")
 
-        # Somebody pushes to production by the CLI, and the next one is ours again.
+        # Someone pushes to production by the CLI, and the next one is ours again.
         write(TAGS, "ALTER TABLE public.profiles ADD COLUMN tags text[];\n")
         cli(tmp_path, production, "db", "push", "--yes")
         write(NOTES, "ALTER TABLE public.profiles ADD COLUMN notes text;\n")

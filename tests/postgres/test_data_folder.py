@@ -1,4 +1,4 @@
-"""The prepared data folder: copied where it can be kept, made anew where it cannot, never shared with a server that is kept."""
+"""The prepared data folder: copied where it can be kept, re-created where it cannot, never shared with a server that is kept."""
 
 from __future__ import annotations
 

@@ -65,7 +65,7 @@ def shop(every_server: ThrowawayServer) -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def newest_shop(server: ThrowawayServer) -> Iterator[str]:
-    """The URL of the shop on the newest server, a template that nobody is connected to."""
+    """The URL of the shop on the newest server, a template that no one is connected to."""
     yield make_shop(server)
     server.drop_database("shop")
 

@@ -120,7 +120,7 @@ NO_LOCK = {
         "server-settings", "unknown-statement",
     ),
 }  # fmt: skip
-# What is refused, so that a lock is never held, and what nobody can know beforehand.
+# What is refused, so that a lock is never held, and what no one can know beforehand.
 NOT_HERE = {
     "PostgreSQL refuses it": (
         "concurrently-in-transaction",
@@ -215,7 +215,7 @@ def test_the_locks_of_a_rules_example_are_those_that_postgresql_takes(
 def test_the_locks_of_what_refuses_a_transaction_are_those_that_postgresql_takes(
     ground: tuple[ThrowawayServer, str], rule: str, example: str
 ) -> None:
-    """Somebody who writes makes the last statement wait, at its lock or half-way: what it holds or wants is read."""
+    """Someone who writes makes the last statement wait, at its lock or half-way: what it holds or wants is read."""
     url = database(ground, example, copy=True)
     *first, last = parse(example)
     [table] = last.tables

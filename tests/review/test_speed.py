@@ -35,7 +35,7 @@ def test_passing_over_files_leaves_the_world_as_reviewing_them_does() -> None:
     for file in files:
         read(reviewed, [file])
         pass_over(passed, [file])
-        # what holds within one file only is begun anew with the next
+        # what holds within one file only is begun again with the next
         lasting = ("tables", "indexes", "functions", "views", "enums", "domains", "new_objects", "operators", "casts",
                    "domain_calls", "event_triggers", "children", "renamed_types", "dropped_types")  # fmt: skip
         assert {name: getattr(reviewed, name) for name in lasting} == {

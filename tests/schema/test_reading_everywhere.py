@@ -58,7 +58,7 @@ def test_uncommitted_ddl_is_read_as_the_committed(make: Callable[[], str]) -> No
         connection.execute(RICH.encode())
         inside = read_schema(connection)
         assert inside.fingerprint == read(committed).fingerprint
-        assert compare(read(open_), inside).sql  # nobody else sees it yet
+        assert compare(read(open_), inside).sql  # no one else sees it yet
         connection.execute("DROP TABLE app.people CASCADE")
         assert ("app", "people") not in read_schema(connection).tables
         connection.rollback()

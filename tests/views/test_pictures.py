@@ -61,7 +61,7 @@ def test_a_review_s_bars_are_of_work_under_a_lock_at_the_rate_that_its_words_nam
             reviewed("index-not-concurrent", "orders", LockMode.SHARE, 500),
         )),
         ReviewedFile("b.sql", (
-            reviewed("alter-column-type", "items", LockMode.ACCESS_EXCLUSIVE, None),  # nobody knows its size
+            reviewed("alter-column-type", "items", LockMode.ACCESS_EXCLUSIVE, None),  # no one knows its size
             reviewed("reindex", "logs", LockMode.SHARE_UPDATE_EXCLUSIVE, 900, transactional=False),
         )),
     )  # fmt: skip

@@ -59,7 +59,7 @@ def layout_of(folder: Path) -> Layout:
         if folder.is_dir():
             return next((each for each in LAYOUTS.values() if each.recognises(folder)), TIMESTAMPED)
     except OSError:
-        pass  # whoever reads the migrations says why
+        pass  # anyone who reads the migrations says why
     return TIMESTAMPED
 
 

@@ -136,7 +136,7 @@ def applied(connection: Connection, table: str, files: Sequence[Migration]) -> t
     """Return what is applied, in the order in which it was; a repeatable one counts while its file is as it was.
 
     Raises:
-        MigrationError: a migration failed, and nobody has repaired that.
+        MigrationError: a migration failed, and no one has repaired that.
     """
     if not exists(connection, table):
         return ()

@@ -70,7 +70,7 @@ def applied(connection: Connection, table: str, files: Sequence[Migration]) -> t
     """Return what is applied, in the order in which it was.
 
     Raises:
-        MigrationError: a migration failed, and nobody has told Prisma how that was settled.
+        MigrationError: a migration failed, and no one has told Prisma how that was settled.
     """
     del files
     if not exists(connection, table):

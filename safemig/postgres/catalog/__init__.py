@@ -66,7 +66,7 @@ ARE_YOU_THERE = "SELECT 1"
 _HEARD_EVERY_SECONDS = 1.0
 
 # The catalogs are read in one snapshot, but the server's deparsing functions look at the present: an object that
-# somebody drops meanwhile makes them fail ("cache lookup failed", "could not open relation").
+# someone drops meanwhile makes them fail ("cache lookup failed", "could not open relation").
 ATTEMPTS = 3
 _CHANGED_UNDERWAY = (
     psycopg.errors.InternalError_,
@@ -197,7 +197,7 @@ def database_fingerprint(connection: psycopg.Connection[Any], schemas: SchemaFil
 
 
 def _stay_known(connection: psycopg.Connection[Any], since: list[float]) -> None:
-    """Let the server hear of us where reading a large schema takes long: it ends a transaction that nobody goes on with."""
+    """Let the server hear of us where reading a large schema takes long: it ends a transaction that no one goes on with."""
     if time.monotonic() - since[0] > _HEARD_EVERY_SECONDS:
         connection.execute(ARE_YOU_THERE).fetchone()
         since[0] = time.monotonic()

@@ -41,7 +41,7 @@ def not_of_extension(catalog: int, oid: str) -> str:
 
 
 class SchemaChangedError(Exception):
-    """An object was dropped by somebody else while it was read."""
+    """An object was dropped by someone else while it was read."""
 
 
 def present(text: str | None, item: Id) -> str:

@@ -97,7 +97,7 @@ def connect(
 def is_pooled(connection: Connection) -> bool:
     """Tell whether a pooler stands between that lends server processes by the transaction. Reads only.
 
-    Behind one a setting of the session is lost for us, and kept for whoever comes next. In session mode it is not.
+    Behind one a setting of the session is lost for us, and kept for anyone who comes next. In session mode it is not.
     """
     for _ in range(_SET_UP_ATTEMPTS - 1):
         try:

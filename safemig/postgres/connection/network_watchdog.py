@@ -1,4 +1,4 @@
-"""Guard a connection against a network that swallows what it sends or should get: the client would wait for ever."""
+"""Guard a connection against a network that swallows what it sends or should get: the client would wait forever."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ END_LOST = """
 SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid = %s AND (state, state_change) = (%s, %s)
 """
 _UNREACHABLE = "unreachable"
-# That nobody can connect may have other reasons than the network, and pass.
+# That no one can connect may have other reasons than the network, and pass.
 LOOKS_WHILE_UNREACHABLE = 6
 
 
@@ -78,7 +78,7 @@ def cut(connection: Connection) -> None:
 
 
 def _end(reach: Callable[[], Connection], pid: int, state: object) -> None:
-    """End the lost session on the server, unless it does something after all: its locks must not stay with nobody."""
+    """End the lost session on the server, unless it does something after all: its locks must not stay with no one."""
     with contextlib.suppress(psycopg.Error, UnreachableError), contextlib.closing(reach()) as watch:
         watch.execute(END_LOST, (pid, *(state if isinstance(state, tuple) else (None, None))))
 

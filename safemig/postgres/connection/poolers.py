@@ -1,7 +1,7 @@
 """Poolers: whether one stands between, and whether a session through it is one: told by what it does, not by what it says.
 
 In session mode a server process is one client's until it leaves: settings and advisory locks hold, and safemig works.
-In transaction mode the process is lent to whoever begins a transaction: settings and locks get lost, or leak to others.
+In transaction mode the process is lent to anyone who begins a transaction: settings and locks get lost, or leak to others.
 """
 
 from __future__ import annotations

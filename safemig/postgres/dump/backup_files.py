@@ -15,7 +15,7 @@ _CHUNK_BYTES = 1 << 20
 
 
 class Hashed:
-    """A file's bytes, hashed and counted as somebody reads them."""
+    """A file's bytes, hashed and counted as someone reads them."""
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file

@@ -40,7 +40,7 @@ _WHAT_THE_DATA_IS_READ_BY = b"".join(
 
 
 class _Watched:
-    """pg_dump's output, read with an eye on its session: a pg_dump that hangs would else be waited for for ever."""
+    """pg_dump's output, read with an eye on its session: a pg_dump that hangs would else be waited for forever."""
 
     def __init__(self, process: subprocess.Popen[bytes], conninfo: str) -> None:
         self._process = process

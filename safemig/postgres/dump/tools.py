@@ -168,7 +168,7 @@ def restore(programs: Programs, conninfo: str, backup: Path, *, jobs: int = 1, r
     """Restore a backup into an empty database of ours: SQL by psql, a folder by pg_restore and `jobs`.
 
     Statement by statement: one transaction would hold a lock on every table and index at once, for which a server with
-    the default max_locks_per_transaction has room up to about 1,000 tables. Nobody waits for each statement's WAL to be
+    the default max_locks_per_transaction has room up to about 1,000 tables. No one waits for each statement's WAL to be
     on disk (`synchronous_commit`); the next commit of any session that does wait puts all of it there. `rewrite` gives the
     lines of the SQL as they are to be run.
 

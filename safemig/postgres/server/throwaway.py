@@ -219,7 +219,7 @@ def _reachable(programs: Programs, user: pwd.struct_passwd | None) -> Programs:
         half_made.chmod(0o755)
         try:
             half_made.rename(home)
-        except OSError:  # somebody else was first
+        except OSError:  # someone else was first
             shutil.rmtree(half_made)
     folder = home / package.name / root.name / programs.folder.name
     copied = replace(programs, folder=folder)

@@ -31,7 +31,7 @@ def enum_value_removed(scene: Scene) -> Iterator[Hit]:
     old = scene.world.renamed_types.get(new) or _old_enum(scene, new)
     if old is not None:
         labels = scene.world.enums.get(old)
-    elif new in scene.world.dropped_types:  # dropped and made anew, the column having been text meanwhile
+    elif new in scene.world.dropped_types:  # dropped and re-created, the column having been text meanwhile
         labels = scene.world.dropped_types[new]
     else:
         return

@@ -1,4 +1,4 @@
-"""Rows of the target that make a constraint fail: counted before the review, so that nobody learns it in the deployment."""
+"""Rows of the target that make a constraint fail: counted before the review, so that no one learns it in the deployment."""
 
 from __future__ import annotations
 

@@ -145,7 +145,7 @@ def keep_in_range(schema: str, name: str, old: SequenceOptions, new: SequenceOpt
 
 
 def start_after_rows(item: Id, schema: str, name: str, options: SequenceOptions) -> Step:
-    """Return what makes a new sequence go on after the numbers that a column holds already: it would start anew, and collide."""
+    """Return what makes a new sequence go on after the numbers that a column holds already: it would start again, and collide."""
     column, last = quote_identifier(item.sub), "max" if options.increment > 0 else "min"
     value = f"{last}({column})"
     return Step(

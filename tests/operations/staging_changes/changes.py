@@ -1,4 +1,4 @@
-"""The changes: 1 to 15 statements each, as somebody types them into a console."""
+"""The changes: 1 to 15 statements each, as someone types them into a console."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Privileges, comments, extensions, and the kinds that nobody tests."""
+"""Privileges, comments, extensions, and the kinds that no one tests."""
 
 from __future__ import annotations
 
