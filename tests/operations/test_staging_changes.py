@@ -6,6 +6,7 @@ import hashlib
 import itertools
 import re
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -129,9 +130,10 @@ def deployed(
             path.write_text(texts[path])
             before = rounds()
             deploy(shop, path)
-            while rounds() < before + 2:  # the application meets what each file leaves
-                if errors:
-                    break
+            deadline = time.monotonic() + 60
+            while rounds() < before + 2 and not errors:  # the application meets what each file leaves
+                assert time.monotonic() < deadline, "the application stands still"
+                time.sleep(0.01)
     there, wanted = (_schema(url) for url in (shop.production, shop.staging))
     return made, errors, list(compare(there, wanted, with_change_sets=True).change_sets)
 
