@@ -94,7 +94,17 @@ REPLAY = "replay 20260101000000_first.sql on it"
     ("act", "run", "stages"),
     [
         ("preflight", lambda shop: shop.project.preflight(), ("ask production and this machine", *THROWAWAY, REPLAY)),
-        ("generate", _generate, (*THROWAWAY, REPLAY, "read staging", "prove the files on copies of it")),
+        (
+            "generate",
+            _generate,
+            (
+                *THROWAWAY,
+                REPLAY,
+                "read staging",
+                "prove the files on copies of it",
+                "try the files on a copy with rows",
+            ),
+        ),  # fmt: skip
         ("migrate_staging", lambda shop: shop.project.migrate_staging(), (*THROWAWAY, REPLAY, f"replay {FILE} on it")),
         ("db_status", lambda shop: shop.project.db_status(), ("read staging", *THROWAWAY, REPLAY, "read production")),
         (
