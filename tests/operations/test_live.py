@@ -104,7 +104,7 @@ REPLAY = "replay 20260101000000_first.sql on it"
                 "prove the files on copies of it",
                 "try the files on a copy with rows",
             ),
-        ),  # fmt: skip
+        ),
         ("migrate_staging", lambda shop: shop.project.migrate_staging(), (*THROWAWAY, REPLAY, f"replay {FILE} on it")),
         ("db_status", lambda shop: shop.project.db_status(), ("read staging", *THROWAWAY, REPLAY, "read production")),
         (
