@@ -130,8 +130,9 @@ def read_history(connection: Connection) -> tuple[AppliedMigration, ...]:
 
 
 def make_history(connection: Connection) -> None:
-    """Make the history tables, Supabase's and ours, where they are missing."""
-    if not _existing(connection)[0]:
+    """Make the history tables, Supabase's and ours, where they are missing; complete that of an older CLI."""
+    is_there = _existing(connection)[0]
+    if not is_there or not {"name", "statements"} <= {column for (column,) in connection.execute(WHICH_COLUMNS)}:
         connection.execute(MAKE_SUPABASE)
     make_own_history(connection)
 

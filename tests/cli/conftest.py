@@ -33,7 +33,13 @@ Command = Callable[..., Answer]
 
 def run_command(folder: Path, *arguments: str, **variables: str) -> Answer:
     """Run `safemig` in `folder`, with `variables` in its environment and no terminal."""
-    environment = {name: value for name, value in os.environ.items() if not name.endswith("_DATABASE_URL")}
+    environment = {
+        name: value
+        for name, value in os.environ.items()
+        if not (
+            name.endswith("_DATABASE_URL") or name.startswith("SAFEMIG_")
+        )  # such as SAFEMIG_REAL_SCHEMAS, of the tests
+    }
     done = subprocess.run(
         [sys.executable, "-m", "safemig", *arguments], cwd=folder, env=environment | variables, stdin=subprocess.DEVNULL,
         capture_output=True, text=True, timeout=300, check=False,

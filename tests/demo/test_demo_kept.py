@@ -87,7 +87,7 @@ def test_serving_where_no_demo_was_kept_says_how_to_make_one(tmp_path: Path) -> 
 def test_serving_a_demo_whose_data_is_gone_says_where_it_was(tmp_path: Path) -> None:
     places.write_note(tmp_path, tmp_path / "server", 17)
     assert json.loads((tmp_path / places.NOTE).read_text())["postgresql"] == 17
-    with pytest.raises(SettingsError, match="is gone") as refused:
+    with pytest.raises(SettingsError, match="is missing") as refused:
         run_demo(tmp_path, serve=True)
     assert str(tmp_path / "server") in str(refused.value)
 

@@ -320,7 +320,7 @@ def test_a_table_locked_for_ever_ends_it_and_names_who_holds_it(shop: Shop) -> N
         blocker.execute("SELECT count(*) FROM users")
         with pytest.raises(DeploymentFailedError) as caught:
             run.deploy()
-        assert "in 3 attempts" in str(caught.value)
+        assert "after 3 attempts" in str(caught.value)
         assert f"pid {blocker.info.backend_pid} postgres, idle in transaction" in str(caught.value)
     assert shop.state() == before
 
