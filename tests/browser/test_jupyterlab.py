@@ -452,10 +452,13 @@ def test_the_page_beside_a_record_reads_as_a_document(lab: Lab, browser: Browser
     time.sleep(0.2)
     assert [url for url in asked if not url.startswith(("file:", "data:"))] == [], "no network"
     assert page.locator("header .word").inner_text() == "DEPLOYED"
-    folded = page.locator("details:not([open]) pre").first
-    assert not folded.is_visible()
+    folded = page.locator("details.section:not([open]) .output_subarea table")
+    statements = page.locator("details.paper pre")
+    assert not any(each.is_visible() for each in (folded.first, statements.first))
+    assert statements.count() == 1, "each statement stands once"
     page.emulate_media(media="print")
-    assert folded.is_visible(), "paper cannot be unfolded"
+    assert folded.first.is_visible(), "paper cannot be unfolded"
+    assert statements.first.is_visible()
     kept = page.locator("header .word").evaluate("each => getComputedStyle(each).printColorAdjust")
     assert kept == "exact", "the verdict is white on its colour"
     page.close()

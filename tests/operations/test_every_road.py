@@ -71,6 +71,11 @@ def forget_history(shop: Shop) -> None:
     shop.on(shop.production, "DROP SCHEMA safemig, supabase_migrations CASCADE")
 
 
+def write_statements(shop: Shop) -> None:
+    (shop.folder / "statements").mkdir()
+    (shop.folder / "statements" / "read.sql").write_text("SELECT email FROM users WHERE id = $1;\n")
+
+
 CASES = [
     Case("generate", "generate description", "GENERATED", change_staging, {"description": "description"}),
     Case("review", "review --record", "SAFE-TO-DEPLOY", write_nickname),
@@ -91,6 +96,7 @@ CASES = [
     Case("db_status", "status --record", "PENDING", write_nickname),
     Case("schema_diff", "diff --from production --to staging", "DIFFERENT", change_staging, leaves_record=False),
     Case("doctor", "doctor --record", "READY"),
+    Case("workload", "workload --record statements", "COLLECTED", write_statements, {"paths": ["statements"]}),
     Case("deployments", "records --verify", "REPORTED", leaves_record=False),
 ]  # fmt: skip
 
