@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -59,6 +60,8 @@ def test_nothing_is_left_whatever_the_home_folder_is(
     folder = project / "home"
     run = start(project, temporary, home(folder), DEPLOYMENT)
     _, said = run.communicate(timeout=120)
+    # libzmq may say this while a kernel's process ends (its issues 1307 and 1554); nothing is wrong or left.
+    said = re.sub(r"Assertion failed: pfd\.revents & POLLIN \(.*\)\n", "", said)
     assert (run.returncode, said) == (0, ""), said
     assert list(temporary.iterdir()) == []
     assert not folder.is_dir() or list(folder.iterdir()) == []
