@@ -396,7 +396,9 @@ class Backup(Result):
         return words[self.verified]
 
 
-OWN_TABLES = ("safemig.", "supabase_migrations.")  # the history, which no count of the project's rows includes
+# Where safemig's history and Supabase's are: no count, comparison or dump of the project includes them.
+BOOKKEEPING_SCHEMAS = ("safemig", "supabase_migrations")
+BOOKKEEPING_TABLES = tuple(f"{schema}." for schema in BOOKKEEPING_SCHEMAS)  # what their tables' names begin with
 WRITTEN_SINCE = "data written after the deployment: "  # begins what a rollback script cannot bring back for that reason
 
 

@@ -9,9 +9,8 @@ from psycopg import sql
 
 from safemig.copies.event_triggers import EventTrigger, written_by
 from safemig.errors import RehearsalError
-from safemig.execution.validation import BOOKKEEPING
 from safemig.postgres.connection import Connection
-from safemig.results import RowChange, Step, TableContent
+from safemig.results import BOOKKEEPING_TABLES, RowChange, Step, TableContent
 from safemig.schema import SchemaDiff
 from safemig.sql import parse
 from safemig.sql.identifiers import quote_name
@@ -219,4 +218,4 @@ def rows_and_columns(
 
 
 def _by_name(tables: Sequence[TableContent]) -> dict[str, TableContent]:
-    return {table.name: table for table in tables if not table.name.startswith(BOOKKEEPING)}
+    return {table.name: table for table in tables if not table.name.startswith(BOOKKEEPING_TABLES)}

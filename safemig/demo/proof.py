@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from psycopg import sql
 
 from safemig.postgres.connection.connect import connect
-from safemig.postgres.dump.plain import BOOKKEEPING_SCHEMAS
 from safemig.postgres.dump.tools import piped
 from safemig.postgres.server.programs import client_programs
+from safemig.results import BOOKKEEPING_SCHEMAS
 
 # The column that staging dropped: no row may be lost, so production keeps it until a person decides.
 KEPT_IN_PRODUCTION = (

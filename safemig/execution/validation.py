@@ -24,13 +24,10 @@ from safemig.postgres.connection import Connection
 from safemig.postgres.connection.connect import words_of
 from safemig.postgres.dump.reader import LARGE_OBJECTS
 from safemig.result import Result
-from safemig.results import Check, RowChange, TableContent
+from safemig.results import BOOKKEEPING_TABLES, Check, RowChange, TableContent
 from safemig.schema import Schema, compare
 from safemig.settings import Settings
 from safemig.views.numbers import counted
-
-# Tables that the deployment itself writes to: no content of the application's.
-BOOKKEEPING = ("supabase_migrations.", "safemig.")
 
 _ASKED_TOGETHER = 100
 _AFTER_COMMIT = (4, 5)  # the exit codes that may follow one
@@ -168,7 +165,7 @@ def rows_changed(
     before: Sequence[TableContent], after: Mapping[str, int], hides: Callable[[str], bool] = lambda _: False
 ) -> tuple[RowChange, ...]:
     """Return every table's rows at the backup's snapshot and now; `hides` tells which is a tool's history."""
-    then = {table.name: table.rows for table in before if not table.name.startswith(BOOKKEEPING)}
+    then = {table.name: table.rows for table in before if not table.name.startswith(BOOKKEEPING_TABLES)}
     names = sorted(name for name in {*then, *after} if not hides(name))
     return tuple(RowChange(name, then.get(name), after.get(name)) for name in names)
 

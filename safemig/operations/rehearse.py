@@ -36,7 +36,6 @@ from safemig.execution.environment import open_environment, schema_of
 from safemig.execution.expected_locks import with_sizes
 from safemig.execution.layout import layout_for, make_history
 from safemig.execution.steps import Segment, observe_steps, with_held_times
-from safemig.execution.validation import BOOKKEEPING
 from safemig.fault_points import FaultPoint, pass_point
 from safemig.migrations import write_new
 from safemig.operations.backup_prod import take_backup
@@ -49,7 +48,7 @@ from safemig.postgres.connection.connect import connect, words_of
 from safemig.postgres.platforms import platform_of
 from safemig.postgres.pretences import indexes_pretended
 from safemig.postgres.stand_in.script import needs_what_is_real
-from safemig.results import WRITTEN_SINCE, Backup, Rehearsal, RollbackProof, Step, TableContent
+from safemig.results import BOOKKEEPING_TABLES, WRITTEN_SINCE, Backup, Rehearsal, RollbackProof, Step, TableContent
 from safemig.schema import Schema, SchemaDiff, compare
 from safemig.settings import PRODUCTION, Settings
 
@@ -392,6 +391,6 @@ def _cannot_bring_back(
     lost = [
         f"the content of {name} as it was ({table.rows:,} rows): the deployment itself changes it; the backup has it"
         for name, table in before.items()
-        if now.get(name) != table and not name.startswith(BOOKKEEPING) and not hides(name)
+        if now.get(name) != table and not name.startswith(BOOKKEEPING_TABLES) and not hides(name)
     ]
     return tuple(dict.fromkeys(written_since + lost))  # each once, in order

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 from safemig.postgres.connection import Connection
 from safemig.postgres.platforms import Platform, platform_of
-from safemig.results import Access
+from safemig.results import BOOKKEEPING_SCHEMAS, Access
 
 MOST_ROLES = 12
 MOST_OBJECTS = 60
-BOOKKEEPING = ("information_schema", "safemig", "supabase_migrations")
+BOOKKEEPING = ("information_schema", *BOOKKEEPING_SCHEMAS)
 EVERYBODY = "public"  # what the has_*_privilege functions call everybody
 # Of each object all that decides who may use it; the names as the to_reg* functions read them.
 WHAT_DECIDES_ACCESS = """

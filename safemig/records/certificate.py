@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from safemig.records.outcome import Outcome, RecordedResult
 from safemig.records.sections import SECTIONS
-from safemig.results import OWN_TABLES, WRITTEN_SINCE
+from safemig.results import BOOKKEEPING_TABLES, WRITTEN_SINCE
 from safemig.views import numbers
 
 CELL = "certificate"  # the id of the cell that holds it
@@ -260,7 +260,9 @@ def _backed_up(backup: RecordedResult | None, rehearsal: RecordedResult | None) 
     name, section = "Backed up and restored", SECTIONS["backup"]
     if backup is None:
         return _not_reached(name, section)
-    tables = [each for each in backup.data["tables"] if not each["name"].startswith(OWN_TABLES)]  # as the other counts
+    tables = [
+        each for each in backup.data["tables"] if not each["name"].startswith(BOOKKEEPING_TABLES)
+    ]  # as the other counts
     words = f"{sum(each['rows'] for each in tables):,} rows in {numbers.counted(len(tables), 'table')}"
     verified = rehearsal.data["backup_verified"] if rehearsal else backup.data.get("verified", "no")
     if verified == "restored":

@@ -37,12 +37,12 @@ from safemig.postgres.catalog.types import (
     type_queries,
 )
 from safemig.postgres.platforms import WHICH_PLATFORM, Platform, recognise
+from safemig.results import BOOKKEEPING_SCHEMAS
 from safemig.schema import facts
 from safemig.schema.collection import without_collection
 from safemig.schema.model import RELATION_KINDS, Id, Schema
 from safemig.sql.identifiers import quote_name
 
-BOOKKEEPING_SCHEMAS = ("safemig", "supabase_migrations")
 # Where `restore_prod --tables` puts the tables of a backup.
 RESTORED_SCHEMA = re.compile(r"restored_[0-9]{14}\Z")
 # Names come out qualified and plain. No query over the catalogs is worth compiling, or more than one process.

@@ -21,11 +21,9 @@ from safemig.postgres.dump.reader import DumpReader
 from safemig.postgres.dump.tools import LOCK_WAIT, encoding_of, piped
 from safemig.postgres.server.programs import Programs, client_programs
 from safemig.postgres.unreadable import exclusions
-from safemig.results import BackupFile, TableContent
+from safemig.results import BOOKKEEPING_SCHEMAS, BackupFile, TableContent
 from safemig.sql.identifiers import quote_identifier
 
-# Bookkeeping that follows the deployment itself, not the application's schema.
-BOOKKEEPING_SCHEMAS = ("safemig", "supabase_migrations")
 # Where `restore_prod --tables` puts the tables of a backup, as pg_dump's pattern.
 RESTORED_SCHEMAS = "restored_" + 14 * "[0-9]"
 # In the part of a `--clean` dump that drops what it is going to make.

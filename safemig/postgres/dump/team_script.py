@@ -13,9 +13,10 @@ from dataclasses import dataclass, field
 
 from safemig.postgres.connection import Connection
 from safemig.postgres.dump.compression import Readable
-from safemig.postgres.dump.plain import BOOKKEEPING_SCHEMAS, cleared
+from safemig.postgres.dump.plain import cleared
 from safemig.postgres.dump.reader import DumpReader
 from safemig.postgres.platforms import TABLES_FOR_THE_TEAM, Platform, is_role_of_platform, platform_of
+from safemig.results import BOOKKEEPING_SCHEMAS
 from safemig.sql.identifiers import quote_identifier, quote_literal
 
 _HEAD = re.compile(
