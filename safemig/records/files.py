@@ -1,10 +1,9 @@
-"""Write files so that a reader, and a crash at any moment, meets the old content or the new one, never a part."""
+"""The folder of the records: made, locked, and its files made read-only."""
 
 from __future__ import annotations
 
 import errno
 import fcntl
-import os
 from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 
@@ -14,37 +13,10 @@ from safemig.errors import SettingsError
 _LOCK = ".lock"
 
 
-def write_atomically(path: Path, content: bytes) -> None:
-    """Write `content` beside `path`, flush it to the disk, and rename it over `path`.
-
-    Raises:
-        OSError: the folder cannot be written, or the disk is full; `path` is then as it was.
-    """
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        with partial.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
-    flush_folder(path.parent)
-
-
 def make_read_only(path: Path) -> None:
     """Take everybody's permission to write from a file that is final; where that cannot be done, its seal still tells."""
     with suppress(OSError):  # not there, or a file system without permissions
         path.chmod(path.stat().st_mode & ~0o222)
-
-
-def flush_folder(folder: Path) -> None:
-    """Make a rename in `folder` survive a power cut."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def make_folder(folder: Path) -> None:

@@ -20,12 +20,13 @@ from safemig.fault_points import FaultPoint, pass_point
 from safemig.records import ledger
 from safemig.records.certificate import CELL, certificate_of
 from safemig.records.certificate_markdown import as_markdown
-from safemig.records.files import make_read_only, write_atomically
+from safemig.records.files import make_read_only
 from safemig.records.names import RecordName
 from safemig.records.notebooks import notebook_bytes
 from safemig.records.outcome import Outcome, RecordedError, RecordedResult, answer_of
 from safemig.records.redaction import redact_notebook
 from safemig.records.sections import add_headings
+from safemig.whole_files import write_atomically
 
 SETTLE = "safemig records --settle"
 

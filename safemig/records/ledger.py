@@ -18,8 +18,9 @@ from typing import Any
 from safemig import chain
 from safemig.execution import journal
 from safemig.records.content import content_of
-from safemig.records.files import flush_folder, locked, make_read_only
+from safemig.records.files import locked, make_read_only
 from safemig.records.names import RUNNING, RecordName, parse_name
+from safemig.whole_files import flush_folder
 
 FILE = "ledger.jsonl"
 _OPEN = frozenset({RUNNING, "INCOMPLETE", "UNKNOWN"})

@@ -20,7 +20,7 @@ from safemig.operations.restore_prod import what_restores_left
 from safemig.postgres.history import committed_parts
 from safemig.records import ledger
 from safemig.records.content import content_of
-from safemig.records.files import locked, write_atomically
+from safemig.records.files import locked
 from safemig.records.finish import seal as seal_record
 from safemig.records.ledger import is_open
 from safemig.records.names import RUNNING, RecordName, parse_name
@@ -30,6 +30,7 @@ from safemig.records.page import draw_page
 from safemig.records.process_alive import still_runs
 from safemig.results import Act
 from safemig.settings import Settings
+from safemig.whole_files import write_atomically
 
 _TIME = "%Y-%m-%dT%H:%M:%SZ"
 _CHANGING = frozenset(get_args(Act))

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from safemig.fault_points import FaultPoint, pass_point
-from safemig.records.files import write_atomically
 from safemig.records.notebooks import notebook_bytes, parse_notebook
 from safemig.records.redaction import redact_notebook
+from safemig.whole_files import write_atomically
 
 SCHEME = "safemig-record:"
 

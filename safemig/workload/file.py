@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from safemig.errors import FileError
+from safemig.whole_files import write_atomically
 from safemig.workload.statement import Counter, SeenWorkload, Statement, Window, joined
 
 VERSION = 1
@@ -27,22 +27,15 @@ def write_workload(path: Path, seen: SeenWorkload) -> None:
     """
     lines = [_line(_header(seen))]
     lines += [_line(_statement(each)) for each in sorted(seen.statements, key=lambda each: (each.id, each.source))]
-    half_written = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with half_written.open("w", encoding="utf-8", newline="\n") as file:
-            file.write("\n".join(lines) + "\n")
-            file.flush()
-            os.fsync(file.fileno())
-        half_written.replace(path)
+        write_atomically(path, ("\n".join(lines) + "\n").encode())
     except OSError as error:
         raise FileError(
             f"the workload file cannot be written: {error.strerror}",
             where=str(path),
             next="correct the folder's permissions, or free disk space",
         ) from None
-    finally:
-        half_written.unlink(missing_ok=True)
 
 
 def read_workload(path: Path) -> SeenWorkload:
