@@ -91,11 +91,12 @@ def init(folder: str, first_migration: str) -> None:
 @safemig.command()
 @click.option("--keep", type=click.Path(path_type=Path), help="Leave the project and its server's data in this folder.")
 @click.option("--serve", type=click.Path(path_type=Path), metavar="DIR", help="Start a kept demo's server again.")
-def demo(keep: Path | None, serve: Path | None) -> None:
+@click.option("--platform", type=click.Choice(["supabase"]), help="Play on an imitation of this platform.")
+def demo(keep: Path | None, serve: Path | None, platform: str | None) -> None:
     """Run the whole workflow on a throwaway local PostgreSQL with data in it."""
     from safemig.demo import run_demo
 
-    sys.exit(run_demo(serve or keep, serve=serve is not None))
+    sys.exit(run_demo(serve or keep, serve=serve is not None, platform=platform or ""))
 
 
 @safemig.command()

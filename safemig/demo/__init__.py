@@ -4,19 +4,25 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import click
 
 from safemig.demo.serve import how_to_play, serve_until_interrupted
 from safemig.demo.shop import Shop
+from safemig.demo.supabase_project import SupabaseProject
 from safemig.demo.workflow import walk
 
 __all__ = ["Shop", "run_demo"]
 
 
-def run_demo(keep: Path | None = None, serve: bool = False, echo: Callable[[str], None] = click.echo) -> int:
+def run_demo(
+    keep: Path | None = None, serve: bool = False, echo: Callable[[str], None] = click.echo, platform: str = ""
+) -> int:
     """Take a shop's schema change from staging to production with the real verbs, and return the exit code.
+
+    With `platform` "supabase", an application's on an imitation of that platform instead.
 
     0 only where production's schema is what it should be and no row was lost, which the demo checks by itself. The
     project with its records and backups stays: in a new temporary folder, or in `keep` (new or empty) together with
@@ -28,7 +34,8 @@ def run_demo(keep: Path | None = None, serve: bool = False, echo: Callable[[str]
     if serve:
         return serve_until_interrupted(keep or Path(), echo)
     folder = keep if keep is not None else Path(tempfile.mkdtemp(prefix="safemig-demo-"))
-    exit_code = walk(folder, echo, keep=keep is not None)
+    start = SupabaseProject.start if platform == "supabase" else Shop.start
+    exit_code = walk(partial(start, folder, keep=keep is not None), echo)
     if keep is not None:
         echo("")
         for line in how_to_play(keep.resolve()):

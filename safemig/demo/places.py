@@ -22,15 +22,21 @@ class Note:
 
     server: Path
     major: int
+    staging_server: Path | None = None  # of the demo on Supabase's imitation, where staging is a server of its own
+
+    @property
+    def servers(self) -> tuple[Path, ...]:
+        """Where all the data is."""
+        return (self.server, *([self.staging_server] if self.staging_server else []))
 
 
-def server_folder(project: Path) -> Path:
-    """Return an existing folder for the server's data: below `project`, or below /var/tmp where that cannot serve.
+def server_folder(project: Path, name: str = "server") -> Path:
+    """Return an existing folder for a server's data: below `project`, or below /var/tmp where that cannot serve.
 
     Started as root, the server runs as another user, who must be able to enter every folder on the way; and the
     socket's path must be short.
     """
-    wanted = project / "server"
+    wanted = project / name
     closed = os.geteuid() == 0 and any(not each.stat().st_mode & stat.S_IXOTH for each in (project, *project.parents))
     if closed or len(os.fsencode(wanted)) > _LONGEST_PATH:
         # Made exclusively and with a name that no one can foresee: /var/tmp is everybody's.
@@ -39,9 +45,11 @@ def server_folder(project: Path) -> Path:
     return wanted
 
 
-def write_note(project: Path, server: Path, major: int) -> None:
+def write_note(project: Path, server: Path, major: int, staging_server: Path | None = None) -> None:
     """Write down where the server's data is, and of which major version it is."""
     content = {"server": str(server), "postgresql": major, "start": f"safemig demo --serve {project}"}
+    if staging_server is not None:
+        content |= {"platform": "supabase", "staging_server": str(staging_server)}
     (project / NOTE).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
 
 
@@ -53,15 +61,16 @@ def read_note(project: Path) -> Note:
     """
     try:
         content = json.loads((project / NOTE).read_text(encoding="utf-8"))
-        note = Note(Path(content["server"]), int(content["postgresql"]))
+        staging = content.get("staging_server")
+        note = Note(Path(content["server"]), int(content["postgresql"]), Path(staging) if staging else None)
     except (OSError, ValueError, KeyError, TypeError):
         raise SettingsError(
             "there is no kept demo here", where=str(project), next=f"make one: safemig demo --keep {project}"
         ) from None
-    if not (note.server / "data").is_dir():
+    if gone := [str(each) for each in note.servers if not (each / "data").is_dir()]:
         raise SettingsError(
             "the data of the kept demo's server is missing",
-            where=str(note.server),
+            where=", ".join(gone),
             next="make another one: safemig demo --keep DIR with a new folder",
         )
     return note

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from psycopg import sql
@@ -12,12 +12,6 @@ from safemig.postgres.connection.connect import connect
 from safemig.postgres.dump.tools import piped
 from safemig.postgres.server.programs import client_programs
 from safemig.results import BOOKKEEPING_SCHEMAS
-
-# The column that staging dropped: no row may be lost, so production keeps it until a person decides.
-KEPT_IN_PRODUCTION = (
-    "-    fax_number text,",
-    "-COMMENT ON COLUMN public.users.fax_number IS 'From the old shop; nothing writes to it any more.';",
-)
 
 TABLES_AND_COLUMNS = """
 SELECT relation.relnamespace::regnamespace::text, relation.relname, array_agg(attname::text ORDER BY attnum)
@@ -83,19 +77,19 @@ def _loss(name: str, was: Content, now: Content | None) -> str:
     return "" if was == now else f"{name}: its {was.rows:,} rows hold something else now"
 
 
-def schema_differences(staging: str, production: str, major: int) -> list[str]:
+def schema_differences(staging: str, production: str, major: int, kept: Sequence[str]) -> list[str]:
     """Return the lines in which the two databases' schema dumps differ: `-` only in production, `+` only in staging.
 
     pg_dump writes them, so that no engine of ours has a say in it. Of the column that staging dropped, and whose
-    DROP was commented out, production still has two lines: they are expected, and missing ones are a difference.
+    DROP was commented out, production still has the lines `kept`: they are expected, and missing ones are a difference.
     """
     differences = [
         line
         for line in difflib.unified_diff(_dump(production, major), _dump(staging, major), lineterm="", n=0)
         if not line.startswith(("---", "+++", "@@"))
     ]
-    missing = [f"kept column: {line}" for line in KEPT_IN_PRODUCTION if line not in differences]
-    return missing + [line for line in differences if line not in KEPT_IN_PRODUCTION]
+    missing = [f"kept column: {line}" for line in kept if line not in differences]
+    return missing + [line for line in differences if line not in kept]
 
 
 def _dump(conninfo: str, major: int) -> list[str]:

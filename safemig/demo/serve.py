@@ -7,14 +7,19 @@ from collections.abc import Callable
 from pathlib import Path
 
 from safemig.demo.places import read_note
+from safemig.demo.scene import Scene
 from safemig.demo.shop import Shop
+from safemig.demo.supabase_project import SupabaseProject
 from safemig.postgres.server.throwaway import ThrowawayServer
 
 
 def how_to_play(project: Path) -> list[str]:
     """Return the lines that tell how to go on with a demo that was kept."""
-    data = read_note(project).server
-    elsewhere = [] if data.is_relative_to(project) else [f"(Its data is in {data}; remove that too when you are done.)"]
+    elsewhere = [
+        f"(Its data is in {data}; remove that too when you are done.)"
+        for data in read_note(project).servers
+        if not data.is_relative_to(project)
+    ]
     return ["To use the demo again, start its server:", f"  safemig demo --serve {project}", *elsewhere]
 
 
@@ -27,9 +32,13 @@ def serve_until_interrupted(project: Path, echo: Callable[[str], None], stop: th
     """
     project = project.resolve()
     note = read_note(project)
-    with ThrowawayServer.start(major=note.major, folder=note.server) as server:
-        shop = Shop(project, server)
-        echo(f"PostgreSQL {server.programs.version} runs until you press Ctrl-C. In another terminal:")
+    shop: Scene
+    if note.staging_server:
+        shop = SupabaseProject.serve(project, note.staging_server, note.server, major=note.major)
+    else:
+        shop = Shop(project, ThrowawayServer.start(major=note.major, folder=note.server))
+    with shop:
+        echo(f"PostgreSQL {shop.server.programs.version} runs until you press Ctrl-C. In another terminal:")
         echo("")
         for name, value in shop.variables.items():
             echo(f"  export {name}='{value}'")

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 from types import TracebackType
+from typing import Any, Self
 
+import psycopg
 from pglast import split
 
 from safemig.demo.places import server_folder, write_note
-from safemig.errors import RefusedError
-from safemig.postgres.connection import Connection
+from safemig.demo.scene import new_folder
 from safemig.postgres.connection.connect import connect
 from safemig.postgres.server.throwaway import ThrowawayServer
 from safemig.project import Project
@@ -55,11 +53,28 @@ class Shop:
     manager, or call `stop`.
     """
 
+    title = "a shop: a PostgreSQL server of its own, a staging and a production database, a project"
+    by_hand: tuple[str, ...] = (
+        "staging was changed by hand: a table, a column, an index, an enum value, a function and a view;",
+        "and the column users.fax_number was dropped there",
+    )
+    # The column that staging dropped: no row may be lost, so production keeps it until a person decides.
+    kept = "users.fax_number"
+    kept_lines: tuple[str, ...] = (
+        "-    fax_number text,",
+        "-COMMENT ON COLUMN public.users.fax_number IS 'From the old shop; nothing writes to it any more.';",
+    )
+    try_this = (
+        "ALTER TABLE sales.orders ALTER COLUMN is_gift SET DEFAULT true;\n"
+        "CREATE INDEX payments_paid_at_idx ON sales.payments (paid_at);"
+    )
+
     def __init__(self, folder: Path, server: ThrowawayServer) -> None:
         self.folder = folder
         self.server = server
         self.staging = server.url(STAGING)
         self.production = server.url(PRODUCTION)
+        self.seen = (self.staging, self.production)
 
     def __repr__(self) -> str:
         return f"<Shop in {self.folder}, {self.server!r}>"
@@ -72,14 +87,7 @@ class Shop:
             RefusedError: `folder` holds something already.
             ToolError: there is no PostgreSQL server on this machine to start.
         """
-        folder = Path(folder).resolve()
-        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-            raise RefusedError(
-                "the demo wants a new or an empty folder",
-                where=str(folder),
-                next=f"safemig demo --serve {folder} starts a demo that is there already; or name another folder",
-            )
-        folder.mkdir(parents=True, exist_ok=True)
+        folder = new_folder(folder)
         data = server_folder(folder) if keep else None
         server = ThrowawayServer.start(folder=data)
         shop = cls(folder, server)
@@ -112,7 +120,7 @@ class Shop:
         """End the server. Safe to call again."""
         self.server.stop()
 
-    def __enter__(self) -> Shop:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(
@@ -134,27 +142,12 @@ class Shop:
             # In the order of the shop's life: the second migration met a database with rows in it.
             for migration, rows in ((first, "sql/rows.sql"), (second, "sql/later_rows.sql")):
                 with connection.transaction():
-                    _apply(connection, *migration)
+                    apply_migration(connection, *migration)
                 with connection.transaction():
                     connection.execute(MAKE_SIZES, (sizes.users, sizes.products, sizes.orders))
                     connection.execute(_text(rows))
         with connect(self.server.url(database), database) as connection:
             connection.execute("VACUUM (ANALYZE)")
-
-
-@contextmanager
-def exported(variables: Mapping[str, str]) -> Iterator[None]:
-    """Put `variables` into this process's environment, which kernels inherit, for as long as the block lasts."""
-    before = {name: os.environ.get(name) for name in variables}
-    os.environ.update(variables)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
 
 
 def applied_migrations() -> tuple[tuple[str, str], ...]:
@@ -163,7 +156,8 @@ def applied_migrations() -> tuple[tuple[str, str], ...]:
     return tuple(sorted((each.name, each.read_text(encoding="utf-8")) for each in folder.iterdir()))
 
 
-def _apply(connection: Connection, file_name: str, text: str) -> None:
+def apply_migration(connection: psycopg.Connection[Any], file_name: str, text: str) -> None:
+    """Apply a migration and record it, as Supabase's CLI does."""
     version, _, name = file_name.removesuffix(".sql").partition("_")
     connection.execute(text)
     connection.execute(MAKE_HISTORY)

@@ -6,11 +6,12 @@ import re
 import time
 from collections.abc import Callable, Mapping
 from importlib.resources import files
-from pathlib import Path
 from typing import Any
 
+import nbformat
+
 from safemig.demo.proof import Content, lost_rows, read_content, schema_differences
-from safemig.demo.shop import PRODUCTION_SIZES, Shop, Sizes, exported
+from safemig.demo.scene import Scene, exported
 from safemig.project import Project
 from safemig.records import Progress, RecordRun, run_runbook
 
@@ -44,23 +45,24 @@ class Story:
         self._echo(f"         {line}")
 
 
-def walk(folder: Path, echo: Echo, *, keep: bool, production: Sizes = PRODUCTION_SIZES) -> int:
-    """Go the whole way in a new project at `folder`; return 0 where the result was proven, else what went wrong.
+def walk(start: Callable[[], Scene], echo: Echo) -> int:
+    """Go the whole way in a new project, which `start` makes; return 0 where the result was proven, else what went wrong.
 
     A verb's refusal ends the walk with that verb's exit code; a result that is not what it should be gives 1.
     """
     story = Story(echo)
-    story.say("making a shop: a PostgreSQL server of its own, a staging and a production database, a project")
-    with Shop.start(folder, keep=keep, production=production) as shop, exported(shop.variables):
-        (shop.folder / PLAY_NOTEBOOK).write_bytes((files("safemig.demo") / PLAY_NOTEBOOK).read_bytes())
+    with start() as shop, exported(shop.variables):
+        story.say(f"made {shop.title}")
+        (shop.folder / PLAY_NOTEBOOK).write_text(_play_notebook(shop.try_this), encoding="utf-8")
         project = Project.open(shop.folder)
-        before = read_content(shop.production)
+        before = read_content(shop.seen[1])
         story.say(
             f"PostgreSQL {shop.server.programs.version}, production with {_amount(before)} beside its history, in {shop.folder}"
         )
         shop.change_staging_by_hand()
-        story.say("staging was changed by hand: a table, a column, an index, an enum value, a function and a view;")
-        story.add("and the column users.fax_number was dropped there")
+        story.say(shop.by_hand[0])
+        for line in shop.by_hand[1:]:
+            story.add(line)
         runs = []
         for verb, parameters in _verbs(project):
             runs.append(_run(story, project, verb, parameters))
@@ -100,16 +102,24 @@ def _run(story: Story, project: Project, verb: str, parameters: Mapping[str, Any
 
 def _first_line(text: str) -> str:
     # Which database it is was said before; here what came of it counts.
-    line = re.sub(r" \(shop_\w+ on [^)]*\)", "", text.partition("\n")[0])
+    line = re.sub(r" \((?:shop_\w+|postgres) on [^)]*\)", "", text.partition("\n")[0])
     return line if len(line) <= LONGEST_LINE else line[: LONGEST_LINE - 1] + "…"
 
 
-def _prove(story: Story, shop: Shop, before: Mapping[str, Content]) -> bool:
-    lost = lost_rows(before, shop.production)
+def _play_notebook(try_this: str) -> str:
+    content = nbformat.reads((files("safemig.demo") / PLAY_NOTEBOOK).read_text(encoding="utf-8"), as_version=4)  # type: ignore[no-untyped-call]
+    (cell,) = (each for each in content.cells if each.id == "review")
+    cell.source = f"{cell.source.partition(chr(10))[0]}\n{try_this}"
+    text: str = nbformat.writes(content)  # type: ignore[no-untyped-call]
+    return text
+
+
+def _prove(story: Story, shop: Scene, before: Mapping[str, Content]) -> bool:
+    lost = lost_rows(before, shop.seen[1])
     answer = "NOT EQUAL" if lost else "none lost, none changed"
     story.say(f"own check: the content of {_amount(before)}, before and after: {answer}")
-    differences = schema_differences(shop.staging, shop.production, shop.server.major)
-    answer = "NOT EQUAL" if differences else "equal, except for users.fax_number, which production keeps"
+    differences = schema_differences(*shop.seen, shop.server.major, shop.kept_lines)
+    answer = "NOT EQUAL" if differences else f"equal, except for {shop.kept}, which production keeps"
     story.say(f"own check: pg_dump of production's schema and of staging's: {answer}")
     for line in (*lost, *differences):
         story.add(f"  {line}")

@@ -19,7 +19,8 @@ import nbformat
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from safemig.demo.shop import Shop, Sizes, exported
+from safemig.demo.scene import exported
+from safemig.demo.shop import Shop, Sizes
 from safemig.project import Project
 
 TOKEN = "e2e"

@@ -15,7 +15,8 @@ from xml.etree import ElementTree
 import pytest
 import yaml
 
-from safemig.demo.shop import Shop, Sizes, exported
+from safemig.demo.scene import exported
+from safemig.demo.shop import Shop, Sizes
 from safemig.project import Project
 from safemig.records import read_archive
 from safemig.records.papermill_io import runbooks_folder

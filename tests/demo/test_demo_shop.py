@@ -156,9 +156,11 @@ def test_a_new_column_is_no_lost_row(small_shop: Shop, before: dict[str, Content
 
 def test_a_schema_that_is_not_staging_s_is_seen(shop: Shop) -> None:
     major = shop.server.major
-    assert len(schema_differences(shop.staging, shop.production, major)) == 2  # the column is there on both sides
+    assert (
+        len(schema_differences(shop.staging, shop.production, major, shop.kept_lines)) == 2
+    )  # the column is there on both sides
     shop.change_staging_by_hand()
-    differences = schema_differences(shop.staging, shop.production, major)
+    differences = schema_differences(shop.staging, shop.production, major, shop.kept_lines)
     assert "+CREATE INDEX orders_placed_at_idx ON sales.orders USING btree (placed_at);" in differences
     assert "+    is_gift boolean DEFAULT false NOT NULL" in differences
     assert "+    'returned'," in differences
@@ -168,7 +170,9 @@ def test_a_schema_that_is_not_staging_s_is_seen(shop: Shop) -> None:
     assert "DROP COLUMN fax_number" in dropped
     with psycopg.connect(shop.production, autocommit=True) as connection:
         connection.execute(kept)  # type: ignore[arg-type]
-    assert schema_differences(shop.staging, shop.production, major) == []
+    assert schema_differences(shop.staging, shop.production, major, shop.kept_lines) == []
     with psycopg.connect(shop.production, autocommit=True) as connection:
         connection.execute(dropped)  # type: ignore[arg-type]
-    assert len(schema_differences(shop.staging, shop.production, major)) == 2  # now it is gone from production
+    assert (
+        len(schema_differences(shop.staging, shop.production, major, shop.kept_lines)) == 2
+    )  # now it is gone from production

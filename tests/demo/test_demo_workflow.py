@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import psycopg
@@ -42,7 +43,7 @@ def test_a_verb_that_did_harm_and_said_nothing_is_found_out(
     monkeypatch.setattr(workflow, "run_runbook", harm)
     monkeypatch.setattr(Shop, "change_staging_by_hand", apply_by_hand)
     lines: list[str] = []
-    assert workflow.walk(tmp_path / "shop", lines.append, keep=False, production=small) == 1
+    assert workflow.walk(partial(Shop.start, tmp_path / "shop", production=small), lines.append) == 1
     assert any("NOT EQUAL" in line for line in lines)
     assert any(told in line for line in lines), "\n".join(lines)
 
@@ -61,6 +62,6 @@ def test_a_verb_that_refuses_ends_the_walk_with_its_exit_code(
 
     monkeypatch.setattr(workflow, "run_runbook", refuse)
     lines: list[str] = []
-    assert workflow.walk(tmp_path / "shop", lines.append, keep=False, production=small) == 1
+    assert workflow.walk(partial(Shop.start, tmp_path / "shop", production=small), lines.append) == 1
     assert ran == ["generate", "review"]
     assert any("review.ipynb" in line for line in lines)

@@ -20,6 +20,7 @@ servers (about 3 s). With `team=False` the databases hold the platform alone: no
 | boss     | boss (superuser), shop / shop_staging           | no role postgres at all                                      |
 | upgraded | postgres (superuser), shop / shop_staging       | came from 14: owner and grants of schema public              |
 
+The SQL and the extensions of Supabase are the product's, for `safemig demo --platform supabase` (safemig/demo/supabase/).
 Stand-in extensions (folder extensions/) are installed only in a private copy of PostgreSQL that these servers run
 from; the throwaway server of safemig, which runs from the wheel itself, lacks them, as a DBA's machine does.
 """
@@ -46,6 +47,7 @@ from safemig.postgres.server.throwaway import PORT, ThrowawayServer
 from safemig.project import Project
 
 HERE = Path(__file__).parent
+SUPABASE = HERE.parents[1] / "safemig" / "demo" / "supabase"
 FIRST_FILE = "20260101000000_first.sql"
 SETTINGS = {"autovacuum": "off", "shared_buffers": "32MB", "wal_level": "logical"}
 
@@ -111,7 +113,14 @@ class Platform:
 
 def first_migration(name: str) -> str:
     """The team's one migration on the platform `name`."""
-    return (HERE / "sql" / f"{name}_team.sql").read_text()
+    return file_of(f"{name}_team.sql").read_text()
+
+
+def file_of(name: str) -> Path:
+    """Return where a file of SQL is: here, or in the product."""
+    return next(
+        (path for path in (HERE / "sql" / name, SUPABASE / "sql" / name) if path.is_file()), HERE / "sql" / name
+    )
 
 
 @dataclass
@@ -141,7 +150,7 @@ class Boxes:
                     make_history(connection)
                     record_applied(connection, FIRST_FILE[:14], "first", [first], sha256_of(first), "test")
             with psycopg.connect(production.url(kind.superuser), autocommit=True) as connection:
-                connection.execute((HERE / "sql" / f"{name}_rows.sql").read_bytes())
+                connection.execute(file_of(f"{name}_rows.sql").read_bytes())
         return Platform(
             name, major, kind.deployer, kind.superuser, staging.url(kind.deployer), production.url(kind.deployer),
             staging.url(kind.superuser), production.url(kind.superuser), first,
@@ -158,7 +167,7 @@ class Boxes:
             servers = list(threads.map(lambda _: start(kind, programs), range(kind.servers)))
         for server in servers:
             self._open.enter_context(server)
-        roles = (HERE / "sql" / f"{name}_roles.sql").read_bytes()
+        roles = file_of(f"{name}_roles.sql").read_bytes()
         for server in servers:
             with psycopg.connect(url_of(server, kind.superuser, "template1"), autocommit=True) as connection:
                 connection.execute(roles)
@@ -223,7 +232,7 @@ class Database:
             self._set_up(connection)
         with psycopg.connect(self.url(self.kind.superuser), autocommit=True) as connection:
             for name in (self.platform, f"{self.platform}_{self.major}"):
-                file = HERE / "sql" / f"{name}.sql"
+                file = file_of(f"{name}.sql")
                 if file.is_file():
                     connection.execute(file.read_bytes())
         with self._administrator() as connection:
@@ -249,7 +258,7 @@ class Database:
                         connection.execute(sql.SQL("DROP ROLE {}").format(sql.Identifier(role)))
 
     def _set_up(self, connection: psycopg.Connection[tuple[object, ...]]) -> None:
-        statements = (HERE / "sql" / f"{self.platform}_database.sql").read_text()
+        statements = file_of(f"{self.platform}_database.sql").read_text()
         connection.execute(statements.replace("{database}", self.name).encode())
 
     @contextmanager
@@ -282,9 +291,11 @@ def private_installation(programs: Programs) -> Iterator[Programs]:
             folder = home / package.name / root.name / "bin"
             extensions = home / package.name / root.name / "share" / "extension"
         # What the installation has is real, and stays.
-        for control in sorted((HERE / "extensions").glob("*.control")):
+        for control in sorted(
+            each for folder in (HERE, SUPABASE) for each in (folder / "extensions").glob("*.control")
+        ):
             if not (extensions / control.name).exists():
-                for file in (HERE / "extensions").glob(f"{control.stem}[.-]*"):
+                for file in control.parent.glob(f"{control.stem}[.-]*"):
                     shutil.copy(file, extensions / file.name)
         yield Programs(folder, programs.version_num, has_server=True, has_clients=True)
     finally:

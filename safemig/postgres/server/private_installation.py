@@ -43,6 +43,9 @@ def make_private_installation(programs: Programs, home: Path, extra: ExtraFiles)
             next="point SAFEMIG_POSTGRES_BIN to an installation that has bin, lib and share in one folder",
         )
     root, tree = programs.folder.parent, home / "installation"
+    shutil.rmtree(
+        tree, ignore_errors=True
+    )  # of an earlier start, where the data is kept: links may lead nowhere by now
     if share.is_relative_to(root):
         # As a wheel lays it out: libraries may be beside the package.
         package = root.parent
