@@ -589,7 +589,8 @@ def _record(folder: str, verb: str, form: str = "text", /, **parameters: Any) ->
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # all is done: only telling it is left
     _say_last(_in_form(run.answer, form) if run.answer else "")
     where = _relative(run.path) if run.is_written else "could not be written"
-    _say_last("\n".join([*(run.error.lines if run.error else ()), f"{run.verdict} · record: {where}"]), err=True)
+    said = [*(run.error.lines if run.error else ()), f"{run.verdict} · record: {where}", *run.undelivered]
+    _say_last("\n".join(said), err=True)
     sys.exit(run.exit_code)
 
 

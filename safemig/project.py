@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from safemig.errors import SettingsError, explaining_files
+from safemig.notifications.direct import follow, told
 from safemig.settings import PRODUCTION, STAGING, Settings, load_settings
 
 if TYPE_CHECKING:
@@ -164,6 +165,7 @@ class Project:
             next="plan migrate_prod, rollback_prod, restore_prod, baseline_prod or sync_prod",
         )
 
+    @told(PRODUCTION)
     def backup_prod(self, *, target: str = PRODUCTION, verify: bool = True) -> Backup:
         """Back up production in full, and prove the backup by restoring it. Changes nothing there.
 
@@ -189,6 +191,7 @@ class Project:
 
         return rehearse(self.settings, target, load=load)
 
+    @told(STAGING)
     def migrate_staging(self, *, target: str = STAGING) -> Deployment:
         """Apply what is pending to staging; what is there already is only recorded."""
         from safemig.operations.migrate_staging import migrate_staging
@@ -213,11 +216,16 @@ class Project:
 
             require_no_resume(resume)
             command = Command(run, run_down)
-            return CommandDeployment(self.settings, command, target, approve=approve, accept=accept, ask=ask)
+            by_command = CommandDeployment(self.settings, command, target, approve=approve, accept=accept, ask=ask)
+            follow(by_command)
+            return by_command
         from safemig.operations.migrate_prod import ProductionDeployment
 
-        return ProductionDeployment(self.settings, target, approve=approve, accept=accept, resume=resume, ask=ask)
+        deployment = ProductionDeployment(self.settings, target, approve=approve, accept=accept, resume=resume, ask=ask)
+        follow(deployment)
+        return deployment
 
+    @told(PRODUCTION)
     def migrate_prod(
         self,
         *,
@@ -245,6 +253,7 @@ class Project:
 
         return migrate_prod(self.settings, target, approve=approve, accept=accept, resume=resume, ask=ask)
 
+    @told(PRODUCTION)
     def rollback_prod(
         self, script: str | Path = "", *, target: str = PRODUCTION, approve: str = "", ask: Ask | None = None
     ) -> Deployment:
@@ -253,6 +262,7 @@ class Project:
 
         return rollback_prod(self.settings, script, environment=target, approve=approve, ask=ask)
 
+    @told(PRODUCTION)
     def restore_prod(
         self,
         backup: str = "",
@@ -283,6 +293,7 @@ class Project:
             where=where, fire_triggers=fire_triggers, drop=drop, approve=approve, ask=ask,
         )  # fmt: skip
 
+    @told(PRODUCTION)
     def sync_prod(
         self, *, source: str = STAGING, target: str = PRODUCTION, approve: str = "", ask: Ask | None = None
     ) -> Deployment:
@@ -291,6 +302,7 @@ class Project:
 
         return sync_prod(self.settings, source=source, environment=target, approve=approve, ask=ask)
 
+    @told(PRODUCTION)
     def baseline_prod(
         self, *, to: str = "", target: str = PRODUCTION, approve: str = "", ask: Ask | None = None
     ) -> Deployment:

@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
+# The form of all JSON that safemig writes: results, errors, events. It changes when a field goes or changes its meaning.
+JSON_FORMAT = "safemig/1"
+
+
 class Renderer(Protocol):
     """The four forms of a result; `safemig.views` is one."""
 

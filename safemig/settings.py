@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from safemig.connection_urls import ignored_in, readable
@@ -32,6 +33,22 @@ def _without_password(value: object) -> object:
             "holds a password; put the URL into an environment variable and write env:NAME, or use a service"
         )
     return value
+
+
+def _notification(entry: str) -> str:
+    """Refuse an entry of `notify` that cannot be meant, or that is a webhook's URL: who has it can post as the team."""
+    rest = entry.removeprefix("slack ").strip()
+    if rest.startswith(("http://", "https://")):
+        raise ValueError("holds a webhook's URL, which is a secret; put it into an environment variable: env:NAME")
+    if entry.startswith("slack ") and not rest.startswith("env:"):
+        raise ValueError('Slack\'s form needs the variable that holds the URL, such as "slack env:SLACK_WEBHOOK_URL"')
+    try:
+        words = shlex.split(entry)
+    except ValueError as error:
+        raise ValueError(f"not a command: {str(error).lower()}") from None
+    if not words or rest == "env:":
+        raise ValueError('an entry is a command, "env:NAME" or "slack env:NAME"')
+    return entry
 
 
 class Environment(BaseModel):
@@ -196,6 +213,17 @@ class Settings(BaseSettings):
     lock_timeout_ms: int = Field(100, ge=1, le=60_000, description="How long one attempt waits for a lock.")
     lock_attempts: int = Field(30, ge=1, le=10_000, description="How often a transaction is tried before giving up.")
     statement_timeout_s: int = Field(3600, ge=0, description="The longest that one statement may run; 0 for no limit.")
+
+    notify: tuple[str, ...] = Field(
+        (),
+        description="Who is told of acts on a database, as JSON: commands (standard input), `env:NAME` (a variable with a webhook's "
+        "URL), `slack env:NAME` (in Slack's form).",
+    )
+
+    @field_validator("notify")
+    @classmethod
+    def _notifications(cls, entries: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(map(_notification, entries))
 
     @model_validator(mode="after")
     def _known_environments(self) -> Settings:

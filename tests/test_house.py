@@ -29,7 +29,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("results", "settings_file"),
     ("live",),
     ("settings", "views", "postgres"),
-    ("migrations",),
+    ("migrations", "notifications"),
     ("execution",),
     ("workload",),
     ("approval", "backups", "copies"),

@@ -60,7 +60,8 @@ class Recorded:
 
     def __repr__(self) -> str:
         answer = f"{self.run.answer.text}\n\n" if self.run.answer else ""
-        return f"{answer}record: {self.record if self.run.is_written else 'could not be written'}"
+        where = f"record: {self.record if self.run.is_written else 'could not be written'}"
+        return "\n".join([f"{answer}{where}", *self.run.undelivered])
 
     def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, Any]:  # noqa: ARG002
         answer = self.run.answer
@@ -69,7 +70,8 @@ class Recorded:
         shown = f'<a href="{link}">{name}</a>' if link else f'<code style="font-family:monospace">{name}</code>'
         if not self.run.is_written:
             shown = "could not be written"
-        where = f'<p style="margin:.6em 0">record: {shown}</p>'
+        lines = "".join(f"<br>{escape(line)}" for line in self.run.undelivered)
+        where = f'<p style="margin:.6em 0">record: {shown}{lines}</p>'
         bundle: dict[str, Any] = {"text/plain": repr(self), "text/html": (answer.html if answer else "") + where}
         if answer:
             bundle[f"application/vnd.safemig.{answer.kind}+json"] = answer.data

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from safemig.records.archive import read_archive
     from safemig.records.finish import RecordRun
-    from safemig.records.run import Progress, run_runbook
+    from safemig.records.progress import Progress
+    from safemig.records.run import run_runbook
 
 # Loaded at first use: papermill imports this package for `papermill_io`, while it is itself being imported.
-_HOMES = {"Progress": "run", "RecordRun": "finish", "read_archive": "archive", "run_runbook": "run"}
+_HOMES = {"Progress": "progress", "RecordRun": "finish", "read_archive": "archive", "run_runbook": "run"}
 
 __all__ = ["Progress", "RecordRun", "read_archive", "run_runbook"]
 

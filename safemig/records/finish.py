@@ -44,6 +44,7 @@ class RecordRun:
     error: RecordedError | None
     results: tuple[RecordedResult, ...]
     is_written: bool = True  # False where the record could not be finished; `path` is then what there is of it
+    undelivered: tuple[str, ...] = ()  # notifications that failed, a line for each channel; they change nothing else
 
     @property
     def answer(self) -> RecordedResult | None:

@@ -6,7 +6,7 @@ import os
 import socket
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -23,22 +23,15 @@ from safemig.records.notebooks import notebook_bytes, read_notebook
 from safemig.records.outcome import CHANGES, RecordedResult, read_outcome
 from safemig.records.papermill_io import runbooks_folder
 from safemig.records.parameters import check_parameters, parameters_of
+from safemig.records.progress import Progress
 from safemig.records.redaction import redactor
 from safemig.records.source import source_of
+from safemig.records.telling import Telling
 from safemig.records.writing import SCHEME, RecordWriter
 from safemig.settings import PRODUCTION, STAGING, Settings
 
 # Where a runbook has no parameter `target`, this is the environment that its record belongs to.
 _HOMES = {"generate": STAGING, "migrate_staging": STAGING}
-
-
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """What a listener is told: a cell began (`description`), answered (`result`), or how far it is (`moment`)."""
-
-    description: str = ""
-    result: RecordedResult | None = None
-    moment: RecordedResult | None = None
 
 
 def run_runbook(
@@ -89,9 +82,11 @@ def run_runbook(
         raise cannot_be_written(home, error) from None
     about = {RECORD: name.prefix.rstrip("-"), LEDGER: last_hash}
     ended, fault = False, None
+    telling = Telling(settings, verb, facts, about[RECORD])
     try:
         pass_point(FaultPoint.CELLS_BEGIN)
-        ended = _execute(notebook, writer, given, settings, {**(variables or {}), **about}, listen, ask)
+        hear = telling.listener(_deaf_to_faults(listen) if listen else None)
+        ended = _execute(notebook, writer, given, settings, {**(variables or {}), **about}, hear, telling.asker(ask))
     except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001  papermill's, the disk's: told as the run's outcome
         fault = error
     executed = writer.latest
@@ -100,7 +95,7 @@ def run_runbook(
         outcome = broken(outcome, fault, clean)
         facts["fault"] = traceback_of(fault, clean)
     pass_point(FaultPoint.RECORD_FINISH_BEGINS)
-    return finish(name, writer.path, executed, outcome, facts, clean)
+    return telling.ended(finish(name, writer.path, executed, outcome, facts, clean))
 
 
 def _settle_left_over(settings: Settings, environment: str) -> None:
@@ -145,7 +140,7 @@ def _execute(
     from safemig.records.engine import NAME, RecordingEngine
     from safemig.records.kernel import own_kernel
 
-    hooks = _hooks(writer, _deaf_to_faults(listen) if listen else lambda _: None)
+    hooks = _hooks(writer, listen or (lambda _: None))
     papermill_engines.register(NAME, RecordingEngine)
     papermill_io.register(SCHEME, writer)
     ended = False

@@ -1,0 +1,19 @@
+"""What a listener is told while a runbook runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from safemig.records.outcome import RecordedResult
+
+Listen = Callable[["Progress"], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """A cell began (`description`), answered (`result`), or how far it is (`moment`)."""
+
+    description: str = ""
+    result: RecordedResult | None = None
+    moment: RecordedResult | None = None
