@@ -221,21 +221,54 @@ class Tried:
 
 
 @dataclass(frozen=True, slots=True)
+class Gap:
+    """What fails after file `start` and works again after file `end` (numbers from 1)."""
+
+    what: str
+    role: str  # empty: the role that deploys
+    start: int
+    end: int
+    because: str
+
+    @property
+    def words(self) -> str:
+        """One line, such as `between file 1 and file 2: read view seen fails: ...`."""
+        whose = f" as {self.role}" if self.role else ""
+        return f"between file {self.start} and file {self.end}: {self.what}{whose} fails: {self.because}"
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """A change that waits for a later file than it had to: in an earlier one, `what` would fail until the next."""
+
+    number: int
+    file: int
+    what: str
+
+    @property
+    def words(self) -> str:
+        """One line, such as `change 3 waits for file 2: earlier, read view seen would fail until then`."""
+        return f"change {self.number} waits for file {self.file}: earlier, {self.what} would fail until then"
+
+
+@dataclass(frozen=True, slots=True)
 class Behaviour:
     """What a database did before and after each of `files`, tried on a copy with rows.
 
     `gaps` fail after a file and work after a later one; `broken` are statements of before that fail at the end.
+    `moved` are the changes that wait for a later file, each with the gap that this closes.
     """
 
     files: tuple[str, ...]
     tried: tuple[Tried, ...]
-    gaps: tuple[str, ...] = ()
+    gaps: tuple[Gap, ...] = ()
     broken: tuple[str, ...] = ()
     not_tried: tuple[str, ...] = ()
     locks: tuple[tuple[tuple[str, str], ...], ...] = ()  # of each file: (table, mode), as they were held
     rewritten: tuple[str, ...] = ()  # tables whose files changed
     unfit: tuple[str, ...] = ()  # statements that the drawn rows did not pass
     rows: int = 0  # that the tables held
+    moved: tuple[Moved, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, repr=False)

@@ -16,7 +16,7 @@ from psycopg import sql
 from safemig.copies.drawn_rows import Rows
 from safemig.postgres.connection import Connection
 from safemig.postgres.connection.connect import words_of
-from safemig.results import Behaviour, Tried
+from safemig.results import Behaviour, Gap, Tried
 from safemig.schema import Schema
 from safemig.schema.model import Id
 from safemig.sql.identifiers import quote_identifier, quote_literal, quote_name
@@ -190,7 +190,7 @@ def is_worse(now: Outcome, before: Outcome) -> bool:
 
 def judge(tried: Mapping[Trial, Sequence[Outcome]], files: Sequence[str]) -> Behaviour:
     """Return the table of what was tried before the first of `files` and after each, and what it shows."""
-    gaps: list[str] = []
+    gaps: list[Gap] = []
     broken: list[str] = []
     table: list[Tried] = []
     for trial, outcomes in tried.items():
@@ -209,9 +209,7 @@ def judge(tried: Mapping[Trial, Sequence[Outcome]], files: Sequence[str]) -> Beh
             continue
         for at, end in _runs(worse):
             if end < len(worse):
-                gaps.append(
-                    f"between file {at + 1} and file {end + 1}: {trial.what}{whose} fails: {words[at + 1]}"
-                )  # fmt: skip
+                gaps.append(Gap(trial.what, trial.role, at + 1, end + 1, words[at + 1]))
             elif not after[at].refuses_values:
                 broken.append(f"from file {at + 1} on: {trial.what}{whose} fails as written before: {words[at + 1]}")
     return Behaviour(tuple(files), tuple(table), tuple(gaps), tuple(broken))

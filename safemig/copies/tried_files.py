@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import zip_longest
 
 import psycopg
 
-from safemig.copies.behaviour import MAY_NOT, Outcome, attempt, attempt_again, concerned, judge, trials
+from safemig.copies.behaviour import (
+    MAY_NOT,
+    Outcome,
+    Trial,
+    attempt,
+    attempt_again,
+    concerned,
+    is_worse,
+    judge,
+    trials,
+)
 from safemig.copies.drawn_rows import Rows
 from safemig.postgres.connection import Connection
 from safemig.postgres.connection.connect import words_of
 from safemig.postgres.pretences import adapter
-from safemig.results import Behaviour
+from safemig.results import Behaviour, Gap
 from safemig.schema import Schema, Statement
 from safemig.schema.model import Id
 from safemig.sql import parse
@@ -34,11 +45,15 @@ _SHOWN = LockMode.SHARE_UPDATE_EXCLUSIVE  # weaker ones are those of every reade
 
 @dataclass(frozen=True, slots=True)
 class File:
-    """The live statements of a migration file, and whether they share a transaction."""
+    """The live statements of a migration file, and whether they share a transaction.
+
+    numbers: of the change that each statement is part of.
+    """
 
     name: str
     is_atomic: bool
     statements: tuple[Statement, ...]
+    numbers: tuple[int, ...] = ()
 
 
 @dataclass
@@ -73,13 +88,10 @@ def try_files(
 def _tried(
     copy: Connection, source: Connection | None, files: Sequence[File], base: Schema, target: Schema, also: set[str]
 ) -> Behaviour:
-    touched = {name for file in files for each in file.statements for name in each.objects}
-    objects = concerned(base, target, touched | also)
-    old, new = [each for each in objects if each in base.facts], [each for each in objects if each not in base.facts]
+    old, new = _objects(files, base, target, also)
     rows = Rows(copy, source)
     counts = rows.fill(_tables(base, old[:OBJECTS]))
-    wanted = trials(rows, old[:OBJECTS], base)
-    before = {trial: attempt(copy, trial) for trial in wanted}
+    before = {trial: attempt(copy, trial) for trial in trials(rows, old[:OBJECTS], base)}
     tried = {trial: [outcome] for trial, outcome in before.items() if outcome.works}
     run = _Run(copy, _tables_there(copy))
     for number, file in enumerate(files):
@@ -111,6 +123,54 @@ def _tried(
     )
 
 
+def find_causes(
+    copy: Connection,
+    source: Connection | None,
+    files: Sequence[File],
+    base: Schema,
+    target: Schema,
+    also: Iterable[str],
+    gaps: Sequence[Gap],
+) -> dict[Gap, int]:
+    """Return the number of the change that opens each gap: after it in its file, what worked before fails.
+
+    `copy` holds `base`, with no file run yet. A gap that does not show again, with other rows, is left out.
+
+    Guarantee: `source` is only read. The copy is changed.
+    """
+    old, _ = _objects(files, base, target, set(also))
+    rows = Rows(copy, source)
+    counts = rows.fill(_tables(base, old[:OBJECTS]))
+    named = {(gap.what, gap.role): gap for gap in gaps}
+    before = {
+        trial: attempt(copy, trial) for trial in trials(rows, old[:OBJECTS], base) if (trial.what, trial.role) in named
+    }
+    run = _Run(copy, _tables_there(copy))
+    found: dict[Gap, int] = {}
+    for at, file in enumerate(files, 1):
+        here = {trial: gap for trial in before if (gap := named[trial.what, trial.role]).start == at}
+        works = dict.fromkeys(here, True)
+
+        def see(number: int, here: Mapping[Trial, Gap] = here, works: dict[Trial, bool] = works) -> None:
+            for trial, gap in here.items():
+                outcome = attempt_again(rows, trial)
+                fails = is_worse(replace(outcome, rows=None) if run.unfit else outcome, before[trial])
+                if fails and works[trial]:
+                    found[gap] = number
+                works[trial] = not fails
+
+        if not _run(run, file, counts, see if here else None):
+            break
+    return found
+
+
+def _objects(files: Sequence[File], base: Schema, target: Schema, also: set[str]) -> tuple[list[Id], list[Id]]:
+    """Return what `files` touch or what stands on that: what is there before, and what is new."""
+    touched = {name for file in files for each in file.statements for name in each.objects}
+    objects = concerned(base, target, touched | also)
+    return [each for each in objects if each in base.facts], [each for each in objects if each not in base.facts]
+
+
 def _tables(schema: Schema, objects: Iterable[Id]) -> list[str]:
     """Return the tables among `objects` that hold rows of their own, partitions by way of their parents."""
     found = [each for each in objects if each.kind == "table" and schema.facts[each].relkind in "rp"]
@@ -126,11 +186,14 @@ def _rewritten(run: _Run) -> list[str]:
     return sorted(name for oid, (name, node) in run.tables.items() if oid in now and now[oid][1] != node)
 
 
-def _run(run: _Run, file: File, filled: Mapping[str, int]) -> bool:
-    """Run a file; where drawn rows are in its way, note it and run it without rows. Tell whether it ran."""
+def _run(run: _Run, file: File, filled: Mapping[str, int], see: Callable[[int], None] | None = None) -> bool:
+    """Run a file; where drawn rows are in its way, note it and run it without rows. Tell whether it ran.
+
+    see: called after the last statement of each change, with its number.
+    """
     for attempt_ in range(2):
         try:
-            held = _run_once(run, file)
+            held = _run_once(run, file, see)
         except _StatementError as failed:
             run.unfit.append(f"{file.name}: {failed.sql}: {failed.words}")
             if attempt_ or not failed.is_of_rows:
@@ -153,21 +216,29 @@ class _StatementError(Exception):
         self.words = f"{type(error).__name__} ({error.sqlstate})"
 
 
-def _run_once(run: _Run, file: File) -> dict[str, LockMode]:
+def _run_once(run: _Run, file: File, see: Callable[[int], None] | None) -> dict[str, LockMode]:
     run.copy.execute("SET check_function_bodies = off")
     if not file.is_atomic:
         held: dict[str, LockMode] = {}
         there = {name for name, _ in run.tables.values()}
-        for statement in file.statements:
-            _execute(run, statement)
+        for statement in _one_by_one(run, file, see):
             if statement.lock is not None:
                 for name in there & set(statement.objects):
                     held[name] = max(held.get(name, statement.lock), statement.lock, key=lambda mode: mode.strength)
         return held
     with run.copy.transaction():
-        for statement in file.statements:
-            _execute(run, statement)
+        for _ in _one_by_one(run, file, see):
+            pass
         return _held(run)
+
+
+def _one_by_one(run: _Run, file: File, see: Callable[[int], None] | None) -> Iterator[Statement]:
+    """Run the statements of a file, and yield each when it has run."""
+    for statement, number, following in zip_longest(file.statements, file.numbers, file.numbers[1:]):
+        _execute(run, statement)
+        yield statement
+        if see is not None and number != following:
+            see(number)
 
 
 def _execute(run: _Run, statement: Statement) -> None:

@@ -13,11 +13,18 @@ _MARKED = re.compile(r"^(?P<open>/\*|--) safemig: change (?P<number>\d+) is disa
 
 
 def render_change_set(
-    each: ChangeSet, statements: Sequence[Statement], *, total: int, locks: Iterable[str], others: Sequence[str]
+    each: ChangeSet,
+    statements: Sequence[Statement],
+    *,
+    total: int,
+    locks: Iterable[str],
+    others: Sequence[str],
+    waits: str = "",
 ) -> str:
     """Return one part of a change set as SQL with its heading.
 
     total: how many change sets there are. locks: what it locks, in words. others: the files that hold its other parts.
+    waits: why it stands in no earlier file.
     """
     state = "" if each.disabled is None else ", DISABLED"
     head = [f"Change {each.number} of {total}{state}: {each.title}"]
@@ -30,6 +37,7 @@ def render_change_set(
         one.why for one in statements if one.why and not one.destructive and (one.rewrites or one.rule)
     )
     head += [f"Note: {_one_line(why)}" for why in notes]
+    head += [f"Waits: {waits}"] if waits else []
     head += [f"Also in: {', '.join(others)}"] if others else []
     heading = "".join(f"-- {line}\n" for line in head)
     body = "\n".join(f"{statement.sql};" for statement in statements) + "\n"

@@ -27,20 +27,27 @@ def compare(
     renames: Mapping[str, str] = {},
     with_change_sets: bool = False,
     may_commit: bool = False,
+    not_before: Mapping[int, int] = {},
 ) -> SchemaDiff:
     """Return what turns `base` into `target`.
 
     renames: old dotted name to new one, of tables (`app.users`) and columns (`app.users.name`); what is not named
     here is taken for a drop and an addition, and a likely rename becomes a question in the result.
     with_change_sets: fill `change_sets` too, the statements as a migration that a person reads.
+    not_before: the first part in which the change set of a number may have statements.
     may_commit: let `statements` hold a COMMIT where that spares a table: a new enum value can only be used after it.
     """
     with without_collection():
-        return _compare(base, target, renames, with_change_sets, may_commit)
+        return _compare(base, target, renames, with_change_sets, may_commit, not_before)
 
 
 def _compare(
-    base: Schema, target: Schema, renames: Mapping[str, str], with_change_sets: bool, may_commit: bool
+    base: Schema,
+    target: Schema,
+    renames: Mapping[str, str],
+    with_change_sets: bool,
+    may_commit: bool,
+    not_before: Mapping[int, int],
 ) -> SchemaDiff:
     renamed: tuple[Statement, ...] = ()
     steps: list[tuple[Id, Step]] = []
@@ -75,7 +82,7 @@ def _compare(
         ),
         rename_questions=tuple(questions(plan)),
         online_statements=(*renamed, *online),
-        change_sets=tuple(change_sets(online_plan, sets, blocked, steps)) if with_change_sets else (),
+        change_sets=tuple(change_sets(online_plan, sets, blocked, steps, not_before)) if with_change_sets else (),
     )
 
 

@@ -25,8 +25,12 @@ _TRIES = 3  # how often a set is moved behind what it waits for
 Placed = dict[Action, list[tuple[int, Step]]]
 
 
-def place(sets: Sequence[ActionSet]) -> tuple[Placed, list[tuple[ActionSet, int, int, Id]]]:
+def place(
+    sets: Sequence[ActionSet], not_before: Mapping[ActionSet, int] = {}
+) -> tuple[Placed, list[tuple[ActionSet, int, int, Id]]]:
     """Return each action's online steps with their parts, and what is missing between two parts.
+
+    not_before: the first part that a set may have statements in; what needs it waits with it.
 
     A set that drops something and creates it again keeps both in one part. Where a statement in between must stand
     alone, that cannot be: (set, part of the drop, part of the creation, object) says so.
@@ -35,7 +39,7 @@ def place(sets: Sequence[ActionSet]) -> tuple[Placed, list[tuple[ActionSet, int,
     least: dict[ActionSet, int] = {}
     tries: Counter[ActionSet] = Counter()
     while True:
-        placed = _place(sets, least, built)
+        placed = _place(sets, least, not_before, built)
         gaps = [(each, *gap) for each in sets for gap in _gaps(each, placed)]
         torn = {each: create for each, _, create, _ in gaps if tries[each] <= _TRIES}
         if not torn:
@@ -91,7 +95,12 @@ def _beside(create: Action) -> list[Step] | None:
     ]
 
 
-def _place(sets: Sequence[ActionSet], least: dict[ActionSet, int], built: Mapping[Action, list[Step]]) -> Placed:
+def _place(
+    sets: Sequence[ActionSet],
+    least: Mapping[ActionSet, int],
+    not_before: Mapping[ActionSet, int],
+    built: Mapping[Action, list[Step]],
+) -> Placed:
     placed: Placed = {}
     ends: dict[Action, int] = {}
     for each in sets:
@@ -105,6 +114,7 @@ def _place(sets: Sequence[ActionSet], least: dict[ActionSet, int], built: Mappin
                 ),
                 default=0,
             )
+            part = max(part, not_before.get(each, 0))
             end = part
             steps: list[tuple[int, Step]] = []
             for step in built[action] if action in built else _steps(action, each):

@@ -11,7 +11,7 @@ from safemig.schema.difference import ChangeSet, Statement
 from safemig.schema.edges import BODIES
 from safemig.schema.kinds.base import Step
 from safemig.schema.model import Id
-from safemig.schema.parts import place
+from safemig.schema.parts import Placed, place
 from safemig.schema.plan import Plan
 from safemig.schema.reparse import readable
 from safemig.sql.identifiers import quote_name
@@ -111,6 +111,20 @@ def _table_of_index(plan: Plan, item: Id) -> Iterator[str]:
         yield quote_name(fact.table_schema, fact.table)
 
 
+def _numbers(sets: Sequence[ActionSet], placed: Placed, first: int) -> dict[ActionSet, int]:
+    """Return the number of each set, as `change_sets` counts them."""
+    found: dict[ActionSet, int] = {}
+    for each in sets:
+        found[each] = first
+        first += 1 + _ends_later(each, placed)
+    return found
+
+
+def _ends_later(each: ActionSet, placed: Placed) -> bool:
+    """Tell whether a set that is live has steps that wait for the rows to be given values."""
+    return each.disabled is None and any(step.until for action in each.actions for _, step in placed[action])
+
+
 def plain(item: Id, step: Step) -> Statement:
     """Return a step of a rename as a statement."""
     return Statement(
@@ -127,10 +141,20 @@ def plain(item: Id, step: Step) -> Statement:
 
 
 def change_sets(
-    plan: Plan, sets: Sequence[ActionSet], blocked: Mapping[Action, str], renames: Sequence[tuple[Id, Step]]
+    plan: Plan,
+    sets: Sequence[ActionSet],
+    blocked: Mapping[Action, str],
+    renames: Sequence[tuple[Id, Step]],
+    not_before: Mapping[int, int],
 ) -> Iterator[ChangeSet]:
-    """Yield what a reader sees: the renames that were named, then each set with its words."""
+    """Yield what a reader sees: the renames that were named, then each set with its words.
+
+    not_before: the first part of a set that its number names.
+    """
     placed, missing = place(sets)
+    if not_before:
+        numbers = _numbers(sets, placed, 2 if renames else 1)
+        placed, missing = place(sets, {each: not_before[at] for each, at in numbers.items() if at in not_before})
     if renames:
         title = "; ".join(f"{item.kind} {item.dotted} renamed" for item, _ in renames)
         yield ChangeSet(1, title, ((1, tuple(plain(item, step) for item, step in renames)),))

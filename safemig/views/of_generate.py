@@ -54,7 +54,8 @@ def build(result: Generated) -> Document:
 def _behaviour(found: Behaviour) -> Iterator[Block]:
     """Yield what was tried before the first file and after each: first what fails somewhere, then the rest."""
     for title, words in (
-        ("Fails between two files", found.gaps),
+        ("Fails between two files", tuple(gap.words for gap in found.gaps)),
+        ("Moved to a later file", tuple(each.words for each in found.moved)),
         ("Worked before, fails after the last file", found.broken),
         ("Statements that drawn rows did not pass", found.unfit),
         ("Not tried", found.not_tried),

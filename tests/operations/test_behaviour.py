@@ -98,7 +98,7 @@ def test_what_fails_after_one_file_and_works_after_the_next_is_a_gap(
     copy: str, files: tuple[str, str], gap: str
 ) -> None:
     found = tried(copy, *files)
-    assert any(each.startswith(f"between file 1 and file 2: {gap}") for each in found.gaps), found.gaps
+    assert any(each.words.startswith(f"between file 1 and file 2: {gap}") for each in found.gaps), found.gaps
     assert found.broken == ()
 
 

@@ -36,7 +36,7 @@ def test_staging_becomes_a_file_with_header_checklist_and_guards(shop: Shop) -> 
     for line in (
         "-- Source:    staging",
         "-- Generated: 20",
-        "-- Base:      1 migrations, checksum",
+        "-- Base:      1 migration, checksum",
         "-- Proof:     proven equal",
         "-- Safety checklist",
     ):

@@ -1,0 +1,109 @@
+"""The proof of generated migration files: run on copies, the schema that they make must dump as staging does."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import psycopg
+
+from safemig.copies.shadow import Shadow
+from safemig.errors import MigrationError
+from safemig.execution.layout import layout_for
+from safemig.operations.generate_cut import Parts
+from safemig.postgres.connection.connect import words_of
+from safemig.postgres.dump.plain import dump_schema
+from safemig.postgres.pretences import real_dump
+from safemig.results import Target
+from safemig.schema import Schema, compare
+from safemig.schema.dumps import differences
+from safemig.settings import Settings
+
+UNCHECKED = "SET check_function_bodies = off"
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    words: str
+    remaining: tuple[str, ...]
+    lacks: tuple[str, ...]  # what the schema lacks until the disabled changes are enabled
+    down: str  # what takes the file back; "" where there are several, or a change is disabled
+
+
+def prove(
+    settings: Settings,
+    shadow: Shadow,
+    base: str,
+    parts: Parts,
+    wanted: Schema,
+    staging: str,
+    source: Target,
+    owners: str,
+) -> Proof:
+    """Run the files on one copy of the base, and on another with every change enabled: that one must dump as staging does."""
+    safe, complete = shadow.make(template=base), shadow.make(template=base)
+    unproven: set[int] = set()
+    for held in parts.values():
+        for name in (safe, complete):
+            _run(shadow, name, UNCHECKED)
+        for each, statements in held:
+            if each.number in unproven:
+                continue
+            try:
+                for statement in statements:
+                    _run(shadow, complete, statement.sql)
+                    if each.disabled is None:
+                        _run(shadow, safe, statement.sql)
+            except MigrationError:
+                if not each.is_doubtful:
+                    raise
+                unproven.add(each.number)  # the answer to the question makes another change of it
+    left = compare(replace(shadow.schema(safe), with_ownership=wanted.with_ownership), wanted).changes
+    disabled = {each.number for held in parts.values() for each, _ in held if each.disabled is not None}
+    # One pg_dump for both, for each version writes in a form of its own.
+    version = max(source.server_version_num, shadow.server.programs.version_num)
+    dumps = (_dump(settings, shadow.server.url(complete), version), _dump(settings, staging, version))
+    remaining = differences(*dumps, shadow.base.brings_entry)
+    lacks = tuple(f"{each.action} {each.kind} {each.name}" for each in left) if disabled else ()
+    order = [line for line in remaining if line.startswith("in another order")]
+    remaining = tuple(line for line in remaining if line not in order)
+    if wanted.with_ownership:  # the dumps are without owners
+        changes = compare(replace(shadow.schema(complete), with_ownership=True), wanted).changes
+        remaining += tuple(f"owner of {each.name}: {each.detail}" for each in changes if each.kind == "owner")
+    if remaining:
+        lacking = f"; this machine lacks the extension {', '.join(shadow.lacks)}" if shadow.lacks else ""
+        words = f"NOT EQUAL: {len(remaining)} differences to staging remain{lacking}"
+        if unproven:
+            numbers = ", ".join(map(str, sorted(unproven)))
+            words += f"; change {numbers} does not run as it stands: first answer whether it is a rename"
+    elif disabled:
+        words = f"proven equal with all changes enabled; {counted(len(disabled), 'change')} disabled"
+    else:
+        words = "proven equal"
+    words += f"; {owners}" if owners else ""
+    words += f"; {counted(len(order), 'table')} with columns in another order" if order else ""
+    down = ""
+    if not disabled and len(parts) == 1:
+        reached, start = (replace(shadow.schema(each), with_ownership=wanted.with_ownership) for each in (safe, base))
+        down = compare(reached, start).sql
+    return Proof(words, remaining, lacks, down)
+
+
+def _run(shadow: Shadow, name: str, sql: str) -> None:
+    try:
+        shadow.run(name, sql)
+    except psycopg.Error as error:
+        raise MigrationError(
+            f"the generated SQL does not run on a copy of the base: {words_of(error)}",
+            where=" ".join(sql.split())[:300],
+            next="nothing was written; please report this statement, and write this change by hand",
+        ) from None
+
+
+def _dump(settings: Settings, conninfo: str, version_num: int) -> str:
+    return real_dump(
+        dump_schema(conninfo, version_num, only=settings.schemas, without=layout_for(settings).hidden_tables)
+    )
+
+
+def counted(number: int, what: str) -> str:
+    return f"{number} {what}" + ("" if number == 1 else "s")

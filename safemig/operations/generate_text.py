@@ -1,0 +1,158 @@
+"""The text of generated migration files: the heading with its checklist, and the change sets of each part."""
+
+from __future__ import annotations
+
+import re
+import textwrap
+from collections.abc import Collection, Mapping, Sequence
+from datetime import UTC, datetime
+
+from safemig import __version__
+from safemig.approval.plan import identify
+from safemig.execution.steps import NO_TRANSACTION
+from safemig.migrations import Migration
+from safemig.migrations.change_set_text import locks_of, render_change_set, tables_of
+from safemig.operations.generate_cut import parts_of
+from safemig.operations.generate_proof import UNCHECKED, Proof, counted
+from safemig.results import Behaviour, Check, Moved, Target
+from safemig.schema import Schema, SchemaDiff, Statement
+from safemig.schema.difference import is_atomic
+from safemig.sql.identifiers import quote_name
+from safemig.sql.locks import LockMode
+
+_BODY = re.compile(r"CREATE (OR REPLACE )?(FUNCTION|PROCEDURE) ")
+_SHOWN = 3  # lines of a list in the file's heading, which fits on one screen; the whole list is in the result
+_LINE = 150  # characters that a list may have
+_WIDTH = 120  # of a line
+
+
+def checklist_of(
+    diff: SchemaDiff, proof: Proof, behaviour: Behaviour, base: Schema, not_compared: str
+) -> tuple[Check, ...]:
+    """Return what was seen on the copies, and what only a person can say."""
+    existing = {quote_name(schema, table) for schema, table in base.tables}
+    enabled = [one for each in diff.change_sets if each.disabled is None for one in each.statements]
+    disabled = [each for each in diff.change_sets if each.disabled is not None]
+    rewritten = sorted(
+        {table for one in enabled if one.rewrites for table in tables_of(one, existing)} | {*behaviour.rewritten}
+    )
+    gaps = [
+        f"{name} between part {drop} and part {create}"
+        for each in diff.change_sets
+        for drop, create, name in each.missing
+    ]
+    gaps += [gap.words for gap in behaviour.gaps]
+    numbers = ", ".join(str(each.number) for each in disabled)
+    lacking = f"disabled: change {numbers}; until then the schema differs: {_some(proof.lacks)}"
+    first = [each.disabled.splitlines()[0] for each in disabled if each.disabled and "first" in each.disabled]
+    tried = f"{counted(len(behaviour.tried), 'statement')} tried, with {counted(behaviour.rows, 'row')}"
+    moved = f"; {_some([each.words for each in behaviour.moved])}" if behaviour.moved else ""
+    untold = f"; not tried: {_some(behaviour.not_tried)}" if behaviour.not_tried else ""
+    return (
+        Check("no live statement destroys data", "ok", lacking if disabled else "none disabled"),
+        Check("the files make staging's schema", "failed" if proof.remaining else "ok", proof.words),
+        *((Check("all that staging has was compared", "failed", not_compared),) if not_compared else ()),
+        Check("no table is rewritten", "failed" if rewritten else "ok", _some(rewritten)),
+        Check("tables locked are known", "ok", _some(_locks(behaviour, enabled, existing))),
+        Check("nothing fails between two files", "failed" if gaps else "ok", (_some(gaps) if gaps else tried + untold) + moved),
+        Check("statements of before work after the last file", "failed" if behaviour.broken else "ok",
+              _some(behaviour.broken) if behaviour.broken else tried),
+        Check("existing rows fit", "not done" if behaviour.unfit or first else "ok",
+              _some([*behaviour.unfit, *first]) if behaviour.unfit or first else
+              f"{counted(behaviour.rows, 'drawn row')} did; the rehearsal tries production's"),
+        Check("renames are said, not guessed", "failed" if diff.rename_questions else "ok",
+              _some(diff.rename_questions) if diff.rename_questions else "none likely"),
+        Check("reviewed: safemig review says SAFE TO DEPLOY", "not done", "yours to do"),
+        Check("the application's new version works with it", "not done", "yours to do"),
+    )  # fmt: skip
+
+
+def _locks(behaviour: Behaviour, enabled: Sequence[Statement], existing: Collection[str]) -> list[str]:
+    """Return what the files were seen to lock of the tables that exist, the strongest lock first; else what they should."""
+    if not behaviour.locks:
+        return locks_of(enabled, existing)
+    strongest: dict[str, LockMode] = {}
+    for table, mode in (each for file in behaviour.locks for each in file):
+        lock = LockMode(mode)
+        strongest[table] = max(strongest.get(table, lock), lock, key=lambda one: one.strength)
+    return [
+        f"{mode.value} on {', '.join(tables)}"
+        for mode in reversed(LockMode)
+        if (tables := sorted(table for table, lock in strongest.items() if lock is mode))
+    ]
+
+
+def heading(
+    description: str,
+    source: Target,
+    migrations: Sequence[Migration],
+    base: Schema,
+    proof: Proof,
+    behaviour: Behaviour,
+    checklist: Sequence[Check],
+    number: int,
+    parts: Sequence[int] | Mapping[int, object],
+) -> str:
+    checksum = identify({"migrations": [each.sha256 for each in migrations], "schema": base.fingerprint})
+    title = " ".join(description.split()) + (f" (part {number + 1} of {len(parts)})" if len(parts) > 1 else "")
+    lines = [
+        f"-- {title}",
+        "--",
+        f"-- Source:    {source.environment} (database {_plain(source.database)}, PostgreSQL {source.server_version})",
+        f"-- Generated: {datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ} by safemig {__version__}",
+        f"-- Base:      {counted(len(migrations), 'migration')}, checksum {checksum}",
+        *_wrapped("-- Proof:     ", proof.words),
+        *(line for each in proof.remaining[:_SHOWN] for line in _wrapped("--            ", _some([_plain(each)]))),
+    ]
+    if len(proof.remaining) > _SHOWN:
+        lines.append(f"--            and {len(proof.remaining) - _SHOWN} more, in the record")
+    lines += [line for gap in behaviour.gaps[:_SHOWN] for line in _wrapped("-- Gap:       ", gap.words)]
+    if len(behaviour.gaps) > _SHOWN:
+        lines.append(f"--            and {len(behaviour.gaps) - _SHOWN} more, in the record")
+    if number == 0:
+        lines += ["--", "-- Safety checklist"]
+        marks = {"ok": "x", "failed": "!"}
+        for check in checklist:
+            lines += _wrapped(f"--   [{marks.get(check.state, ' ')}] ", f"{check.name}: {check.found}")
+    if not is_atomic(list(parts)[number]):
+        lines += ["--", f"-- {NO_TRANSACTION}: each statement runs by itself, and may be run again"]
+    return "\n".join([*lines, ""])
+
+
+def _wrapped(lead: str, text: str) -> list[str]:
+    """Return a text as comment lines that a screen holds, the first behind `lead`, the others below it."""
+    more = "--".ljust(len(lead))
+    plain = " ".join(text.split())
+    return textwrap.wrap(
+        plain, _WIDTH, initial_indent=lead, subsequent_indent=more, break_long_words=False, break_on_hyphens=False
+    )
+
+
+def body_of(diff: SchemaDiff, part: int, names: Mapping[int, str], base: Schema, moved: Sequence[Moved] = ()) -> str:
+    """Return the change sets of one part as SQL, each with its heading. names: the file of each part."""
+    existing = {quote_name(schema, table) for schema, table in base.tables}
+    held = parts_of(diff)[part]
+    pieces = []
+    if any(_BODY.match(one.sql) for _, statements in held for one in statements):
+        pieces.append(f"{UNCHECKED};\n")
+    for each, statements in held:
+        others = [names[other] for other, _ in each.parts if other != part]
+        locks = locks_of(statements, existing)
+        waits = next((f"earlier, {one.what} would fail until then" for one in moved if one.number == each.number), "")
+        total = len(diff.change_sets)
+        pieces.append(render_change_set(each, statements, total=total, locks=locks, others=others, waits=waits))
+    return "\n".join(pieces)
+
+
+def _some(words: Sequence[str]) -> str:
+    """Return as much of a list as a line holds; all of it is in the result."""
+    shown: list[str] = []
+    for word in words:
+        if shown and len("; ".join([*shown, word])) > _LINE:
+            return f"{'; '.join(shown)}; and {len(words) - len(shown)} more"
+        shown.append(word if len(word) <= _LINE else f"{word[:_LINE]}...")
+    return "; ".join(shown) or "none"
+
+
+def _plain(text: str) -> str:
+    return " ".join(text.split())
