@@ -344,6 +344,16 @@ def _may(privilege: AccessWord, trial: TrialWord) -> bool:
     return privilege in ("yes", "columns") and trial != "no"
 
 
+@dataclass(frozen=True, slots=True)
+class RehearsedRights:
+    """What roles gain and lose by a migration, as its last rehearsal found it."""
+
+    rehearsed_at: datetime
+    plan_id: str  # of the plan that was rehearsed, without its mark of rights
+    is_current: bool  # False: schema, settings or statements have changed since; the migrations have not
+    access: tuple[Access, ...]  # lost and new only
+
+
 @dataclass(frozen=True, slots=True, repr=False)
 class Plan(Result):
     """What would be done, to which database, in which state; `id` is a hash of all of it."""
@@ -355,7 +365,8 @@ class Plan(Result):
     migrations: tuple[PlannedMigration, ...]
     steps: tuple[Step, ...]
     role: str = ""  # under which the statements run
-    access: tuple[Access, ...] = ()  # who may use what they touch, now; what changes of it the rehearsal shows
+    access: tuple[Access, ...] = ()  # who may use what they touch, now
+    rights: RehearsedRights | None = None  # what changes of it; None: these migrations were not rehearsed here
     act: Act = "migrate_prod"
     what: tuple[str, ...] = ()  # in words, where it is not migrations that are planned
 

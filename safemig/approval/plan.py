@@ -7,6 +7,8 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 
+from safemig import live
+from safemig.approval.rehearsed_rights import with_rehearsed_rights
 from safemig.errors import UnreachableError, UnreadTargetError
 from safemig.execution.environment import open_environment, schema_of, standing_of
 from safemig.execution.expected_locks import with_expected_locks
@@ -40,21 +42,25 @@ class Situation:
     timeline: int  # of the server's WAL: another one means that a standby was promoted since
 
 
+@live.act("plan")
 def plan(settings: Settings, environment: str = PRODUCTION, *, resume: str = "") -> Plan:
     """Say what would be done to a database, statement by statement. Reads only.
 
-    With `resume`, the id of a deployment that stopped part-way or of its plan: what is left of exactly that one.
+    With `resume`, the id of a deployment that stopped part-way or of its plan: what is left of exactly that one. Else the
+    plan names what roles gain and lose, where these migrations were rehearsed on this machine.
 
     Raises:
+        FileError: what the last rehearsal found is damaged.
         MigrationError: files and history contradict each other, or a file cannot be run.
         RefusedError: that deployment cannot be gone on with.
         UnreadTargetError: the database cannot be read.
     """
     try:
         with open_environment(settings, environment) as connection:
-            return assess(settings, connection, environment, resume=resume).plan
+            found = assess(settings, connection, environment, resume=resume).plan
     except UnreachableError as error:
         raise UnreadTargetError.of(error) from None
+    return found if resume else with_rehearsed_rights(settings, environment, found)
 
 
 def assess(
@@ -67,11 +73,12 @@ def assess(
     Raises:
         MigrationError, RefusedError: as `plan`.
     """
-    target = read_target(connection, environment)
-    standing = standing_of(settings, connection)
-    standing.require_consistent(environment)
-    files = plan_files(standing.pending, applied=recorded)
-    schema = schema_of(settings, connection)
+    with live.stage(f"read {environment}"):
+        target = read_target(connection, environment)
+        standing = standing_of(settings, connection)
+        standing.require_consistent(environment)
+        files = plan_files(standing.pending, applied=recorded)
+        schema = schema_of(settings, connection)
     resumes = None
     if resume:
         resumes, files = rest_of(settings, connection, environment, resume, files, schema)
@@ -95,12 +102,15 @@ def assess(
     if (base := settings.path("base")).is_file():
         binding["base"] = hashlib.sha256(base.read_bytes()).hexdigest()
     binding |= bound_workload(settings, environment)
-    if files and not settings.scratch and (exceptions := needs_of(connection).exceptions):
-        binding["not rehearsed"] = exceptions
+    with live.stage("look at its locks, its rights and what a copy cannot show"):
+        if files and not settings.scratch and (exceptions := needs_of(connection).exceptions):
+            binding["not rehearsed"] = exceptions
+        steps = with_expected_locks(connection, [step for file in files for step in file.steps])
+        role = settings.deploy_as or target.user
+        access = access_now(connection, role, {lock.object for step in steps for lock in step.locks})
+        timeline = read_timeline(connection)
     if resumes:
         binding["resumes"] = (resumes.run_id, resumes.ran)
-    steps = with_expected_locks(connection, [step for file in files for step in file.steps])
-    role = settings.deploy_as or target.user
     return Situation(
         target=target,
         schema=schema,
@@ -113,11 +123,11 @@ def assess(
             migrations=migrations,
             steps=steps,
             role=role,
-            access=access_now(connection, role, {lock.object for step in steps for lock in step.locks}),
+            access=access,
         ),
         segments=segments(files, together=settings.transaction == "all"),
         resumes=resumes,
-        timeline=read_timeline(connection),
+        timeline=timeline,
     )
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from safemig import live
 from safemig.approval.plan import Situation, bound_workload, identify
+from safemig.approval.rehearsed_rights import with_rehearsed_rights
 from safemig.copies.database_copy import CopyServer
 from safemig.copies.observed import Observed, observing
 from safemig.errors import RehearsalError, SettingsError, UnreachableError, UnreadTargetError
@@ -22,7 +23,7 @@ from safemig.execution.environment import open_environment, schema_of
 from safemig.execution.layout import layout_for
 from safemig.migrations import Standing
 from safemig.operations.backup_prod import take_backup
-from safemig.operations.rehearse import Rehearsed, rehearse_on_copy
+from safemig.operations.rehearse import Rehearsed, rehearse_on_copy, with_rights_kept
 from safemig.postgres.access import access_now
 from safemig.postgres.connection import Connection
 from safemig.postgres.connection.connect import read_target, read_timeline
@@ -132,9 +133,10 @@ def plan_command(settings: Settings, environment: str, command: Command) -> Plan
     """
     try:
         with open_environment(settings, environment) as connection:
-            return situation_of(settings, connection, environment, command).plan
+            found = situation_of(settings, connection, environment, command).plan
     except UnreachableError as error:
         raise UnreadTargetError.of(error) from None
+    return with_rehearsed_rights(settings, environment, found)
 
 
 @live.act("rehearse")
@@ -148,7 +150,8 @@ def rehearse_command(settings: Settings, command: Command, environment: str = PR
         situation = situation_of(settings, connection, environment, command)
         backup = take_backup(settings, environment, folder=Path(folder), read=False, rows=settings.rehearsal == "data")
         script = Path(folder) / f"rollback_{backup.timestamp}.sql"
-        return rehearsed_command(settings, connection, situation, backup, script, command).result
+        done = rehearsed_command(settings, connection, situation, backup, script, command).result
+    return with_rights_kept(settings, environment, situation, done)
 
 
 def rehearsed_command(

@@ -14,6 +14,13 @@ from safemig import live
 from safemig.approval.approve import Ask, approve
 from safemig.approval.approvers import require_approvers
 from safemig.approval.plan import Situation
+from safemig.approval.rehearsed_rights import (
+    approves,
+    basis_of,
+    require_as_named,
+    what_changed,
+    with_rehearsed_rights,
+)
 from safemig.errors import (
     DeploymentFailedError,
     DeploymentStoppedError,
@@ -132,15 +139,16 @@ class CommandDeployment:
         """
         _needs(self._preflight, "preflight")
         with open_environment(self.settings, self.environment) as connection:
-            self._situation = situation_of(self.settings, connection, self.environment, self.command)
-        plan = self._situation.plan
-        if self._given and self._given != plan.id:
+            situation = situation_of(self.settings, connection, self.environment, self.command)
+        plan = with_rehearsed_rights(self.settings, self.environment, situation.plan)
+        if self._given and not approves(self._given, plan):
             raise RefusedError(
                 f"approved was plan {self._given}; the command's plan is now {plan.id}",
-                where=f"{self.environment}: files, command, schema, settings or collected statements have changed since the approval",
+                where=f"{self.environment}: {what_changed(self._given, plan, files='files, command')} since the approval",
                 next=f"look at the new plan, and approve that one if it is right: safemig plan {self._options}",
             )
-        return plan
+        self._situation = replace(situation, plan=replace(plan, id=self._given or plan.id))
+        return self._situation.plan
 
     @property
     def _options(self) -> str:
@@ -165,6 +173,7 @@ class CommandDeployment:
         with open_environment(self.settings, self.environment) as connection:
             self._rehearsed = rehearsed_command(self.settings, connection, situation, backup, script, self.command)
         result = self._rehearsed.result
+        require_as_named(situation.plan, result.rights, result)
         if result.rollback is None or not result.rollback.is_proven:
             raise RehearsalError(
                 "the rollback script does not bring the schema back: "
@@ -362,7 +371,7 @@ class CommandDeployment:
 
     def _require_same_files(self, connection: Connection, situation: Situation) -> None:
         now = situation_of(self.settings, connection, self.environment, self.command).plan
-        if now.id != situation.plan.id:
+        if now.id != basis_of(situation.plan.id):
             raise RefusedError(
                 "the files that the command reads have changed since it was rehearsed",
                 where=f"plan {situation.plan.id} then, {now.id} now",

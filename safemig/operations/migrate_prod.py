@@ -13,6 +13,7 @@ from safemig import live
 from safemig.approval.approve import Ask, approve
 from safemig.approval.approvers import require_approvers
 from safemig.approval.plan import Situation, assess
+from safemig.approval.rehearsed_rights import approves, require_as_named, what_changed, with_rehearsed_rights
 from safemig.errors import (
     RefusedError,
     RehearsalError,
@@ -154,6 +155,7 @@ class ProductionDeployment:
                     return f"deployment {stopped[0]} stopped part-way; safemig migrate-prod --resume {stopped[0]} continues it"
         return made.way_on
 
+    @live.act("plan")
     def plan(self) -> Plan:
         """Bind what was reviewed to the database as it is now, by the plan's id.
 
@@ -162,15 +164,18 @@ class ProductionDeployment:
         """
         _needs(self._review, "review")
         with open_environment(self.settings, self.environment) as connection:
-            self._situation = assess(self.settings, connection, self.environment, resume=self._resume)
-        plan = self._situation.plan
-        if self._given and self._given != plan.id:
+            situation = assess(self.settings, connection, self.environment, resume=self._resume)
+        plan = situation.plan
+        if not self._resume:
+            plan = with_rehearsed_rights(self.settings, self.environment, plan)
+        if self._given and not approves(self._given, plan):
             raise RefusedError(
                 f"approved was plan {self._given}; what is pending now is plan {plan.id}",
-                where=f"{self.environment}: migrations, schema, settings or collected statements have changed since the approval",
+                where=f"{self.environment}: {what_changed(self._given, plan)} since the approval",
                 next="look at the new plan (safemig plan), and approve that one if it is right",
             )
-        return plan
+        self._situation = replace(situation, plan=replace(plan, id=self._given or plan.id))
+        return self._situation.plan
 
     def backup(self) -> Backup | None:
         """Back up the database in full (see `take_backup`). From here on: None where nothing is pending."""
@@ -184,8 +189,8 @@ class ProductionDeployment:
         """Rehearse on a copy made from the backup, which proves that too; write the rollback script and run it there.
 
         Raises:
-            RehearsalError: it failed on the copy, the rollback script does not bring the schema back, or a finding
-                about rights or the application's statements stands.
+            RehearsalError: it failed on the copy, the rollback script does not bring the schema back, roles gain or
+                lose something else than the plan names, or a finding about rights or the application's statements stands.
         """
         situation = _needs(self._situation, "plan")
         if not situation.files:
@@ -204,6 +209,7 @@ class ProductionDeployment:
                 result=self._rehearsed.result,
             )
         rights = self._rehearsed.result.rights
+        require_as_named(situation.plan, rights, self._rehearsed.result)
         if rights and rights.standing:
             first = rights.standing[0]
             raise RehearsalError(

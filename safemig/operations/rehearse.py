@@ -14,6 +14,7 @@ import psycopg
 
 from safemig import live
 from safemig.approval.plan import Situation, assess
+from safemig.approval.rehearsed_rights import keep_rights
 from safemig.backups.manifest import mark_verified
 from safemig.copies import rollback_script
 from safemig.copies.changed_content import Moment, content_since
@@ -30,7 +31,7 @@ from safemig.copies.drift import what_files_make
 from safemig.copies.event_triggers import read_event_triggers
 from safemig.copies.given_way_back import GivenWayBack, given_way_back, tried
 from safemig.copies.roles import acting_role, deploying_role, url_as
-from safemig.errors import RehearsalError, ToolError
+from safemig.errors import FileError, RehearsalError, ToolError
 from safemig.execution.acting import act_as, be_ourselves
 from safemig.execution.environment import open_environment, schema_of
 from safemig.execution.expected_locks import with_sizes
@@ -92,7 +93,17 @@ def rehearse(settings: Settings, environment: str = PRODUCTION, *, load: int = 0
         situation = assess(settings, connection, environment)
         backup = take_backup(settings, environment, folder=Path(folder), read=False, rows=settings.rehearsal == "data")
         script = Path(folder) / f"rollback_{backup.timestamp}.sql"
-        return rehearse_on_copy(settings, connection, situation, backup, script, load=wanted).result
+        done = rehearse_on_copy(settings, connection, situation, backup, script, load=wanted).result
+    return with_rights_kept(settings, environment, situation, done)
+
+
+def with_rights_kept(settings: Settings, environment: str, situation: Situation, done: Rehearsal) -> Rehearsal:
+    """Keep what roles gain and lose, for the plan to name; return the rehearsal with the id that the plan has then."""
+    try:
+        plan = keep_rights(settings, environment, situation.plan, done.rights)
+    except FileError as error:  # the rehearsal is good, whether the plan names it or not
+        return replace(done, notes=(*done.notes, f"{error.what} ({error.where})"))
+    return replace(done, plan_id=plan.id)
 
 
 @live.act("rehearse")

@@ -52,34 +52,50 @@ def review(
     acceptances += baseline_acceptances(settings.folder, given)
     if not choice.environment:
         return _without_target(settings, given, choice, acceptances, _platform(settings.folder, files))
+    return _with_target(settings, choice.environment, files, given, text, acceptances)
+
+
+def _with_target(
+    settings: Settings,
+    environment: str,
+    files: Sequence[str | Path],
+    given: Sequence[SourceFile],
+    text: SourceFile | None,
+    acceptances: Sequence[Acceptance],
+) -> Review:
+    from safemig import live
     from safemig.operations.review_target import earlier, read_facts, split, with_seen
 
-    facts, standing = read_facts(settings, choice.environment, given)
-    if not given:
-        from safemig.execution.layout import require_sql
+    with live.act("review"):
+        with live.stage(f"read {environment}"):
+            facts, standing = read_facts(settings, environment, given)
+        if not given:
+            from safemig.execution.layout import require_sql
 
-        require_sql(settings)
-        standing.require_consistent(choice.environment)
-        pending_files = [_of(each) for each in standing.pending]
-        made = review_sources(
-            pending_files,
-            applied=[_of(each) for each in standing.applied],
-            target=facts,
-            level=settings.review_level,
-            accept=[*acceptances, *baseline_acceptances(settings.folder, pending_files)],
-            evidence=Evidence(choice.environment, not_recognised=() if standing.files else _not_recognised(settings)),
-        )
-    else:
-        pending, done = split(files, standing, choice.environment)
-        made = review_sources(
-            [text] if text else [each for each in given if each.name not in done],
-            target=facts,
-            level=settings.review_level,
-            accept=acceptances,
-            evidence=Evidence(choice.environment, applied=tuple(done)),
-            before=[_of(each) for each in earlier(pending, standing)],
-        )
-    return with_seen(settings, choice.environment, made)
+            require_sql(settings)
+            standing.require_consistent(environment)
+            pending_files = [_of(each) for each in standing.pending]
+            with live.stage("review what is pending"):
+                made = review_sources(
+                    pending_files,
+                    applied=[_of(each) for each in standing.applied],
+                    target=facts,
+                    level=settings.review_level,
+                    accept=[*acceptances, *baseline_acceptances(settings.folder, pending_files)],
+                    evidence=Evidence(environment, not_recognised=() if standing.files else _not_recognised(settings)),
+                )
+        else:
+            pending, done = split(files, standing, environment)
+            with live.stage("review what was given"):
+                made = review_sources(
+                    [text] if text else [each for each in given if each.name not in done],
+                    target=facts,
+                    level=settings.review_level,
+                    accept=acceptances,
+                    evidence=Evidence(environment, applied=tuple(done)),
+                    before=[_of(each) for each in earlier(pending, standing)],
+                )
+        return with_seen(settings, environment, made)
 
 
 def _without_target(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from safemig.results import Plan
 from safemig.views import numbers
 from safemig.views.document import Badge, Bullets, Document, Mono, Paragraph, Strong, Table
-from safemig.views.rights_parts import access_table
+from safemig.views.rights_parts import access_table, rehearsed_rights
 from safemig.views.shared_parts import kept_waiting, on, planned_steps, statements
 
 
@@ -33,6 +33,7 @@ def build(result: Plan) -> Document:
             planned_steps(result.steps),
             *kept_waiting(result.steps, "Locks expected", "Blocks"),
             *access_table(result.access),
+            *(rehearsed_rights(result.rights) if result.act == "migrate_prod" else ()),
             statements(result.steps),
             Paragraph(
                 (

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from safemig.views import numbers
-from safemig.views.document import Badge, Block, Bullets, Callout, Details, Inline, Mono, Table
+from safemig.views.document import Badge, Block, Bullets, Callout, Details, Inline, Mono, Paragraph, Table
 
 if TYPE_CHECKING:
-    from safemig.results import Access, Rights, RightsFinding
+    from safemig.results import Access, RehearsedRights, Rights, RightsFinding
 
 _MOST_LINES = 40
 
@@ -33,6 +33,37 @@ def rights_blocks(rights: Rights | None) -> tuple[Block, ...]:
         rights.role if rights.role == rights.session_role else f"{rights.role}, connected as {rights.session_role}"
     )
     blocks.append(Bullets("Rights", (f"run as {as_whom}", *rights.notes)))
+    return tuple(blocks)
+
+
+def rehearsed_rights(rights: RehearsedRights | None) -> tuple[Block, ...]:
+    """Return what roles gain and lose by the last rehearsal, or that none of these migrations is known here."""
+    if rights is None:
+        return (
+            Paragraph(("What roles gain and lose is not in this plan: ", Mono("safemig rehearse"), " finds it out.")),
+        )
+    blocks: list[Block] = []
+    if not rights.is_current:
+        blocks.append(
+            Callout(
+                Badge("CAUTION", "warning"),
+                "older rehearsal",
+                (
+                    f"these rights were found on {rights.rehearsed_at:%Y-%m-%d %H:%M} UTC for plan {rights.plan_id}; the "
+                    "schema, a setting or the collected statements have changed since",
+                ),
+                "Instead",
+                "safemig rehearse",
+            )
+        )
+    changed, _ = _by_role(rights.access)
+    if not changed:
+        said = f"No role gains or loses a right (rehearsed {rights.rehearsed_at:%Y-%m-%d %H:%M} UTC)."
+        return (*blocks, Paragraph((said,)))
+    title = f"Access, before and after (rehearsed {rights.rehearsed_at:%Y-%m-%d %H:%M} UTC)"
+    blocks.append(_table(title, changed[:_MOST_LINES]))
+    if (hidden := len(changed) - _MOST_LINES) > 0:
+        blocks.append(Bullets("", (f"and {numbers.counted(hidden, 'more line')}",)))
     return tuple(blocks)
 
 

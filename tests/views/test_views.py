@@ -37,6 +37,7 @@ VERDICTS = {
     "live": "RUNNING",
     "live waiting": "WAITING FOR A LOCK",
     "plan": "PLAN 3f2a9c1",
+    "plan rights": "PLAN 3f2a9c1-8a41c2",
     "backup": "BACKED UP",
     "rehearsal": "REHEARSED",
     "rehearsal not proven": "REHEARSED, ROLLBACK NOT PROVEN",

@@ -35,6 +35,7 @@ from safemig.results import (
     Preflight,
     RecordEntry,
     Rehearsal,
+    RehearsedRights,
     Restored,
     RestoredTable,
     RestoredTables,
@@ -276,6 +277,12 @@ def examples(table: str = "orders", person: str = "dana") -> dict[str, Result]:
         "live waiting": Live("deploy", (), waiting, (blocker,), "", 5.6),
         "plan": Plan("3f2a9c1", target, "ee" * 32, (PlannedMigration("20261122200000", "add_note", file, "ff" * 32),), expected, "app_owner",
             (Access(person, f"public.{table}", "table", "SELECT", "yes", ""), Access(person, f"public.{table}", "table", "INSERT", "columns", "")),
+        ),
+        "plan rights": Plan("3f2a9c1-8a41c2", target, "ee" * 32, (PlannedMigration("20261122200000", "add_note", file, "ff" * 32),), expected,
+            "app_owner", (), RehearsedRights(datetime(2026, 11, 21, 9, 30, tzinfo=UTC), "77aa01f", False, (
+                Access(person, f"public.{table}", "table", "SELECT", "yes", "no"),
+                Access("PUBLIC", f"public.{table}", "table", "INSERT", "no", "columns"),
+            )),
         ),
         "backup": Backup(
             target, "20261122200904", BackupFile(backup / "backup_full_20261122200904.sql", 3_328_599_654, "aa" * 32),
