@@ -458,6 +458,29 @@ def diff(folder: str, from_: str, to: str, allow_destructive: bool, renames: tup
         click.echo(f"possible rename: {question}", err=True)
 
 
+@safemig.group()
+def fleet() -> None:
+    """One change to many databases: [fleets.NAME] in safemig.toml says which."""
+
+
+FLEET = click.argument("name", metavar="[FLEET]", default="")
+
+
+@fleet.command(name="status")
+@FLEET
+@click.option("--no-drift", is_flag=True, help="Do not compare the schemas with the migrations.")
+@click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
+@click.pass_obj
+def fleet_status(folder: str, name: str, no_drift: bool, form: str) -> None:
+    """Ask every member of FLEET (default: the only one) where it stands: version, pending, drift, errors. Reads only.
+
+    Exit code 0: all well, pending migrations included; 1: drift or problems; 5: a member could not be asked.
+    """
+    result = _project(folder).fleet_status(name, drift=not no_drift)
+    _show(result, form)
+    sys.exit(result.exit_code)
+
+
 @safemig.command()
 @click.option("--verify", is_flag=True, help="Hash every record and compare it with the ledger.")
 @click.option("--settle", is_flag=True, help="Resolve records of interrupted runs.")

@@ -13,6 +13,7 @@ from safemig.settings import PRODUCTION, STAGING, Settings, load_settings
 
 if TYPE_CHECKING:
     from safemig.approval.approve import Ask
+    from safemig.fleet_facts import FleetStatus
     from safemig.operations.migrate_by_command import CommandDeployment
     from safemig.operations.migrate_prod import ProductionDeployment
     from safemig.results import (
@@ -322,6 +323,12 @@ class Project:
         from safemig.operations.db_status import db_status
 
         return db_status(self.settings, targets)
+
+    def fleet_status(self, fleet: str = "", *, drift: bool = True) -> FleetStatus:
+        """Describe every member of a fleet (the only one, where none is named): version, pending, drift. Reads only."""
+        from safemig.fleet.status import fleet_status
+
+        return fleet_status(self.settings, fleet, drift=drift)
 
     def doctor(self, target: str = PRODUCTION) -> Diagnosis:
         """Say which verbs will work on a database (an environment, or a URL), and the command for each gap. Reads only."""

@@ -12,7 +12,17 @@ import shlex
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    SecretStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from safemig.connection_urls import ignored_in, readable
@@ -22,6 +32,7 @@ from safemig.settings_file import FILE_NAME as FILE_NAME
 from safemig.settings_file import VARIABLES, find_settings
 
 _ENVIRONMENT = re.compile(r"SAFEMIG_ENVIRONMENTS__[^_].*__(URL|SERVICE)\Z")
+_WAVE = re.compile(r"label:[^=\s]+(=.*)?|\d{1,3}%|\d+|rest")
 _PLAIN = re.compile(r"[\w.-]{1,64}")
 PRODUCTION = "production"
 STAGING = "staging"
@@ -111,6 +122,76 @@ class Scratch(Environment):
         return self
 
 
+class MemberEnvironment(Environment):
+    """The database of a fleet's member: its connection string was read from the fleet's source, and stays in memory."""
+
+    secret: SecretStr
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> MemberEnvironment:
+        return self  # it has the string itself
+
+    @property
+    def ignored(self) -> tuple[str, ...]:
+        """The parameters of its URL that libpq does not know."""
+        return ignored_in(self.secret.get_secret_value())
+
+    def conninfo(self, name: str) -> str:
+        """Return the connection string (see `Environment.conninfo`)."""
+        value = self.secret.get_secret_value()
+        remember_conninfo(value)
+        return readable(value, name, "the fleet's list of members")
+
+
+class FleetSettings(BaseModel):
+    """Many databases, or many schemas of one, that get the same migrations: who they are, and how they are deployed to."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    members: Annotated[str, BeforeValidator(_without_password)] = Field(
+        "",
+        description="The databases: `sql: select name, url, region from tenants on ENVIRONMENT`, `file: tenants.csv`, "
+        "`env:NAME` (URLs, one a line) or `service: tenant_*`.",
+    )
+    schemas: Annotated[str, BeforeValidator(_without_password)] = Field(
+        "",
+        description="Instead of `members`: the schemas of one database, `sql: select schema, tier from tenants on ENVIRONMENT`.",
+    )
+    waves: tuple[str, ...] = Field(
+        ("1%", "10%", "rest"),
+        description="Who comes first: `label:NAME`, `label:NAME=VALUE`, a percentage or a number of members, `rest`.",
+    )
+    max_failures: int = Field(1, ge=1, description="How many failed members stop the deployment.")
+    max_parallel: int = Field(8, ge=1, le=1000, description="How many members are deployed to at a time.")
+    max_parallel_per_server: int = Field(4, ge=1, le=1000, description="How many of these on one server.")
+    unfit: Literal["stop", "set_aside"] = Field(
+        "stop",
+        description="What a member that cannot be deployed to (drifted, violating rows, unreachable) does to a plan.",
+    )
+    backup: str = Field(
+        "member",
+        description="`member`: each is backed up before; `server: WORDS`: you declare a backup of the servers; `none`.",
+    )
+    rehearse_on: str = Field(
+        "", description="The label of the members that rehearse; empty: the largest of the first wave."
+    )
+    check_timeout_s: int = Field(30, ge=1, le=3600, description="How long one check of a member's rows may take.")
+    scheduler: str = Field("", description="A Dask scheduler, `tcp://host:8786`; empty: workers on this machine.")
+
+    @model_validator(mode="after")
+    def _is_whole(self) -> FleetSettings:
+        if bool(self.members) == bool(self.schemas):
+            raise ValueError("needs either members or schemas")
+        if not self.waves:
+            raise ValueError('waves must name at least one, such as ["rest"]')
+        for wave in self.waves:
+            if not _WAVE.fullmatch(wave):
+                raise ValueError(f"waves: {wave!r} is none of label:NAME, label:NAME=VALUE, 10%, 25, rest")
+        if not (self.backup in ("member", "none") or re.fullmatch(r"server:\s*\S.*", self.backup)):
+            raise ValueError('backup is "member", "none" or "server: when and how it was taken"')
+        return self
+
+
 class Settings(BaseSettings):
     """All settings of a project; paths are relative to `folder`, the project's own."""
 
@@ -159,6 +240,9 @@ class Settings(BaseSettings):
     )
     environments: dict[str, Environment] = Field(
         default_factory=dict, description="The databases by name; staging and production always exist."
+    )
+    fleets: dict[str, FleetSettings] = Field(
+        default_factory=dict, description="Many databases by the fleet's name, deployed to together."
     )
     scratch: Scratch | None = Field(
         None,
@@ -225,8 +309,28 @@ class Settings(BaseSettings):
     def _notifications(cls, entries: tuple[str, ...]) -> tuple[str, ...]:
         return tuple(map(_notification, entries))
 
+    _member_schema: str = PrivateAttr("")
+
+    @property
+    def member_schema(self) -> str:
+        """The schema that a member of a fleet of schemas has to itself, "" elsewhere."""
+        return self._member_schema
+
+    def for_member(self, environment: str, conninfo: str, schema: str = "") -> Settings:
+        """Return these settings with one more environment, a fleet's member; with `schema`, that one alone is managed."""
+        member = MemberEnvironment(secret=SecretStr(conninfo))
+        changes: dict[str, Any] = {"environments": {**self.environments, environment: member}}
+        made = self.model_copy(update={**changes, **({"schemas": (schema,)} if schema else {})})
+        made._member_schema = schema
+        return made
+
     @model_validator(mode="after")
     def _known_environments(self) -> Settings:
+        for name in self.fleets:
+            if name in (*self.environments, STAGING, PRODUCTION) or not _PLAIN.fullmatch(name):
+                raise ValueError(
+                    f"the fleet {name!r} needs a name of its own: letters, digits, . _ and -, and no environment's"
+                )
         for name in (STAGING, PRODUCTION):
             self.environments.setdefault(name, Environment(url=f"env:{name.upper()}_DATABASE_URL"))
         return self
@@ -259,6 +363,26 @@ class Settings(BaseSettings):
             f"there is no environment {shown}",
             where=f"known: {', '.join(sorted(self.environments))}",
             next=f"use one of those, or write [environments.{name if _PLAIN.fullmatch(name) else 'NAME'}] into {FILE_NAME}",
+        )
+
+    def fleet(self, name: str = "") -> tuple[str, FleetSettings]:
+        """Return a fleet and its name; without `name`, the only one.
+
+        Raises:
+            SettingsError: there is none of that name, or several and none was named.
+        """
+        if not name and len(self.fleets) == 1:
+            name = next(iter(self.fleets))
+        if name in self.fleets:
+            return name, self.fleets[name]
+        known = ", ".join(sorted(self.fleets))
+        shown = name if _PLAIN.fullmatch(name) else "NAME"
+        raise SettingsError(
+            f"there is no fleet {name!r}" if _PLAIN.fullmatch(name) else "which fleet is meant is not said",
+            where=f"known: {known}" if known else f"{FILE_NAME} has no [fleets.{shown}]",
+            next=f"name one of these: {known}"
+            if known
+            else f'write [fleets.{shown}] with members = "file: tenants.csv"',
         )
 
     def conninfo(self, name: str) -> str:
@@ -325,7 +449,8 @@ def _explained(error: ValidationError, file: Path | None) -> SettingsError:
     key = ".".join(str(part) for part in first["loc"]) or "settings"
     source = str(file) if file else "arguments or SAFEMIG_* variables"
     if first["type"] == "extra_forbidden":
-        known = sorted(Environment.model_fields if key.startswith("environments.") else Settings.model_fields)
+        of_part = {"environments": Environment.model_fields, "fleets": FleetSettings.model_fields}
+        known = sorted(of_part.get(key.partition(".")[0], Settings.model_fields))
         return SettingsError(f'unknown setting "{key}"', where=source, next=f"allowed are: {', '.join(known)}")
     reason = first["msg"].removeprefix("Value error, ")
     # The value of a URL may be the secret itself; the message then names only the key.

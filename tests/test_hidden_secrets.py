@@ -28,7 +28,7 @@ TYPED = [
     ["rollback-prod", "URL"], ["restore-prod", "--drop", "URL"], ["migrate-prod", "--approve", "URL"], ["baseline-prod", "--to", "URL"],
     ["sync-prod", "--source", "URL"], ["backup-prod", "--target", "URL"], ["rehearse", "--target", "URL"],
     ["migrate-staging", "--target", "URL"], ["doctor", "URL"], ["base", "URL"], ["workload", "URL"],
-    ["workload", "--target", "URL"], ["init", "here", "--first-migration", "URL"],
+    ["workload", "--target", "URL"], ["fleet", "status", "URL"], ["init", "here", "--first-migration", "URL"],
 ]  # fmt: skip
 
 

@@ -24,7 +24,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("secrets",),
     ("chain", "whole_files", "errors", "fault_points", "lazy_import", "result"),
     ("settings_file", "identity", "connection_urls"),
-    ("sql", "load_facts"),
+    ("sql", "load_facts", "fleet_facts"),
     ("review", "schema", "workload_facts"),
     ("results", "settings_file"),
     ("live",),
@@ -34,6 +34,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("workload",),
     ("approval", "backups", "copies"),
     ("operations",),
+    ("fleet",),
     ("records",),
     ("project",),
     ("demo",),
@@ -53,6 +54,7 @@ CORE = {
     "schema",
     "workload_facts",
     "load_facts",
+    "fleet_facts",
     "results",
     "views",
 }
@@ -280,7 +282,7 @@ VERBS = re.findall(r"^\| `(\w+)` \| (.*?) \| (.*?) \| (.*?) \| (.*?) \|$", READM
 def test_the_table_names_the_contract() -> None:
     assert [verb for verb, *_ in VERBS] == [
         "init", "demo", "generate", "review", "rehearse", "backup_prod", "migrate_staging", "migrate_prod", "rollback_prod",
-        "restore_prod", "sync_prod", "baseline_prod", "base", "workload", "db_status", "doctor", "schema_diff", "deployments", "deploy_help",
+        "restore_prod", "sync_prod", "baseline_prod", "base", "workload", "db_status", "doctor", "fleet_status", "schema_diff", "deployments", "deploy_help",
     ]  # fmt: skip
 
 

@@ -45,7 +45,7 @@ def test_every_column_of_a_frame_is_described_and_no_other() -> None:
 def test_every_setting_is_in_the_reference_with_a_default_that_can_be_written(tmp_path: Path) -> None:
     rows = [line.split(" | ") for line in settings_page().splitlines() if line.startswith("| `") and "SAFEMIG_" in line]
     written = {row[0].strip("| `"): row[2].strip("`") for row in rows if len(row) == 5}
-    assert {"folder", "environments", *written} == set(Settings.model_fields)
+    assert {"folder", "environments", "fleets", *written} == set(Settings.model_fields)
     assert "<class" not in settings_page()
     text = "\n".join(f"{name} = {default}" for name, default in written.items() if default)
     tomllib.loads(text)
@@ -55,7 +55,9 @@ def test_every_setting_is_in_the_reference_with_a_default_that_can_be_written(tm
 
 def _defaults() -> dict[str, object]:
     return {
-        name: field.default for name, field in Settings.model_fields.items() if name not in ("folder", "environments")
+        name: field.default
+        for name, field in Settings.model_fields.items()
+        if name not in ("folder", "environments", "fleets")
     }
 
 

@@ -28,6 +28,7 @@ from safemig.schema.model import Id
 from safemig.schema.without_extensions import without_extensions
 from safemig.settings import Settings
 from safemig.sql import parse
+from safemig.sql.identifiers import quote_identifier
 
 T = TypeVar("T")
 
@@ -52,6 +53,8 @@ class Shadow:
         """
         name = f"shadow_{next(self._numbers)}"
         self.server.create_database(name, template=template or self._base())
+        if schema := self.settings.member_schema:  # which is there before its first migration
+            self.run(name, f"CREATE SCHEMA IF NOT EXISTS {quote_identifier(schema)}")
         self.run_on(name, migrations)
         return name
 

@@ -8,11 +8,12 @@ from pathlib import Path
 
 from safemig.errors import MigrationError
 from safemig.migrations import Migration
-from safemig.migrations.layouts import LAYOUTS, SUPABASE, Layout, find, history_name, layout_of
+from safemig.migrations.layouts import LAYOUTS, SUPABASE, Layout, find, history_name, layout_of, member_schema
 from safemig.postgres import history
 from safemig.postgres.connection import Connection
 from safemig.results import AppliedMigration
 from safemig.settings import Settings
+from safemig.sql.identifiers import quote_name
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +66,9 @@ def layout_for(settings: Settings) -> ProjectLayout:
     """
     folder = settings.path("migrations")
     layout = LAYOUTS[settings.layout] if settings.layout else layout_of(folder)
+    if schema := settings.member_schema:
+        name = f"{schema}.{member_schema.TABLE}"
+        return ProjectLayout(member_schema.for_member(layout), folder, quote_name(schema, member_schema.TABLE), name)
     return ProjectLayout(layout, folder, history_name(layout, settings.history_table), settings.history_table)
 
 
@@ -115,7 +119,8 @@ def read_history(
     """
     of = layout_for(settings)
     found = of.layout.applied(connection, of.table, of.read() if files is None else files)
-    known = history.checksums(connection)
+    # What safemig keeps by version is of the database; a member's schema has its own.
+    known = {} if settings.member_schema else history.checksums(connection)
     return tuple(replace(each, sha256=each.sha256 or known.get(each.version, "")) for each in found)
 
 
@@ -145,4 +150,5 @@ def record_applied(
     """Record one migration as applied in the tool's history and in ours, within the caller's transaction."""
     of = layout_for(settings)
     of.layout.add(connection, of.table, migration, statements, round(1000 * seconds))
-    history.record_checksum(connection, migration.version, migration.sha256, run_id)
+    if not settings.member_schema:
+        history.record_checksum(connection, migration.version, migration.sha256, run_id)

@@ -102,6 +102,7 @@ class Run:
             facts={
                 "safemig": __version__,
                 **_recorded(),
+                **({"schema": self.settings.member_schema} if self.settings.member_schema else {}),
                 **({"files_make": self.files_make} if self.files_make else {}),
             },
         )
@@ -120,7 +121,7 @@ class Run:
         self.record(connection, segment.names, steps, schema, part)
         if self.trail:
             self.trail.reached(connection, schema)
-        else:
+        elif not self.settings.member_schema:
             forget_complete(connection, lambda: versions_applied(self.settings, connection))
 
 

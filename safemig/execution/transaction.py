@@ -32,8 +32,16 @@ from safemig.settings import Settings
 from safemig.sql import parse
 from safemig.sql.locks import LockMode
 
-TRY_LOCK = "SELECT pg_try_advisory_lock(%s)"
-UNLOCK = "SELECT pg_advisory_unlock(%s)"
+TRY_LOCK = "SELECT pg_try_advisory_lock(%(key)s)"
+UNLOCK = "SELECT pg_advisory_unlock(%(key)s)"
+# Of a fleet's member that is a schema: beside other members, and never beside a deployment to the whole database. The
+# first lock is not given back when the second is refused: the session, which ends then, has it.
+TRY_SCHEMA_LOCK = """
+SELECT pg_try_advisory_lock_shared(%(key)s) AND pg_try_advisory_lock(hashtextextended('safemig ' || %(schema)s, 0))
+"""
+UNLOCK_SCHEMA = """
+SELECT pg_advisory_unlock(hashtextextended('safemig ' || %(schema)s, 0)), pg_advisory_unlock_all()
+"""
 # And what comes after the project's statements finds PostgreSQL's own names first.
 ASSIGNED_TRANSACTION = """
 SELECT pg_catalog.pg_current_xact_id_if_assigned()::text, pg_catalog.set_config('search_path', %s, true)
@@ -63,8 +71,8 @@ class Committed:
 
 
 @contextmanager
-def only_deployment(conninfo: str, environment: str, run_id: str) -> Iterator[None]:
-    """Be the only deployment on this database for the length of the block.
+def only_deployment(conninfo: str, environment: str, run_id: str, schema: str = "") -> Iterator[None]:
+    """Be the only deployment on this database for the length of the block; with `schema`, the only one on that schema.
 
     The lock is held by a connection of its own and tried, not waited for: a session waiting in pg_advisory_lock()
     has a snapshot, and CREATE INDEX CONCURRENTLY would wait for it forever.
@@ -77,7 +85,9 @@ def only_deployment(conninfo: str, environment: str, run_id: str) -> Iterator[No
         require_primary(connection, environment)
         _require_direct(connection, environment)
         deadline = time.monotonic() + _JUST_ENDED_SECONDS
-        while not connection.execute(TRY_LOCK, (activity.DEPLOYMENT_LOCK,)).fetchone()[0]:  # type: ignore[index]
+        try_lock, unlock = (TRY_SCHEMA_LOCK, UNLOCK_SCHEMA) if schema else (TRY_LOCK, UNLOCK)
+        key = {"key": activity.DEPLOYMENT_LOCK, "schema": schema}
+        while not connection.execute(try_lock, key).fetchone()[0]:  # type: ignore[index]
             who = activity.who_deploys(connection)
             if who or time.monotonic() > deadline:
                 raise RefusedError(
@@ -92,7 +102,7 @@ def only_deployment(conninfo: str, environment: str, run_id: str) -> Iterator[No
             finally:
                 # Not left to the end of the session, which the server notices a moment later.
                 with suppress(psycopg.Error):
-                    connection.execute(UNLOCK, (activity.DEPLOYMENT_LOCK,))
+                    connection.execute(unlock, key)
     finally:
         connection.close()
 

@@ -39,6 +39,7 @@ _ACCEPT = argument(
     help="Accept a finding by name, with a reason. Repeatable.",
 )  # fmt: skip
 _APPROVE = argument("--approve", default="", metavar="ID", help="Plan ID to approve (prompts if omitted).")
+_FLEET = argument("fleet", nargs="?", default="", help="The fleet, as [fleets.NAME] has it; none: the only one.")
 _RENAME = argument("--rename", action="append", default=[], metavar="OLD=NEW", help="A rename. Repeatable.")
 
 
@@ -426,6 +427,21 @@ class SafeMig(Magics):
         archive = self._project().deployments(verify=given.verify, settle=given.settle)
         filters = {name: getattr(given, name) for name in ("environment", "verdict", "act", "by", "since", "until")}
         return self._out(given, select(archive, **filters))
+
+    @magic_arguments()
+    @_FLEET
+    @argument("--no-drift", action="store_true", help="Do not compare the schemas with the migrations.")
+    @_OUT
+    @line_magic
+    def fleet_status(self, line: str) -> Any:
+        """Ask every member of a fleet where it stands: version, pending, drift, errors. Reads only.
+
+        Example:
+            %fleet_status
+            %fleet_status tenants --out matrix
+        """
+        given = parse_line(self.fleet_status, line)
+        return self._out(given, self._project().fleet_status(given.fleet, drift=not given.no_drift))
 
     @magic_arguments()
     @argument(

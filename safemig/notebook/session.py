@@ -14,7 +14,7 @@ from traitlets import Bool, Enum, Int, List, TraitType, Unicode
 from safemig.settings import Settings
 
 # `project` says which folder; databases are named by the file and by variables, which are no secret's place in a cell.
-_NOT_HERE = frozenset({"folder", "environments", "scratch"})
+_NOT_HERE = frozenset({"folder", "environments", "fleets", "scratch"})
 
 
 def settings_as_traits() -> dict[str, TraitType]:

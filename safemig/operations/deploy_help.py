@@ -115,6 +115,7 @@ VERBS = (
         "the DDL that turns one schema into the other",
         "schema_diff",
     ),
+    Verb("fleet_status", "fleet_status", "fleet status", "every member of a fleet: version, pending, drift"),
     Verb("deployments", "deployments", "records", "the archive of records; --verify checks its seals", "deployments"),
     Verb("deploy_help", "deploy_help", "help [TOPIC]", "this help", npm="deploy:help"),
 )

@@ -22,10 +22,8 @@ from safemig.errors import (
     UnreadTargetError,
     explaining_files,
 )
-from safemig.execution.commit import told_when_interrupted
 from safemig.execution.environment import open_environment, schema_of
-from safemig.execution.invalid_indexes import remove_left_invalid
-from safemig.execution.layout import layout_for, make_history
+from safemig.execution.layout import layout_for
 from safemig.execution.resume import left_invalid
 from safemig.execution.run import Run
 from safemig.execution.steps import Listener
@@ -49,12 +47,11 @@ from safemig.operations.preflight import preflight
 from safemig.operations.rehearse import Rehearsed, rehearse_on_copy
 from safemig.operations.review import review
 from safemig.operations.rights import check_rights, in_words
-from safemig.operations.segments import require_unchanged, run_segments, trail_of
+from safemig.operations.segments import deploy_segments, trail_of
 from safemig.operations.try_statements import in_words as about_statements
 from safemig.operations.try_statements import require_none_standing
 from safemig.postgres import resumable
 from safemig.postgres.connection import Connection
-from safemig.postgres.connection.connect import explained
 from safemig.results import Approval, Backup, Deployment, Plan, Preflight, Rehearsal, Validation
 from safemig.review import Review, Verdict
 from safemig.schema import Schema
@@ -277,26 +274,7 @@ class ProductionDeployment:
             return self._deployment
         rehearsed, backup = _needs(self._rehearsed, "rehearse"), _needs(self._backup, "backup")
         approval, run = _needs(self._approval, "approve"), self._run_of(situation, started)
-        names = ", ".join(file.migration.file for file in situation.files)
-        with (
-            told_when_interrupted(conninfo, self.environment, self.run_id, "deployed", f"run {self.run_id}: {names}"),
-            only_deployment(conninfo, self.environment, self.run_id),
-        ):
-            with explained(conninfo, self.environment), self._connection(conninfo) as connection:
-                before = require_unchanged(self.settings, connection, situation)
-                run.settle_earlier(connection)
-                pass_point(FaultPoint.HISTORY_BEGINS)
-                make_history(self.settings, connection)
-                if situation.resumes and run.trail:
-                    # The copy never had it: pg_dump leaves invalid indexes out.
-                    if remove_left_invalid(connection, situation.plan.steps, self.settings.deploy_as):
-                        before = schema_of(self.settings, connection)
-                    run.trail.goes_on(connection)
-                self._before = before
-            promise = SchemaPromise(self.settings, rehearsed.start, before)
-            live.planned(situation.plan.steps)
-            with run.noted():
-                done = run_segments(run, conninfo, situation.segments, rehearsed, promise, self._listen)
+        done, self._before = deploy_segments(run, conninfo, situation, rehearsed, self._listen)
         script = rehearsed.result.rollback
         self._deployment = Deployment(
             act="migrate_prod",

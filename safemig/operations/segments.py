@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 import psycopg
 
+from safemig import live
 from safemig.approval.plan import Situation
 from safemig.errors import (
     DeploymentFailedError,
@@ -19,17 +20,20 @@ from safemig.errors import (
     words_of_fault,
 )
 from safemig.execution.autocommit import run_apart
-from safemig.execution.commit import reconnected
+from safemig.execution.commit import reconnected, told_when_interrupted
 from safemig.execution.environment import schema_of
+from safemig.execution.invalid_indexes import remove_left_invalid
+from safemig.execution.layout import make_history
 from safemig.execution.resume import Trail
 from safemig.execution.run import Run
 from safemig.execution.steps import Listener, Segment, locks_up_front
-from safemig.execution.transaction import Committed, commit_steps, deploying_connection
+from safemig.execution.transaction import Committed, commit_steps, deploying_connection, only_deployment
 from safemig.execution.validation import SchemaPromise
+from safemig.fault_points import FaultPoint, pass_point
 from safemig.operations.rehearse import Rehearsed
 from safemig.postgres import resumable
 from safemig.postgres.connection import Connection
-from safemig.postgres.connection.connect import connected, read_target, read_timeline, words_of
+from safemig.postgres.connection.connect import connected, explained, read_target, read_timeline, words_of
 from safemig.postgres.history import committed_parts, deployment_exists
 from safemig.postgres.resumable import Resumable
 from safemig.results import Rehearsal, Step
@@ -82,6 +86,40 @@ def trail_of(settings: Settings, situation: Situation, run_id: str) -> Trail | N
     plan = situation.plan
     migrations = {each.version: each.sha256 for each in plan.migrations}
     return Trail(settings, Resumable(run_id, plan.id, migrations, plan.schema_fingerprint))
+
+
+def deploy_segments(
+    run: Run, conninfo: str, situation: Situation, rehearsed: Rehearsed, listen: Listener | None = None
+) -> tuple[Applied, Schema]:
+    """Deploy what was rehearsed, as the only deployment there; return what was applied, and the schema before it.
+
+    Raises:
+        RefusedError: the database is no longer as it was planned for, or another deployment is under way.
+        DeploymentFailedError, DeploymentStoppedError, OutcomeUnknownError: as `run_segments`.
+    """
+    settings, environment = run.settings, run.environment
+    names = ", ".join(file.migration.file for file in situation.files)
+    with (
+        told_when_interrupted(conninfo, environment, run.run_id, "deployed", f"run {run.run_id}: {names}"),
+        only_deployment(conninfo, environment, run.run_id, settings.member_schema),
+    ):
+        with (
+            explained(conninfo, environment),
+            deploying_connection(settings, conninfo, environment, run.run_id) as connection,
+        ):
+            before = require_unchanged(settings, connection, situation)
+            run.settle_earlier(connection)
+            pass_point(FaultPoint.HISTORY_BEGINS)
+            make_history(settings, connection)
+            if situation.resumes and run.trail:
+                # The copy never had it: pg_dump leaves invalid indexes out.
+                if remove_left_invalid(connection, situation.plan.steps, settings.deploy_as):
+                    before = schema_of(settings, connection)
+                run.trail.goes_on(connection)
+        promise = SchemaPromise(settings, rehearsed.start, before)
+        live.planned(situation.plan.steps)
+        with run.noted():
+            return run_segments(run, conninfo, situation.segments, rehearsed, promise, listen), before
 
 
 def run_segments(

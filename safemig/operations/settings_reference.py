@@ -10,7 +10,7 @@ from typing import Any, Literal
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
-from safemig.settings import Environment, Scratch, Settings
+from safemig.settings import Environment, FleetSettings, Scratch, Settings
 
 _HEAD = """\
 # The settings
@@ -33,6 +33,18 @@ url = "env:PRODUCTION_DATABASE_URL"   # the variable's name, never the URL with 
 
 [environments.canary]
 service = "canary"                    # in pg_service.conf; the password in .pgpass
+```
+"""
+_FLEETS = """\
+## Fleets
+
+A fleet is many databases, or many schemas of one database, that get the same migrations: `safemig fleet plan`, `safemig fleet migrate`.
+
+```toml
+[fleets.tenants]
+members = "sql: select name, url, region, canary from tenants on control"   # `control` is an environment
+waves = ["label:canary", "1%", "10%", "rest"]
+max_failures = 3
 ```
 """
 _SCRATCH = """\
@@ -70,15 +82,20 @@ def settings_page() -> str:
     """Return the reference as Markdown: every setting with its type, its default, its variable, and what it does."""
     lines = [_HEAD, "| setting | allowed | default | variable | what it is |", "|---|---|---|---|---|"]
     for name, field in Settings.model_fields.items():
-        # `folder` is where the file was found, and `environments` have their own tables.
-        if name not in ("folder", "environments"):
+        # `folder` is where the file was found; `environments` and `fleets` have their own tables.
+        if name not in ("folder", "environments", "fleets"):
             variable = f"`SAFEMIG_{name.upper()}{'__URL' if _is_environment(field) else ''}`"
             default = _toml(field.default)
             cells = (f"`{name}`", _allowed(field), f"`{default}`" if default else "", variable)
             lines.append(f"| {' | '.join(cells)} | {field.description} |")
     lines += ["", _ENVIRONMENTS, "| key | variable |", "|---|---|"]
     lines += [f"| `{name}` | `SAFEMIG_ENVIRONMENTS__PRODUCTION__{name.upper()}` |" for name in Environment.model_fields]
-    return "\n".join([*lines, "", _EXAMPLE, _SCRATCH])
+    lines += ["", _EXAMPLE, _FLEETS, "| key | allowed | default | what it is |", "|---|---|---|---|"]
+    lines += [
+        f"| `{name}` | {_allowed(field)} | `{_toml(field.default)}` | {field.description} |"
+        for name, field in FleetSettings.model_fields.items()
+    ]
+    return "\n".join([*lines, "", _SCRATCH])
 
 
 def _is_environment(field: FieldInfo) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from safemig.fleet_facts import Cohort, CohortRehearsal, FleetMember, MemberOutcome
 from safemig.results import Check, MigrationState, RecordEntry, RestoredTable, Step, TableContent, VerbOutlook
 from safemig.review import Finding
 from safemig.schema.difference import Change
@@ -25,6 +26,10 @@ _TITLES: dict[type, str] = {
     Finding: "Findings of a review",
     Change: "Differences of two schemas",
     MigrationState: "Migrations",
+    FleetMember: "Members of a fleet",
+    Cohort: "Cohorts of a fleet's plan",
+    CohortRehearsal: "Rehearsals of a fleet's cohorts",
+    MemberOutcome: "Members of a run over a fleet",
     LoadRow: "The application's statements",
     WorkloadFinding: "Findings about the application's statements",
 }
@@ -121,6 +126,53 @@ DESCRIPTIONS: dict[type, dict[str, str]] = {
         "version": "the migration's version",
         "name": "its name",
         "file": "its file, empty where only a database has it",
+    },
+    FleetMember: {
+        "name": "the member",
+        "state": "where its history stands to the files",
+        "version": "the newest migration applied",
+        "drift": "how its schema differs from what its migrations make",
+        "error": "why it could not be asked, or what contradicts",
+        "pending": "migrations not applied",
+        "cohort": "the same for members that are alike",
+        "server": "host and port",
+        "database": "the database",
+        "schema": "the member's schema, empty where it is a database",
+        "labels": "its labels",
+    },
+    Cohort: {
+        "key": "its short name",
+        "members": "who is in it",
+        "pending": "migration files to deploy",
+        "schema_fingerprint": "hash of the members' schema",
+        "server_major": "PostgreSQL's major version",
+        "extensions": "extensions with their versions",
+        "rehearses": "the member whose copy is rehearsed on",
+    },
+    CohortRehearsal: {
+        "cohort": "the cohort's short name",
+        "member": "whose copy it was",
+        "mode": "data or schema",
+        "steps": "statements run",
+        "longest_lock": "the longest time a lock was held",
+        "rollback": "the rollback script",
+        "rollback_is_proven": "whether it brings the schema back",
+        "cannot_bring_back": "what it does not bring back",
+        "duration": "how long the rehearsal took",
+    },
+    MemberOutcome: {
+        "member": "the member",
+        "outcome": "what came of it",
+        "wave": "its wave",
+        "cohort": "its cohort's short name",
+        "version": "the newest migration applied",
+        "duration": "how long it took",
+        "lock_wait": "how long its steps waited for locks",
+        "run_id": "the run's ID, as its database has it",
+        "transaction_id": "the transaction's ID",
+        "backup": "the manifest of its backup",
+        "error": "why it failed or was set aside",
+        "next": "what to do",
     },
     LoadRow: {
         "id": "the statement's ID in the workload file",

@@ -12,6 +12,7 @@ from enum import Enum
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Union, get_args, get_origin, get_type_hints
 
+from safemig.fleet_facts import Cohort, CohortRehearsal, FleetMember, MemberOutcome
 from safemig.result import Result
 from safemig.results import Check, MigrationState, RecordEntry, RestoredTable, Step, TableContent, VerbOutlook
 from safemig.review import Finding
@@ -31,6 +32,10 @@ ROWS: dict[str, tuple[str, type]] = {
     "backup": ("tables", TableContent),
     "deployment": ("steps", Step),
     "doctor": ("verbs", VerbOutlook),
+    "fleet_deployment": ("members", MemberOutcome),
+    "fleet_plan": ("cohorts", Cohort),
+    "fleet_rehearsal": ("cohorts", CohortRehearsal),
+    "fleet_status": ("members", FleetMember),
     "generate": ("checklist", Check),
     "live": ("steps", Step),
     "plan": ("steps", Step),

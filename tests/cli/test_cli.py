@@ -23,7 +23,7 @@ Command = Callable[..., Any]
 
 def test_every_verb_is_a_command_in_the_order_of_the_workflow() -> None:
     words = [verb.command.split()[0] for verb in VERBS]
-    assert list(group.commands) == words
+    assert list(group.commands) == list(dict.fromkeys(words))  # a fleet's verbs are one group
 
 
 @pytest.mark.parametrize("name", group.commands)

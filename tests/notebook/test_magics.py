@@ -154,7 +154,7 @@ def test_results_are_returned_to_be_used(shell: InteractiveShell) -> None:
 def test_config_has_every_setting_from_its_own_definition(loaded: InteractiveShell) -> None:
     SafeMig.class_traits(config=True)
     traits = SafeMig.class_traits(setting=True)
-    assert set(traits) == set(Settings.model_fields) - {"folder", "environments", "scratch"}
+    assert set(traits) == set(Settings.model_fields) - {"folder", "environments", "fleets", "scratch"}
     for name, trait in traits.items():
         field = Settings.model_fields[name]
         assert trait.default_value is None

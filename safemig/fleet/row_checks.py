@@ -1,0 +1,143 @@
+"""Ask every member's rows what would make the migrations fail there: read-only, bounded in time, no lock that blocks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import psycopg
+from psycopg import errors as pg
+from psycopg import sql
+
+from safemig import live
+from safemig.errors import SafemigError
+from safemig.execution.steps import plan_files
+from safemig.fleet.row_questions import (
+    CONSTRAINT,
+    MOST,
+    RowQuestion,
+    orphans,
+    question_of_constraint,
+    row_questions,
+)
+from safemig.fleet.survey import Reading, in_parallel, open_member
+from safemig.fleet_facts import RowCheck
+from safemig.postgres.connection import Connection
+from safemig.postgres.connection.connect import words_of
+from safemig.settings import FleetSettings, Settings
+from safemig.sql import parse
+from safemig.views.numbers import counted
+
+# With row_security off the server refuses where it would hide rows from this role; the role's own path finds the names.
+BOUNDS = """
+SET LOCAL statement_timeout = {}; SET LOCAL lock_timeout = '1s'; SET LOCAL row_security = off; RESET search_path;
+SET LOCAL jit = off; SET LOCAL max_parallel_workers_per_gather = 0
+"""
+DEFINITION_OF_CONSTRAINT = """
+SELECT pg_get_constraintdef(oid) FROM pg_constraint WHERE conrelid = to_regclass(%s) AND conname = %s
+"""
+KEY_COLUMNS = """
+SELECT array_agg(quote_ident(a.attname) ORDER BY k.place) FROM pg_index i
+CROSS JOIN unnest(i.indkey::int2[]) WITH ORDINALITY AS k (attnum, place)
+JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.attnum WHERE i.indisprimary AND i.indrelid = to_regclass(%s)
+"""
+SIZES = "SELECT name, pg_total_relation_size(to_regclass(name)) FROM unnest(%s::text[]) AS name WHERE to_regclass(name) IS NOT NULL"
+_NOT_THERE_YET = (pg.UndefinedTable, pg.UndefinedColumn, pg.UndefinedObject, pg.UndefinedFunction, pg.InvalidSchemaName)
+
+
+class Checked:
+    """What the members' rows said: every answer that is not a plain zero, how many were asked for, and sizes."""
+
+    def __init__(self) -> None:
+        self.found: list[RowCheck] = []
+        self.made = 0
+        self.sizes: dict[str, int] = {}
+
+
+def check_rows(settings: Settings, fleet: FleetSettings, name: str, readings: Sequence[Reading]) -> Checked:
+    """Return what the rows of these members, which have pending migrations, say. Reads only."""
+    checked = Checked()
+    questions: dict[tuple[str, ...], tuple[tuple[RowQuestion, ...], tuple[str, ...]]] = {}
+    for each in readings:
+        key = tuple(file.version for file in each.pending)
+        if key not in questions:
+            files = plan_files(each.pending)
+            tables = dict.fromkeys(
+                table for file in files for step in file.steps for one in parse(step.sql) for table in one.tables
+            )
+            questions[key] = row_questions(files), tuple(tables)
+
+    def ask(reading: Reading) -> tuple[list[RowCheck], int, dict[str, int]]:
+        asked, tables = questions[tuple(file.version for file in reading.pending)]
+        return _ask(settings, fleet, name, reading, asked, tables)
+
+    with live.stage(f"check the rows of {counted(len(readings), 'member')}", len(readings)):
+        for found, made, sizes in in_parallel(readings, ask, fleet, server=lambda each: each.member.server):
+            checked.found += found
+            checked.made += made
+            for table, size in sizes.items():
+                checked.sizes[table] = max(size, checked.sizes.get(table, 0))
+    return checked
+
+
+def _ask(
+    settings: Settings,
+    fleet: FleetSettings,
+    name: str,
+    reading: Reading,
+    questions: Sequence[RowQuestion],
+    tables: Sequence[str],
+) -> tuple[list[RowCheck], int, dict[str, int]]:
+    found: list[RowCheck] = []
+    made, sizes = 0, {}
+    member = reading.member.name
+    try:
+        with open_member(settings, name, reading.member) as (_, connection):
+            with connection.transaction(force_rollback=True):
+                connection.execute(sql.SQL(BOUNDS).format(sql.Literal(f"{fleet.check_timeout_s}s")))
+                sizes = {table: size for table, size in connection.execute(SIZES, (list(tables),)) if size is not None}
+            for question in questions:
+                answer, note = _answer(connection, question, fleet.check_timeout_s)
+                made += 1
+                if answer != 0:
+                    found.append(RowCheck(member, question.file, question.line, question.what, answer, note))
+    except (SafemigError, psycopg.Error) as error:
+        words = error.what if isinstance(error, SafemigError) else words_of(error)
+        found.append(RowCheck(member, "", 0, "its rows could not be checked", None, words))
+    return found, made, sizes
+
+
+def _answer(connection: Connection, question: RowQuestion, seconds: int) -> tuple[int | None, str]:
+    """Return how many rows are in the way, 0 where the question does not apply yet, or None and why it is not known."""
+    if question.unknown:
+        return None, question.unknown
+    try:
+        with connection.transaction(force_rollback=True):
+            connection.execute(sql.SQL(BOUNDS).format(sql.Literal(f"{seconds}s")))
+            text = _sql_of(connection, question)
+            row = connection.execute(text.encode()).fetchone() if text else None
+            count = int(row[0]) if row else 0
+            return count, f"{MOST:,} or more" if count >= MOST else ""
+    except _NOT_THERE_YET:
+        return 0, ""  # an earlier statement of the plan makes it
+    except pg.DataError as error:
+        return 1, words_of(error)
+    except pg.QueryCanceled:
+        return None, f"not answered in {seconds} s"
+    except pg.OperationalError:
+        if connection.broken:
+            raise
+        return None, "a lock on the table is held"
+    except psycopg.Error as error:
+        return None, words_of(error)
+
+
+def _sql_of(connection: Connection, question: RowQuestion) -> str:
+    if not question.lookup:
+        return question.sql
+    if question.lookup[0] == CONSTRAINT:
+        row = connection.execute(DEFINITION_OF_CONSTRAINT, (question.table, question.lookup[1])).fetchone()
+        made = question_of_constraint(question, row[0]) if row else None
+        return _sql_of(connection, made) if made else ""
+    _, parent, *own = question.lookup
+    row = connection.execute(KEY_COLUMNS, (parent,)).fetchone()
+    return orphans(question.table, own, parent, row[0]) if row and row[0] and len(row[0]) == len(own) else ""
