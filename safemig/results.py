@@ -238,6 +238,26 @@ class Gap:
 
 
 @dataclass(frozen=True, slots=True)
+class Failure:
+    """What worked before the first file and fails from file `start` to the end, or is new and fails at the end."""
+
+    what: str
+    role: str  # empty: the role that deploys
+    object: str  # its name as SQL
+    start: int
+    because: str
+    is_new: bool = False
+
+    @property
+    def words(self) -> str:
+        """One line, such as `from file 1 on: insert into orders fails as written before: ...`."""
+        tried = f"{self.what} as {self.role}" if self.role else self.what
+        if self.is_new:
+            return f"{tried} fails after the last file: {self.because}"
+        return f"from file {self.start} on: {tried} fails as written before: {self.because}"
+
+
+@dataclass(frozen=True, slots=True)
 class Moved:
     """A change that waits for a later file than it had to: in an earlier one, `what` would fail until the next."""
 
@@ -262,13 +282,40 @@ class Behaviour:
     files: tuple[str, ...]
     tried: tuple[Tried, ...]
     gaps: tuple[Gap, ...] = ()
-    broken: tuple[str, ...] = ()
+    broken: tuple[Failure, ...] = ()
     not_tried: tuple[str, ...] = ()
     locks: tuple[tuple[tuple[str, str], ...], ...] = ()  # of each file: (table, mode), as they were held
     rewritten: tuple[str, ...] = ()  # tables whose files changed
     unfit: tuple[str, ...] = ()  # statements that the drawn rows did not pass
     rows: int = 0  # that the tables held
     moved: tuple[Moved, ...] = ()
+
+    @property
+    def is_whole(self) -> bool:
+        """True when every file ran to its end."""
+        return len(self.locks) == len(self.files)
+
+
+@dataclass(frozen=True, slots=True)
+class DisabledChange:
+    """A change that is disabled, and what came of enabling it alone on a copy with rows."""
+
+    number: int
+    title: str
+    why: str
+    lacks: tuple[str, ...]  # of staging's schema, until it is enabled
+    until: tuple[str, ...]  # what fails until it is enabled
+    then: tuple[str, ...]  # what fails when it is enabled
+    problem: str = ""  # why it does not run by itself
+
+    @property
+    def words(self) -> str:
+        """One line for the checklist."""
+        said = [f"it does not run by itself: {self.problem}" if self.problem else "runs by itself when it is enabled"]
+        said += [f"until then the schema {'; '.join(self.lacks)}"] if self.lacks else []
+        said += [f"until then this fails: {'; '.join(self.until)}"] if self.until else []
+        said += [f"then this fails: {'; '.join(self.then)}"] if self.then else []
+        return "; ".join(said)
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -286,6 +333,7 @@ class Generated(Result):
     remaining: tuple[str, ...] = ()
     further_paths: tuple[Path, ...] = ()  # files for what cannot share a transaction, such as CREATE INDEX CONCURRENTLY
     behaviour: Behaviour | None = None
+    disabled: tuple[DisabledChange, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, repr=False)

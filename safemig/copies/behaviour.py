@@ -16,7 +16,7 @@ from psycopg import sql
 from safemig.copies.drawn_rows import Rows
 from safemig.postgres.connection import Connection
 from safemig.postgres.connection.connect import words_of
-from safemig.results import Behaviour, Gap, Tried
+from safemig.results import Behaviour, Failure, Gap, Tried
 from safemig.schema import Schema
 from safemig.schema.model import Id
 from safemig.sql.identifiers import quote_identifier, quote_literal, quote_name
@@ -191,11 +191,10 @@ def is_worse(now: Outcome, before: Outcome) -> bool:
 def judge(tried: Mapping[Trial, Sequence[Outcome]], files: Sequence[str]) -> Behaviour:
     """Return the table of what was tried before the first of `files` and after each, and what it shows."""
     gaps: list[Gap] = []
-    broken: list[str] = []
+    broken: list[Failure] = []
     table: list[Tried] = []
     for trial, outcomes in tried.items():
         before, *after = outcomes
-        whose = f" as {trial.role}" if trial.role else ""
         words = tuple(
             "no row is seen" if each.works and is_worse(each, before) else each.words
             for each in outcomes
@@ -205,13 +204,15 @@ def judge(tried: Mapping[Trial, Sequence[Outcome]], files: Sequence[str]) -> Beh
         if trial.is_new:
             may_not = bool(trial.role) and after[-1].words.endswith(MAY_NOT)
             if not (after[-1].works or after[-1].refuses_values or may_not):
-                broken.append(f"{trial.what}{whose} fails after the last file: {after[-1].words}")
+                broken.append(Failure(trial.what, trial.role, trial.object, len(files), after[-1].words, is_new=True))
             continue
         for at, end in _runs(worse):
             if end < len(worse):
                 gaps.append(Gap(trial.what, trial.role, at + 1, end + 1, words[at + 1]))
-            elif not after[at].refuses_values:
-                broken.append(f"from file {at + 1} on: {trial.what}{whose} fails as written before: {words[at + 1]}")
+                continue
+            final = next((place for place in range(at, end) if not after[place].refuses_values), None)
+            if final is not None:
+                broken.append(Failure(trial.what, trial.role, trial.object, final + 1, words[final + 1]))
     return Behaviour(tuple(files), tuple(table), tuple(gaps), tuple(broken))
 
 

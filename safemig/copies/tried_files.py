@@ -71,24 +71,26 @@ def try_files(
     base: Schema,
     target: Schema,
     also: Iterable[str] = (),
+    only: Iterable[str] | None = None,
 ) -> Behaviour:
     """Try what `files` touch before the first and after each of them. `copy` holds `base`; rows are drawn from `source`.
 
     also: further objects that they touch, such as tables by the names that they had.
+    only: these objects, and what stands on them, in place of what the files touch.
 
     Guarantee: `source` is only read. The copy is changed.
     """
     names = tuple(file.name for file in files)
     try:
-        return _tried(copy, source, files, base, target, set(also))
+        return _tried(copy, source, files, base, target, _touched(files) | set(also) if only is None else set(only))
     except psycopg.Error as error:
         return Behaviour(names, (), not_tried=(f"nothing was tried: {words_of(error)}",))
 
 
 def _tried(
-    copy: Connection, source: Connection | None, files: Sequence[File], base: Schema, target: Schema, also: set[str]
+    copy: Connection, source: Connection | None, files: Sequence[File], base: Schema, target: Schema, names: set[str]
 ) -> Behaviour:
-    old, new = _objects(files, base, target, also)
+    old, new = _objects(base, target, names)
     rows = Rows(copy, source)
     counts = rows.fill(_tables(base, old[:OBJECTS]))
     before = {trial: attempt(copy, trial) for trial in trials(rows, old[:OBJECTS], base)}
@@ -138,7 +140,7 @@ def find_causes(
 
     Guarantee: `source` is only read. The copy is changed.
     """
-    old, _ = _objects(files, base, target, set(also))
+    old, _ = _objects(base, target, _touched(files) | set(also))
     rows = Rows(copy, source)
     counts = rows.fill(_tables(base, old[:OBJECTS]))
     named = {(gap.what, gap.role): gap for gap in gaps}
@@ -164,10 +166,13 @@ def find_causes(
     return found
 
 
-def _objects(files: Sequence[File], base: Schema, target: Schema, also: set[str]) -> tuple[list[Id], list[Id]]:
-    """Return what `files` touch or what stands on that: what is there before, and what is new."""
-    touched = {name for file in files for each in file.statements for name in each.objects}
-    objects = concerned(base, target, touched | also)
+def _touched(files: Sequence[File]) -> set[str]:
+    return {name for file in files for each in file.statements for name in each.objects}
+
+
+def _objects(base: Schema, target: Schema, names: set[str]) -> tuple[list[Id], list[Id]]:
+    """Return what has one of these names or stands on that: what is there before, and what is new."""
+    objects = concerned(base, target, names)
     return [each for each in objects if each in base.facts], [each for each in objects if each not in base.facts]
 
 

@@ -19,12 +19,13 @@ from safemig.fault_points import FaultPoint, pass_point
 from safemig.migrations import replace_file, slug, write_new
 from safemig.migrations.change_set_text import disabled_in, enable
 from safemig.operations.generate_cut import Trials, cut_elsewhere, parts_of
+from safemig.operations.generate_disabled import disabled_changes
 from safemig.operations.generate_proof import prove
 from safemig.operations.generate_text import body_of, checklist_of, heading
 from safemig.postgres.connection import Connection
 from safemig.postgres.connection.connect import read_target
 from safemig.postgres.owners import whom_may_own
-from safemig.results import Enabled, Generated
+from safemig.results import DisabledChange, Enabled, Generated
 from safemig.schema import Schema, compare
 from safemig.schema.difference import is_atomic
 from safemig.schema.model import Id
@@ -111,7 +112,12 @@ def generate(
                     proof = prove(settings, shadow, base_name, parts, wanted, stand_in, source, owners)
         paths = new_files(len(parts))
         names = [str(path.relative_to(folder)) for path in paths]
-    checklist = checklist_of(diff, proof, behaviour, base, _not_compared(shadow, left_out) if left_out else "")
+        disabled: tuple[DisabledChange, ...] = ()
+        if any(each.disabled is not None for each in diff.change_sets):
+            with live.stage("try each disabled change alone"):
+                disabled = tuple(disabled_changes(trials, diff, behaviour, proof.reached))
+    not_compared = _not_compared(shadow, left_out) if left_out else ""
+    checklist = checklist_of(diff, proof, behaviour, disabled, base, not_compared)
     texts = [
         f"{heading(description, source, migrations, base, proof, behaviour, checklist, number, parts)}\n"
         + body_of(diff, part, dict(zip(parts, names, strict=True)), base, behaviour.moved)
@@ -139,6 +145,7 @@ def generate(
         remaining=proof.remaining,
         further_paths=tuple(paths[1:]),
         behaviour=behaviour,
+        disabled=disabled,
     )
 
 

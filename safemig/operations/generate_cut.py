@@ -76,12 +76,20 @@ class Trials:
         )
         return found.get(gap)
 
-    def _files(self, diff: SchemaDiff) -> list[File]:
-        parts = parts_of(diff)
-        return files_of_parts(parts, self.named(len(parts)))
+    def alone(self, diff: SchemaDiff, number: int, about: Collection[str]) -> tuple[Behaviour, Schema]:
+        """Try the files with one disabled change enabled, for the objects of these names; and return what they make."""
+        files, copy = self._files(diff, enabled=(number,)), self.shadow.make(template=self.base_name)
+        found = self._on_a_copy(
+            lambda own: try_files(own, self.staging, files, self.base, self.target, only=about), copy
+        )
+        return found, self.shadow.schema(copy)
 
-    def _on_a_copy(self, act: Callable[[Connection], T]) -> T:
-        copy = self.shadow.make(template=self.base_name)
+    def _files(self, diff: SchemaDiff, enabled: Collection[int] = ()) -> list[File]:
+        parts = parts_of(diff)
+        return files_of_parts(parts, self.named(len(parts)), enabled=enabled)
+
+    def _on_a_copy(self, act: Callable[[Connection], T], copy: str = "") -> T:
+        copy = copy or self.shadow.make(template=self.base_name)
         refuse_as(self.staging, self.shadow.server, self.shadow.deployer)
         try:
             return self.shadow.within(copy, act)

@@ -25,8 +25,8 @@ UNCHECKED = "SET check_function_bodies = off"
 class Proof:
     words: str
     remaining: tuple[str, ...]
-    lacks: tuple[str, ...]  # what the schema lacks until the disabled changes are enabled
     down: str  # what takes the file back; "" where there are several, or a change is disabled
+    reached: Schema  # what the live statements make
 
 
 def prove(
@@ -57,13 +57,12 @@ def prove(
                 if not each.is_doubtful:
                     raise
                 unproven.add(each.number)  # the answer to the question makes another change of it
-    left = compare(replace(shadow.schema(safe), with_ownership=wanted.with_ownership), wanted).changes
+    reached = replace(shadow.schema(safe), with_ownership=wanted.with_ownership)
     disabled = {each.number for held in parts.values() for each, _ in held if each.disabled is not None}
     # One pg_dump for both, for each version writes in a form of its own.
     version = max(source.server_version_num, shadow.server.programs.version_num)
     dumps = (_dump(settings, shadow.server.url(complete), version), _dump(settings, staging, version))
     remaining = differences(*dumps, shadow.base.brings_entry)
-    lacks = tuple(f"{each.action} {each.kind} {each.name}" for each in left) if disabled else ()
     order = [line for line in remaining if line.startswith("in another order")]
     remaining = tuple(line for line in remaining if line not in order)
     if wanted.with_ownership:  # the dumps are without owners
@@ -83,9 +82,8 @@ def prove(
     words += f"; {counted(len(order), 'table')} with columns in another order" if order else ""
     down = ""
     if not disabled and len(parts) == 1:
-        reached, start = (replace(shadow.schema(each), with_ownership=wanted.with_ownership) for each in (safe, base))
-        down = compare(reached, start).sql
-    return Proof(words, remaining, lacks, down)
+        down = compare(reached, replace(shadow.schema(base), with_ownership=wanted.with_ownership)).sql
+    return Proof(words, remaining, down, reached)
 
 
 def _run(shadow: Shadow, name: str, sql: str) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import textwrap
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 
 from safemig import __version__
@@ -14,7 +14,7 @@ from safemig.migrations import Migration
 from safemig.migrations.change_set_text import locks_of, render_change_set, tables_of
 from safemig.operations.generate_cut import parts_of
 from safemig.operations.generate_proof import UNCHECKED, Proof, counted
-from safemig.results import Behaviour, Check, Moved, Target
+from safemig.results import Behaviour, Check, DisabledChange, Moved, Target
 from safemig.schema import Schema, SchemaDiff, Statement
 from safemig.schema.difference import is_atomic
 from safemig.sql.identifiers import quote_name
@@ -23,16 +23,21 @@ from safemig.sql.locks import LockMode
 _BODY = re.compile(r"CREATE (OR REPLACE )?(FUNCTION|PROCEDURE) ")
 _SHOWN = 3  # lines of a list in the file's heading, which fits on one screen; the whole list is in the result
 _LINE = 150  # characters that a list may have
+_SHOWN_ALONE = 5  # disabled changes
 _WIDTH = 120  # of a line
 
 
 def checklist_of(
-    diff: SchemaDiff, proof: Proof, behaviour: Behaviour, base: Schema, not_compared: str
+    diff: SchemaDiff,
+    proof: Proof,
+    behaviour: Behaviour,
+    disabled: Sequence[DisabledChange],
+    base: Schema,
+    not_compared: str,
 ) -> tuple[Check, ...]:
     """Return what was seen on the copies, and what only a person can say."""
     existing = {quote_name(schema, table) for schema, table in base.tables}
     enabled = [one for each in diff.change_sets if each.disabled is None for one in each.statements]
-    disabled = [each for each in diff.change_sets if each.disabled is not None]
     rewritten = sorted(
         {table for one in enabled if one.rewrites for table in tables_of(one, existing)} | {*behaviour.rewritten}
     )
@@ -43,20 +48,21 @@ def checklist_of(
     ]
     gaps += [gap.words for gap in behaviour.gaps]
     numbers = ", ".join(str(each.number) for each in disabled)
-    lacking = f"disabled: change {numbers}; until then the schema differs: {_some(proof.lacks)}"
-    first = [each.disabled.splitlines()[0] for each in disabled if each.disabled and "first" in each.disabled]
+    lacking = f"disabled: change {numbers}"
+    first = [each.why.splitlines()[0] for each in disabled if "first" in each.why]
     tried = f"{counted(len(behaviour.tried), 'statement')} tried, with {counted(behaviour.rows, 'row')}"
     moved = f"; {_some([each.words for each in behaviour.moved])}" if behaviour.moved else ""
     untold = f"; not tried: {_some(behaviour.not_tried)}" if behaviour.not_tried else ""
     return (
         Check("no live statement destroys data", "ok", lacking if disabled else "none disabled"),
+        *_each_alone(disabled),
         Check("the files make staging's schema", "failed" if proof.remaining else "ok", proof.words),
         *((Check("all that staging has was compared", "failed", not_compared),) if not_compared else ()),
         Check("no table is rewritten", "failed" if rewritten else "ok", _some(rewritten)),
         Check("tables locked are known", "ok", _some(_locks(behaviour, enabled, existing))),
         Check("nothing fails between two files", "failed" if gaps else "ok", (_some(gaps) if gaps else tried + untold) + moved),
         Check("statements of before work after the last file", "failed" if behaviour.broken else "ok",
-              _some(behaviour.broken) if behaviour.broken else tried),
+              _some([each.words for each in behaviour.broken]) if behaviour.broken else tried),
         Check("existing rows fit", "not done" if behaviour.unfit or first else "ok",
               _some([*behaviour.unfit, *first]) if behaviour.unfit or first else
               f"{counted(behaviour.rows, 'drawn row')} did; the rehearsal tries production's"),
@@ -65,6 +71,16 @@ def checklist_of(
         Check("reviewed: safemig review says SAFE TO DEPLOY", "not done", "yours to do"),
         Check("the application's new version works with it", "not done", "yours to do"),
     )  # fmt: skip
+
+
+def _each_alone(disabled: Sequence[DisabledChange]) -> Iterator[Check]:
+    """Yield a line for each disabled change, up to what a screen holds; all of it is in the result."""
+    for each in disabled[:_SHOWN_ALONE]:
+        yield Check(f"change {each.number} alone", "failed" if each.problem else "ok", _some(each.words.split("; ")))
+    if more := disabled[_SHOWN_ALONE:]:
+        failing = [str(each.number) for each in more if each.problem]
+        words = f"these do not run by themselves: {', '.join(failing)}" if failing else "each runs by itself"
+        yield Check(f"{len(more)} more disabled changes", "failed" if failing else "ok", f"{words}; see the record")
 
 
 def _locks(behaviour: Behaviour, enabled: Sequence[Statement], existing: Collection[str]) -> list[str]:

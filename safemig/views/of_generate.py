@@ -41,6 +41,22 @@ def build(result: Generated) -> Document:
     blocks.append(sql_listing("The file", result.text))
     if result.checklist:
         blocks.append(check_table("Safety checklist", result.checklist))
+    if result.disabled:
+        blocks.append(
+            Table(
+                "Disabled changes, each enabled alone on a copy",
+                ("Change", "", "Runs by itself", "Until then the schema", "Fails until then", "Fails then"),
+                tuple(
+                    (
+                        str(each.number),
+                        each.title,
+                        f"no: {each.problem}" if each.problem else "yes",
+                        *("; ".join(words) or "-" for words in (each.lacks, each.until, each.then)),
+                    )
+                    for each in result.disabled
+                ),
+            )
+        )
     if result.behaviour is not None:
         blocks += _behaviour(result.behaviour)
     blocks.append(Bullets("Next", (f"read {result.path}, then: safemig review",)))
@@ -56,7 +72,7 @@ def _behaviour(found: Behaviour) -> Iterator[Block]:
     for title, words in (
         ("Fails between two files", tuple(gap.words for gap in found.gaps)),
         ("Moved to a later file", tuple(each.words for each in found.moved)),
-        ("Worked before, fails after the last file", found.broken),
+        ("Worked before, fails after the last file", tuple(each.words for each in found.broken)),
         ("Statements that drawn rows did not pass", found.unfit),
         ("Not tried", found.not_tried),
     ):

@@ -110,7 +110,7 @@ def test_what_fails_for_good_is_said_with_the_file_from_which_it_does(copy: str)
     )
     assert found.gaps == ()
     assert any(
-        each.startswith("from file 2 on: insert into public.notes fails as written before: column")
+        each.words.startswith("from file 2 on: insert into public.notes fails as written before: column")
         for each in found.broken
     )
 
@@ -149,4 +149,4 @@ def test_a_publication_that_keeps_rows_from_being_updated_is_found(copy: str) ->
             target = read_schema(connection)
         made = compare(base, target).statements
         found = try_files(connection, None, [File("1.sql", True, made)], base, target)
-    assert [each.split(" fails")[0] for each in found.broken] == ["from file 1 on: update public.people"]
+    assert [each.words.split(" fails")[0] for each in found.broken] == ["from file 1 on: update public.people"]

@@ -170,3 +170,86 @@ def check(made: Generated, change: StagingChange, left: Sequence[ChangeSet]) -> 
     assert numbers == {each.number for each in disabled}
     assert len(left) == len(disabled)
     assert all(each.disabled or any(word in each.title for word in change.disabled) for each in left)
+
+
+# Some of each sort run by default.
+DISABLED = [each for each in CHANGES if each.disabled]
+ENABLED_BY_DEFAULT = ("a lossy type under a view", "a busy afternoon")
+
+
+def by_hand(text: str, number: int) -> str:
+    """Return a migration file with one change enabled as a person does it: by the marks that its comment names."""
+    lines = text.splitlines(keepends=True)
+    start = next((at for at, line in enumerate(lines) if f" safemig: change {number} is disabled" in line), None)
+    if start is None:
+        return text
+    if lines[start].startswith("--"):  # each line is a comment of its own
+        end = next(at for at, line in enumerate(lines) if f"safemig: end of change {number}" in line)
+        lines[start + 1 : end] = [line.removeprefix("--").removeprefix(" ") for line in lines[start + 1 : end]]
+    return "".join(lines[:start] + lines[start + 1 :])
+
+
+def statements(text: str) -> list[str]:
+    from safemig.sql import parse
+
+    return [statement.sql for statement in parse(text)]
+
+
+@pytest.mark.parametrize("way", ["by hand", "by its number"])
+@pytest.mark.parametrize(
+    "change",
+    [
+        pytest.param(each, id=each.name, marks=() if each.name in ENABLED_BY_DEFAULT else pytest.mark.thorough)
+        for each in DISABLED
+    ],
+)
+def test_each_disabled_change_runs_when_its_mark_alone_is_removed(
+    busy: Shop, server: ThrowawayServer, busy_templates: tuple[str, str], change: StagingChange, way: str
+) -> None:
+    for statement in split(change.sql):
+        busy.on(busy.staging, statement)
+    made = busy.project.generate(change.name, renames=change.renames)
+    paths = [path for path in (made.path, *made.further_paths) if path is not None]
+    texts = {path: path.read_text() for path in paths}
+    wanted = _schema(busy.staging)
+    assert made.disabled
+    assert [each.number for each in made.disabled] == [
+        each.number for each in made.diff.change_sets if each.disabled is not None
+    ]
+    for each in made.disabled:
+        assert each.problem == ""
+        assert each.lacks, "without it, something of staging's schema is missing"
+        for path, text in texts.items():
+            path.write_text(by_hand(text, each.number) if way == "by hand" else text)
+        if way == "by its number":
+            busy.project.enable_change(each.number)
+        enabled = [path.read_text() for path in paths]
+        others = {one.number for one in made.disabled} - {each.number}
+        assert {number for text in enabled for number in disabled_in(text)} == others
+        name = f"busy_enabled_{next(_numbers)}"
+        url = server.create_database(name, template=busy_templates[1])
+        if change.first:
+            busy.on(url, change.first)
+        _run_files(url, enabled)
+        left = compare(_schema(url), wanted, renames=change.renames, with_change_sets=True).change_sets
+        assert {one.title for one in left if one.disabled is not None} == {
+            one.title for one in made.disabled if one.number != each.number
+        }
+        assert len(left) == len(others)
+        server.drop_database(name)
+
+
+def _run_files(url: str, texts: Sequence[str]) -> None:
+    """Run files as a deployment does, on a production with rows; where a value must be given first, give one."""
+    with psycopg.connect(url, autocommit=True) as connection:
+        for text in texts:
+            one_by_one = "-- safemig: no transaction" in text
+            for part in statements(text) if one_by_one else [f"BEGIN; {text}; COMMIT"]:
+                connection.execute(part.encode())
+            for table, column in made_by_hand(text):
+                connection.execute(f"UPDATE {table} SET {column} = 'filled'".encode())
+
+
+def made_by_hand(text: str) -> list[tuple[str, str]]:
+    """Return the columns (table, column) that a file asks a person to fill."""
+    return [tuple(found) for found in re.findall(r"^--\s+UPDATE (\S+) SET (\S+) = ", text, re.MULTILINE)]
