@@ -252,6 +252,11 @@ class Settings(BaseSettings):
     schemas: tuple[str, ...] = Field(
         (), description="Schemas to manage; empty: all but PostgreSQL's and the platform's."
     )
+    configuration_rows: tuple[str, ...] = Field(
+        (),
+        description="Tables whose rows are configuration, such as storage.buckets and cron.job: generate, schema_diff and drift "
+        "compare them. With columns, only these: public.plans(code, price).",
+    )
     accept: tuple[str, ...] = Field((), description='Findings accepted: "rule:object: reason".')
     review_level: Literal["strict", "default", "relaxed"] = Field(
         "default",

@@ -14,7 +14,7 @@ from safemig.copies.database_copy import WHICH_SEARCH_PATH, CopyServer
 from safemig.copies.roles import deploying_role, refuse_nothing
 from safemig.copies.shadow import Shadow, open_shadow
 from safemig.errors import SafemigError
-from safemig.execution.environment import schema_of
+from safemig.execution.environment import schema_with_rows
 from safemig.migrations import Migration, Standing
 from safemig.postgres.connection import Connection
 from safemig.postgres.history import schema_that_files_make
@@ -61,7 +61,7 @@ def is_as_files_make_it(settings: Settings, connection: Connection, standing: St
     if standing.edited or standing.unknown:
         return False
     made = schema_that_files_make(connection, identity_of(settings, connection, standing.applied))
-    return bool(made) and made == schema_of(settings, connection).fingerprint
+    return bool(made) and made == schema_with_rows(settings, connection).fingerprint
 
 
 def identity_of(settings: Settings, source: Connection, files: Sequence[Migration]) -> str:
@@ -71,7 +71,7 @@ def identity_of(settings: Settings, source: Connection, files: Sequence[Migratio
     parts = [
         __version__,
         search_path,
-        repr(settings.schemas),
+        repr(settings.schemas) + (repr(settings.configuration_rows) if settings.configuration_rows else ""),
         base,
         *(f"{file.version} {file.sha256}" for file in files),
     ]
@@ -96,7 +96,7 @@ class Drift:
             _, expected = self._expected(shadow, standing.applied)
         except SafemigError as error:
             return f"not compared: {error.what}"
-        diff, left_out = shadow.against(expected, schema_of(self._settings, connection))
+        diff, left_out = shadow.against(expected, schema_with_rows(self._settings, connection))
         but = ""
         if left_out:
             named = ", ".join(f"{item.kind} {item.dotted}" for item in left_out[:_MOST_NAMED])

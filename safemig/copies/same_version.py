@@ -12,6 +12,7 @@ from safemig.errors import RehearsalError, ToolError
 from safemig.postgres.catalog import SchemaFilter, read_schema
 from safemig.postgres.connection.connect import connected, explained
 from safemig.schema import Schema
+from safemig.schema.configuration import rows_taken_over
 
 End = tuple[str, str]  # a connection string, and what people call it
 
@@ -53,7 +54,7 @@ def alike(ends: tuple[End, End], schemas: tuple[Schema, Schema], managed: Schema
 
 def _of_its_database(copy: Schema, original: Schema) -> Schema:
     """Return what was read from a copy, with what a copy of the schema alone does not tell."""
-    facts = dict(copy.facts)
+    facts = dict(rows_taken_over(copy, original).facts)
     for item, fact in original.facts.items():
         if item.kind == "materialized view" and item in facts:
             facts[item] = facts[item]._replace(populated=fact.populated)

@@ -16,7 +16,7 @@ from safemig.copies.database_copy import start_server_like
 from safemig.copies.replay import replay
 from safemig.copies.roles import deploying_role, let_log_in, refuse_nothing, url_as
 from safemig.execution.acting import act_as
-from safemig.execution.environment import schema_of
+from safemig.execution.environment import schema_with_rows
 from safemig.fault_points import FaultPoint, pass_point
 from safemig.migrations import Migration
 from safemig.postgres.connection import Connection
@@ -82,7 +82,7 @@ class Shadow:
 
     def schema(self, name: str) -> Schema:
         """Read the schema of one of these databases."""
-        return self.within(name, lambda connection: schema_of(self.settings, connection))
+        return self.within(name, lambda connection: schema_with_rows(self.settings, connection))
 
     def against(self, made: Schema, found: Schema) -> tuple[SchemaDiff, tuple[Id, ...]]:
         """Compare what files made with what a database has; return, too, what was left out for want of an extension."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 
 from safemig.execution.layout import files_of, layout_for, read_history, require_sql
 from safemig.migrations import Standing, stand
@@ -32,6 +33,14 @@ def open_environment(settings: Settings, environment: str, *, read_only: bool = 
 def schema_of(settings: Settings, connection: Connection) -> Schema:
     """Read the schemas that the project manages, in whatever state the connection's transaction sees."""
     return read_schema(connection, filter_of(settings))
+
+
+def schema_with_rows(settings: Settings, connection: Connection) -> Schema:
+    """Read them with the rows that the project counts as configuration: what files make, and staging has.
+
+    What a plan binds and a deployment proves is without them: an application may write such rows at any time.
+    """
+    return read_schema(connection, replace(filter_of(settings), rows=settings.configuration_rows))
 
 
 def filter_of(settings: Settings) -> SchemaFilter:

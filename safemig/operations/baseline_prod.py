@@ -17,15 +17,17 @@ from safemig.copies.drift import identity_of
 from safemig.copies.shadow import Shadow, open_shadow
 from safemig.errors import RefusedError
 from safemig.execution.commit import told_when_interrupted
-from safemig.execution.environment import open_environment
+from safemig.execution.environment import open_environment, schema_with_rows
 from safemig.execution.layout import make_history
 from safemig.execution.run import Run
 from safemig.execution.steps import PlannedFile, Segment, rows_not_written
 from safemig.execution.transaction import Committed, commit_steps, deploying_connection, only_deployment
 from safemig.identity import who
 from safemig.operations.segments import require_unchanged
+from safemig.postgres.catalog.configuration import table_names
 from safemig.postgres.connection import Connection
 from safemig.results import Deployment, Plan
+from safemig.schema import Schema
 from safemig.settings import PRODUCTION, Settings
 from safemig.views.numbers import counted
 
@@ -54,7 +56,7 @@ def baseline_prod(
             return _result("NOTHING TO RECORD", run_id, situation, "", started)
         files_make = _proven(settings, connection, situation, files)
     plan_id = _identify(situation, files)
-    notes = rows_not_written(files)
+    notes = rows_not_written(files, table_names(settings.configuration_rows))
     what = [_in_words(situation, files)]
     approval = ask_for_approval(
         plan_id, situation.target, approve, "\n".join((*what, *notes)), verb="baseline-prod", ask=ask
@@ -138,9 +140,10 @@ def _proven(
     """Return what the deployment keeps of the proof (see `drift.what_files_make`)."""
     chosen = [each.migration for each in files]
     applied = situation.standing.in_order((*situation.standing.applied, *chosen))
+    found = schema_with_rows(settings, connection) if settings.configuration_rows else situation.schema
     with open_shadow(settings, connection) as shadow:
         made = shadow.schema(shadow.make(applied))
-        diff, left_out = shadow.against(made, situation.schema)
+        diff, left_out = shadow.against(made, found)
         if left_out:
             raise RefusedError(
                 f"this machine lacks the extension {', '.join(shadow.lacks)}, so nothing is proven of what needs it; "
@@ -150,7 +153,7 @@ def _proven(
             )
         if diff.is_empty:
             return {"files": identity_of(settings, connection, applied), "schema": made.fingerprint}
-        fits = _last_that_fits(shadow, situation, files)
+        fits = _last_that_fits(shadow, situation, files, found)
     named = ", ".join(f"{each.action} {each.kind} {each.name}" for each in diff.changes[:_MOST_NAMED])
     more = f", and {len(diff.changes) - _MOST_NAMED} more" if len(diff.changes) > _MOST_NAMED else ""
     raise RefusedError(
@@ -162,12 +165,12 @@ def _proven(
     )
 
 
-def _last_that_fits(shadow: Shadow, situation: Situation, files: Sequence[PlannedFile]) -> str:
+def _last_that_fits(shadow: Shadow, situation: Situation, files: Sequence[PlannedFile], found: Schema) -> str:
     """Return the version of the last file up to which they make what is there, "" where there is none."""
     name, fits = shadow.make(situation.standing.applied), ""
     for each in files[:-1]:
         name = shadow.make([each.migration], template=name)
-        if shadow.against(shadow.schema(name), situation.schema)[0].is_empty:
+        if shadow.against(shadow.schema(name), found)[0].is_empty:
             fits = each.migration.version
     return fits
 

@@ -13,11 +13,12 @@ from safemig.errors import BackupError, SafemigError, SettingsError, Unreachable
 from safemig.execution.layout import layout_for
 from safemig.operations.schema_diff import is_url
 from safemig.postgres import activity
+from safemig.postgres.catalog.configuration import table_names
 from safemig.postgres.connection import Connection, poolers
 from safemig.postgres.connection.connect import connected, explained, is_pooled, read_target
 from safemig.postgres.dump.plain import dump_schema
 from safemig.postgres.own_rights import OwnRights, may_take, own_rights
-from safemig.postgres.platforms import Platform, platform_of
+from safemig.postgres.platforms import Platform, configuration_in, platform_of
 from safemig.postgres.stand_in.needs import needs_of
 from safemig.postgres.unreadable import platform_tables_left_out
 from safemig.results import Diagnosis, VerbGap, VerbOutlook
@@ -93,7 +94,7 @@ def doctor(settings: Settings, target: str = PRODUCTION) -> Diagnosis:
                 verbs=tuple(_outlook(verb, needs, gaps) for verb, needs in NEEDS.items()),
                 gaps=tuple(map(_shown, gaps)),
                 not_rehearsed=lacks,
-                notes=tuple(_notes(own, platform)),
+                notes=(*_notes(own, platform), *_of_configuration(settings, connection, platform)),
             )
     except UnreachableError as error:
         return _unreachable(name, error)
@@ -249,6 +250,13 @@ def _notes(own: OwnRights, platform: Platform) -> Iterator[str]:
             "who blocks a waiting statement is not seen in full; "
             f"GRANT pg_monitor TO {quote_name(own.role)}; shows it"
         )  # fmt: skip
+
+
+def _of_configuration(settings: Settings, connection: Connection, platform: Platform) -> Iterator[str]:
+    named = table_names(settings.configuration_rows)
+    if others := [each for each in configuration_in(connection, platform) if each not in named]:
+        said = ", ".join(f'"{each}"' for each in (*settings.configuration_rows, *others))
+        yield f"rows of {', '.join(others)} are not compared; to compare them: configuration_rows = [{said}]"
 
 
 def _unreachable(name: str, error: UnreachableError) -> Diagnosis:

@@ -12,7 +12,7 @@ from safemig import live
 from safemig.copies.database_copy import copy_schema
 from safemig.copies.shadow import Shadow, open_shadow
 from safemig.errors import MigrationError
-from safemig.execution.environment import open_environment, schema_of, standing_of
+from safemig.execution.environment import open_environment, schema_with_rows, standing_of
 from safemig.execution.layout import files_of, layout_for, require_sql
 from safemig.execution.steps import plan_files
 from safemig.fault_points import FaultPoint, pass_point
@@ -27,6 +27,7 @@ from safemig.postgres.connection.connect import read_target
 from safemig.postgres.owners import whom_may_own
 from safemig.results import DisabledChange, Enabled, Generated
 from safemig.schema import Schema, compare
+from safemig.schema.configuration import rows_taken_over
 from safemig.schema.difference import is_atomic
 from safemig.schema.model import Id
 from safemig.schema.owners import with_owners
@@ -180,10 +181,11 @@ def _in_words_of(shadow: Shadow, staging: Connection, conninfo: str) -> tuple[Sc
     """
     programs = shadow.server.programs
     if programs.major == staging.info.server_version // 10000 or shadow.lacks:
-        return schema_of(shadow.settings, staging), conninfo
+        return schema_with_rows(shadow.settings, staging), conninfo
     url = copy_schema(staging, conninfo, shadow.server, "staging", only=shadow.settings.schemas)
-    copy = shadow.schema("staging")
-    return replace(copy, owners={**copy.owners, **schema_of(shadow.settings, staging).owners}), url
+    original = schema_with_rows(shadow.settings, staging)
+    copy = rows_taken_over(shadow.schema("staging"), original)
+    return replace(copy, owners={**copy.owners, **original.owners}), url
 
 
 def _with_owners(settings: Settings, staging: Connection, base: Schema, wanted: Schema) -> tuple[Schema, Schema, str]:

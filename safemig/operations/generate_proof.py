@@ -65,9 +65,13 @@ def prove(
     remaining = differences(*dumps, shadow.base.brings_entry)
     order = [line for line in remaining if line.startswith("in another order")]
     remaining = tuple(line for line in remaining if line not in order)
-    if wanted.with_ownership:  # the dumps are without owners
-        changes = compare(replace(shadow.schema(complete), with_ownership=True), wanted).changes
+    # The dumps are without owners and rows.
+    if wanted.with_ownership or settings.configuration_rows:
+        changes = compare(replace(shadow.schema(complete), with_ownership=wanted.with_ownership), wanted).changes
         remaining += tuple(f"owner of {each.name}: {each.detail}" for each in changes if each.kind == "owner")
+        remaining += tuple(
+            f"configuration row {each.name}: {each.detail}" for each in changes if each.kind == "configuration row"
+        )
     if remaining:
         lacking = f"; this machine lacks the extension {', '.join(shadow.lacks)}" if shadow.lacks else ""
         words = f"NOT EQUAL: {len(remaining)} differences to staging remain{lacking}"

@@ -34,7 +34,7 @@ lock_attempts = 30
 # required_approvals = 2       # by different people; authors_may_approve = false: by none who wrote the migrations
 # deploy_as = "app_owner"      # the role under which migrations run, and which owns what they make
 
-# Findings that you accept, by rule and object, with the reason:
+{rows}# Findings that you accept, by rule and object, with the reason:
 # accept = ["drop-column:users.legacy: moved to profiles on 2026-10-02"]
 
 # A server for the rehearsal's copy, where this machine cannot start one:
@@ -46,6 +46,11 @@ url = "env:STAGING_DATABASE_URL"
 
 [environments.production]
 url = "env:PRODUCTION_DATABASE_URL"
+"""
+_ROWS = """\
+# Rows that are configuration: generate, schema-diff and status compare them, too:
+# configuration_rows = ["storage.buckets", "cron.job"]
+
 """
 # Backups hold data and records may name people: neither belongs into a repository by accident.
 _IGNORED = "*\n"
@@ -72,6 +77,7 @@ def init(folder: str | Path = ".", *, first_migration: str = "") -> Initialised:
             kept.append(FILE_NAME)
         else:
             text = _SETTINGS.replace("{about}", supabase.advice if supabase else "")
+            text = text.replace("{rows}", _ROWS if supabase else "")
             write_new(file, text.replace("{migrations}", _where_migrations_are(home, found)))
             created.append(FILE_NAME)
         settings = load_settings(home)

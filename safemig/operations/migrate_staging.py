@@ -20,7 +20,7 @@ from safemig.errors import (
 )
 from safemig.execution.autocommit import run_apart
 from safemig.execution.commit import told_when_interrupted
-from safemig.execution.environment import open_environment, schema_of
+from safemig.execution.environment import open_environment, schema_of, schema_with_rows
 from safemig.execution.layout import make_history
 from safemig.execution.run import Run
 from safemig.execution.steps import Listener, Segment, rows_not_written
@@ -29,6 +29,7 @@ from safemig.execution.validation import told_when_cut_short
 from safemig.fault_points import FaultPoint, pass_point
 from safemig.identity import who
 from safemig.migrations import Migration
+from safemig.postgres.catalog.configuration import table_names
 from safemig.postgres.connection import Connection
 from safemig.results import Deployment, Step
 from safemig.schema import Schema, compare
@@ -111,20 +112,23 @@ def migrate_staging(settings: Settings, environment: str = STAGING, *, listen: L
         recorded_only=there,
         transaction_id=last.transaction_id if last else "",
         commit_lsn=last.commit_lsn if last else "",
-        notes=rows_not_written([file for file in situation.files if file.migration.file in there]),
+        notes=rows_not_written(
+            [file for file in situation.files if file.migration.file in there], table_names(settings.configuration_rows)
+        ),
     )
 
 
 def _already_there(settings: Settings, staging: Connection, situation: Situation) -> tuple[str, ...]:
     """Return the files whose result staging has already, seen on a shadow that replays them one by one."""
     there: list[str] = []
+    found = schema_with_rows(settings, staging) if settings.configuration_rows else situation.schema
     with open_shadow(settings, staging) as shadow:
         name = shadow.make(situation.standing.applied)
         before = shadow.schema(name)
         for file in situation.files:
             name = shadow.make([file.migration], template=name)
             after = shadow.schema(name)
-            if _is_there(shadow, file.migration, before, after, situation.schema):
+            if _is_there(shadow, file.migration, before, after, found):
                 there.append(file.migration.file)
             before = after
     return tuple(there)

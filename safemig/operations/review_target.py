@@ -76,6 +76,7 @@ def read_facts(settings: Settings, environment: str, texts: Sequence[SourceFile]
     from safemig.execution.environment import open_environment
     from safemig.execution.layout import layout_for, read_history
     from safemig.migrations import stand
+    from safemig.postgres.catalog.configuration import parse_table
     from safemig.postgres.target_facts import read_target_facts
     from safemig.postgres.target_questions import answers
     from safemig.review.questions import questions
@@ -83,6 +84,9 @@ def read_facts(settings: Settings, environment: str, texts: Sequence[SourceFile]
     of = layout_for(settings)
     with or_without_target(), open_environment(settings, environment) as connection:
         facts = read_target_facts(connection, environment)
+        if settings.configuration_rows:
+            tables = frozenset(parse_table(each)[:2] for each in settings.configuration_rows)
+            facts = replace(facts, configuration_tables=tables)
         files = of.read() if of.folder.is_dir() else ()
         standing = stand(files, read_history(settings, connection, files))
         asked = questions(facts, texts or [SourceFile(each.file, each.sql) for each in standing.pending])

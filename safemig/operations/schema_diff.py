@@ -30,7 +30,8 @@ def schema_diff(settings: Settings, from_: str, to: str, *, renames: Mapping[str
         (readable(which, name, "the URL given"), name) if is_url(which) else (settings.conninfo(which), which)
         for which, name in ((from_, "--from"), (to, "--to"))
     ]
-    return _difference(*ends, schemas=settings.schemas, renames=renames or {}, owners=settings.owners)
+    managed = SchemaFilter(only=settings.schemas, rows=settings.configuration_rows)
+    return _difference(*ends, managed=managed, renames=renames or {}, owners=settings.owners)
 
 
 def difference(from_url: str, to_url: str, *, renames: Mapping[str, str] | None = None) -> SchemaDiff:
@@ -39,7 +40,8 @@ def difference(from_url: str, to_url: str, *, renames: Mapping[str, str] | None 
     Raises:
         UnreachableError: one cannot be reached, or refuses us.
     """
-    return _difference((from_url, "--from"), (to_url, "--to"), schemas=(), renames=renames or {}, owners="compare")
+    ends = (from_url, "--from"), (to_url, "--to")
+    return _difference(*ends, managed=SchemaFilter(), renames=renames or {}, owners="compare")
 
 
 def is_url(which: str) -> bool:
@@ -48,9 +50,8 @@ def is_url(which: str) -> bool:
 
 
 def _difference(
-    from_: tuple[str, str], to: tuple[str, str], *, schemas: tuple[str, ...], renames: Mapping[str, str], owners: str
+    from_: tuple[str, str], to: tuple[str, str], *, managed: SchemaFilter, renames: Mapping[str, str], owners: str
 ) -> SchemaDiff:
-    managed = SchemaFilter(only=schemas)
     with without_collection():
         readings = _Reading(*from_, managed), _Reading(*to, managed)
         for reading in readings:

@@ -32,6 +32,7 @@ class PlatformFacts:
     publications: frozenset[str] = frozenset()
     extensions: frozenset[str] = frozenset()  # in every database of the platform before the first migration
     application_roles: frozenset[str] = frozenset()  # of the platform, for the team's application
+    configuration: tuple[str, ...] = ()  # tables whose rows a team writes as it writes a schema
 
 
 PLATFORMS = (
@@ -50,6 +51,7 @@ PLATFORMS = (
         frozenset({"supabase_realtime", "supabase_realtime_messages_publication"}),
         frozenset({"pg_graphql", "pg_stat_statements", "pgcrypto", "pgjwt", "pgsodium", "supabase_vault", "uuid-ossp"}),
         frozenset({"anon", "authenticated", "service_role"}),
+        ("storage.buckets",),
     ),
     PlatformFacts(
         "Amazon RDS",  # and Aurora
@@ -98,6 +100,15 @@ PLATFORMS = (
 TABLES_FOR_THE_TEAM = frozenset({
     "auth.users", "auth.identities", "storage.buckets", "storage.objects", "vault.secrets", "cron.job",
 })  # fmt: skip
+
+# Extensions whose rows are configuration, too.
+CONFIGURATION_OF_EXTENSIONS = {"pg_cron": "cron.job"}
+WHICH_TABLES_EXIST = "SELECT name FROM unnest(%s::text[]) name WHERE to_regclass(name) IS NOT NULL"
+# What of such a row is the same wherever the project is; the rest tells of the place (times, owners, numbers).
+CONFIGURATION_COLUMNS = {
+    "storage.buckets": ("id", "name", "public", "file_size_limit", "allowed_mime_types"),
+    "cron.job": ("jobname", "schedule", "command", "active"),
+}
 
 # What was found on the original, for its copies: they are read by another role, and lack the original's rights.
 SETTING = "safemig.platform"
@@ -231,6 +242,14 @@ def recognise(row: tuple[Any, ...]) -> Platform:
         is_superuser,
         foreign,
     )
+
+
+def configuration_in(connection: psycopg.Connection[Any], platform: Platform) -> tuple[str, ...]:
+    """Return the tables of a database whose rows are commonly configuration, by its platform and extensions. Reads only."""
+    known = next((each.configuration for each in PLATFORMS if each.name == platform.name), ())
+    names = [*known, *CONFIGURATION_OF_EXTENSIONS.values()]
+    found = connection.execute(WHICH_TABLES_EXIST.encode(), (names,)).fetchall()
+    return tuple(name for (name,) in found)
 
 
 def is_role_of_platform(platform: str, role: str) -> bool:

@@ -128,4 +128,5 @@ class TargetFacts:
     search_path: tuple[str, ...] = ()  # the schemas of the deploying role's search path that are there
     oldest_transaction_s: int | None = None  # the longest that a transaction of another session is open already
     answers: Mapping[Question, int] = field(default_factory=dict)
+    configuration_tables: frozenset[tuple[str, str]] = frozenset()  # (schema, table) of the setting configuration_rows
     granted_by_default: frozenset[str] = frozenset()  # the roles that a new table in public is granted to

@@ -59,6 +59,8 @@ def _inside_a_change(plan: Plan, item: Id, action: str) -> bool:
                 return True
         return item.kind == "default" and Id("column", *item[1:]) in whole
     outer = Id("domain" if item.kind == "domain constraint" else "table", item.schema, item.name)
+    if item.kind == "configuration row":
+        return action == "remove" and outer in whole
     return (
         item.kind in ("constraint", "domain constraint", "partition", "inheritance", "replica identity", "cluster")
         and outer in whole

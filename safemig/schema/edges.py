@@ -17,7 +17,7 @@ from safemig.schema.plan import Plan
 def implied(item: Id) -> list[Id]:
     """What a fact needs though pg_depend does not say so."""
     found = [Id("schema", "", item.schema)] if item.schema else []
-    if item.kind in INSIDE_RELATION:
+    if item.kind in INSIDE_RELATION or item.kind == "configuration row":
         found += [Id(kind, item.schema, item.name) for kind in ("table", "view", "materialized view")]
     return found
 

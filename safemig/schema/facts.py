@@ -292,5 +292,18 @@ class MemberPrivilegesFact(NamedTuple):
     grants: tuple[tuple[str, str, bool], ...]
 
 
+class ConfigurationRowFact(NamedTuple):
+    """A row that the project's settings count as configuration; values are literals of SQL."""
+
+    key: tuple[str, ...]  # the columns that tell it from others
+    columns: tuple[str, ...]
+    values: tuple[str, ...]
+    form: str  # "" for INSERT, "cron" for pg_cron's own functions
+
+    def value(self, column: str) -> str:
+        """Return the literal of one column."""
+        return self.values[self.columns.index(column)]
+
+
 class DefaultPrivilegesFact(NamedTuple):
     grants: tuple[tuple[str, str, bool], ...]

@@ -43,6 +43,7 @@ _VERBATIM_SUB = frozenset(
         "cast",
         "publication table",
         "publication schema",
+        "configuration row",
         "default privileges",
         "member privileges",
         "transform",

@@ -13,6 +13,7 @@ from safemig.sql.identifiers import quote_literal, quote_name
 if TYPE_CHECKING:
     from safemig.schema.kinds.base import Kind, Step
 
+_SAID_PLAINLY = ("partition", "configuration row")  # bounds and values are said without a cast
 SWAPPABLE = frozenset({"enum", "domain", "range", "composite type"})
 
 
@@ -178,7 +179,7 @@ class Plan:
         found = any(
             word in repr(self.target.facts[item]).replace("\\'", "'")
             for item in self.added | self.changed | self.replaced
-            for word in (plain if item.kind == "partition" else said)  # bounds are said without a cast
+            for word in (plain if item.kind in _SAID_PLAINLY else said)
             if item != enum
         )
         self.differs_online |= found

@@ -6,6 +6,7 @@ qualified: two servers that hold the same schema say the same words.
 
 from __future__ import annotations
 
+import itertools
 import re
 import time
 from collections.abc import Callable, Iterator
@@ -17,6 +18,7 @@ import psycopg
 from psycopg import pq
 
 from safemig.errors import UnreachableError, UnsupportedError
+from safemig.postgres.catalog.configuration import read_configuration_rows
 from safemig.postgres.catalog.dependencies import (
     DEPENDENCY_QUERIES,
     MEMBER_PRIVILEGES,
@@ -92,6 +94,7 @@ class SchemaFilter:
     ownership: bool = False
     without: frozenset[str] = frozenset()  # tables, such as public.schema_migrations, that are nobody's schema change
     part: Literal["team", "platform", "all"] = "team"
+    rows: tuple[str, ...] = ()  # tables whose rows are configuration, and read (see `catalog.configuration`)
 
     def manages(self, schema: str) -> bool:
         """Tell whether `schema` is read."""
@@ -175,6 +178,8 @@ def _read(connection: psycopg.Connection[Any], schemas: SchemaFilter, settings: 
             resolve = _keep(snapshot, platform, schemas.part, resolve)
         if schemas.without:
             resolve = _leave_out(snapshot, schemas.without, resolve)
+        if schemas.rows:
+            resolve = _with_rows(snapshot, schemas.rows, resolve)
     return Schema(
         server_version_num=snapshot.version,
         current_user=current_user,
@@ -252,6 +257,14 @@ def _leave_out(snapshot: Snapshot, tables: frozenset[str], resolve: Resolve) -> 
     left_out |= {item for item in snapshot.comments if (item.schema, item.name) in names | owned}
     _forget(snapshot, left_out)
     return lambda: (row for row in resolve() if row[0] not in left_out and row[1] not in left_out)
+
+
+def _with_rows(snapshot: Snapshot, tables: tuple[str, ...], resolve: Resolve) -> Resolve:
+    """Add the rows that are configuration; return the dependencies with theirs."""
+    rows, needs, left_out = read_configuration_rows(snapshot.connection, tables)
+    snapshot.facts.update(rows)
+    snapshot.unmodelled.extend(left_out)
+    return lambda: itertools.chain(resolve(), needs)
 
 
 def _forget(snapshot: Snapshot, left_out: set[Id]) -> None:

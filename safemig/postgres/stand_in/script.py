@@ -39,6 +39,26 @@ _KNOWN = {
     ("uuid-ossp", "uuid_ns_oid"): "SELECT '6ba7b812-9dad-11d1-80b4-00c04fd430c8'::pg_catalog.uuid",
     ("uuid-ossp", "uuid_ns_x500"): "SELECT '6ba7b814-9dad-11d1-80b4-00c04fd430c8'::pg_catalog.uuid",
 }
+# The same of functions whose answer takes more than an expression, by their number of arguments: what of pg_cron
+# keeps its jobs. No job of a copy ever runs: what runs them is not there.
+_KNOWN_BODIES = {
+    ("pg_cron", "schedule", 3): """
+BEGIN
+  INSERT INTO cron.job (schedule, command, jobname, username) VALUES ($2, $3, $1, session_user)
+  ON CONFLICT (jobname, username) DO UPDATE SET schedule = EXCLUDED.schedule, command = EXCLUDED.command;
+  RETURN (SELECT jobid FROM cron.job j WHERE j.jobname = $1 AND j.username = session_user);
+END""",
+    ("pg_cron", "unschedule", 1): """
+BEGIN
+  DELETE FROM cron.job j WHERE $1::text IN (j.jobname, j.jobid::text) AND j.username = session_user;
+  RETURN FOUND;
+END""",
+    ("pg_cron", "alter_job", 6): """
+BEGIN
+  UPDATE cron.job j SET schedule = coalesce($2, j.schedule), command = coalesce($3, j.command), database = coalesce($4, j.database),
+    username = coalesce($5, j.username), active = coalesce($6, j.active) WHERE j.jobid = $1 AND j.username = session_user;
+END""",
+}
 KNOWN_FUNCTIONS = tuple(f"{extension}:{function}" for extension, function in _KNOWN)
 _VOLATILITY = {"i": "IMMUTABLE", "s": "STABLE", "v": "VOLATILE"}
 _PARALLEL = {"s": "SAFE", "r": "RESTRICTED", "u": "UNSAFE"}
@@ -245,6 +265,9 @@ class _Script:
         head = f"CREATE {word} {facts['name']}({facts['arguments']}){returns}"
         if known:
             return f"{head} LANGUAGE sql {properties}AS {_literal(known)}"
+        if body := _KNOWN_BODIES.get((self._extension.name, facts["plain"], len(facts["type_oids"]) - 1)):
+            how = f"LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog AS {_literal(body)}"
+            return f"{head} {how}"
         if facts["language"] not in ("c", "internal") and facts["definition"]:
             return str(facts["definition"])  # of a language that has a stand-in of its own
         stands_in = stands_in or self._bytewise.get(facts["oid"], "")

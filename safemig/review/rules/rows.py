@@ -412,8 +412,36 @@ def column_set_twice(scene: Scene) -> Iterator[Hit]:
 )  # fmt: skip
 def upsert_overwrites(scene: Scene) -> Iterator[Hit]:
     clause = scene.tree.get("onConflictClause", {})
-    if clause.get("action") == "ONCONFLICT_UPDATE" and not scene.is_new:
+    if clause.get("action") != "ONCONFLICT_UPDATE" or scene.is_new:
+        return
+    if sets_a_configuration_row(scene):
+        said = f"sets a row of {scene.table}, which is configuration here: what it holds is replaced"
+        yield Hit(str(scene.table), said, severity=Severity.RECOMMENDATION)
+    else:
         yield _overwriting(scene, f"overwrites rows of {scene.table} that have the same key", [clause])
+
+
+def sets_a_configuration_row(scene: Scene) -> bool:
+    """Tell whether an upsert is the form in which generate writes a row of a table of `configuration_rows`.
+
+    One row of constants, whose own values are set: nothing but that row changes, and running it twice is once.
+    """
+    target = scene.world.target
+    if target is None or (scene.table.schema or "public", scene.table.name) not in target.configuration_tables:
+        return False
+    lists = scene.tree.get("selectStmt", {}).get("SelectStmt", {}).get("valuesLists", ())
+    clause = scene.tree["onConflictClause"]
+    values = lists[0].get("List", {}).get("items", ()) if len(lists) == 1 else ()
+    sets = [item["ResTarget"] for item in clause.get("targetList", ()) if "ResTarget" in item]
+    return (
+        bool(values)
+        and all(constant(each) is not None or is_null(each) for each in values)
+        and not clause.get("whereClause")
+        and all(
+            strings(each.get("val", {}).get("ColumnRef", {}).get("fields")) == ["excluded", each.get("name")]
+            for each in sets
+        )
+    )
 
 
 @rule(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from safemig.schema.kinds.base import Kind
 from safemig.schema.kinds.columns import Column
+from safemig.schema.kinds.configuration import ConfigurationRow
 from safemig.schema.kinds.constraints import Constraint, Index
 from safemig.schema.kinds.defaults import Default
 from safemig.schema.kinds.foreign import Server, UserMapping, Wrapper
@@ -85,6 +86,7 @@ _CLASSES: tuple[type[Kind], ...] = (
     TextSearchTemplate,
     TextSearchDictionary,
     TextSearchConfiguration,
+    ConfigurationRow,
 )
 
 KINDS: dict[str, Kind] = {kind.name: kind() for kind in _CLASSES}

@@ -30,6 +30,12 @@ BEGIN
   RETURN made;
 END $$;
 CREATE FUNCTION cron.schedule(schedule text, command text) RETURNS bigint LANGUAGE sql AS $$ SELECT cron.schedule(NULL, schedule, command) $$;
+CREATE FUNCTION cron.alter_job(job_id bigint, schedule text DEFAULT NULL, command text DEFAULT NULL, database text DEFAULT NULL,
+  username text DEFAULT NULL, active boolean DEFAULT NULL) RETURNS void LANGUAGE plpgsql SECURITY DEFINER SET search_path = '' AS $$
+BEGIN
+  UPDATE cron.job j SET schedule = coalesce(alter_job.schedule, j.schedule), command = coalesce(alter_job.command, j.command),
+    active = coalesce(alter_job.active, j.active) WHERE j.jobid = job_id AND j.username = session_user;
+END $$;
 CREATE FUNCTION cron.unschedule(job_name text) RETURNS boolean LANGUAGE plpgsql SECURITY DEFINER SET search_path = '' AS $$
 BEGIN DELETE FROM cron.job WHERE jobname = job_name AND username = session_user; RETURN FOUND; END $$;
 SELECT pg_catalog.pg_extension_config_dump('cron.job', '');
