@@ -312,7 +312,7 @@ def _statistics(world: World, body: Tree, _conditional: bool) -> None:
 
 def _view(world: World, body: Tree, _conditional: bool) -> None:
     name = world.as_made(names.of_range(body.get("view")))
-    world.views[name] = body.get("query", {})
+    world.add_view(name, body.get("query", {}))
     if not body.get("replace"):
         world.add_object("VIEW", name)
 

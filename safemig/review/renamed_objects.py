@@ -57,7 +57,7 @@ def _also_named(world: World, old: Name, new: Name) -> None:
         world.functions[new] = [*world.functions.get(new, ()), *world.functions[old]]
         world.unindexed += [(new, one) for one in world.functions[old]]
     if old in world.views:
-        world.views[new] = world.views[old]
+        world.add_view(new, world.views[old])
 
 
 def set_schema(world: World, body: Tree, _conditional: bool) -> None:

@@ -58,12 +58,14 @@ def users_of_table(world: World, name: Name) -> Users:
     """Return who uses a table or view."""
     full = world.resolve(name)
     found = _in_functions(world, full, "")
-    bound = {f"view {view}" for view, tree in world.views.items() if view != full and _reads(world, tree, full)}
+    bound = {
+        f"view {view}" for view, said in _views_that_say(world, full.name) if view != full and said.reads(world, full)
+    }
     for other, table in world.tables.items() if world.has_conditions else ():
         bound |= {
             f"policy {policy} of {other}"
-            for policy, condition in table.conditions.items()
-            if other != full and _reads(world, condition, full)
+            for policy, conditions in table.conditions.items()
+            if other != full and any(_said(world, one).reads(world, full) for one in conditions)
         }
     return Users(tuple(found), tuple(sorted(bound)))
 
@@ -75,11 +77,15 @@ def users_of_column(world: World, table: Name, column: str) -> Users:
     found = list(_in_functions(world, full, column))
     bound = {
         f"view {view}"
-        for view, tree in world.views.items()
-        if _reads(world, tree, full) and (_names_column(tree, column) or _takes_all(tree))
+        for view, said in _views_that_say(world, full.name)
+        if (said.takes_all or column in said.columns) and said.reads(world, full)
     }
     if known:
-        bound |= {f"policy {one}" for one, condition in known.conditions.items() if _names_column(condition, column)}
+        bound |= {
+            f"policy {policy}"
+            for policy, conditions in known.conditions.items()
+            if any(column in _said(world, one).columns for one in conditions)
+        }
         bound |= {f"trigger {one}" for one, trigger in known.triggers.items() if column in trigger.columns}
         if known.facts and column in known.facts.columns:
             bound |= set(known.facts.columns[column].users)
@@ -96,7 +102,7 @@ def users_of_function(world: World, name: Name) -> Users:
             if other != full and _calls(world, one, full)
         }
     )
-    bound = {f"view {view}" for view, tree in world.views.items() if _is_called(world, tree, full)}
+    bound = {f"view {view}" for view, said in _views_that_say(world, full.name) if said.calls(world, full)}
     for other, table in world.tables.items():
         for trigger, one in table.triggers.items():
             if one.function is not None and world.resolve(one.function) == full:
@@ -151,63 +157,69 @@ def _triggers(world: World, table: Name) -> Iterator[Trigger]:
     yield from known.triggers.values() if known else ()
 
 
+def _views_that_say(world: World, word: str) -> Iterator[tuple[Name, Said]]:
+    """Yield the views whose queries name a relation or call a function of that name, whatever its schema."""
+    for name, tree in world.unindexed_views:
+        said = _said(world, tree)
+        for each in {one.name for one in (*said.relations, *said.functions)}:
+            world.views_by.setdefault(each, []).append((name, tree))
+    world.unindexed_views.clear()
+    for name, tree in dict(world.views_by.get(word, ())).items():
+        if world.views.get(name) is tree:
+            yield name, _said(world, tree)
+
+
 def _body_names(world: World, function: Function, table: Name, column: str) -> bool:
     """Tell whether a statement of the body names the table, and the column with it; of a body that cannot be read, the words do."""
-    statements = function_statements(function)
+    statements = [_said(world, one) for one in function_statements(function)]
     if not statements:
         return True
-    return any(_reads(world, one, table) and (not column or _names_column(one, column)) for one in statements)
+    return any(one.reads(world, table) and (not column or column in one.columns) for one in statements)
 
 
 def _calls(world: World, function: Function, name: Name) -> bool:
     statements = function_statements(function)
-    return not statements or any(_is_called(world, one, name) for one in statements)
+    return not statements or any(_said(world, one).calls(world, name) for one in statements)
 
 
-def _is_called(world: World, tree: Tree, name: Name) -> bool:
-    return name.name in _words(world, tree) and any(
-        kind == "FuncCall" and world.resolve(names.of_strings(part.get("funcname"))) == name
-        for kind, part in walk(tree)
-    )
+class Said(NamedTuple):
+    """What a query names, as it is written."""
+
+    relations: frozenset[Name]
+    columns: frozenset[str]
+    functions: frozenset[Name]
+    takes_all: bool  # by a `*`
+
+    def reads(self, world: World, table: Name) -> bool:
+        """Tell whether the query names the relation of this full name."""
+        return any(one.name == table.name and world.resolve(one) == table for one in self.relations)
+
+    def calls(self, world: World, function: Name) -> bool:
+        """Tell whether the query calls the function of this full name."""
+        return any(one.name == function.name and world.resolve(one) == function for one in self.functions)
 
 
-def _words(world: World, tree: object) -> frozenset[str]:
-    """Return every name in a tree: found once for each, however often it is asked about."""
-    known = world.words.get(id(tree))
+def _said(world: World, tree: Tree) -> Said:
+    """Return what a tree names: found once for each, however often it is asked about."""
+    known = world.said.get(id(tree))
     if known is None or known[0] is not tree:
-        said: set[str] = set()
-        for kind, part in walk(tree):
-            if kind == "String":
-                said.add(part.get("sval", ""))
-            said.update(str(part[key]) for key in ("relname", "name") if isinstance(part.get(key), str))
-            said.update(inner["relname"] for inner in part.values() if isinstance(inner, dict) and "relname" in inner)
-        known = world.words[id(tree)] = tree, frozenset(said)
+        known = world.said[id(tree)] = tree, _names_in(tree)
     return known[1]
 
 
-def _reads(world: World, tree: object, table: Name) -> bool:
-    if table.name not in _words(world, tree):
-        return False
+def _names_in(tree: Tree) -> Said:
+    relations, columns, functions, takes_all = set(), set(), set(), False
     for kind, part in walk(tree):
-        if kind == "RangeVar" and world.resolve(names.of_range(part)) == table:
-            return True
-        if (
-            kind.endswith("Stmt")
-            and "relname" in part.get("relation", ())
-            and world.resolve(names.of_range(part["relation"])) == table
-        ):
-            return True
-    return False
-
-
-def _names_column(tree: object, column: str) -> bool:
-    for kind, part in walk(tree):
-        if kind == "ColumnRef" and column in strings(part.get("fields"))[-1:]:
-            return True
-        if kind == "ResTarget" and part.get("name") == column:
-            return True
-    return False
-
-
-def _takes_all(tree: object) -> bool:
-    return any(kind == "A_Star" for kind, _ in walk(tree))
+        if kind == "RangeVar":
+            relations.add(names.of_range(part))
+        elif kind == "ColumnRef":
+            columns.update(strings(part.get("fields"))[-1:])
+        elif kind == "ResTarget":
+            columns.add(part.get("name", ""))
+        elif kind == "FuncCall":
+            functions.add(names.of_strings(part.get("funcname")))
+        elif kind == "A_Star":
+            takes_all = True
+        elif kind.endswith("Stmt") and "relname" in part.get("relation", ()):
+            relations.add(names.of_range(part["relation"]))
+    return Said(frozenset(relations), frozenset(columns), frozenset(functions), takes_all)

@@ -18,6 +18,7 @@ from safemig.sql.tree import Tree, read_trees
 if TYPE_CHECKING:
     from safemig.review.exposure import Exposure
     from safemig.review.facts import FunctionFacts, TableFacts, TargetFacts
+    from safemig.review.users import Said
 
 ANY_OVERLOAD = "any_overload"  # in a call of which the arguments are not known
 Age = Literal["new", "maybe", "existing"]
@@ -154,9 +155,11 @@ class World:
     reported_missing: set[Name] = field(default_factory=set)  # tables that the target lacks, each said once
     young: list[Table] = field(default_factory=list)  # made or given a column since `take_as_applied`
     reshaped: dict[str, set[str]] = field(default_factory=dict)  # what returns other columns or types after this file
-    words: dict[int, tuple[object, frozenset[str]]] = field(
+    said: dict[int, tuple[Tree, Said]] = field(default_factory=dict)  # a tree's id -> it, and what it names
+    unindexed_views: list[tuple[Name, Tree]] = field(default_factory=list)  # views that are not in `views_by` yet
+    views_by: dict[str, list[tuple[Name, Tree]]] = field(
         default_factory=dict
-    )  # a tree's id -> it, and the names in it
+    )  # a name -> the views that read or call what has it
     unindexed: list[tuple[Name, Function]] = field(
         default_factory=list
     )  # functions whose words are not in `named_by` yet
@@ -195,7 +198,7 @@ class World:
         for dotted in self.target.constrained_domains:
             self.domains[self.named(dotted)] = True
         for dotted, called in self.target.views.items():
-            self.views[self.named(dotted)] = {"SelectStmt": {"targetList": list(_calls(called))}}
+            self.add_view(self.named(dotted), {"SelectStmt": {"targetList": list(_calls(called))}})
         for dotted, extras in self.target.view_extras.items():
             self.view_extras[self.named(dotted)] = extras
         for dotted, table in self.target.statistics.items():
@@ -286,6 +289,11 @@ class World:
         """Note that the migrations create it."""
         if self.pending:
             self.new_objects.add((kind, self.resolve(name)))
+
+    def add_view(self, name: Name, query: Tree) -> None:
+        """Note a view, or that it has another query now."""
+        self.views[name] = query
+        self.unindexed_views.append((name, query))
 
     def comes_again(self, kind: str, name: Name) -> bool:
         """Tell whether the file makes the object (again) further down: the drop only clears the way."""
