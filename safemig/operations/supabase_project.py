@@ -48,7 +48,7 @@ def folder_of_project(folder: Path) -> Path:
 
 def is_supabase_project(home: Path, files: Iterable[Path] = ()) -> bool:
     """Tell whether `home` is a Supabase project, or one of the `files` lies in a project's folder supabase/migrations."""
-    folders = {file.parent.resolve().parent for file in files}
+    folders = {folder.resolve().parent for folder in {file.parent for file in files}}
     return (home / CONFIG).is_file() or any(
         folder.name == CONFIG.parent.name and (folder / CONFIG.name).is_file() for folder in folders
     )

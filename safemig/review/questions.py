@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from safemig.review import history
-from safemig.review.facts import TargetFacts
 from safemig.review.world import World
 from safemig.sql import names
 from safemig.sql.names import Name
 from safemig.sql.parsing import SourceFile, SqlSyntaxError, parse
 from safemig.sql.tree import Tree, node, strings
+
+if TYPE_CHECKING:
+    from safemig.review.facts import TargetFacts
 
 _MOST = 50
 

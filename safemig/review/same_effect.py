@@ -35,7 +35,7 @@ def why_another(original: ParsedStatement, replaced: Sequence[str]) -> str:
     """Return why the statements `replaced` do not have the effect of `original`; empty where they have it."""
     try:
         alone = read_json(replaced[0]) if len(replaced) == 1 and not original.is_abridged else []
-        if alone and [_as_text(one) for one in alone] == [_as_text(original.json)]:
+        if len(alone) == 1 and _as_text(alone[0]) == _as_text(original.json):
             return ""  # the common case, without a walk through both trees
         before = _effects([original.in_full().tree])
         after = _effects([item["stmt"] for sql in replaced for item in read_trees(sql)])
@@ -48,13 +48,16 @@ def why_another(original: ParsedStatement, replaced: Sequence[str]) -> str:
     return "" if _words(before) == _words(after) else "its safer form would not keep every part of it"
 
 
-_HOW = re.compile(r'"(?:location|name_location|list_start|list_end|stmt_location|stmt_len)":-?\d+,?|'
-                  r'"(?:if_not_exists|missing_ok)":true,?')  # fmt: skip
+_HOW = r'"(?:(?:name_|stmt_)?location|(?:rexpr_)?list_(?:start|end)|stmt_len)":-?\d+,?|"(?:if_not_exists|missing_ok)":true,?'
+_GUARDS = re.compile(_HOW)
+_GUARDS_AND_WAYS = re.compile(_HOW + '|"concurrent":true,?')
+_ANY_WAY = ('"IndexStmt"', '"DropStmt"')  # which can be CONCURRENTLY and hold nothing else that can
 
 
 def _as_text(json_: str) -> str:
-    """Return a statement's JSON without positions and without what only guards it."""
-    return _HOW.sub("", json_).replace(",}", "}").rstrip(",}")
+    """Return a statement's JSON without positions and without what only says how its work is done."""
+    how = _GUARDS_AND_WAYS if json_.startswith(_ANY_WAY) else _GUARDS
+    return how.sub("", json_).replace(",}", "}").rstrip(",}")
 
 
 def comments(sql: str) -> Counter[str]:

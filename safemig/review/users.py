@@ -160,13 +160,13 @@ def _triggers(world: World, table: Name) -> Iterator[Trigger]:
 def _views_that_say(world: World, word: str) -> Iterator[tuple[Name, Said]]:
     """Yield the views whose queries name a relation or call a function of that name, whatever its schema."""
     for name, tree in world.unindexed_views:
-        said = _said(world, tree)
+        said = _names_in(tree)
         for each in {one.name for one in (*said.relations, *said.functions)}:
-            world.views_by.setdefault(each, []).append((name, tree))
+            world.views_by.setdefault(each, {})[name] = tree, said
     world.unindexed_views.clear()
-    for name, tree in dict(world.views_by.get(word, ())).items():
+    for name, (tree, said) in world.views_by.get(word, {}).items():
         if world.views.get(name) is tree:
-            yield name, _said(world, tree)
+            yield name, said
 
 
 def _body_names(world: World, function: Function, table: Name, column: str) -> bool:

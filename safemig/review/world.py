@@ -157,7 +157,7 @@ class World:
     reshaped: dict[str, set[str]] = field(default_factory=dict)  # what returns other columns or types after this file
     said: dict[int, tuple[Tree, Said]] = field(default_factory=dict)  # a tree's id -> it, and what it names
     unindexed_views: list[tuple[Name, Tree]] = field(default_factory=list)  # views that are not in `views_by` yet
-    views_by: dict[str, list[tuple[Name, Tree]]] = field(
+    views_by: dict[str, dict[Name, tuple[Tree, Said]]] = field(
         default_factory=dict
     )  # a name -> the views that read or call what has it
     unindexed: list[tuple[Name, Function]] = field(

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
-from safemig.review.facts import ColumnFacts
 from safemig.review.rule import Hit, rule
 from safemig.review.rules.constraints import alter_table
 from safemig.review.scene import Scene, weight
@@ -15,6 +15,9 @@ from safemig.sql.builtin_functions import BUILT_IN_FUNCTIONS, VOLATILE_FUNCTIONS
 from safemig.sql.clauses import tokens
 from safemig.sql.identifiers import quote_identifier
 from safemig.sql.tree import Tree, constant, is_null, options, strings, walk
+
+if TYPE_CHECKING:
+    from safemig.review.facts import ColumnFacts
 
 # Functions of common extensions that are volatile; others that are not PostgreSQL's own are looked up.
 _VOLATILE_OF_EXTENSIONS = frozenset(
