@@ -334,7 +334,9 @@ def rollback_prod(folder: str, script: str, target: str, approve: str) -> None:
 @click.argument("backup", default="")
 @TARGET
 @click.option("--swap", is_flag=True, help="Replace production with the restored database.")
-@click.option("--tables", default="", metavar="NAMES", help="Restore only these, beside: public.orders,public.items.")
+@click.option(
+    "--tables", default="", metavar="NAMES", help="Restore only these (or all), beside: public.orders,public.items."
+)
 @click.option("--put-back", is_flag=True, help="Insert the rows of --tables that production lacks, once approved.")
 @click.option("--update", is_flag=True, help="Also update the rows that differ from the backup's.")
 @click.option("--where", default="", metavar="CONDITION", help="Only rows of the backup for which this is true.")
@@ -345,7 +347,8 @@ def rollback_prod(folder: str, script: str, target: str, approve: str) -> None:
 def restore_prod(folder: str, /, backup: str, **given: Any) -> None:
     """Restore BACKUP (default: the latest) beside production and verify it; or single tables of it.
 
-    After rows were deleted: safemig restore-prod --tables public.orders,public.items --put-back
+    After rows were deleted: safemig restore-prod --tables public.orders,public.items --put-back. Where no second database
+    can be made (Supabase, Heroku), everything is restored into a schema of production: --tables all --put-back.
     """
     _record(folder, "restore_prod", backup=_from_here(backup), **given)
 

@@ -278,20 +278,29 @@ def require_possible(connection: Connection, pairs: Sequence[Pair], wish: Wish) 
     """
     by_name = {each.target.name: each for each in pairs}
     for each in pairs:
-        names = {column.now.name: column for column in each.columns}
-        going = sql.SQL("({}{})").format(
-            each.is_missing,
-            sql.SQL(" OR EXISTS (SELECT FROM {} AS t WHERE {} AND ({}))").format(each.here, each.matches, each.differs)
-            if wish.update
-            else sql.SQL(""),
-        )
-        for key in each.target.foreign_keys:
-            if key.table == each.target.name and set(key.columns) <= set(names):
-                _require_parents(connection, each, key, going, by_name)
-        used = tuple(column.now.name for column in each.key)
-        for index in each.target.unique:
-            if index.columns != used and set(index.columns) <= set(names):
-                _require_free(connection, each, index.name, [names[name] for name in index.columns])
+        require_rows_possible(connection, each, by_name, wish)
+
+
+def require_rows_possible(connection: Connection, each: Pair, by_name: Mapping[Table, Pair], wish: Wish) -> None:
+    """Look at one table as `require_possible` does; `by_name` are all that are put back together.
+
+    Raises:
+        RefusedError: as `require_possible`.
+    """
+    names = {column.now.name: column for column in each.columns}
+    going = sql.SQL("({}{})").format(
+        each.is_missing,
+        sql.SQL(" OR EXISTS (SELECT FROM {} AS t WHERE {} AND ({}))").format(each.here, each.matches, each.differs)
+        if wish.update
+        else sql.SQL(""),
+    )
+    for key in each.target.foreign_keys:
+        if key.table == each.target.name and set(key.columns) <= set(names):
+            _require_parents(connection, each, key, going, by_name)
+    used = tuple(column.now.name for column in each.key)
+    for index in each.target.unique:
+        if index.columns != used and set(index.columns) <= set(names):
+            _require_free(connection, each, index.name, [names[name] for name in index.columns])
 
 
 def _require_parents(

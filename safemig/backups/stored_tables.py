@@ -112,6 +112,13 @@ class StoredSchema:
             found[name] = StoredTable(name, tuple(self._stored[part] for part in self._leaves(name)))
         return tuple(found.values())
 
+    def every(self) -> tuple[StoredTable, ...]:
+        """Return every table of the backup; a partitioned one once, with its partitions."""
+        partitions = {child for children in self._partitions.values() for child in children}
+        names = dict.fromkeys([*self._stored, *self._partitions])
+        whole = [name for name in names if name not in partitions and self._leaves(name)]
+        return tuple(StoredTable(name, tuple(self._stored[part] for part in self._leaves(name))) for name in whole)
+
     def columns_of(self, table: Table) -> dict[str, str]:
         """Return the type of each of a table's columns, as SQL, by the column's name.
 

@@ -257,7 +257,9 @@ class SafeMig(Magics):
     @magic_arguments()
     @argument("backup", nargs="?", default="", help="The backup's timestamp or manifest; none: the latest.")
     @argument("--swap", action="store_true", help="Replace production with the restored database.")
-    @argument("--tables", default="", metavar="NAMES", help="Restore only these, beside: public.orders,public.items.")
+    @argument(
+        "--tables", default="", metavar="NAMES", help="Restore only these (or all), beside: public.orders,public.items."
+    )
     @argument(
         "--put-back", action="store_true", help="Insert the rows of --tables that production lacks, once approved."
     )
@@ -272,7 +274,8 @@ class SafeMig(Magics):
     def restore_prod(self, line: str) -> Any:
         """Restore a backup beside production and verify it; with --swap, let it take production's place. Leaves a record.
 
-        With --tables only these, into a schema of production itself; --put-back brings deleted rows back from there.
+        With --tables only these, into a schema of production itself; --put-back brings deleted rows back from there. Where
+        no second database can be made, everything is restored into such a schema: --tables all --put-back.
 
         Example:
             %restore_prod

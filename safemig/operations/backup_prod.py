@@ -98,7 +98,14 @@ def take_backup(
         dump.require_fitting()
         folder = _prepared(folder or settings.path("backups") / environment)
         if rows:
-            _require_room(connection, folder)
+            with_script = "the backup and the team's script of it"
+            require_room(
+                connection,
+                folder,
+                1.0 if elsewhere else share_of_backup(connection),
+                with_script if hosted_on(connection) and not elsewhere else "the backup",
+                "free disk space, or set backups to a folder on a larger disk",
+            )
         about = sizes_of(connection).rows_estimate if live.is_watched() else None
         ((now,),) = connection.execute(NOW).fetchall()
         with claimed(folder, now) as timestamp:
@@ -287,12 +294,27 @@ def _prepared(folder: Path) -> Path:
     return folder
 
 
-def _require_room(connection: Connection, folder: Path) -> None:
+# A copy that a backup is restored into, as a share of the database's size: with its indexes, and to spare.
+COPY_SHARE = 1.5
+
+
+def share_of_backup(connection: Connection) -> float:
+    """Return the room that a backup may need, as a share of the database's size: on a platform also the team's script."""
+    return 2.0 if hosted_on(connection) else 1.0
+
+
+def require_room(connection: Connection, folder: Path, share: float, what: str, then: str) -> None:
+    """Look whether the disk of `folder` has room for `share` times the database's size.
+
+    Raises:
+        BackupError: it has not; `what` is to go there, `then` is what can be done.
+    """
     row = connection.execute(HOW_LARGE).fetchone()
     size, free = (row[0] if row else 0), shutil.disk_usage(folder).free
-    if free < size:
+    if free < size * share:
         raise BackupError(
-            f"the database has {size / 2**30:,.1f} GiB, the disk {free / 2**30:,.1f} GiB free",
+            f"the database has {size / 2**30:,.1f} GiB, the disk {free / 2**30:,.1f} GiB free, "
+            f"and {what} may take {size * share / 2**30:,.1f} GiB",
             where=str(folder),
-            next="free disk space, or set backups to a folder on a larger disk",
+            next=then,
         )

@@ -180,7 +180,8 @@ also overwrites rows that differ (their present content is kept in the schema). 
 the tables that lost rows by ON DELETE CASCADE; the comparison lists them.
 
 **D. More is lost or wrong.** Restore beside production, look, then swap; the former database is kept. The restored one lacks
-what was written since the backup. The role needs CREATEDB:
+what was written since the backup. The role needs CREATEDB; without it, and on Supabase or Heroku, everything is restored into
+a schema of production, and `--tables all --put-back` brings back what is missing:
 ```
 safemig restore-prod
 safemig restore-prod --swap

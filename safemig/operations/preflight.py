@@ -20,6 +20,7 @@ from safemig.execution import journal
 from safemig.execution.environment import is_unrecorded, open_environment, standing_of
 from safemig.execution.steps import plan_files
 from safemig.operations import staging_first as staging
+from safemig.operations.backup_prod import COPY_SHARE, share_of_backup
 from safemig.postgres import activity, resumable
 from safemig.postgres.activity import ask
 from safemig.postgres.connection import Connection, poolers
@@ -265,8 +266,8 @@ def _indexes(_: Settings, connection: Connection) -> Check:
     return Check("invalid indexes", "ok", "none", "none")
 
 
-# What is written where, as shares of the database's size: a backup; a copy restored, with its indexes, and to spare.
-_PLACES = (("backup", 1.0), ("copy", 1.5), ("records", 0.0))
+# What is written where, as shares of the database's size: a copy restored, with its indexes, and to spare.
+_PLACES = (("backup", 0.0), ("copy", COPY_SHARE), ("records", 0.0))
 _RECORDS_BYTES = 64 << 20
 
 
@@ -282,8 +283,11 @@ def _room(place: str) -> _Question:
         }
         folder = folders[place]
         device = folder.stat().st_dev
+        shares = {**dict(_PLACES), "backup": share_of_backup(connection)}
         needed = sum(
-            int(size * share) or _RECORDS_BYTES for each, share in _PLACES if folders[each].stat().st_dev == device
+            int(size * share) or _RECORDS_BYTES
+            for each, share in shares.items()
+            if folders[each].stat().st_dev == device
         )
         free = shutil.disk_usage(folder).free
         name, found = f"disk for {place}", f"{_gib(free)} free at {folder}"

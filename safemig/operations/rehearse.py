@@ -39,7 +39,7 @@ from safemig.execution.layout import layout_for, make_history
 from safemig.execution.steps import Segment, observe_steps, with_held_times
 from safemig.fault_points import FaultPoint, pass_point
 from safemig.migrations import write_new
-from safemig.operations.backup_prod import take_backup
+from safemig.operations.backup_prod import COPY_SHARE, require_room, take_backup
 from safemig.operations.rehearse_load import WantedLoad, make_loaded_copy, rehearse_under_load, wanted_load
 from safemig.operations.rights import rights_after, rights_before
 from safemig.operations.try_statements import seen_in, trial_on
@@ -86,10 +86,19 @@ def rehearse(settings: Settings, environment: str = PRODUCTION, *, load: int = 0
     while that many percent of the application's collected calls run there (see `rehearse_load`).
 
     Raises:
+        BackupError: with `load`, the disk has no room for two copies.
         RehearsalError: nothing is pending, the copy cannot be made, or a statement fails on it; no load can be driven.
     """
     wanted = wanted_load(settings, load, seen_in(settings, environment))
     with open_environment(settings, environment) as connection, tempfile.TemporaryDirectory() as folder:
+        if wanted:
+            require_room(
+                connection,
+                Path(folder),
+                1 + 2 * COPY_SHARE,
+                "a backup and two copies of it",
+                "free disk space, set TMPDIR to a folder on a larger disk, or rehearse without --load",
+            )
         situation = assess(settings, connection, environment)
         backup = take_backup(settings, environment, folder=Path(folder), read=False, rows=settings.rehearsal == "data")
         script = Path(folder) / f"rollback_{backup.timestamp}.sql"

@@ -6,7 +6,7 @@ import secrets
 import time
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 import psycopg
@@ -17,6 +17,7 @@ from safemig import live
 from safemig.approval.approve import Ask, approve
 from safemig.approval.approvers import require_approvers
 from safemig.approval.plan import identify
+from safemig.backups.everything import ALL
 from safemig.backups.manifest import find_backup
 from safemig.backups.swap import comment_on, database_exists, elsewhere
 from safemig.backups.swap import swap as exchange_names
@@ -89,7 +90,9 @@ def restore_prod(
 ) -> Restored | RestoredTables:
     """Restore a backup (a timestamp, a manifest's path, or the latest) into a new database on production's server.
 
-    Or, with `tables`, restore only these, into a schema of production itself, and with `put_back` bring back the rows
+    Where the platform or the role allows no second database: every table, into a schema of production itself.
+
+    Or, with `tables`, restore only these (`all` is every one), into a schema of production itself, and with `put_back` bring back the rows
     that production lacks (see `restore_tables`). Or, with `drop`, drop what an earlier restore kept or left there (see
     `drop_former`).
 
@@ -99,11 +102,10 @@ def restore_prod(
 
     Raises:
         BackupError: there is no such backup, or it is not whole.
-        RefusedError: the restored content is not the backup's, the swap is not approved, or a deployment is under way.
+        RefusedError: the restored content is not the backup's, the swap is not approved or not possible, or a deployment is under way.
         ToolError: psql or pg_restore failed.
         DeploymentFailedError: the swap failed; nothing was changed.
     """
-    started = time.monotonic()
     asked = asked_for(tables, put_back=put_back, update=update, where=where, fire_triggers=fire_triggers)
     if drop:
         if swap or backup or asked:
@@ -114,6 +116,29 @@ def restore_prod(
             raise SettingsError("swap is for a whole backup, not for single tables", next="--put-back brings rows back")
         return restore_tables(settings, backup, asked, environment, approve=approve, ask=ask)
     chosen = find_backup(settings, environment, backup)
+    try:
+        return _restore_whole(settings, chosen, environment, swap=swap, approve=approve, ask=ask)
+    except _NoSecondDatabaseError as none:
+        if swap:
+            raise none.error from None
+        everything = asked_for(ALL, put_back=False, update=False, where="", fire_triggers=False)
+        assert everything is not None  # noqa: S101 - tables were named
+        restored = restore_tables(settings, chosen.timestamp, everything, environment)
+        return replace(restored, notes=(f"no second database: {none.error.what}", *restored.notes))
+
+
+class _NoSecondDatabaseError(Exception):
+    """No second database can be made, or filled, on this server; `error` says why."""
+
+    def __init__(self, error: RefusedError | ToolError) -> None:
+        super().__init__(error.what)
+        self.error = error
+
+
+def _restore_whole(
+    settings: Settings, chosen: Backup, environment: str, *, swap: bool, approve: str, ask: Ask | None
+) -> Restored:
+    started = time.monotonic()
     with live.stage("read the backup", chosen.rows):
         pass_point(FaultPoint.BACKUP_CHECK_BEGINS)
         is_whole = read_back(chosen.full) == chosen.tables
@@ -220,10 +245,12 @@ def _restore(
     except ToolError as error:
         _drop(connection, name)
         if backup.hosted_on:
-            raise ToolError(
-                f"the backup cannot be restored into a new database: {error.what}",
-                where=f"{backup.hosted_on} owns objects that the current role cannot create; {name} was dropped again",
-                next=f"single tables come back without a second database: {_in_the_same(backup)}",
+            raise _NoSecondDatabaseError(
+                ToolError(
+                    f"the backup cannot be restored into a new database: {error.what}",
+                    where=f"{backup.hosted_on} owns objects that the current role cannot create; {name} was dropped again",
+                    next=f"the rows come back without a second database: {_in_the_same(backup)}",
+                )
             ) from None
         _create(connection, beside, name, backup)
     try:
@@ -326,17 +353,20 @@ def _create(connection: Connection, beside: str, name: str, backup: Backup) -> b
         comment_on(connection, name, RESTORING.format(backup.full.sha256))
         pass_point(FaultPoint.DATABASE_MARKED)
     except psycopg.Error as error:
-        raise RefusedError(
+        refused = RefusedError(
             f"the database for the restore cannot be made: {words_of(error)}",
             where=name,
             next=f"the role needs CREATEDB; or without a second database: {_in_the_same(backup)}",
-        ) from None
+        )
+        if isinstance(error, psycopg.errors.InsufficientPrivilege):
+            raise _NoSecondDatabaseError(refused) from None
+        raise refused from None
     _take_settings(connection, connection.info.dbname, name)
     return True
 
 
 def _in_the_same(backup: Backup) -> str:
-    return f"safemig restore-prod {backup.timestamp} --tables [schema.table,...] --put-back"
+    return f"safemig restore-prod {backup.timestamp} --tables {ALL} --put-back"
 
 
 def _holds_nothing(conninfo: str) -> bool:

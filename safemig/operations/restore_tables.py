@@ -16,6 +16,7 @@ from safemig.approval.approve import approve as ask_for_approval
 from safemig.approval.approvers import require_approvers
 from safemig.approval.plan import identify
 from safemig.backups.beside import Beside, restore_beside, schema_for
+from safemig.backups.everything import ALL, Compared, compare_everything, everything_in
 from safemig.backups.manifest import find_backup
 from safemig.backups.put_back import (
     Done,
@@ -34,7 +35,7 @@ from safemig.backups.target_tables import read_table
 from safemig.errors import DeploymentFailedError, RefusedError, SettingsError
 from safemig.execution.commit import told_when_interrupted
 from safemig.execution.environment import open_environment, schema_of
-from safemig.execution.layout import make_history
+from safemig.execution.layout import layout_for, make_history
 from safemig.execution.run import Run
 from safemig.execution.transaction import commit_steps, deploying_connection, only_deployment
 from safemig.postgres.connection import Connection
@@ -55,6 +56,11 @@ class TablesAsked:
     tables: tuple[str, ...]
     put_back: bool
     wish: Wish
+
+    @property
+    def is_everything(self) -> bool:
+        """True where all tables of the backup are asked for."""
+        return self.tables == (ALL,)
 
     @property
     def verb(self) -> str:
@@ -78,8 +84,15 @@ def asked_for(
     used = ["--" + name.replace("_", "-") for name, is_used in options.items() if is_used]
     if not names:
         if used:
-            raise SettingsError(f"{used[0]} is for single tables", next=f"name them: --tables public.orders {used[0]}")
+            raise SettingsError(
+                f"{used[0]} is for tables",
+                next=f"name them, or all: --tables public.orders {used[0]}, --tables all {used[0]}",
+            )
         return None
+    if where and ALL in names:
+        raise SettingsError("a condition is for one table", where="--where with --tables all", next="name the table")
+    if ALL in names and len(names) > 1:
+        raise SettingsError("all goes alone", where=f"--tables {','.join(names)}", next="--tables all")
     if used and not put_back:
         raise SettingsError(
             f"{used[0]} is for what is put back", next=f"add --put-back: {' '.join(['--put-back', *used])}"
@@ -106,13 +119,16 @@ def restore_tables(
     started, begun_at = time.monotonic(), datetime.now(UTC)
     chosen = find_backup(settings, environment, backup)
     stored = StoredSchema(chosen)
-    tables = stored.find(asked.tables)
+    tables = () if asked.is_everything else stored.find(asked.tables)
     conninfo, run_id = settings.conninfo(environment), secrets.token_hex(6)
     with (
         only_deployment(conninfo, environment, run_id),
         open_environment(settings, environment, read_only=False) as connection,
     ):
         target = read_target(connection, environment)
+        notes: tuple[str, ...] = ()
+        if asked.is_everything:
+            tables, notes = everything_in(connection, chosen, stored, layout_for(settings).hides)
         besides = restore_beside(
             connection, chosen, tables, stored, lambda: client_programs(chosen.target.server_version_num)
         )
@@ -128,14 +144,21 @@ def restore_tables(
             command=f"safemig {verb} --put-back",
             where=asked.wish.where,
             update=asked.wish.update,
+            notes=notes,
         )
         if not asked.put_back:
             return replace(result, seconds=time.monotonic() - started)
         with connection.transaction():
             connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
-            comparison = _compare(connection, besides, asked.wish, target, chosen)
+            if asked.is_everything:
+                comparison = _of_everything(
+                    compare_everything(connection, besides, asked.wish), asked.wish, target, chosen
+                )
+            else:
+                comparison = _compare(connection, besides, asked.wish, target, chosen)
             schema = schema_of(settings, connection)
-    result = replace(result, plan_id=comparison.plan_id, tables=comparison.described(), notes=comparison.hints)
+    hints = (*notes, *comparison.hints)
+    result = replace(result, plan_id=comparison.plan_id, tables=comparison.described(), notes=hints)
     if not comparison.has_work:
         return replace(result, verdict="NOTHING TO PUT BACK", command="", seconds=time.monotonic() - started)
     command = f"safemig {verb} --approve {comparison.plan_id}"
@@ -166,6 +189,7 @@ class _Comparison:
     pairs: tuple[Pair, ...]
     found: tuple[Found, ...]
     hints: tuple[str, ...]
+    same: tuple[tuple[Pair, Found], ...] = ()  # compared too, with nothing to put back
 
     @property
     def has_work(self) -> bool:
@@ -197,8 +221,9 @@ class _Comparison:
     def described(self, done: Sequence[Done] = ()) -> tuple[RestoredTable, ...]:
         """Return the tables as the result shows them, with what was done where it was."""
         described = []
-        for number, (pair_, found) in enumerate(zip(self.pairs, self.found, strict=True)):
-            own = done[number] if done else None
+        both = (*zip(self.pairs, self.found, strict=True), *self.same)
+        for number, (pair_, found) in enumerate(both):
+            own = done[number] if number < len(done) else None
             described.append(
                 replace(
                     _restored(pair_.beside),
@@ -234,6 +259,11 @@ def _compare(
         found = tuple(find(connection, each) for each in pairs)
         require_possible(connection, pairs, wish)
     return _Comparison(target, backup, wish, tuple(pairs), found, _left_out(pairs))
+
+
+def _of_everything(compared: Compared, wish: Wish, target: Target, backup: Backup) -> _Comparison:
+    pairs, found = tuple(made for made, _ in compared.work), tuple(each for _, each in compared.work)
+    return _Comparison(target, backup, wish, pairs, found, compared.left_out, compared.same)
 
 
 def _left_out(pairs: Sequence[Pair]) -> tuple[str, ...]:
@@ -302,7 +332,7 @@ def _approve(
     settings: Settings, comparison: _Comparison, shown: RestoredTables, verb: str, given: str, ask: Ask | None
 ) -> None:
     what = [f"Rows of the backup of {comparison.backup.timestamp} (UTC) go back into {comparison.target.database}:"]
-    for table in shown.tables:
+    for table in shown.tables[: len(comparison.pairs)]:
         words = [f"{table.missing or 0:,} rows inserted"]
         words.append(
             f"{table.differing or 0:,} that differ {'updated' if comparison.wish.update else 'left as they are'}"
@@ -313,6 +343,8 @@ def _approve(
         if table.triggers_off:
             what.append(f"Triggers that do not fire: {', '.join(table.triggers_off)}.")
         what += table.notes
+    if comparison.same:
+        what.append(f"{counted(len(comparison.same), 'table')} with nothing to put back.")
     what += comparison.hints
     what.append("One transaction; writes to these tables wait for it, reads do not.")
     if given and given != comparison.plan_id:

@@ -94,7 +94,7 @@ def _restores_by_hand(result: Backup) -> tuple[Prose, ...]:
         return (over,)
     rows = Prose(
         "After rows were deleted",
-        f"```\nsafemig restore-prod {result.timestamp} --tables [schema.table,...] --put-back\n```\n"
+        f"```\nsafemig restore-prod {result.timestamp} --tables [schema.table,... or all] --put-back\n```\n"
         f"{result.hosted_on} owns objects in the full backup that the current role cannot create or drop: psql over the whole "
         "database stops at the first of them, and changes nothing.",
     )

@@ -261,7 +261,7 @@ def test_a_full_disk_leaves_nothing(shop: Shop, small_disk: Callable[[int], Path
     disk = small_disk(20)
     configure(shop, more=f'backups = "{disk}"')
     with pytest.MonkeyPatch.context() as patch:  # the look at the room beforehand would say it first
-        patch.setattr(operation, "_require_room", lambda *_: None)
+        patch.setattr(operation, "require_room", lambda *_: None)
         with pytest.raises(BackupError, match="cannot be written: No space left on device"):
             shop.project.backup_prod()
     assert list((disk / "production").iterdir()) == []

@@ -192,7 +192,7 @@ def test_a_condition_brings_back_only_its_rows(store: Shop) -> None:
         ({"tables": "baskets", "put_back": True, "where": "true) UNION SELECT (1"}, "not one in SQL"),
         ({"tables": "baskets,items", "put_back": True, "where": "true"}, "for one table"),
         ({"tables": "baskets", "update": True}, "--update is for what is put back"),
-        ({"put_back": True}, "--put-back is for single tables"),
+        ({"put_back": True}, "--put-back is for tables"),
         ({"tables": "baskets", "swap": True}, "swap is for a whole backup"),
         ({"tables": "ba skets"}, "is not the name of a table"),
     ],

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
 
-from safemig.errors import BackupError, RefusedError, ToolError
+from safemig.errors import BackupError, RefusedError, SettingsError, ToolError
+from safemig.operations.backup_prod import require_room, share_of_backup
 from safemig.operations.sync_prod import tables_with_rows
+from safemig.project import Project
 from safemig.results import Restored, RestoredTables
 from tests.operations.conftest import approval_of
 from tests.platforms.boxes import BOXES, Platform
@@ -70,6 +73,17 @@ def test_a_backup_is_taken_and_deleted_rows_come_back(
     assert project.db_status().environments[1].problem == ""
 
 
+@pytest.mark.parametrize(("name", "share"), [("heroku", 2.0), ("boss", 1.0)])
+def test_on_a_platform_a_backup_asks_for_the_room_of_the_team_s_script_too(
+    platform: Callable[..., Platform], tmp_path: Path, name: str, share: float
+) -> None:
+    with psycopg.connect(platform(name).production) as connection:
+        assert share_of_backup(connection) == share
+        with pytest.raises(BackupError, match=r"and the backup may take [0-9,]+\.[0-9] GiB"):
+            require_room(connection, tmp_path, 1e9, "the backup", "free disk space")
+        require_room(connection, tmp_path, 0.001, "the backup", "free disk space")
+
+
 def test_rows_of_the_platform_that_are_the_team_s_are_in_the_backup(
     platform: Callable[..., Platform], tmp_path: Path
 ) -> None:
@@ -105,18 +119,98 @@ def test_row_security_that_hides_the_team_s_rows_is_an_error(platform: Callable[
     assert "BYPASSRLS" in str(caught.value.next)
 
 
-@pytest.mark.parametrize("name", ["supabase", "rds", "neon", "heroku"])
-def test_where_no_second_database_can_be_had_the_error_names_the_road(
+WITHOUT_A_SECOND = ["supabase", "rds", "neon", "heroku"]
+HASHES = "SELECT md5(string_agg(t::text, ',' ORDER BY t::text)) FROM {} t"
+
+
+@pytest.mark.parametrize("name", WITHOUT_A_SECOND)
+def test_where_no_second_database_can_be_made_everything_stands_beside_and_goes_back(
     platform: Callable[..., Platform], tmp_path: Path, name: str
 ) -> None:
     box = platform(name)
     project = box.project(tmp_path)
     backup = project.backup_prod()
-    with pytest.raises((RefusedError, ToolError)) as caught:
-        project.restore_prod()
-    assert f"safemig restore-prod {backup.timestamp} --tables" in str(caught.value.next)
+    beside = project.restore_prod()
+    assert isinstance(beside, RestoredTables)
+    assert beside.verdict == "RESTORED BESIDE PRODUCTION"
+    assert beside.notes[0].startswith("no second database: ")
+    assert beside.command == f"safemig restore-prod {backup.timestamp} --tables all --put-back"
+    stored = {table.name: table.rows for table in backup.tables if table.rows}
+    brought = {table.name: table.rows for table in beside.tables if table.rows}
+    tables, loss, _ = LOSSES[name]
+    assert {each if "." in each else f"public.{each}" for each in tables.split(",")} <= brought.keys()
+    assert brought.items() <= stored.items()
+    others = [each for each in stored if each not in brought and not each.startswith(("safemig.", "supabase_migr"))]
+    assert all(each in " ".join(beside.notes) for each in others[:3]), (others, beside.notes)
     left = "SELECT count(*) FROM pg_database WHERE datname ~ '_restored_'"
     assert box.run(box.production, left) == [(0,)]
+    with pytest.raises((RefusedError, ToolError)) as caught:
+        project.restore_prod(swap=True)
+    assert f"safemig restore-prod {backup.timestamp} --tables all --put-back" in str(caught.value.next)
+
+    lost = [each for each in tables.split(",") if each != "auth.users"]
+    good = [box.run(box.production_admin, HASHES.format(each)) for each in lost]
+    box.run(box.production_admin, loss if name != "supabase" else "DELETE FROM documents; DELETE FROM profiles")
+
+    def everything(**more: str) -> Restored | RestoredTables:
+        return project.restore_prod(tables="all", put_back=True, **more)  # type: ignore[arg-type]
+
+    done = everything(approve=approval_of(everything))
+    assert isinstance(done, RestoredTables)
+    assert done.verdict == "PUT BACK"
+    assert all(check.state == "ok" for check in done.checks)
+    assert [box.run(box.production_admin, HASHES.format(each)) for each in lost] == good
+    again = everything()
+    assert isinstance(again, RestoredTables)
+    assert again.verdict == "NOTHING TO PUT BACK"
+
+
+def test_what_cannot_go_back_is_named_and_the_rest_goes(platform: Callable[..., Platform], tmp_path: Path) -> None:
+    box = platform("heroku")
+    box.run(
+        box.production,
+        "CREATE TABLE log (line text); INSERT INTO log VALUES ('a'), ('b'); CREATE TABLE gone (id int PRIMARY KEY);"
+        "INSERT INTO gone VALUES (1); CREATE TABLE parent (id int PRIMARY KEY, name text UNIQUE);"
+        "CREATE TABLE child (id int PRIMARY KEY, parent int REFERENCES parent);"
+        "INSERT INTO parent VALUES (1, 'one'); INSERT INTO child VALUES (1, 1)",
+    )
+    project = box.project(tmp_path)
+    project.backup_prod()
+    comments = box.run(box.production, "SELECT count(*) FROM comments")
+    box.run(
+        box.production,
+        "DELETE FROM comments; DROP TABLE gone; DELETE FROM log WHERE line = 'a'; DELETE FROM child; DELETE FROM parent;"
+        "INSERT INTO parent VALUES (2, 'one')",
+    )
+
+    def everything(**more: str) -> Restored | RestoredTables:
+        return project.restore_prod(tables="all", put_back=True, **more)  # type: ignore[arg-type]
+
+    done = everything(approve=approval_of(everything))
+    assert isinstance(done, RestoredTables)
+    assert box.run(box.production, "SELECT count(*) FROM comments") == comments
+    said = "\n".join(done.notes)
+    for words in (
+        "public.log is not put back: public.log has no primary key",
+        "public.gone is not put back: production has no such table any more; its rows stand in restored_",
+        "public.parent is not put back: 1 rows of public.parent cannot go back: other rows have their values of (name)",
+        "public.child is not put back: 1 rows of public.child refer to rows of public.parent that are not there",
+    ):
+        assert words in said, said
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"tables": "all,posts"}, "all goes alone"),
+        ({"tables": "all", "put_back": True, "where": "true"}, "a condition is for one table"),
+        ({"tables": "all", "swap": True}, "swap is for a whole backup"),
+    ],
+)
+def test_all_goes_alone(tmp_path: Path, options: dict[str, Any], words: str) -> None:
+    Project.init(tmp_path)
+    with pytest.raises(SettingsError, match=words):
+        Project.open(tmp_path).restore_prod(**options)
 
 
 def test_an_empty_project_is_empty_for_sync_prod_and_one_with_users_is_not(

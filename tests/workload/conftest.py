@@ -15,6 +15,7 @@ from safemig.postgres.server.throwaway import ThrowawayServer
 from safemig.project import Project
 from tests.conftest import QUIET
 from tests.operations.conftest import FIRST, FIRST_FILE, ROWS, Shop
+from tests.operations.conftest import small_disk as small_disk
 
 COUNTS = {"shared_preload_libraries": "pg_stat_statements", "pg_stat_statements.track": "all"}
 _numbers = itertools.count(1)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
 import psycopg
 import pytest
 
-from safemig.errors import RehearsalError
+from safemig.errors import BackupError, RehearsalError
 from safemig.project import Project
 from safemig.workload_facts import WorkloadCheck
 from tests.operations.conftest import Shop
@@ -126,6 +127,18 @@ def test_a_load_that_cannot_be_driven_is_refused(
 ) -> None:
     with pytest.raises(RehearsalError, match=words):
         Project.open(seen_shop.folder, **settings).rehearse(load=load)
+
+
+def test_a_load_asks_for_the_room_of_two_copies(
+    large_shop: Shop, small_disk: Callable[[int], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with psycopg.connect(large_shop.production) as connection:
+        row = connection.execute("SELECT pg_database_size(current_database()) >> 20").fetchone()
+    assert row is not None
+    monkeypatch.setattr(tempfile, "tempdir", str(small_disk(3 * row[0])))
+    with pytest.raises(BackupError, match="a backup and two copies of it may take") as caught:
+        large_shop.project.rehearse(load=50)
+    assert "rehearse without --load" in str(caught.value.next)
 
 
 def test_a_load_without_statements_names_the_command(seen_shop: Shop) -> None:
