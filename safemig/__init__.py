@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from safemig.errors import use_display
 from safemig.lazy_import import loaded_from
-from safemig.result import Place, Renderer, use_listener, use_place, use_renderer
+from safemig.result import Place, Renderer, Result, use_further_forms, use_listener, use_place, use_renderer
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
@@ -99,3 +99,16 @@ def _find_place() -> Place | None:
 
 
 use_place(_find_place)
+
+
+def _further_forms(result: Result) -> dict[str, str]:
+    import os
+
+    if "SAFEMIG_TERMINAL" not in os.environ:  # nearly always: that saves loading how terminals are drawn for
+        return {}
+    from safemig.terminal.output import forms_for_a_terminal
+
+    return forms_for_a_terminal(result)
+
+
+use_further_forms(_further_forms)

@@ -11,7 +11,7 @@ import gc
 import os
 import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -19,18 +19,38 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import click
 
 from safemig import __version__
+from safemig.result import JSON_FORMAT
+from safemig.terminal import verbs
+from safemig.terminal.verbs import Verbs
 
 if TYPE_CHECKING:
     from types import TracebackType
 
     from safemig.project import Project
     from safemig.records import Progress
-    from safemig.records.outcome import RecordedResult
     from safemig.result import Result
     from safemig.schema import SchemaDiff
+    from safemig.terminal.output import Output
 
 _is_own_process = False  # True where `main` was started as the command, not called by other code
-TARGET = click.option("--target", default="production", show_default=True, help="Target environment.")
+
+
+def _offering(what: str) -> Callable[..., list[Any]]:
+    """Return what a shell asks for the words that an argument can have; it is loaded when a shell does."""
+
+    def complete(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[Any]:
+        from safemig.terminal import completion
+
+        return completion.completing(getattr(completion, what))(context, parameter, incomplete)
+
+    return complete
+
+
+ENVIRONMENTS = _offering("environments")
+FILE = click.Path(allow_dash=True)  # says nothing of whether it is there: that is answered by the verb
+TARGET = click.option(
+    "--target", default="production", show_default=True, help="Target environment.", shell_complete=ENVIRONMENTS
+)
 ACCEPT = click.option(
     "--accept", multiple=True, metavar="RULE:OBJECT:REASON", help="Accept a finding by name, with a reason. Repeatable."
 )
@@ -48,6 +68,7 @@ RUN_DOWN = click.option(
 RESUME = click.option(
     "--resume", default="", metavar="ID", help="Resume the deployment with this ID, or plan ID, that stopped part-way."
 )
+DRY_RUN = click.option("--dry-run", is_flag=True, help="Only show what would be done, and its plan ID. Reads only.")
 RENAMES = click.option(
     "--rename",
     "renames",
@@ -57,14 +78,7 @@ RENAMES = click.option(
 )
 
 
-class _Group(click.Group):
-    """Verbs in the order of the workflow, as the help shows them."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002  click's signature
-        return list(self.commands)
-
-
-@click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.group(cls=Verbs, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.version_option(__version__, prog_name="safemig")
 @click.option("--project", "folder", default=".", metavar="DIR", help="The project's folder, or one below it.")
 @click.pass_context
@@ -96,7 +110,20 @@ def demo(keep: Path | None, serve: Path | None, platform: str | None) -> None:
     """Run the whole workflow on a throwaway local PostgreSQL with data in it."""
     from safemig.demo import run_demo
 
-    sys.exit(run_demo(serve or keep, serve=serve is not None, platform=platform or ""))
+    output = verbs.chosen
+    said: list[str] = []
+
+    def echo(line: str) -> None:
+        said.append(line)
+        if not output.quiet:
+            click.echo(line, err=output.is_json)
+
+    exit_code = run_demo(serve or keep, serve=serve is not None, echo=echo, platform=platform or "")
+    if output.is_json:
+        _tell_as_json({"format": JSON_FORMAT, "kind": "demo", "exit_code": exit_code, "lines": said})
+    elif output.quiet:
+        click.echo("PROVEN" if exit_code == 0 else f"NOT PROVEN (exit code {exit_code})")
+    sys.exit(exit_code)
 
 
 @safemig.command()
@@ -117,9 +144,12 @@ def generate(folder: str, description: str | None, renames: tuple[str, ...], ena
 
 
 @safemig.command()
-@click.argument("files", nargs=-1)
+@click.argument("files", nargs=-1, type=FILE)
 @click.option(
-    "--target", metavar="NAME", help="Target environment (default: production; with FILES only where it is set)."
+    "--target",
+    metavar="NAME",
+    help="Target environment (default: production; with FILES only where it is set).",
+    shell_complete=ENVIRONMENTS,
 )
 @click.option("--no-target", is_flag=True, help="Review without reading a target database.")
 @ACCEPT
@@ -162,8 +192,8 @@ def review(
     if record and fix:
         raise click.UsageError("--record runs the runbook, which changes no file; leave out --fix")
     if record:
-        if form != "text":
-            raise click.UsageError("--record prints text; leave out --format")
+        if form not in ("text", "json"):
+            raise click.UsageError(f"--record prints text or JSON; leave out --format {form}")
         named = [str(Path(file).resolve()) for file in files]
         given = {"target": target or "production", "no_target": no_target, "accept": list(accept)}
         if target and no_target:
@@ -179,7 +209,7 @@ def review(
         from safemig.operations.review_cache import keep_answer, kept_answer, key_of
 
         key = key_of(files, [form, str(no_target), *accept])
-        if key and (kept := kept_answer(key)):
+        if key and not _is_styled() and (kept := kept_answer(key)):
             _write(kept[1])
             _leave(kept[0])
 
@@ -208,6 +238,9 @@ def review(
     else:
         settings = _project(folder).settings
         result = review_project(settings, files, environment=target, no_target=no_target, accept=accept)
+    if form == "text" and (key is None or _is_styled()):
+        _show(result)
+        _leave(result.exit_code)
     if form == "text":
         drawn = result.render("text")
     else:
@@ -243,14 +276,26 @@ _PLANNED = ("migrate-prod", "rollback-prod", "restore-prod", "baseline-prod", "s
 
 @safemig.command()
 @click.argument("verb", type=click.Choice(_PLANNED), default="migrate-prod")
-@click.argument("name", default="")
+@click.argument("name", default="", shell_complete=_offering("what_a_plan_is_of"))
 @TARGET
 @ACCEPT
 @RESUME
 @RUN
 @RUN_DOWN
-@click.option("--to", default="", metavar="VERSION", help="Of baseline-prod: the last migration that production has.")
-@click.option("--source", default="staging", show_default=True, help="Of sync-prod: whose schema is taken.")
+@click.option(
+    "--to",
+    default="",
+    metavar="VERSION",
+    help="Of baseline-prod: the last migration that production has.",
+    shell_complete=_offering("versions"),
+)
+@click.option(
+    "--source",
+    default="staging",
+    show_default=True,
+    help="Of sync-prod: whose schema is taken.",
+    shell_complete=ENVIRONMENTS,
+)
 @click.option("--format", "form", type=click.Choice(["text", "json", "id"]), default="text", show_default=True)
 @click.pass_obj
 def plan(folder: str, /, verb: str, name: str, form: str, **given: Any) -> None:
@@ -262,7 +307,7 @@ def plan(folder: str, /, verb: str, name: str, form: str, **given: Any) -> None:
     if form == "id":
         click.echo(result.id)
     else:
-        _show(result, form)
+        _show(result)
 
 
 @safemig.command()
@@ -272,32 +317,37 @@ def plan(folder: str, /, verb: str, name: str, form: str, **given: Any) -> None:
 )
 @RUN
 @RUN_DOWN
-@click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
 @click.pass_obj
-def rehearse(folder: str, target: str, load: int, run: str, run_down: str, form: str) -> None:
+def rehearse(folder: str, target: str, load: int, run: str, run_down: str) -> None:
     """Run pending migrations on a copy of production: locks, rewrites, times, a proven rollback.
 
     With statements collected by safemig workload, each is tried before the migration, after it, and after the rollback;
     with --load, the migration also runs on a second copy while that share of their calls runs there.
     With --run, another tool's command migrates the copy: safemig rehearse --run "alembic upgrade head"
     """
-    _record(folder, "rehearse", form, target=target, load=load, run=run, run_down=run_down)
+    _record(folder, "rehearse", target=target, load=load, run=run, run_down=run_down)
 
 
 @safemig.command()
 @TARGET
 @click.option("--no-verify", is_flag=True, help="Do not restore the backup to prove it; the verdict says so.")
+@DRY_RUN
 @click.pass_obj
-def backup_prod(folder: str, target: str, no_verify: bool) -> None:
+def backup_prod(folder: str, target: str, no_verify: bool, dry_run: bool) -> None:
     """Take a full and a schema backup of one snapshot, and prove it by restoring it."""
+    if dry_run:
+        _plan(folder, "backup_prod", target=target, verify=not no_verify)
     _record(folder, "backup_prod", target=target, verify=not no_verify)
 
 
 @safemig.command()
-@click.option("--target", default="staging", show_default=True, help="Target environment.")
+@click.option("--target", default="staging", show_default=True, help="Target environment.", shell_complete=ENVIRONMENTS)
+@DRY_RUN
 @click.pass_obj
-def migrate_staging(folder: str, target: str) -> None:
+def migrate_staging(folder: str, target: str, dry_run: bool) -> None:
     """Apply pending migrations to staging; what is there already is only recorded."""
+    if dry_run:
+        _plan(folder, "migrate_staging", target=target)
     _record(folder, "migrate_staging", target=target)
 
 
@@ -308,30 +358,36 @@ def migrate_staging(folder: str, target: str) -> None:
 @RESUME
 @RUN
 @RUN_DOWN
+@DRY_RUN
 @click.pass_obj
 def migrate_prod(
-    folder: str, target: str, approve: str, accept: tuple[str, ...], resume: str, run: str, run_down: str
+    folder: str, target: str, approve: str, accept: tuple[str, ...], resume: str, run: str, run_down: str, dry_run: bool
 ) -> None:
     """Deploy to production: pre-flight, review, backup, rehearsal, approval, deployment, validation, record.
 
     With --run, by another tool's command: safemig migrate-prod --run "alembic upgrade head"
     """
+    if dry_run:
+        _plan(folder, "migrate_prod", target=target, accept=accept, resume=resume, run=run, run_down=run_down)
     given = {"approve": approve, "accept": list(accept), "resume": resume, "run": run, "run_down": run_down}
     _record(folder, "migrate_prod", target=target, **given)
 
 
 @safemig.command()
-@click.argument("script", default="")
+@click.argument("script", default="", shell_complete=_offering("scripts"))
 @TARGET
 @APPROVE
+@DRY_RUN
 @click.pass_obj
-def rollback_prod(folder: str, script: str, target: str, approve: str) -> None:
+def rollback_prod(folder: str, script: str, target: str, approve: str, dry_run: bool) -> None:
     """Run a proven rollback SCRIPT (default: the latest) with the care of a deployment."""
+    if dry_run:
+        _plan(folder, "rollback_prod", _from_here(script), target=target)
     _record(folder, "rollback_prod", script=_from_here(script), target=target, approve=approve)
 
 
 @safemig.command()
-@click.argument("backup", default="")
+@click.argument("backup", default="", shell_complete=_offering("backups"))
 @TARGET
 @click.option("--swap", is_flag=True, help="Replace production with the restored database.")
 @click.option(
@@ -343,38 +399,60 @@ def rollback_prod(folder: str, script: str, target: str, approve: str) -> None:
 @click.option("--fire-triggers", is_flag=True, help="Let triggers fire for what is put back.")
 @click.option("--drop", default="", metavar="NAME", help="Drop a database or schema that an earlier restore left.")
 @APPROVE
+@DRY_RUN
 @click.pass_obj
-def restore_prod(folder: str, /, backup: str, **given: Any) -> None:
+def restore_prod(folder: str, /, backup: str, dry_run: bool, **given: Any) -> None:
     """Restore BACKUP (default: the latest) beside production and verify it; or single tables of it.
 
     After rows were deleted: safemig restore-prod --tables public.orders,public.items --put-back. Where no second database
     can be made (Supabase, Heroku), everything is restored into a schema of production: --tables all --put-back.
     """
+    if dry_run:
+        given.pop("approve")
+        _plan(folder, "restore_prod", _from_here(backup), **given)
     _record(folder, "restore_prod", backup=_from_here(backup), **given)
 
 
 @safemig.command()
-@click.option("--source", default="staging", show_default=True, help="The environment whose schema is taken.")
+@click.option(
+    "--source",
+    default="staging",
+    show_default=True,
+    help="The environment whose schema is taken.",
+    shell_complete=ENVIRONMENTS,
+)
 @TARGET
 @APPROVE
+@DRY_RUN
 @click.pass_obj
-def sync_prod(folder: str, source: str, target: str, approve: str) -> None:
+def sync_prod(folder: str, source: str, target: str, approve: str, dry_run: bool) -> None:
     """Give an EMPTY production the schema of staging. Refused where production holds a single row."""
+    if dry_run:
+        _plan(folder, "sync_prod", source=source, target=target)
     _record(folder, "sync_prod", source=source, target=target, approve=approve)
 
 
 @safemig.command()
-@click.option("--to", default="", metavar="VERSION", help="The last migration that production has; none: all pending.")
+@click.option(
+    "--to",
+    default="",
+    metavar="VERSION",
+    help="The last migration that production has; none: all pending.",
+    shell_complete=_offering("versions"),
+)
 @TARGET
 @APPROVE
+@DRY_RUN
 @click.pass_obj
-def baseline_prod(folder: str, to: str, target: str, approve: str) -> None:
+def baseline_prod(folder: str, to: str, target: str, approve: str, dry_run: bool) -> None:
     """Record migrations that were applied by hand; refused unless they make the schema that is there."""
+    if dry_run:
+        _plan(folder, "baseline_prod", to=to, target=target)
     _record(folder, "baseline_prod", to=to, target=target, approve=approve)
 
 
 @safemig.command()
-@click.argument("source", metavar="NAME", default="staging")
+@click.argument("source", metavar="NAME", default="staging", shell_complete=ENVIRONMENTS)
 @click.pass_obj
 def base(folder: str, source: str) -> None:
     """Write or refresh what the platform provides, as environment NAME (default: staging) has it."""
@@ -382,13 +460,17 @@ def base(folder: str, source: str) -> None:
 
 
 @safemig.command()
-@click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
 @click.option(
-    "--target", "targets", multiple=True, metavar="NAME", help="Only this environment (default: all). Repeatable."
+    "--target",
+    "targets",
+    multiple=True,
+    metavar="NAME",
+    help="Only this environment (default: all). Repeatable.",
+    shell_complete=ENVIRONMENTS,
 )
 @click.option("--record", is_flag=True, help="Run the runbook, so that the status leaves a record.")
 @click.pass_obj
-def status(folder: str, targets: tuple[str, ...], form: str, record: bool) -> None:
+def status(folder: str, targets: tuple[str, ...], record: bool) -> None:
     """Show both databases and every migration side by side. Reads only.
 
     Exit code 0: all well, pending migrations included; 1: problems or drift; 5: a database could not be asked.
@@ -396,16 +478,15 @@ def status(folder: str, targets: tuple[str, ...], form: str, record: bool) -> No
     if record:
         _record(folder, "db_status", targets=list(targets))
     result = _project(folder).db_status(*targets)
-    _show(result, form)
+    _show(result)
     sys.exit(result.exit_code)
 
 
 @safemig.command()
-@click.argument("target", default="production")
-@click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
+@click.argument("target", default="production", shell_complete=ENVIRONMENTS)
 @click.option("--record", is_flag=True, help="Run the runbook, so that the diagnosis leaves a record.")
 @click.pass_obj
-def doctor(folder: str, target: str, form: str, record: bool) -> None:
+def doctor(folder: str, target: str, record: bool) -> None:
     """Say which verbs will work on TARGET (an environment or a URL), and the command for each gap. Reads only.
 
     Exit code 0: all verbs work; 1: some will not; 5: the database could not be reached.
@@ -413,20 +494,19 @@ def doctor(folder: str, target: str, form: str, record: bool) -> None:
     if record:
         _record(folder, "doctor", target=target)
     result = _project(folder).doctor(target)
-    _show(result, form)
+    _show(result)
     sys.exit(result.exit_code)
 
 
 @safemig.command()
-@click.argument("paths", nargs=-1, metavar="[PATH...]")
+@click.argument("paths", nargs=-1, metavar="[PATH...]", type=FILE)
 @TARGET
 @click.option("--role", default="", metavar="NAME", help="Who sends the statements of files that do not say it.")
 @click.option("--show", is_flag=True, help="Show what was collected; read no database and no other file.")
-@click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
 @click.option("--record", is_flag=True, help="Run the runbook, so that the collection leaves a record.")
 @click.pass_obj
 def workload(
-    folder: str, paths: tuple[str, ...], target: str, role: str, show: bool, form: str, record: bool
+    folder: str, paths: tuple[str, ...], target: str, role: str, show: bool, record: bool
 ) -> None:  # fmt: skip
     """Collect the application's statements from pg_stat_statements, or from PATHs: folders of .sql, csvlog, jsonlog, dumps.
 
@@ -435,23 +515,33 @@ def workload(
     """
     given = [_from_here(path) for path in paths]
     if record:
-        if show or form != "text":
-            raise click.UsageError(
-                "--record runs the runbook, which collects and prints text; leave out --show and --format"
-            )
+        if show:
+            raise click.UsageError("--record runs the runbook, which collects; leave out --show")
         _record(folder, "workload", paths=given, target=target, role=role)
-    _show(_project(folder).workload(*given, target=target, role=role, show=show), form)
+    _show(_project(folder).workload(*given, target=target, role=role, show=show))
 
 
 @safemig.command()
-@click.option("--from", "from_", required=True, metavar="URL", help="The schema to start from: a URL or environment.")
-@click.option("--to", required=True, metavar="URL", help="The target schema: a URL or environment.")
+@click.option(
+    "--from",
+    "from_",
+    required=True,
+    metavar="URL",
+    help="The schema to start from: a URL or environment.",
+    shell_complete=ENVIRONMENTS,
+)
+@click.option(
+    "--to", required=True, metavar="URL", help="The target schema: a URL or environment.", shell_complete=ENVIRONMENTS
+)
 @click.option("--allow-destructive", is_flag=True, help="Print destructive statements enabled, not commented out.")
 @RENAMES
 @click.pass_obj
 def diff(folder: str, from_: str, to: str, allow_destructive: bool, renames: tuple[str, ...]) -> None:
     """Print the DDL that turns one schema into another: SQL alone, empty when the two are equal. Reads only."""
     result = _difference(folder, from_, to, _pairs(renames))
+    if verbs.chosen.is_json:
+        _show(result)
+        return
     sql = (result.sql if allow_destructive else result.safe_sql).rstrip("\n")
     if sql:
         click.echo(sql)
@@ -487,8 +577,9 @@ def fleet_status(folder: str, name: str, no_drift: bool, form: str) -> None:
 @safemig.command()
 @click.option("--verify", is_flag=True, help="Hash every record and compare it with the ledger.")
 @click.option("--settle", is_flag=True, help="Resolve records of interrupted runs.")
-@click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
-@click.option("--environment", default="", metavar="NAME", help="Only records of this environment.")
+@click.option(
+    "--environment", default="", metavar="NAME", help="Only records of this environment.", shell_complete=ENVIRONMENTS
+)
 @click.option(
     "--verdict", default="", metavar="WORD", help="Only records whose verdict starts with this, such as failed."
 )
@@ -497,19 +588,43 @@ def fleet_status(folder: str, name: str, no_drift: bool, form: str) -> None:
 @click.option("--since", default="", metavar="TIME", help="Only records from this date or time on (UTC).")
 @click.option("--until", default="", metavar="TIME", help="Only records up to this date or time (UTC).")
 @click.pass_obj
-def records(folder: str, /, verify: bool, settle: bool, form: str, **filters: str) -> None:
+def records(folder: str, /, verify: bool, settle: bool, **filters: str) -> None:
     """List the archive of records. With --verify, exit code 1 when one was edited, removed, swapped or added."""
     from safemig.records.archive import select
 
     archive = select(_project(folder).deployments(verify=verify, settle=settle), **filters)
-    _show(archive, form)
+    _show(archive)
     if archive.problems:
         sys.exit(1)
 
 
+@safemig.command()
+@click.option("--schema", is_flag=True, help="Print the JSON Schema of safemig.toml, for editors.")
+@click.pass_obj
+def config(folder: str, schema: bool) -> None:
+    """Show every setting in force, and where it comes from. Reads no database.
+
+    For an editor: safemig config --schema > safemig.schema.json, and "#:schema ./safemig.schema.json" as the first line of safemig.toml.
+    """
+    if schema:
+        import json
+
+        from safemig.operations.config import settings_schema
+
+        click.echo(json.dumps(settings_schema(), indent=2))
+        return
+    _show(_project(folder).config())
+
+
+def _topics(_context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[Any]:
+    from safemig.operations.deploy_help import TOPICS
+
+    return [topic for topic in TOPICS if topic.startswith(incomplete)]
+
+
 @safemig.command(name="help")
-@click.argument("topic", default="")
-@click.option("--format", "form", type=click.Choice(["text", "html"]), default="text", show_default=True)
+@click.argument("topic", default="", shell_complete=_topics)
+@click.option("--format", "form", type=click.Choice(["text", "json", "html"]), default="text", show_default=True)
 def help_(topic: str, form: str) -> None:
     """The commands, the workflow, the safety checklist, the emergency procedures (or one TOPIC of these).
 
@@ -532,6 +647,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     from safemig.errors import SafemigError
     from safemig.result import Result
     from safemig.secrets import hide, remember_typed
+    from safemig.terminal.documents import document_of_error, error_document
 
     _is_own_process = arguments is None
     # Loading makes many objects and no garbage: at Python's own threshold a fifth of a short command goes to looking.
@@ -543,20 +659,26 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         sys.excepthook = _show_fault
         # jsonschema, which nbformat loads, would build a grammar of IRIs for a second; no notebook's schema has one.
         sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]
+    verbs.begin(words)
     try:
         sys.exit(safemig.main(args=words, prog_name="safemig", standalone_mode=False) or 0)
     except click.ClickException as error:
+        message = hide(error.format_message())
+        _tell_as_json(error_document("Usage", error.exit_code, message, next_="safemig --help"))
         context = getattr(error, "ctx", None)
         if context is not None:
             click.echo(f"{context.get_usage()}\nTry '{context.command_path} -h' for help.\n", err=True)
-        click.echo(f"Error: {hide(error.format_message())}", err=True)
+        click.echo(f"Error: {message}", err=True)
         sys.exit(error.exit_code)
     except click.Abort:
+        _tell_as_json(error_document("Aborted", 1, "interrupted"))
         click.echo("Aborted!", err=True)
         sys.exit(1)
     except SafemigError as error:
-        if isinstance(error.result, Result):
-            click.echo(error.result.render("text"))
+        if verbs.chosen.is_json:
+            _tell_as_json(document_of_error(error))
+        if isinstance(error.result, Result) and not verbs.chosen.is_json:
+            _show(error.result)
         for line in error.lines:
             click.echo(line, err=True)
         sys.exit(error.exit_code)
@@ -564,10 +686,20 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         from safemig.errors import file_error
 
         told = file_error(error)
+        if not isinstance(error, BrokenPipeError):
+            _tell_as_json(document_of_error(told))
         if not isinstance(error, BrokenPipeError):  # who reads us has seen enough
             _say_last(hide("\n".join(told.lines)), err=True)
         _say_last("")
         sys.exit(told.exit_code)
+
+
+def _tell_as_json(document: Mapping[str, Any]) -> None:
+    """Print an error as data where standard output is for a program."""
+    if verbs.chosen.is_json:
+        from safemig.terminal.documents import as_json
+
+        _say_last(as_json(document))
 
 
 def _show_fault(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
@@ -575,7 +707,10 @@ def _show_fault(kind: type[BaseException], error: BaseException, trace: Tracebac
     import traceback
 
     from safemig.secrets import hide
+    from safemig.terminal.documents import error_document
 
+    what = f"a fault of safemig's: {kind.__name__}: {error}"
+    _tell_as_json(error_document("Fault", 1, what, next_="report it, with the traceback on standard error"))
     sys.stderr.write(hide("".join(traceback.format_exception(kind, error, trace))))
 
 
@@ -594,38 +729,60 @@ def _difference(folder: str, from_: str, to: str, renames: dict[str, str]) -> Sc
     return _project(folder).schema_diff(from_, to, renames=renames)
 
 
-def _show(result: Result, form: str = "text") -> None:
-    if form == "json":
-        import json
+def _show(result: Result) -> None:
+    """Print a result in the form that was chosen."""
+    output = verbs.chosen
+    if output.is_json:
+        from safemig.terminal.documents import as_json
 
-        click.echo(json.dumps(result.to_dict(), indent=2, ensure_ascii=False))
+        _write(as_json(result.to_dict()))
+    elif output.quiet:
+        _write(result.render("text").partition("\n")[0])
+    elif style := output.style():
+        from safemig.terminal.output import pieces_of
+
+        for piece in pieces_of(result, style):
+            _write(piece)
+            sys.stdout.flush()  # the verdict stands there while the rest is laid out
     else:
-        click.echo(result.render("text"))
+        _write(result.render("text"))
 
 
-def _record(folder: str, verb: str, form: str = "text", /, **parameters: Any) -> NoReturn:
+def _plan(folder: str, verb: str, name: str = "", **given: Any) -> NoReturn:
+    """Show what a verb that acts would do, in place of doing it."""
+    _show(_project(folder).plan(verb, name, **given))
+    sys.exit(0)
+
+
+def _is_styled() -> bool:
+    return verbs.chosen.quiet or verbs.chosen.style() is not None
+
+
+def _record(folder: str, verb: str, /, **parameters: Any) -> NoReturn:
     """Run the runbook, print its answer and where the record is, and leave with the run's exit code."""
     from safemig.records import run_runbook
 
-    project = _project(folder)
+    project, output = _project(folder), verbs.chosen
+    style = output.style()
     # A person at a terminal is asked at the gate; a pipeline is refused there, and told the id to approve.
     ask = _ask if sys.stdin is not None and sys.stdin.isatty() else None
-    run = run_runbook(verb, project.settings, parameters, listen=_tell, ask=ask)
+    telling = _Telling(output)
+    variables = style.to_variable() if style else None
+    run = run_runbook(verb, project.settings, parameters, listen=telling, ask=ask, variables=variables)
     if _is_own_process:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # all is done: only telling it is left
-    _say_last(_in_form(run.answer, form) if run.answer else "")
+    if output.is_json:
+        from safemig.records.document import document_of_run
+        from safemig.terminal.documents import as_json
+
+        _say_last(as_json(document_of_run(run)))
+    elif run.answer:
+        text = telling.drawn.get(run.answer.text, run.answer.text)
+        _say_last(text.partition("\n")[0] if output.quiet else text)
     where = _relative(run.path) if run.is_written else "could not be written"
     said = [*(run.error.lines if run.error else ()), f"{run.verdict} · record: {where}", *run.undelivered]
     _say_last("\n".join(said), err=True)
     sys.exit(run.exit_code)
-
-
-def _in_form(answer: RecordedResult, form: str) -> str:
-    if form == "text":
-        return answer.text
-    import json
-
-    return json.dumps(answer.data, indent=2, ensure_ascii=False)
 
 
 def _say_last(text: str, *, err: bool = False) -> None:
@@ -640,13 +797,44 @@ def _say_last(text: str, *, err: bool = False) -> None:
             os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
-def _tell(progress: Progress) -> None:
-    if progress.description:
-        click.echo(f"· {progress.description}", err=True)
-    for line in progress.moment.data["lines"] if progress.moment else ():
-        click.echo(f"  {line}", err=True)
-    if progress.result:
-        click.echo(f"  {progress.result.text.splitlines()[0]}", err=True)
+class _Telling:
+    """Says on standard error how far a run is; `drawn` are its results as a terminal shows them, by their text."""
+
+    def __init__(self, output: Output) -> None:
+        self.drawn: dict[str, str] = {}
+        self._output = output
+        self._latest = ""
+        self._steps: set[tuple[str, int]] = set()
+
+    def __call__(self, progress: Progress) -> None:
+        if progress.drawn:
+            self._latest = progress.drawn
+        if progress.result:
+            self.drawn[progress.result.text] = self._latest or progress.result.text
+            self._latest = ""
+        if self._output.quiet:
+            return
+        if progress.description:
+            click.echo(f"· {progress.description}", err=True)
+        for line in progress.moment.data["lines"] if progress.moment else ():
+            click.echo(f"  {line}", err=True)
+        if progress.moment and self._output.verbose:
+            self._tell_steps(progress.moment.data)
+        if progress.result:
+            click.echo(f"  {progress.result.text.splitlines()[0]}", err=True)
+
+    def _tell_steps(self, moment: Mapping[str, Any]) -> None:
+        """Say each statement that has run, whole, with its times."""
+        for step in moment["steps"]:
+            key = (moment["act"], step["number"])
+            if step["state"] == "ran" and key not in self._steps:
+                self._steps.add(key)
+                waited = f", waited {step['lock_wait_s']:.3f} s for locks" if step["lock_wait_s"] else ""
+                rows = f", {step['rows']:,} rows" if step["rows"] is not None else ""
+                click.echo(
+                    f"    {step['file']}:{step['line']} ran in {step['ran_s'] or 0:.3f} s{waited}{rows}", err=True
+                )
+                click.echo("".join(f"      {line}\n" for line in step["sql"].splitlines()), err=True, nl=False)
 
 
 def _ask(prompt: str) -> str:

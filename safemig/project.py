@@ -20,6 +20,7 @@ if TYPE_CHECKING:
         Archive,
         Backup,
         BaseFile,
+        Configuration,
         Deployment,
         Diagnosis,
         Enabled,
@@ -128,12 +129,18 @@ class Project:
         run_down: str = "",
         to: str = "",
         source: str = STAGING,
+        swap: bool = True,
+        tables: str = "",
+        drop: str = "",
+        verify: bool = True,
+        **rows: Any,
     ) -> Plan:
         """Say what a verb that changes production would do, and the id that approves it. Reads only.
 
-        `verb` is migrate_prod, rollback_prod (`name`: the script), restore_prod (`name`: the backup; the plan is of its swap),
-        baseline_prod (`to`: the last version) or sync_prod (`source`: whose schema). With `run`, another tool's command
-        migrates: the plan binds it and the files that it reads.
+        `verb` is migrate_prod, rollback_prod (`name`: the script), restore_prod (`name`: the backup; the plan is of its swap,
+        unless `swap` is False, or `tables` or `drop` is named, as in `restore_prod`), baseline_prod (`to`: the last version),
+        sync_prod (`source`: whose schema), migrate_staging or backup_prod. With `run`, another tool's command migrates:
+        the plan binds it and the files that it reads. What needs no approval has no id.
         """
         settings = self.settings.model_copy(update={"accept": (*self.settings.accept, *accept)})
         match verb.replace("-", "_"):
@@ -149,6 +156,26 @@ class Project:
                 from safemig.operations.rollback_prod import plan_rollback
 
                 return plan_rollback(settings, name, environment=target)
+            case "restore_prod" if drop:
+                from safemig.operations.dry_runs import plan_drop
+
+                return plan_drop(settings, drop, target)
+            case "restore_prod" if tables or any(rows.values()):
+                from safemig.operations.dry_runs import plan_tables
+
+                return plan_tables(settings, str(name), target, tables=tables, **rows)
+            case "restore_prod" if not swap:
+                from safemig.operations.dry_runs import plan_beside
+
+                return plan_beside(settings, str(name), target)
+            case "migrate_staging":
+                from safemig.operations.dry_runs import plan_staging
+
+                return plan_staging(settings, STAGING if target == PRODUCTION else target)
+            case "backup_prod":
+                from safemig.operations.dry_runs import plan_backup
+
+                return plan_backup(settings, target, verify=verify)
             case "restore_prod":
                 from safemig.operations.restore_prod import plan_restore
 
@@ -163,7 +190,7 @@ class Project:
                 return plan_sync(settings, source=source, environment=target)
         raise SettingsError(
             f"there is no plan of {verb}",
-            next="plan migrate_prod, rollback_prod, restore_prod, baseline_prod or sync_prod",
+            next="plan migrate_prod, rollback_prod, restore_prod, baseline_prod, sync_prod, migrate_staging or backup_prod",
         )
 
     @told(PRODUCTION)
@@ -370,6 +397,12 @@ class Project:
         archive = read_archive(self.settings.path("records"), verify=verify)
         archive = replace(archive, settled=tuple(f"{each.path.stem}: {each.words}" for each in settled))
         return hear_witnesses(archive, self.settings) if verify else archive
+
+    def config(self) -> Configuration:
+        """Return every setting in force, and where it comes from. Reads no database."""
+        from safemig.operations.config import config
+
+        return config(self.settings)
 
     def deploy_help(self, topic: str = "") -> Help:
         """Return the commands, the workflow, the checklist and the emergency procedures."""

@@ -39,12 +39,19 @@ class Place(Protocol):
 _renderer: Callable[[], Renderer] | None = None
 _find_listener: Callable[[], Any] | None = None
 _find_place: Callable[[], Place | None] | None = None
+_further_forms: Callable[[Result], dict[str, str]] | None = None
 
 
 def use_renderer(load: Callable[[], Renderer]) -> None:
     """Set where the renderer comes from; `load` is called at the first rendering, so that importing stays cheap."""
     global _renderer
     _renderer = load
+
+
+def use_further_forms(forms: Callable[[Result], dict[str, str]]) -> None:
+    """Set what a notebook is shown of a result beside its text, HTML and data, by MIME type."""
+    global _further_forms
+    _further_forms = forms
 
 
 def use_listener(find: Callable[[], Any]) -> None:
@@ -113,4 +120,5 @@ class Result:
             "text/plain": self.render("text"),
             "text/html": self.render("html"),
             f"application/vnd.safemig.{self.kind}+json": self.to_dict(),
+            **(_further_forms(self) if _further_forms is not None else {}),
         }

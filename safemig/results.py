@@ -196,6 +196,24 @@ class Initialised(Result):
     command: str = ""  # what applies them, where they are programs
 
 
+@dataclass(frozen=True, slots=True)
+class SettingInForce:
+    """One setting as it holds now, in TOML, and where it comes from: the file, a variable, or the default."""
+
+    name: str
+    value: str
+    source: str
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Configuration(Result):
+    """The settings of a project that hold now."""
+
+    kind: ClassVar[str] = "config"
+    file: Path | None  # None where there is none: the defaults hold
+    settings: tuple[SettingInForce, ...]
+
+
 @dataclass(frozen=True, slots=True, repr=False)
 class BaseFile(Result):
     """The project's base: what an environment has and the migrations do not make; and what changed since it was written."""
@@ -415,7 +433,7 @@ class Plan(Result):
     role: str = ""  # under which the statements run
     access: tuple[Access, ...] = ()  # who may use what they touch, now
     rights: RehearsedRights | None = None  # what changes of it; None: these migrations were not rehearsed here
-    act: Act = "migrate_prod"
+    act: Act | Literal["backup_prod"] = "migrate_prod"
     what: tuple[str, ...] = ()  # in words, where it is not migrations that are planned
 
 
@@ -570,7 +588,9 @@ class Approval(Result):
     others: tuple[str, ...] = ()  # who approved the same plan before, where more than one approval is needed
 
 
-Act = Literal["migrate_prod", "migrate_staging", "rollback_prod", "restore_prod", "sync_prod", "baseline_prod"]
+Act = Literal[
+    "migrate_prod", "migrate_staging", "rollback_prod", "restore_prod", "sync_prod", "baseline_prod", "backup_prod"
+]
 
 
 @dataclass(frozen=True, slots=True, repr=False)

@@ -29,7 +29,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("results", "settings_file"),
     ("live",),
     ("settings", "views", "postgres"),
-    ("migrations", "notifications"),
+    ("migrations", "notifications", "terminal"),
     ("execution",),
     ("workload",),
     ("approval", "backups", "copies"),
@@ -282,7 +282,7 @@ VERBS = re.findall(r"^\| `(\w+)` \| (.*?) \| (.*?) \| (.*?) \| (.*?) \|$", READM
 def test_the_table_names_the_contract() -> None:
     assert [verb for verb, *_ in VERBS] == [
         "init", "demo", "generate", "review", "rehearse", "backup_prod", "migrate_staging", "migrate_prod", "rollback_prod",
-        "restore_prod", "sync_prod", "baseline_prod", "base", "workload", "db_status", "doctor", "fleet_status", "schema_diff", "deployments", "deploy_help",
+        "restore_prod", "sync_prod", "baseline_prod", "base", "workload", "db_status", "doctor", "fleet_status", "schema_diff", "deployments", "config", "deploy_help",
     ]  # fmt: skip
 
 

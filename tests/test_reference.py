@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import os
 import tomllib
 from pathlib import Path
 
+import jsonschema
 import pytest
 
+from safemig.errors import SettingsError
+from safemig.operations.config import settings_schema
 from safemig.operations.deploy_help import deploy_help
 from safemig.operations.settings_reference import settings_page
 from safemig.results import TableContent
@@ -16,12 +20,15 @@ from safemig.settings import Settings, load_settings
 from safemig.views.frame_reference import DESCRIPTIONS, frames_page
 from safemig.views.in_frame import ROWS, columns_of
 from safemig.views.in_page import draw_page
+from safemig.views.json_schema import output_schema
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = {
     "notebooks/reference/settings.md": settings_page,
     "notebooks/reference/rules.md": reference_page,
     "notebooks/reference/frames.md": frames_page,
+    "docs/safemig-1.schema.json": lambda: json.dumps(output_schema(), indent=1) + "\n",
+    "docs/safemig.toml.schema.json": lambda: json.dumps(settings_schema(), indent=2) + "\n",
     "runbooks/emergency.html": lambda: draw_page(deploy_help("emergency")),
 }
 
@@ -76,3 +83,31 @@ def test_a_page_to_print_needs_no_network_and_no_script() -> None:
     assert "<script" not in page
     assert "http" not in page.replace("http-equiv", "")
     assert "safemig rollback-prod" in page
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("", ""),
+        ('migrations = "db/migrate"\nlayout = "flyway"\nkeep_backups = 5', ""),
+        ('[environments.canary]\nurl = "env:CANARY_URL"\n[scratch]\ncommand = "./scratch.sh"', ""),
+        ('notify = ["./tell.sh"]\naccept = ["drop-column:users.legacy: moved"]', ""),
+        ("keep_backup = 5", "keep_backup"),
+        ("lock_timeout_ms = 0", "minimum"),
+        ('rehearsal = "rows"', "rows"),
+        ('[environments.canary]\nurl = "env:A"\nservice = "b"', "valid under each"),
+        ('folder = "elsewhere"', "folder"),
+    ],
+)
+def test_an_editor_is_told_what_a_settings_file_may_hold(text: str, problem: str, tmp_path: Path) -> None:
+    schema = settings_schema()
+    jsonschema.Draft7Validator.check_schema(schema)
+    found = [str(each) for each in jsonschema.Draft7Validator(schema).iter_errors(tomllib.loads(text))]
+    assert bool(found) == bool(problem), found
+    assert not problem or problem in found[0]
+    (tmp_path / "safemig.toml").write_text(text)
+    if problem and problem != "folder":
+        with pytest.raises(SettingsError):
+            load_settings(tmp_path)
+    else:
+        load_settings(tmp_path) if not problem else None

@@ -114,12 +114,5 @@ def raised_again(error: RecordedError) -> errors.SafemigError:
     known = getattr(errors, error.name, None)
     if not (isinstance(known, type) and issubclass(known, errors.SafemigError)):
         known = errors.OutcomeUnknownError if error.exit_code == 5 else errors.RefusedError
-    parts: dict[str, list[str]] = {"what": [], "where": [], "next": []}
-    current = "what"
-    for line in error.lines:
-        for key in ("where", "next"):
-            if line.startswith(f"{key}: "):
-                current, line = key, line.removeprefix(f"{key}: ")
-        parts[current].append(line)
-    what = "\n".join(parts["what"]).removeprefix(f"{error.name.removesuffix('Error')}: ")
-    return known(what, where="\n".join(parts["where"]) or None, next="\n".join(parts["next"]) or None)
+    what, where, next_ = error.parts
+    return known(what, where=where, next=next_)

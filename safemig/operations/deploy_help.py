@@ -117,6 +117,7 @@ VERBS = (
     ),
     Verb("fleet_status", "fleet_status", "fleet status", "every member of a fleet: version, pending, drift"),
     Verb("deployments", "deployments", "records", "the archive of records; --verify checks its seals", "deployments"),
+    Verb("config", "", "config", "every setting in force; --schema for editors"),
     Verb("deploy_help", "deploy_help", "help [TOPIC]", "this help", npm="deploy:help"),
 )
 
@@ -212,7 +213,7 @@ Stop the application first, and prefer C or D, which keep what is there.
 `--clean`, so it fails on the first object that exists. To roll a schema back, use B."""
 
 # The last two are shown only when they are asked for: they are long.
-_TOPICS = ("commands", "workflow", "checklist", "emergency", "npm", "settings", "rules")
+TOPICS = ("commands", "workflow", "checklist", "emergency", "npm", "settings", "rules")
 
 
 def deploy_help(topic: str = "") -> Help:
@@ -233,7 +234,7 @@ def deploy_help(topic: str = "") -> Help:
         title, _, page = (settings_page() if wanted == "settings" else reference_page()).partition("\n")
         return Help(wanted, ((title.removeprefix("# "), page.strip()),))
     if wanted and wanted not in sections:
-        raise SettingsError(f"there is no help on {topic!r}", next=f"topics: {', '.join(_TOPICS)}")
+        raise SettingsError(f"there is no help on {topic!r}", next=f"topics: {', '.join(TOPICS)}")
     return Help(wanted, (sections[wanted],) if wanted else tuple(sections.values()))
 
 

@@ -17,7 +17,7 @@ from safemig.execution.environment import open_environment
 from safemig.execution.transaction import only_deployment
 from safemig.postgres.connection import Connection
 from safemig.postgres.connection.connect import read_target, words_of
-from safemig.results import Check, Restored
+from safemig.results import Check, Restored, Target
 from safemig.settings import Settings
 
 # The comment of a database on its way; anyone who comes after a crash reads there how far it came.
@@ -59,11 +59,11 @@ def drop_former(
     with open_environment(settings, environment, read_only=False) as connection:
         target = read_target(connection, environment)
         is_schema = name in {found for found, *_ in connection.execute(SCHEMAS_OF_TABLES)}
-        number, comment, size = _left_by_a_restore(connection, name)
-        plan_id = identify({"drop": f"{name} {number} {comment}", "server": target.system_identifier})
+        number, _, size = _left_by_a_restore(connection, name)
+        binding, what = about_what_is_left(connection, name, target)
+        plan_id = identify(binding)
         verb = f"restore-prod --drop {name}"
         kind = "schema" if is_schema else "database"
-        what = f"The {kind} {name} ({size / 1e6:,.0f} MB; {comment}) is dropped; only a backup brings it back."
         require_approvers(settings, approve(plan_id, target, approved, what, verb=verb, ask=ask), verb=verb)
         with only_deployment(conninfo, environment, secrets.token_hex(6)):
             _left_by_a_restore(connection, name)  # a swap may have given its name to another meanwhile
@@ -89,6 +89,19 @@ def drop_former(
         swapped=False,
         dropped=True,
     )
+
+
+def about_what_is_left(connection: Connection, name: str, target: Target) -> tuple[dict[str, object], str]:
+    """Return what the approval of a drop is bound to, and the drop in words. Reads only.
+
+    Raises:
+        RefusedError: no restore of safemig left it.
+    """
+    is_schema = name in {found for found, *_ in connection.execute(SCHEMAS_OF_TABLES)}
+    number, comment, size = _left_by_a_restore(connection, name)
+    kind = "schema" if is_schema else "database"
+    what = f"The {kind} {name} ({size / 1e6:,.0f} MB; {comment}) is dropped; only a backup brings it back."
+    return {"drop": f"{name} {number} {comment}", "server": target.system_identifier}, what
 
 
 def names_left(settings: Settings, environment: str) -> tuple[str, ...]:

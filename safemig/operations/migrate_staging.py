@@ -51,7 +51,7 @@ def migrate_staging(settings: Settings, environment: str = STAGING, *, listen: L
     with open_environment(settings, environment) as connection:
         situation = assess(settings, connection, environment)
         pass_point(FaultPoint.ASSESSED)
-        there = _already_there(settings, connection, situation) if situation.files else ()
+        there = already_there(settings, connection, situation) if situation.files else ()
     to_run = [segment for segment in map(lambda each: _without(each, there), situation.segments) if segment.files]  # noqa: C417
     done: list[Step] = []
     last: Committed | None = None
@@ -118,7 +118,7 @@ def migrate_staging(settings: Settings, environment: str = STAGING, *, listen: L
     )
 
 
-def _already_there(settings: Settings, staging: Connection, situation: Situation) -> tuple[str, ...]:
+def already_there(settings: Settings, staging: Connection, situation: Situation) -> tuple[str, ...]:
     """Return the files whose result staging has already, seen on a shadow that replays them one by one."""
     there: list[str] = []
     found = schema_with_rows(settings, staging) if settings.configuration_rows else situation.schema

@@ -16,6 +16,7 @@ from papermill.engines import NBClientEngine
 from papermill.log import logger
 
 from safemig.live import MOMENT
+from safemig.terminal.output import DRAWN
 
 NAME = "safemig"
 _PATIENCE_S = 10
@@ -24,14 +25,17 @@ _PATIENCE_S = 10
 class RecordingClient(PapermillNotebookClient):  # type: ignore[misc]  # papermill is untyped
     """Run the cells; a cell whose kernel is idle again has `_PATIENCE_S` seconds to reply.
 
-    What a cell tells of the moment goes to `on_moment`, and not into the notebook.
+    What a cell tells of the moment goes to `on_moment`, what it draws for a terminal to `on_drawn`: not into the notebook.
     """
 
     on_moment: Callable[[Any], None] | None = None
+    on_drawn: Callable[[str], None] | None = None
 
     def process_message(self, msg: Any, cell: Any, cell_index: int) -> Any:
         """Take out a moment; anything else is the notebook's."""
-        data = msg["content"].get("data") if msg["msg_type"] == "display_data" else None
+        data = msg["content"].get("data") if msg["msg_type"] in ("display_data", "execute_result") else None
+        if data and (drawn := data.pop(DRAWN, None)) is not None and self.on_drawn is not None:
+            self.on_drawn(drawn)
         if not data or MOMENT not in data:
             return super().process_message(msg, cell, cell_index)
         if self.on_moment is not None:
@@ -66,7 +70,7 @@ class RecordingEngine(NBClientEngine):  # type: ignore[misc]  # papermill is unt
             options.pop(unused, None)
         options["coalesce_streams"] = True  # a line of a log is no output of its own
         options["startup_timeout"] = options.pop("start_timeout", 60)
-        on_moment = options.pop("on_moment", None)
+        on_moment, on_drawn = options.pop("on_moment", None), options.pop("on_drawn", None)
         client = RecordingClient(nb_man, kernel_name=kernel_name, log=logger, **options)
-        client.on_moment = on_moment
+        client.on_moment, client.on_drawn = on_moment, on_drawn
         return client.execute()

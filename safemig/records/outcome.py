@@ -60,6 +60,19 @@ class RecordedError:
     lines: tuple[str, ...]
     result: RecordedResult | None = None
 
+    @property
+    def parts(self) -> tuple[str, str | None, str | None]:
+        """What happened, where, and what to do next, as the error had them."""
+        parts: dict[str, list[str]] = {"what": [], "where": [], "next": []}
+        current = "what"
+        for line in self.lines:
+            for key in ("where", "next"):
+                if line.startswith(f"{key}: "):
+                    current, line = key, line.removeprefix(f"{key}: ")
+            parts[current].append(line)
+        what = "\n".join(parts["what"]).removeprefix(f"{self.name.removesuffix('Error')}: ")
+        return what, "\n".join(parts["where"]) or None, "\n".join(parts["next"]) or None
+
 
 @dataclass(frozen=True, slots=True)
 class Outcome:

@@ -12,8 +12,12 @@ Listen = Callable[["Progress"], None]
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """A cell began (`description`), answered (`result`), or how far it is (`moment`)."""
+    """A cell began (`description`), answered (`result`), or how far it is (`moment`).
+
+    `drawn` is the latest result as a terminal shows it, where the run's kernel was asked to draw for one.
+    """
 
     description: str = ""
     result: RecordedResult | None = None
     moment: RecordedResult | None = None
+    drawn: str = ""

@@ -201,7 +201,10 @@ def _hooks(writer: RecordWriter, listen: Callable[[Progress], None]) -> dict[str
     def moment(data: dict[str, Any]) -> None:
         listen(Progress(moment=RecordedResult("live", "", data["text/html"], data[MOMENT])))
 
-    return {"on_cell_start": began, "on_cell_executed": answered, "on_moment": moment}
+    def drawn(text: str) -> None:
+        listen(Progress(drawn=text))
+
+    return {"on_cell_start": began, "on_cell_executed": answered, "on_moment": moment, "on_drawn": drawn}
 
 
 def _process() -> dict[str, Any]:

@@ -10,6 +10,7 @@ from urllib.parse import quote
 import orjson
 
 from safemig import __version__
+from safemig.result import JSON_FORMAT
 from safemig.review.model import Finding, Review
 from safemig.review.registry import rule_named
 from safemig.review.severity import Severity
@@ -46,6 +47,8 @@ def review_data(review: Review) -> dict[str, Any]:
     """Return the review as JSON-ready values: cautions and dangers in `findings`, the rest beside them."""
     weighty = [finding for finding in review.findings if finding.severity is not Severity.RECOMMENDATION]
     return {
+        "format": JSON_FORMAT,
+        "kind": review.kind,
         "verdict": str(review.verdict),
         "findings": [finding_data(finding) for finding in weighty],
         "recommendations": [finding_data(finding) for finding in review.recommendations],

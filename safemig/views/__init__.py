@@ -8,7 +8,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from safemig.result import Result
+from safemig.result import JSON_FORMAT, Result
 from safemig.views.document import Document
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ _BUILDERS = {
     "Archive": "archive",
     "Backup": "backup",
     "BaseFile": "base",
+    "Configuration": "config",
     "Deployment": "deployment",
     "Diagnosis": "doctor",
     "FixedReview": "fixed_review",
@@ -64,7 +65,7 @@ def data(result: Result) -> dict[str, Any]:
     """Return the facts as JSON-ready values, with the result's kind."""
     from safemig.views.in_data import as_data
 
-    return {"kind": result.kind, **as_data(result)}
+    return {"format": JSON_FORMAT, "kind": result.kind, **as_data(result)}
 
 
 def frame(result: Result) -> pd.DataFrame:

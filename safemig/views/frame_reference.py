@@ -3,7 +3,16 @@
 from __future__ import annotations
 
 from safemig.fleet_facts import Cohort, CohortRehearsal, FleetMember, MemberOutcome
-from safemig.results import Check, MigrationState, RecordEntry, RestoredTable, Step, TableContent, VerbOutlook
+from safemig.results import (
+    Check,
+    MigrationState,
+    RecordEntry,
+    RestoredTable,
+    SettingInForce,
+    Step,
+    TableContent,
+    VerbOutlook,
+)
 from safemig.review import Finding
 from safemig.schema.difference import Change
 from safemig.views.in_frame import ROWS, columns_of
@@ -18,6 +27,7 @@ own facts. `int64` becomes `Int64` where a value may be missing; a duration is a
 """
 _TITLES: dict[type, str] = {
     RecordEntry: "Records",
+    SettingInForce: "Settings",
     TableContent: "Tables of a backup",
     Step: "Steps",
     VerbOutlook: "Verbs",
@@ -70,6 +80,11 @@ DESCRIPTIONS: dict[type, dict[str, str]] = {
         "batches": "how it is run in batches, if it is",
         "error": "the server's error",
         "notices": "the server's notices",
+    },
+    SettingInForce: {
+        "name": "the setting",
+        "value": "its value, in TOML",
+        "source": "the file, the variable, or default",
     },
     VerbOutlook: {
         "verb": "the verb",

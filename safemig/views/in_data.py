@@ -53,6 +53,11 @@ def as_data(value: Any) -> Any:
 
 def _fields(value: Any) -> dict[str, Any]:
     names = [each.name for each in dataclasses.fields(value) if not each.name.startswith("_")]
-    names += [name for name in _DERIVED if name not in names and isinstance(getattr(type(value), name, None), property)]
+    names += derived_names(type(value), names)
     # A field whose name is a word of Python, such as `from_`, goes by that word.
     return {name.rstrip("_"): as_data(getattr(value, name)) for name in names}
+
+
+def derived_names(kind: type, names: Sequence[str]) -> list[str]:
+    """Return the properties of a type that stand in its JSON beside its fields `names`."""
+    return [name for name in _DERIVED if name not in names and isinstance(getattr(kind, name, None), property)]

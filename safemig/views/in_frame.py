@@ -14,7 +14,16 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Union, get_args, get
 
 from safemig.fleet_facts import Cohort, CohortRehearsal, FleetMember, MemberOutcome
 from safemig.result import Result
-from safemig.results import Check, MigrationState, RecordEntry, RestoredTable, Step, TableContent, VerbOutlook
+from safemig.results import (
+    Check,
+    MigrationState,
+    RecordEntry,
+    RestoredTable,
+    SettingInForce,
+    Step,
+    TableContent,
+    VerbOutlook,
+)
 from safemig.review import Finding
 from safemig.schema.difference import Change
 from safemig.sql.passwords import without_passwords
@@ -30,6 +39,7 @@ if TYPE_CHECKING:
 ROWS: dict[str, tuple[str, type]] = {
     "archive": ("records", RecordEntry),
     "backup": ("tables", TableContent),
+    "config": ("settings", SettingInForce),
     "deployment": ("steps", Step),
     "doctor": ("verbs", VerbOutlook),
     "fleet_deployment": ("members", MemberOutcome),

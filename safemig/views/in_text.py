@@ -30,9 +30,14 @@ _LAST_CELL = 160
 
 def draw_text(document: Document) -> str:
     """Return the report, without a newline at the end."""
-    headline = " · ".join([document.verdict.word, *(_inline(part) for part in document.headline)])
+    headline = " · ".join([document.verdict.word, *(word_of(part) for part in document.headline)])
     parts = [headline, *(drawn for block in document.blocks if (drawn := _block(block)))]
     return "\n\n".join(map(printable, parts))  # each by itself: the whole of a long report is slow to copy
+
+
+def draw_blocks(blocks: tuple[Block, ...]) -> str:
+    """Return blocks alone, "" where they say nothing."""
+    return "\n\n".join(printable(drawn) for block in blocks if (drawn := _block(block)))
 
 
 def printable(text: str) -> str:
@@ -55,7 +60,7 @@ def printable(text: str) -> str:
 def _block(block: Block) -> str:
     match block:
         case Paragraph():
-            return "".join(_inline(part) for part in block.parts)
+            return "".join(word_of(part) for part in block.parts)
         case Table():
             return _titled(block.title, _table(block))
         case Bullets():
@@ -83,7 +88,8 @@ def _titled(title: str, body: str) -> str:
     return f"{title}\n{body}" if title else body
 
 
-def _inline(part: Inline) -> str:
+def word_of(part: Inline) -> str:
+    """Return a piece of a line without its style."""
     return part if isinstance(part, str) else part.word if isinstance(part, Badge) else part.text
 
 
@@ -93,7 +99,7 @@ def _table(table: Table) -> str:
     last = len(table.columns) - 1
     columns = []
     for i, (title, *cells) in enumerate(zip(table.columns, *table.rows, strict=True)):
-        texts = [title, *map(_inline, cells)]
+        texts = [title, *map(word_of, cells)]
         # the same few words stand in most columns of a long table: each is cut and padded once
         short = {text: numbers.shortened(text, _LAST_CELL if i == last else _CELL) for text in set(texts)}
         width = max(map(len, short.values()))

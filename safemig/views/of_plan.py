@@ -11,6 +11,8 @@ from safemig.views.shared_parts import kept_waiting, on, planned_steps, statemen
 
 def build(result: Plan) -> Document:
     """Show the plan's id, the migrations that it binds by their hash, and the steps."""
+    if not result.migrations and result.what:
+        return _without_files(result)
     if not result.migrations:
         return Document(Badge("NOTHING TO DEPLOY", "ok"), (Strong(on(result.target)),))
     migrations = Table(
@@ -44,3 +46,9 @@ def build(result: Plan) -> Document:
             ),
         ),
     )
+
+
+def _without_files(result: Plan) -> Document:
+    """Show what would be done in words, of what runs no file and may need no approval."""
+    badge = Badge(f"PLAN {result.id}" if result.id else "DRY RUN", "info")
+    return Document(badge, (Strong(result.act), Strong(on(result.target))), (Bullets("", result.what),))

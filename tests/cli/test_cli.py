@@ -57,7 +57,7 @@ def test_version_is_told_without_loading_anything(safemig: Command) -> None:
         (["--project", "/nowhere/at/all", "status"], 2, "the project's folder does not exist"),
         (["help", "moon"], 2, "topics: commands, workflow, checklist, emergency, npm"),
         (["diff", "--from", "production", "--to", "staging", "--rename", "x"], 2, "expected OLD=NEW"),
-        (["review", "--record", "--format", "json"], 2, "--record prints text"),
+        (["review", "--record", "--format", "sarif"], 2, "--record prints text or JSON"),
         (["plan"], 2, "PRODUCTION_DATABASE_URL"),
         (["backup-prod", "--target", "moon"], 2, 'there is no environment "moon"'),
     ],

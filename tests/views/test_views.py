@@ -30,6 +30,7 @@ VERDICTS = {
     "base": "REFRESHED",
     "init": "READY",
     "generate": "GENERATED",
+    "config": "SETTINGS",
     "enable": "ENABLED",
     "generate nothing": "NOTHING TO DO",
     "preflight": "NOT READY: 1 of 4",

@@ -1,0 +1,120 @@
+"""What the verbs would do that are not approved by a plan's ID, or have one only for a part of what they do. Reads only."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from safemig.approval.plan import assess, identify
+from safemig.backups.beside import schema_for
+from safemig.backups.manifest import find_backup
+from safemig.backups.stored_tables import StoredSchema
+from safemig.errors import SettingsError
+from safemig.execution.environment import open_environment, schema_of
+from safemig.operations.drop_replaced import about_what_is_left
+from safemig.operations.migrate_staging import already_there
+from safemig.operations.restore_tables import asked_for
+from safemig.postgres.activity import sizes_of
+from safemig.postgres.connection.connect import read_target
+from safemig.results import Plan
+from safemig.settings import PRODUCTION, STAGING, Settings
+from safemig.views.numbers import counted
+
+
+def plan_staging(settings: Settings, environment: str = STAGING) -> Plan:
+    """Return what `migrate_staging` would run, and what it would only record.
+
+    Raises:
+        MigrationError: a migration's result is there in part.
+    """
+    with open_environment(settings, environment) as connection:
+        situation = assess(settings, connection, environment)
+        there = already_there(settings, connection, situation) if situation.files else ()
+    if not situation.files:
+        return replace(situation.plan, act="migrate_staging")
+    run = tuple(step for step in situation.plan.steps if step.file not in there)
+    what = (f"Only recorded, its result is there: {file}." for file in there)
+    return replace(situation.plan, act="migrate_staging", steps=run, what=(*what, "No approval is needed."))
+
+
+def plan_backup(settings: Settings, environment: str = PRODUCTION, *, verify: bool = True) -> Plan:
+    """Return what `backup_prod` would back up, and where to."""
+    with open_environment(settings, environment) as connection:
+        target, schema, sizes = (
+            read_target(connection, environment),
+            schema_of(settings, connection),
+            sizes_of(connection),
+        )
+    folder = settings.backups / environment
+    rows = f", about {sizes.rows_estimate:,} rows" if sizes.rows_estimate else ""
+    what = (
+        f"A full and a schema backup of {counted(sizes.tables, 'table')}{rows}, {sizes.size_bytes / 1e6:,.0f} MB in the database.",
+        f"Written to {folder}, format {settings.backup_format}, compression {settings.compression}.",
+        "It is restored into a throwaway server and compared by hash."
+        if verify
+        else "It is not restored (--no-verify).",
+        "No approval is needed; nothing is changed in the database.",
+    )
+    return Plan("", target, schema.fingerprint, (), (), act="backup_prod", what=what)
+
+
+def plan_beside(settings: Settings, backup: str, environment: str = PRODUCTION) -> Plan:
+    """Return what `restore_prod` does without --swap: a database of its own beside production.
+
+    Raises:
+        BackupError: there is no such backup.
+    """
+    chosen = find_backup(settings, environment, backup)
+    with open_environment(settings, environment) as connection:
+        target, schema = read_target(connection, environment), schema_of(settings, connection)
+    what = (
+        f"The backup {chosen.timestamp} ({chosen.rows:,} rows in {counted(len(chosen.tables), 'table')}) is restored into a database "
+        f"beside {target.database} and verified.",
+        "No approval is needed: production is not changed. With --swap the two change names, by the ID of that plan.",
+    )
+    return Plan("", target, schema.fingerprint, (), (), act="restore_prod", what=what)
+
+
+def plan_tables(
+    settings: Settings, backup: str, environment: str = PRODUCTION, *, tables: str, put_back: bool = False,
+    update: bool = False, where: str = "", fire_triggers: bool = False,
+) -> Plan:  # fmt: skip
+    """Return what `restore_prod --tables` would restore.
+
+    Which rows would be put back is known when the tables are restored beside production and compared, which makes a
+    schema there; so the ID that approves that comes from the command itself, without --approve.
+
+    Raises:
+        BackupError: there is no such backup or table.
+        SettingsError: the options do not go together.
+    """
+    asked = asked_for(tables, put_back=put_back, update=update, where=where, fire_triggers=fire_triggers)
+    if asked is None:
+        raise SettingsError("no table is named", next="--tables public.orders")
+    chosen = find_backup(settings, environment, backup)
+    found = StoredSchema(chosen).find(asked.tables)
+    with open_environment(settings, environment) as connection:
+        target, schema = read_target(connection, environment), schema_of(settings, connection)
+    what = [
+        f"{each.sql} ({sum(part.rows for part in each.parts):,} rows) is restored into schema {schema_for(chosen)} of {target.database}."
+        for each in found
+    ]
+    if asked.put_back:
+        what.append(
+            "It is compared with production by primary key. The rows that would be put back, and the ID that approves that, are "
+            f"shown by: safemig restore-prod {chosen.timestamp} {asked.verb}"
+        )
+    else:
+        what.append("No approval is needed: no other schema is changed.")
+    return Plan("", target, schema.fingerprint, (), (), act="restore_prod", what=tuple(what))
+
+
+def plan_drop(settings: Settings, name: str, environment: str = PRODUCTION) -> Plan:
+    """Return what `restore_prod --drop` would drop, with the ID that approves it.
+
+    Raises:
+        RefusedError: no restore of safemig left it.
+    """
+    with open_environment(settings, environment) as connection:
+        target, schema = read_target(connection, environment), schema_of(settings, connection)
+        binding, what = about_what_is_left(connection, name, target)
+    return Plan(identify(binding), target, schema.fingerprint, (), (), act="restore_prod", what=(what,))
