@@ -76,6 +76,7 @@ class Verbs(click.Group):
     """Verbs in the order of the workflow, as the help shows them."""
 
     command_class = Verb
+    group_class = type  # a group within is one of these, too
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
