@@ -479,6 +479,9 @@ class Backup(Result):
     team: BackupFile | None = None  # on a platform: what is the team's, as a script for psql alone
     left_out: tuple[str, ...] = ()  # the platform's tables that the current role may not read
     hosted_on: str = ""  # the platform's name where our role is no superuser on one
+    history: tuple[
+        str, ...
+    ] = ()  # tables of another tool's history, which are backed up and not counted as the project's
     notes: tuple[str, ...] = ()
     not_by_psql: tuple[
         str, ...
@@ -488,6 +491,15 @@ class Backup(Result):
     def rows(self) -> int:
         """All rows of all tables."""
         return sum(table.rows for table in self.tables)
+
+    @property
+    def own_tables(self) -> tuple[TableContent, ...]:
+        """The project's tables: those that keep no history of migrations."""
+        return tuple(
+            table
+            for table in self.tables
+            if table.name not in self.history and not table.name.startswith(BOOKKEEPING_TABLES)
+        )
 
     @property
     def files(self) -> dict[str, BackupFile]:

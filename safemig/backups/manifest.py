@@ -154,6 +154,7 @@ def write_manifest(backup: Backup) -> None:
         "notes": backup.notes,
         "left_out": backup.left_out,
         "hosted_on": backup.hosted_on,
+        "history": backup.history,
         "not_by_psql": backup.not_by_psql,
         "by": who(),
     }
@@ -207,6 +208,7 @@ def read_manifest(path: Path) -> Backup:
             notes=tuple(content.get("notes", ())),
             left_out=tuple(content.get("left_out", ())),
             hosted_on=content.get("hosted_on", ""),
+            history=tuple(content.get("history", ())),
             not_by_psql=tuple(content.get("not_by_psql", ())),
         )
     except OSError as error:

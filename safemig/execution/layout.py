@@ -57,6 +57,10 @@ class ProjectLayout:
         """Tell whether a table, such as `public.schema_migrations`, is the tool's history."""
         return name in self.hidden_tables or name.partition(".")[0] in self.hidden_schemas
 
+    def keeps_history_in(self, name: str) -> bool:
+        """Tell whether a table's rows are a history's, and no rows of the project: also those of a program's own table."""
+        return self.hides(name) or (self.layout.is_code and name == self.table)
+
 
 def layout_for(settings: Settings) -> ProjectLayout:
     """Return the project's layout: the one that its settings name, else the one that its folder plainly is of.

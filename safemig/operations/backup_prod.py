@@ -14,6 +14,7 @@ from safemig import live
 from safemig.backups.manifest import claimed, mark_verified, remove_old, write_manifest
 from safemig.errors import BackupError, ToolError
 from safemig.execution.environment import open_environment
+from safemig.execution.layout import layout_for
 from safemig.execution.lock_watch import watched_dump
 from safemig.fault_points import FaultPoint, pass_point
 from safemig.postgres.activity import sizes_of
@@ -90,6 +91,7 @@ def take_backup(
     """
     pass_point(FaultPoint.BACKUP_BEGINS)
     elsewhere, started = folder is not None, time.monotonic()
+    is_history = layout_for(settings).keeps_history_in
     with open_environment(settings, environment) as connection:
         target = read_target(connection, environment)
         left_out = platform_tables_left_out(connection)
@@ -154,6 +156,7 @@ def take_backup(
                 notes=notes + more_notes,
                 left_out=left_out,
                 hosted_on=hosted,
+                history=tuple(table.name for table in tables if is_history(table.name)),
             )
             pass_point(FaultPoint.MANIFEST_BEGINS)
             write_manifest(backup)

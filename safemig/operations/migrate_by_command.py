@@ -35,6 +35,7 @@ from safemig.errors import (
 )
 from safemig.execution.command import Ran, environment_for, run_command
 from safemig.execution.environment import open_environment, schema_of
+from safemig.execution.layout import layout_for
 from safemig.execution.run import Run
 from safemig.execution.transaction import commit_steps, deploying_connection, only_deployment
 from safemig.execution.validation import (
@@ -346,7 +347,8 @@ class CommandDeployment:
             open_environment(self.settings, self.environment) as connection,
         ):
             promise = SchemaPromise(self.settings, rehearsed.start, self._before or situation.schema)
-            rows = rows_changed(backup.tables, count_rows(connection))
+            is_history = layout_for(self.settings).keeps_history_in
+            rows = rows_changed(backup.tables, count_rows(connection), is_history)
             result = Validation(
                 situation.target,
                 (

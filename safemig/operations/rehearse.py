@@ -228,7 +228,7 @@ def rehearse_on_copy(
             steps=steps,
             diff=diff,
             schema_fingerprint=reached[-1].fingerprint,
-            rows=rows,
+            rows=tuple(row for row in rows if not layout_for(settings).keeps_history_in(row.table)),
             rollback=rollback,
             backup_verified=verified,
             seconds=time.monotonic() - started,

@@ -260,8 +260,11 @@ def _backed_up(backup: RecordedResult | None, rehearsal: RecordedResult | None) 
     name, section = "Backed up and restored", SECTIONS["backup"]
     if backup is None:
         return _not_reached(name, section)
+    history = backup.data.get("history", ())  # of another tool; a record of before 2026-12 does not have it
     tables = [
-        each for each in backup.data["tables"] if not each["name"].startswith(BOOKKEEPING_TABLES)
+        each
+        for each in backup.data["tables"]
+        if not each["name"].startswith(BOOKKEEPING_TABLES) and each["name"] not in history
     ]  # as the other counts
     words = f"{sum(each['rows'] for each in tables):,} rows in {numbers.counted(len(tables), 'table')}"
     verified = rehearsal.data["backup_verified"] if rehearsal else backup.data.get("verified", "no")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 
-from safemig.results import BOOKKEEPING_TABLES, Backup
+from safemig.results import Backup
 from safemig.views import numbers
 from safemig.views.document import Badge, Bullets, Document, Mono, Prose, Strong, Table, Tone
 from safemig.views.shared_parts import content_table, on
@@ -111,6 +111,5 @@ def _restores_by_hand(result: Backup) -> tuple[Prose, ...]:
 
 def _counted(result: Backup) -> str:
     """Return how much the backup holds, without the tables of the history: as the validation counts."""
-    own = [table for table in result.tables if not table.name.startswith(BOOKKEEPING_TABLES)]
-    rows = sum(table.rows for table in own)
-    return f"{numbers.counted(rows, 'row')} in {numbers.counted(len(own), 'table')}"
+    rows = sum(table.rows for table in result.own_tables)
+    return f"{numbers.counted(rows, 'row')} in {numbers.counted(len(result.own_tables), 'table')}"

@@ -11,6 +11,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from safemig.backups.manifest import read_manifest
 from safemig.errors import (
     DeploymentFailedError,
     DeploymentStoppedError,
@@ -115,6 +116,11 @@ def test_alembic_is_rehearsed_deployed_and_rolled_back(shop: Shop) -> None:
     deployment = shop.project.migrate_prod(run=UP, approve=plan.id)
     assert deployment.verdict == "DEPLOYED"
     assert deployment.rollback_is_proven
+    for result in (rehearsal, deployment):
+        assert "public.alembic_version" not in {row.table for row in result.rows}, "it is no table of the project"
+    backup, *_ = (shop.folder / "backups" / "production").glob("manifest_*.json")
+    assert read_manifest(backup).history == ("public.alembic_version",)
+    assert [table.name for table in read_manifest(backup).own_tables] == ["public.users"]
     assert {check.name: check.state for check in deployment.validation}["schema"] == "ok"
     assert shop.revision == "two"
     assert shop.on("SELECT act, migrations FROM safemig.deployments") == [("migrate_prod", [UP])]
