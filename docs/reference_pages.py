@@ -65,7 +65,10 @@ def verbs_page() -> str:
     """Return every verb with its four names, its arguments and its options."""
     lines = ["# Verbs", ""]
     lines += ["Each verb has one name everywhere: the Python method, the magic, the command and the runbook.", ""]
-    lines += ["`safemig --project DIR VERB` runs a verb for a project elsewhere. Each command has `--help`.", ""]
+    lines += [
+        "`safemig --project DIR VERB` runs a verb for a project elsewhere. Each command has `--help`, `-q`, `-v` and `--no-color`.",
+        "",
+    ]
     group = _group()
     for verb in VERBS:
         command = group.commands[verb.command.split()[0]]
@@ -94,7 +97,7 @@ def _usage(command: click.Command) -> str:
 
 def _options(command: click.Command) -> Iterator[str]:
     for each in command.params:
-        if isinstance(each, click.Option):
+        if isinstance(each, click.Option) and not each.hidden:
             names = ", ".join(f"`{name}`" for name in (*each.opts, *each.secondary_opts))
             value = "" if each.is_flag else f" `{each.make_metavar(click.Context(command))}`"
             default = each.default if isinstance(each.default, str) and each.default else ""

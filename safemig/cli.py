@@ -562,15 +562,14 @@ FLEET = click.argument("name", metavar="[FLEET]", default="")
 @fleet.command(name="status")
 @FLEET
 @click.option("--no-drift", is_flag=True, help="Do not compare the schemas with the migrations.")
-@click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
 @click.pass_obj
-def fleet_status(folder: str, name: str, no_drift: bool, form: str) -> None:
+def fleet_status(folder: str, name: str, no_drift: bool) -> None:
     """Ask every member of FLEET (default: the only one) where it stands: version, pending, drift, errors. Reads only.
 
     Exit code 0: all well, pending migrations included; 1: drift or problems; 5: a member could not be asked.
     """
     result = _project(folder).fleet_status(name, drift=not no_drift)
-    _show(result, form)
+    _show(result)
     sys.exit(result.exit_code)
 
 
@@ -729,10 +728,10 @@ def _difference(folder: str, from_: str, to: str, renames: dict[str, str]) -> Sc
     return _project(folder).schema_diff(from_, to, renames=renames)
 
 
-def _show(result: Result) -> None:
-    """Print a result in the form that was chosen."""
+def _show(result: Result, form: str = "") -> None:
+    """Print a result in the form that was chosen; `form` is that of a verb with a choice of its own."""
     output = verbs.chosen
-    if output.is_json:
+    if output.is_json or form == "json":
         from safemig.terminal.documents import as_json
 
         _write(as_json(result.to_dict()))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from safemig.views.document import (
@@ -26,7 +27,6 @@ from safemig.views.document import (
 from safemig.views.in_text import draw_blocks, printable, word_of
 
 if TYPE_CHECKING:
-    from rich.console import Console
     from rich.text import Text
 
 # SGR codes: the eight colours that each terminal's theme defines.
@@ -34,6 +34,7 @@ _CODES: dict[Tone, str] = {"ok": "1;32", "error": "1;31", "warning": "1;33", "in
 _STYLES: dict[Tone, str] = {
     "ok": "bold green", "error": "bold red", "warning": "bold yellow", "info": "bold cyan", "waiting": "bold magenta",
 }  # fmt: skip
+Put = Callable[..., None]  # adds something to what is drawn
 _MOST_ROWS = 400  # laid out cell by cell; a longer table is drawn as in a log, which takes a hundredth of the time
 _BESIDE_WIDTH = 120
 
@@ -56,63 +57,61 @@ def draw_rest(document: Document, *, width: int, colour: bool, verbose: bool = F
         highlight=False, markup=False, emoji=False, legacy_windows=False,
     )  # fmt: skip
     for block in document.blocks:
-        _print(console, block, verbose)
+        _put(console.print, block, width, verbose)
     return "\n".join(line.rstrip() for line in drawn.getvalue().splitlines()).strip("\n")
 
 
-def _print(console: Console, block: Block, verbose: bool) -> None:
+def _put(put: Put, block: Block, width: int, verbose: bool) -> None:
     from rich.padding import Padding
     from rich.text import Text
 
     match block:
         case Paragraph():
-            console.print()
-            console.print(Text("").join(_styled(part) for part in block.parts))
+            put()
+            put(Text("").join(_styled(part) for part in block.parts))
         case Table() if block.rows and len(block.rows) <= _MOST_ROWS:
-            _title(console, block.title)
-            console.print(_table(block))
+            _title(put, block.title)
+            put(_table(block))
         case Bullets() if block.items:
-            _title(console, block.title)
+            _title(put, block.title)
             for item in block.items:
-                console.print(_hanging("-", Text(printable(item))))
+                put(_hanging("-", Text(printable(item))))
         case Listing() if block.lines:
-            _title(console, block.title)
+            _title(put, block.title)
             for line in block.lines:
-                console.print(_line(line), soft_wrap=True)
+                put(_line(line), soft_wrap=True)
         case Callout():
-            console.print()
-            console.print(
-                Text.assemble((f"[{block.badge.word}] ", _STYLES[block.badge.tone]), (printable(block.title), "bold"))
-            )
+            put()
+            put(Text.assemble((f"[{block.badge.word}] ", _STYLES[block.badge.tone]), (printable(block.title), "bold")))
             for paragraph in block.paragraphs:
                 for each in printable(paragraph).splitlines():
-                    console.print(Padding(Text(each), (0, 0, 0, 2)))
+                    put(Padding(Text(each), (0, 0, 0, 2)))
             if block.code:
-                console.print(Text(f"  {printable(block.code_title)}:" if block.code_title else "", "dim"))
+                put(Text(f"  {printable(block.code_title)}:" if block.code_title else "", "dim"))
                 for each in printable(block.code.strip("\n")).splitlines():
-                    console.print(Text(f"    | {each}", "cyan"), soft_wrap=True)
-        case Beside() if block.pairs and console.width >= _BESIDE_WIDTH:
-            _title(console, block.title)
-            console.print(_beside(block))
+                    put(Text(f"    | {each}", "cyan"), soft_wrap=True)
+        case Beside() if block.pairs and width >= _BESIDE_WIDTH:
+            _title(put, block.title)
+            put(_beside(block))
         case Details():
             if block.in_text or verbose:
-                _title(console, block.summary)
+                _title(put, block.summary)
                 for each_block in block.blocks:
-                    _print(console, each_block, verbose)
+                    _put(put, each_block, width, verbose)
         case Picture():
             pass  # the tables say it already
         case _:
             if plain := draw_blocks((block,)):
-                console.print()
-                console.print(Text(plain), soft_wrap=True)
+                put()
+                put(Text(plain), soft_wrap=True)
 
 
-def _title(console: Console, title: str) -> None:
+def _title(put: Put, title: str) -> None:
     from rich.text import Text
 
-    console.print()
+    put()
     if title:
-        console.print(Text(printable(title), "bold underline"))
+        put(Text(printable(title), "bold underline"))
 
 
 def _styled(part: Inline) -> Text:

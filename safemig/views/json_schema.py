@@ -14,7 +14,7 @@ from datetime import date, datetime
 from pathlib import PurePath
 from typing import Any, Literal
 
-from safemig import load_facts, results, workload_facts
+from safemig import fleet_facts, load_facts, results, workload_facts
 from safemig.result import JSON_FORMAT, Result
 from safemig.review import model as review_model
 from safemig.schema import difference, model
@@ -162,7 +162,7 @@ def _top(kind: str, definition: Mapping[str, Any]) -> dict[str, Any]:
 @functools.cache
 def _names() -> dict[str, Any]:
     """Return what the annotations of results may name, also what only a type checker imports."""
-    modules = (load_facts, workload_facts, review_model, schema_facts, model, difference, results)
+    modules = (load_facts, workload_facts, fleet_facts, review_model, schema_facts, model, difference, results)
     return {name: value for module in modules for name, value in vars(module).items() if not name.startswith("__")}
 
 

@@ -35,6 +35,7 @@ QUICK: list[Row] = [
     ("status", 0, "status"),
     ("doctor", 0, "doctor"),
     ("doctor postgresql://nobody@127.0.0.1:1/x", 5, "doctor"),
+    ("fleet status", 2, "error"),
     ("base", 0, "base"),
     ("diff --from staging --to production", 0, "schema_diff"),
     ("records", 0, "archive"),
