@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
-from dataclasses import dataclass, replace
-from types import MappingProxyType
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import psycopg
 from psycopg import errors as pg
@@ -68,6 +68,20 @@ class Committed:
     steps: tuple[Step, ...]
     transaction_id: str
     commit_lsn: str
+
+
+@dataclass(frozen=True, slots=True)
+class Transaction:
+    """What is done in one transaction: its steps, what it must lead to, and what is written of it before COMMIT."""
+
+    steps: Sequence[Step]
+    validate: Callable[[Connection], Schema]
+    record: Callable[[Connection, Sequence[Step], Schema], None]
+    part: str = ""  # of a run of several transactions
+    locks: Mapping[str, LockMode] = field(default_factory=dict)  # by table: taken before the first step
+    role: str = ""  # under which the steps run; we validate and record as ourselves
+    rehearsed_s: float | None = None  # how long the steps took on the copy
+    listen: Listener | None = None
 
 
 @contextmanager
@@ -146,46 +160,30 @@ def _guarded(connection: Connection, conninfo: str, environment: str) -> Abstrac
     return guarded(connection, lambda: connect(conninfo, environment, application_name="safemig watch"))
 
 
-def commit_steps(
-    run: Run,
-    connection: Connection,
-    conninfo: str,
-    steps: Sequence[Step],
-    *,
-    part: str = "",
-    locks: Mapping[str, LockMode] = MappingProxyType({}),
-    role: str = "",
-    rehearsed_s: float | None = None,
-    validate: Callable[[Connection], Schema],
-    record: Callable[[Connection, Sequence[Step], Schema], None],
-    listen: Listener | None = None,
-) -> Committed:
+def commit_steps(run: Run, connection: Connection, conninfo: str, transaction: Transaction) -> Committed:
     """Run steps in one transaction, validate, record, COMMIT. All of it, or nothing.
 
-    The steps run under `role` where one is given; whatever role they end with, we validate and record as ourselves.
-
     A lock that is not had within `lock_timeout_ms` ends the attempt, so that no one queues behind us for longer;
-    the whole transaction is tried again after a pause, `lock_attempts` times. `locks`, by table, are taken before the
+    the whole transaction is tried again after a pause, `lock_attempts` times. Its locks on tables are taken before the
     first step, all within that time: else who holds the second table makes everybody wait for the first.
 
-    A client that vanishes in the middle (see `holding`) has its transaction ended by the server after seconds;
-    `rehearsed_s` is how long the steps took on the copy.
+    A client that vanishes in the middle (see `holding`) has its transaction ended by the server after seconds.
 
     Raises:
         DeploymentFailedError: a statement or the validation failed; it was rolled back, nothing was changed.
         OutcomeUnknownError: the server went away at COMMIT and did not come back in time.
     """
     settings = run.settings
-    trial = _Trial(run, connection, steps, locks, role, validate, record, listen)
+    trial = _Trial(run, connection, transaction)
     try:
-        trial.set_limits(rehearsed_s)
+        trial.set_limits()
         retrying = Retrying(
             retry=retry_if_exception_type(_RETRIED),
             stop=stop_after_attempt(settings.lock_attempts),
             wait=wait_random(0.05, 0.05 + min(_LONGEST_PAUSE_SECONDS, 10 * settings.lock_timeout_ms / 1000)),
             before_sleep=trial.note_wait,
         )
-        live.planned(steps)
+        live.planned(transaction.steps)
         backend = connection.execute(MY_BACKEND).fetchone()
         with watched(conninfo, run.environment, connection):
             done, transaction_id = retrying(trial.attempt)
@@ -202,6 +200,14 @@ def commit_steps(
             where=f"{_place(trial.failing_step)}; rolled back, nothing was changed",
             next="deploy again when you are ready",
         ) from None
+    lsn = _commit(run, connection, conninfo, transaction.part, transaction_id, backend)
+    return Committed(done, transaction_id, lsn)
+
+
+def _commit(
+    run: Run, connection: Connection, conninfo: str, part: str, transaction_id: str, backend: tuple[Any, ...] | None
+) -> str:
+    """COMMIT, learn what happened where the answer is lost, and return its place in the WAL, "" where it is not known."""
     run.note("committing", transaction=transaction_id, part=part)
     try:
         pass_point(FaultPoint.COMMIT_BEGINS)
@@ -221,43 +227,30 @@ def commit_steps(
             lsn = ""
     run.note_what_is_done("committed", transaction=transaction_id, part=part)
     pass_point(FaultPoint.COMMIT_NOTED)
-    return Committed(done, transaction_id, lsn)
+    return lsn
 
 
 class _Trial:
     """The transaction up to its COMMIT, as often as it is tried."""
 
-    def __init__(
-        self,
-        run: Run,
-        connection: Connection,
-        steps: Sequence[Step],
-        locks: Mapping[str, LockMode],
-        role: str,
-        validate: Callable[[Connection], Schema],
-        record: Callable[[Connection, Sequence[Step], Schema], None],
-        listen: Listener | None,
-    ) -> None:
+    def __init__(self, run: Run, connection: Connection, transaction: Transaction) -> None:
         self.running: list[Step] = []
         self.failing = 0  # the position of the step that runs, or whose lock is waited for
         self._wanted: list[str] = []  # the tables whose locks are asked for
         self._run = run
         self._connection = connection
-        self._steps = steps
-        self._locks = locks
-        self._role = role
+        self._transaction = transaction
+        self._steps = transaction.steps
+        self._locks = transaction.locks
         self._search_path = ""  # the role's own
         self._longest_s: float | None = None
-        self._validate = validate
-        self._record = record
-        self._listen = listen
-        self._waited = [0.0] * len(steps)
-        self._attempts = [0] * len(steps)
+        self._waited = [0.0] * len(transaction.steps)
+        self._attempts = [0] * len(transaction.steps)
 
-    def set_limits(self, rehearsed_s: float | None) -> None:
+    def set_limits(self) -> None:
         """Set what each attempt begins with: the role's search path, and how long the transaction may take."""
         self._search_path = own_search_path(self._connection)
-        self._longest_s = longest_of(self._connection, rehearsed_s, self._steps)
+        self._longest_s = longest_of(self._connection, self._transaction.rehearsed_s, self._steps)
 
     def attempt(self) -> tuple[tuple[Step, ...], str]:
         """Go once from BEGIN to just before COMMIT; after an error, nothing of it stays."""
@@ -266,14 +259,14 @@ class _Trial:
         connection.execute("BEGIN")
         try:
             transaction_id = begin_holding(connection, search_path=self._search_path, longest_s=self._longest_s)
-            act_as(connection, self._role)
+            act_as(connection, self._transaction.role)
             self._lock()
             for position, step in enumerate(self._steps):
                 self._step(position, step)
             self.failing = len(self._steps)
             _require_same_transaction(connection, transaction_id, catalog_first(self._search_path))
             be_ourselves(connection)
-            self._record(connection, self.running, self._validate(connection))
+            self._transaction.record(connection, self.running, self._transaction.validate(connection))
         except BaseException:
             _rollback(connection)
             raise
@@ -335,8 +328,8 @@ class _Trial:
             raise
         self.running.append(done)
         self._run.note("step", number=step.number, state="ran")
-        if self._listen:
-            self._listen(done)
+        if self._transaction.listen:
+            self._transaction.listen(done)
 
 
 def _require_same_transaction(connection: Connection, transaction_id: str, search_path: str) -> None:

@@ -16,17 +16,17 @@ from safemig.approval.plan import Situation, assess, identify
 from safemig.copies.drift import identity_of
 from safemig.copies.shadow import Shadow, open_shadow
 from safemig.errors import RefusedError
-from safemig.execution.commit import told_when_interrupted
 from safemig.execution.environment import open_environment, schema_with_rows
 from safemig.execution.layout import make_history
+from safemig.execution.protocol import Protocol
 from safemig.execution.run import Run
 from safemig.execution.steps import PlannedFile, Segment, rows_not_written
-from safemig.execution.transaction import Committed, commit_steps, deploying_connection, only_deployment
+from safemig.execution.transaction import Committed, Transaction
 from safemig.identity import who
 from safemig.operations.segments import require_unchanged
 from safemig.postgres.catalog.configuration import table_names
 from safemig.postgres.connection import Connection
-from safemig.results import Deployment, Plan
+from safemig.results import Deployment, Plan, Step
 from safemig.schema import Schema
 from safemig.settings import PRODUCTION, Settings
 from safemig.views.numbers import counted
@@ -48,7 +48,7 @@ def baseline_prod(
         MigrationError: a file does not run from nothing, or files and history contradict each other.
         RefusedError: the schema is another one (the message names the differences), or it is not approved.
     """
-    conninfo, run_id, started = settings.conninfo(environment), secrets.token_hex(6), datetime.now(UTC)
+    run_id, started = secrets.token_hex(6), datetime.now(UTC)
     with open_environment(settings, environment) as connection:
         situation = assess(settings, connection, environment, recorded=True)
         files = _up_to(situation, to)
@@ -64,25 +64,19 @@ def baseline_prod(
     require_approvers(settings, approval, verb="baseline-prod")  # its authors too: nothing of it is run
     fingerprint = situation.schema.fingerprint
     run = Run(settings, "baseline_prod", environment, run_id, plan_id, started, fingerprint, files_make=files_make)
-    with (
-        only_deployment(conninfo, environment, run_id),
-        deploying_connection(settings, conninfo, environment, run_id) as connection,
-    ):
-        require_unchanged(settings, connection, situation)
-        run.settle_earlier(connection)
+
+    def look_again(connection: Connection) -> Schema:
+        return require_unchanged(settings, connection, situation)
+
+    def prepare(connection: Connection) -> None:
+        look_again(connection)
         make_history(settings, connection)
-        recorded = ", ".join(each.migration.file for each in files)
-        with told_when_interrupted(conninfo, environment, run.id_of(""), "recorded", recorded), run.noted():
-            done = commit_steps(
-                run,
-                connection,
-                conninfo,
-                (),
-                validate=lambda connection: require_unchanged(settings, connection, situation),
-                record=lambda connection, steps, schema: run.record_segment(
-                    connection, Segment(files, True), steps, schema
-                ),
-            )
+
+    def record(connection: Connection, steps: Sequence[Step], schema: Schema) -> None:
+        run.record_segment(connection, Segment(files, True), steps, schema)
+
+    protocol = Protocol(run, "recorded", ", ".join(each.migration.file for each in files))
+    done = protocol.change(Transaction((), look_again, record), prepare)
     return _result("BASELINED", run_id, situation, plan_id, started, files, done, notes)
 
 

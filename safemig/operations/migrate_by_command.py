@@ -35,20 +35,12 @@ from safemig.errors import (
 )
 from safemig.execution.command import Ran, environment_for, run_command
 from safemig.execution.environment import open_environment, schema_of
-from safemig.execution.layout import layout_for
+from safemig.execution.protocol import Protocol
 from safemig.execution.run import Run
-from safemig.execution.transaction import commit_steps, deploying_connection, only_deployment
+from safemig.execution.transaction import Transaction
 from safemig.execution.validation import (
     SchemaPromise,
-    check_left_behind,
-    check_rows,
-    check_schema,
-    check_sequences,
-    count_rows,
-    project_checks,
     require_none_failed,
-    rows_changed,
-    told_when_cut_short,
 )
 from safemig.operations.backup_prod import take_backup
 from safemig.operations.by_command import (
@@ -60,10 +52,11 @@ from safemig.operations.by_command import (
 )
 from safemig.operations.preflight import preflight
 from safemig.operations.rehearse import Rehearsed
-from safemig.operations.rights import check_rights, in_words
+from safemig.operations.rights import in_words
 from safemig.operations.segments import require_unchanged
 from safemig.operations.try_statements import in_words as about_statements
 from safemig.operations.try_statements import require_none_standing
+from safemig.operations.validate_deployment import validate_deployment
 from safemig.postgres.connection import Connection
 from safemig.postgres.history import make_own_history
 from safemig.postgres.target_facts import read_target_facts
@@ -257,18 +250,10 @@ class CommandDeployment:
             _needs(self._backup, "backup"),
             _needs(self._approval, "approve"),
         )
-        conninfo = self.settings.conninfo(self.environment)
-        run = Run(
-            settings=self.settings,
-            act="migrate_prod",
-            environment=self.environment,
-            run_id=self.run_id,
-            plan_id=situation.plan.id,
-            started_at=started,
-            schema_before=situation.plan.schema_fingerprint,
-        )
-        with only_deployment(conninfo, self.environment, self.run_id):
-            with deploying_connection(self.settings, conninfo, self.environment, self.run_id) as connection:
+        protocol = self._protocol(situation, started)
+        run = protocol.run
+        with protocol.lock():
+            with protocol.connection() as connection:
                 self._before = require_unchanged(self.settings, connection, situation)
                 self._require_same_files(connection, situation)
                 run.settle_earlier(connection)
@@ -276,28 +261,24 @@ class CommandDeployment:
                 histories = tuple(histories_as_they_are(connection))
             promise = SchemaPromise(self.settings, rehearsed.start, self._before)
 
+            def validate(connection: Connection) -> Schema:
+                return self._validator(promise, rehearsed, connection)
+
             def record(connection: Connection, _: Sequence[Step], schema: Schema) -> None:
                 run.record(connection, [self.command.up], rehearsed.result.steps, schema)
 
             with run.noted():
-                environment = environment_for(self.settings, conninfo, lock_timeout=True)
+                environment = environment_for(self.settings, protocol.conninfo, lock_timeout=True)
                 ran: Ran | None = None
                 try:
                     ran = run_command(self.command.up, self.settings.folder, environment)
                 except KeyboardInterrupt:
-                    raise self._left("interrupted", promise, histories) from None
+                    raise self._left("interrupted", histories) from None
                 if ran.exit_code:
-                    raise self._left(f"exit code {ran.exit_code}: {ran.last_words}", promise, histories)
+                    raise self._left(f"exit code {ran.exit_code}: {ran.last_words}", histories)
                 try:
-                    with deploying_connection(self.settings, conninfo, self.environment, self.run_id) as connection:
-                        done = commit_steps(
-                            run,
-                            connection,
-                            conninfo,
-                            (),
-                            validate=lambda connection: self._validator(promise, rehearsed, connection),
-                            record=record,
-                        )
+                    with protocol.connection() as connection:
+                        done = protocol.commit(connection, Transaction((), validate, record))
                 except OutcomeUnknownError:
                     raise
                 except (SafemigError, psycopg.Error) as error:
@@ -342,30 +323,19 @@ class CommandDeployment:
         """
         situation, deployment = _needs(self._situation, "plan"), _needs(self._deployment, "deploy")
         rehearsed, backup = _needs(self._rehearsed, "rehearse"), _needs(self._backup, "backup")
-        with (
-            told_when_cut_short("deployed", f"by {self.command.up!r}"),
-            open_environment(self.settings, self.environment) as connection,
-        ):
+        with self._protocol(situation, deployment.started_at).checking() as connection:
             promise = SchemaPromise(self.settings, rehearsed.start, self._before or situation.schema)
-            is_history = layout_for(self.settings).keeps_history_in
-            rows = rows_changed(backup.tables, count_rows(connection), is_history)
-            result = Validation(
-                situation.target,
-                (
-                    check_schema(promise, rehearsed.reached[-1], schema_of(self.settings, connection)),
-                    *check_left_behind(connection),
-                    *check_rows(rows, {row.table: row for row in rehearsed.result.rows}),
-                    check_sequences(connection),
-                    *check_rights(connection, rehearsed.result.rights),
-                    *project_checks(self.settings, connection),
-                ),
-                rows,
-            )
+            result = validate_deployment(connection, situation.target, promise, rehearsed, backup)
         self._deployment = replace(deployment, validation=result.checks, rows=result.rows)
         roll_back = f"safemig rollback-prod {deployment.rollback}"
         where = f"by the command {self.command.up!r}"
         require_none_failed(result.checks, "deployed", where=where, then=roll_back, result=result)
         return result
+
+    def _protocol(self, situation: Situation, started: datetime) -> Protocol:
+        fingerprint = situation.plan.schema_fingerprint
+        run = Run(self.settings, "migrate_prod", self.environment, self.run_id, situation.plan.id, started, fingerprint)
+        return Protocol(run, "deployed", f"by {self.command.up!r}")
 
     def result(self) -> Deployment:
         """Return the deployment with its validation: what the record is about."""
@@ -390,9 +360,8 @@ class CommandDeployment:
             )
         return now
 
-    def _left(self, what: str, promise: SchemaPromise, histories: Sequence[str]) -> SafemigError:
+    def _left(self, what: str, histories: Sequence[str]) -> SafemigError:
         """Return what to raise where the command did not end well: what it has left, the database is asked."""
-        del promise
         next_ = (
             f"safemig migrate-prod {self._options}, once the cause is corrected: the tool continues where it stopped"
         )

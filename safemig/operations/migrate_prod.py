@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Sequence
-from contextlib import AbstractContextManager
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TypeVar
@@ -22,36 +21,24 @@ from safemig.errors import (
     UnreadTargetError,
     explaining_files,
 )
-from safemig.execution.environment import open_environment, schema_of
-from safemig.execution.layout import layout_for
+from safemig.execution.environment import open_environment
+from safemig.execution.protocol import Protocol
 from safemig.execution.resume import left_invalid
 from safemig.execution.run import Run
 from safemig.execution.steps import Listener
-from safemig.execution.transaction import deploying_connection, only_deployment
-from safemig.execution.validation import (
-    SchemaPromise,
-    check_left_behind,
-    check_rows,
-    check_schema,
-    check_sequences,
-    count_rows,
-    project_checks,
-    require_none_failed,
-    rows_changed,
-    told_when_cut_short,
-)
+from safemig.execution.validation import SchemaPromise, require_none_failed
 from safemig.fault_points import FaultPoint, pass_point
 from safemig.identity import who
 from safemig.operations.backup_prod import take_backup
 from safemig.operations.preflight import preflight
 from safemig.operations.rehearse import Rehearsed, rehearse_on_copy
 from safemig.operations.review import review
-from safemig.operations.rights import check_rights, in_words
+from safemig.operations.rights import in_words
 from safemig.operations.segments import deploy_segments, trail_of
 from safemig.operations.try_statements import in_words as about_statements
 from safemig.operations.try_statements import require_none_standing
+from safemig.operations.validate_deployment import validate_deployment
 from safemig.postgres import resumable
-from safemig.postgres.connection import Connection
 from safemig.results import Approval, Backup, Deployment, Plan, Preflight, Rehearsal, Validation
 from safemig.review import Review, Verdict
 from safemig.schema import Schema
@@ -265,16 +252,14 @@ class ProductionDeployment:
             OutcomeUnknownError: the server went away and its answer could not be learned.
         """
         situation, started = _needs(self._situation, "plan"), datetime.now(UTC)
-        conninfo = self.settings.conninfo(self.environment)
         if not situation.files:
-            run = self._run_of(situation, started)
-            with only_deployment(conninfo, self.environment, self.run_id), self._connection(conninfo) as connection:
-                run.settle_earlier(connection)
+            with self._protocol(situation, started).alone():
+                pass  # what was cut off earlier is settled
             self._deployment = _nothing_to_deploy(situation, self.run_id, started)
             return self._deployment
         rehearsed, backup = _needs(self._rehearsed, "rehearse"), _needs(self._backup, "backup")
-        approval, run = _needs(self._approval, "approve"), self._run_of(situation, started)
-        done, self._before = deploy_segments(run, conninfo, situation, rehearsed, self._listen)
+        approval, protocol = _needs(self._approval, "approve"), self._protocol(situation, started)
+        done, self._before = deploy_segments(protocol, situation, rehearsed, self._listen)
         script = rehearsed.result.rollback
         self._deployment = Deployment(
             act="migrate_prod",
@@ -309,10 +294,11 @@ class ProductionDeployment:
         if not situation.files:
             return None
         rehearsed, backup = _needs(self._rehearsed, "rehearse"), _needs(self._backup, "backup")
-        with told_when_cut_short("deployed", f"applied: {', '.join(deployment.migrations)}"):
-            result = self._validated(situation, rehearsed, backup)
-        self._deployment = replace(deployment, validation=result.checks, rows=result.rows)
         applied = f"applied: {', '.join(deployment.migrations)}"
+        with self._protocol(situation, deployment.started_at).checking(applied) as connection:
+            promise = SchemaPromise(self.settings, rehearsed.start, self._before or situation.schema)
+            result = validate_deployment(connection, situation.target, promise, rehearsed, backup)
+        self._deployment = replace(deployment, validation=result.checks, rows=result.rows)
         roll_back = f"safemig rollback-prod {deployment.rollback}"
         require_none_failed(result.checks, "deployed", where=applied, then=roll_back, result=result)
         return result
@@ -331,8 +317,8 @@ class ProductionDeployment:
             if each.rule == "index-invalid" and index and each.object.rpartition(".")[2].strip('"') == index
         ]
 
-    def _run_of(self, situation: Situation, started: datetime) -> Run:
-        return Run(
+    def _protocol(self, situation: Situation, started: datetime) -> Protocol:
+        run = Run(
             settings=self.settings,
             act="migrate_prod",
             environment=self.environment,
@@ -343,27 +329,9 @@ class ProductionDeployment:
             trail=trail_of(self.settings, situation, self.run_id),
             files_make=self._rehearsed.files_make if self._rehearsed else None,
         )
-
-    def _validated(self, situation: Situation, rehearsed: Rehearsed, backup: Backup) -> Validation:
-        with open_environment(self.settings, self.environment) as connection:
-            promise = SchemaPromise(self.settings, rehearsed.start, self._before or situation.schema)
-            pass_point(FaultPoint.VALIDATION_BEGINS)
-            rows = rows_changed(backup.tables, count_rows(connection), layout_for(self.settings).hides)
-            return Validation(
-                situation.target,
-                (
-                    check_schema(promise, rehearsed.reached[-1], schema_of(self.settings, connection)),
-                    *check_left_behind(connection),
-                    *check_rows(rows, {row.table: row for row in rehearsed.result.rows}),
-                    check_sequences(connection),
-                    *check_rights(connection, rehearsed.result.rights),
-                    *project_checks(self.settings, connection),
-                ),
-                rows,
-            )
-
-    def _connection(self, conninfo: str) -> AbstractContextManager[Connection]:
-        return deploying_connection(self.settings, conninfo, self.environment, self.run_id)
+        names = ", ".join(file.migration.file for file in situation.files)
+        go_on = f"safemig migrate-prod --resume {run.trail.begun_as.run_id}" if run.trail else ""
+        return Protocol(run, "deployed", f"run {self.run_id}: {names}", go_on=go_on)
 
 
 def migrate_prod(

@@ -4,28 +4,22 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Sequence
-from contextlib import nullcontext
-from dataclasses import replace
 from datetime import UTC, datetime
 
 from safemig import live
 from safemig.approval.plan import Situation, assess
 from safemig.copies.shadow import Shadow, open_shadow
 from safemig.errors import (
-    DeploymentFailedError,
     DeploymentStoppedError,
     MigrationError,
     SafemigError,
-    SettingsError,
 )
-from safemig.execution.autocommit import run_apart
-from safemig.execution.commit import told_when_interrupted
 from safemig.execution.environment import open_environment, schema_of, schema_with_rows
 from safemig.execution.layout import make_history
+from safemig.execution.protocol import Protocol
 from safemig.execution.run import Run
 from safemig.execution.steps import Listener, Segment, rows_not_written
-from safemig.execution.transaction import Committed, commit_steps, deploying_connection, only_deployment
-from safemig.execution.validation import told_when_cut_short
+from safemig.execution.transaction import Committed, Transaction
 from safemig.fault_points import FaultPoint, pass_point
 from safemig.identity import who
 from safemig.migrations import Migration
@@ -47,7 +41,7 @@ def migrate_staging(settings: Settings, environment: str = STAGING, *, listen: L
         MigrationError: a migration's result is there in part; the message says what is missing.
         DeploymentFailedError: a statement failed; it was rolled back, nothing was changed.
     """
-    conninfo, run_id, started = settings.conninfo(environment), secrets.token_hex(6), datetime.now(UTC)
+    run_id, started = secrets.token_hex(6), datetime.now(UTC)
     with open_environment(settings, environment) as connection:
         situation = assess(settings, connection, environment)
         pass_point(FaultPoint.ASSESSED)
@@ -57,45 +51,20 @@ def migrate_staging(settings: Settings, environment: str = STAGING, *, listen: L
     last: Committed | None = None
     applied: list[str] = []
     if situation.files:
-        with (
-            only_deployment(conninfo, environment, run_id),
-            deploying_connection(settings, conninfo, environment, run_id) as connection,
-        ):
+        fingerprint = situation.schema.fingerprint
+        run = Run(settings, "migrate_staging", environment, run_id, situation.plan.id, started, fingerprint)
+        recorded = Segment(tuple(file for file in situation.files if file.migration.file in there), True)
+        parts = [(str(number) if number else "recorded", each) for number, each in enumerate((recorded, *to_run))]
+        protocol = Protocol(run, "applied or recorded", "", go_on="safemig migrate-staging")
+        with protocol.alone() as connection:
             make_history(settings, connection)
-            act = Run(
-                settings,
-                "migrate_staging",
-                environment,
-                run_id,
-                situation.plan.id,
-                started,
-                situation.schema.fingerprint,
-            )
-            recorded = Segment(tuple(file for file in situation.files if file.migration.file in there), True)
-            act.settle_earlier(connection)
-            with act.noted():
-                for number, segment in enumerate((recorded, *to_run)):
-                    if not segment.files:
-                        continue
-                    part = str(number) if number else "recorded"
-                    now = ", ".join((*applied, *segment.names))
-                    with told_when_interrupted(conninfo, environment, act.id_of(part), "applied or recorded", now):
-                        try:
-                            last = _commit(connection, conninfo, segment, act, part, listen)
-                        except SafemigError as error:
-                            if not applied:
-                                raise
-                            raise DeploymentStoppedError(
-                                f"stopped part-way at {', '.join(segment.names)}: {error.what}",
-                                where=f"applied or recorded: {', '.join(applied)} ({error.where or ''})",
-                                next="correct the cause, then safemig migrate-staging: what is applied is not run again",
-                            ) from error
-                    done += last.steps
-                    applied += segment.names
-        with (
-            told_when_cut_short("applied or recorded", ", ".join(applied)) if applied else nullcontext(),
-            open_environment(settings, environment) as connection,
-        ):
+            with run.noted():
+                for part, segment in parts:
+                    if segment.files:
+                        last = _commit_part(protocol, connection, segment, part, applied, listen)
+                        done += last.steps
+                        applied += segment.names
+        with protocol.checking(", ".join(applied)) as connection:
             after = schema_of(settings, connection)
     return Deployment(
         act="migrate_staging",
@@ -154,32 +123,32 @@ def _without(segment: Segment, there: Sequence[str]) -> Segment:
     return Segment(tuple(file for file in segment.files if file.migration.file not in there), segment.transactional)
 
 
-def _commit(
-    connection: Connection, conninfo: str, segment: Segment, act: Run, part: str, listen: Listener | None
+def _commit_part(
+    protocol: Protocol,
+    connection: Connection,
+    segment: Segment,
+    part: str,
+    applied: Sequence[str],
+    listen: Listener | None,
 ) -> Committed:
-    """Commit a segment; the part "recorded" is only that."""
-    runs = part != "recorded"
-    apart = run_apart(act, connection, conninfo, segment, listen) if runs and not segment.transactional else ()
-    try:
-        committed = commit_steps(
-            act,
-            connection,
-            conninfo,
-            segment.steps if runs and segment.transactional else (),
-            part=part,
-            role=act.settings.deploy_as if runs else "",
-            validate=lambda connection: schema_of(act.settings, connection),
-            record=lambda connection, steps, schema: act.record_segment(
-                connection, segment, (*apart, *steps), schema, part
-            ),
-            listen=listen,
-        )
-    except (DeploymentFailedError, SettingsError) as error:
-        if not apart:
-            raise
-        raise DeploymentStoppedError(
-            error.what,
-            where=f"the statements of {', '.join(segment.names)} ran and are in effect, but are not recorded; {error.where}",
-            next="correct the cause, then safemig migrate-staging",
-        ) from error
-    return replace(committed, steps=(*apart, *committed.steps))
+    run = protocol.run
+
+    def validate(connection: Connection) -> Schema:
+        return schema_of(run.settings, connection)
+
+    def record(connection: Connection, steps: Sequence[Step], schema: Schema) -> None:
+        run.record_segment(connection, segment, steps, schema, part)
+
+    with protocol.told(part, ", ".join((*applied, *segment.names))):
+        try:
+            if part == "recorded":
+                return protocol.commit(connection, Transaction((), validate, record, part=part))
+            return protocol.commit_segment(connection, segment, validate, part=part, listen=listen)
+        except SafemigError as error:
+            if not applied:
+                raise
+            raise DeploymentStoppedError(
+                f"stopped part-way at {', '.join(segment.names)}: {error.what}",
+                where=f"applied or recorded: {', '.join(applied)} ({error.where or ''})",
+                next="correct the cause, then safemig migrate-staging: what is applied is not run again",
+            ) from error

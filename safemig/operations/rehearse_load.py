@@ -20,17 +20,17 @@ from safemig.copies.database_copy import CopyServer
 from safemig.copies.roles import deploying_role, own_database_alike, url_as
 from safemig.errors import DeploymentFailedError, DeploymentStoppedError, RehearsalError
 from safemig.execution import journal
-from safemig.execution.autocommit import run_apart
 from safemig.execution.environment import schema_of
 from safemig.execution.layout import layout_for, make_history
+from safemig.execution.protocol import Protocol
 from safemig.execution.run import Run
-from safemig.execution.steps import Segment, locks_up_front
-from safemig.execution.transaction import commit_steps, deploying_connection
+from safemig.execution.steps import Segment
 from safemig.load_facts import LoadedStep, LoadRun
 from safemig.postgres.connection import Connection
 from safemig.postgres.connection.connect import connect
 from safemig.postgres.server.throwaway import ThrowawayServer
 from safemig.results import Step
+from safemig.schema import Schema
 from safemig.settings import Settings
 from safemig.workload.load import CONNECTIONS, Load, choose
 from safemig.workload.load_result import by_statement, errors_of, points_of
@@ -186,29 +186,21 @@ def _migrate(
     run: Run, url: str, segments: Sequence[Segment], rehearsed: Sequence[Step], seen: list[tuple[Step, float]]
 ) -> tuple[Step, ...]:
     done: list[Step] = []
+    protocol = Protocol(run, "migrated", "the copy", url=url)
+
+    def validate(connection: Connection) -> Schema:
+        return schema_of(run.settings, connection)
 
     def listen(step: Step) -> None:
         seen.append((step, time.monotonic()))
 
     for number, segment in enumerate(segments):
         part = str(number + 1) if number else ""
-        with deploying_connection(run.settings, url, _ENVIRONMENT, run.run_id) as connection:
-            apart = () if segment.transactional else run_apart(run, connection, url, segment, listen)
-            numbers = {step.number for step in segment.steps if segment.transactional}
-            of = [step for step in rehearsed if step.number in numbers]
-            committed = commit_steps(
-                run, connection, url, segment.steps if segment.transactional else (),
-                part=part,
-                locks=locks_up_front(connection, of),
-                role=run.settings.deploy_as,
-                rehearsed_s=sum(step.ran_s or 0.0 for step in of),
-                validate=lambda session: schema_of(run.settings, session),
-                record=lambda session, steps, schema, segment=segment, apart=apart, part=part: run.record_segment(  # type: ignore[misc]
-                    session, segment, (*apart, *steps), schema, part
-                ),
-                listen=listen,
-            )  # fmt: skip
-        done += [*apart, *committed.steps]
+        with protocol.connection() as connection:
+            committed = protocol.commit_segment(
+                connection, segment, validate, part=part, rehearsed=rehearsed, listen=listen
+            )
+        done += committed.steps
     return tuple(done)
 
 

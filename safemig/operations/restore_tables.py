@@ -33,11 +33,11 @@ from safemig.backups.put_back import (
 from safemig.backups.stored_tables import StoredSchema, names_in
 from safemig.backups.target_tables import read_table
 from safemig.errors import DeploymentFailedError, RefusedError, SettingsError
-from safemig.execution.commit import told_when_interrupted
 from safemig.execution.environment import open_environment, schema_of
 from safemig.execution.layout import layout_for, make_history
+from safemig.execution.protocol import Protocol
 from safemig.execution.run import Run
-from safemig.execution.transaction import commit_steps, deploying_connection, only_deployment
+from safemig.execution.transaction import Transaction, only_deployment
 from safemig.postgres.connection import Connection
 from safemig.postgres.connection.connect import read_target
 from safemig.postgres.server.programs import client_programs
@@ -281,7 +281,6 @@ def _left_out(pairs: Sequence[Pair]) -> tuple[str, ...]:
 
 
 def _commit(run: Run, settings: Settings, approved: _Comparison, before: Schema) -> tuple[tuple[Done, ...], str]:
-    conninfo, environment = settings.conninfo(run.environment), run.environment
     latest: list[tuple[tuple[Done, ...], tuple[Step, ...]]] = []
 
     def change(connection: Connection) -> Schema:
@@ -309,22 +308,10 @@ def _commit(run: Run, settings: Settings, approved: _Comparison, before: Schema)
         run.record(connection, (), latest[-1][1], schema)
 
     names = ", ".join(each.name for each in approved.pairs)
-    with (
-        only_deployment(conninfo, environment, run.run_id),
-        deploying_connection(settings, conninfo, environment, run.run_id) as connection,
-    ):
-        run.settle_earlier(connection)
-        make_history(settings, connection)
-        with told_when_interrupted(conninfo, environment, run.id_of(""), "put back", names), run.noted():
-            committed = commit_steps(
-                run,
-                connection,
-                conninfo,
-                (),
-                locks={each.name: LockMode.SHARE_ROW_EXCLUSIVE for each in approved.pairs},
-                validate=change,
-                record=record,
-            )
+    locks = {each.name: LockMode.SHARE_ROW_EXCLUSIVE for each in approved.pairs}
+    committed = Protocol(run, "put back", names).change(
+        Transaction((), change, record, locks=locks), prepare=lambda connection: make_history(settings, connection)
+    )
     return latest[-1][0], committed.transaction_id
 
 

@@ -19,13 +19,13 @@ from safemig.errors import (
     RehearsalError,
     ToolError,
 )
-from safemig.execution.commit import told_when_interrupted
 from safemig.execution.environment import open_environment, schema_of
 from safemig.execution.expected_locks import with_expected_locks
 from safemig.execution.layout import layout_for, read_history
+from safemig.execution.protocol import Protocol
 from safemig.execution.run import Run
 from safemig.execution.steps import Listener, plan_files
-from safemig.execution.transaction import commit_steps, deploying_connection, only_deployment
+from safemig.execution.transaction import Transaction
 from safemig.execution.validation import (
     SchemaPromise,
     check_left_behind,
@@ -35,7 +35,6 @@ from safemig.execution.validation import (
     count_rows,
     require_none_failed,
     rows_changed,
-    told_when_cut_short,
 )
 from safemig.fault_points import FaultPoint, pass_point
 from safemig.identity import who
@@ -72,7 +71,7 @@ def rollback_prod(
         DeploymentFailedError: it failed and was rolled back; nothing was changed.
         DeploymentStoppedError: it was done, and could not be validated after it.
     """
-    conninfo, run_id, started = settings.conninfo(environment), secrets.token_hex(6), datetime.now(UTC)
+    run_id, started = secrets.token_hex(6), datetime.now(UTC)
     chosen = read_script(_find(settings, environment, script))
     pass_point(FaultPoint.SCRIPT_READ)
     (file,) = plan_files([Migration("", "rollback", chosen.path, chosen.sql, chosen.sha256)])
@@ -95,25 +94,16 @@ def rollback_prod(
     promise = SchemaPromise(settings, start, before)
     taken_back = f"rolled back: {', '.join(chosen.files)}"
     run = Run(settings, "rollback_prod", environment, run_id, plan_id, started, before.fingerprint)
-    with (
-        only_deployment(conninfo, environment, run_id),
-        deploying_connection(settings, conninfo, environment, run_id) as connection,
-    ):
-        run.settle_earlier(connection)
-        with told_when_interrupted(conninfo, environment, run.id_of(""), "rolled back", taken_back), run.noted():
-            done = commit_steps(
-                run,
-                connection,
-                conninfo,
-                file.steps,
-                validate=promise.validator(reached),
-                record=lambda connection, steps, schema: run.record(connection, chosen.files, steps, schema),
-                listen=listen,
-            )
-    with (
-        told_when_cut_short("rolled back", taken_back),
-        open_environment(settings, environment) as connection,
-    ):
+    protocol = Protocol(run, "rolled back", taken_back)
+    done = protocol.change(
+        Transaction(
+            file.steps,
+            validate=promise.validator(reached),
+            record=lambda connection, steps, schema: run.record(connection, chosen.files, steps, schema),
+            listen=listen,
+        )
+    )
+    with protocol.checking() as connection:
         after = schema_of(settings, connection)
         pass_point(FaultPoint.VALIDATION_BEGINS)
         rows = rows_changed(backup.tables, count_rows(connection), layout_for(settings).hides)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import psycopg
@@ -15,19 +15,18 @@ from safemig.errors import (
     OutcomeUnknownError,
     RefusedError,
     SafemigError,
-    SettingsError,
     UnreachableError,
     words_of_fault,
 )
-from safemig.execution.autocommit import run_apart
-from safemig.execution.commit import reconnected, told_when_interrupted
+from safemig.execution.commit import reconnected
 from safemig.execution.environment import schema_of
 from safemig.execution.invalid_indexes import remove_left_invalid
 from safemig.execution.layout import make_history
+from safemig.execution.protocol import Protocol
 from safemig.execution.resume import Trail
 from safemig.execution.run import Run
-from safemig.execution.steps import Listener, Segment, locks_up_front
-from safemig.execution.transaction import Committed, commit_steps, deploying_connection, only_deployment
+from safemig.execution.steps import Listener, Segment
+from safemig.execution.transaction import Committed
 from safemig.execution.validation import SchemaPromise
 from safemig.fault_points import FaultPoint, pass_point
 from safemig.operations.rehearse import Rehearsed
@@ -36,7 +35,7 @@ from safemig.postgres.connection import Connection
 from safemig.postgres.connection.connect import connected, explained, read_target, read_timeline, words_of
 from safemig.postgres.history import committed_parts, deployment_exists
 from safemig.postgres.resumable import Resumable
-from safemig.results import Rehearsal, Step
+from safemig.results import Step
 from safemig.schema import Schema, compare
 from safemig.settings import Settings
 
@@ -89,7 +88,7 @@ def trail_of(settings: Settings, situation: Situation, run_id: str) -> Trail | N
 
 
 def deploy_segments(
-    run: Run, conninfo: str, situation: Situation, rehearsed: Rehearsed, listen: Listener | None = None
+    protocol: Protocol, situation: Situation, rehearsed: Rehearsed, listen: Listener | None = None
 ) -> tuple[Applied, Schema]:
     """Deploy what was rehearsed, as the only deployment there; return what was applied, and the schema before it.
 
@@ -97,16 +96,9 @@ def deploy_segments(
         RefusedError: the database is no longer as it was planned for, or another deployment is under way.
         DeploymentFailedError, DeploymentStoppedError, OutcomeUnknownError: as `run_segments`.
     """
-    settings, environment = run.settings, run.environment
-    names = ", ".join(file.migration.file for file in situation.files)
-    with (
-        told_when_interrupted(conninfo, environment, run.run_id, "deployed", f"run {run.run_id}: {names}"),
-        only_deployment(conninfo, environment, run.run_id, settings.member_schema),
-    ):
-        with (
-            explained(conninfo, environment),
-            deploying_connection(settings, conninfo, environment, run.run_id) as connection,
-        ):
+    run, settings = protocol.run, protocol.run.settings
+    with protocol.told(), protocol.lock():
+        with explained(protocol.conninfo, run.environment), protocol.connection() as connection:
             before = require_unchanged(settings, connection, situation)
             run.settle_earlier(connection)
             pass_point(FaultPoint.HISTORY_BEGINS)
@@ -119,12 +111,11 @@ def deploy_segments(
         promise = SchemaPromise(settings, rehearsed.start, before)
         live.planned(situation.plan.steps)
         with run.noted():
-            return run_segments(run, conninfo, situation.segments, rehearsed, promise, listen), before
+            return run_segments(protocol, situation.segments, rehearsed, promise, listen), before
 
 
 def run_segments(
-    run: Run,
-    conninfo: str,
+    protocol: Protocol,
     segments: Sequence[Segment],
     rehearsed: Rehearsed,
     promise: SchemaPromise,
@@ -137,6 +128,8 @@ def run_segments(
         DeploymentStoppedError: a later one failed; the message says what is applied and the command that goes on.
         OutcomeUnknownError: the server went away, and what it did could not be learned.
     """
+    run, conninfo, rehearsal = protocol.run, protocol.conninfo, rehearsed.result
+    seen = rehearsal.steps if rehearsal.mode == "data" else ()
     done: list[Step] = []
     applied: list[str] = []
     last: Committed | None = None
@@ -144,9 +137,10 @@ def run_segments(
         part = str(number + 1) if number else ""
         try:
             # A connection each: the one before may have been lost at its COMMIT, and that settled.
-            with deploying_connection(run.settings, conninfo, run.environment, run.run_id) as connection:
-                validate = promise.validator(reached)
-                last = _commit(run, connection, conninfo, segment, rehearsed.result, validate, part, listen)
+            with protocol.connection() as connection:
+                last = protocol.commit_segment(
+                    connection, segment, promise.validator(reached), part=part, rehearsed=seen, listen=listen
+                )
         except KeyboardInterrupt:
             raise _cut_short("interrupted", run, conninfo, applied, segment, part) from None
         except psycopg.Error as error:  # the connection, between two statements of ours
@@ -162,47 +156,7 @@ def run_segments(
         done += last.steps
         applied += segment.names
     assert last is not None  # noqa: S101 - there is a segment
-    return Applied(tuple(applied), _with_locks(done, rehearsed.result.steps), last.transaction_id, last.commit_lsn)
-
-
-def _commit(
-    run: Run,
-    connection: Connection,
-    conninfo: str,
-    segment: Segment,
-    rehearsal: Rehearsal,
-    validate: Callable[[Connection], Schema],
-    part: str,
-    listen: Listener | None,
-) -> Committed:
-    apart = () if segment.transactional else run_apart(run, connection, conninfo, segment, listen)
-    numbers = {step.number for step in segment.steps if segment.transactional and rehearsal.mode == "data"}
-    rehearsed = [step for step in rehearsal.steps if step.number in numbers]
-    try:
-        committed = commit_steps(
-            run,
-            connection,
-            conninfo,
-            segment.steps if segment.transactional else (),
-            part=part,
-            locks=locks_up_front(connection, rehearsed),
-            role=run.settings.deploy_as,
-            rehearsed_s=sum(step.ran_s or 0.0 for step in rehearsed) if rehearsal.mode == "data" else None,
-            validate=validate,
-            record=lambda connection, steps, schema: run.record_segment(
-                connection, segment, (*apart, *steps), schema, part
-            ),
-            listen=listen,
-        )
-    except (DeploymentFailedError, SettingsError) as error:  # the latter of the journal, which cannot be written
-        if not apart or not run.trail:
-            raise
-        raise DeploymentStoppedError(
-            error.what,
-            where=f"the statements of {', '.join(segment.names)} ran and are in effect, but are not recorded; {error.where}",
-            next=f"correct the cause, then safemig migrate-prod --resume {run.trail.begun_as.run_id}",
-        ) from error
-    return replace(committed, steps=(*apart, *committed.steps))
+    return Applied(tuple(applied), _with_locks(done, rehearsal.steps), last.transaction_id, last.commit_lsn)
 
 
 def _with_locks(done: Sequence[Step], rehearsed: Sequence[Step]) -> tuple[Step, ...]:

@@ -16,13 +16,13 @@ from safemig.approval.approvers import require_approvers
 from safemig.approval.plan import identify
 from safemig.copies.same_version import alike
 from safemig.errors import RefusedError
-from safemig.execution.commit import told_when_interrupted
 from safemig.execution.environment import filter_of, open_environment, schema_of
 from safemig.execution.layout import files_of, layout_for, make_history, read_history, record_applied
+from safemig.execution.protocol import Protocol
 from safemig.execution.run import Run
 from safemig.execution.steps import Listener, plan_files
-from safemig.execution.transaction import commit_steps, deploying_connection, only_deployment
-from safemig.execution.validation import SchemaPromise, check_schema, told_when_cut_short
+from safemig.execution.transaction import Transaction
+from safemig.execution.validation import SchemaPromise, check_schema
 from safemig.identity import who
 from safemig.migrations import Migration, hash_of
 from safemig.operations.backup_prod import take_backup
@@ -55,7 +55,7 @@ def sync_prod(
         RefusedError: production holds data (the message names the tables), or the sync is not approved.
         DeploymentFailedError: it failed and was rolled back; nothing was changed.
     """
-    conninfo, run_id, started = settings.conninfo(environment), secrets.token_hex(6), datetime.now(UTC)
+    run_id, started = secrets.token_hex(6), datetime.now(UTC)
     target, before, start, wanted, history, diff = _difference(settings, source, environment)
     if diff.is_empty:
         return _result("NOTHING TO SYNC", run_id, target, "", started, diff)
@@ -75,24 +75,10 @@ def sync_prod(
         _take_over(settings, connection, history, run_id)
         run.record(connection, (), steps, schema)
 
-    with (
-        only_deployment(conninfo, environment, run_id),
-        deploying_connection(settings, conninfo, environment, run_id) as connection,
-    ):
-        make_history(settings, connection)
-        run.settle_earlier(connection)
-        with told_when_interrupted(conninfo, environment, run.id_of(""), "synced", diff.summary), run.noted():
-            done = commit_steps(
-                run,
-                connection,
-                conninfo,
-                file.steps,
-                role=settings.deploy_as,
-                validate=validate,
-                record=record,
-                listen=listen,
-            )
-    with told_when_cut_short("synced", diff.summary), open_environment(settings, environment) as connection:
+    protocol = Protocol(run, "synced", diff.summary)
+    transaction = Transaction(file.steps, validate, record, role=settings.deploy_as, listen=listen)
+    done = protocol.change(transaction, prepare=lambda connection: make_history(settings, connection))
+    with protocol.checking() as connection:
         after = schema_of(settings, connection)
     result = _result("SYNCED", run_id, target, plan_id, started, compare(before, after))
     return replace(

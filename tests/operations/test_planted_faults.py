@@ -180,7 +180,7 @@ class Listening:
 
 
 def test_locks_are_taken_the_strongest_first_then_by_name() -> None:
-    from safemig.execution.transaction import _Trial
+    from safemig.execution.transaction import Transaction, _Trial
     from safemig.sql import LockMode
 
     connection: Any = Listening()
@@ -193,7 +193,7 @@ def test_locks_are_taken_the_strongest_first_then_by_name() -> None:
         "public.c": LockMode.SHARE_ROW_EXCLUSIVE,
     }
     unused: Any = None
-    _Trial(run, connection, [], locks, "", unused, unused, None)._lock()
+    _Trial(run, connection, Transaction((), unused, unused, locks=locks))._lock()
     assert [each for each in connection.told if each.startswith("LOCK")] == [
         "LOCK TABLE ONLY public.a, ONLY public.b IN ACCESS EXCLUSIVE MODE",
         "LOCK TABLE ONLY public.c IN SHARE ROW EXCLUSIVE MODE",
