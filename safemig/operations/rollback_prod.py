@@ -106,7 +106,7 @@ def rollback_prod(
     with protocol.checking() as connection:
         after = schema_of(settings, connection)
         pass_point(FaultPoint.VALIDATION_BEGINS)
-        rows = rows_changed(backup.tables, count_rows(connection), layout_for(settings).hides)
+        rows = rows_changed(backup.tables, count_rows(connection), layout_for(settings).keeps_history_in)
         foreseen = {row.table for row in rows if row.after is None}  # tables that the rollback itself drops
         checks = (
             check_schema(promise, reached, after),
