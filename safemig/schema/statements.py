@@ -78,9 +78,9 @@ def _writes_bodies(plan: Plan, actions: list[Action]) -> bool:
 def _statement(plan: Plan, action: Action, step: Step, whole: Step, blocked: Mapping[Action, str]) -> Statement:
     touched = action.creates | action.drops | action.alters | action.needs
     objects = sorted(item.dotted for item in touched if item[0] != "default" and not _comes_with_table(item, action))
-    objects += [
+    objects += sorted(
         name for item in (*action.creates, *action.drops, *action.alters) for name in _table_of_index(plan, item)
-    ]
+    )
     reason = blocked.get(action)
     # A body that is a text is kept to the letter.
     said = str if action.item.kind == "routine" and "\nAS $" in step.sql else readable
