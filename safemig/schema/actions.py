@@ -7,15 +7,12 @@ from collections.abc import Iterable, Iterator
 from safemig.schema import grants
 from safemig.schema.action import Action, Key
 from safemig.schema.edges import Stages, join, join_successors
-from safemig.schema.facts import not_null_name
 from safemig.schema.kinds.base import Step
-from safemig.schema.kinds.not_null import not_null_of_attribute
 from safemig.schema.loops import stand_in, view_loops
-from safemig.schema.model import INSIDE_RELATION, Grant, Id
+from safemig.schema.model import Grant, Id
 from safemig.schema.plan import Plan
 from safemig.schema.swap import swap_steps
-from safemig.sql.identifiers import quote_identifier, quote_literal, quote_name
-from safemig.sql.locks import LockMode
+from safemig.sql.identifiers import quote_identifier, quote_literal
 
 
 def build_actions(plan: Plan) -> list[Action]:
@@ -25,25 +22,19 @@ def build_actions(plan: Plan) -> list[Action]:
     droppers: dict[Id, Action] = {}
     folded: list[Id] = []
     shells: dict[Id, Action] = {}
-    circles = view_loops(plan.target, (item for item in plan.created if item.kind == "view"))
+    kinds = plan.kinds
+    circles = view_loops(plan.target, (item for item in plan.created if kinds[item[0]].may_circle))
     for item in sorted(plan.created):
         if plan.created_by(item) != item:
             folded.append(item)
             continue
-        kind = plan.kinds[item.kind]
-        action = Action(_key(item, kind.phase), item, kind.create(item, plan.target.facts[item], plan), creates={item})
+        kind, fact = kinds[item.kind], plan.target.facts[item]
+        action = Action(_key(item, kind.phase), item, kind.create(item, fact, plan), creates={item})
         producers[item] = [action]
         actions.append(action)
-        if item.kind == "base type" and plan.target.facts[item].options:
-            # Its input and output functions need it, and it needs them: first the name alone.
-            shell = Action(
-                _key(item, kind.phase - 1), item, [Step(f"CREATE TYPE {quote_name(item.schema, item.name)}")]
-            )
-            action.wait_for(shell, hard=True)
-            shells[item] = shell
-            actions.append(shell)
-        if item in circles:
-            shell = Action(_key(item, kind.phase - 1), item, [stand_in(item, plan.target)])
+        first = stand_in(item, plan.target) if item in circles else kind.shell(item, fact)
+        if first is not None:
+            shell = Action(_key(item, kind.phase - 1), item, [first])
             action.wait_for(shell, hard=True)
             shells[item] = shell
             actions.append(shell)
@@ -72,12 +63,8 @@ def build_actions(plan: Plan) -> list[Action]:
             maker.creates.add(item)
         producers[item] = list(makers)
     for item in folded:
-        if (
-            item.kind == "column"
-            and plan.created_by(item).kind == "composite type"
-            and plan.target.facts[item].not_null
-        ):
-            steps = not_null_of_attribute(item, plan.target.facts[item], plan)
+        steps = kinds[item[0]].completion(item, plan.target.facts[item], plan.created_by(item), plan)
+        if steps:
             actions.append(Action(_key(item, 50), item, steps, needs={item}))
     carried: list[Id] = []
     for item in sorted(plan.dropped):
@@ -94,7 +81,7 @@ def build_actions(plan: Plan) -> list[Action]:
         if item in droppers:
             shell.wait_for(droppers[item], hard=True)
     for item, action in droppers.items():
-        container = plan.base.relation(item.schema, item.name) if item.kind in INSIDE_RELATION else None
+        container = plan.base.relation(item.schema, item.name) if kinds[item[0]].is_inside else None
         if container is not None and container in plan.removed:
             action.only_with = droppers.get(container)
     for item in carried:
@@ -106,8 +93,8 @@ def build_actions(plan: Plan) -> list[Action]:
             droppers[item] = taker
     actions += _belongings(plan, producers)
     ends: dict[Id, Action] = {}
-    for item in view_loops(plan.base, (item for item in plan.dropped if item.kind == "view")):
-        ends[item] = Action(_key(item, plan.kinds["view"].drop_phase - 1), item, [stand_in(item, plan.base)])
+    for item in view_loops(plan.base, (item for item in plan.dropped if kinds[item[0]].may_circle)):
+        ends[item] = Action(_key(item, kinds[item.kind].drop_phase - 1), item, [stand_in(item, plan.base)])
         droppers[item].wait_for(ends[item], hard=True)
         actions.append(ends[item])
     join(plan, actions, producers, droppers, Stages(shells, ends, circles))
@@ -127,37 +114,37 @@ def _belongings(plan: Plan, producers: dict[Id, list[Action]]) -> list[Action]:
     def say(item: Id, steps: Iterable[Step], place: int, what: str) -> None:
         found = list(steps)
         if found:
-            bearer = _bearer(item)
+            bearer = plan.kinds[item.kind].bearer(item)
             maker = producers.get(bearer)
             key = maker[0].key if maker else _key(item, plan.kinds[bearer.kind].phase)
             inner = item.sub if maker and maker[0].item != item else ""
             actions.append(Action((*key[:4], place, f"{what}{item.kind}{inner}"), item, found, needs={bearer}))
 
-    base, target = plan.base, plan.target
+    base, target, kinds = plan.base, plan.target, plan.kinds
     fresh = plan.created | plan.swapped
     for item in sorted(set(base.comments) | set(target.comments)):
-        before = None if _bearer(item) in fresh else base.comments.get(item)
+        before = None if kinds[item.kind].bearer(item) in fresh else base.comments.get(item)
         after = target.comments.get(item)
-        if before != after and _exists(plan, item):
+        if before != after and kinds[item.kind].is_there(item, plan):
             say(item, [comment_step(plan, item, before, after)], 1, "comment")
     for labelled in sorted(set(base.labels) | set(target.labels)):
         item, provider = labelled
         before = None if item in fresh else base.labels.get(labelled)
         after = target.labels.get(labelled)
-        if before != after and _exists(plan, item):
+        if before != after and kinds[item.kind].is_there(item, plan):
             label = "NULL" if after is None else quote_literal(after).strip()
             on = _on(plan, item)
             say(item, [Step(f"SECURITY LABEL FOR {quote_identifier(provider)} ON {on} IS {label}")], 3, "label")
     for item, owner in _owner_changes(plan):
         sql = f"ALTER {_on(plan, item)} OWNER TO {quote_identifier(owner)}"
-        lock = LockMode.ACCESS_EXCLUSIVE if item.kind in ("table", "view", "materialized view", "sequence") else None
+        lock = kinds[item.kind].owner_lock
         say(item, [Step(sql, "the owner may do anything with it", rule="owner-role", lock=lock)], 2, "owner")
     candidates = set(base.grants) | set(target.grants)
-    candidates |= {item for item in fresh if plan.kinds[item.kind].grant_letter and item.kind != "column"}
+    candidates |= {item for item in fresh if kinds[item[0]].grant_letter and kinds[item[0]].has_initial_grants}
     for item in sorted(candidates):
-        if _exists(plan, item):
+        if kinds[item.kind].is_there(item, plan):
             say(item, _grant_steps(plan, item), 4, "grant")
-    _join_grants(actions)
+    _join_grants(plan, actions)
     _join_owners(plan, actions, producers)
     return actions
 
@@ -168,21 +155,12 @@ def _owner_changes(plan: Plan) -> Iterator[tuple[Id, str]]:
     if not (base.with_ownership and target.with_ownership):
         return
     for item in sorted(target.owners):
-        if not _exists(plan, item) or not plan.kinds[item.kind].has_owner or _goes_with_its_table(plan, item):
+        kind = plan.kinds[item.kind]
+        if not kind.is_there(item, plan) or not kind.has_owner or kind.has_owner_of_table(item, plan):
             continue
         before = base.current_user if item in plan.created or item in plan.swapped else base.owners.get(item)
         if before != target.owners[item]:
             yield item, target.owners[item]
-
-
-def _goes_with_its_table(plan: Plan, item: Id) -> bool:
-    """Tell whether a sequence gets its owner with the table that it is linked to, before as after: it has no other way."""
-    link = Id("sequence owner", item.schema, item.name)
-    if item.kind != "sequence" or link not in plan.target.facts:
-        return False
-    fact = plan.target.facts[link]
-    table = Id("table", fact.table_schema, fact.table)
-    return link in plan.base.facts or (item in plan.created and table in plan.created)
 
 
 def _join_owners(plan: Plan, actions: list[Action], producers: dict[Id, list[Action]]) -> None:
@@ -191,11 +169,11 @@ def _join_owners(plan: Plan, actions: list[Action], producers: dict[Id, list[Act
     for action in actions if owners else ():
         if action.key[-1].startswith("grant") and action.item in owners:
             action.wait_for(owners[action.item], hard=True)
-    for link, makers in producers.items() if owners else ():
-        if link.kind != "sequence owner":
+    for item, makers in producers.items() if owners else ():
+        found = plan.kinds[item.kind].links_owners(plan.target.facts[item])
+        if found is None:
             continue
-        fact = plan.target.facts[link]
-        table, sequence = Id("table", fact.table_schema, fact.table), Id("sequence", link.schema, link.name)
+        table, sequence = found[0], Id(found[1], item.schema, item.name)
         for maker in makers:
             if sequence in owners:
                 maker.wait_for(owners[sequence], hard=True)
@@ -205,44 +183,20 @@ def _join_owners(plan: Plan, actions: list[Action], producers: dict[Id, list[Act
                 owners[table].wait_for(maker, hard=True)
 
 
-_GRANTS_OF_RELATIONS = tuple(f"grant{kind}" for kind in ("table", "view", "materialized view"))
-
-
-def _join_grants(actions: list[Action]) -> None:
+def _join_grants(plan: Plan, actions: list[Action]) -> None:
     """A table's REVOKE takes the same privilege from its columns: what they get comes afterwards."""
-    of_relations = {action.item[1:3]: action for action in actions if action.key[-1].startswith(_GRANTS_OF_RELATIONS)}
-    for action in actions:
+    granting = [action for action in actions if action.key[-1].startswith("grant")]
+    of_relations = {action.item[1:3]: action for action in granting if plan.kinds[action.item.kind].is_relation}
+    for action in granting:
         first = of_relations.get(action.item[1:3])
-        if first is not None and action.key[-1].startswith("grantcolumn"):
+        if first is not None and plan.kinds[action.item.kind].is_granted_in_relation:
             action.wait_for(first, hard=True)
-
-
-def _bearer(item: Id) -> Id:
-    """The fact that `item` comes and goes with: itself, but for what is part of a type, a constraint or a column."""
-    if item.kind == "attribute":
-        return Id("composite type", item.schema, item.name)
-    if item.kind == "not-null constraint":
-        return Id("column" if item.sub else "domain", *item[1:])
-    return Id("constraint", *item[1:]) if item.kind == "constraint index" else item
-
-
-def _exists(plan: Plan, item: Id) -> bool:
-    bearer = _bearer(item)
-    if item.kind == "not-null constraint" and bearer in plan.target.facts and not plan.target.facts[bearer].not_null:
-        return False
-    return bearer in plan.target.facts and bearer not in plan.base.unseen
 
 
 def _on(plan: Plan, item: Id) -> str:
     """What stands behind COMMENT ON."""
-    if item.kind == "attribute":
-        return f"COLUMN {quote_name(item.schema, item.name, item.sub)}"
-    if item.kind == "constraint index":
-        return f"INDEX {quote_name(item.schema, item.sub)}"
-    if item.kind == "not-null constraint":
-        name = quote_identifier(not_null_name(item, plan.target.facts[_bearer(item)]))
-        return f"CONSTRAINT {name} ON {'' if item.sub else 'DOMAIN '}{quote_name(item.schema, item.name)}"
-    return plan.kinds[item.kind].target(item, plan.target.facts[item])
+    kind = plan.kinds[item.kind]
+    return kind.target(item, plan.target.facts[kind.bearer(item)])
 
 
 def comment_step(plan: Plan, item: Id, before: str | None, after: str | None) -> Step:
@@ -263,14 +217,12 @@ def _grant_steps(plan: Plan, item: Id) -> list[Step]:
     usual = grants.builtin(letter)
     after = plan.target.grants.get(item, usual)
     if item in plan.created or item in plan.swapped:
-        before = initial_grants(plan, item, letter) if item.kind != "column" else frozenset()
+        before = initial_grants(plan, item, letter) if kind.has_initial_grants else frozenset()
     else:
         before = plan.base.grants.get(item, usual)
-    columns = ""
+    columns = quote_identifier(item.sub) if kind.is_granted_in_relation else ""
     on = kind.grant_target(item, fact)
-    if item.kind == "column":
-        columns = quote_identifier(item.sub)
-        on = f"TABLE {on.removeprefix('COLUMN ').rpartition('.' + quote_identifier(item.sub))[0]}"
+    if kind.is_granted_in_relation:
         before = frozenset(before) - _lost_with_table(plan, item)
     if plan.base.with_ownership and plan.target.with_ownership:
         # What a role was granted is part of what it has as the owner.

@@ -10,7 +10,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from safemig.schema.action import Action
-from safemig.schema.edges import implied
 from safemig.schema.model import Id
 from safemig.schema.order import in_order
 from safemig.schema.plan import Plan
@@ -99,13 +98,13 @@ def _join_related(plan: Plan, actions: Sequence[Action], unions: _Unions) -> dic
                     other, action
                 )  # the second step of one thing: a stand-in made whole, an old type swept away
         for item in action.creates | (set() if action.drops else action.needs):
-            for whole in (item, *implied(item)):
+            for whole in (item, *plan.kinds[item.kind].implied(item)):
                 for maker in makers.get(whole, ()):
-                    if whole == item or (whole in maker.creates and whole.kind != "schema"):
+                    if whole == item or (whole in maker.creates and not plan.kinds[whole.kind].is_container):
                         unions.join(maker, action)
         for item in action.creates | action.alters:
-            if item.kind == "default":  # a column and its default are one thing
-                for maker in makers.get(Id("column", *item[1:]), ()):
+            if (same := plan.kinds[item.kind].same_thing(item)) is not None:
+                for maker in makers.get(same, ()):
                     unions.join(maker, action)
     doubts: dict[Action, str] = {}
     for gone, fresh in likely_renames(plan):

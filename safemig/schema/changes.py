@@ -12,19 +12,15 @@ from safemig.schema.plan import Plan
 
 _LONGEST_LIST = 4
 
-QUIET = frozenset({"identity sequence", "sequence owner"})
-_TOLD_BY_TABLE = frozenset(
-    {"column", "default", "constraint", "partition", "inheritance", "replica identity", "cluster"}
-)
-
 
 def changes(plan: Plan) -> Iterator[Change]:
     """Yield every difference between the plan's schemas."""
-    new = {item[1:3] for item in plan.added if item[0] in ("table", "view", "materialized view")}
+    kinds = plan.kinds
+    new = {item[1:3] for item in plan.added if kinds[item[0]].is_relation}
     told = (
         item
         for item in plan.added | plan.removed | plan.changed
-        if item[0] not in _TOLD_BY_TABLE or item[1:3] not in new
+        if not kinds[item[0]].is_told_with_table or item[1:3] not in new
     )
     for item in sorted(told):
         yield from _changes_of(plan, item)
@@ -32,51 +28,17 @@ def changes(plan: Plan) -> Iterator[Change]:
 
 
 def _changes_of(plan: Plan, item: Id) -> Iterator[Change]:
-    action: Literal["add", "change", "remove"]
-    action = "add" if item in plan.added else "remove" if item in plan.removed else "change"
-    schema = plan.base if action == "remove" else plan.target
-    if item.kind in QUIET or _inside_a_change(plan, item, action):
-        return
     kind = plan.kinds[item.kind]
-    if item.kind == "enum" and action == "change":
-        yield from _enum_changes(plan, item)
+    is_gone = item in plan.removed
+    facts = plan.base.facts if is_gone else plan.target.facts
+    if kind.is_quiet or kind.is_told_with(item, plan.removed if is_gone else plan.added, facts, is_gone=is_gone):
         return
-    if action == "change":
-        detail = kind.detail(plan.base.facts[item], plan.target.facts[item])
+    if is_gone:
+        yield Change(kind.words(item, facts[item]), item.dotted, "remove", "dropped")
+    elif item in plan.added:
+        yield Change(kind.words(item, facts[item]), item.dotted, "add", "created")
     else:
-        detail = "created" if action == "add" else "dropped"
-    yield Change(kind.words(item, schema.facts[item]), item.dotted, action, detail)
-
-
-def _inside_a_change(plan: Plan, item: Id, action: str) -> bool:
-    """Tell whether `item` is part of a larger change that is listed already."""
-    facts = plan.base.facts if action == "remove" else plan.target.facts
-    whole = plan.removed if action == "remove" else plan.added
-    if item.kind in ("column", "default"):
-        for container in ("table", "view", "materialized view"):
-            outer = Id(container, item.schema, item.name)
-            if outer in whole or (container != "table" and outer in facts):
-                return True
-        return item.kind == "default" and Id("column", *item[1:]) in whole
-    outer = Id("domain" if item.kind == "domain constraint" else "table", item.schema, item.name)
-    if item.kind == "configuration row":
-        return action == "remove" and outer in whole
-    return (
-        item.kind in ("constraint", "domain constraint", "partition", "inheritance", "replica identity", "cluster")
-        and outer in whole
-    )
-
-
-def _enum_changes(plan: Plan, item: Id) -> Iterator[Change]:
-    old, new = plan.base.facts[item].labels, plan.target.facts[item].labels
-    fresh = [label for label in new if label not in old]
-    gone = [label for label in old if label not in new]
-    for label in fresh:
-        yield Change("enum value", item.dotted, "add", f"'{label}'")
-    for label in gone:
-        yield Change("enum value", item.dotted, "remove", f"'{label}'")
-    if not fresh and not gone:
-        yield Change("enum", item.dotted, "change", "values in another order")
+        yield from kind.changes(item, plan.base.facts[item], facts[item])
 
 
 def _belonging_changes(plan: Plan) -> Iterator[Change]:
@@ -113,7 +75,7 @@ def title_of(plan: Plan, each: ActionSet) -> str:
     again = [
         f"{plan.kinds[item.kind].words(item, plan.target.facts[item])} {item.dotted}"
         for item in sorted(each.recreated - plan.changed)
-        if item.kind not in QUIET and not _inside(item, each.recreated)
+        if not plan.kinds[item.kind].is_quiet and not _inside(item, each.recreated)
     ]
     if not said and again:
         return f"{_list(again)}: created again"

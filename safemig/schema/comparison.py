@@ -8,7 +8,7 @@ from safemig.schema.actions import build_actions
 from safemig.schema.change_sets import group, reasons
 from safemig.schema.changes import changes
 from safemig.schema.collection import without_collection
-from safemig.schema.decisions import decide, is_leftover
+from safemig.schema.decisions import decide
 from safemig.schema.difference import Change, SchemaDiff, Statement
 from safemig.schema.kinds import KINDS
 from safemig.schema.kinds.base import Step
@@ -112,9 +112,11 @@ def _unseen(base: Schema, target: Schema) -> list[str]:
 
 def _leftovers(target: Schema) -> list[str]:
     return [
-        f"index {item.dotted} is invalid in the target, left by a build that failed: not counted as a difference"
-        for item in target.facts
-        if item[0] == "index" and is_leftover(item, target)
+        f"{kind.name} {item.dotted} is invalid in the target, left by a build that failed: not counted as a difference"
+        for kind in KINDS.values()
+        if kind.may_be_left_over
+        for item, fact in target.of_kind(kind.name)
+        if kind.is_leftover(fact, target)
     ]
 
 
@@ -130,7 +132,7 @@ def _origins(plan: Plan) -> list[str]:
 def _column_order(base: Schema, target: Schema) -> list[str]:
     found = []
     for item, columns in target.column_order.items():
-        if item.kind != "table" or item not in base.column_order or item not in target.facts:
+        if item not in base.column_order or item not in target.facts or not KINDS[item.kind].is_in_column_order:
             continue
         before = base.column_order[item]
         if before == columns:

@@ -6,31 +6,16 @@ The rules are the kinds' own (`kinds/`); here is only what needs both schemas, a
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from itertools import compress
 from operator import ne
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from safemig.schema.casts import conversion
 from safemig.schema.model import Facts, Id, Schema
-from safemig.schema.plan import SWAPPABLE, Plan
+from safemig.schema.plan import Plan
 
 if TYPE_CHECKING:
     from safemig.schema.kinds.base import Kind
-
-# What PostgreSQL does not rebuild by itself around a column whose type changes.
-HINDERS_TYPE_CHANGE = frozenset(
-    {
-        "view",
-        "materialized view",
-        "rule",
-        "policy",
-        "trigger",
-        "default",
-        "routine",
-        "publication table",
-    }
-)
 
 
 def decide(
@@ -63,19 +48,18 @@ class _Decisions(Plan):
         for item in (*base.unseen, *target.unseen):
             for found in (self.added, self.removed, self.changed):
                 found.discard(item)
-        for item in [item for item in self.added | self.changed if item[0] == "index" and is_leftover(item, target)]:
-            self.added.discard(item)  # pg_dump does not write it either
-            self.changed.discard(item)
-        self.changed -= {
+        kinds = self.kinds
+        leftovers = {
             item
-            for item in self.changed
-            if item.kind == "materialized view" and before[item]._replace(populated=False) == after[item]
+            for item in self.added | self.changed
+            if kinds[item[0]].may_be_left_over and kinds[item[0]].is_leftover(after[item], target)
         }
+        self.added -= leftovers  # pg_dump does not write them either
+        self.changed -= leftovers
+        self.changed -= {item for item in self.changed if kinds[item[0]].means_the_same(before[item], after[item])}
         self._pass_over_names_of_inherited_keys()
         self.no_longer_local = {
-            item
-            for item in self.changed
-            if item.kind in ("column", "constraint") and without_origin(before[item], after[item]) == after[item]
+            item for item in self.changed if kinds[item[0]].is_no_longer_local(before[item], after[item])
         }
         self.changed -= self.no_longer_local
 
@@ -85,8 +69,9 @@ class _Decisions(Plan):
         def inherited(items: set[Id], facts: Facts) -> dict[tuple[Id, str], Id]:
             found = {}
             for item in items:
-                if item.kind == "constraint" and facts[item].type == "f" and facts[item].parent:
-                    found[Id("table", item.schema, item.name), facts[item].definition] = item
+                key = self.kinds[item.kind].key_of_parent(facts[item])
+                if key is not None:
+                    found[Id("table", item.schema, item.name), key] = item
             return found
 
         added, removed = inherited(self.added, self.target.facts), inherited(self.removed, self.base.facts)
@@ -100,16 +85,15 @@ class _Decisions(Plan):
         """Repeat until nothing more is found: what cannot be altered is replaced, and so is what stands on it."""
         self.created, self.dropped = set(self.added), set(self.removed)
         for item in sorted(self.removed):
-            for inner in self._inner(item):
+            for inner in self.kinds[item.kind].inner(item, self):
                 if inner in self.target.facts:  # of something else by the same name
                     self._replace(inner)
         for item in sorted(self.changed):
             if item not in self.replaced and not self._alters(item):
                 self._replace(item)
-        for item in sorted(item for item in self.added | self.replaced if item[0] == "domain constraint"):
-            domain = Id("domain", item.schema, item.name)
-            if domain in self.base.facts and domain in self.target.facts and self.is_stored_deeper(domain):
-                self._replace(domain)
+        instead = {self.kinds[item.kind].cannot_join(item, self) for item in self.added | self.replaced}
+        for item in sorted(item for item in instead if item is not None):
+            self._replace(item)
         queue = deque(sorted(self.dropped | self.swapped | self.retyped))
         seen: set[Id] = set()
         while queue:
@@ -137,12 +121,13 @@ class _Decisions(Plan):
         if steps is None:
             return False
         self.alterations[item] = steps
-        if item.kind == "column" and old.type != new.type:
+        if self.kinds[item.kind].is_retyped(old, new):
             self.retyped.add(item)
         return True
 
     def _replace(self, item: Id) -> None:
-        if item.kind in SWAPPABLE and self.is_stored(item):
+        kind = self.kinds[item.kind]
+        if kind.is_swappable and self.is_stored(item):
             self.swapped.add(item)
             self.alterations.pop(item, None)
             for column in self.stored_in_columns(item):
@@ -150,60 +135,18 @@ class _Decisions(Plan):
                 if self.is_generated(column, self.base) or self.is_partition_key(column):
                     self._replace(column)
             return
-        table = Id("table", item.schema, item.name)
-        if item.kind == "column" and table not in self.dropped and self.is_partition_key(item):
-            item = table
-        if (
-            item.kind == "default"
-            and self.is_generated(Id("column", *item[1:]), self.base)
-            and not self.can_step_aside(item)
-        ):
-            column = Id("column", *item[1:])
-            if column not in self.replaced and column in self.target.facts:
-                item = column
+        item = kind.replaced_as(item, self)
+        kind = self.kinds[item.kind]
         self.replaced.add(item)
         self.created.add(item)
         self.dropped.add(item)
         self.alterations.pop(item, None)
-        for inner in self._inner(item):
+        for inner in kind.inner(item, self):
             if inner in self.base.facts and inner in self.target.facts and inner not in self.replaced:
                 self._replace(inner)
-        parent = self._attached_to(item)
+        parent = kind.attached_to(item, self.base.facts[item], self)
         if parent is not None and parent in self.target.facts and parent not in self.replaced:
             self._replace(parent)
-
-    def _attached_to(self, item: Id) -> Id | None:
-        """The parent's index or constraint, from which this one cannot be taken while both stay."""
-        fact = self.base.facts[item]
-        if item.kind not in ("index", "constraint") or not fact.parent:
-            return None
-        table = item if item.kind == "constraint" else Id("index", fact.table_schema, fact.table)
-        if self.leaves_parent(table):
-            return None
-        if item.kind == "index":
-            return Id("index", fact.parent_schema, fact.parent)
-        return self.parent_constraint(item, self.base)
-
-    def _attached(self, item: Id) -> list[Id]:
-        """What of the partitions goes with an index or constraint of a partitioned table."""
-        if item.kind == "index":
-            return self.attached_indexes(item, self.base)
-        if item.kind != "constraint" or self.base.facts[item].type not in "pux":
-            return []
-        tables = self.base.descendants(Id("table", item.schema, item.name))
-        children = (inner for table in tables for inner in self.base.children.get(table) if inner.kind == "constraint")
-        return [
-            inner
-            for inner in children
-            if self.base.facts[inner].parent == item.sub and self.parent_constraint(inner, self.base) == item
-        ]
-
-    def _inner(self, item: Id) -> Sequence[Id]:
-        """What is lost with a drop, and so must be created again."""
-        if item.kind == "column":
-            default = Id("default", *item[1:])
-            return (default,) if default in self.base.facts else ()
-        return self.base.children.get(item, ())
 
     def _to_rebuild(self, item: Id) -> list[Id]:
         """Surviving facts that stand on `item`, which goes or changes its type, and hinder it."""
@@ -215,12 +158,7 @@ class _Decisions(Plan):
             if not (self.kinds[dependent.kind].rebuildable or self.kinds[item.kind].takes_tables_along):
                 continue
             if item in self.retyped:
-                hinders = dependent.kind in HINDERS_TYPE_CHANGE or self._cannot_follow(dependent, item)
-                if dependent.kind == "default" and not self.is_generated(Id("column", *dependent[1:]), self.base):
-                    hinders = False
-                if dependent.kind == "routine" and self.base.facts[dependent].language != "sql":
-                    hinders = False
-                if hinders:
+                if self.kinds[dependent.kind].hinders_type_change(dependent, item, self):
                     found.append(dependent)
             elif item in self.swapped or item in self.replaced or self._makes_way(item):
                 found.append(dependent)
@@ -229,7 +167,7 @@ class _Decisions(Plan):
             else:
                 found.append(dependent)
         if item in self.dropped:
-            found += [inner for inner in self._attached(item) if inner in facts]
+            found += [inner for inner in self.kinds[item.kind].attached(item, self) if inner in facts]
         if item in self.retyped:
             found += self._stored_rows(Id("table", item.schema, item.name))
         if item in self.swapped:
@@ -237,57 +175,19 @@ class _Decisions(Plan):
                 found += [
                     dependent
                     for dependent in self.base.graph.needed_by.get(column, ())
-                    if dependent in facts
-                    and dependent.kind in HINDERS_TYPE_CHANGE
-                    and (dependent.kind != "default" or self._is_computed_from(dependent, column))
+                    if dependent in facts and self.kinds[dependent.kind].hinders_conversion(dependent, column, self)
                 ]
         return found
 
     def _stored_rows(self, table: Id) -> list[Id]:
         """The materialized views that hold whole rows of `table`, for which PostgreSQL refuses to change them."""
-        columns = (item for item in self.base.graph.needed_by.get(table, ()) if item.kind == "column")
+        columns = (item for item in self.base.graph.needed_by.get(table, ()) if self.kinds[item.kind].holds_values)
         views = (Id("materialized view", column.schema, column.name) for column in columns)
         return [view for view in views if view in self.base.facts and view in self.target.facts]
 
-    def _is_computed_from(self, default: Id, column: Id) -> bool:
-        """Tell whether `default` is the expression of another, generated column."""
-        return default[1:] != column[1:] and self.is_generated(Id("column", *default[1:]), self.base)
-
-    def _cannot_follow(self, dependent: Id, column: Id) -> bool:
-        """Tell whether PostgreSQL cannot rebuild a constraint or index by itself while its columns change one by one."""
-        fact = self.base.facts[dependent]
-        if dependent.kind == "index":
-            if " WHERE " not in fact.definition and "((" not in fact.definition:
-                return False
-        elif dependent.kind != "constraint" or fact.type not in "fcx":
-            return False
-        old, new = self.base.facts[column], self.target.facts[column]
-        several = sum(needed in self.retyped for needed in self.base.graph.needs.get(dependent, ())) > 1
-        return several or conversion(old.type, new.type).using is not None
-
     def _makes_way(self, item: Id) -> bool:
         """Tell whether `item` is a column of a relation that is dropped for another of its name."""
-        if item.kind != "column":
+        if not self.kinds[item.kind].holds_values:
             return False
         was, will_be = self.base.relation(item.schema, item.name), self.target.relation(item.schema, item.name)
         return was in self.dropped and will_be is not None
-
-
-def is_leftover(item: Id, schema: Schema) -> bool:
-    """Tell whether `item` is an index that a failed CREATE INDEX CONCURRENTLY left behind."""
-    if item.kind != "index":
-        return False
-    fact = schema.facts[item]
-    table = schema.facts.get(Id("table", fact.table_schema, fact.table))
-    return not fact.is_valid and (table is None or table.relkind != "p")
-
-
-def without_origin(old: Any, new: Any) -> Any:
-    """Return a column or constraint as `old`, but from where `new` has it, as far as no ALTER makes it so.
-
-    A child table's own column can become no inherited one, and no merged one its own again.
-    """
-    if hasattr(new, "not_null_local"):
-        kept = old.not_null_local and not new.not_null_local
-        return old._replace(is_local=new.is_local, not_null_local=new.not_null_local if kept else old.not_null_local)
-    return old._replace(is_local=new.is_local) if old.is_local and new.inherited else old

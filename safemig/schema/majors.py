@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from safemig.schema.kinds import KINDS
 from safemig.schema.model import Grant, Id, Schema
 
 _UNNAMED: Mapping[str, Any] = {
@@ -36,7 +37,7 @@ def _without_names(target: Schema, base: Schema) -> Schema:
     asks = base.server_version_num < target.server_version_num
     facts = dict(target.facts)
     for item, fact in target.facts.items():
-        if item[0] not in ("column", "domain") or not fact.not_null:
+        if not getattr(fact, "not_null", False):
             continue
         old = None if asks else base.facts.get(item)
         if asks and getattr(fact, "not_null_not_valid", False):
@@ -44,9 +45,9 @@ def _without_names(target: Schema, base: Schema) -> Schema:
         elif asks or (old is not None and old.not_null):
             said = [name for name in _UNNAMED if hasattr(fact, name)]
             facts[item] = fact._replace(**{name: getattr(old, name, _UNNAMED[name]) for name in said})
-    comments = {item: text for item, text in target.comments.items() if item.kind != "not-null constraint"}
+    comments = {item: text for item, text in target.comments.items() if KINDS[item.kind].since < 180000}
     if not asks:
-        comments |= {item: text for item, text in base.comments.items() if item.kind == "not-null constraint"}
+        comments |= {item: text for item, text in base.comments.items() if KINDS[item.kind].since >= 180000}
     return replace(target, facts=facts, comments=comments)
 
 

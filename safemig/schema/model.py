@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from operator import attrgetter, itemgetter
+from operator import attrgetter
 from types import MappingProxyType
 from typing import Any, Literal, NamedTuple
 
@@ -29,28 +29,40 @@ class Id(NamedTuple):
     @property
     def dotted(self) -> str:
         """The name as a person writes it in SQL, such as `app."Order".id` or `app.total(integer)`."""
-        if self.kind in _SIGNATURE_KINDS:
-            name = self.name if self.kind == "operator" else quote_name(self.name)
-            return f"{quote_name(self.schema)}.{name}({self.sub})" if self.schema else f"{name}({self.sub})"
-        if self.kind in _VERBATIM_SUB:
-            return f"{quote_name(self.schema, self.name)}{': ' if self.name else ''}{self.sub}".strip()
-        return quote_name(self.schema, self.name, self.sub)
+        said = _SAID_OTHERWISE.get(self.kind)
+        return quote_name(self.schema, self.name, self.sub) if said is None else said(self)
 
 
-_SIGNATURE_KINDS = frozenset({"routine", "operator"})
-_VERBATIM_SUB = frozenset(
-    {
-        "cast",
-        "publication table",
-        "publication schema",
-        "configuration row",
-        "default privileges",
-        "member privileges",
-        "transform",
-        "operator class",
-        "operator family",
-    }
-)
+def _signature(item: Id) -> str:
+    return _call(item, quote_name(item.name))
+
+
+def _operator(item: Id) -> str:
+    return _call(item, item.name)
+
+
+def _call(item: Id, name: str) -> str:
+    return f"{quote_name(item.schema)}.{name}({item.sub})" if item.schema else f"{name}({item.sub})"
+
+
+def _verbatim(item: Id) -> str:
+    return f"{quote_name(item.schema, item.name)}{': ' if item.name else ''}{item.sub}".strip()
+
+
+# Kinds whose `sub` is no name: argument types, or words of SQL.
+_SAID_OTHERWISE: Mapping[str, Callable[[Id], str]] = {
+    "routine": _signature,
+    "operator": _operator,
+    "cast": _verbatim,
+    "publication table": _verbatim,
+    "publication schema": _verbatim,
+    "configuration row": _verbatim,
+    "default privileges": _verbatim,
+    "member privileges": _verbatim,
+    "transform": _verbatim,
+    "operator class": _verbatim,
+    "operator family": _verbatim,
+}
 
 # One privilege: who (an empty text is PUBLIC, OWNER_LACKS is what the owner was stripped of), the letter of
 # aclitem's own notation, and whether it may be passed on.
@@ -122,17 +134,29 @@ class Graph:
         return False
 
 
+def _column_itself(fact: Any) -> Any:
+    if fact.is_local and fact.not_null_local:
+        return fact
+    return fact._replace(is_local=True, not_null_local=True)
+
+
+def _constraint_itself(fact: Any) -> Any:
+    if fact.parent and fact.type == "f":
+        return None  # part of its parent's
+    return fact if fact.is_local else fact._replace(is_local=True)
+
+
+def _view_itself(fact: Any) -> Any:
+    return fact._replace(populated=True)
+
+
 # How these came to a child table, by itself or from its parent, says nothing of what the schema is; nor does whether a
 # materialized view holds rows.
-_WITH_ORIGIN = frozenset({"column", "constraint", "materialized view"})
-
-
-def _without_origin(fact: Any) -> Any:
-    if hasattr(fact, "populated"):
-        return fact._replace(populated=True)
-    if fact.is_local and getattr(fact, "not_null_local", True):
-        return fact
-    return fact._replace(is_local=True, **({"not_null_local": True} if hasattr(fact, "not_null_local") else {}))
+_ITSELF: Mapping[str, Callable[[Any], Any]] = {
+    "column": _column_itself,
+    "constraint": _constraint_itself,
+    "materialized view": _view_itself,
+}
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -178,13 +202,7 @@ class Schema:
     @cached_property
     def tables(self) -> tuple[tuple[str, str], ...]:
         """(schema, table) of every ordinary and partitioned table, sorted."""
-        return tuple(
-            sorted(
-                (item.schema, item.name)
-                for item, fact in self.facts.items()
-                if item.kind == "table" and fact.relkind in "rp"
-            )
-        )
+        return tuple(sorted((item.schema, item.name) for item, fact in self.of_kind("table") if fact.relkind in "rp"))
 
     @cached_property
     def fingerprint(self) -> str:
@@ -194,11 +212,12 @@ class Schema:
     def _lines(self) -> list[str]:
         plain = tuple.__repr__  # of the values alone, and quick
         facts = self.facts
-        lines = [
-            f"{plain(item)}={plain(_without_origin(fact) if item[0] in _WITH_ORIGIN else fact)}"
-            for item, fact in sorted(facts.items(), key=itemgetter(0))
-            if not (item[0] == "constraint" and fact.parent and fact.type == "f")  # part of its parent's
-        ]
+        lines = []
+        for item in sorted(facts):
+            itself = _ITSELF.get(item[0])
+            fact = facts[item] if itself is None else itself(facts[item])
+            if fact is not None:
+                lines.append(f"{plain(item)}={plain(fact)}")
         lines += [f"comment {plain(item)}={self.comments[item]!r}" for item in sorted(self.comments)]
         lines += [f"grants {plain(item)}={sorted(self.grants[item])!r}" for item in sorted(self.grants)]
         lines += [
@@ -213,7 +232,7 @@ class Schema:
         """The facts that live inside a table, view or type (columns, constraints, triggers, ...), by their container."""
         found: dict[tuple[str, str], list[Id]] = {}
         for item in self.facts:
-            if item[0] in INSIDE:
+            if item[0] in CONTAINERS:
                 found.setdefault(item[1:3], []).append(item)
         return Children(self.facts, found)
 
@@ -236,10 +255,9 @@ class Schema:
     def parent_tables(self) -> Mapping[Id, list[Id]]:
         """The tables that each table is a partition of, or inherits from."""
         found: dict[Id, list[Id]] = {}
-        for item, fact in self.facts.items():
-            if item[0] in ("partition", "inheritance"):
-                table = Id("table", item.schema, item.name)
-                found.setdefault(table, []).append(Id("table", fact.parent_schema, fact.parent))
+        for item, fact in (*self.of_kind("partition"), *self.of_kind("inheritance")):
+            table = Id("table", item.schema, item.name)
+            found.setdefault(table, []).append(Id("table", fact.parent_schema, fact.parent))
         return found
 
     @cached_property
@@ -262,10 +280,13 @@ class Schema:
     def _by(self, kind: str, schema: str, name: str) -> Mapping[tuple[str, str], list[Id]]:
         key = attrgetter(schema, name)
         found: dict[tuple[str, str], list[Id]] = {}
-        for item, fact in self.facts.items():
-            if item[0] == kind:
-                found.setdefault(key(fact), []).append(item)
+        for item, fact in self.of_kind(kind):
+            found.setdefault(key(fact), []).append(item)
         return found
+
+    def of_kind(self, kind: str) -> Iterator[tuple[Id, Any]]:
+        """Return every fact of one kind, with its identity."""
+        return ((item, fact) for item, fact in self.facts.items() if item[0] == kind)
 
     def relation(self, schema: str, name: str) -> Id | None:
         """Return the table, view or materialized view of that name."""
@@ -293,29 +314,25 @@ class Children:
     def get(self, container: Id, default: tuple[Id, ...] = ()) -> tuple[Id, ...]:
         """Return what lives inside `container`."""
         inside = self.by_name.get(container[1:3])
-        if not inside or container not in self.facts:
+        if not inside or container[0] not in _CONTAINING or container not in self.facts:
             return default
-        if container.kind == "domain":
-            return tuple(item for item in inside if item.kind == "domain constraint")
-        if container.kind in RELATION_KINDS:
-            return tuple(item for item in inside if item.kind != "domain constraint")
-        return default
+        return tuple(item for item in inside if container[0] in CONTAINERS[item[0]]) or default
 
 
 RELATION_KINDS = ("table", "view", "materialized view", "composite type")
-INSIDE_RELATION = frozenset(
-    {
-        "column",
-        "default",
-        "constraint",
-        "trigger",
-        "trigger state",
-        "rule",
-        "policy",
-        "partition",
-        "inheritance",
-        "replica identity",
-        "cluster",
-    }
-)
-INSIDE = INSIDE_RELATION | {"domain constraint"}
+# What each kind that lives inside another may live in.
+CONTAINERS: Mapping[str, tuple[str, ...]] = {
+    "column": RELATION_KINDS,
+    "default": RELATION_KINDS,
+    "constraint": RELATION_KINDS,
+    "trigger": RELATION_KINDS,
+    "trigger state": RELATION_KINDS,
+    "rule": RELATION_KINDS,
+    "policy": RELATION_KINDS,
+    "partition": RELATION_KINDS,
+    "inheritance": RELATION_KINDS,
+    "replica identity": RELATION_KINDS,
+    "cluster": RELATION_KINDS,
+    "domain constraint": ("domain",),
+}
+_CONTAINING = frozenset(kind for kinds in CONTAINERS.values() for kind in kinds)

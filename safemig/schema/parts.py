@@ -13,6 +13,7 @@ from dataclasses import replace
 
 from safemig.schema.action import Action
 from safemig.schema.change_sets import ActionSet
+from safemig.schema.kinds import KINDS
 from safemig.schema.kinds.base import Step
 from safemig.schema.model import Id
 from safemig.sql.identifiers import quote_identifier, quote_name
@@ -82,7 +83,7 @@ def _built_beside(sets: Sequence[ActionSet]) -> dict[Action, list[Step]]:
 def _beside(create: Action) -> list[Step] | None:
     """Return the build of an index under another name and its renaming; None for what is no index built online."""
     item, (first, *more) = create.item, create.steps
-    if item.kind != "index" or not first.online:
+    if not KINDS[item.kind].is_built_beside or not first.online:
         return None
     aside = f"{item.name[:54]}__new"
     build, name = first.online[0], quote_name(item.schema, aside)
@@ -145,7 +146,7 @@ def stands_alone(step: Step) -> bool:
 
 def _steps(action: Action, each: ActionSet) -> Iterator[Step]:
     """Yield the steps that block least; but an index that is dropped and created again stays in one transaction."""
-    if any(item.kind in ("index", "constraint") for item in (action.creates | action.drops) & each.recreated):
+    if any(KINDS[item.kind].is_built_online for item in (action.creates | action.drops) & each.recreated):
         yield from action.steps
         return
     for step in action.steps:

@@ -13,9 +13,6 @@ from safemig.sql.identifiers import quote_literal, quote_name
 if TYPE_CHECKING:
     from safemig.schema.kinds.base import Kind, Step
 
-_SAID_PLAINLY = ("partition", "configuration row")  # bounds and values are said without a cast
-SWAPPABLE = frozenset({"enum", "domain", "range", "composite type"})
-
 
 class Plan:
     """Two schemas, and which of their facts are altered in place, made, dropped or replaced; `decisions` fills it."""
@@ -63,7 +60,7 @@ class Plan:
         return [
             dependent
             for dependent in sorted(self.base.graph.needed_by.get(item, ()))
-            if dependent.kind == "column"
+            if self.kinds[dependent.kind].holds_values
             and dependent in self.target.facts
             and Id("table", dependent.schema, dependent.name) in self.target.facts
             and item in self.target.graph.needs.get(dependent, ())
@@ -82,7 +79,7 @@ class Plan:
         if self.stored_in_columns(item):
             return True
         return any(
-            dependent.kind in SWAPPABLE and dependent in self.target.facts and self.is_stored(dependent)
+            self.kinds[dependent.kind].is_swappable and dependent in self.target.facts and self.is_stored(dependent)
             for dependent in self.base.graph.needed_by.get(item, ())
             if dependent != item
         )
@@ -116,11 +113,11 @@ class Plan:
         before, after = self.base.facts.get(table), self.target.facts.get(table)
         if before is None or after is None or not after.of_type or before.of_type != after.of_type:
             return None
-        return next((needed for needed in schema.graph.needs.get(table, ()) if needed.kind == "composite type"), None)
+        return next((one for one in schema.graph.needs.get(table, ()) if self.kinds[one.kind].has_attributes), None)
 
     def has_typed_tables(self, item: Id) -> bool:
         """Tell whether a composite type has tables that are made of it."""
-        return any(dependent.kind == "table" for dependent in self.base.graph.needed_by.get(item, ()))
+        return any(self.kinds[one.kind].may_have_type for one in self.base.graph.needed_by.get(item, ()))
 
     def table_of(self, item: Id) -> Any:
         """Return the fact of the table that `item` lives in, as it will be or, where it goes, as it was."""
@@ -179,7 +176,7 @@ class Plan:
         found = any(
             word in repr(self.target.facts[item]).replace("\\'", "'")
             for item in self.added | self.changed | self.replaced
-            for word in (plain if item.kind in _SAID_PLAINLY else said)
+            for word in (plain if self.kinds[item.kind].says_values_plainly else said)
             if item != enum
         )
         self.differs_online |= found
@@ -188,26 +185,24 @@ class Plan:
     def stands_apart(self, item: Id, container: Id | None = None) -> bool:
         """Tell whether `item` needs something that needs its own table: then it cannot be part of its CREATE."""
         container = container or Id("table", item.schema, item.name)
-        return _comes_back(self.target.graph, item, container)
+        return self._comes_back(self.target.graph, item, container)
 
     def must_go_first(self, item: Id, container: Id) -> bool:
         """Tell whether `item` needs something that needs its own container: then it must be dropped before both."""
-        if container.kind == "column":
-            container = Id("table", container.schema, container.name)
-        return _comes_back(self.base.graph, item, container)
+        return self._comes_back(self.base.graph, item, self.kinds[container.kind].whole(container))
 
     def references_dropped(self, item: Id, container: Id) -> bool:
         """Tell whether `item` needs another table or view that is dropped, or a column of one."""
         return any(
             needed[1:3] != container[1:3]
-            and needed.kind in ("table", "view", "materialized view", "column")
+            and (self.kinds[needed.kind].is_relation or self.kinds[needed.kind].holds_values)
             and self.base.relation(needed.schema, needed.name) in self.dropped
             for needed in self.base.graph.needs.get(item, ())
         )
 
     def parent_columns(self, column: Id, schema: Schema) -> list[Id]:
         """The columns of the same name in the parents of `column`'s table."""
-        if column.kind != "column":
+        if not self.kinds[column.kind].holds_values:
             return []
         parents = schema.parent_tables.get(Id("table", column.schema, column.name), ())
         found = (Id("column", parent.schema, parent.name, column.sub) for parent in parents)
@@ -298,17 +293,17 @@ class Plan:
         return {
             (column.schema, fact.not_null_name)
             for schema in (self.base, self.target)
-            for column, fact in schema.facts.items()
-            if column.kind == "column" and fact.not_null_name
+            for column, fact in schema.of_kind("column")
+            if fact.not_null_name
         }
 
     def differs_from_parent(self, default: Id) -> bool:
         """Tell whether a column that is added with its parent's has a default of its own."""
         column = Id("column", *default[1:])
         maker = self.created_by(column)
-        if maker.kind == "composite type":  # its attributes have none
+        if self.kinds[maker.kind].has_attributes:  # which have none
             return True
-        if maker.kind != "column" or maker == column:
+        if maker == column or not self.kinds[maker.kind].holds_values:
             return False
         of_parent = self.target.facts.get(Id("default", *maker[1:]))
         return bool(of_parent != self.target.facts[default]) and not self.is_generated(column, self.target)
@@ -318,7 +313,10 @@ class Plan:
         return [
             item
             for item in sorted(self.created)
-            if item.kind == "column" and item != column and item.sub == column.sub and self.created_by(item) == column
+            if item.sub == column.sub
+            and item != column
+            and self.kinds[item.kind].holds_values
+            and self.created_by(item) == column
         ]
 
     def children_keep(self, item: Id) -> bool:
@@ -334,7 +332,7 @@ class Plan:
 
     def _has_from_another(self, column: Id, parent: Id) -> bool:
         """Tell whether a child's column stays without being its own: another parent has it, before and after."""
-        if column.kind != "column" or self.target.facts[column].is_local:
+        if self.target.facts[column].is_local or not self.kinds[column.kind].holds_values:
             return False
         return any(
             theirs[1:3] != parent[1:3] and theirs in self.base.facts and self.inherits_throughout(column, theirs)
@@ -362,8 +360,9 @@ class Plan:
     def primary_key(self, item: Id) -> tuple[str, ...]:
         """Return the columns of the primary key that the table of `item` has before and after; none without one."""
         for inner in self.base.children.get(Id("table", item.schema, item.name), ()):
-            if inner.kind == "constraint" and self.base.facts[inner].type == "p" and inner in self.target.facts:
-                return tuple(self.base.facts[inner].columns)
+            found = self.kinds[inner.kind].primary_key(self.base.facts[inner])
+            if found and inner in self.target.facts:
+                return found
         return ()
 
     def columns_that_come_and_go(self, view: Id) -> set[Id]:
@@ -379,15 +378,14 @@ class Plan:
             if relation is not None and relation != view
             for schema in (self.base, self.target)
             for inner in schema.children.get(relation)
-            if inner.kind == "column" and (inner in self.added or inner in self.removed)
+            if (inner in self.added or inner in self.removed) and self.kinds[inner.kind].holds_values
         }
 
     def leaves_parent(self, item: Id) -> bool:
         """Tell whether the table of `item` stays while it is detached, or inherits no more: it keeps what it has."""
         table = Id("table", item.schema, item.name)
         return table not in self.dropped and any(
-            inner.kind in ("partition", "inheritance") and inner in self.dropped
-            for inner in self.base.children.get(table)
+            inner in self.dropped and self.kinds[inner.kind].links_tables for inner in self.base.children.get(table)
         )
 
     def is_referenced(self, table: Id) -> bool:
@@ -399,11 +397,12 @@ class Plan:
     def _has_reference(self, table: Id) -> bool:
         words = f" REFERENCES {quote_name(table.schema, table.name)}("
         return any(
-            dependent.kind == "constraint" and words in schema.facts[dependent].definition
+            words in schema.facts[dependent].definition
             for schema in (self.base, self.target)
             for column in schema.children.get(table)
-            if column.kind == "column"
+            if self.kinds[column.kind].holds_values
             for dependent in schema.graph.needed_by.get(column, ())
+            if self.kinds[dependent.kind].may_reference
         )
 
     def attached_anew(self, item: Id) -> bool:
@@ -414,16 +413,8 @@ class Plan:
         """Tell whether the table of `item` is a partition no longer, or for a while."""
         return Id("partition", item.schema, item.name) in self.dropped
 
-
-def _comes_back(graph: Graph, item: Id, container: Id) -> bool:
-    own = {
-        needed
-        for needed in graph.needs.get(item, ())
-        if needed[1:3] == container[1:3] and needed.kind in ("table", "column", "domain")
-    }
-    start = [
-        needed
-        for needed in graph.needs.get(item, ())
-        if needed not in own and needed.kind not in ("sequence", "extension")
-    ]
-    return bool(start) and graph.reaches(start, container)
+    def _comes_back(self, graph: Graph, item: Id, container: Id) -> bool:
+        needs = graph.needs.get(item, ())
+        own = {one for one in needs if one[1:3] == container[1:3] and self.kinds[one.kind].is_its_own_place}
+        start = [one for one in needs if one not in own and not self.kinds[one.kind].needs_nothing_here]
+        return bool(start) and graph.reaches(start, container)

@@ -6,9 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from safemig.schema.action import Action
 from safemig.schema.change_sets import ActionSet
-from safemig.schema.changes import QUIET, title_of
+from safemig.schema.changes import title_of
 from safemig.schema.difference import ChangeSet, Statement
-from safemig.schema.edges import BODIES
 from safemig.schema.kinds.base import Step
 from safemig.schema.model import Id
 from safemig.schema.parts import Placed, place
@@ -69,7 +68,7 @@ def values_committed_first(statements: tuple[Statement, ...]) -> tuple[Statement
 def _writes_bodies(plan: Plan, actions: list[Action]) -> bool:
     """Tell whether a routine is written whose body is a text, which PostgreSQL would check as it stands now."""
     return any(
-        item.kind == "routine" and (fact := plan.target.facts[item]).language in BODIES and fact.routine != "a"
+        plan.kinds[item.kind].writes_body(plan.target.facts[item])
         for action in actions
         for item in action.creates | action.alters
     )
@@ -77,13 +76,17 @@ def _writes_bodies(plan: Plan, actions: list[Action]) -> bool:
 
 def _statement(plan: Plan, action: Action, step: Step, whole: Step, blocked: Mapping[Action, str]) -> Statement:
     touched = action.creates | action.drops | action.alters | action.needs
-    objects = sorted(item.dotted for item in touched if item[0] != "default" and not _comes_with_table(item, action))
+    kinds = plan.kinds
+    objects = sorted(
+        item.dotted
+        for item in touched
+        if not kinds[item[0]].is_same_thing and not (kinds[item[0]].holds_values and _comes_with_table(item, action))
+    )
     objects += sorted(
-        name for item in (*action.creates, *action.drops, *action.alters) for name in _table_of_index(plan, item)
+        name for item in (*action.creates, *action.drops, *action.alters) for name in _relations(plan, item)
     )
     reason = blocked.get(action)
-    # A body that is a text is kept to the letter.
-    said = str if action.item.kind == "routine" and "\nAS $" in step.sql else readable
+    said = str if kinds[action.item.kind].is_verbatim(step.sql) else readable
     return Statement(
         sql=said(step.sql),
         reverse_sql=None if step.reverse is None else said(step.reverse),
@@ -100,15 +103,14 @@ def _statement(plan: Plan, action: Action, step: Step, whole: Step, blocked: Map
 
 def _comes_with_table(item: Id, action: Action) -> bool:
     """Tell whether a column is created with its table, which says enough."""
-    return (
-        item[0] == "column" and item[1:3] == action.item[1:3] and action.item in action.creates and item != action.item
-    )
+    return item[1:3] == action.item[1:3] and action.item in action.creates and item != action.item
 
 
-def _table_of_index(plan: Plan, item: Id) -> Iterator[str]:
-    if item.kind == "index":
-        fact = plan.target.facts.get(item) or plan.base.facts[item]
-        yield quote_name(fact.table_schema, fact.table)
+def _relations(plan: Plan, item: Id) -> Iterator[str]:
+    """Yield the relations that `item` is made on, where its own name does not say so."""
+    fact = plan.target.facts[item] if item in plan.target.facts else plan.base.facts[item]
+    for name in plan.kinds[item.kind].relations(fact):
+        yield quote_name(*name)
 
 
 def _numbers(sets: Sequence[ActionSet], placed: Placed, first: int) -> dict[ActionSet, int]:
@@ -176,7 +178,7 @@ def change_sets(
             title,
             tuple((part, tuple(statements)) for part, statements in sorted(parts.items())),
             each.disabled,
-            tuple(item.dotted for item in sorted(each.recreated) if item.kind not in QUIET),
+            tuple(item.dotted for item in sorted(each.recreated) if not plan.kinds[item.kind].is_quiet),
             tuple((drop, create, item.dotted) for one, drop, create, item in missing if one is each),
             each.is_doubtful,
         )

@@ -19,28 +19,11 @@ def swap_steps(item: Id, plan: Plan) -> list[Step]:
     kind = plan.kinds[item.kind]
     word = kind.keyword
     aside = f"{item.name[:54]}__old"
-    destructive, why = (
-        True,
-        f"every column made of {item.dotted} is converted, and the conversion may fail or lose values",
-    )
+    destructive, why = kind.why_swapped(item, old, new)
     if old == new:
         destructive, why = False, f"{item.dotted} is made of a type that is re-created, and so is every column of it"
-    elif item.kind == "enum":
-        gone = [label for label in old.labels if label not in new.labels]
-        if gone:
-            words = ", ".join(repr(label) for label in gone)
-            why = f"the enum {item.dotted} loses {words}: fails where a row still holds it"
-        else:
-            destructive = False
-            kept = tuple(label for label in new.labels if label in old.labels)
-            because = (
-                "a new value cannot be used in the transaction that adds it"
-                if kept == old.labels
-                else "the order of its values cannot be changed in place"
-            )
-            why = f"the enum {item.dotted} is re-created, for {because}"
-    rule = "enum-rebuild" if item.kind == "enum" else "alter-type-lossy"
-    if item.kind == "range":
+    rule = kind.swap_rule
+    if not kind.may_stand_twice:
         return _by_way_of_text(item, plan, why, destructive)
     steps = [
         Step(
@@ -80,7 +63,7 @@ def _goes_with_parent(column: Id, plan: Plan) -> bool:
 
 
 def _by_way_of_text(item: Id, plan: Plan, why: str, destructive: bool) -> list[Step]:
-    """The same for a range, whose constructor functions keep a second type from standing beside it."""
+    """The same for a type that cannot have a second one beside it."""
     there: list[Step] = []
     back: list[Step] = []
     rule = "alter-type-lossy"

@@ -6,7 +6,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import TypeVar
 
-from safemig.schema.model import INSIDE_RELATION, Id, Schema
+from safemig.schema.kinds import KINDS
+from safemig.schema.model import Id, Schema
 
 V = TypeVar("V")
 
@@ -22,7 +23,7 @@ def without_extensions(base: Schema, target: Schema, names: Iterable[str]) -> tu
     if not left_out:
         return base, target, ()
     found = {item for schema in (base, target) for item in schema.facts if item in left_out}
-    named = [item for item in found if item.kind not in INSIDE_RELATION or not _is_inside(item, found)]
+    named = [item for item in found if not KINDS[item.kind].is_inside or not _is_inside(item, found)]
     return _without(base, left_out), _without(target, left_out), tuple(sorted(named))
 
 
@@ -36,7 +37,7 @@ def _standing_on(extensions: Iterable[Id], schema: Schema) -> set[Id]:
         found.add(item)
         queue += schema.graph.needed_by.get(item)
         queue += schema.children.get(item)
-        if item.kind == "column" and (relation := schema.relation(item.schema, item.name)):
+        if KINDS[item.kind].holds_values and (relation := schema.relation(item.schema, item.name)):
             queue.append(relation)
     return found
 

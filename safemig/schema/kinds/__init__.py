@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from safemig.schema.kinds.base import Kind
+from safemig.schema.kinds.belongings import Attribute, ConstraintIndex, NotNullConstraint
 from safemig.schema.kinds.columns import Column
 from safemig.schema.kinds.configuration import ConfigurationRow
 from safemig.schema.kinds.constraints import Constraint, Index
@@ -21,17 +22,18 @@ from safemig.schema.kinds.others import (
     Statistics,
     Transform,
 )
+from safemig.schema.kinds.partitions import Inheritance, Partition
 from safemig.schema.kinds.privileges import DefaultPrivileges, MemberPrivileges
 from safemig.schema.kinds.replication import Publication, PublicationSchema, PublicationTable, Subscription
 from safemig.schema.kinds.routines import EventTrigger, Policy, Routine, Rule, Trigger, TriggerState
-from safemig.schema.kinds.tables import Cluster, Inheritance, Partition, ReplicaIdentity, Table
+from safemig.schema.kinds.tables import Cluster, ReplicaIdentity, Table
 from safemig.schema.kinds.text_search import (
     TextSearchConfiguration,
     TextSearchDictionary,
     TextSearchParser,
     TextSearchTemplate,
 )
-from safemig.schema.kinds.types import BaseType, Composite, Domain, DomainConstraint, Enum, Range
+from safemig.schema.kinds.types import BaseType, Composite, Domain, DomainConstraint, Enum, EnumValue, Range
 from safemig.schema.kinds.views import MaterializedView, View
 
 _CLASSES: tuple[type[Kind], ...] = (
@@ -87,6 +89,10 @@ _CLASSES: tuple[type[Kind], ...] = (
     TextSearchDictionary,
     TextSearchConfiguration,
     ConfigurationRow,
+    Attribute,
+    ConstraintIndex,
+    NotNullConstraint,
+    EnumValue,
 )
 
 KINDS: dict[str, Kind] = {kind.name: kind() for kind in _CLASSES}

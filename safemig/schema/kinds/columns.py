@@ -4,18 +4,22 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable, Container, Iterator
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from safemig.schema.casts import Conversion, conversion
 from safemig.schema.facts import ColumnFact, SequenceOptions, not_null_name
-from safemig.schema.kinds.base import InsideRelation, Step, option_steps
-from safemig.schema.kinds.not_null import not_null_changes, not_null_constraint
-from safemig.schema.model import Id
+from safemig.schema.kinds.base import InsideRelation, Step, comes_with_relation, option_steps, substitute
+from safemig.schema.kinds.not_null import not_null_changes, not_null_constraint, not_null_of_attribute
+from safemig.schema.model import Facts, Id
 from safemig.sql.identifiers import quote_identifier, quote_literal, quote_name
 from safemig.sql.locks import LockMode
 
 if TYPE_CHECKING:
+    from safemig.schema.links import Links
+    from safemig.schema.model import Schema
     from safemig.schema.plan import Plan
 
 _EXCLUSIVE = LockMode.ACCESS_EXCLUSIVE
@@ -211,10 +215,118 @@ class Column(InsideRelation):
         return super().detail(*said)
 
     keyword = "COLUMN"
+    name_parts = 3
     phase = 46
     drop_phase = 80
     grant_letter = "c"
     rebuildable = False
+    is_told_with_table = True
+    holds_values = True
+    is_its_own_place = True
+    has_initial_grants = False
+    is_granted_in_relation = True
+
+    def grant_target(self, item: Id, fact: ColumnFact) -> str:
+        return f"TABLE {quote_name(item.schema, item.name)}"
+
+    def completion(self, item: Id, fact: ColumnFact, maker: Id, plan: Plan) -> list[Step]:
+        of_type = maker.kind == "composite type" and fact.not_null
+        return not_null_of_attribute(item, fact, plan) if of_type else []
+
+    def is_told_with(self, item: Id, listed: Container[Id], facts: Facts, *, is_gone: bool) -> bool:
+        return comes_with_relation(item, listed, facts)
+
+    def whole(self, item: Id) -> Id:
+        return Id("table", item.schema, item.name)
+
+    def rename_steps(self, old: Id, new: Id) -> list[Step]:
+        table = quote_name(old.schema, old.name)
+        before, after = quote_identifier(old.sub), quote_identifier(new.sub)
+        return [
+            Step(
+                f"ALTER TABLE {table} RENAME COLUMN {before} TO {after}",
+                "statements that use the old name fail from now on",
+                rule="rename-column",
+                lock=_EXCLUSIVE,
+                reverse=f"ALTER TABLE {table} RENAME COLUMN {after} TO {before}",
+            )
+        ]
+
+    def moved(self, item: Id, old: Id, new: Id) -> Id:
+        return new if item == old else item
+
+    def rewritten(self, old: Id, new: Id, base: Schema) -> Callable[[Id, Any], Any] | None:
+        word = re.compile(rf"(?<![\w\"]){re.escape(quote_identifier(old.sub))}(?![\w\"])")
+        related = set(base.graph.needed_by.get(old, ()))
+
+        def fact_after(item: Id, fact: Any) -> Any:
+            column = (getattr(fact, "table_schema", ""), getattr(fact, "table", ""), getattr(fact, "column", ""))
+            if column == old[1:]:  # of a sequence
+                return fact._replace(column=new.sub)
+            if item not in related:
+                return fact
+            if item.kind == "constraint" and item[1:3] == old[1:3]:
+                fact = fact._replace(columns=tuple(new.sub if c == old.sub else c for c in fact.columns))
+            return substitute(fact, word, quote_identifier(new.sub))
+
+        return fact_after
+
+    def with_sequences_in(self, fact: ColumnFact, sequences: Container[tuple[str, str]], schema: str) -> ColumnFact:
+        if fact.identity_sequence and fact.identity_sequence[:2] in sequences:
+            return fact._replace(identity_sequence=(schema, *fact.identity_sequence[1:]))
+        return fact
+
+    def likely_renames(self, plan: Plan) -> Iterator[tuple[Id, Id]]:
+        added: dict[tuple[str, ...], list[Id]] = {}
+        for item in sorted(item for item in plan.added if item.kind == self.name):
+            added.setdefault(item[1:3], []).append(item)
+        for gone in sorted(item for item in plan.removed if item.kind == self.name) if added else ():
+            if Id("table", gone.schema, gone.name) in plan.dropped:
+                continue
+            for item in added.get(gone[1:3], ()):
+                if plan.target.facts[item].type == plan.base.facts[gone].type:
+                    yield gone, item
+
+    def is_no_longer_local(self, old: ColumnFact, new: ColumnFact) -> bool:
+        kept = old.not_null_local and not new.not_null_local
+        not_null_local = new.not_null_local if kept else old.not_null_local
+        return old._replace(is_local=new.is_local, not_null_local=not_null_local) == new
+
+    def is_retyped(self, old: ColumnFact, new: ColumnFact) -> bool:
+        return old.type != new.type
+
+    def staged_with(self, item: Id) -> Id:
+        return Id("view", *item[1:3])
+
+    def join_removed(self, item: Id, links: Links) -> None:
+        for parent in links.plan.parent_columns(item, links.plan.base):
+            for dropper in links.dropper(item):
+                for first in links.dropper(parent) if dropper.item == item else ():
+                    dropper.wait_for(first, hard=True)  # a child's own column goes after its parent's
+        self.join_retyped(item, links)
+
+    def join_retyped(self, item: Id, links: Links) -> None:
+        # A child that goes may hold on to it by its partition key.
+        for child in links.plan.base.descendants(Id("table", item.schema, item.name)):
+            for own in links.touching(item):
+                for dropper in links.dropper(child) if own.item == item else ():
+                    own.wait_for(dropper, hard=False)
+
+    def join_created(self, item: Id, links: Links) -> None:
+        plan = links.plan
+        if plan.created_by(item) != item:
+            return
+        for theirs in plan.parent_columns(item, plan.target):
+            if theirs in plan.created and plan.inherits_throughout(item, theirs):  # which then merges with it
+                links.chain(links.makers(theirs), links.makers(item), hard=True)
+
+    def inner(self, item: Id, plan: Plan) -> tuple[Id, ...]:
+        default = Id("default", *item[1:])
+        return (default,) if default in plan.base.facts else ()
+
+    def replaced_as(self, item: Id, plan: Plan) -> Id:
+        table = Id("table", item.schema, item.name)
+        return table if table not in plan.dropped and plan.is_partition_key(item) else item
 
     def target(self, item: Id, fact: ColumnFact) -> str:
         return f"COLUMN {quote_name(item.schema, item.name, item.sub)}"

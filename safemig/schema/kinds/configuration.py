@@ -5,11 +5,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Container, Sequence
 from typing import TYPE_CHECKING
 
 from safemig.schema.facts import ConfigurationRowFact
 from safemig.schema.kinds.base import Kind, Step
-from safemig.schema.model import Id
+from safemig.schema.model import Facts, Id
 from safemig.sql.identifiers import quote_identifier, quote_name
 from safemig.sql.locks import LockMode
 
@@ -26,6 +27,17 @@ class ConfigurationRow(Kind):
     phase = 98
     drop_phase = 1
     rebuildable = False
+    says_values_plainly = True
+    is_named_after = True
+
+    def implied(self, item: Id) -> Sequence[Id]:
+        return (
+            Id("schema", "", item.schema),
+            *(Id(kind, item.schema, item.name) for kind in ("table", "view", "materialized view")),
+        )
+
+    def is_told_with(self, item: Id, listed: Container[Id], facts: Facts, *, is_gone: bool) -> bool:
+        return is_gone and Id("table", item.schema, item.name) in listed
 
     def create(self, item: Id, fact: ConfigurationRowFact, plan: Plan) -> list[Step]:
         return _cron(fact) if fact.form == "cron" else [_upsert(item, fact)]

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from safemig.schema.casts import conversion
 from safemig.schema.facts import ConstraintFact, IndexFact
 from safemig.schema.kinds.base import InsideRelation, Kind, Step, option_list, option_steps
 from safemig.schema.model import Id
@@ -13,6 +14,8 @@ from safemig.sql.identifiers import quote_identifier, quote_name
 from safemig.sql.locks import LockMode
 
 if TYPE_CHECKING:
+    from safemig.schema.links import Links
+    from safemig.schema.model import Schema
     from safemig.schema.plan import Plan
 
 _EXCLUSIVE = LockMode.ACCESS_EXCLUSIVE
@@ -23,9 +26,12 @@ _INDEXED = "pux"
 
 class Constraint(InsideRelation):
     name = "constraint"
+    may_reference = True
     keyword = "CONSTRAINT"
     phase = 52
     drop_phase = 14
+    is_told_with_table = True
+    is_built_online = True
 
     def words(self, item: Id, fact: ConstraintFact) -> str:
         return _WORDS[fact.type]
@@ -35,6 +41,41 @@ class Constraint(InsideRelation):
         if fact.type == "p":
             return own, ("primary key", item.schema, item.name), ("relation", item.schema, item.sub)
         return (own, ("relation", item.schema, item.sub)) if fact.type in _INDEXED else (own,)
+
+    def is_no_longer_local(self, old: ConstraintFact, new: ConstraintFact) -> bool:
+        return (old._replace(is_local=new.is_local) if old.is_local and new.inherited else old) == new
+
+    def key_of_parent(self, fact: ConstraintFact) -> str | None:
+        return fact.definition if fact.type == "f" and fact.parent else None
+
+    def attached_to(self, item: Id, fact: ConstraintFact, plan: Plan) -> Id | None:
+        return plan.parent_constraint(item, plan.base) if fact.parent and not plan.leaves_parent(item) else None
+
+    def attached(self, item: Id, plan: Plan) -> list[Id]:
+        if plan.base.facts[item].type not in _INDEXED:
+            return []
+        tables = plan.base.descendants(Id("table", item.schema, item.name))
+        children = (inner for table in tables for inner in plan.base.children.get(table) if inner.kind == self.name)
+        return [
+            inner
+            for inner in children
+            if plan.base.facts[inner].parent == item.sub and plan.parent_constraint(inner, plan.base) == item
+        ]
+
+    def primary_key(self, fact: ConstraintFact) -> tuple[str, ...]:
+        return fact.columns if fact.type == "p" else ()
+
+    def unique_on(self, item: Id, fact: ConstraintFact) -> tuple[str, str] | None:
+        return (item.schema, item.name) if fact.type in _INDEXED else None
+
+    def join_created(self, item: Id, links: Links) -> None:
+        plan = links.plan
+        over = plan.parent_constraint(item) if plan.target.facts[item].parent else None
+        if over is not None and Id("table", over.schema, over.name) not in plan.created:
+            links.chain(links.makers(over), links.makers(item), hard=False)
+
+    def hinders_type_change(self, item: Id, column: Id, plan: Plan) -> bool:
+        return plan.base.facts[item].type in "fcx" and _cannot_follow(item, column, plan)
 
     def inline(self, item: Id, fact: ConstraintFact) -> str:
         """Return the constraint as a line of CREATE TABLE."""
@@ -230,6 +271,13 @@ class Constraint(InsideRelation):
         return super().detail(old, new)
 
 
+def _cannot_follow(item: Id, column: Id, plan: Plan) -> bool:
+    """Tell whether PostgreSQL cannot rebuild a constraint or index by itself while its columns change one by one."""
+    old, new = plan.base.facts[column], plan.target.facts[column]
+    several = sum(needed in plan.retyped for needed in plan.base.graph.needs.get(item, ())) > 1
+    return several or conversion(old.type, new.type).using is not None
+
+
 def _closing(text: str) -> int:
     """Return where the first parenthesis closes, quoted identifiers skipped."""
     depth, quoted = 0, False
@@ -296,10 +344,47 @@ def _backing_index(definition: str) -> tuple[str, str]:
 
 class Index(Kind):
     name = "index"
+    is_in_schema_of_table = True
+    name_parts = 2
+    rename_word = "INDEX"
     keyword = "INDEX"
     phase = 50
     drop_phase = 16
     drop_lock = _EXCLUSIVE
+    is_built_online = True
+    is_built_beside = True
+    may_be_left_over = True
+
+    def attached_to(self, item: Id, fact: IndexFact, plan: Plan) -> Id | None:
+        leaves = fact.parent and plan.leaves_parent(Id("index", fact.table_schema, fact.table))
+        return Id("index", fact.parent_schema, fact.parent) if fact.parent and not leaves else None
+
+    def attached(self, item: Id, plan: Plan) -> list[Id]:
+        return plan.attached_indexes(item, plan.base)
+
+    def hinders_type_change(self, item: Id, column: Id, plan: Plan) -> bool:
+        definition = plan.base.facts[item].definition
+        return (" WHERE " in definition or "((" in definition) and _cannot_follow(item, column, plan)
+
+    def unique_on(self, item: Id, fact: IndexFact) -> tuple[str, str] | None:
+        return (fact.table_schema, fact.table) if fact.definition.startswith("CREATE UNIQUE INDEX ") else None
+
+    def join_created(self, item: Id, links: Links) -> None:
+        plan = links.plan
+        fact = plan.target.facts[item]
+        if not fact.is_valid:  # made for the parent alone, when its partitions are in place
+            for other in plan.target.partitions.get((fact.table_schema, fact.table), ()):
+                links.chain(links.makers(item), links.makers(other), hard=False)
+        if fact.parent:
+            parent = Id("index", fact.parent_schema, fact.parent)
+            links.chain((one for one in links.makers(parent) if parent in one.creates), links.makers(item), hard=False)
+
+    def relations(self, fact: IndexFact) -> tuple[tuple[str, str], ...]:
+        return ((fact.table_schema, fact.table),)
+
+    def is_leftover(self, fact: IndexFact, schema: Schema) -> bool:
+        table = schema.facts.get(Id("table", fact.table_schema, fact.table))
+        return not fact.is_valid and (table is None or table.relkind != "p")
 
     def slots(self, item: Id, fact: IndexFact) -> tuple[tuple[str, ...], ...]:
         return (("relation", item.schema, item.name),)

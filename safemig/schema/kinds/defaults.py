@@ -4,11 +4,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
 from typing import TYPE_CHECKING
 
 from safemig.schema.facts import DefaultFact
-from safemig.schema.kinds.base import InsideRelation, Step
-from safemig.schema.model import Id
+from safemig.schema.kinds.base import InsideRelation, Step, comes_with_relation
+from safemig.schema.model import Facts, Id
 from safemig.sql.identifiers import quote_identifier, quote_name
 from safemig.sql.locks import LockMode
 
@@ -22,8 +23,32 @@ class Default(InsideRelation):
     """A column's default, or the expression of a generated column."""
 
     name = "default"
+    stands_on_types = True
     phase = 48
     drop_phase = 17
+    is_told_with_table = True
+    is_same_thing = True
+
+    def moved(self, item: Id, old: Id, new: Id) -> Id:
+        return Id(item.kind, *new[1:]) if item[1:] == old[1:] else item
+
+    def same_thing(self, item: Id) -> Id:
+        return Id("column", *item[1:])
+
+    def is_told_with(self, item: Id, listed: Container[Id], facts: Facts, *, is_gone: bool) -> bool:
+        return comes_with_relation(item, listed, facts) or Id("column", *item[1:]) in listed
+
+    def hinders_type_change(self, item: Id, column: Id, plan: Plan) -> bool:
+        return plan.is_generated(self.same_thing(item), plan.base)
+
+    def hinders_conversion(self, item: Id, column: Id, plan: Plan) -> bool:
+        return item[1:] != column[1:] and plan.is_generated(self.same_thing(item), plan.base)
+
+    def replaced_as(self, item: Id, plan: Plan) -> Id:
+        column = self.same_thing(item)
+        if plan.is_generated(column, plan.base) and not plan.can_step_aside(item):
+            return column if column not in plan.replaced and column in plan.target.facts else item
+        return item
 
     def created_with(self, item: Id, fact: DefaultFact, plan: Plan) -> Id | None:
         column = Id("column", *item[1:])

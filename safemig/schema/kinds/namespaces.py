@@ -26,6 +26,7 @@ class SchemaKind(Kind):
     has_owner = True
     rebuildable = False
     alter_matters = False
+    is_container = True
 
     def create(self, item: Id, fact: SchemaFact, plan: Plan) -> list[Step]:
         name = quote_identifier(item.name)
@@ -46,6 +47,7 @@ class SchemaKind(Kind):
 
 class Extension(Kind):
     name = "extension"
+    needs_nothing_here = True
     keyword = "EXTENSION"
     phase = 22
     drop_phase = 92
@@ -81,6 +83,21 @@ class Extension(Kind):
 
 class Sequence(Kind):
     name = "sequence"
+    needs_nothing_here = True
+    is_sequence = True
+    name_parts = 2
+    rename_word = "SEQUENCE"
+    is_named_in_bodies = True
+    owner_lock = LockMode.ACCESS_EXCLUSIVE
+
+    def has_owner_of_table(self, item: Id, plan: Plan) -> bool:
+        link = Id("sequence owner", item.schema, item.name)
+        if link not in plan.target.facts:
+            return False
+        fact = plan.target.facts[link]
+        table = Id("table", fact.table_schema, fact.table)
+        return link in plan.base.facts or (item in plan.created and table in plan.created)
+
     keyword = "SEQUENCE"
     phase = 40
     drop_phase = 84
@@ -141,11 +158,17 @@ class SequenceOwner(Kind):
     """ALTER SEQUENCE ... OWNED BY, apart from the sequence, for column and sequence need each other."""
 
     name = "sequence owner"
+    is_sequence = True
+    is_named_after = True
     phase = 49
     drop_phase = 13
+    is_quiet = True
 
-    def created_with(self, item: Id, fact: SequenceOwnerFact, plan: Plan) -> Id | None:
-        return None
+    def table_of_sequence(self, fact: SequenceOwnerFact) -> Id:
+        return Id("table", fact.table_schema, fact.table)
+
+    def links_owners(self, fact: SequenceOwnerFact) -> tuple[Id, str]:
+        return Id("table", fact.table_schema, fact.table), "sequence"
 
     def dropped_with(self, item: Id, fact: SequenceOwnerFact, plan: Plan) -> Id | None:
         sequence = Id("sequence", item.schema, item.name)
@@ -172,11 +195,16 @@ class IdentitySequence(Kind):
     """The sequence behind an identity column: made and dropped with it, but with privileges and a comment of its own."""
 
     name = "identity sequence"
+    is_sequence = True
     keyword = "SEQUENCE"
     grant_letter = "S"
+    is_quiet = True
 
     def slots(self, item: Id, fact: Any) -> tuple[tuple[str, ...], ...]:
         return (("relation", item.schema, item.name),)
+
+    def table_of_sequence(self, fact: SequenceOwnerFact) -> Id:
+        return Id("table", fact.table_schema, fact.table)
 
     def created_with(self, item: Id, fact: SequenceOwnerFact, plan: Plan) -> Id | None:
         return Id("column", fact.table_schema, fact.table, fact.column)

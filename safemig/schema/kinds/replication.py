@@ -68,6 +68,7 @@ def _with(options: tuple[tuple[str, str], ...]) -> str:
 
 class PublicationTable(Kind):
     name = "publication table"
+    stands_on_types = True
     phase = 71
     drop_phase = 6
 

@@ -17,11 +17,14 @@ if TYPE_CHECKING:
 
 _EXCLUSIVE = LockMode.ACCESS_EXCLUSIVE
 _WORDS = {"f": "function", "p": "procedure", "a": "aggregate", "w": "window function"}
+_BODIES = frozenset({"sql", "plpgsql"})  # the languages whose functions PostgreSQL checks as they are made
 _KEYWORDS = {"f": "FUNCTION", "p": "PROCEDURE", "a": "AGGREGATE", "w": "FUNCTION"}
 
 
 class Routine(Kind):
     name = "routine"
+    is_named_in_bodies = True
+    stands_on_types = True
     phase = 42
     drop_phase = 18
     grant_letter = "f"
@@ -29,6 +32,12 @@ class Routine(Kind):
 
     def words(self, item: Id, fact: RoutineFact) -> str:
         return _WORDS[fact.routine]
+
+    def writes_body(self, fact: RoutineFact) -> bool:
+        return fact.language in _BODIES and fact.routine != "a"
+
+    def is_verbatim(self, sql: str) -> bool:
+        return "\nAS $" in sql
 
     def target(self, item: Id, fact: RoutineFact) -> str:
         arguments = (fact.identity_arguments or "*") if fact.routine == "a" else item.sub
@@ -43,6 +52,9 @@ class Routine(Kind):
             if type_.kind == "base type" and type_ in plan.dropped and item in plan.base.graph.needs.get(type_, ()):
                 return type_  # its input or output function
         return None
+
+    def hinders_type_change(self, item: Id, column: Id, plan: Plan) -> bool:
+        return bool(plan.base.facts[item].language == "sql")
 
     def create(self, item: Id, fact: RoutineFact, plan: Plan) -> list[Step]:
         steps = [Step(fact.definition, reverse=f"DROP {self.target(item, fact)}")]
@@ -103,6 +115,7 @@ _ENABLED = {"O": "ENABLE", "D": "DISABLE", "R": "ENABLE REPLICA", "A": "ENABLE A
 class Trigger(InsideRelation):
     name = "trigger"
     keyword = "TRIGGER"
+    stands_on_types = True
     phase = 66
     drop_phase = 10
     drop_lock = _EXCLUSIVE
@@ -185,6 +198,7 @@ class TriggerState(InsideRelation):
 class Rule(InsideRelation):
     name = "rule"
     keyword = "RULE"
+    stands_on_types = True
     phase = 64
     drop_phase = 11
 
@@ -219,6 +233,7 @@ _COMMANDS = {"*": "ALL", "r": "SELECT", "a": "INSERT", "w": "UPDATE", "d": "DELE
 class Policy(InsideRelation):
     name = "policy"
     keyword = "POLICY"
+    stands_on_types = True
     phase = 68
     drop_phase = 10
 

@@ -1,17 +1,16 @@
-"""Tables of every sort, and their places among partitions and parents."""
+"""Tables of every sort."""
 
 # ruff: noqa: ARG002 - every kind answers the same questions, few need all that they are told
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from safemig.schema.facts import (
     ClusterFact,
     ColumnFact,
-    InheritanceFact,
     Options,
-    PartitionFact,
     ReplicaIdentityFact,
     TableFact,
 )
@@ -23,6 +22,7 @@ from safemig.sql.identifiers import quote_identifier, quote_literal, quote_name
 from safemig.sql.locks import LockMode
 
 if TYPE_CHECKING:
+    from safemig.schema.links import Links
     from safemig.schema.plan import Plan
 
 _EXCLUSIVE = LockMode.ACCESS_EXCLUSIVE
@@ -36,6 +36,41 @@ class Table(Kind):
     has_owner = True
     rebuildable = False
     alter_matters = False
+    name_parts = 2
+    rename_word = "TABLE"
+    has_columns = True
+    is_its_own_place = True
+    may_have_type = True
+    is_relation = True
+    owner_lock = _EXCLUSIVE
+    is_named_in_bodies = True
+    is_in_column_order = True
+
+    def join_altered(self, item: Id, links: Links) -> None:
+        """ALTER TABLE ... OF wants the columns as the type has them; only after NOT OF may they become others."""
+        plan = links.plan
+        if plan.base.facts[item].of_type == plan.target.facts[item].of_type:
+            return
+        columns = {
+            inner
+            for schema in (plan.base, plan.target)
+            for inner in schema.children.get(item)
+            if inner.kind == "column"
+        }
+        others = [other for inner in sorted(columns) for other in links.touching(inner)]
+        if plan.target.facts[item].of_type:
+            links.chain(links.makers(item), others, hard=True)
+        else:
+            links.chain(others, links.makers(item), hard=True)
+
+    def likely_renames(self, plan: Plan) -> Iterator[tuple[Id, Id]]:
+        added = sorted(item for item in plan.added if item.kind == self.name)
+        for gone in sorted(item for item in plan.removed if item.kind == self.name) if added else ():
+            before = set(plan.base.column_order.get(gone, ()))
+            for item in added:
+                after = set(plan.target.column_order.get(item, ()))
+                if before and 3 * len(before & after) >= 2 * len(before | after):
+                    yield gone, item
 
     def words(self, item: Id, fact: TableFact) -> str:
         return {"p": "partitioned table", "f": "foreign table"}.get(fact.relkind, "table")
@@ -259,84 +294,11 @@ class Table(Kind):
         return steps
 
 
-class Partition(InsideRelation):
-    """A table's place as a partition: attached and detached, never recreated."""
-
-    name = "partition"
-    phase = 51
-    drop_phase = 14
-
-    def slots(self, item: Id, fact: PartitionFact) -> tuple[tuple[str, ...], ...]:
-        return ()
-
-    def dropped_with(self, item: Id, fact: PartitionFact, plan: Plan) -> Id | None:
-        found = super().dropped_with(item, fact, plan)
-        if found is None or Id("table", fact.parent_schema, fact.parent) in plan.dropped:
-            return found
-        # DROP TABLE refuses a partition that a foreign key reaches through its parent.
-        return None if any(map(plan.is_referenced, plan.base.ancestors(found))) else found
-
-    def create(self, item: Id, fact: PartitionFact, plan: Plan) -> list[Step]:
-        parent, child = quote_name(fact.parent_schema, fact.parent), quote_name(item.schema, item.name)
-        return [
-            Step(
-                f"ALTER TABLE {parent} ATTACH PARTITION {child} {fact.bound}",
-                lock=LockMode.SHARE_UPDATE_EXCLUSIVE,
-                reverse=f"ALTER TABLE {parent} DETACH PARTITION {child}",
-            )
-        ]
-
-    def drop(self, item: Id, fact: PartitionFact, plan: Plan) -> list[Step]:
-        parent, child = quote_name(fact.parent_schema, fact.parent), quote_name(item.schema, item.name)
-        return [
-            Step(
-                f"ALTER TABLE {parent} DETACH PARTITION {child}",
-                "its rows are no longer seen through the parent"
-                if item in plan.removed
-                else "attached again below with its new bounds",
-                rule="detach-partition",
-                lock=_EXCLUSIVE,
-                reverse=f"ALTER TABLE {parent} ATTACH PARTITION {child} {fact.bound}",
-            )
-        ]
-
-
-class Inheritance(InsideRelation):
-    name = "inheritance"
-    phase = 51
-    drop_phase = 14
-
-    def slots(self, item: Id, fact: InheritanceFact) -> tuple[tuple[str, ...], ...]:
-        return ()
-
-    def created_with(self, item: Id, fact: InheritanceFact, plan: Plan) -> Id | None:
-        table = Id("table", item.schema, item.name)
-        return table if table in plan.created else None
-
-    def create(self, item: Id, fact: InheritanceFact, plan: Plan) -> list[Step]:
-        return [
-            Step(
-                f"ALTER TABLE {quote_name(item.schema, item.name)} INHERIT {quote_name(fact.parent_schema, fact.parent)}",
-                lock=_EXCLUSIVE,
-            )
-        ]
-
-    def drop(self, item: Id, fact: InheritanceFact, plan: Plan) -> list[Step]:
-        return [
-            Step(
-                f"ALTER TABLE {quote_name(item.schema, item.name)} NO INHERIT {quote_name(fact.parent_schema, fact.parent)}",
-                lock=_EXCLUSIVE,
-            )
-        ]
-
-    def alter(self, item: Id, old: InheritanceFact, new: InheritanceFact, plan: Plan) -> list[Step] | None:
-        return []  # only the order of several parents: nothing that ALTER could say
-
-
 class ReplicaIdentity(InsideRelation):
     name = "replica identity"
     phase = 57
     drop_phase = 12
+    is_told_with_table = True
 
     def slots(self, item: Id, fact: ReplicaIdentityFact) -> tuple[tuple[str, ...], ...]:
         return ()
@@ -364,6 +326,7 @@ class Cluster(InsideRelation):
     name = "cluster"
     phase = 57
     drop_phase = 12
+    is_told_with_table = True
 
     def slots(self, item: Id, fact: ClusterFact) -> tuple[tuple[str, ...], ...]:
         return ()

@@ -4,8 +4,11 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable, Container, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
+from safemig.schema.difference import Change
 from safemig.schema.facts import (
     BaseTypeFact,
     CompositeFact,
@@ -15,12 +18,14 @@ from safemig.schema.facts import (
     RangeFact,
     not_null_name,
 )
-from safemig.schema.kinds.base import Kind, Step
-from safemig.schema.model import Id
+from safemig.schema.kinds.base import Kind, Step, substitute
+from safemig.schema.model import Facts, Id
 from safemig.sql.identifiers import quote_identifier, quote_literal, quote_name
 from safemig.sql.locks import LockMode
 
 if TYPE_CHECKING:
+    from safemig.schema.links import Links
+    from safemig.schema.model import Schema
     from safemig.schema.plan import Plan
 
 
@@ -49,9 +54,62 @@ class Type(Kind):
         return f"TYPE {quote_name(item.schema, item.name)}"
 
 
+class EnumValue(Kind):
+    """A value of an enum: no fact of its own, but with a name that can change."""
+
+    name = "enum value"
+    name_parts = 3
+
+    def is_in(self, item: Id, schema: Schema) -> bool:
+        enum = schema.facts.get(Id("enum", item.schema, item.name))
+        return enum is not None and item.sub in enum.labels
+
+    def rename_steps(self, old: Id, new: Id) -> list[Step]:
+        enum, before, after = quote_name(old.schema, old.name), _literal(old.sub), _literal(new.sub)
+        return [
+            Step(
+                f"ALTER TYPE {enum} RENAME VALUE {before} TO {after}",
+                "statements that write or compare with the old value fail from now on",
+                rule="enum-value-renamed",
+                reverse=f"ALTER TYPE {enum} RENAME VALUE {after} TO {before}",
+            )
+        ]
+
+    def rewritten(self, old: Id, new: Id, base: Schema) -> Callable[[Id, Any], Any]:
+        enum, cast = Id("enum", old.schema, old.name), f"::{quote_name(old.schema, old.name)}"
+        word = re.compile(rf"{re.escape(_literal(old.sub) + cast)}(?![\w\"])")
+
+        def fact_after(item: Id, fact: Any) -> Any:
+            if item == enum:
+                return fact._replace(labels=tuple(new.sub if label == old.sub else label for label in fact.labels))
+            return substitute(fact, word, _literal(new.sub) + cast)
+
+        return fact_after
+
+
+def _join_columns(item: Id, links: Links) -> None:
+    """A domain is checked again when no column that leaves it, and might hold it where it cannot be checked, is left."""
+    plan = links.plan
+    domain = Id("domain", item.schema, item.name)
+    if domain not in plan.base.facts:
+        return
+    for column in plan.base.graph.needed_by.get(domain, ()):
+        if column.kind == "column" and domain not in plan.target.graph.needs.get(column, ()):
+            links.chain(links.makers(item), links.touching(column), hard=False)
+    for column in plan.target.graph.needed_by.get(domain, ()):
+        if column.kind == "column" and domain not in plan.base.graph.needs.get(column, ()):
+            links.chain(links.makers(column), links.makers(item), hard=False)
+
+
 class Enum(Type):
     name = "enum"
+    name_parts = 2
+    rename_word = "TYPE"
     alter_waits = False  # it only gets more values
+    alter_is_needed = True
+    is_swappable = True
+    is_named_in_bodies = True
+    swap_rule = "enum-rebuild"
 
     def create(self, item: Id, fact: EnumFact, plan: Plan) -> list[Step]:
         labels = ", ".join(_literal(label) for label in fact.labels)
@@ -92,10 +150,52 @@ class Enum(Type):
         ]
         return "; ".join(parts) or "values in another order"
 
+    def changes(self, item: Id, old: EnumFact, new: EnumFact) -> Iterator[Change]:
+        fresh = [label for label in new.labels if label not in old.labels]
+        gone = [label for label in old.labels if label not in new.labels]
+        for label in fresh:
+            yield Change("enum value", item.dotted, "add", f"'{label}'")
+        for label in gone:
+            yield Change("enum value", item.dotted, "remove", f"'{label}'")
+        if not fresh and not gone:
+            yield Change("enum", item.dotted, "change", "values in another order")
+
+    def likely_renames(self, plan: Plan) -> Iterator[tuple[Id, Id]]:
+        for enum in sorted(item for item in plan.changed if item.kind == self.name):
+            before, after = plan.base.facts[enum].labels, plan.target.facts[enum].labels
+            differ = [(old, new) for old, new in zip(before, after, strict=False) if old != new]
+            if len(before) == len(after) and len(differ) == 1 and differ[0][1] not in before:
+                old, new = (Id("enum value", enum.schema, enum.name, label) for label in differ[0])
+                yield old, new
+
+    def why_swapped(self, item: Id, old: EnumFact, new: EnumFact) -> tuple[bool, str]:
+        gone = [label for label in old.labels if label not in new.labels]
+        if gone:
+            words = ", ".join(repr(label) for label in gone)
+            return True, f"the enum {item.dotted} loses {words}: fails where a row still holds it"
+        kept = tuple(label for label in new.labels if label in old.labels)
+        because = (
+            "a new value cannot be used in the transaction that adds it"
+            if kept == old.labels
+            else "the order of its values cannot be changed in place"
+        )
+        return False, f"the enum {item.dotted} is re-created, for {because}"
+
 
 class Domain(Type):
     name = "domain"
+    is_its_own_place = True
+    name_parts = 2
+    rename_word = "DOMAIN"
     keyword = "DOMAIN"
+    is_swappable = True
+    is_named_in_bodies = True
+
+    def join_created(self, item: Id, links: Links) -> None:
+        _join_columns(item, links)
+
+    def join_altered(self, item: Id, links: Links) -> None:
+        _join_columns(item, links)
 
     def grant_target(self, item: Id, fact: Any) -> str:
         return f"DOMAIN {quote_name(item.schema, item.name)}"
@@ -149,9 +249,16 @@ def _not_null(fact: DomainFact) -> str:
 
 class DomainConstraint(Kind):
     name = "domain constraint"
+    is_named_after = True
     keyword = "CONSTRAINT"
     phase = 44
     drop_phase = 19
+
+    def join_created(self, item: Id, links: Links) -> None:
+        _join_columns(item, links)
+
+    def join_altered(self, item: Id, links: Links) -> None:
+        _join_columns(item, links)
 
     def target(self, item: Id, fact: Any) -> str:
         return f"CONSTRAINT {quote_identifier(item.sub)} ON DOMAIN {quote_name(item.schema, item.name)}"
@@ -166,6 +273,14 @@ class DomainConstraint(Kind):
         if domain not in plan.created or fact.definition.endswith("NOT VALID") or plan.stands_apart(item, domain):
             return None
         return domain
+
+    def cannot_join(self, item: Id, plan: Plan) -> Id | None:
+        domain = Id("domain", item.schema, item.name)
+        is_kept = domain in plan.base.facts and domain in plan.target.facts
+        return domain if is_kept and plan.is_stored_deeper(domain) else None
+
+    def is_told_with(self, item: Id, listed: Container[Id], facts: Facts, *, is_gone: bool) -> bool:
+        return Id("domain", item.schema, item.name) in listed
 
     def dropped_with(self, item: Id, fact: DomainConstraintFact, plan: Plan) -> Id | None:
         domain = Id("domain", item.schema, item.name)
@@ -214,6 +329,12 @@ class DomainConstraint(Kind):
 
 class Composite(Type):
     name = "composite type"
+    has_attributes = True
+    has_columns = True
+    name_parts = 2
+    rename_word = "TYPE"
+    is_swappable = True
+    is_named_in_bodies = True
 
     def slots(self, item: Id, fact: Any) -> tuple[tuple[str, ...], ...]:
         return ("type", item.schema, item.name), ("relation", item.schema, item.name)
@@ -266,6 +387,11 @@ class Composite(Type):
 
 class Range(Type):
     name = "range"
+    name_parts = 2
+    rename_word = "TYPE"
+    is_swappable = True
+    is_named_in_bodies = True
+    may_stand_twice = False  # its constructor functions have its name
 
     def create(self, item: Id, fact: RangeFact, plan: Plan) -> list[Step]:
         said = []
@@ -286,6 +412,13 @@ _ALTERABLE = frozenset({"RECEIVE", "SEND", "TYPMOD_IN", "TYPMOD_OUT", "ANALYZE",
 
 class BaseType(Type):
     name = "base type"
+
+    def shell(self, item: Id, fact: BaseTypeFact) -> Step | None:
+        # Its input and output functions need it, and it needs them.
+        return Step(f"CREATE TYPE {quote_name(item.schema, item.name)}") if fact.options else None
+
+    def is_stand_in_enough(self, item: Id, dependent: Id, circles: Mapping[Id, Container[Id]], plan: Plan) -> bool:
+        return dependent.kind == "routine" and dependent in plan.target.graph.needs.get(item, ())
 
     def create(self, item: Id, fact: BaseTypeFact, plan: Plan) -> list[Step]:
         name = quote_name(item.schema, item.name)

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Container, Mapping
 from typing import TYPE_CHECKING
 
 from safemig.schema.facts import MaterializedViewFact, Options, ViewFact
@@ -14,6 +15,7 @@ from safemig.sql.identifiers import quote_identifier, quote_name
 from safemig.sql.locks import LockMode
 
 if TYPE_CHECKING:
+    from safemig.schema.links import Links
     from safemig.schema.plan import Plan
 
 _EXCLUSIVE = LockMode.ACCESS_EXCLUSIVE
@@ -28,14 +30,39 @@ def lists_columns(fact: ViewFact | MaterializedViewFact) -> bool:
     return _COLUMN_LIST.search(fact.definition) is not None
 
 
+def _join_column_lists(item: Id, links: Links) -> None:
+    """A view that lists the columns of what it reads can be made only when that has just these."""
+    if lists_columns(links.plan.target.facts[item]):
+        others = [
+            other for inner in sorted(links.plan.columns_that_come_and_go(item)) for other in links.touching(inner)
+        ]
+        for own in links.makers(item):
+            for other in others:
+                own.wait_for(other, hard=other.is_destructive)
+
+
 class View(Kind):
     name = "view"
     keyword = "VIEW"
+    stands_on_types = True
+    may_circle = True
     phase = 60
     drop_phase = 12
+    name_parts = 2
+    rename_word = "VIEW"
+    has_columns = True
+    is_relation = True
+    owner_lock = _EXCLUSIVE
+    is_named_in_bodies = True
     grant_letter = "r"
     has_owner = True
     drop_lock = _EXCLUSIVE
+
+    def join_created(self, item: Id, links: Links) -> None:
+        _join_column_lists(item, links)
+
+    def is_stand_in_enough(self, item: Id, dependent: Id, circles: Mapping[Id, Container[Id]], plan: Plan) -> bool:
+        return item in circles.get(Id(self.name, *dependent[1:3]), ())
 
     def grant_target(self, item: Id, fact: ViewFact) -> str:
         return f"TABLE {quote_name(item.schema, item.name)}"
@@ -103,16 +130,29 @@ class View(Kind):
 class MaterializedView(Kind):
     name = "materialized view"
     keyword = "MATERIALIZED VIEW"
+    stands_on_types = True
     phase = 61
     drop_phase = 12
+    name_parts = 2
+    rename_word = "MATERIALIZED VIEW"
+    has_columns = True
+    is_relation = True
+    owner_lock = _EXCLUSIVE
+    is_named_in_bodies = True
     grant_letter = "r"
     has_owner = True
+
+    def join_created(self, item: Id, links: Links) -> None:
+        _join_column_lists(item, links)
 
     def grant_target(self, item: Id, fact: MaterializedViewFact) -> str:
         return f"TABLE {quote_name(item.schema, item.name)}"
 
     def slots(self, item: Id, fact: MaterializedViewFact) -> tuple[tuple[str, ...], ...]:
         return ("relation", item.schema, item.name), ("type", item.schema, item.name)
+
+    def means_the_same(self, old: MaterializedViewFact, new: MaterializedViewFact) -> bool:
+        return old._replace(populated=False) == new  # it would be emptied for nothing
 
     def create(self, item: Id, fact: MaterializedViewFact, plan: Plan) -> list[Step]:
         name = quote_name(item.schema, item.name)
