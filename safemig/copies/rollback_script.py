@@ -92,7 +92,7 @@ def compose(
 def with_their_functions(back: SchemaDiff, reached: Schema, platform: Platform) -> SchemaDiff:
     """Let triggers on the platform's tables go with their functions, by CASCADE: only the table's owner may drop them.
 
-    A trigger whose function stays is left as it is: who made it cannot take it back, and the copy shows that.
+    A trigger whose function stays takes another road (see `platform_triggers`).
     """
     sql = [statement.sql for statement in back.statements]
     gone: set[str] = set()

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from safemig import live
 from safemig.copies.database_copy import copy_schema
+from safemig.copies.platform_triggers import without_their_owner
 from safemig.copies.shadow import Shadow, open_shadow
 from safemig.errors import MigrationError
 from safemig.execution.environment import open_environment, schema_with_rows, standing_of
@@ -78,6 +79,7 @@ def generate(
             item for item in left_out if item.kind != "extension" or item.name not in shadow.base.extensions
         )
         diff = compare(base, wanted, renames=renames or {}, with_change_sets=True)
+        diff = without_their_owner(diff, base, shadow.base.platform)
         if left_out:
             diff = replace(diff, warnings=(*diff.warnings, _not_compared(shadow, left_out)))
         if diff.is_empty:

@@ -30,6 +30,7 @@ from safemig.copies.database_copy import CopyServer, open_server_like, run_on_co
 from safemig.copies.drift import what_files_make
 from safemig.copies.event_triggers import read_event_triggers
 from safemig.copies.given_way_back import GivenWayBack, given_way_back, tried
+from safemig.copies.platform_triggers import without_their_owner
 from safemig.copies.roles import acting_role, deploying_role, url_as
 from safemig.errors import FileError, RehearsalError, ToolError
 from safemig.execution.acting import act_as, be_ourselves
@@ -186,7 +187,9 @@ def rehearse_on_copy(
             renamed = renamed_back(then.tables, now) | renamed_labels_back(then.labels, read_labels(copy))
             platform, role = platform_of(source), settings.deploy_as or acting_role(source)
             back = (
-                rollback_script.with_their_functions(way, reached[-1], platform)
+                without_their_owner(
+                    rollback_script.with_their_functions(way, reached[-1], platform), reached[-1], platform
+                )
                 for way in _ways_back(start, reached[-1], renamed, role)
             )
             if by:
