@@ -26,7 +26,7 @@ from safemig.postgres.activity import ask
 from safemig.postgres.connection import Connection, poolers
 from safemig.postgres.connection.connect import OLDEST_SERVER, is_pooled, words_of
 from safemig.postgres.own_rights import may_take
-from safemig.postgres.server.programs import client_programs, server_programs
+from safemig.postgres.server.programs import client_programs, require_tls, server_programs
 from safemig.postgres.stand_in.needs import needs_of
 from safemig.postgres.unreadable import platform_tables_left_out
 from safemig.results import Check, CheckState, Preflight
@@ -145,6 +145,8 @@ def _direct(_: Settings, connection: Connection) -> Check:
 def _clients(_: Settings, connection: Connection) -> Check:
     major = connection.info.server_version // 10000
     programs = client_programs(connection.info.server_version)
+    if connection.pgconn.ssl_in_use:
+        require_tls(programs, "pg_dump")
     state: CheckState = "ok" if programs.major == major else "warning"
     fix = "" if state == "ok" else f"install postgresql-client-{major}: dumps of a newer one may need its own psql"
     return Check("pg_dump and psql", state, f"{programs.version} in {programs.folder}", f"PostgreSQL {major}", fix)

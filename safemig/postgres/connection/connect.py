@@ -35,6 +35,8 @@ IS_STANDBY = "SELECT pg_is_in_recovery()"
 
 # What this process has connected to: a program's options must fit the server.
 server_versions: dict[str, int] = {}
+# Which of them are encrypted: what connects beside us by the same string must not go unencrypted.
+are_encrypted: dict[str, bool] = {}
 
 
 def connect(
@@ -81,6 +83,7 @@ def connect(
             f"{name} is PostgreSQL {version}; safemig needs 13 or later", where=name, next="upgrade the server"
         )
     server_versions[conninfo] = connection.info.server_version
+    are_encrypted[conninfo] = connection.pgconn.ssl_in_use
     if not is_pooled(connection):
         _patiently(
             connection,

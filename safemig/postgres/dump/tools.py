@@ -17,11 +17,11 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from safemig.errors import BackupError, ToolError, UnreachableError
 from safemig.postgres.connection import session_settings
-from safemig.postgres.connection.connect import connect, server_versions
+from safemig.postgres.connection.connect import are_encrypted, connect, server_versions
 from safemig.postgres.connection.network_watchdog import LOOKS_WHILE_UNREACHABLE, beside
 from safemig.postgres.connection.poolers import refuses_options
 from safemig.postgres.dump.compression import Readable, is_compressed, opened
-from safemig.postgres.server.programs import Program, Programs
+from safemig.postgres.server.programs import WITHOUT_TLS, Program, Programs, require_tls
 from safemig.secrets import hide
 
 # Gives the lines of a script as they are to be run.
@@ -93,7 +93,7 @@ def piped(
         ToolError: it ended with an error; the message has its own words, without secrets.
     """
     with without_password(conninfo) as (plain, environment), tempfile.TemporaryFile() as stderr:
-        plain = _pinned(plain, environment, conninfo, program)
+        plain = _pinned(programs, plain, environment, conninfo, program)
         command = [str(programs.path(program)), *pg_dump_arguments(plain, *options)]
         if ends_with_us:
             command = [sys.executable, "-I", "-S", "-c", ENDING_WITH_US, str(os.getpid()), *command]
@@ -118,13 +118,17 @@ def piped(
             raise _failure(programs, program, stderr.read().decode(errors="replace"), conninfo)
 
 
-def _pinned(plain: str, environment: dict[str, str], conninfo: str, program: Program, more: str = "") -> str:
+def _pinned(
+    programs: Programs, plain: str, environment: dict[str, str], conninfo: str, program: Program, more: str = ""
+) -> str:
     """Return a connection string with the settings of our sessions (see `session_settings`) and a name of its own.
 
     By options, not by statements: pg_dump's first queries come before any that it could be made to run.
     """
     if conninfo not in server_versions:
         connect(conninfo, "the database").close()
+    if are_encrypted.get(conninfo):
+        require_tls(programs, program)
     # Its own name, by which its session is found (libpq's fallback_application_name says only "pg_dump").
     named = make_conninfo(plain, application_name=session_name(program))
     if refuses_options(conninfo):  # a pooler; time zone and dates are set by the environment all the same
@@ -239,7 +243,7 @@ def run_psql(
         opened(file) as script,
         tempfile.TemporaryFile() as stderr,
     ):
-        named = _pinned(plain, environment, conninfo, "psql", settings)
+        named = _pinned(programs, plain, environment, conninfo, "psql", settings)
         if refuses_options(conninfo):
             options.insert(0, f"--command={session_settings.as_script(server_versions[conninfo])}")
         process = subprocess.Popen(
@@ -334,7 +338,7 @@ def _what_it_waits_for(program: Program, conninfo: str) -> object:
 def _failure(programs: Programs, program: Program, stderr: str, conninfo: str) -> ToolError:
     words = [line for line in hide(stderr, conninfo).splitlines() if line.strip()]
     telling: Sequence[str] = [line for line in words if "error" in line.lower() or "fatal" in line.lower()] or words
-    if "SSL support is not compiled in" in stderr:
+    if WITHOUT_TLS in stderr:
         return ToolError(
             f"the {program} {programs.version} here was built without TLS, and this connection needs it",
             where=str(programs.folder),

