@@ -218,9 +218,8 @@ def _told(base: Base) -> dict[str, None]:
 def read_base(source: Connection, migrations: Sequence[Migration]) -> Base:
     """Return what a database has and `migrations` do not make, as statements. Reads only."""
     platform = platform_of(source)
-    made = _made_by(migrations)
     if not platform:
-        needed = _extensions_mentioned(source, migrations, made)
+        needed = _extensions_mentioned(source, migrations)
         return Base(platform, (*_public(source), *(each for one in needed for each in _as_owner(*one))))
     there = platform_schema(source, migrations)
     nothing = replace(
@@ -316,14 +315,13 @@ def _public(source: Connection) -> list[str]:
     return [f"ALTER SCHEMA public OWNER TO {quote_identifier(row[0])}", "GRANT ALL ON SCHEMA public TO PUBLIC"]
 
 
-def _extensions_mentioned(
-    source: Connection, migrations: Sequence[Migration], made: Iterable[Id]
-) -> list[tuple[str, str, str]]:
+def _extensions_mentioned(source: Connection, migrations: Sequence[Migration]) -> list[tuple[str, str, str]]:
     """Return (name, schema, owner) of the extensions that the migrations use by some name, and do not make."""
-    by_migrations = {item.name for item in made if item.kind == "extension"}
-    rows = [row for row in source.execute(WHAT_EXTENSIONS_BRING).fetchall() if row[0] not in by_migrations]
-    if not rows:
+    rows = source.execute(WHAT_EXTENSIONS_BRING).fetchall()
+    if not rows:  # then thousands of files need not be read for what they make
         return []
+    by_migrations = {item.name for item in _made_by(migrations) if item.kind == "extension"}
+    rows = [row for row in rows if row[0] not in by_migrations]
     text = "\n".join(each.sql for each in migrations).lower()
     words = set(_WORD.findall(text))
     return [
@@ -339,7 +337,7 @@ def _extensions_there(
     """Return the extensions that are the base's: those that the migrations use and do not make, the platform's own, and
     on a platform what was turned on there and nothing of the team's stands on."""
     by_migrations = {item.name for item in made if item.kind == "extension"}
-    names = {name for name, *_ in _extensions_mentioned(source, migrations, made)}
+    names = {name for name, *_ in _extensions_mentioned(source, migrations)}
     for item in (item for item in found.facts if item.kind == "extension" and platform.name):
         if item.name in by_migrations and item.name not in platform.extensions:
             continue
