@@ -183,6 +183,7 @@ def _begin(world: World, file: SourceFile) -> None:
     world.file = file.name
     history.begin_path(world)
     world.settings.clear()
+    world.taken.clear()
     world.prepared.clear()
     world.exclusive.clear()
     world.reshaped.clear()
@@ -223,8 +224,12 @@ _SAID_ONCE = frozenset(
 
 
 def _is_first(finding: Finding, said: set[tuple[str, ...]]) -> bool:
-    """Tell whether the file did not have this finding yet, and note it; others than those of `_SAID_ONCE` always stand."""
-    if finding.rule not in _SAID_ONCE:
+    """Tell whether the file did not have this finding yet, and note it.
+
+    What is neither in `_SAID_ONCE` nor found in a function that the file calls always stands.
+    """
+    in_function = " (in function " in finding.message  # each call of the same function would say the same again
+    if finding.rule not in _SAID_ONCE and not in_function:
         return True
     what = "" if finding.rule == "transaction-control" else finding.message
     key = (finding.rule, finding.severity.value, finding.object, what)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from safemig.review import created_types
+from safemig.review import created_types, renewed
 from safemig.review.functions import calls_in, function_of
 from safemig.review.overloads import same_arguments
 from safemig.review.renamed_objects import rename, set_schema
@@ -16,7 +16,7 @@ from safemig.sql.tree import Tree, constant, node, strings
 
 _EVENTS = ((4, "insert"), (8, "delete"), (16, "update"), (32, "truncate"))  # TRIGGER_TYPE_* in pg_trigger.h
 _CHANGES_NOTHING = frozenset(("InsertStmt", "UpdateStmt", "DeleteStmt", "MergeStmt", "CopyStmt", "DoStmt", "CallStmt", "ExplainStmt",
-                             "ExecuteStmt", "TruncateStmt", "CommentStmt", "GrantStmt", "LockStmt", "VariableShowStmt"))  # fmt: skip
+                             "ExecuteStmt", "TruncateStmt", "CommentStmt", "LockStmt", "VariableShowStmt"))  # fmt: skip
 # What `World.new_objects` holds but schemas, whose names are no relations'.
 _NAMED = ("FUNCTION", "VIEW", "MATERIALIZED VIEW", "INDEX", "SEQUENCE", "TYPE", "DOMAIN")
 CONTYPES = {"CONSTR_FOREIGN": "f", "CONSTR_CHECK": "c", "CONSTR_UNIQUE": "u", "CONSTR_PRIMARY": "p",
@@ -32,8 +32,20 @@ def apply(world: World, tree: Tree, text: str, *, conditional: bool = False) -> 
         change(world, body, conditional)
     elif kind in _CHANGES_NOTHING:
         return
+    elif kind == "GrantStmt":
+        _grant(world, body)
+        return
     if kind != "SelectStmt" or body.get("intoClause"):
         note_change(world)
+
+
+def _grant(world: World, body: Tree) -> None:
+    """Note on what the files grant or revoke something: it is lost where that is dropped and made again."""
+    for item in body.get("objects", ()):
+        if body.get("targtype") == "ACL_TARGET_ALL_IN_SCHEMA":
+            world.granted.add(Name(names.of_object(item).name, "*"))
+        else:
+            world.granted.add(world.resolve(names.of_object(item)))
 
 
 def note_change(world: World) -> None:
@@ -144,7 +156,8 @@ def add_constraint(world: World, table: Table, constraint: Tree, columns: tuple[
     name = constraint.get("conname") or f"{table.name.name}_{'_'.join(keys)}_{constraint.get('contype', '')}"
     not_null = keys[0] if kind == "n" and keys else not_null_check(constraint.get("raw_expr")) if kind == "c" else None
     on_delete, on_update = (constraint.get(f"fk_{event}_action") or "a" for event in ("del", "upd"))
-    table.constraints[name] = Constraint(kind, validated, not_null, keys, world.file, on_delete, on_update)
+    file = world.file if world.pending else ""
+    table.constraints[name] = Constraint(kind, validated, not_null, keys, file, on_delete, on_update)
     if kind in ("u", "p"):
         table.indexes[constraint.get("indexname") or name] = keys
     if kind == "f":
@@ -224,6 +237,7 @@ def _drop(world: World, body: Tree, conditional: bool) -> None:
             found = world.tables.get(world.resolve(names.of_parts(parts[:-1])))
             if found and not conditional:
                 (found.policies if kind == "OBJECT_POLICY" else found.triggers).pop(parts[-1], None)
+                renewed.note_dropped(world, str(kind).removeprefix("OBJECT_"), found.name, parts[-1])
                 if kind == "OBJECT_POLICY":
                     found.conditions.pop(parts[-1], None)
             continue
@@ -277,6 +291,7 @@ def _function(world: World, body: Tree, text: str) -> None:
 def _trigger(world: World, body: Tree, _conditional: bool) -> None:
     table = world.table(names.of_range(body.get("relation")))
     bits = int(body.get("events", 0))
+    renewed.note_made(world, "TRIGGER", table.name, body.get("trigname", ""), body)
     events = frozenset(name for bit, name in _EVENTS if bits & bit)
     table.triggers[body.get("trigname", "")] = Trigger(
         events,
@@ -290,6 +305,10 @@ def _policy(world: World, body: Tree, _conditional: bool) -> None:
     name = body.get("policy_name", "")
     table = world.table(names.of_range(body.get("table")))
     world.has_conditions = True
+    if "cmd_name" in body:  # of CREATE POLICY
+        renewed.note_made(world, "POLICY", table.name, name, body)
+    else:
+        renewed.forget(world, "POLICY", table.name, name)
     table.conditions.setdefault(name, []).extend(body[key] for key in ("qual", "with_check") if key in body)
     if calls := calls_in([body.get("qual"), body.get("with_check")]):
         policies = table.policies

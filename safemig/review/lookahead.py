@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from safemig.review.renewed import constraints_added
 from safemig.review.world import World
 from safemig.sql import names
 from safemig.sql.names import Name
 from safemig.sql.parsing import ParsedStatement, wrapper_of
-from safemig.sql.tree import node
+from safemig.sql.tree import Tree, node
 
 
 def look_ahead(world: World, statements: list[ParsedStatement]) -> None:
     """Write into `world` what the statements of a file make, whom they grant something, and whose search_path they fix."""
     world.made_later = made_by(statements, world)
+    world.constraints_later = constraints_by(statements, world)
+    world.secured_later = secured_by(statements, world) if world.exposure else frozenset()
     world.granted_later = granted_by(statements, world)
     world.wrapper = wrapper_of(statements) or ()
     world.paths_fixed = paths_fixed_by(statements, world)
@@ -37,6 +40,27 @@ def made_by(statements: list[ParsedStatement], world: World) -> dict[tuple[str, 
             continue
         found[made] = statement.sql
     return found
+
+
+def constraints_by(statements: list[ParsedStatement], world: World) -> dict[tuple[str, Name], Tree]:
+    """Return the constraints that the statements add to tables that are there."""
+    found: dict[tuple[str, Name], Tree] = {}
+    for statement in statements:
+        kind, body = node(statement.tree)
+        if kind == "AlterTableStmt":
+            found.update(constraints_added(world, body))
+    return found
+
+
+def secured_by(statements: list[ParsedStatement], world: World) -> frozenset[Name]:
+    """Return the tables whose row security the statements switch on."""
+    found = set()
+    for statement in statements:
+        kind, body = node(statement.tree)
+        commands = body.get("cmds", ()) if kind == "AlterTableStmt" else ()
+        if any(one.get("AlterTableCmd", {}).get("subtype") == "AT_EnableRowSecurity" for one in commands):
+            found.add(world.resolve(names.of_range(body.get("relation"))))
+    return frozenset(found)
 
 
 def granted_by(statements: list[ParsedStatement], world: World) -> dict[Name, frozenset[str]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from safemig.review.renewed import forget
 from safemig.review.world import Column, World
 from safemig.sql import names
 from safemig.sql.names import Name
@@ -32,6 +33,9 @@ def rename(world: World, body: Tree, conditional: bool) -> None:
             for column in table.columns.values():
                 if column.type == str(old_name):
                     column.type = str(new_name)
+    elif kind in ("OBJECT_TRIGGER", "OBJECT_POLICY"):
+        words = kind.removeprefix("OBJECT_")
+        forget(world, words, world.resolve(names.of_range(body.get("relation"))), body.get("subname", ""))
     elif kind in _RUNS_CODE:
         old_name = world.resolve(_object_of(body))
         _also_named(world, old_name, Name(old_name.schema, new))

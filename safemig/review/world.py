@@ -43,7 +43,7 @@ class Constraint:
     is_validated: bool = True
     not_null_column: str | None = None
     columns: tuple[str, ...] = ()
-    file: str = ""
+    file: str = ""  # of the migrations under review; empty where an applied one or nobody knows which made it
     on_delete: str = "a"  # of a foreign key, as pg_constraint.confdeltype
     on_update: str = "a"
 
@@ -122,6 +122,13 @@ class World:
         default_factory=dict
     )  # what the file makes, anywhere in it, and how
     granted_later: dict[Name, frozenset[str]] = field(default_factory=dict)  # to whom the file grants something on it
+    granted: set[Name] = field(default_factory=set)  # on what the files grant or revoke; (schema, "*") for all in it
+    definitions: dict[tuple[str, Name], Tree] = field(
+        default_factory=dict
+    )  # triggers and policies of the files -> the statements that made them
+    taken: dict[tuple[str, Name], Tree] = field(default_factory=dict)  # the same of those that this file dropped
+    constraints_later: dict[tuple[str, Name], Tree] = field(default_factory=dict)  # those that the file adds
+    secured_later: frozenset[Name] = frozenset()  # tables whose row security the file switches on, anywhere in it
     wrapper: tuple[int, ...] = ()  # which statements of the file are a BEGIN and a COMMIT around all others
     labels_of_this_file: set[tuple[Name, str]] = field(default_factory=set)
     renamed_types: dict[Name, Name] = field(default_factory=dict)  # old name -> new name

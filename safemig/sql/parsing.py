@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any, NamedTuple, TypeVar
 
 from pglast.parser import ParseError
@@ -152,17 +153,33 @@ def _moved(one: ParsedStatement, by: int, positions: Positions) -> ParsedStateme
     return one._replace(line=line, column=column, end_line=line + one.sql.count("\n"), start=by + one.start)
 
 
-def wrapper_of(statements: Sequence[ParsedStatement]) -> tuple[int, int] | None:
-    """Return which statements are the BEGIN and the COMMIT around all others (but SET before them); None where there are none."""
+def wrapper_of(statements: Sequence[ParsedStatement]) -> tuple[int, ...] | None:
+    """Return which statements are the BEGINs and COMMITs that the file is made of (but SET before them); None where it is not.
+
+    A file may be several transactions, one after another, and end with a ROLLBACK that has nothing left to undo.
+    """
     controls = [number for number, one in enumerate(statements) if one.is_transaction_control]
-    if len(controls) != 2 or controls[1] != len(statements) - 1:
+    kept = controls
+    if len(controls) > 2 and controls[-1] - 1 == controls[-2] and _control(statements[controls[-1]]) == "ROLLBACK":
+        kept = controls[:-1]
+    pairs = list(zip(kept[::2], kept[1::2], strict=False))
+    if not pairs or len(kept) % 2 or controls[-1] != len(statements) - 1:
         return None
-    if any(node(one.tree)[0] != "VariableSetStmt" for one in statements[: controls[0]]):
+    if any(node(one.tree)[0] != "VariableSetStmt" for one in statements[: kept[0]]):
         return None
-    begin, commit = (node(statements[number].tree)[1] for number in controls)
-    plain = not begin.get("options") and not commit.get("chain")
-    begins = begin.get("kind", "TRANS_STMT_BEGIN") in ("TRANS_STMT_BEGIN", "TRANS_STMT_START")
-    return (controls[0], controls[1]) if plain and begins and commit.get("kind") == "TRANS_STMT_COMMIT" else None
+    if any(_control(statements[begin]) != "BEGIN" or _control(statements[end]) != "COMMIT" for begin, end in pairs):
+        return None
+    joined = all(end + 1 == begin for (_, end), (begin, _) in pairwise(pairs))
+    return tuple(controls) if joined else None
+
+
+def _control(statement: ParsedStatement) -> str:
+    """Return BEGIN, COMMIT or ROLLBACK where the statement is just that, without options."""
+    body = node(statement.tree)[1]
+    if body.get("options") or body.get("chain"):
+        return ""
+    kind = str(body.get("kind", "TRANS_STMT_BEGIN")).removeprefix("TRANS_STMT_")
+    return "BEGIN" if kind == "START" else kind
 
 
 def parse_some(sql: str, wanted: Callable[[str], bool]) -> Iterator[tuple[int, ParsedStatement]]:

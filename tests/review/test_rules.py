@@ -7,12 +7,15 @@ import pytest
 from safemig.review import Severity, TargetFacts, review
 from safemig.review.registry import all_rules
 from safemig.review.rule import Rule
-from safemig.review.rules import supabase, supabase_policies
+from safemig.review.rules import supabase, supabase_advised, supabase_policies
 from safemig.sql import SourceFile, parse
 
 RULES = all_rules()
 OF_SUPABASE = {
-    one.name for one in (*vars(supabase).values(), *vars(supabase_policies).values()) if isinstance(one, Rule)
+    one.name
+    for family in (supabase, supabase_advised, supabase_policies)
+    for one in vars(family).values()
+    if isinstance(one, Rule)
 }
 ERR = [pytest.param(rule, sql, id=f"{rule.name}-{number}") for rule in RULES for number, sql in enumerate(rule.err)]
 OK = [pytest.param(rule, sql, id=f"{rule.name}-{number}") for rule in RULES for number, sql in enumerate(rule.ok)]

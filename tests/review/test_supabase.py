@@ -25,7 +25,8 @@ RLS = "ALTER TABLE notes ENABLE ROW LEVEL SECURITY;"
 FUNCTION = "CREATE FUNCTION f(a int) RETURNS int LANGUAGE sql SECURITY DEFINER SET search_path = '' AS 'SELECT 1';"
 OURS = {
     CLOSED, OPEN, NO_POLICY, "policy-always-true", "policy-trusts-user-metadata", "policy-calls-per-row", "view-without-security-invoker",
-    "auth-users-exposed", "definer-function-in-api", "no-row-security-possible", "extension-in-public",
+    "auth-users-exposed", "definer-function-in-api", "no-row-security-possible", "extension-in-public", "several-permissive-policies",
+    "queue-without-row-security", "foreign-key-to-auth-unique", "bucket-can-be-listed",
 }  # fmt: skip
 # (what the files say, which of the rules find something)
 CASES: dict[str, tuple[list[str], set[str]]] = {
@@ -73,6 +74,16 @@ CASES: dict[str, tuple[list[str], set[str]]] = {
     "an invoker in the end": ([FUNCTION + "ALTER FUNCTION f(int) SECURITY INVOKER;"], set()),
     "a trigger's function": (["CREATE FUNCTION f() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path = '' AS 'BEGIN RETURN NEW; END';"],
                              set()),
+    "two policies of one role": (["CREATE POLICY a ON notes FOR SELECT USING (id > 1); CREATE POLICY b ON notes USING (id > 2);"],
+                                 {"several-permissive-policies"}),
+    "two policies of a file each": (["CREATE POLICY a ON notes TO anon USING (id > 1);", "CREATE POLICY b ON notes USING (id > 2);"],
+                                    {"several-permissive-policies"}),
+    "a policy in place of another": (["CREATE POLICY a ON notes USING (id > 1);", "DROP POLICY a ON notes; CREATE POLICY b ON notes USING (id > 2);"],
+                                     set()),
+    "a queue": (["SELECT pgmq.create('jobs');"], {"queue-without-row-security"}),
+    "a queue with row security": (["SELECT pgmq.create('Jobs'); ALTER TABLE pgmq.q_jobs ENABLE ROW LEVEL SECURITY;"], set()),
+    "a key into auth": (["ALTER TABLE notes ADD FOREIGN KEY (mail) REFERENCES auth.users (email) NOT VALID;"], {"foreign-key-to-auth-unique"}),
+    "a bucket's list": (["CREATE POLICY p ON storage.objects FOR SELECT TO anon USING (bucket_id = 'avatars');"], {"bucket-can-be-listed"}),
     "a policy's function": ([FUNCTION + "CREATE POLICY p ON notes USING (f(1) = 1);"], {"definer-function-in-api"}),
 }  # fmt: skip
 LIGHT = {"anybody reads", "a policy's function"}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from safemig.review.functions import function_of
+from safemig.review.renewed import is_as_before
 from safemig.review.rule import Hit, rule
 from safemig.review.scene import Scene
 from safemig.review.severity import Severity
@@ -43,7 +44,10 @@ def row_security(scene: Scene) -> Iterator[Hit]:
     ok="CREATE TABLE fresh (a int); CREATE POLICY p ON fresh USING (a > 0)",
 )  # fmt: skip
 def policy_on_existing_table(scene: Scene) -> Iterator[Hit]:
-    if not scene.is_new:
+    as_before = is_as_before(
+        scene.world, "POLICY", scene.world.resolve(scene.table), scene.tree.get("policy_name", ""), scene.tree
+    )
+    if not scene.is_new and not as_before:
         opens = constant(scene.tree.get("qual")) is True
         what = "opens every row" if opens else "changes which rows are seen"
         policy = scene.tree.get("policy_name", "")

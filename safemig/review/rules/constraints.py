@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from safemig.review.history import not_null_check
+from safemig.review.history import CONTYPES, not_null_check
+from safemig.review.renewed import SUFFIXES, columns_of, key_of
 from safemig.review.rule import Hit, rule
 from safemig.review.scene import Scene, weight
 from safemig.review.severity import Severity
+from safemig.review.world import Constraint
 from safemig.sql.identifiers import quote_identifier
 from safemig.sql.tree import Tree, constant, options, strings, walk
 
@@ -212,13 +214,51 @@ def drop_constraint(scene: Scene) -> Iterator[Hit]:
     name = str(scene.tree.get("name", ""))
     table = scene.world.tables.get(scene.world.resolve(scene.table))
     known = table.constraints.get(name) if table else None
-    if scene.is_new or (known and known.file and scene.world.pending):
+    if scene.is_new or (known and _is_of_these_files(scene, known)):
         return
     checked = table.columns.get(known.not_null_column) if known and table and known.not_null_column else None
     if checked and checked.not_null:
         return  # the last step of the road to NOT NULL: the column itself says it now
-    also = "; CASCADE drops the foreign keys that need it" if scene.tree.get("behavior") == "DROP_CASCADE" else ""
+    cascades = scene.tree.get("behavior") == "DROP_CASCADE"
+    also = "; CASCADE drops the foreign keys that need it" if cascades else ""
+    if not cascades and _is_replaced(scene, name, known):
+        said = f"{name} of {scene.table} is replaced: the new one may take rows that the old one refused"
+        yield Hit(f"{scene.table}.{name}", said, severity=Severity.RECOMMENDATION)
+        return
     yield Hit(f"{scene.table}.{name}", f"{scene.table} then takes rows that {name} refused{also}")
+
+
+def _is_of_these_files(scene: Scene, known: Constraint) -> bool:
+    """Tell whether the migrations under review add the constraint, so that nothing relies on it yet."""
+    world = scene.world
+    return bool(known.file) and world.pending and (known.file == world.file or not world.by_themselves)
+
+
+def _is_replaced(scene: Scene, name: str, before: Constraint | None) -> bool:
+    """Tell whether the file adds one that keeps out as much: a CHECK or foreign key of its name, or a key over its columns."""
+    table = scene.world.resolve(scene.table)
+    added = scene.world.constraints_later
+    if (
+        (after := added.get(key_of("CONSTRAINT", table, name)))
+        and after.get("is_enforced")
+        and not after.get("skip_validation")
+    ):
+        kind = CONTYPES.get(after.get("contype", ""))
+        if kind == "c":
+            return before is None or before.kind == "c"
+        if kind == "f":
+            return before is None or (before.kind == "f" and before.columns in ((), columns_of(after)))
+    if before is not None and before.kind not in ("u", "p"):
+        return False
+    for (_, key), other in added.items():
+        columns = columns_of(other)
+        if key.schema != str(table) or CONTYPES.get(other.get("contype", "")) not in ("u", "p") or not columns:
+            continue
+        if not other.get("deferrable"):
+            same_name = name == "_".join([table.name, *columns, SUFFIXES["CONSTR_UNIQUE"]])
+            if set(columns) <= set(before.columns if before else ()) or (before is None and same_name):
+                return True
+    return False
 
 
 @rule(

@@ -18,4 +18,9 @@ from safemig.review.severity import Severity
 )  # fmt: skip
 def extension_update(scene: Scene) -> Iterator[Hit]:
     name = str(scene.tree.get("extname", ""))
+    if scene.node == "AlterExtensionContentsStmt":
+        yield Hit(
+            name, f"what belongs to {name}, and so what pg_dump leaves out, changes", severity=Severity.RECOMMENDATION
+        )
+        return
     yield Hit(name, f"{name} runs its own update script")

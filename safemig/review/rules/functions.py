@@ -135,8 +135,15 @@ def function_destroys(scene: Scene) -> Iterator[Hit]:
     function = function_of(scene.tree, scene.text)
     name = names.of_strings(scene.tree.get("funcname"))
     said = [what for statement in function_statements(function) if (what := _destroys(statement))]
+    severity = Severity.RECOMMENDATION if scene.tree.get("replace") and _destroyed_before(scene, name) else None
     if said:
-        yield Hit(str(name), f"{name}() {said[0]} when it is called")
+        yield Hit(str(name), f"{name}() {said[0]} when it is called", severity=severity)
+
+
+def _destroyed_before(scene: Scene, name: Name) -> bool:
+    """Tell whether the function that is replaced is known, and destroys as well."""
+    known = scene.world.functions_named(name) or ()
+    return any(_destroys(statement) for one in known for statement in function_statements(one))
 
 
 @rule(

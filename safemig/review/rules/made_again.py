@@ -45,7 +45,10 @@ def made_again_without_grants(scene: Scene) -> Iterator[Hit]:
             continue
         extras = _extras(scene, known_as, name, item)
         granted = scene.world.granted_later.get(scene.world.resolve(name), frozenset())
-        if extras is None and not granted:
+        if extras is None and not granted and _is_ungranted(scene, known_as, name):
+            yield Hit(str(name), f"no migration grants anything on {words.lower()} {name}; what was granted on it by hand is gone, "
+                      f"and its comment{_and(kind)}", _replacing(made, name, kind, item), severity=Severity.RECOMMENDATION)  # fmt: skip
+        elif extras is None and not granted:
             yield Hit(str(name), f"what was granted on {words.lower()} {name} is gone, and its comment{_and(kind)}: "
                       f"CREATE does not bring them back", _replacing(made, name, kind, item))  # fmt: skip
         elif left := [one for one in extras or () if not _is_given_back(one, granted)]:
@@ -65,6 +68,17 @@ def _extras(scene: Scene, known_as: str, name: Name, item: Tree) -> tuple[str, .
         if _is_meant(item, one.arguments)
         for extra in one.extras
     )
+
+
+def _is_ungranted(scene: Scene, known_as: str, name: Name) -> bool:
+    """Tell whether the migrations made the object, or none of them did, and none grants or revokes anything on it."""
+    world, full = scene.world, scene.world.resolve(name)
+    is_made = bool(world.functions_named(name)) if known_as == "FUNCTION" else full in world.views
+    if not is_made and scene.tree.get(
+        "missing_ok"
+    ):  # DROP IF EXISTS of what no earlier migration made: it clears the way
+        is_made = any(one.is_known and one.age == "existing" for one in world.tables.values())
+    return is_made and full not in world.granted and Name(full.schema, "*") not in world.granted
 
 
 def _is_meant(item: Tree, arguments: tuple[str, ...]) -> bool:

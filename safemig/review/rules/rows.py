@@ -10,6 +10,7 @@ from itertools import pairwise
 from operator import eq, ge, gt, le, lt, ne
 from typing import Any
 
+from safemig.review.renewed import pinned_columns, unique_keys
 from safemig.review.rule import Hit, rule
 from safemig.review.scene import SMALL_ROWS, Scene
 from safemig.review.severity import Severity
@@ -324,7 +325,8 @@ def update_many_rows(scene: Scene) -> Iterator[Hit]:
     if scene.is_new or is_catalog(scene.table) or scene.is_small or _counts_a_version(scene):
         return
     condition = scene.tree.get("whereClause")
-    if (_names_few(condition) or _is_batch(scene)) and not scene.tree.get("fromClause"):
+    few = _names_few(condition) or _is_batch(scene) or _is_keyed(scene, condition)
+    if few and not scene.tree.get("fromClause"):
         return
     every = is_always_true(condition) and not scene.tree.get("fromClause")
     columns = ", ".join(column for column, _ in set_columns(scene.tree))
@@ -334,6 +336,12 @@ def update_many_rows(scene: Scene) -> Iterator[Hit]:
         f"updates {columns} in {'every row' if every else 'many rows, perhaps,'} of {scene.table}{scene.size} in one transaction",
         f"-- safemig: batches of 10000 by {scene.table}.id, pause 100 ms\n-- {batch}",
     )
+
+
+def _is_keyed(scene: Scene, condition: Tree | None) -> bool:
+    """Tell whether the WHERE gives constants for all columns of a key, so that each names one row at most."""
+    keys = unique_keys(scene.world, scene.table)
+    return bool(keys) and any(key <= pinned_columns(condition) for key in keys)
 
 
 # The one row in which an application keeps the version of its schema: by its table, or by its column in an application's own table.

@@ -26,7 +26,12 @@ def transaction_control(scene: Scene) -> Iterator[Hit]:
     wrapper = scene.world.wrapper
     if not scene.origin and scene.world.statement in wrapper:
         if scene.world.statement == wrapper[0]:
-            said = "BEGIN and COMMIT around the file are taken off by the runner, whose own transaction is around it"
+            blocks = len(wrapper) // 2  # a ROLLBACK at the end counts for nothing
+            said = (
+                f"the {blocks} transactions of the file run as one: the runner takes their BEGIN and COMMIT off"
+                if blocks > 1
+                else "BEGIN and COMMIT around the file are taken off by the runner, whose own transaction is around it"
+            )
             yield Hit(place(scene), said, severity=Severity.RECOMMENDATION)
         return
     severity = Severity.DANGEROUS if kind in ("ROLLBACK PREPARED", "COMMIT PREPARED", "PREPARE") else None

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from safemig.review.renewed import is_as_before
 from safemig.review.rule import Hit, rule
 from safemig.review.scene import Scene
 from safemig.review.severity import Severity
+from safemig.review.touching import only_fills_the_row
 from safemig.sql import names
 from safemig.sql.identifiers import quote_identifier
 from safemig.sql.locks import LockMode
@@ -24,8 +26,13 @@ def trigger_on_existing_table(scene: Scene) -> Iterator[Hit]:
     if not scene.is_new and ("VIEW", scene.world.resolve(scene.table)) not in scene.world.new_objects:
         name = scene.tree.get("trigname", "")
         function = names.of_strings(scene.tree.get("funcname"))
+        if is_as_before(scene.world, "TRIGGER", scene.world.resolve(scene.table), name, scene.tree):
+            return
         message = f"every write to {scene.table} runs {function}() from then on"
-        yield Hit(f"{scene.table}.{name}", message, lock=LockMode.SHARE_ROW_EXCLUSIVE)
+        fills = only_fills_the_row(scene.world, function, int(scene.tree.get("timing", 0)))
+        said = f"{message}, which only fills columns of the row or sends a notice" if fills else message
+        severity = Severity.RECOMMENDATION if fills else None
+        yield Hit(f"{scene.table}.{name}", said, lock=LockMode.SHARE_ROW_EXCLUSIVE, severity=severity)
 
 
 @rule(
