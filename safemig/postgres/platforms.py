@@ -168,6 +168,8 @@ class Platform:
             return True
         if kind == "default privileges":
             return schema in self.schemas or item.name in self.roles
+        if kind == "parameter privileges":
+            return bool(self.name) and all(role in self.roles for role, *_ in fact.grants)
         if kind == "member privileges":
             return self._owns_member(fact.target)
         if kind == "event trigger" and _plain(fact.function.rpartition(".")[0]) in self.schemas:

@@ -26,6 +26,11 @@ def within_reach(target: Schema, base: Schema) -> Schema:
     Of what only the newer of the two knows: an older server is asked for none of it, a newer one keeps what it has.
     """
     older, newer = sorted((base.major, target.major))
+    beyond = {kind.name for kind in KINDS.values() if older < kind.since // 10000 <= newer}
+    if beyond:
+        kept = {item: fact for item, fact in target.facts.items() if item[0] not in beyond}
+        own = {item: fact for name in beyond for item, fact in base.of_kind(name)}
+        target = replace(target, facts=kept | own)
     if older < 18 <= newer:
         target = _without_names(target, base)
     if older < 17 <= newer:

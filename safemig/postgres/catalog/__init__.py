@@ -42,6 +42,7 @@ from safemig.postgres.platforms import WHICH_PLATFORM, Platform, recognise
 from safemig.results import BOOKKEEPING_SCHEMAS
 from safemig.schema import facts
 from safemig.schema.collection import without_collection
+from safemig.schema.kinds import KINDS
 from safemig.schema.model import RELATION_KINDS, Id, Schema
 from safemig.sql.identifiers import quote_name
 
@@ -160,7 +161,8 @@ def _read(connection: psycopg.Connection[Any], schemas: SchemaFilter, settings: 
         snapshot.send(ROUTINE_QUERIES)
         snapshot.send(other_queries(version, subscriptions=may_read_subscriptions))
         snapshot.send(DEPENDENCY_QUERIES)
-        snapshot.send((MEMBER_PRIVILEGES,), whole=not schemas.only)
+        own = [kind for kind in KINDS.values() if kind.query and kind.since <= version]
+        snapshot.send((MEMBER_PRIVILEGES, *(kind.query for kind in own)), whole=not schemas.only)
         for read in (
             read_extensions,
             read_types,
@@ -173,6 +175,8 @@ def _read(connection: psycopg.Connection[Any], schemas: SchemaFilter, settings: 
         ):
             read(snapshot)
             _stay_known(connection, since)
+        for kind in own:
+            snapshot.facts.update(kind.read(snapshot.rows(kind.query)))
         resolve = read_dependencies(snapshot)
         if schemas.part == "platform" or (schemas.part == "team" and platform and not schemas.only):
             resolve = _keep(snapshot, platform, schemas.part, resolve)

@@ -1,4 +1,4 @@
-"""Every kind of object that is modelled; a new kind is a class here and a reader in `postgres/catalog`."""
+"""Every kind of object that is modelled; a new kind is a module with its class, and a line here."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ from safemig.schema.kinds.others import (
     Statistics,
     Transform,
 )
+from safemig.schema.kinds.parameters import ParameterPrivileges
 from safemig.schema.kinds.partitions import Inheritance, Partition
 from safemig.schema.kinds.privileges import DefaultPrivileges, MemberPrivileges
 from safemig.schema.kinds.replication import Publication, PublicationSchema, PublicationTable, Subscription
@@ -89,6 +90,7 @@ _CLASSES: tuple[type[Kind], ...] = (
     TextSearchDictionary,
     TextSearchConfiguration,
     ConfigurationRow,
+    ParameterPrivileges,
     Attribute,
     ConstraintIndex,
     NotNullConstraint,

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Container, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -49,6 +49,7 @@ class Kind:
     name: str
     keyword: str
     since: int = 130000  # the first version of PostgreSQL that has it
+    query: str = ""  # asks for all of it, for `read`; nothing where `postgres/catalog` reads it with others
     phase: int = 50
     drop_phase: int = 15
     grant_letter: str | None = None
@@ -91,6 +92,10 @@ class Kind:
     is_built_online: bool = False  # by statements that cannot share a transaction
     is_built_beside: bool = False  # can be built under another name while the old one is in use, then renamed
     may_be_left_over: bool = False  # by a build that failed
+
+    def read(self, rows: Iterable[tuple[Any, ...]]) -> Iterator[tuple[Id, Any]]:
+        """Yield identity and fact of each object in the rows that `query` gives."""
+        raise NotImplementedError(self.name)
 
     def words(self, item: Id, fact: Any) -> str:
         """What a person calls it."""
