@@ -46,7 +46,7 @@ SEEN = {
         "status-after": ["applied"],
         "remaining": ["fax_number"],
         "forget": ["no migration is recorded"],
-        "baseline-asks": ["is not approved", "safemig baseline-prod --approve"],
+        "baseline-asks": ["PLAN", "baseline_prod", "none is run"],
         "baseline": ["BASELINED", "create_shop"],
     },
     "03_when_it_goes_wrong": {
@@ -54,13 +54,13 @@ SEEN = {
         "refused": ["short_name", "is violated by some row", "production was not touched"],
         "deploy": ["DEPLOYED", "rollback_"],
         "look-at-script": ["Proven: run on a copy", "public.users.nickname are lost"],
-        "rollback-asks": ["is not approved", "safemig rollback-prod --approve"],
+        "rollback-asks": ["PLAN", "Rollback of 20270102000000_add_nickname.sql", "DROP COLUMN"],
         "rollback": ["ROLLED BACK", "column public.users.nickname: dropped"],
         "status": ["add_nickname                    pending  pending"],
         "delete": ["(90000, 0)"],
         "restore": ["RESTORED BESIDE PRODUCTION", "every hash as in the manifest"],
         "look": ["90000"],
-        "swap-asks": ["is not approved", "--swap --approve"],
+        "swap-asks": ["PLAN", "takes the place of shop_production"],
         "swap": ["RESTORED AND SWAPPED IN", "the former database is kept"],
         "after": ["(90000, 0)"],
         "help": ["Emergency procedures"],
@@ -122,3 +122,12 @@ def test_the_tutorial_shows_what_its_prose_promises(executed: tuple[str, dict[st
 
 def test_every_tutorial_is_known() -> None:
     assert {path.stem for path in NOTEBOOKS} == set(SEEN)
+
+
+@pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.stem)
+def test_a_tutorial_teaches_plans_and_names_and_cleans_up(notebook: Path) -> None:
+    code = "\n".join(cell.source for cell in nbformat.read(notebook, as_version=4).cells if cell.cell_type == "code")
+    assert ".next" not in code, "an ID comes from the plan, not out of a refusal's text"
+    assert ".findings" not in code, "a finding is accepted by its name, not as one of all"
+    assert code.rstrip().endswith("folder.cleanup()")
+    assert "os.environ.pop(name)" in code, "no later cell finds the databases of this one"
