@@ -49,8 +49,9 @@ def _offering(what: str) -> Callable[..., list[Any]]:
 ENVIRONMENTS = _offering("environments")
 FILE = click.Path(allow_dash=True)  # says nothing of whether it is there: that is answered by the verb
 TARGET = click.option(
-    "--target", default="production", show_default=True, help="Target environment.", shell_complete=ENVIRONMENTS
-)
+    "--target", default="production", show_default=True, metavar="NAME", help="Target environment.",
+    shell_complete=ENVIRONMENTS,
+)  # fmt: skip
 ACCEPT = click.option(
     "--accept", multiple=True, metavar="RULE:OBJECT:REASON", help="Accept a finding by name, with a reason. Repeatable."
 )
@@ -68,7 +69,9 @@ RUN_DOWN = click.option(
 RESUME = click.option(
     "--resume", default="", metavar="ID", help="Resume the deployment with this ID, or plan ID, that stopped part-way."
 )
-DRY_RUN = click.option("--dry-run", is_flag=True, help="Only show what would be done, and its plan ID. Reads only.")
+DRY_RUN = click.option(
+    "--dry-run", is_flag=True, help="Only show what would be done, with the plan ID if it needs approval. Reads only."
+)
 RENAMES = click.option(
     "--rename",
     "renames",
@@ -130,12 +133,15 @@ def demo(keep: Path | None, serve: Path | None, platform: str | None) -> None:
 @click.argument("description", required=False)
 @RENAMES
 @click.option(
-    "--enable", type=int, metavar="N", help="Enable change N, which the newest generated files hold disabled."
+    "--enable",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Enable change N, which the newest generated files hold disabled.",
 )
 @click.pass_obj
 def generate(folder: str, description: str | None, renames: tuple[str, ...], enable: int | None) -> None:
     """Write what was changed on staging as a new migration file."""
-    if (description is None) == (enable is None):
+    if bool(description and description.strip()) == (enable is not None):
         raise click.UsageError('say what was changed, such as "add user preferences table", or --enable N')
     if enable is not None:
         _show(_project(folder).enable_change(enable))
@@ -275,7 +281,7 @@ _PLANNED = ("migrate-prod", "rollback-prod", "restore-prod", "baseline-prod", "s
 
 
 @safemig.command()
-@click.argument("verb", type=click.Choice(_PLANNED), default="migrate-prod")
+@click.argument("verb", type=click.Choice(_PLANNED), default="migrate-prod", metavar="[VERB]")
 @click.argument("name", default="", shell_complete=_offering("what_a_plan_is_of"))
 @TARGET
 @ACCEPT
@@ -301,8 +307,12 @@ _PLANNED = ("migrate-prod", "rollback-prod", "restore-prod", "baseline-prod", "s
 def plan(folder: str, /, verb: str, name: str, form: str, **given: Any) -> None:
     """Show what VERB would do, and the ID that approves it (alone, with --format id). Reads only.
 
+    VERB is migrate-prod (default), rollback-prod, restore-prod, baseline-prod or sync-prod.
+
     NAME is the script of rollback-prod, or the backup of restore-prod (the plan is of its swap); default: the latest.
     """
+    if name and verb not in ("rollback-prod", "restore-prod"):
+        raise click.UsageError(f"{verb} has no NAME; it is the script of rollback-prod or the backup of restore-prod")
     result = _project(folder).plan(verb, _from_here(name), **given)
     if form == "id":
         click.echo(result.id)
@@ -313,7 +323,11 @@ def plan(folder: str, /, verb: str, name: str, form: str, **given: Any) -> None:
 @safemig.command()
 @TARGET
 @click.option(
-    "--load", type=int, default=0, help="Percent of the application's collected calls to run at the same time."
+    "--load",
+    type=click.IntRange(0, 1000),
+    default=0,
+    metavar="PERCENT",
+    help="Percent of the application's collected calls to run at the same time.",
 )
 @RUN
 @RUN_DOWN
@@ -341,7 +355,14 @@ def backup_prod(folder: str, target: str, no_verify: bool, dry_run: bool) -> Non
 
 
 @safemig.command()
-@click.option("--target", default="staging", show_default=True, help="Target environment.", shell_complete=ENVIRONMENTS)
+@click.option(
+    "--target",
+    default="staging",
+    show_default=True,
+    metavar="NAME",
+    help="Target environment.",
+    shell_complete=ENVIRONMENTS,
+)
 @DRY_RUN
 @click.pass_obj
 def migrate_staging(folder: str, target: str, dry_run: bool) -> None:
@@ -452,7 +473,7 @@ def baseline_prod(folder: str, to: str, target: str, approve: str, dry_run: bool
 
 
 @safemig.command()
-@click.argument("source", metavar="NAME", default="staging", shell_complete=ENVIRONMENTS)
+@click.argument("source", metavar="[NAME]", default="staging", shell_complete=ENVIRONMENTS)
 @click.pass_obj
 def base(folder: str, source: str) -> None:
     """Write or refresh what the platform provides, as environment NAME (default: staging) has it."""
@@ -661,6 +682,9 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     verbs.begin(words)
     try:
         sys.exit(safemig.main(args=words, prog_name="safemig", standalone_mode=False) or 0)
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.format_message(), err=True)
+        sys.exit(error.exit_code)
     except click.ClickException as error:
         message = hide(error.format_message())
         _tell_as_json(error_document("Usage", error.exit_code, message, next_="safemig --help"))

@@ -143,6 +143,9 @@ class Project:
         the plan binds it and the files that it reads. What needs no approval has no id.
         """
         settings = self.settings.model_copy(update={"accept": (*self.settings.accept, *accept)})
+        require_run(run, run_down)
+        if run:
+            require_no_resume(resume)
         match verb.replace("-", "_"):
             case "migrate_prod" if run:
                 from safemig.operations.by_command import Command, plan_command
@@ -209,6 +212,7 @@ class Project:
         With `load`, it is run on a second copy too, while that many percent of the application's calls run there.
         With `run`, that command migrates the copy (`alembic upgrade head`), and `run_down` takes it back.
         """
+        require_run(run, run_down)
         if run:
             from safemig.operations.by_command import Command, rehearse_command
 
@@ -238,6 +242,7 @@ class Project:
         ask: Ask | None = None,
     ) -> ProductionDeployment | CommandDeployment:
         """Begin a deployment to be gone through step by step, as the runbook does; with `run`, by that command."""
+        require_run(run, run_down)
         if run:
             from safemig.operations.by_command import Command
             from safemig.operations.migrate_by_command import CommandDeployment
@@ -270,6 +275,7 @@ class Project:
         `resume` is the id of a deployment that stopped part-way, or of its plan: what is left of it is deployed. With
         `run`, another tool's command migrates (`alembic upgrade head`): what it commits by itself is not one transaction.
         """
+        require_run(run, run_down)
         if run:
             from safemig.operations.by_command import Command
             from safemig.operations.migrate_by_command import migrate_by_command
@@ -409,6 +415,12 @@ class Project:
         from safemig.operations.deploy_help import deploy_help
 
         return deploy_help(topic)
+
+
+def require_run(run: str, run_down: str) -> None:
+    """Refuse a way down without the command that it takes back: it would be left unused."""
+    if run_down and not run:
+        raise SettingsError("--run-down goes with --run", next='add the command: --run "alembic upgrade head"')
 
 
 def require_no_resume(resume: str) -> None:

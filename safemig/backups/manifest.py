@@ -13,7 +13,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 
-from safemig.errors import BackupError
+from safemig.errors import BackupError, NoSuchFileError
 from safemig.identity import who
 from safemig.migrations import new_version
 from safemig.results import Backup, BackupFile, BackupPart, TableContent, Target
@@ -225,12 +225,18 @@ def find_backup(settings: Settings, environment: str, which: str = "") -> Backup
     """Return a backup by its timestamp or its manifest's path; the latest for "".
 
     Raises:
-        BackupError: there is none.
+        NoSuchFileError: there is none of that name.
+        BackupError: there is none at all.
     """
     folder = settings.path("backups") / environment
     if which and (path := Path(which)).suffix == ".json":
         return read_manifest(path if path.is_absolute() else settings.folder / path)
     manifests = sorted(folder.glob(f"manifest_{which or '*'}.json"))
+    known = sorted(path.stem.removeprefix("manifest_") for path in folder.glob("manifest_*.json"))
+    if not manifests and known:
+        raise NoSuchFileError(
+            f"no backup {which} of {environment}", where=str(folder), next=f"name one of: {', '.join(known[-5:])}"
+        )
     if not manifests:
         raise BackupError(
             f"no backup {which} of {environment}" if which else f"no backup of {environment}",

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from safemig.errors import BackupError
+from safemig.errors import BackupError, NoSuchFileError
 from safemig.postgres.platforms import Platform
 from safemig.schema import Schema, SchemaDiff
 from safemig.sql.identifiers import quote_identifier, quote_literal, quote_name
@@ -121,10 +121,15 @@ def read_script(path: Path) -> RollbackScript:
     """Read a rollback script and the promise in its head.
 
     Raises:
-        BackupError: it is missing, or was not made by safemig.
+        NoSuchFileError: it is missing.
+        BackupError: it cannot be read, or was not made by safemig.
     """
     try:
         sql = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise NoSuchFileError(
+            "there is no such rollback script", where=str(path), next="name an existing one"
+        ) from None
     except OSError as error:
         raise BackupError(
             f"the rollback script cannot be read: {error.strerror}", where=str(path), next="name an existing one"

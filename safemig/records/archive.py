@@ -11,7 +11,7 @@ from typing import Any, Literal
 from safemig.errors import SettingsError
 from safemig.records import ledger, verification
 from safemig.records.names import RUNNING, RecordName, parse_name
-from safemig.records.outcome import INCOMPLETE
+from safemig.records.outcome import INCOMPLETE, RECORDED_VERBS
 from safemig.records.process_alive import still_runs
 from safemig.results import Archive, RecordEntry
 
@@ -51,8 +51,14 @@ def select(
     `verdict` is a word or its beginning, in any case; `since` and `until` are ISO dates or times, UTC, both included.
 
     Raises:
-        SettingsError: a time that is none.
+        SettingsError: a time that is none, or a verb that leaves no record.
     """
+    if act and act.replace("-", "_") not in RECORDED_VERBS:
+        raise SettingsError(
+            f"no verb {act!r} leaves records",
+            where="--act",
+            next=f"one of {', '.join(each.replace('_', '-') for each in RECORDED_VERBS)}",
+        )
     first, last = _moment("since", since), _moment("until", until, end=True)
     records = tuple(
         each

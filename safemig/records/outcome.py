@@ -36,6 +36,7 @@ _ANSWERS = {
     "schema_diff": "schema_diff",
     "deployments": "archive",
 }
+RECORDED_VERBS = tuple(_ANSWERS)
 
 
 @dataclass(frozen=True, slots=True)

@@ -62,6 +62,8 @@ class Verb(click.Command):
         for each in self.params:
             if each.name == "form":
                 each.callback = _choose_form
+                if isinstance(each, click.Option):
+                    each.help = each.help or "Output format."
                 break
         else:
             form = click.Option(
@@ -70,6 +72,7 @@ class Verb(click.Command):
             )  # fmt: skip
             self.params.append(form)
         self.params += how_much(hidden=True)
+        self.epilog = self.epilog or "Also -q, -v and --no-color: see safemig --help."
 
 
 class Verbs(click.Group):

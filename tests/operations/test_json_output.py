@@ -55,6 +55,14 @@ QUICK: list[Row] = [
     ("backup-prod --nope", 2, "error"),
     ("deploy", 2, "error"),
     ("generate", 2, "error"),
+    ("generate x --enable 1", 2, "error"),
+    ("generate --enable 0", 2, "error"),
+    ("plan migrate-prod moon", 2, "error"),
+    ("plan rollback-prod nowhere.sql", 2, "error"),
+    ("rehearse --load -1", 2, "error"),
+    ("records --act nope", 2, "error"),
+    ("migrate-prod --run-down x --dry-run", 2, "error"),
+    ("migrate-prod --run x --resume y --dry-run", 2, "error"),
     ("migrate-prod", 1, "error"),
 ]
 RECORDED: list[Row] = [
