@@ -594,6 +594,43 @@ def fleet_status(folder: str, name: str, no_drift: bool) -> None:
     sys.exit(result.exit_code)
 
 
+@fleet.command(name="plan")
+@FLEET
+@click.option("--format", "form", type=click.Choice(["text", "json", "id"]), default="text", show_default=True)
+@click.pass_obj
+def fleet_plan(folder: str, name: str, form: str) -> None:
+    """Show what a deployment to FLEET would do, and the ID that approves it (alone, with --format id). Reads only.
+
+    Every member's rows are checked for what would make a statement fail. Exit code 1: members stop the plan.
+    """
+    result = _project(folder).fleet_plan(name)
+    if form == "id":
+        click.echo(result.id)
+    else:
+        _show(result, form)
+    sys.exit(result.exit_code)
+
+
+@fleet.command(name="migrate")
+@FLEET
+@APPROVE
+@click.option("--resume", default="", metavar="ID", help="Resume the deployment of this plan: all members are asked.")
+@click.option("--waves", type=int, default=0, metavar="N", help="Stop after N waves; --resume continues.")
+@ACCEPT
+@click.pass_obj
+def fleet_migrate(
+    folder: str, name: str, approve: str, resume: str, waves: int, accept: tuple[str, ...]
+) -> None:  # fmt: skip
+    """Deploy to every member of FLEET: a rehearsal for each cohort, waves, one record.
+
+    Each member gets the protocol of migrate-prod. Killed at any moment, --resume asks all members and continues; a rerun
+    of what is done does nothing.
+    """
+    chosen = _project(folder).settings.fleet(name)[0]
+    given = {"approve": approve, "resume": resume, "waves": waves, "accept": list(accept)}
+    _record(folder, "fleet_migrate", fleet=chosen, **given)
+
+
 @safemig.command()
 @click.option("--verify", is_flag=True, help="Hash every record and compare it with the ledger.")
 @click.option("--settle", is_flag=True, help="Resolve records of interrupted runs.")

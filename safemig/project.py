@@ -13,7 +13,8 @@ from safemig.settings import PRODUCTION, STAGING, Settings, load_settings
 
 if TYPE_CHECKING:
     from safemig.approval.approve import Ask
-    from safemig.fleet_facts import FleetStatus
+    from safemig.fleet.migrate import FleetMigration
+    from safemig.fleet_facts import FleetDeployment, FleetPlan, FleetStatus
     from safemig.operations.migrate_by_command import CommandDeployment
     from safemig.operations.migrate_prod import ProductionDeployment
     from safemig.results import (
@@ -362,6 +363,36 @@ class Project:
         from safemig.fleet.status import fleet_status
 
         return fleet_status(self.settings, fleet, drift=drift)
+
+    def fleet_plan(self, fleet: str = "") -> FleetPlan:
+        """Say what would be done to a fleet: members, cohorts, waves, rows in the way, and the ID that approves it.
+
+        Reads the databases only; the plan is kept in the fleet's records.
+        """
+        from safemig.fleet.plan import fleet_plan
+
+        return fleet_plan(self.settings, fleet)
+
+    def fleet_deployment(
+        self, fleet: str = "", *, approve: str = "", resume: str = "", accept: Sequence[str] = (), waves: int = 0,
+        ask: Ask | None = None,
+    ) -> FleetMigration:  # fmt: skip
+        """Begin a deployment to a fleet to be gone through step by step, as the runbook does."""
+        from safemig.fleet.migrate import FleetMigration
+
+        return FleetMigration(self.settings, fleet, approve=approve, resume=resume, accept=accept, waves=waves, ask=ask)
+
+    def fleet_migrate(
+        self, fleet: str = "", *, approve: str = "", resume: str = "", accept: Sequence[str] = (), waves: int = 0,
+        ask: Ask | None = None,
+    ) -> FleetDeployment:  # fmt: skip
+        """Deploy what is pending to every member of a fleet, wave by wave, each by the protocol of `migrate_prod`.
+
+        `resume` is the plan's ID: all members are asked, and what is left is done. `waves` stops after so many.
+        """
+        from safemig.fleet.migrate import fleet_migrate
+
+        return fleet_migrate(self.settings, fleet, approve=approve, resume=resume, accept=accept, waves=waves, ask=ask)
 
     def doctor(self, target: str = PRODUCTION) -> Diagnosis:
         """Say which verbs will work on a database (an environment, or a URL), and the command for each gap. Reads only."""

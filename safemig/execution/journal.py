@@ -21,7 +21,7 @@ from safemig.settings import Settings
 from safemig.views.numbers import counted
 
 FILE_NAME = "journal.jsonl"
-Event = Literal["begun", "step", "waiting", "committing", "committed", "swapping", "ended", "settled"]
+Event = Literal["begun", "step", "waiting", "committing", "committed", "swapping", "ended", "settled", "member"]
 # The former database has its new name, or the restored one has production's: either is proof, and either may be dropped.
 WHETHER_A_SWAP_HAPPENED = """
 SELECT EXISTS (SELECT FROM pg_database WHERE datname = %(former)s)

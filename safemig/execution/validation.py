@@ -132,9 +132,14 @@ class SchemaPromise:
 
 
 @live.stage("count the rows")
-def count_rows(connection: Connection) -> dict[str, int]:
-    """Return the rows of every table, and how many large objects there are, counted. Reads every table once."""
+def count_rows(connection: Connection, only: str = "") -> dict[str, int]:
+    """Return the rows of every table, and how many large objects there are, counted. Reads every table once.
+
+    With `only`, the rows of that schema's tables alone.
+    """
     tables = activity.ask(connection, activity.WHICH_TABLES_HOLD_DATA)
+    if only:
+        tables = [each for each in tables if each[0] == only]
     counts: dict[str, int] = {}
     questions = [
         # pg_dump's own spelling of the name, so that backups and counts meet.
@@ -147,7 +152,7 @@ def count_rows(connection: Connection) -> dict[str, int]:
         counts[name] = rows
         live.advance(rows)
     ((large,),) = activity.ask(connection, activity.HOW_MANY_LARGE_OBJECTS)
-    if large:
+    if large and not only:
         counts[LARGE_OBJECTS] = large
     return counts
 

@@ -447,6 +447,42 @@ class SafeMig(Magics):
         return self._out(given, self._project().fleet_status(given.fleet, drift=not given.no_drift))
 
     @magic_arguments()
+    @_FLEET
+    @_OUT
+    @line_magic
+    def fleet_plan(self, line: str) -> Any:
+        """Show what a deployment to a fleet would do: cohorts, waves, rows in the way, the ID that approves it. Reads only.
+
+        Example:
+            %fleet_plan
+            %fleet_plan tenants --out plan
+        """
+        given = parse_line(self.fleet_plan, line)
+        return self._out(given, self._project().fleet_plan(given.fleet))
+
+    @magic_arguments()
+    @_FLEET
+    @_APPROVE
+    @argument("--resume", default="", metavar="ID", help="Resume the deployment of this plan: all members are asked.")
+    @argument("--waves", type=int, default=0, metavar="N", help="Stop after N waves; --resume continues.")
+    @_ACCEPT
+    @_OUT
+    @line_magic
+    def fleet_migrate(self, line: str) -> Any:
+        """Deploy to every member of a fleet, wave by wave, each by the protocol of %migrate_prod. Leaves one record.
+
+        Example:
+            %fleet_migrate tenants
+            %fleet_migrate tenants --resume 3f2a9c1d2b4e
+        """
+        given = parse_line(self.fleet_migrate, line)
+        chosen = self._project().settings.fleet(given.fleet)[0]
+        return self._recorded(
+            given, "fleet_migrate", fleet=chosen, approve=given.approve, resume=given.resume, waves=given.waves,
+            accept=given.accept,
+        )  # fmt: skip
+
+    @magic_arguments()
     @argument(
         "topic",
         nargs="?",

@@ -116,6 +116,12 @@ VERBS = (
         "schema_diff",
     ),
     Verb("fleet_status", "fleet_status", "fleet status", "every member of a fleet: version, pending, drift"),
+    Verb(
+        "fleet_plan", "fleet_plan", "fleet plan", "what a deployment to a fleet would do, and the id that approves it"
+    ),
+    Verb(
+        "fleet_migrate", "fleet_migrate", "fleet migrate", "the safe deployment to a fleet, in waves", "fleet_migrate"
+    ),
     Verb("deployments", "deployments", "records", "the archive of records; --verify checks its seals", "deployments"),
     Verb("config", "", "config", "every setting in force; --schema for editors"),
     Verb("deploy_help", "deploy_help", "help [TOPIC]", "this help", npm="deploy:help"),

@@ -6,6 +6,7 @@ import secrets
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TypeVar
 
 from safemig import live
@@ -183,28 +184,7 @@ class ProductionDeployment:
         script = backup.manifest.with_name(f"rollback_{backup.timestamp}.sql")
         with open_environment(self.settings, self.environment) as connection:
             self._rehearsed = rehearse_on_copy(self.settings, connection, situation, backup, script, self._files_make)
-        rollback = self._rehearsed.result.rollback
-        if rollback is None or not rollback.is_proven:
-            raise RehearsalError(
-                "the rollback script does not bring the schema back: "
-                + "; ".join(rollback.remaining if rollback else ()),
-                where=str(script),
-                next="production was not touched; report this difference, or deploy in smaller migrations",
-                result=self._rehearsed.result,
-            )
-        rights = self._rehearsed.result.rights
-        require_as_named(situation.plan, rights, self._rehearsed.result)
-        if rights and rights.standing:
-            first = rights.standing[0]
-            raise RehearsalError(
-                f"{counted(len(rights.standing), 'finding')} about rights: "
-                + "; ".join(f"{each.rule} {each.object}: {each.message}" for each in rights.standing[:5]),
-                where="production was not touched",
-                next=f"{first.safer.splitlines()[0]} (in the migration), "
-                f'or accept = ["{first.rule}:{first.object}: reason"]',
-                result=self._rehearsed.result,
-            )
-        require_none_standing(self._rehearsed.result)
+        require_rehearsed(self._rehearsed.result, script, situation.plan)
         return self._rehearsed.result
 
     def approve(self) -> Approval | None:
@@ -351,6 +331,37 @@ def migrate_prod(
     for step in (run.preflight, run.review, run.plan, run.backup, run.rehearse, run.approve, run.deploy, run.validate):
         step()
     return run.result()
+
+
+def require_rehearsed(result: Rehearsal, script: Path, plan: Plan | None = None) -> None:
+    """Look whether a rehearsal lets a deployment go on; `plan` is one that names the rights that change.
+
+    Raises:
+        RehearsalError: the rollback script does not bring the schema back, roles gain or lose something else than the
+            plan names, or a finding about rights or the application's statements stands.
+    """
+    rollback = result.rollback
+    if rollback is None or not rollback.is_proven:
+        raise RehearsalError(
+            "the rollback script does not bring the schema back: " + "; ".join(rollback.remaining if rollback else ()),
+            where=str(script),
+            next="production was not touched; report this difference, or deploy in smaller migrations",
+            result=result,
+        )
+    rights = result.rights
+    if plan is not None:
+        require_as_named(plan, rights, result)
+    if rights and rights.standing:
+        first = rights.standing[0]
+        raise RehearsalError(
+            f"{counted(len(rights.standing), 'finding')} about rights: "
+            + "; ".join(f"{each.rule} {each.object}: {each.message}" for each in rights.standing[:5]),
+            where="production was not touched",
+            next=f"{first.safer.splitlines()[0]} (in the migration), "
+            f'or accept = ["{first.rule}:{first.object}: reason"]',
+            result=result,
+        )
+    require_none_standing(result)
 
 
 def _needs(fact: T | None, step: str) -> T:

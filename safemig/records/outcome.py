@@ -31,6 +31,9 @@ _ANSWERS = {
     "sync_prod": "deployment",
     "baseline_prod": "deployment",
     "db_status": "status",
+    "fleet_migrate": "fleet_deployment",
+    "fleet_rollback": "fleet_deployment",
+    "fleet_backup": "fleet_deployment",
     "doctor": "doctor",
     "workload": "workload",
     "schema_diff": "schema_diff",
@@ -166,7 +169,7 @@ def _error_word(error: RecordedError, answer: RecordedResult | None) -> str:
 
 def _word(kind: str, data: dict[str, Any]) -> str:
     match kind:
-        case "deployment" | "review":
+        case "deployment" | "review" | "fleet_deployment":
             return str(data.get("verdict", INCOMPLETE)).replace(" ", "-")
         case "generate":
             return "GENERATED" if data.get("path") else "NOTHING-TO-DO"

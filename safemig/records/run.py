@@ -64,10 +64,14 @@ def run_runbook(
     check_parameters(verb, given, known_parameters)
     target = known_parameters.get("target")
     environment = str(given.get("target") or (target.default if target else _HOMES.get(verb, PRODUCTION)))
-    settings.environment(environment)
+    if is_of_fleet := "fleet" in known_parameters:
+        environment = settings.fleet(str(given.get("fleet", "")))[0]
+    else:
+        settings.environment(environment)
     home = settings.path("records") / environment
     make_folder(home)
-    _settle_left_over(settings, environment)
+    if not is_of_fleet:  # whose members tell by themselves what happened to them
+        _settle_left_over(settings, environment)
     facts: dict[str, Any] = {"verb": verb, "environment": environment, "by": who(), "started": now(), **_process()}
     if comes_from := source_of(settings.folder):
         facts["source"] = comes_from
