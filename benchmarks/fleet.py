@@ -58,8 +58,8 @@ url = "env:CONTROL_URL"
 [fleets.tenants]
 waves = ["label:canary", "1%", "10%", "rest"]
 max_failures = 1
-max_parallel = 8
-max_parallel_per_server = 8
+max_parallel = {parallel}
+max_parallel_per_server = {parallel}
 unfit = "set_aside"
 backup = "none"
 """
@@ -143,7 +143,8 @@ class Show:
             if self.schemas
             else 'members = "sql: select name, url, canary from tenants order by name on control"'
         )
-        (self.folder / "safemig.toml").write_text(f"{SETTINGS}{source}\n")
+        parallel = "8" if self.count >= 150 else "2"  # so that there is time to kill something
+        (self.folder / "safemig.toml").write_text(f"{SETTINGS.replace('{parallel}', parallel)}{source}\n")
 
     def _make_databases(self) -> None:
         with psycopg.connect(self.server.create_database("template_tenant"), autocommit=True) as connection:

@@ -175,7 +175,8 @@ def _cure(fault: BaseException) -> str:
 
 
 def _migrations(outcome: Outcome) -> list[str]:
-    act, plan = outcome.last("deployment"), outcome.last("plan")
+    act = outcome.last("deployment") or outcome.last("fleet_deployment")
+    plan = outcome.last("plan")
     data = act.data if act else {}
     return [*data.get("migrations", ()), *data.get("recorded_only", ())] or [
         each.get("file", "") for each in (plan.data.get("migrations", []) if plan else [])
@@ -184,9 +185,13 @@ def _migrations(outcome: Outcome) -> list[str]:
 
 def _entry(facts: Mapping[str, Any], outcome: Outcome) -> dict[str, Any]:
     """Return what the ledger keeps of a record, so that the archive opens without opening a thousand notebooks."""
-    act, plan = outcome.last("deployment"), outcome.last("plan")
+    act = outcome.last("deployment") or outcome.last("fleet_deployment")
+    plan = outcome.last("plan") or outcome.last("fleet_plan")
     data = act.data if act else {}
+    # Of a fleet: what came of each member; the journal, whose head is sealed with this, has a line for each.
+    members = {each["member"]: each["outcome"] for each in data.get("members", ())}
     return {
+        **({"members": members} if members else {}),
         "act": facts["verb"],
         "environment": facts["environment"],
         "verdict": outcome.word,
