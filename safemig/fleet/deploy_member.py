@@ -19,6 +19,7 @@ from safemig.approval.plan import Situation, assess
 from safemig.errors import RefusedError, SafemigError, words_of_fault
 from safemig.execution.environment import open_environment, schema_of
 from safemig.execution.layout import layout_for, read_history
+from safemig.execution.protocol import Protocol
 from safemig.execution.run import Run
 from safemig.execution.validation import (
     SchemaPromise,
@@ -122,7 +123,11 @@ def _deploy(job: MemberJob, made: MemberOutcome) -> MemberOutcome:
         trail=trail_of(own, situation, made.run_id),
         files_make=evidence.files_make,
     )
-    done, start = deploy_segments(run, own.conninfo(environment), situation, rehearsed)
+    names = ", ".join(file.migration.file for file in situation.files)
+    go_on = f"safemig fleet migrate {job.fleet} --resume {job.plan_id}"
+    done, start = deploy_segments(
+        Protocol(run, "deployed", f"run {made.run_id}: {names}", go_on=go_on), situation, rehearsed
+    )
     made = replace(
         made,
         outcome="deployed",
