@@ -97,16 +97,16 @@ def identifier_too_long(scene: Scene) -> Iterator[Hit]:
         yield Hit(word[:63], f"{word} has more than 63 bytes and is cut")
 
 
-# A name in quotes may hold blanks; where letters of several bytes are about, 22 of them can be too many.
+# A name in quotes may hold blanks; where letters of several bytes are about, 16 of them (of four each) can be too many.
 _MAYBE_LONG = re.compile(r'[A-Za-z0-9_$]{64}|"[^"]{64}')
 
 
 def _long_words(text: str) -> list[str]:
-    if len(text) < 22 or (text.isascii() and not _MAYBE_LONG.search(text)):
+    if len(text) < 16 or (text.isascii() and not _MAYBE_LONG.search(text)):
         return []
     found = []
     for token in tokens(text):
-        if token.kind in ("word", "quoted") and token.end - token.start > 21:
+        if token.kind in ("word", "quoted") and token.end - token.start > 15:
             word = text[token.start : token.end].strip('"')
             if len(word.encode("utf-8", "replace")) > 63:
                 found.append(word)
