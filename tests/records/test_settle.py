@@ -110,7 +110,10 @@ def test_a_record_left_running_is_settled(
     assert settled.words == words
     assert not left.exists()
     assert settled.path.name == left.name.replace("RUNNING", word)
-    first = nbformat.read(settled.path, as_version=4).cells[0]
+    notebook = nbformat.read(settled.path, as_version=4)
+    assert notebook.metadata["safemig"]["exit_code"] == (4 if word == "CUT-OFF-APPLIED" else 1)
+    first, *others = notebook.cells
+    assert [cell.source for cell in others] == ["deployment.deploy()"]
     assert first.source.startswith(f"**{word}**: {words}")
     assert words in settled.path.with_suffix(".html").read_text()
     assert verify(settled.path.parent).problems == ()
