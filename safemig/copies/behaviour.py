@@ -95,22 +95,31 @@ def trials(rows: Rows, objects: Sequence[Id], schema: Schema, *, is_new: bool = 
     """Return what can be tried of `objects` as they are now: with values drawn from the rows of the copy."""
     found: list[Trial] = []
     for item in objects:
-        name = item.dotted
-        if item.kind == "routine":
-            found += _calls(rows, item, is_new)
-            continue
-        if item.kind == "sequence":
-            found.append(
-                Trial(f"next number of {name}", name, "", f"SELECT nextval({quote_literal(name).strip()})", is_new)
-            )
-            continue
-        roles = ("", *_roles_of(item, schema))
-        writes = [("insert into", rows.insert(name)), ("update", rows.update(name))] if item.kind == "table" else []
-        for role in roles:
-            if read := _read(rows.copy, name, role):
-                found.append(Trial(f"read {item.kind} {name}", name, role, read, is_new))
-            found += [Trial(f"{verb} {name}", name, role, text, is_new) for verb, text in writes if text]
+        if not reaches_out(item, schema):
+            found += _trials_of(rows, item, schema, is_new)
     return found
+
+
+def reaches_out(item: Id, schema: Schema) -> bool:
+    """Tell whether an object is a foreign table: what is read or written there is on another server."""
+    return item.kind == "table" and item in schema.facts and schema.facts[item].relkind == "f"
+
+
+def _trials_of(rows: Rows, item: Id, schema: Schema, is_new: bool) -> Iterator[Trial]:
+    name = item.dotted
+    if item.kind == "routine":
+        yield from _calls(rows, item, is_new)
+        return
+    if item.kind == "sequence":
+        yield Trial(f"next number of {name}", name, "", f"SELECT nextval({quote_literal(name).strip()})", is_new)
+        return
+    writes = [("insert into", rows.insert(name)), ("update", rows.update(name))] if item.kind == "table" else []
+    for role in ("", *_roles_of(item, schema)):
+        if read := _read(rows.copy, name, role):
+            yield Trial(f"read {item.kind} {name}", name, role, read, is_new)
+        for verb, text in writes:
+            if text:
+                yield Trial(f"{verb} {name}", name, role, text, is_new)
 
 
 def _roles_of(item: Id, schema: Schema) -> list[str]:

@@ -17,6 +17,7 @@ from safemig.copies.behaviour import (
     concerned,
     is_worse,
     judge,
+    reaches_out,
     trials,
 )
 from safemig.copies.drawn_rows import Rows
@@ -117,6 +118,8 @@ def _tried(
                 if not (outcome.works or (trial.role and outcome.words.endswith(MAY_NOT)))
             ),
             *(f"{each.kind} {each.dotted}" for each in (*old[OBJECTS:], *new[OBJECTS:])),
+            *(f"foreign table {each.dotted}" for each in old[:OBJECTS] if reaches_out(each, base)),
+            *(f"foreign table {each.dotted}" for each in new[:OBJECTS] if reaches_out(each, target)),
         ),
         locks=tuple(run.locks),
         rewritten=tuple(_rewritten(run)),

@@ -21,7 +21,7 @@ from safemig.migrations import replace_file, slug, write_new
 from safemig.migrations.change_set_text import disabled_in, enable
 from safemig.operations.generate_cut import Trials, cut_elsewhere, parts_of
 from safemig.operations.generate_disabled import disabled_changes
-from safemig.operations.generate_proof import prove
+from safemig.operations.generate_proof import counted, prove
 from safemig.operations.generate_text import body_of, checklist_of, heading
 from safemig.postgres.connection import Connection
 from safemig.postgres.connection.connect import read_target
@@ -84,6 +84,7 @@ def generate(
             diff = replace(diff, warnings=(*diff.warnings, _not_compared(shadow, left_out)))
         if diff.is_empty:
             but = f", except for what is not compared: {_not_compared(shadow, left_out)}" if left_out else ""
+            but += f", but for {counted(len(diff.warnings), 'note')}" if diff.warnings and not left_out else ""
             return Generated(
                 description,
                 None,
@@ -95,6 +96,10 @@ def generate(
         with live.stage("prove the files on copies of it"):
             proof = prove(settings, shadow, base_name, parts, wanted, stand_in, source, owners)
         pass_point(FaultPoint.FILES_PROVEN)
+        if not parts:
+            return Generated(
+                description, None, diff, "", proof=f"nothing to write: {proof.words}", remaining=proof.remaining
+            )
 
         def new_files(number: int) -> Sequence[Path]:
             return of.layout.new_files(folder, migrations, name, number, datetime.now(UTC))
@@ -115,14 +120,17 @@ def generate(
                     proof = prove(settings, shadow, base_name, parts, wanted, stand_in, source, owners)
         paths = new_files(len(parts))
         names = [str(path.relative_to(folder)) for path in paths]
+        if behaviour.unfit and not behaviour.is_whole:
+            proof = proof.stopped(behaviour.unfit[-1])
         disabled: tuple[DisabledChange, ...] = ()
         if any(each.disabled is not None for each in diff.change_sets):
             with live.stage("try each disabled change alone"):
                 disabled = tuple(disabled_changes(trials, diff, behaviour, proof.reached))
     not_compared = _not_compared(shadow, left_out) if left_out else ""
     checklist = checklist_of(diff, proof, behaviour, disabled, base, not_compared)
+    notes = tuple(dict.fromkeys((*proof.notes, *diff.warnings)))
     texts = [
-        f"{heading(description, source, migrations, base, proof, behaviour, checklist, number, parts)}\n"
+        f"{heading(description, source, migrations, base, proof, behaviour, checklist, number, parts, notes)}\n"
         + body_of(diff, part, dict(zip(parts, names, strict=True)), base, behaviour.moved)
         for number, part in enumerate(parts)
     ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 import psycopg
@@ -15,8 +16,11 @@ from safemig.postgres.dump.plain import dump_schema
 from safemig.postgres.pretences import real_dump
 from safemig.results import Target
 from safemig.schema import Schema, compare
+from safemig.schema.comparison import own_beside_parents
 from safemig.schema.dumps import differences
+from safemig.schema.model import Id
 from safemig.settings import Settings
+from safemig.sql.identifiers import quote_identifier
 
 UNCHECKED = "SET check_function_bodies = off"
 
@@ -27,6 +31,12 @@ class Proof:
     remaining: tuple[str, ...]
     down: str  # what takes the file back; "" where there are several, or a change is disabled
     reached: Schema  # what the live statements make
+    notes: tuple[str, ...] = ()  # what no statement can make equal, and does not have to be
+
+    def stopped(self, statement: str) -> Proof:
+        """Return the proof of files that did not run to their end on a copy with rows."""
+        words = f"NOT PROVEN: the files stop on a copy at {statement}; statement by statement: {self.words}"
+        return replace(self, words=words, remaining=(*self.remaining, f"stops: {statement}"))
 
 
 def prove(
@@ -65,6 +75,8 @@ def prove(
     remaining = differences(*dumps, shadow.base.brings_entry)
     order = [line for line in remaining if line.startswith("in another order")]
     remaining = tuple(line for line in remaining if line not in order)
+    own = own_beside_parents(shadow.schema(complete), wanted)
+    remaining = tuple(line for line in remaining if not _is_of(own, line))
     # The dumps are without owners and rows.
     if wanted.with_ownership or settings.configuration_rows:
         changes = compare(replace(shadow.schema(complete), with_ownership=wanted.with_ownership), wanted).changes
@@ -84,10 +96,25 @@ def prove(
         words = "proven equal"
     words += f"; {owners}" if owners else ""
     words += f"; {counted(len(order), 'table')} with columns in another order" if order else ""
+    words += f"; {counted(len(own), 'note')} on child tables" if own else ""
     down = ""
     if not disabled and len(parts) == 1:
         down = compare(reached, replace(shadow.schema(base), with_ownership=wanted.with_ownership)).sql
-    return Proof(words, remaining, down, reached)
+    return Proof(words, remaining, down, reached, tuple(own.values()))
+
+
+def _is_of(own: Iterable[Id], difference: str) -> bool:
+    """Tell whether two dumps of a table differ only in lines of these columns and constraints."""
+    title, *lines = difference.split("\n")
+    gone, fresh = (
+        {line[4:].strip().rstrip(",") for line in lines if line.startswith(sign)} for sign in ("  - ", "  + ")
+    )
+    heads = tuple(
+        f"CONSTRAINT {quote_identifier(item.sub)} " if item.kind == "constraint" else f"{quote_identifier(item.sub)} "
+        for item in own
+        if title == f"different: TABLE {item.schema}.{item.name}"
+    )
+    return bool(heads) and all(line.startswith(heads) for line in gone ^ fresh)
 
 
 def _run(shadow: Shadow, name: str, sql: str) -> None:

@@ -108,7 +108,9 @@ def heading(
     checklist: Sequence[Check],
     number: int,
     parts: Sequence[int] | Mapping[int, object],
+    notes: Sequence[str],
 ) -> str:
+    """Return the comment at the head of a file; the checklist stands in the first one alone."""
     checksum = identify({"migrations": [each.sha256 for each in migrations], "schema": base.fingerprint})
     title = " ".join(description.split()) + (f" (part {number + 1} of {len(parts)})" if len(parts) > 1 else "")
     lines = [
@@ -125,6 +127,9 @@ def heading(
     lines += [line for gap in behaviour.gaps[:_SHOWN] for line in _wrapped("-- Gap:       ", gap.words)]
     if len(behaviour.gaps) > _SHOWN:
         lines.append(f"--            and {len(behaviour.gaps) - _SHOWN} more, in the record")
+    lines += [line for note in notes[:_SHOWN] for line in _wrapped("-- Note:      ", _some([note]))]
+    if len(notes) > _SHOWN:
+        lines.append(f"--            and {counted(len(notes) - _SHOWN, 'note')} more, in the record")
     if number == 0:
         lines += ["--", "-- Safety checklist"]
         marks = {"ok": "x", "failed": "!"}

@@ -19,6 +19,7 @@ from safemig.approval.approvers import require_approvers
 from safemig.approval.plan import identify
 from safemig.backups.everything import ALL
 from safemig.backups.manifest import find_backup
+from safemig.backups.same_content import what_differs
 from safemig.backups.swap import comment_on, database_exists, elsewhere
 from safemig.backups.swap import swap as exchange_names
 from safemig.copies.database_copy import made_like
@@ -169,7 +170,7 @@ def _restore_whole(
                 live.reached(chosen.rows)
         with live.stage("compare with the backup", chosen.rows):
             pass_point(FaultPoint.COMPARE_BEGINS)
-            is_equal = chosen.holds(content_of(beside, programs))
+            is_equal = _holds(chosen, beside, programs)
         if not is_equal:
             raise RefusedError(
                 "the restored content differs from the backup" if is_new else "an earlier restore was changed since",
@@ -310,7 +311,13 @@ def _swapped_before(connection: Connection, backup: Backup, conninfo: str, progr
     if row is None:
         return ""
     with live.stage("read what production holds", backup.rows):
-        return str(row[0]) if backup.holds(content_of(conninfo, programs)) else ""
+        return str(row[0]) if _holds(backup, conninfo, programs) else ""
+
+
+def _holds(backup: Backup, conninfo: str, programs: Programs) -> bool:
+    """Tell whether a database holds what was backed up."""
+    content = content_of(conninfo, programs)
+    return backup.holds(content) or not what_differs(backup, content, conninfo, programs)
 
 
 def _approve(

@@ -6,11 +6,13 @@ from collections.abc import Sequence
 
 from safemig import live
 from safemig.backups.manifest import mark_verified
+from safemig.backups.same_content import what_differs
 from safemig.copies.database_copy import Copy, CopyServer, open_server_like, restore_copy
 from safemig.errors import BackupError, RehearsalError, ToolError, UnreachableError
 from safemig.execution.lock_watch import watched_restore
 from safemig.postgres.connection import Connection
 from safemig.postgres.dump.plain import content_of, require_unchanged
+from safemig.postgres.server.programs import Programs
 from safemig.results import Backup, TableContent
 from safemig.settings import Settings
 
@@ -58,17 +60,15 @@ def restored_and_compared(
     with live.stage("compare the copy with the backup", rows):
         content = content_of(copy.url, server.programs)
     if not schema_only:
-        _require_equal(backup, content)
+        _require_equal(backup, content, copy.url, server.programs)
     return copy, content
 
 
-def _require_equal(backup: Backup, copy: Sequence[TableContent]) -> None:
-    if backup.holds(copy):
+def _require_equal(backup: Backup, content: Sequence[TableContent], url: str, programs: Programs) -> None:
+    if backup.holds(content) or not (different := what_differs(backup, content, url, programs)):
         return
-    there = {table.name: table for table in copy}
-    different = [table.name for table in backup.tables if there.get(table.name) != table]
     raise RehearsalError(
-        f"the restored backup differs from what was backed up: {', '.join(different) or 'more tables than the backup'}",
+        f"the restored backup differs from what was backed up: {', '.join(different)}",
         where=str(backup.full.path),
         next="take another backup; do not trust this one",
     )

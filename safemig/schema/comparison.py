@@ -78,7 +78,7 @@ def _compare(
             *_unseen(base, target),
             *_leftovers(target),
             *_column_order(base, target),
-            *_origins(plan),
+            *_origins(plan).values(),
         ),
         rename_questions=tuple(questions(plan)),
         online_statements=(*renamed, *online),
@@ -120,13 +120,22 @@ def _leftovers(target: Schema) -> list[str]:
     ]
 
 
-def _origins(plan: Plan) -> list[str]:
-    """What a child table has of its own and should have from its parent alone: no statement says that."""
-    return [
-        f"{item.kind} {item.dotted} stays the table's own beside its parent's; pg_dump writes it out, and nothing else differs"
+def _origins(plan: Plan) -> dict[Id, str]:
+    """What a child table has of its own or from its parent and should have the other way, with a note: no statement does that."""
+    return {
+        item: f"{item.kind} {item.dotted} is {_OWN[not plan.base.facts[item].is_local]}, on staging {_OWN[plan.base.facts[item].is_local]}:"
+        " no statement changes that; it counts only if the parent's is dropped"
         for item in sorted(plan.no_longer_local)
         if Id("partition", item.schema, item.name) not in plan.target.facts
-    ]
+    }
+
+
+_OWN = ("the child table's own", "its parent's alone")
+
+
+def own_beside_parents(made: Schema, wanted: Schema) -> dict[Id, str]:
+    """Return what in a child table is its own in one schema and its parent's in the other, and nothing else differs in it."""
+    return _origins(decide(made, wanted, KINDS))
 
 
 def _column_order(base: Schema, target: Schema) -> list[str]:

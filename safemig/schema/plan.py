@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -173,11 +174,16 @@ class Plan:
         """Tell whether anything that this script writes says one of the new `labels` of `enum`."""
         plain = [quote_literal(label).strip() for label in labels]
         said = [f"{label}::{quote_name(enum.schema, enum.name)}" for label in plain]
+        # In an array's text they stand without quotes, as in '{new,held}'::mood[].
+        array = re.compile(
+            rf"'{{[^']*\b(?:{'|'.join(map(re.escape, labels))})\b[^']*}}'::{re.escape(quote_name(enum.schema, enum.name))}\[\]"
+        )
         found = any(
-            word in repr(self.target.facts[item]).replace("\\'", "'")
+            any(word in text for word in (plain if self.kinds[item.kind].says_values_plainly else said))
+            or array.search(text) is not None
             for item in self.added | self.changed | self.replaced
-            for word in (plain if self.kinds[item.kind].says_values_plainly else said)
             if item != enum
+            for text in [repr(self.target.facts[item]).replace("\\'", "'")]
         )
         self.differs_online |= found
         return found
@@ -326,7 +332,10 @@ class Plan:
             return False
         children = (Id(item.kind, child.schema, child.name, item.sub) for child in self.base.descendants(table))
         return any(
-            child in self.base.facts and child in self.target.facts and not self._has_from_another(child, table)
+            child in self.base.facts
+            and child in self.target.facts
+            and child not in self.dropped  # made again with its parent's
+            and not self._has_from_another(child, table)
             for child in children
         )
 

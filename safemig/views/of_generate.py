@@ -14,6 +14,9 @@ def build(result: Generated) -> Document:
     """Show what changed on staging, the file that says so, and what is disabled and why."""
     warnings = (Bullets("Mind", result.diff.warnings),) if result.diff.warnings else ()
     if result.path is None:
+        if result.remaining:  # no statement makes it equal
+            said = Bullets("What no statement brings about", result.remaining)
+            return Document(Badge("NO FILE WRITTEN", "warning"), (result.proof,), (said, *warnings))
         return Document(
             Badge("NOTHING TO DO", "warning" if warnings else "ok"),
             ("staging is exactly what the migrations make; no file was written",),

@@ -150,3 +150,14 @@ def test_a_publication_that_keeps_rows_from_being_updated_is_found(copy: str) ->
         made = compare(base, target).statements
         found = try_files(connection, None, [File("1.sql", True, made)], base, target)
     assert [each.words.split(" fails")[0] for each in found.broken] == ["from file 1 on: update public.people"]
+
+
+def test_a_foreign_table_is_named_and_left_alone(copy: str) -> None:
+    with connect(copy, "the copy", own_search_path=True) as connection:
+        connection.execute(
+            "CREATE FOREIGN DATA WRAPPER behaviour_w; CREATE SERVER s FOREIGN DATA WRAPPER behaviour_w; CREATE FOREIGN TABLE far (id int) SERVER s"
+        )
+    found = tried(copy, "ALTER FOREIGN TABLE far ADD COLUMN n int; ALTER TABLE people ADD COLUMN n int")
+    assert found.not_tried == ("foreign table public.far",)
+    assert outcomes(found)["insert into public.people", ""] == ("works", "works")
+    assert found.broken == ()

@@ -298,3 +298,29 @@ def test_settings_owner_and_comment_of_the_database_go_along(shop: Shop, server:
         shop.production,
         f'ALTER DATABASE "{name}" OWNER TO postgres; ALTER ROLE landlord IN DATABASE "{name}" RESET ALL',
     )
+
+
+@pytest.mark.parametrize("form", ["plain", "directory"])
+def test_a_child_table_that_got_its_parents_column_later_is_restored_and_equal(
+    shop: Shop, server: ThrowawayServer, form: str
+) -> None:
+    """Restored, it has its columns in another order: the parent's before its own; its rows are the same."""
+    shop.on(
+        shop.production,
+        """CREATE TABLE basis (id int, "a, b" text); CREATE TABLE child (own int) INHERITS (basis);
+        ALTER TABLE basis ADD COLUMN later text DEFAULT 'x'; ALTER TABLE basis ADD COLUMN "last, one" int;
+        INSERT INTO child SELECT n, E'tab\\t, line\\n' || n, n, n::text, n FROM generate_series(1, 50) n; INSERT INTO basis VALUES (1)""",
+    )
+    if form == "directory":
+        (shop.folder / "safemig.toml").write_text('backup_format = "directory"\n')
+    backup = shop.project.backup_prod()
+    assert backup.verified == "restored"
+    restored = shop.project.restore_prod()
+    url = server.url(restored.database)
+    assert shop.on(url, "SELECT * FROM child LIMIT 0") == []
+    same = "SELECT md5(string_agg(ROW(id, own, later)::text, '' ORDER BY id)) FROM child"
+    assert shop.on(url, same) == shop.on(shop.production, same)
+    shop.on(url, "UPDATE child SET own = 0 WHERE id = 3")  # as many rows, and other content
+    with pytest.raises(RefusedError, match="an earlier restore was changed since"):
+        shop.project.restore_prod()
+    server.drop_database(restored.database)

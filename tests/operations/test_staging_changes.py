@@ -22,12 +22,17 @@ from safemig.postgres.server.throwaway import ThrowawayServer
 from safemig.project import Project
 from safemig.results import Generated
 from safemig.schema import ChangeSet, Schema, compare
+from tests import tables
 
 from .conftest import FIRST_FILE, Shop
-from .staging_changes.changes import CHANGES, StagingChange
+from .staging_changes.change import StagingChange
+from .staging_changes.changes import CHANGES
+from .staging_changes.other_kinds import OTHER_KINDS
 from .staging_changes.shop import APPLICATION, ROLE, ROWS, SCHEMA
 
 QUICK = ("a type under views", "a function under a policy and a new enum value", "a busy afternoon")
+ALL = (*CHANGES, *OTHER_KINDS)
+PARTS = 6  # of the long table, each a few minutes: -m thorough -k part1
 _numbers = itertools.count(1000)
 
 
@@ -150,9 +155,13 @@ def _schema(url: str) -> Schema:
         return read_schema(connection, SchemaFilter(ownership=True))
 
 
+def part_of(change: StagingChange) -> int:
+    """Return in which part of the long table a change is."""
+    return 1 + ALL.index(change) * PARTS // len(ALL)
+
+
 @pytest.mark.parametrize(
-    "change",
-    [pytest.param(each, id=each.name, marks=() if each.name in QUICK else pytest.mark.thorough) for each in CHANGES],
+    "change", tables.part_of(ALL, lambda each: each.name in QUICK, lambda each: f"part{part_of(each)} {each.name}")
 )
 def test_the_application_does_not_notice(busy: Shop, change: StagingChange) -> None:
     made, errors, left = deployed(busy, change, deploy_by_migrate_prod)
@@ -173,7 +182,7 @@ def check(made: Generated, change: StagingChange, left: Sequence[ChangeSet]) -> 
 
 
 # Some of each sort run by default.
-DISABLED = [each for each in CHANGES if each.disabled]
+DISABLED = [each for each in ALL if each.disabled]
 ENABLED_BY_DEFAULT = ("a lossy type under a view", "a busy afternoon")
 
 
@@ -197,11 +206,7 @@ def statements(text: str) -> list[str]:
 
 @pytest.mark.parametrize("way", ["by hand", "by its number"])
 @pytest.mark.parametrize(
-    "change",
-    [
-        pytest.param(each, id=each.name, marks=() if each.name in ENABLED_BY_DEFAULT else pytest.mark.thorough)
-        for each in DISABLED
-    ],
+    "change", tables.part_of(DISABLED, lambda each: each.name in ENABLED_BY_DEFAULT, lambda each: each.name)
 )
 def test_each_disabled_change_runs_when_its_mark_alone_is_removed(
     busy: Shop, server: ThrowawayServer, busy_templates: tuple[str, str], change: StagingChange, way: str

@@ -288,9 +288,11 @@ class Column(InsideRelation):
                     yield gone, item
 
     def is_no_longer_local(self, old: ColumnFact, new: ColumnFact) -> bool:
-        kept = old.not_null_local and not new.not_null_local
-        not_null_local = new.not_null_local if kept else old.not_null_local
-        return old._replace(is_local=new.is_local, not_null_local=not_null_local) == new
+        if not (old.not_null_local and not new.not_null_local):
+            return old._replace(is_local=new.is_local) == new
+        # Its not-null constraint keeps its name, too: one that is inherited as well cannot be renamed.
+        name = new.not_null_name if old.not_null and new.not_null else old.not_null_name
+        return old._replace(is_local=new.is_local, not_null_local=False, not_null_name=name) == new
 
     def is_retyped(self, old: ColumnFact, new: ColumnFact) -> bool:
         return old.type != new.type

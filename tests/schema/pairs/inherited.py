@@ -131,4 +131,10 @@ INHERITED = (
         "ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT ALL ON TABLES TO CURRENT_USER; ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT SELECT ON SEQUENCES TO CURRENT_USER, PUBLIC; CREATE TABLE t (a int)",
         since=13,
     ),
+    Pair(
+        "a check of a parent and its child is checked no longer",
+        "CREATE TABLE p (a int); CREATE TABLE c (b int) INHERITS (p); CREATE TABLE d () INHERITS (c); ALTER TABLE p ADD CONSTRAINT few CHECK (a < 20);",
+        "CREATE TABLE p (a int); CREATE TABLE c (b int) INHERITS (p); CREATE TABLE d () INHERITS (c); ALTER TABLE p ADD CONSTRAINT few CHECK (a < 20) NOT VALID;",
+        since=13,
+    ),
 )
