@@ -352,6 +352,7 @@ class Generated(Result):
     further_paths: tuple[Path, ...] = ()  # files for what cannot share a transaction, such as CREATE INDEX CONCURRENTLY
     behaviour: Behaviour | None = None
     disabled: tuple[DisabledChange, ...] = ()
+    base: str = ""  # which base the migrations were replayed on; "" where the database needs none
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -435,6 +436,7 @@ class Plan(Result):
     rights: RehearsedRights | None = None  # what changes of it; None: these migrations were not rehearsed here
     act: Act | Literal["backup_prod"] = "migrate_prod"
     what: tuple[str, ...] = ()  # in words, where it is not migrations that are planned
+    base: str = ""  # the project's file of the platform's part, which the plan binds
 
 
 @dataclass(frozen=True, slots=True)
@@ -751,6 +753,7 @@ class Status(Result):
     environments: tuple[EnvironmentStatus, ...]
     migrations: tuple[MigrationState, ...]
     problems: tuple[str, ...] = ()
+    bases: tuple[str, ...] = ()  # which base each comparison with the migrations began with
 
     @property
     def exit_code(self) -> int:

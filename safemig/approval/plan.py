@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 from safemig import live
 from safemig.approval.rehearsed_rights import with_rehearsed_rights
 from safemig.errors import UnreachableError, UnreadTargetError
+from safemig.execution.base_file import read_base_text
 from safemig.execution.environment import open_environment, schema_of, standing_of
 from safemig.execution.expected_locks import with_expected_locks
 from safemig.execution.resume import rest_of
@@ -99,8 +100,8 @@ def assess(
             "deploy_as": settings.deploy_as,
         },
     }
-    if (base := settings.path("base")).is_file():
-        binding["base"] = hashlib.sha256(base.read_bytes()).hexdigest()
+    if stored := read_base_text(settings):
+        binding["base"] = stored.sha256
     binding |= bound_workload(settings, environment)
     with live.stage("look at its locks, its rights and what a copy cannot show"):
         if files and not settings.scratch and (exceptions := needs_of(connection).exceptions):
@@ -124,6 +125,7 @@ def assess(
             steps=steps,
             role=role,
             access=access,
+            base=stored.words if stored else "",
         ),
         segments=segments(files, together=settings.transaction == "all"),
         resumes=resumes,

@@ -18,6 +18,7 @@ from typing import Any
 import psycopg
 
 from safemig.errors import SettingsError
+from safemig.execution.base_file import BaseText, read_base_text, with_checksum
 from safemig.execution.layout import files_of
 from safemig.migrations import Migration
 from safemig.postgres.catalog import SchemaFilter, read_schema
@@ -70,7 +71,6 @@ SELECT DISTINCT format('GRANT %I TO %I%s', r.rolname, m.rolname, CASE WHEN a.adm
 FROM pg_auth_members a JOIN pg_roles r ON r.oid = a.roleid JOIN pg_roles m ON m.oid = a.member WHERE m.rolname !~ '^pg_'
 ORDER BY 1
 """
-_READ_FROM = re.compile(r"^-- Read from (\S+) \(.*?, PostgreSQL (\d+)", re.MULTILINE)
 _WORD = re.compile(r"[^\W\d][\w$]*")
 
 
@@ -80,7 +80,7 @@ class Base:
 
     platform: Platform
     statements: tuple[str, ...] = ()
-    file: Path | None = None  # the project's file that it was read from
+    file: BaseText | None = None  # the project's file that it was read from
 
     @property
     def extensions(self) -> frozenset[str]:
@@ -91,6 +91,13 @@ class Base:
     def sha256(self) -> str:
         """What a plan binds of it."""
         return hashlib.sha256("\n".join(self.statements).encode()).hexdigest()
+
+    @property
+    def words(self) -> str:
+        """Which base it is, for who reads a result; "" where there is nothing in it."""
+        if not self.statements:
+            return ""
+        return self.file.words if self.file else f"as the database has it now (SHA-256 {self.sha256[:12]})"
 
     def brings_entry(self, kind: str, schema: str, name: str, text: str) -> bool:
         """Tell whether an entry of pg_dump's is the base's, and no matter of the migrations."""
@@ -120,7 +127,7 @@ class Base:
                     elif not lacking:
                         raise SettingsError(
                             f"the base does not run: {words_of(error)}",
-                            where=f"{self.file or 'as read from the database'}: {' '.join(statement.split())[:200]}",
+                            where=f"{self.file.path if self.file else 'as read from the database'}: {' '.join(statement.split())[:200]}",
                             next=f"{'refresh it' if self.file else 'write it down and correct it'}: safemig base",
                         ) from None
             copy.execute("RESET ROLE")
@@ -137,21 +144,23 @@ def base_for(settings: Settings, source: Connection) -> Base:
     return stored_base(settings, platform_of(source)) or read_base(source, files_of(settings))
 
 
-def stored_base(settings: Settings, platform: Platform) -> Base | None:
-    """Return the base that the project's file holds, None where there is no file.
+def stored_base(settings: Settings, platform: Platform, *, edited: bool = False) -> Base | None:
+    """Return the base that the project's file holds, None where there is no file. No database is asked.
+
+    With `edited`, also where its checksum says that it was changed by hand.
 
     Raises:
-        SettingsError: the file is no SQL.
+        SettingsError: the file is no SQL, or was changed since it was written.
     """
-    file = settings.path("base")
-    if not file.is_file():
+    file = read_base_text(settings, edited=edited)
+    if file is None:
         return None
     try:
-        statements = parse(file.read_text(encoding="utf-8"))
+        statements = parse(file.text)
     except SqlSyntaxError as error:
         raise SettingsError(
             f"the base does not parse: {error.reason}",
-            where=f"{file}, line {error.line}",
+            where=f"{file.path}, line {error.line}",
             next="refresh it: safemig base",
         ) from None
     # Roles are made from the server itself, with all their rights.
@@ -174,12 +183,11 @@ def platform_changes(settings: Settings, environment: str, source: Connection) -
     Raises:
         SettingsError: the file is no SQL.
     """
-    file = settings.path("base")
-    before = stored_base(settings, platform_of(source)) if file.is_file() else None
-    if before is None:
+    before = stored_base(settings, platform_of(source), edited=True) if settings.path("base").is_file() else None
+    if before is None or before.file is None:
         return ()
-    read = _READ_FROM.search(file.read_text(encoding="utf-8"))
-    if read and (read[1] != environment or int(read[2]) != source.info.server_version // 10000):
+    read = before.file
+    if read.environment and (read.environment != environment or read.major != source.info.server_version // 10000):
         return ()
     return changes_since(before, read_base(source, files_of(settings)))
 
@@ -195,12 +203,13 @@ def write_base(path: Path, head: Sequence[str], roles: Sequence[str], base: Base
     Raises:
         SettingsError: it cannot be written.
     """
-    parts = ["\n".join(f"-- {line}" for line in head), "-- Roles", *(f"{each};" for each in roles)]
+    first = "\n".join(f"-- {line}" for line in head)
+    parts = ["-- Roles", *(f"{each};" for each in roles)]
     parts += ["-- Objects", *(f"{each};" for each in base.statements)]
     half = path.with_suffix(".new")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        half.write_text("\n\n".join(parts) + "\n", encoding="utf-8")
+        half.write_text(with_checksum(first, "\n" + "\n\n".join(parts) + "\n"), encoding="utf-8")
         half.replace(path)
     except OSError as error:
         raise SettingsError(

@@ -85,6 +85,7 @@ class Drift:
         self._settings = settings
         self._shadows = shadows
         self._open: dict[tuple[int, str], Shadow] = {}
+        self.bases: dict[str, None] = {}  # which were begun with, in words
         self._made: dict[tuple[int, str, tuple[str, ...]], tuple[str, Schema]] = {}
 
     def of(self, connection: Connection, standing: Standing) -> str:
@@ -97,6 +98,8 @@ class Drift:
         except SafemigError as error:
             return f"not compared: {error.what}"
         diff, left_out = shadow.against(expected, schema_with_rows(self._settings, connection))
+        if words := shadow.base.words:
+            self.bases[words] = None
         but = ""
         if left_out:
             named = ", ".join(f"{item.kind} {item.dotted}" for item in left_out[:_MOST_NAMED])

@@ -31,9 +31,10 @@ def base(settings: Settings, environment: str = STAGING) -> BaseFile:
         with live.stage(f"read what {environment} has beyond the migrations"):
             found = read_base(source, files_of(settings))
             roles = roles_as_sql(source)
-    before = stored_base(settings, found.platform)
+    before = stored_base(settings, found.platform, edited=True)
     changes = changes_since(before, found) if before else ()
-    if before is None or changes:
+    rewritten = bool(before and before.file and not before.file.is_as_written)
+    if before is None or changes or rewritten:
         head = (
             f"The base: what {environment} has and the migrations do not make. Copies start with it; review it like a migration.",
             f"Read from {environment} (database {target.database}, PostgreSQL {target.server_version}), "
@@ -43,7 +44,7 @@ def base(settings: Settings, environment: str = STAGING) -> BaseFile:
         )
         write_base(path, head, roles, found)
     state: Literal["written", "refreshed", "unchanged"] = (
-        "written" if before is None else "refreshed" if changes else "unchanged"
+        "written" if before is None else "refreshed" if changes or rewritten else "unchanged"
     )
     return BaseFile(
         path=path,

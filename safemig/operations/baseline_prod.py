@@ -54,9 +54,10 @@ def baseline_prod(
         files = _up_to(situation, to)
         if not files:
             return _result("NOTHING TO RECORD", run_id, situation, "", started)
-        files_make = _proven(settings, connection, situation, files)
+        files_make, base = _proven(settings, connection, situation, files)
     plan_id = _identify(situation, files)
     notes = rows_not_written(files, table_names(settings.configuration_rows))
+    notes = (*notes, *([f"replayed on the base {base}"] if base else ()))
     what = [_in_words(situation, files)]
     approval = ask_for_approval(
         plan_id, situation.target, approve, "\n".join((*what, *notes)), verb="baseline-prod", ask=ask
@@ -130,8 +131,8 @@ def _up_to(situation: Situation, version: str) -> tuple[PlannedFile, ...]:
 
 def _proven(
     settings: Settings, connection: Connection, situation: Situation, files: Sequence[PlannedFile]
-) -> dict[str, str]:
-    """Return what the deployment keeps of the proof (see `drift.what_files_make`)."""
+) -> tuple[dict[str, str], str]:
+    """Return what the deployment keeps of the proof (see `drift.what_files_make`), and the base that it began with."""
     chosen = [each.migration for each in files]
     applied = situation.standing.in_order((*situation.standing.applied, *chosen))
     found = schema_with_rows(settings, connection) if settings.configuration_rows else situation.schema
@@ -146,7 +147,8 @@ def _proven(
                 next="install the extension for the PostgreSQL here, then run the same command again",
             )
         if diff.is_empty:
-            return {"files": identity_of(settings, connection, applied), "schema": made.fingerprint}
+            keep = {"files": identity_of(settings, connection, applied), "schema": made.fingerprint}
+            return keep, shadow.base.words
         fits = _last_that_fits(shadow, situation, files, found)
     named = ", ".join(f"{each.action} {each.kind} {each.name}" for each in diff.changes[:_MOST_NAMED])
     more = f", and {len(diff.changes) - _MOST_NAMED} more" if len(diff.changes) > _MOST_NAMED else ""

@@ -65,7 +65,7 @@ def db_status(settings: Settings, targets: Sequence[str] = ()) -> Status:
             except (UnreachableError, SettingsError) as error:
                 where = f" ({error.where})" if error.where else ""
                 environments.append(EnvironmentStatus(name, None, problem=f"{error.what}{where}"))
-    return Status(tuple(environments), _migrations(files, standings), tuple(problems))
+    return Status(tuple(environments), _migrations(files, standings), tuple(problems), tuple(drift.bases))
 
 
 def _migrations(files: Sequence[Migration], standings: dict[str, Standing]) -> tuple[MigrationState, ...]:

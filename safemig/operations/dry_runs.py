@@ -28,7 +28,7 @@ def plan_staging(settings: Settings, environment: str = STAGING) -> Plan:
     """
     with open_environment(settings, environment) as connection:
         situation = assess(settings, connection, environment)
-        there = already_there(settings, connection, situation) if situation.files else ()
+        there, _ = already_there(settings, connection, situation) if situation.files else ((), "")
     if not situation.files:
         return replace(situation.plan, act="migrate_staging")
     run = tuple(step for step in situation.plan.steps if step.file not in there)

@@ -23,6 +23,7 @@ from safemig.operations.generate_cut import Trials, cut_elsewhere, parts_of
 from safemig.operations.generate_disabled import disabled_changes
 from safemig.operations.generate_proof import counted, prove
 from safemig.operations.generate_text import body_of, checklist_of, heading
+from safemig.operations.status_warnings import platform_changed
 from safemig.postgres.connection import Connection
 from safemig.postgres.connection.connect import read_target
 from safemig.postgres.owners import whom_may_own
@@ -80,6 +81,8 @@ def generate(
         )
         diff = compare(base, wanted, renames=renames or {}, with_change_sets=True)
         diff = without_their_owner(diff, base, shadow.base.platform)
+        if changed := platform_changed(settings, environment, staging):
+            diff = replace(diff, warnings=(*diff.warnings, changed))
         if left_out:
             diff = replace(diff, warnings=(*diff.warnings, _not_compared(shadow, left_out)))
         if diff.is_empty:
@@ -90,6 +93,7 @@ def generate(
                 None,
                 diff,
                 "",
+                base=shadow.base.words,
                 proof=f"staging is what the local migrations make{but}: nothing to do{'; ' if owners else ''}{owners}",
             )
         parts = parts_of(diff)
@@ -130,7 +134,7 @@ def generate(
     checklist = checklist_of(diff, proof, behaviour, disabled, base, not_compared)
     notes = tuple(dict.fromkeys((*proof.notes, *diff.warnings)))
     texts = [
-        f"{heading(description, source, migrations, base, proof, behaviour, checklist, number, parts, notes)}\n"
+        f"{heading(description, source, migrations, base, shadow.base.words, proof, behaviour, checklist, number, parts, notes)}\n"
         + body_of(diff, part, dict(zip(parts, names, strict=True)), base, behaviour.moved)
         for number, part in enumerate(parts)
     ]
@@ -157,6 +161,7 @@ def generate(
         further_paths=tuple(paths[1:]),
         behaviour=behaviour,
         disabled=disabled,
+        base=shadow.base.words,
     )
 
 

@@ -103,6 +103,7 @@ def heading(
     source: Target,
     migrations: Sequence[Migration],
     base: Schema,
+    platform: str,
     proof: Proof,
     behaviour: Behaviour,
     checklist: Sequence[Check],
@@ -119,6 +120,7 @@ def heading(
         f"-- Source:    {source.environment} (database {_plain(source.database)}, PostgreSQL {source.server_version})",
         f"-- Generated: {datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ} by safemig {__version__}",
         f"-- Base:      {counted(len(migrations), 'migration')}, checksum {checksum}",
+        *(_wrapped("-- Platform:  ", platform) if platform else ()),
         *_wrapped("-- Proof:     ", proof.words),
         *(line for each in proof.remaining[:_SHOWN] for line in _wrapped("--            ", _some([_plain(each)]))),
     ]

@@ -45,7 +45,7 @@ def migrate_staging(settings: Settings, environment: str = STAGING, *, listen: L
     with open_environment(settings, environment) as connection:
         situation = assess(settings, connection, environment)
         pass_point(FaultPoint.ASSESSED)
-        there = already_there(settings, connection, situation) if situation.files else ()
+        there, base = already_there(settings, connection, situation) if situation.files else ((), "")
     to_run = [segment for segment in map(lambda each: _without(each, there), situation.segments) if segment.files]  # noqa: C417
     done: list[Step] = []
     last: Committed | None = None
@@ -81,14 +81,18 @@ def migrate_staging(settings: Settings, environment: str = STAGING, *, listen: L
         recorded_only=there,
         transaction_id=last.transaction_id if last else "",
         commit_lsn=last.commit_lsn if last else "",
-        notes=rows_not_written(
-            [file for file in situation.files if file.migration.file in there], table_names(settings.configuration_rows)
+        notes=(
+            *rows_not_written(
+                [file for file in situation.files if file.migration.file in there],
+                table_names(settings.configuration_rows),
+            ),
+            *([f"replayed on the base {base}"] if base else ()),
         ),
     )
 
 
-def already_there(settings: Settings, staging: Connection, situation: Situation) -> tuple[str, ...]:
-    """Return the files whose result staging has already, seen on a shadow that replays them one by one."""
+def already_there(settings: Settings, staging: Connection, situation: Situation) -> tuple[tuple[str, ...], str]:
+    """Return the files whose result staging has already, seen on a shadow that replays them one by one; and its base."""
     there: list[str] = []
     found = schema_with_rows(settings, staging) if settings.configuration_rows else situation.schema
     with open_shadow(settings, staging) as shadow:
@@ -100,7 +104,7 @@ def already_there(settings: Settings, staging: Connection, situation: Situation)
             if _is_there(shadow, file.migration, before, after, found):
                 there.append(file.migration.file)
             before = after
-    return tuple(there)
+    return tuple(there), shadow.base.words
 
 
 def _is_there(shadow: Shadow, migration: Migration, before: Schema, after: Schema, staging: Schema) -> bool:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from safemig.copies.base import platform_changes
+from safemig.errors import SettingsError
 from safemig.execution import journal
+from safemig.execution.base_file import read_base_text
 from safemig.execution.environment import is_unrecorded
 from safemig.migrations import Standing
 from safemig.operations.drop_replaced import SCHEMAS_OF_TABLES
@@ -49,11 +51,8 @@ def disagreements(settings: Settings, environment: str, connection: Connection, 
         found.append(
             "it has tables, and no migration is recorded; where they were applied by hand: safemig baseline-prod"
         )
-    if changes := platform_changes(settings, environment, connection):
-        found.append(
-            f"the platform changed since {settings.base} was written ({counted(len(changes), 'difference')}, such as "
-            f"{_short(changes[0])}); look at them, and refresh it: safemig base {environment}"
-        )
+    if changed := platform_changed(settings, environment, connection):
+        found.append(changed)
     found += [
         f"{each.file} was edited since it was applied; restore its applied version (git), and put the change into a new one"
         for each in standing.edited
@@ -87,3 +86,22 @@ def _recorded_elsewhere(settings: Settings, environment: str, connection: Connec
     return [
         f"{runs[-1]}, which is not here{more}; get the records from the person who ran it, then safemig records --verify"
     ]
+
+
+def platform_changed(settings: Settings, environment: str, connection: Connection) -> str:
+    """Return in words that the project's base is no longer what the platform has, or was changed by hand; else "".
+
+    Raises:
+        SettingsError: the file is no SQL.
+    """
+    try:
+        read_base_text(settings)
+    except SettingsError as error:
+        return f"{error.what}; {error.next}"
+    changes = platform_changes(settings, environment, connection)
+    if not changes:
+        return ""
+    return (
+        f"the platform changed since {settings.base} was written ({counted(len(changes), 'difference')}, such as "
+        f"{_short(changes[0])}); look at them, and refresh it: safemig base {environment}"
+    )

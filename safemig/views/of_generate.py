@@ -20,7 +20,7 @@ def build(result: Generated) -> Document:
         return Document(
             Badge("NOTHING TO DO", "warning" if warnings else "ok"),
             ("staging is exactly what the migrations make; no file was written",),
-            warnings,
+            (*warnings, *(Bullets("Base", (result.base,)) for _ in [0] if result.base)),
         )
     equal = not result.remaining
     headline: list[Inline] = [

@@ -31,6 +31,7 @@ def build(result: Plan) -> Document:
         ),
         (
             *([Bullets("", result.what)] if result.what else []),
+            *([Bullets("Base", (result.base,))] if result.base else []),
             migrations,
             planned_steps(result.steps),
             *kept_waiting(result.steps, "Locks expected", "Blocks"),

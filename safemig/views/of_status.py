@@ -38,6 +38,8 @@ def build(result: Status) -> Document:
     told = {each.name: each.problem or each.drift for each in result.environments}
     if long := tuple(f"{name}: {text}" for name, text in told.items() if _at_a_glance(text) != text):
         blocks.append(Bullets("Drift and problems", long))
+    if result.bases:
+        blocks.append(Bullets("Base", result.bases))
     blocks += _migrations(result)
     return Document(verdict, tuple(headline), tuple(blocks))
 

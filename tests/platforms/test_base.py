@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from safemig.errors import RefusedError
+from safemig.errors import RefusedError, SettingsError, UnreachableError
+from safemig.project import Project
 from tests.platforms.boxes import BOXES, FIRST_FILE, Platform
 
 BY_HAND = """
@@ -127,3 +129,60 @@ def test_the_base_is_a_file_that_copies_begin_with_plans_are_bound_to_and_status
     assert refreshed.state == "refreshed"
     assert any(each.startswith("+ CREATE TABLE IF NOT EXISTS auth.oauth_clients") for each in refreshed.changes)
     assert project.db_status().problems == ()
+
+
+def test_the_file_is_enough_where_the_environment_that_it_was_read_from_is_out_of_reach(
+    platform: Callable[..., Platform], tmp_path: Path
+) -> None:
+    box = platform("supabase")
+    project = box.project(tmp_path)
+    file = project.base().path
+    settings = tmp_path / "safemig.toml"
+    away = "postgresql://postgres@localhost:1/postgres"
+    settings.write_text(settings.read_text().replace(box.staging, away))
+    project = Project.open(tmp_path)
+    status = project.db_status()
+    assert [(each.drift, bool(each.problem)) for each in status.environments] == [("", True), ("none", False)]
+    (base,) = status.bases
+    assert re.fullmatch(r"base.sql, read from staging on 20\d\d-\d\d-\d\d \(SHA-256 [0-9a-f]{12}\)", base)
+    assert base in status.render("text")
+    plan = project.plan()
+    assert plan.base == base
+    box.run(box.production, "DELETE FROM supabase_migrations.schema_migrations")
+    approval = project.plan("baseline_prod").id
+    assert f"replayed on the base {base}" in project.baseline_prod(approve=approval).notes
+    # And where the platform is not there at all: what production has is asked of the file alone.
+    file.unlink()
+    with pytest.raises(UnreachableError):
+        project.base()
+    assert project.db_status("production").bases[0].startswith("as the database has it now (SHA-256 ")
+
+
+def test_a_base_that_was_changed_by_hand_is_refused_until_someone_says_that_it_is_meant(
+    platform: Callable[..., Platform], tmp_path: Path
+) -> None:
+    box = platform("supabase")
+    project = box.project(tmp_path)
+    file = project.base().path
+    written = file.read_text()
+    file.write_text(written.replace("CREATE EVENT TRIGGER pgrst_ddl_watch", "CREATE EVENT TRIGGER pgrst_ddl_wotch"))
+    words = "supabase/base.sql was changed since safemig base wrote it"
+    for act in (lambda: project.generate("nothing"), project.plan, project.migrate_staging):
+        with pytest.raises(SettingsError, match=words) as refused:
+            act()
+        assert "safemig base" in str(refused.value.next)
+    status = project.db_status()
+    assert all(each.drift.startswith(f"not compared: {words}") for each in status.environments)
+    assert (status.exit_code, len(status.problems)) == (1, 2)
+    # As edited, it is used and said; refreshed, it is as it was.
+    checksum = next(line for line in file.read_text().splitlines() if line.startswith("-- Checksum"))
+    edited = file.read_text()
+    file.write_text(edited.replace(f"{checksum}\n", ""))
+    assert "without a checksum" in project.plan().base
+    file.write_text(edited)
+    assert project.base().state == "refreshed"
+    assert project.base().state == "unchanged"
+    assert "pgrst_ddl_watch" in file.read_text()
+    # What a platform changed since is said where a file is written, too.
+    box.run(box.staging_admin, "CREATE TABLE auth.oauth_clients (id uuid PRIMARY KEY)")
+    assert any("refresh it: safemig base staging" in each for each in project.generate("nothing").diff.warnings)
