@@ -51,22 +51,24 @@ SELECT (SELECT count(*) FROM pg_class) + (SELECT count(*) FROM pg_constraint) + 
 CopyServer = ThrowawayServer | ScratchServer
 
 
-def open_server_like(source: Connection, scratch: Scratch | None = None) -> CopyServer:
+def open_server_like(source: Connection, scratch: Scratch | None = None, *, at_least: int = 0) -> CopyServer:
     """Return a server for copies of `source`: the one that `scratch` names or starts, else a throwaway one (see below).
+
+    Its major version is that of the source or a newer one, and `at_least` that.
 
     Raises:
         ToolError: the scratch server cannot be started, or not be used.
         RehearsalError: it lacks an extension that the source uses; the message names it.
     """
     if scratch is None:
-        return start_server_like(source)
+        return start_server_like(source, at_least=at_least)
     if scratch.command is None:
-        return _open_scratch(source, scratch.conninfo("scratch"))
+        return _open_scratch(source, scratch.conninfo("scratch"), at_least)
     provider = Provider(scratch.command, scratch.wait_s)
     try:
         with live.stage("start the scratch server"):
             url = provider.url()
-        server = _open_scratch(source, url)
+        server = _open_scratch(source, url, at_least)
     except BaseException:
         provider.stop()
         raise
@@ -74,10 +76,11 @@ def open_server_like(source: Connection, scratch: Scratch | None = None) -> Copy
     return server
 
 
-def _open_scratch(source: Connection, scratch: str) -> ScratchServer:
+def _open_scratch(source: Connection, scratch: str, at_least: int) -> ScratchServer:
     row = source.execute(WHICH_SEARCH_PATH).fetchone()
     server = ScratchServer.open(scratch, source, (row[0] if row else "public") or "''")
     try:
+        _require_major(server, at_least)
         connection = connect(scratch, "the scratch server")
         try:
             make_roles_on_scratch(source, connection)
@@ -93,6 +96,15 @@ def _open_scratch(source: Connection, scratch: str) -> ScratchServer:
         server.stop()
         raise
     return server
+
+
+def _require_major(server: ScratchServer, at_least: int) -> None:
+    if server.major < at_least:
+        raise ToolError(
+            f"the scratch server is PostgreSQL {server.major}, and one of {at_least} is needed here",
+            where="scratch",
+            next=f"name one of PostgreSQL {at_least} or later",
+        )
 
 
 def start_server_like(source: Connection, *, at_least: int = 0) -> ThrowawayServer:

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import dataclass
 
 import psycopg
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from safemig.copies.scratch import ScratchServer
+from safemig.errors import ToolError
 from safemig.postgres.connection import Connection
 from safemig.postgres.server.throwaway import ThrowawayServer
 
@@ -108,11 +110,31 @@ def make_roles_on_scratch(source: Connection, copy: Connection) -> None:
             copy.execute(sql.SQL("CREATE ROLE {} NOLOGIN").format(sql.Identifier(name)))
 
 
-def own_database_alike(source: Connection, copy: Connection) -> None:
-    """Give the database of `copy` the owner, the grants and the settings of the source's. `copy` is a superuser's."""
+@dataclass(frozen=True, slots=True)
+class DatabaseFacts:
+    """Owner, grants and settings of one database."""
+
+    owner: str
+    has_default_grants: bool
+    grants: tuple[str, ...]
+    settings: tuple[tuple[str | None, bool, str, str], ...]
+
+
+def database_facts(source: Connection) -> DatabaseFacts:
+    """Read how the database of `source` is owned, and what is set for it. Reads only."""
     row = source.execute(HOW_THE_DATABASE_IS_OWNED.encode()).fetchone()
     assert row is not None  # noqa: S101 - we are connected to it
-    owner, is_default, grants = row
+    return DatabaseFacts(row[0], row[1], tuple(row[2]), tuple(source.execute(WHICH_SETTINGS.encode()).fetchall()))
+
+
+def own_database_alike(source: Connection, copy: Connection) -> None:
+    """Give the database of `copy` the owner, the grants and the settings of the source's. `copy` is a superuser's."""
+    make_alike(database_facts(source), copy)
+
+
+def make_alike(facts: DatabaseFacts, copy: Connection) -> None:
+    """Give the database of `copy` these. `copy` is a superuser's."""
+    owner, is_default, grants = facts.owner, facts.has_default_grants, facts.grants
     database = sql.Identifier(copy.info.dbname)
     copy.execute(sql.SQL("ALTER DATABASE {} OWNER TO {}").format(database, sql.Identifier(owner)))
     if not is_default:
@@ -121,7 +143,7 @@ def own_database_alike(source: Connection, copy: Connection) -> None:
         for grant in grants:
             privilege, _, who = grant.partition(" TO ")
             copy.execute(sql.SQL("GRANT {} ON DATABASE {} TO {}").format(sql.SQL(privilege), database, sql.SQL(who)))
-    for role, in_database, name, value in source.execute(WHICH_SETTINGS.encode()).fetchall():
+    for role, in_database, name, value in facts.settings:
         if not in_database:
             continue
         whose = sql.SQL("DATABASE {}").format(database)
@@ -138,26 +160,58 @@ def url_as(url: str, server: ThrowawayServer | ScratchServer, role: str) -> str:
     """
     if isinstance(server, ThrowawayServer):
         return make_conninfo(url, user=role)
-    given = conninfo_to_dict(url)
-    if given.get("user") == role:
-        return url
     with psycopg.connect(url, autocommit=True) as connection:
         if not is_superuser(connection):
             return url
+    return url_acting_as(url, role)
+
+
+def let_act_as(url: str, role: str) -> None:
+    """Let the role of a scratch server's URL act as `role`, as whom migrations are replayed there.
+
+    Raises:
+        ToolError: it may not, and cannot be made to.
+    """
+    with psycopg.connect(url, autocommit=True) as connection:
+        name = sql.Identifier(role)
+        for statement in (None, sql.SQL("GRANT {} TO CURRENT_USER").format(name)):
+            with suppress(psycopg.errors.InsufficientPrivilege):
+                if statement:
+                    connection.execute(statement)
+                connection.execute(sql.SQL("SET ROLE {}").format(name))
+                return
+        raise ToolError(
+            f"the scratch server's role {connection.info.user} may not act as {role}, as whom the migrations were applied",
+            where="scratch",
+            next=f'connect as a superuser there, or GRANT "{role}" TO "{connection.info.user}"',
+        )
+
+
+def url_acting_as(url: str, role: str) -> str:
+    """Return the connection string of a scratch server's database that acts as `role` from the start (`SET ROLE`)."""
+    given = conninfo_to_dict(url)
+    if given.get("user") == role:
+        return url
     quoted = role.replace("\\", "\\\\").replace(" ", "\\ ")
     return make_conninfo(url, options=f"{given.get('options') or ''} -c role={quoted}".strip())
 
 
-def refuse_nothing(server: ThrowawayServer) -> None:
-    """Make every role of a throwaway server a superuser: what is applied already was once allowed to anyone who did it."""
+def refuse_nothing(server: ThrowawayServer | ScratchServer) -> None:
+    """Make every role of a throwaway server a superuser: what is applied already was once allowed to anyone who did it. Roles of a
+    scratch server stay as they are."""
+    if isinstance(server, ScratchServer):
+        return
     with psycopg.connect(server.url(), autocommit=True) as connection:
         for role, is_super, *_ in connection.execute(WHICH_ROLES).fetchall():
             if not is_super:
                 connection.execute(sql.SQL("ALTER ROLE {} SUPERUSER").format(sql.Identifier(role)))
 
 
-def refuse_as(source: Connection, server: ThrowawayServer, but: str) -> None:
-    """Make every role of a throwaway server but one no superuser again that is none on the source."""
+def refuse_as(source: Connection, server: ThrowawayServer | ScratchServer, but: str) -> None:
+    """Make every role of a throwaway server but one no superuser again that is none on the source. Roles of a scratch
+    server stay as they are."""
+    if isinstance(server, ScratchServer):
+        return
     with psycopg.connect(server.url(), autocommit=True) as connection:
         have = {name for name, *_ in connection.execute(WHICH_ROLES)}
         for role, is_super, *_ in source.execute(WHICH_ROLES).fetchall():

@@ -6,18 +6,22 @@ from dataclasses import replace
 
 import psycopg
 
-from safemig.copies.database_copy import copy_schema, start_server_like
-from safemig.copies.roles import make_roles
+from safemig.copies.database_copy import copy_schema, open_server_like
+from safemig.copies.roles import make_roles, make_roles_on_scratch
 from safemig.errors import RehearsalError, ToolError
 from safemig.postgres.catalog import SchemaFilter, read_schema
 from safemig.postgres.connection.connect import connected, explained
+from safemig.postgres.server.throwaway import ThrowawayServer
 from safemig.schema import Schema
 from safemig.schema.configuration import rows_taken_over
+from safemig.settings import Scratch
 
 End = tuple[str, str]  # a connection string, and what people call it
 
 
-def alike(ends: tuple[End, End], schemas: tuple[Schema, Schema], managed: SchemaFilter) -> tuple[Schema, Schema, str]:
+def alike(
+    ends: tuple[End, End], schemas: tuple[Schema, Schema], managed: SchemaFilter, scratch: Scratch | None = None
+) -> tuple[Schema, Schema, str]:
     """Return the two schemas as one server writes them, and why that could not be had, else "".
 
     15 says `users.id` in a view where 17 says `id`. Where the ends are of two major versions, the older one's schema
@@ -33,13 +37,14 @@ def alike(ends: tuple[End, End], schemas: tuple[Schema, Schema], managed: Schema
         with (
             explained(conninfo, name),
             connected(conninfo, name) as source,
-            start_server_like(source, at_least=schemas[newer].major) as server,
+            open_server_like(source, scratch, at_least=schemas[newer].major) as server,
         ):
             for which in (older, newer):
                 if schemas[which].major != server.major:
                     with explained(*ends[which]), connected(*ends[which]) as connection:
                         with psycopg.connect(server.url(), autocommit=True) as roles:
-                            make_roles(connection, roles)
+                            make_on = make_roles if isinstance(server, ThrowawayServer) else make_roles_on_scratch
+                            make_on(connection, roles)
                         url = copy_schema(connection, ends[which][0], server, f"copy_{which}", only=managed.only)
                     with connected(url, "the copy") as copy:
                         found = read_schema(copy, managed)

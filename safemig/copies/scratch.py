@@ -73,8 +73,15 @@ class ScratchServer:
         options = f"{given.get('options') or ''} -c {SETTING}={escaped}".strip()
         return make_conninfo("", **{**given, "dbname": self._names[database], "options": options})
 
-    def create_database(self, name: str, *, options: sql.Composable) -> str:
+    @property
+    def major(self) -> int:
+        """The server's major version."""
+        return self._connection.info.server_version // 10000
+
+    def create_database(self, name: str, *, template: str | None = None, options: sql.Composable | None = None) -> str:
         """Create a database that is called `name` here and otherwise on the server, and return its URL.
+
+        From `template`, another of these, else as `options` of CREATE DATABASE say, else from `template0`.
 
         Raises:
             ToolError: the role may not.
@@ -82,7 +89,10 @@ class ScratchServer:
         real = f"{PREFIX}{secrets.token_hex(6)}"
         self._connection.execute(_LOCK, (real,))
         try:
-            self._connection.execute(sql.SQL("CREATE DATABASE {} {}").format(sql.Identifier(real), options))
+            how = options or sql.SQL("TEMPLATE {}").format(
+                sql.Identifier(self._names[template] if template else "template0")
+            )
+            self._connection.execute(sql.SQL("CREATE DATABASE {} {}").format(sql.Identifier(real), how))
             self._names[name] = real
             self._connection.execute(
                 sql.SQL("ALTER DATABASE {} SET search_path = {}").format(

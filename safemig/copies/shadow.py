@@ -9,12 +9,24 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 import psycopg
+from psycopg import sql
 
 from safemig import live
 from safemig.copies.base import Base, base_for
-from safemig.copies.database_copy import start_server_like
+from safemig.copies.database_copy import CopyServer, open_server_like, start_server_like
 from safemig.copies.replay import replay
-from safemig.copies.roles import deploying_role, let_log_in, refuse_nothing, url_as
+from safemig.copies.roles import (
+    DatabaseFacts,
+    database_facts,
+    deploying_role,
+    is_superuser,
+    let_act_as,
+    let_log_in,
+    make_alike,
+    refuse_nothing,
+    url_acting_as,
+    url_as,
+)
 from safemig.execution.acting import act_as
 from safemig.execution.environment import schema_with_rows
 from safemig.fault_points import FaultPoint, pass_point
@@ -35,12 +47,13 @@ T = TypeVar("T")
 
 @dataclass
 class Shadow:
-    """A throwaway server for databases made from migration files."""
+    """A server for databases made from migration files: a throwaway one, or the scratch server."""
 
     settings: Settings
-    server: ThrowawayServer
+    server: CopyServer
     deployer: str  # who runs the migrations, so that what they make has the owner that it has in the database
     base: Base  # what every one of these databases begins with
+    facts: DatabaseFacts | None = None  # of the source, for databases of a scratch server
     lacks: tuple[str, ...] = ()  # the base's extensions that neither this server nor the source has
     _bases: list[str] = field(default_factory=list)
     _numbers: Iterator[int] = field(default_factory=lambda: itertools.count(1))
@@ -52,11 +65,24 @@ class Shadow:
             MigrationError: a migration does not run; the message says where and why.
         """
         name = f"shadow_{next(self._numbers)}"
-        self.server.create_database(name, template=template or self._base())
+        self._create(name, template or self._base())
         if schema := self.settings.member_schema:  # which is there before its first migration
             self.run(name, f"CREATE SCHEMA IF NOT EXISTS {quote_identifier(schema)}")
         self.run_on(name, migrations)
         return name
+
+    def _create(self, name: str, template: str | None = None) -> str:
+        url = self.server.create_database(name, template=template)
+        if self.facts is not None:
+            # Neither owner nor grants come with the template.
+            with psycopg.connect(url, autocommit=True) as connection:
+                if is_superuser(connection):
+                    make_alike(self.facts, connection)
+                elif connection.info.user != self.deployer:
+                    own = sql.SQL("ALTER DATABASE {} OWNER TO {}")
+                    names = map(sql.Identifier, (connection.info.dbname, self.deployer))
+                    connection.execute(own.format(*names))
+        return url
 
     def run_on(self, name: str, migrations: Sequence[Migration]) -> None:
         """Run migrations on one of these databases.
@@ -74,7 +100,7 @@ class Shadow:
             return None
         if not self._bases:
             name = f"base_{next(self._numbers)}"
-            with psycopg.connect(self.server.create_database(name), autocommit=True) as connection:
+            with psycopg.connect(self._create(name), autocommit=True) as connection:
                 lacking = self.base.make(connection)
             self.lacks = (*self.lacks, *(each for each in lacking if each not in self.lacks))
             self._bases.append(name)
@@ -89,7 +115,7 @@ class Shadow:
         made, found, left_out = without_extensions(made, found, self.lacks)
         return compare(made, found), tuple(item for item in left_out if item.kind != "extension")
 
-    def run(self, name: str, sql: str) -> None:
+    def run(self, name: str, text: str) -> None:
         """Run SQL as it stands, in one transaction.
 
         Raises:
@@ -97,12 +123,12 @@ class Shadow:
         """
 
         def run(connection: Connection) -> None:
-            if not sql.strip():
+            if not text.strip():
                 return
             if (adapt := adapter(connection)) is None:
-                connection.execute(sql.encode())
+                connection.execute(text.encode())
                 return
-            statements = parse(sql)
+            statements = parse(text)
             # One by itself may refuse a transaction.
             with connection.transaction() if len(statements) > 1 else nullcontext():
                 for each in (part for statement in statements for part in adapt(statement.sql)):
@@ -112,7 +138,8 @@ class Shadow:
 
     def within(self, name: str, act: Callable[[Connection], T]) -> T:
         """Call `act` with a connection to one of these databases, and return what it returns."""
-        url = url_as(self.server.url(name), self.server, self.deployer)
+        url = self.server.url(name)
+        url = url_as(url, self.server, self.deployer) if self.facts is None else url_acting_as(url, self.deployer)
         connection = connect(url, "the shadow database", own_search_path=True)
         try:
             act_as(connection, self.settings.deploy_as)
@@ -139,22 +166,35 @@ def open_shadow(
     deploys: act there as the role that has deployed to the source, which owns its history, anyone who connects now.
 
     Nothing is refused there to the deploying role: what is applied already was once allowed to anyone who did it.
-    An extension that this machine does not have is no reason to stop: it has a stand-in there.
+    An extension that this machine does not have is no reason to stop: it has a stand-in there. Where the settings name a
+    scratch server it is that one, with the roles as they are and the extensions that it has.
 
     Raises:
         SettingsError: the project's base does not run.
+        ToolError: the scratch server cannot be started, or not be used.
+        RehearsalError: it lacks an extension that the source uses.
     """
     pass_point(FaultPoint.SHADOW_BEGINS)
     with ExitStack() as servers:
-        with live.stage("start a throwaway PostgreSQL"):
-            server = servers.enter_context(start_server_like(source))
-            refuse_nothing(server)
+        server: CopyServer
+        if settings.scratch is None:
+            with live.stage("start a throwaway PostgreSQL"):
+                server = start_server_like(source)
+        else:
+            server = open_server_like(source, settings.scratch)
+        servers.callback(server.stop)
+        refuse_nothing(server)
         deployer = deploying_role(source)
         if deploys and not settings.deploy_as:
             row = source.execute(WHO_OWNS_THE_HISTORY).fetchone()
             deployer = row[0] if row else deployer
-            let_log_in(server, deployer)
-        yield Shadow(settings, server, deployer, base or base_for(settings, source))
+            if isinstance(server, ThrowawayServer):
+                let_log_in(server, deployer)
+        facts = None
+        if not isinstance(server, ThrowawayServer):
+            let_act_as(server.url(), deployer)
+            facts = database_facts(source)
+        yield Shadow(settings, server, deployer, base or base_for(settings, source), facts)
 
 
 def _named(migrations: Sequence[Migration]) -> str:

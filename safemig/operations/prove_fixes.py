@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import psycopg
 
 from safemig import live
-from safemig.copies.database_copy import copy_schema, start_server_like
+from safemig.copies.database_copy import CopyServer, copy_schema, open_server_like
 from safemig.errors import SafemigError, SettingsError, UnreachableError
 from safemig.postgres.connection.connect import words_of
 from safemig.postgres.dump.plain import dump_schema
@@ -72,16 +72,17 @@ def _parts(made: Review, originals: Sequence[SourceFile]) -> list[list[SourceFil
     return found
 
 
-def _server_with_base(servers: ExitStack, base: Base | None) -> tuple[ThrowawayServer, str, str]:
+def _server_with_base(servers: ExitStack, base: Base | None) -> tuple[CopyServer, str, str]:
     """Return a server with a database `base` to start from, its name, and what it is in words."""
     if base is not None:
         from safemig.execution.environment import open_environment
 
         settings, environment = base
         with suppress(UnreachableError, SettingsError), open_environment(settings, environment) as source:
-            server = servers.enter_context(start_server_like(source))
-            copy_schema(source, settings.conninfo(environment), server, "base")
-            return server, "base", f"the schema of {environment}"
+            copies = open_server_like(source, settings.scratch)
+            servers.callback(copies.stop)
+            copy_schema(source, settings.conninfo(environment), copies, "base")
+            return copies, "base", f"the schema of {environment}"
     server = servers.enter_context(ThrowawayServer.start())
     server.create_database("base")
     return server, "base", "an empty database"
@@ -91,7 +92,7 @@ def _server_with_base(servers: ExitStack, base: Base | None) -> tuple[ThrowawayS
 class _Bench:
     """Two databases that are alike, on which the originals and their fixed forms run side by side."""
 
-    server: ThrowawayServer
+    server: CopyServer
     at: str
     start: str
 

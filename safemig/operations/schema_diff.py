@@ -16,7 +16,7 @@ from safemig.schema.owners import with_owners
 
 if TYPE_CHECKING:
     from safemig.schema import Schema, SchemaDiff
-    from safemig.settings import Settings
+    from safemig.settings import Scratch, Settings
 
 
 def schema_diff(settings: Settings, from_: str, to: str, *, renames: Mapping[str, str] | None = None) -> SchemaDiff:
@@ -31,7 +31,7 @@ def schema_diff(settings: Settings, from_: str, to: str, *, renames: Mapping[str
         for which, name in ((from_, "--from"), (to, "--to"))
     ]
     managed = SchemaFilter(only=settings.schemas, rows=settings.configuration_rows)
-    return _difference(*ends, managed=managed, renames=renames or {}, owners=settings.owners)
+    return _difference(*ends, managed=managed, renames=renames or {}, owners=settings.owners, scratch=settings.scratch)
 
 
 def difference(from_url: str, to_url: str, *, renames: Mapping[str, str] | None = None) -> SchemaDiff:
@@ -50,7 +50,13 @@ def is_url(which: str) -> bool:
 
 
 def _difference(
-    from_: tuple[str, str], to: tuple[str, str], *, managed: SchemaFilter, renames: Mapping[str, str], owners: str
+    from_: tuple[str, str],
+    to: tuple[str, str],
+    *,
+    managed: SchemaFilter,
+    renames: Mapping[str, str],
+    owners: str,
+    scratch: Scratch | None = None,
 ) -> SchemaDiff:
     with without_collection():
         readings = _Reading(*from_, managed), _Reading(*to, managed)
@@ -67,7 +73,7 @@ def _difference(
         if base.major != target.major:
             from safemig.copies.same_version import alike
 
-            base, target, reason = alike((from_, to), (base, target), managed)
+            base, target, reason = alike((from_, to), (base, target), managed, scratch)
         more: tuple[str, ...] = (reason,) if reason else ()
         if owners == "compare":
             base, target, not_compared = with_owners(base, target, may_own)

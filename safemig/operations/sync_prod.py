@@ -125,7 +125,7 @@ def _difference(
         _require_empty(settings, connection, environment)
         before = schema_of(settings, connection)
     ends = (settings.conninfo(environment), environment), (settings.conninfo(source), source)
-    start, wanted, reason = alike(ends, (before, wanted), filter_of(settings))
+    start, wanted, reason = alike(ends, (before, wanted), filter_of(settings), settings.scratch)
     diff = compare(start, wanted)
     if reason:
         diff = replace(diff, warnings=(*diff.warnings, reason))
