@@ -50,6 +50,7 @@ ON = (
     "ALTER SYSTEM SET log_parameter_max_length = 0",  # values are data, which no record may hold
     "ALTER SYSTEM SET log_parameter_max_length_on_error = 0",
 )
+NOT_OBSERVED = "the command's statements: on a scratch server they are not observed, and so not reviewed"
 OFF = ("log_line_prefix", "log_min_duration_statement", "log_parameter_max_length", "log_parameter_max_length_on_error")
 
 
@@ -75,7 +76,7 @@ def observing(
     """
     seen = Observed()
     if not isinstance(server, ThrowawayServer):
-        seen.note = "the statements are not observed: on a scratch server safemig does not read the log"
+        seen.note = NOT_OBSERVED
         yield seen
         return
     log = server.folder / "server.log"

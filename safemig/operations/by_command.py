@@ -245,12 +245,14 @@ class _OnCopy:
         return run_command(command, self._settings.folder, environment_for(self._settings, url, lock_timeout=False))
 
     def _tell(self, seen: Observed, ran: Ran) -> None:
+        done = f"{self._command.up!r}: exit code 0 after {ran.seconds:.1f} s"
         if seen.note:
             self.not_shown = (seen.note,)
+            self.notes = (done, ONE_TRANSACTION_IT_IS_NOT)
+            return
         many = "one transaction" if seen.commits == 1 else f"{seen.commits} transactions"
         self.notes = (
-            f"{self._command.up!r}: exit code 0 after {ran.seconds:.1f} s, {len(seen.steps)} statements that write in {many}, "
-            f"{seen.reads} that read or set",
+            f"{done}, {len(seen.steps)} statements that write in {many}, {seen.reads} that read or set",
             ONE_TRANSACTION_IT_IS_NOT,
         )
 

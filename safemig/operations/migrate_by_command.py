@@ -21,6 +21,7 @@ from safemig.approval.rehearsed_rights import (
     what_changed,
     with_rehearsed_rights,
 )
+from safemig.copies.observed import NOT_OBSERVED
 from safemig.errors import (
     DeploymentFailedError,
     DeploymentStoppedError,
@@ -63,6 +64,7 @@ from safemig.postgres.target_facts import read_target_facts
 from safemig.results import Approval, Backup, Deployment, Plan, Preflight, Rehearsal, Step, Validation
 from safemig.review import Acceptance, Evidence, Review, Verdict
 from safemig.review import review as review_sources
+from safemig.review.engine import CANNOT_BE_WRITTEN
 from safemig.schema import Schema
 from safemig.settings import PRODUCTION, Settings
 from safemig.sql import SourceFile
@@ -185,7 +187,7 @@ class CommandDeployment:
                 result=result,
             )
         require_none_standing(result)
-        self._review = self.reviewed(result.steps)
+        self._review = self.reviewed(result.steps, observed=NOT_OBSERVED not in result.exceptions)
         if self._review.verdict not in (Verdict.SAFE, Verdict.NOTHING):
             standing = self._review.standing
             raise ReviewRefusedError(
@@ -196,11 +198,16 @@ class CommandDeployment:
             )
         return result
 
-    def reviewed(self, steps: Sequence[Step]) -> Review:
-        """Review statements that the command sent to the copy, against what production holds."""
+    def reviewed(self, steps: Sequence[Step], *, observed: bool = True) -> Review:
+        """Review statements that the command sent to the copy, against what production holds.
+
+        Of those that nobody observed there is one finding, `not-written-as-sql`, which a person has to accept.
+        """
         with open_environment(self.settings, self.environment) as connection:
             facts = read_target_facts(connection, self.environment)
         sql = "".join(f"{step.sql.rstrip(';')};\n" for step in steps if not step.kind.startswith("statement that"))
+        if not observed:
+            sql += f"-- {CANNOT_BE_WRITTEN}\n"
         return review_sources(
             [SourceFile(self.command.up, sql)] if sql else [],
             target=facts,

@@ -45,7 +45,8 @@ from safemig.sql.tree import Tree, node
 if TYPE_CHECKING:
     from safemig.review.facts import TargetFacts
 
-_NOT_WRITTEN = re.compile(r"^-- THIS OPERATION CANNOT BE WRITTEN AS SQL[^\n]*", re.MULTILINE)  # Django's words
+CANNOT_BE_WRITTEN = "THIS OPERATION CANNOT BE WRITTEN AS SQL"  # Django's words
+_NOT_WRITTEN = re.compile(rf"^-- {CANNOT_BE_WRITTEN}[^\n]*", re.MULTILINE)
 _MAYBE_ACCEPTS = re.compile(r"--\s*safemig:\s*accept", re.IGNORECASE)
 _IN_FILE = re.compile(r"--\s*safemig:\s*accept\s+(?P<text>.*)", re.IGNORECASE)
 _LONGEST_STATEMENT = 2000

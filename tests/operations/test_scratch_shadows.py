@@ -11,7 +11,7 @@ import psycopg
 import psycopg.conninfo
 import pytest
 
-from safemig.errors import RefusedError, ToolError
+from safemig.errors import RefusedError, ReviewRefusedError, ToolError
 from safemig.fault_points import FaultPoint
 from safemig.postgres.server.throwaway import ThrowawayServer
 from safemig.project import Project
@@ -174,3 +174,25 @@ def test_a_slow_provider_is_waited_for_and_ended(shop: Shop, other: ThrowawaySer
     project = by_command(shop, tmp_path, text + GOES_ON)
     assert project.generate("nothing").path is None
     assert not mark.exists()
+
+
+def test_what_a_command_sends_to_a_scratch_server_is_not_taken_for_reviewed(shop: Shop, by_url: Project) -> None:
+    (shop.folder / "alter.py").write_text(
+        "import os, psycopg\n"
+        "with psycopg.connect(os.environ['DATABASE_URL'], autocommit=True) as connection:\n"
+        "    connection.execute('ALTER TABLE users ADD COLUMN IF NOT EXISTS more text')\n"
+    )
+    run = f"{sys.executable} alter.py"
+    rehearsal = by_url.rehearse(run=run)
+    assert (
+        "the command's statements: on a scratch server they are not observed, and so not reviewed"
+        in rehearsal.exceptions
+    )
+    assert rehearsal.render("text").startswith("REHEARSED, except the command's statements")
+    assert not any("0 statements" in each for each in rehearsal.notes)
+    with pytest.raises(ReviewRefusedError, match="1 finding about the command's statements") as refused:
+        by_url.migrate_prod(run=run, approve=by_url.plan(run=run).id)
+    assert "not-written-as-sql" in str(refused.value.where)
+    accept = [f"not-written-as-sql:{run}: its file was read"]
+    plan = by_url.plan(run=run, accept=accept)
+    assert by_url.migrate_prod(run=run, approve=plan.id, accept=accept).verdict == "DEPLOYED"
