@@ -587,6 +587,7 @@ class Rehearsal(Result):
     workload: WorkloadCheck | None = None  # where the application's statements were collected
     load: LoadRun | None = None  # where the migration was also run under load
     notes: tuple[str, ...] = ()  # what a command did of its own: transactions, sessions, its own way back
+    rows_from: str = ""  # where the copy's rows came from, where it was not the backup
 
 
 @dataclass(frozen=True, slots=True, repr=False)

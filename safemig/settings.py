@@ -114,9 +114,12 @@ class Scratch(Environment):
 
     command: str | None = None
     wait_s: int = Field(300, ge=1, le=7200)
+    holds_data: bool = False  # what the command hands over is a clone of production, rows and all
 
     @model_validator(mode="after")
     def _one_of_both(self) -> Scratch:
+        if self.holds_data and self.command is None:
+            raise ValueError("holds_data needs command: a clone is used up by one rehearsal")
         if [self.url, self.service, self.command].count(None) != 2:
             raise ValueError('needs one of url = "env:NAME", service = "name" and command = "program arguments"')
         return self
@@ -246,7 +249,7 @@ class Settings(BaseSettings):
     )
     scratch: Scratch | None = Field(
         None,
-        description="A server for the rehearsal's copy, or `command`, a program that starts one; without it, a throwaway "
+        description="A server for copies, or `command`, a program that starts one; without it, a throwaway "
         "one is started on this machine.",
     )
     schemas: tuple[str, ...] = Field(
@@ -349,6 +352,16 @@ class Settings(BaseSettings):
         """Put the file below the environment; pydantic-settings' hook for the order of sources."""
         del dotenv_settings, file_secret_settings
         return (init_settings, env_settings, _FileSource(settings_cls))
+
+    @property
+    def gets_a_clone(self) -> bool:
+        """Whether a rehearsal runs on a clone that a provider hands over, so that no backup is restored for it."""
+        return self.scratch is not None and self.scratch.holds_data
+
+    @property
+    def restores_for_rehearsal(self) -> bool:
+        """Whether a rehearsal restores the backup with its rows, which proves that, too."""
+        return self.rehearsal == "data" and not self.gets_a_clone
 
     def path(self, name: Literal["migrations", "backups", "records", "checks", "base", "workloads"]) -> Path:
         """Return one of the project's folders as an absolute path; it need not exist."""

@@ -93,7 +93,7 @@ def assess(
         "migrations": [(each.version, each.sha256) for each in migrations],
         "settings": {
             "accept": settings.accept,
-            "rehearsal": settings.rehearsal,
+            "rehearsal": "clone" if settings.gets_a_clone else settings.rehearsal,
             "approvals": (settings.required_approvals, settings.authors_may_approve),
             "schemas": settings.schemas,
             "transaction": settings.transaction,

@@ -68,7 +68,7 @@ def open_server_like(source: Connection, scratch: Scratch | None = None, *, at_l
     try:
         with live.stage("start the scratch server"):
             url = provider.url()
-        server = _open_scratch(source, url, at_least)
+        server = _open_scratch(source, url, at_least, is_clone=scratch.holds_data)
     except BaseException:
         provider.stop()
         raise
@@ -76,9 +76,9 @@ def open_server_like(source: Connection, scratch: Scratch | None = None, *, at_l
     return server
 
 
-def _open_scratch(source: Connection, scratch: str, at_least: int) -> ScratchServer:
+def _open_scratch(source: Connection, scratch: str, at_least: int, *, is_clone: bool = False) -> ScratchServer:
     row = source.execute(WHICH_SEARCH_PATH).fetchone()
-    server = ScratchServer.open(scratch, source, (row[0] if row else "public") or "''")
+    server = ScratchServer.open(scratch, source, (row[0] if row else "public") or "''", is_clone=is_clone)
     try:
         _require_major(server, at_least)
         connection = connect(scratch, "the scratch server")

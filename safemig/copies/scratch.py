@@ -40,12 +40,13 @@ class ScratchServer:
         self._search_path = search_path
         self._platform = platform
         self._names: dict[str, str] = {}
+        self._adopted: set[str] = set()  # what a provider handed over, and takes away itself
         self.when_stopped: Callable[[], None] = lambda: None  # ends the program that started the server
         self.exceptions: tuple[str, ...] = ()  # what copies on it do not show, in words
 
     @classmethod
-    def open(cls, conninfo: str, source: Connection, search_path: str) -> ScratchServer:
-        """Connect to it.
+    def open(cls, conninfo: str, source: Connection, search_path: str, *, is_clone: bool = False) -> ScratchServer:
+        """Connect to it. A clone may have the source's identifier, for it has its files (see `clone.adopt_clone`).
 
         Raises:
             UnreachableError: it cannot be reached.
@@ -53,7 +54,7 @@ class ScratchServer:
         """
         connection = connect(conninfo, "the scratch server", application_name="safemig scratch")
         try:
-            own = _require_fitting(read_target(connection, "scratch"), read_target(source, "source"))
+            own = _require_fitting(read_target(connection, "scratch"), read_target(source, "source"), is_clone=is_clone)
             server = cls(
                 conninfo, connection, client_programs(own.server_version_num), search_path, platform_of(source).setting
             )
@@ -107,15 +108,23 @@ class ScratchServer:
             ) from None
         return self.url(name)
 
+    def adopt(self, name: str) -> str:
+        """Call the database that the URL names `name` from now on, and return its URL. It is never dropped here."""
+        self._names[name] = self._connection.info.dbname
+        self._adopted.add(name)
+        return self.url(name)
+
     def drop_database(self, name: str) -> None:
         """Drop one of the copies."""
-        self._drop(self._names.pop(name))
+        real = self._names.pop(name)
+        if name not in self._adopted:
+            self._drop(real)
 
     def stop(self) -> None:
         """Drop what was made, and close the connection. Safe to call again."""
         with contextlib.suppress(psycopg.Error):
-            for name in self._names.values():
-                self._drop(name)
+            for name in tuple(self._names):
+                self.drop_database(name)
         self._connection.close()
         self.when_stopped()
 
@@ -137,8 +146,8 @@ class ScratchServer:
                     self._drop(name)
 
 
-def _require_fitting(own: Target, theirs: Target) -> Target:
-    if own.system_identifier == theirs.system_identifier:
+def _require_fitting(own: Target, theirs: Target, *, is_clone: bool) -> Target:
+    if not is_clone and own.system_identifier == theirs.system_identifier:
         raise ToolError(
             "the scratch server is the server of the database itself",
             where=f"scratch, {own.host}, system {own.system_identifier or 'not to be read'}",

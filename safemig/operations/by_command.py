@@ -86,7 +86,7 @@ def situation_of(settings: Settings, connection: Connection, environment: str, c
         "files": sha256,
         "settings": {
             "accept": settings.accept,
-            "rehearsal": settings.rehearsal,
+            "rehearsal": "clone" if settings.gets_a_clone else settings.rehearsal,
             "approvals": (settings.required_approvals, settings.authors_may_approve),
             "schemas": settings.schemas,
             "deploy_as": settings.deploy_as,
@@ -148,7 +148,9 @@ def rehearse_command(settings: Settings, command: Command, environment: str = PR
     """
     with open_environment(settings, environment) as connection, tempfile.TemporaryDirectory() as folder:
         situation = situation_of(settings, connection, environment, command)
-        backup = take_backup(settings, environment, folder=Path(folder), read=False, rows=settings.rehearsal == "data")
+        backup = take_backup(
+            settings, environment, folder=Path(folder), read=False, rows=settings.restores_for_rehearsal
+        )
         script = Path(folder) / f"rollback_{backup.timestamp}.sql"
         done = rehearsed_command(settings, connection, situation, backup, script, command).result
     return with_rights_kept(settings, environment, situation, done)

@@ -154,7 +154,7 @@ class CommandDeployment:
     def backup(self) -> Backup:
         """Back up the database in full (see `take_backup`)."""
         _needs(self._situation, "plan")
-        self._backup = take_backup(self.settings, self.environment, read=self.settings.rehearsal != "data")
+        self._backup = take_backup(self.settings, self.environment, read=not self.settings.restores_for_rehearsal)
         return self._backup
 
     def rehearse(self) -> Rehearsal:

@@ -167,7 +167,7 @@ class ProductionDeployment:
         if not _needs(self._situation, "plan").files:
             return None
         # A rehearsal with the data restores the backup and dumps it again; that proves more than to read it.
-        self._backup = take_backup(self.settings, self.environment, read=self.settings.rehearsal != "data")
+        self._backup = take_backup(self.settings, self.environment, read=not self.settings.restores_for_rehearsal)
         return self._backup
 
     def rehearse(self) -> Rehearsal | None:

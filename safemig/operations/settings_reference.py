@@ -73,6 +73,15 @@ echo "postgresql://postgres@$(docker port $name 5432)/postgres"
 while true; do sleep 1; done
 ```
 
+It is used by every verb that needs a copy of a database, or one made from the migrations (`generate`, `status`,
+`baseline-prod`, `migrate-staging`). There the migrations run as the role that deployed them, with the rights that it has on
+this server: connect as a superuser, or as a role that may act as it. The statements of `--run` are not observed there; a
+person accepts that by name (`not-written-as-sql`).
+
+With `holds_data = true` the command hands over a clone of production, rows and all, and the rehearsal runs in the database
+that the URL names: nothing is restored, and the record says so. The clone's schema and history must be production's of this
+moment, and it must be on another server. The backup is read back, not restored.
+
 With a branch of Neon (`neonctl branches create`, then `neonctl connection-string`, then `branches delete` in the trap), of
 Supabase (`supabase branches create`), or a clone of Database Lab (`dblab clone create`), the script has the same form.
 """

@@ -283,6 +283,7 @@ def _rehearsed(result: RecordedResult | None) -> Proof:
     rewrites = sorted({table for step in steps for table in step["rewrites"]})
     words = f"on PostgreSQL {result.data['server_version']}, "
     words += "with its data" if with_data else "its schema alone, without data"
+    words += ", on a clone that [scratch] handed over" if result.data.get("rows_from") else ""
     if with_data:
         words += f"; longest lock {numbers.seconds(max(held))}" if held else "; no lock that is held"
         words += f"; rewrites {', '.join(map(str, rewrites))}" if rewrites else "; no table rewritten"

@@ -43,7 +43,13 @@ def build(result: Rehearsal) -> Document:
         verdict = Badge(f"{verdict.word}, NOT UNDER LOAD", "warning")
     headline: list[Inline] = [
         Mono(f"plan {result.plan_id}"),
-        Strong("on a copy with its data" if result.mode == "data" else "on a copy without data"),
+        Strong(
+            "on a clone"
+            if result.rows_from
+            else "on a copy with its data"
+            if result.mode == "data"
+            else "on a copy without data"
+        ),
         f"PostgreSQL {result.server_version}",
         result.diff.summary,
         numbers.seconds(result.seconds),
@@ -63,7 +69,18 @@ def build(result: Rehearsal) -> Document:
         *_rollback(result.rollback),
         *change_list(result.diff),
         *row_table(result.rows, "Rows on the copy, before and after"),
-        Bullets("", (f"backup: {VERIFIED[result.backup_verified][0]}",)),
+        Bullets(
+            "",
+            (
+                *([f"rows: {result.rows_from}"] if result.rows_from else []),
+                # Of a clone nothing is restored, now or later.
+                *(
+                    []
+                    if result.rows_from and result.backup_verified == "no"
+                    else [f"backup: {VERIFIED[result.backup_verified][0]}"]
+                ),
+            ),
+        ),
         *not_by_psql(result.not_by_psql),
         statements(result.steps),
     ]
