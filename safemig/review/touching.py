@@ -54,7 +54,7 @@ def _is_harmless(world: World, wrapped: Any, timing: int) -> bool:
             return not row_itself and _is_pure(world, body.get("expr"))
         case "execsql":
             text = body.get("sqlstmt", {}).get("PLpgSQL_expr", {}).get("query", "")
-            return _INTO.search(text) is None and _is_pure(world, body.get("sqlstmt"))
+            return _INTO.search(text) is None and _is_query(text) and _is_pure(world, body.get("sqlstmt"))
         case "perform":
             return _is_pure(world, body.get("expr"))
         case "raise":
@@ -69,6 +69,14 @@ def _is_harmless(world: World, wrapped: Any, timing: int) -> bool:
                 world, [one for part in parts for one in part or ()], timing
             )
     return False
+
+
+def _is_query(text: str) -> bool:
+    """Tell whether a statement is a SELECT: `TRUNCATE users` is an expression with an alias where one is looked for."""
+    try:
+        return [kind for tree in read_trees(text) for kind in tree["stmt"]] == ["SelectStmt"]
+    except (ParseError, RecursionError):
+        return False
 
 
 def _is_pure(world: World, wrapped: Any) -> bool:

@@ -60,3 +60,31 @@ def test_who_may_touch_each_row_is_named(role: str, who: str) -> None:
     sql = f"CREATE TABLE public.notes (id int PRIMARY KEY); GRANT SELECT ON public.notes TO {role};"
     found = review([SourceFile("m.sql", sql)], target=TargetFacts(150000, "production", platform="Supabase")).findings
     assert any(each.message.startswith(f"{who} may touch every row of") for each in found)
+
+
+@pytest.mark.parametrize(
+    ("body", "fills"),
+    [
+        ("NEW.updated_at := now();", True),
+        ("PERFORM pg_notify('users', 'x');", True),
+        ("RAISE NOTICE 'x';", True),
+        ("RAISE EXCEPTION 'x';", False),
+        ("TRUNCATE users;", False),
+        ("LOCK users;", False),
+        ("CHECKPOINT;", False),
+        ("ANALYZE users;", False),
+        ("DELETE FROM users;", False),
+        ("PERFORM count(*) FROM users;", False),
+        ("EXECUTE 'TRUNCATE users';", False),
+        ("CALL clean();", False),
+    ],
+)
+def test_a_trigger_that_does_more_than_fill_the_row_is_a_caution(body: str, fills: bool) -> None:
+    sql = f"CREATE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN {body} RETURN NEW; END $$;\n"
+    sql += "CREATE TRIGGER t AFTER INSERT ON settings FOR EACH ROW EXECUTE FUNCTION f();"
+    (found,) = [
+        each for each in review([SourceFile("m.sql", sql)]).findings if each.rule == "trigger-on-existing-table"
+    ]
+    assert (found.severity.value, "only fills" in found.message) == (
+        ("recommendation", True) if fills else ("caution", False)
+    )
