@@ -44,19 +44,27 @@ class _Body:
 
 
 def broken_by_bodies(
-    session: Session, statements: Iterable[Statement], before: Columns, after: Columns
+    session: Session,
+    statements: Iterable[Statement],
+    before: Columns,
+    after: Columns,
+    failing: Mapping[int, Trial],
 ) -> dict[str, Trial]:
-    """Return the statements that run a function or fire a trigger whose body names a column or table that is gone."""
+    """Return the statements that run a function or fire a trigger whose body fails now.
+
+    It names a column or table that is gone, or it is among `failing`, by oid: PostgreSQL could not analyse it.
+    """
     gone = _gone(before, after)
-    if not gone:
+    if not gone and not failing:
         return {}
     bodies = {
         oid: _Body(name, _reads(language, source, definition))
         for oid, name, language, source, definition in session.ask(WHICH_BODIES)
     }
-    why = _why(bodies, gone)
+    why = _why(bodies, gone, {oid: trial.message for oid, trial in failing.items() if oid in bodies})
     if not why:
         return {}
+    states = {failing[oid].message: failing[oid].sqlstate for oid in failing}
     by_name = {bodies[oid].name: words for oid, words in why.items()}
     triggers = [
         (of_dotted(table), kind, set(columns), f"trigger {name}: {why[oid]}")
@@ -67,9 +75,10 @@ def broken_by_bodies(
     for each in statements:
         reads = reads_of(each.text)
         words = next((by_name[name] for name in sorted(reads.functions) if name in by_name), "")
-        words = words or next((said for *fires, said in triggers if _fires(each, reads, *fires)), "")
+        words = words or next((said for *acts, said in triggers if fires(each, reads, *acts)), "")
         if words:
-            found[each.id] = Trial("42703" if "column" in words else "42P01", words)
+            known = next((state for message, state in states.items() if message in words), "")
+            found[each.id] = Trial(known or ("42703" if "column" in words else "42P01"), words)
     return found
 
 
@@ -94,14 +103,16 @@ def _reads(language: str, source: str, definition: str) -> tuple[Reads, ...]:
     return tuple(reads_of(text) if _IS_STATEMENT.match(text) else reads_of(f"SELECT {text}") for text in texts)
 
 
-def _why(bodies: Mapping[int, _Body], gone: Mapping[tuple[Name, str], str]) -> dict[int, str]:
+def _why(
+    bodies: Mapping[int, _Body], gone: Mapping[tuple[Name, str], str], failing: Mapping[int, str]
+) -> dict[int, str]:
     """Return the functions whose bodies name what is gone, or call one that does, with what in words."""
-    why: dict[int, str] = {}
+    why: dict[int, str] = dict(failing)
     for oid, body in bodies.items():
         for (table, column), words in gone.items():
             is_table = words.startswith("relation")
             if any(each.names_table(table) if is_table else each.names_column(table, column) for each in body.reads):
-                why[oid] = f"function {body.name} names {words}, which is gone"
+                why[oid] = f"function {body.name} names {words}, which is gone"  # says more than an analysis does
                 break
     while True:
         names = {bodies[oid].name for oid in why}
@@ -115,7 +126,8 @@ def _why(bodies: Mapping[int, _Body], gone: Mapping[tuple[Name, str], str]) -> d
         why |= more
 
 
-def _fires(each: Statement, reads: Reads, table: Name, kind: int, columns: set[str]) -> bool:
+def fires(each: Statement, reads: Reads, table: Name, kind: int, columns: set[str]) -> bool:
+    """Tell whether a statement fires a trigger of the table that acts on the events of `kind` (tgtype), on these columns only."""
     if reads.target is None or not Reads((reads.target,)).names_table(table):
         return False
     bit = _EVENTS.get(each.kind, 0)

@@ -24,6 +24,7 @@ from safemig.sql.names import Name, of_dotted, of_range
 from safemig.sql.reads import Reads, reads_of
 from safemig.sql.tree import node, read_trees
 from safemig.workload.bodies import broken_by_bodies
+from safemig.workload.body_statements import BodyTrials, broken_since, not_analysed, try_bodies
 from safemig.workload.causes import cause_of
 from safemig.workload.statement import SeenWorkload, Statement
 from safemig.workload.trial import WORKS, Hint, Session, Trial
@@ -97,6 +98,7 @@ class WorkloadTrial:
         self._after: dict[str, Trial] = {}
         self._after_rollback: dict[str, Trial] = {}
         self._not_checked: list[str] = []
+        self._bodies_before = BodyTrials({})
 
     def __enter__(self) -> Self:
         return self
@@ -132,6 +134,10 @@ class WorkloadTrial:
         self._columns_before = {(table, name) for table, name in held.ask(WHICH_TABLE_COLUMNS)}
         self._held_nulls = _columns_with_nulls(held, steps)
         self._labels = {(table, column, kind, label) for table, column, kind, label in held.ask(WHICH_LABELS)}
+        with Session(self._url) as fresh:
+            self._bodies_before = try_bodies(fresh, self.working)
+        if words := not_analysed(self._bodies_before):
+            self._not_checked.append(words)
         if self._newer:
             with Session(self._url) as fresh:
                 self._newer_before = _try_new(fresh, self._newer.values(), told)
@@ -171,7 +177,8 @@ class WorkloadTrial:
 
     def _bodies(self, fresh: Session, statements: Sequence[Statement]) -> dict[str, Trial]:
         now = {(table, name) for table, name in fresh.ask(WHICH_TABLE_COLUMNS)}
-        return broken_by_bodies(fresh, statements, self._columns_before, now)
+        failing = broken_since(self._bodies_before, try_bodies(fresh, statements))
+        return broken_by_bodies(fresh, statements, self._columns_before, now, failing)
 
     def result(self, steps: Sequence[Step], accept: Sequence[Acceptance] = ()) -> WorkloadCheck:
         """Return what was found, each finding with its cause among the `steps` that were run."""

@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import psycopg
 from psycopg import pq, sql
@@ -22,6 +22,7 @@ from safemig.postgres.connection.connect import connect
 from safemig.sql.reads import Reads, reads_of
 from safemig.workload.statement import Statement
 
+K = TypeVar("K")
 _TEXT = 25  # pg_type's oid of text: for a parameter whose type nothing tells
 _UNKNOWN_TYPE = b"could not determine data type of parameter $"
 _MOST_UNKNOWN = 50
@@ -96,6 +97,7 @@ class Session:
         self._parameters: dict[str, int] = {}
         self._hints: dict[str, Hint] = {}
         self._now = ("", "")
+        self._types: dict[str, bool] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -185,6 +187,27 @@ class Session:
 
     def _path_of(self, each: Statement) -> str:
         return self._hints[each.id].path if each.id in self._hints else each.search_path
+
+    def analysed(self, functions: Mapping[K, str]) -> dict[K, Trial]:
+        """Create each function, whose body PostgreSQL analyses then, and take it back at once: whether it could be created."""
+        self._become("", self._every_schema)
+        pgconn = self._connection.pgconn
+        found = {}
+        pgconn.exec_(b"SET check_function_bodies = on")
+        for key, text in functions.items():
+            pgconn.exec_(b"BEGIN")
+            answer = pgconn.exec_(text.encode())
+            found[key] = WORKS if answer.status == ExecStatus.COMMAND_OK else _failed(answer)
+            pgconn.exec_(b"ROLLBACK")
+        return found
+
+    def types_that_exist(self, types: Iterable[str]) -> frozenset[str]:
+        """Return which of the types are there, as the application finds them."""
+        for kind in set(types) - self._types.keys():
+            self._become("", self._every_schema)
+            row = self._connection.execute("SELECT to_regtype(%s) IS NOT NULL", [kind]).fetchone()
+            self._types[kind] = bool(row and row[0])
+        return frozenset(kind for kind in types if self._types[kind])
 
     def ask(self, query: str) -> list[tuple[Any, ...]]:
         """Return the rows of a query of our own."""
