@@ -18,7 +18,7 @@ from safemig.sql.locks import LockMode
 if TYPE_CHECKING:
     from safemig.load_facts import LoadRun
     from safemig.schema import SchemaDiff
-    from safemig.workload_facts import WorkloadCheck
+    from safemig.workload_facts import WorkloadCheck, WorkloadFinding
 
 CheckState = Literal["ok", "warning", "failed", "not done"]
 StepState = Literal["planned", "running", "waiting", "ran", "failed", "rolled back", "not run"]
@@ -421,6 +421,18 @@ class RehearsedRights:
     access: tuple[Access, ...]  # lost and new only
 
 
+@dataclass(frozen=True, slots=True)
+class RehearsedWorkload:
+    """What the last rehearsal of these migrations found about the application's statements; `rehearsed_at` is None where there was none."""
+
+    rehearsed_at: datetime | None
+    is_current: bool  # False: schema, settings or statements have changed since; the migrations have not
+    statements: int  # collected
+    checked: int
+    findings: tuple[WorkloadFinding, ...] = ()
+    not_checked: tuple[str, ...] = ()
+
+
 @dataclass(frozen=True, slots=True, repr=False)
 class Plan(Result):
     """What would be done, to which database, in which state; `id` is a hash of all of it."""
@@ -434,6 +446,7 @@ class Plan(Result):
     role: str = ""  # under which the statements run
     access: tuple[Access, ...] = ()  # who may use what they touch, now
     rights: RehearsedRights | None = None  # what changes of it; None: these migrations were not rehearsed here
+    workload: RehearsedWorkload | None = None  # what the application will notice; None: no statements were collected
     act: Act | Literal["backup_prod"] = "migrate_prod"
     what: tuple[str, ...] = ()  # in words, where it is not migrations that are planned
     base: str = ""  # the project's file of the platform's part, which the plan binds

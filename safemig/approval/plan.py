@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 
 from safemig import live
 from safemig.approval.rehearsed_rights import with_rehearsed_rights
+from safemig.approval.rehearsed_workload import with_rehearsed_workload
 from safemig.errors import UnreachableError, UnreadTargetError
 from safemig.execution.base_file import read_base_text
 from safemig.execution.environment import open_environment, schema_of, standing_of
@@ -48,7 +49,8 @@ def plan(settings: Settings, environment: str = PRODUCTION, *, resume: str = "")
     """Say what would be done to a database, statement by statement. Reads only.
 
     With `resume`, the id of a deployment that stopped part-way or of its plan: what is left of exactly that one. Else the
-    plan names what roles gain and lose, where these migrations were rehearsed on this machine.
+    plan names what roles gain and lose, and what the application will notice, where these migrations were rehearsed on this
+    machine.
 
     Raises:
         FileError: what the last rehearsal found is damaged.
@@ -61,7 +63,10 @@ def plan(settings: Settings, environment: str = PRODUCTION, *, resume: str = "")
             found = assess(settings, connection, environment, resume=resume).plan
     except UnreachableError as error:
         raise UnreadTargetError.of(error) from None
-    return found if resume else with_rehearsed_rights(settings, environment, found)
+    if resume:
+        return found
+    named = with_rehearsed_rights(settings, environment, found)
+    return with_rehearsed_workload(settings, environment, named)
 
 
 def assess(

@@ -15,6 +15,7 @@ from pathlib import Path
 from safemig import live
 from safemig.approval.plan import Situation, bound_workload, identify
 from safemig.approval.rehearsed_rights import with_rehearsed_rights
+from safemig.approval.rehearsed_workload import with_rehearsed_workload
 from safemig.copies.database_copy import CopyServer
 from safemig.copies.observed import Observed, observing
 from safemig.errors import RehearsalError, SettingsError, UnreachableError, UnreadTargetError
@@ -136,7 +137,8 @@ def plan_command(settings: Settings, environment: str, command: Command) -> Plan
             found = situation_of(settings, connection, environment, command).plan
     except UnreachableError as error:
         raise UnreadTargetError.of(error) from None
-    return with_rehearsed_rights(settings, environment, found)
+    named = with_rehearsed_rights(settings, environment, found)
+    return with_rehearsed_workload(settings, environment, named)
 
 
 @live.act("rehearse")

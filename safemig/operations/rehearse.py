@@ -15,6 +15,7 @@ import psycopg
 from safemig import live
 from safemig.approval.plan import Situation, assess
 from safemig.approval.rehearsed_rights import keep_rights
+from safemig.approval.rehearsed_workload import keep_workload
 from safemig.backups.manifest import mark_verified
 from safemig.copies import rollback_script
 from safemig.copies.changed_content import Moment, content_since
@@ -112,9 +113,10 @@ def rehearse(settings: Settings, environment: str = PRODUCTION, *, load: int = 0
 
 
 def with_rights_kept(settings: Settings, environment: str, situation: Situation, done: Rehearsal) -> Rehearsal:
-    """Keep what roles gain and lose, for the plan to name; return the rehearsal with the id that the plan has then."""
+    """Keep what roles gain and lose and what the application notices, for the plan; return the rehearsal with the plan's id then."""
     try:
         plan = keep_rights(settings, environment, situation.plan, done.rights)
+        keep_workload(settings, environment, situation.plan, done.workload)
     except FileError as error:  # the rehearsal is good, whether the plan names it or not
         return replace(done, notes=(*done.notes, f"{error.what} ({error.where})"))
     return replace(done, plan_id=plan.id)

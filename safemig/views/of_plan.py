@@ -7,6 +7,7 @@ from safemig.views import numbers
 from safemig.views.document import Badge, Bullets, Document, Mono, Paragraph, Strong, Table
 from safemig.views.rights_parts import access_table, rehearsed_rights
 from safemig.views.shared_parts import kept_waiting, on, planned_steps, statements
+from safemig.views.workload_parts import rehearsed_workload
 
 
 def build(result: Plan) -> Document:
@@ -37,6 +38,7 @@ def build(result: Plan) -> Document:
             *kept_waiting(result.steps, "Locks expected", "Blocks"),
             *access_table(result.access),
             *(rehearsed_rights(result.rights) if result.act == "migrate_prod" else ()),
+            *rehearsed_workload(result.workload),
             statements(result.steps),
             Paragraph(
                 (

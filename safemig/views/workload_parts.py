@@ -6,12 +6,26 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from safemig.views import numbers
-from safemig.views.document import Badge, Block, Bullets, Callout, Details, Inline, Line, Listing, Mono, Table, Tone
+from safemig.views.document import (
+    Badge,
+    Block,
+    Bullets,
+    Callout,
+    Details,
+    Inline,
+    Line,
+    Listing,
+    Mono,
+    Paragraph,
+    Table,
+    Tone,
+)
 from safemig.views.pictures import outcome_bar
 from safemig.views.shared_parts import without_empty_columns
 from safemig.views.sql_layout import lines_of
 
 if TYPE_CHECKING:
+    from safemig.results import RehearsedWorkload
     from safemig.workload_facts import PlansCheck, SeenWindow, WorkloadCheck, WorkloadFinding
 
 TITLE = "What the application will notice"
@@ -22,6 +36,42 @@ _ADVICE = {
     "result-type": "Sessions that hold the statement prepared get the error until they reconnect or DEALLOCATE ALL: do that after the "
     "deployment, or name columns instead of *.",
 }
+
+
+def rehearsed_workload(found: RehearsedWorkload | None) -> tuple[Block, ...]:
+    """Return what the application will notice by the last rehearsal, or that no rehearsal of these migrations is known here."""
+    if found is None:
+        return ()
+    if found.rehearsed_at is None:
+        said = f"{numbers.counted(found.statements, 'collected statement')} of the application: not tried with these migrations. "
+        return (Paragraph((said, Mono("safemig rehearse"), " finds out which of them break.")),)
+    when = f"rehearsed {found.rehearsed_at:%Y-%m-%d %H:%M} UTC"
+    blocks: list[Block] = []
+    if not found.is_current:
+        blocks.append(
+            Callout(
+                Badge("CAUTION", "warning"), "older rehearsal",
+                (f"what the application will notice was {when}; the schema, a setting or the collected statements have changed since",),
+                "Instead", "safemig rehearse",
+            )
+        )  # fmt: skip
+    tried = f"{found.checked:,} of {numbers.counted(found.statements, 'statement')} tried"
+    if not found.findings:
+        return (*blocks, Bullets(f"{TITLE} ({when})", (f"{tried}: none fails", *found.not_checked)))
+    columns = ("", "Statement", "Role", "Calls", "Share of load", "After", "What happens", "Caused by")
+    rows = tuple(_row(each) for each in found.findings[:_MOST_LINES])
+    blocks.append(
+        Table(
+            f"{TITLE} ({when})",
+            columns,
+            rows,
+            numeric=frozenset({"Calls", "Share of load"}),
+            whole=frozenset({"After"}),
+        )
+    )
+    hidden = len(found.findings) - _MOST_LINES
+    more = (f"and {numbers.counted(hidden, 'more finding')}",) if hidden > 0 else ()
+    return (*blocks, Bullets("", (tried, *more, *found.not_checked)))
 
 
 def workload_blocks(check: WorkloadCheck | None) -> tuple[Block, ...]:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from safemig.cli import main
-from safemig.errors import RehearsalError
+from safemig.errors import FileError, RehearsalError
 from tests.operations.conftest import Shop
 
 STATEMENTS = (
@@ -23,6 +23,10 @@ def said(capfd: pytest.CaptureFixture[str], *words: str) -> tuple[str, int]:
     with pytest.raises(SystemExit) as left:
         main(words)
     return capfd.readouterr().out, int(left.value.code or 0)
+
+
+def plan_said(shop: Shop) -> str:
+    return " ".join(shop.project.plan().render("text").split())
 
 
 def test_a_migration_that_breaks_statements_says_which_and_is_refused(
@@ -44,10 +48,20 @@ def test_a_migration_that_breaks_statements_says_which_and_is_refused(
         "ALTER TABLE orders ALTER COLUMN channel DROP DEFAULT;\n",
     )
     assert project.plan().id != without, "the plan is bound to what was seen"
+    assert "not tried with these migrations. safemig rehearse finds out which" in plan_said(seen_shop)
     out, code = said(capfd, "--project", str(seen_shop.folder), "rehearse", "--format", "json")
     assert code == 0
     answer = json.loads(out)["workload"]
     assert set(answer) >= {"window", "statements", "checked", "skipped", "findings"}
+    named = project.plan().workload
+    assert named is not None
+    assert named.is_current
+    assert [(each.rule, each.id, each.role) for each in named.findings] == [
+        (each["rule"], each["id"], each["role"]) for each in answer["findings"]
+    ]
+    assert "What the application will notice (rehearsed 20" in (text := plan_said(seen_shop))
+    assert "FAILS" in text
+    assert "older rehearsal" not in text
     assert set(answer["window"]) >= {"from", "to", "calls"}
     assert answer["statements"] == answer["checked"] == len(collected.statements)
     assert answer["window"]["calls"] == sum(each.calls for each in collected.statements)
@@ -84,6 +98,14 @@ def test_a_migration_that_breaks_statements_says_which_and_is_refused(
     with pytest.raises(RehearsalError, match="4 findings about the application's statements") as caught:
         project.migrate_prod(approve=plan.id, accept=(*accept, *more))
     assert "breaks-statement" in str(caught.value)
+    send(seen_shop.production, "reporting", "SELECT max(total) FROM orders")
+    project.workload()
+    assert "older rehearsal" in plan_said(seen_shop), "the rehearsal tried other statements"
+    (seen_shop.folder / "backups" / "production" / "rehearsed_workload.json").write_text("{}")
+    with pytest.raises(
+        FileError, match="what the last rehearsal found about the application's statements cannot be read"
+    ):
+        project.plan()
 
 
 def test_accepted_by_name_it_deploys(seen_shop: Shop, send: Callable[..., None]) -> None:
