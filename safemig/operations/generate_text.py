@@ -23,6 +23,7 @@ from safemig.sql.locks import LockMode
 _BODY = re.compile(r"CREATE (OR REPLACE )?(FUNCTION|PROCEDURE) ")
 _SHOWN = 3  # lines of a list in the file's heading, which fits on one screen; the whole list is in the result
 _LINE = 150  # characters that a list may have
+_LINES = 400  # that the outcome of one disabled change may have
 _SHOWN_ALONE = 5  # disabled changes
 _WIDTH = 120  # of a line
 
@@ -48,8 +49,8 @@ def checklist_of(
     ]
     gaps += [gap.words for gap in behaviour.gaps]
     numbers = ", ".join(str(each.number) for each in disabled)
-    lacking = f"disabled: change {numbers}"
-    first = [each.why.splitlines()[0] for each in disabled if "first" in each.why]
+    lacking = f"disabled: change{'s' if len(disabled) > 1 else ''} {numbers}"
+    first = [each.why.splitlines()[0].rstrip(":") for each in disabled if "first" in each.why]
     tried = f"{counted(len(behaviour.tried), 'statement')} tried, with {counted(behaviour.rows, 'row')}"
     moved = f"; {_some([each.words for each in behaviour.moved])}" if behaviour.moved else ""
     untold = f"; not tried: {_some(behaviour.not_tried)}" if behaviour.not_tried else ""
@@ -76,7 +77,8 @@ def checklist_of(
 def _each_alone(disabled: Sequence[DisabledChange]) -> Iterator[Check]:
     """Yield a line for each disabled change, up to what a screen holds; all of it is in the result."""
     for each in disabled[:_SHOWN_ALONE]:
-        yield Check(f"change {each.number} alone", "failed" if each.problem else "ok", _some(each.words.split("; ")))
+        words = _some(each.words.split("; "), _LINES)
+        yield Check(f"change {each.number} alone", "failed" if each.problem else "ok", words)
     if more := disabled[_SHOWN_ALONE:]:
         failing = [str(each.number) for each in more if each.problem]
         words = f"these do not run by themselves: {', '.join(failing)}" if failing else "each runs by itself"
@@ -167,13 +169,13 @@ def body_of(diff: SchemaDiff, part: int, names: Mapping[int, str], base: Schema,
     return "\n".join(pieces)
 
 
-def _some(words: Sequence[str]) -> str:
+def _some(words: Sequence[str], most: int = _LINE) -> str:
     """Return as much of a list as a line holds; all of it is in the result."""
     shown: list[str] = []
     for word in words:
-        if shown and len("; ".join([*shown, word])) > _LINE:
+        if shown and len("; ".join([*shown, word])) > most:
             return f"{'; '.join(shown)}; and {len(words) - len(shown)} more"
-        shown.append(word if len(word) <= _LINE else f"{word[:_LINE]}...")
+        shown.append(word if len(word) <= most else f"{word[:most]}...")
     return "; ".join(shown) or "none"
 
 

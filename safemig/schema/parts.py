@@ -81,12 +81,24 @@ def _built_beside(sets: Sequence[ActionSet]) -> dict[Action, list[Step]]:
 
 
 def _beside(create: Action) -> list[Step] | None:
-    """Return the build of an index under another name and its renaming; None for what is no index built online."""
+    """Return the build of an index under another name and its renaming; None for what is not built online.
+
+    A primary key or unique constraint takes the index over, and gives it its own name.
+    """
     item, (first, *more) = create.item, create.steps
-    if not KINDS[item.kind].is_built_beside or not first.online:
+    if not KINDS[item.kind].is_built_beside or not first.online or first.online[0].transactional:
         return None
+    build = first.online[0]
+    if item.sub:
+        own, other = quote_identifier(item.sub), quote_identifier(f"{item.sub[:54]}__new")
+        taken = first.online[1]
+        return [
+            replace(build, sql=build.sql.replace(f" IF NOT EXISTS {own} ON ", f" IF NOT EXISTS {other} ON ", 1)),
+            replace(taken, sql=taken.sql.replace(f" USING INDEX {own}", f" USING INDEX {other}", 1)),
+            *more,
+        ]
     aside = f"{item.name[:54]}__new"
-    build, name = first.online[0], quote_name(item.schema, aside)
+    name = quote_name(item.schema, aside)
     head, _, rest = build.sql.partition(" IF NOT EXISTS ")
     sql = f"{head} IF NOT EXISTS {quote_identifier(aside)}{rest.removeprefix(quote_identifier(item.name))}"
     return [

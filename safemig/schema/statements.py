@@ -85,6 +85,10 @@ def _statement(plan: Plan, action: Action, step: Step, whole: Step, blocked: Map
     objects += sorted(
         name for item in (*action.creates, *action.drops, *action.alters) for name in _relations(plan, item)
     )
+    if " VALIDATE " not in step.sql:
+        objects += sorted(
+            name for item in (*action.creates, *action.drops, *action.alters) for name in _referenced(plan, item)
+        )
     reason = blocked.get(action)
     said = str if kinds[action.item.kind].is_verbatim(step.sql) else readable
     return Statement(
@@ -111,6 +115,15 @@ def _relations(plan: Plan, item: Id) -> Iterator[str]:
     fact = plan.target.facts[item] if item in plan.target.facts else plan.base.facts[item]
     for name in plan.kinds[item.kind].relations(fact):
         yield quote_name(*name)
+
+
+def _referenced(plan: Plan, item: Id) -> Iterator[str]:
+    """Yield the table that a foreign key references, which is locked with its own."""
+    for schema in (plan.target, plan.base) if plan.kinds[item.kind].may_reference else ():
+        if item in schema.facts and schema.facts[item].type == "f":
+            for needed in schema.graph.needs.get(item, ()):
+                if needed[1:3] != item[1:3] and schema.relation(needed.schema, needed.name) is not None:
+                    yield quote_name(needed.schema, needed.name)
 
 
 def _numbers(sets: Sequence[ActionSet], placed: Placed, first: int) -> dict[ActionSet, int]:

@@ -55,15 +55,15 @@ def behaviour(made: Generated) -> Behaviour:
 CUT_ELSEWHERE = [
     pytest.param(
         "CREATE PUBLICATION feed FOR TABLE tags; ALTER TABLE tags ADD PRIMARY KEY (id)",
-        "ALTER TABLE public.tags ADD", "ALTER PUBLICATION feed ADD", "update public.tags", id="a publication and its key",
+        "ALTER TABLE public.tags ADD", "ALTER PUBLICATION feed ADD", "update public.tags", id="a publication and its key", marks=pytest.mark.thorough,
     ),
     pytest.param(
         "CREATE UNIQUE INDEX tags_code ON tags (code); ALTER TABLE tags REPLICA IDENTITY USING INDEX tags_code; CREATE PUBLICATION feed FOR TABLE tags",
-        "ALTER TABLE public.tags REPLICA", "ALTER PUBLICATION feed ADD", "update public.tags", id="a publication and its replica identity",
+        "ALTER TABLE public.tags REPLICA", "ALTER PUBLICATION feed ADD", "update public.tags", id="a publication and its replica identity", marks=pytest.mark.thorough,
     ),
     pytest.param(
         "CREATE UNIQUE INDEX stock_both ON stock (part, shelf)" + ";" + PUT_BOTH,
-        "CREATE UNIQUE INDEX CONCURRENTLY", "CREATE OR REPLACE FUNCTION", "call public.put(character varying)", id="an upsert and its index",
+        "CREATE UNIQUE INDEX CONCURRENTLY", "CREATE OR REPLACE FUNCTION", "call public.put(character varying)", id="an upsert and its index", marks=pytest.mark.thorough,
     ),
     pytest.param(
         "CREATE UNIQUE INDEX stock_both ON stock (part, shelf); DROP INDEX stock_part" + ";" + PUT_BOTH,
@@ -74,7 +74,7 @@ CUT_ELSEWHERE = [
         CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS
             'BEGIN INSERT INTO stock (part) VALUES (NEW.name) ON CONFLICT (part, shelf) DO NOTHING; RETURN NEW; END';
         CREATE TRIGGER note AFTER INSERT ON tags FOR EACH ROW WHEN (NEW.name IS NOT NULL) EXECUTE FUNCTION note()""",
-        "CREATE UNIQUE INDEX CONCURRENTLY", "CREATE OR REPLACE TRIGGER", "insert into public.tags", id="a trigger and the index of its upsert",
+        "CREATE UNIQUE INDEX CONCURRENTLY", "CREATE OR REPLACE TRIGGER", "insert into public.tags", id="a trigger and the index of its upsert", marks=pytest.mark.thorough,
     ),
 ]  # fmt: skip
 
@@ -117,6 +117,7 @@ def test_a_gap_that_no_cut_closes_is_named_in_the_head(busy: Shop) -> None:
     assert not made.remaining
 
 
+@pytest.mark.thorough
 def test_a_gap_that_only_moves_is_left_where_it_was(busy: Shop) -> None:
     """The index waits for the column's type, the function for the index; and the type ends what the function did."""
     busy.on(

@@ -118,6 +118,20 @@ def test_an_index_that_changes_is_built_beside_the_old_one(new_database: Callabl
     assert not found.missing
 
 
+@pytest.mark.parametrize("words", ["PRIMARY KEY", "UNIQUE"])
+def test_a_key_that_changes_takes_an_index_that_was_built_beside_it(
+    new_database: Callable[[], str], words: str
+) -> None:
+    base = 'CREATE TABLE t (a int NOT NULL, b int NOT NULL, CONSTRAINT "The Key" {} ({})); COMMENT ON CONSTRAINT "The Key" ON t IS \'x\''
+    (found,) = sets(new_database, base.format(words, "a"), base.format(words, "a, b"))
+    assert [part for part, _ in found.parts] == [2, 3]
+    build, drop, use, *_ = (statement.sql for statement in found.statements)
+    assert build.startswith('CREATE UNIQUE INDEX CONCURRENTLY IF NOT EXISTS "The Key__new" ON public.t')
+    assert drop == 'ALTER TABLE public.t DROP CONSTRAINT IF EXISTS "The Key"'
+    assert use == f'ALTER TABLE public.t ADD CONSTRAINT "The Key" {words} USING INDEX "The Key__new"'
+    assert not found.missing
+
+
 def test_a_unique_index_goes_when_its_successor_is_there(new_database: Callable[[], str]) -> None:
     found = sets(
         new_database,

@@ -32,6 +32,7 @@ class Constraint(InsideRelation):
     drop_phase = 14
     is_told_with_table = True
     is_built_online = True
+    is_built_beside = True
 
     def words(self, item: Id, fact: ConstraintFact) -> str:
         return _WORDS[fact.type]
