@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -330,7 +330,8 @@ def _extensions_mentioned(source: Connection, migrations: Sequence[Migration]) -
     if not rows:  # then thousands of files need not be read for what they make
         return []
     by_migrations = {item.name for item in _made_by(migrations) if item.kind == "extension"}
-    rows = [row for row in rows if row[0] not in by_migrations]
+    asked = _schemas_asked(migrations)
+    rows = [row for row in rows if row[0] not in by_migrations or _was_there_before(row[0], row[1], asked)]
     text = "\n".join(each.sql for each in migrations).lower()
     words = set(_WORD.findall(text))
     return [
@@ -346,6 +347,12 @@ def _extensions_there(
     """Return the extensions that are the base's: those that the migrations use and do not make, the platform's own, and
     on a platform what was turned on there and nothing of the team's stands on."""
     by_migrations = {item.name for item in made if item.kind == "extension"}
+    asked = _schemas_asked(migrations)
+    by_migrations -= {
+        name
+        for name, schema, *_ in source.execute(WHAT_EXTENSIONS_BRING).fetchall()
+        if _was_there_before(name, schema, asked)
+    }
     names = {name for name, *_ in _extensions_mentioned(source, migrations)}
     for item in (item for item in found.facts if item.kind == "extension" and platform.name):
         if item.name in by_migrations and item.name not in platform.extensions:
@@ -358,6 +365,23 @@ def _extensions_there(
         if item.name in platform.extensions or not used:
             names.add(item.name)
     return names
+
+
+def _schemas_asked(migrations: Sequence[Migration]) -> dict[str, set[str]]:
+    """Return for each extension the schemas in which the migrations make it, where all of them say IF NOT EXISTS."""
+    found: dict[str, set[str]] = {}
+    outright: set[str] = set()
+    for match in (one for each in migrations for one in _MAKES_EXTENSION.finditer(each.sql)):
+        name = _said(match, "one")
+        if not match["existing"] or not match["schema"]:
+            outright.add(name)
+        found.setdefault(name, set()).add(_said(match, "two"))
+    return {name: schemas for name, schemas in found.items() if name not in outright}
+
+
+def _was_there_before(name: str, schema: str, asked: Mapping[str, set[str]]) -> bool:
+    """Tell whether an extension stands in another schema than its files name: someone had turned it on before them."""
+    return name in asked and schema not in asked[name]
 
 
 def _is_on_what_extensions_bring(found: Schema, item: Id) -> bool:
@@ -388,6 +412,14 @@ def _made_by_file(text: str) -> frozenset[Id]:
 _MAKES = re.compile(r"\bcreate\b", re.IGNORECASE)
 _NAME = r'(?:"(?P<{0}q>(?:[^"]|"")+)"|(?P<{0}>[^\W\d][\w$]*))'
 _EXTENSION = re.compile(r"CREATE EXTENSION IF NOT EXISTS " + _NAME.format("one"))
+_MAKES_EXTENSION = re.compile(
+    r"\bcreate\s+extension\s+(?P<existing>if\s+not\s+exists\s+)?"
+    + _NAME.format("one")
+    + r"(?:\s+with)?(?P<schema>\s+schema\s+"
+    + _NAME.format("two")
+    + ")?",
+    re.IGNORECASE,
+)
 _CREATES = re.compile(
     r"\bcreate\s+(?P<kind>extension|schema|table|sequence|type|view|function|procedure|publication)\s+(?P<existing>if\s+not\s+exists\s+)?"
     + _NAME.format("one")

@@ -29,9 +29,11 @@ from safemig.operations.backup_prod import take_backup
 from safemig.postgres import activity
 from safemig.postgres.connection import Connection
 from safemig.postgres.connection.connect import read_target
+from safemig.postgres.owners import whom_may_own
 from safemig.postgres.platforms import TABLES_FOR_THE_TEAM, platform_of
 from safemig.results import AppliedMigration, Deployment, Plan, PlannedMigration, Step, Target
 from safemig.schema import Schema, SchemaDiff, compare
+from safemig.schema.owners import with_owners
 from safemig.settings import PRODUCTION, STAGING, Settings
 from safemig.sql.identifiers import quote_name
 
@@ -124,9 +126,15 @@ def _difference(
         target = read_target(connection, environment)
         _require_empty(settings, connection, environment)
         before = schema_of(settings, connection)
+        may_own = whom_may_own(connection, before.current_user)
     ends = (settings.conninfo(environment), environment), (settings.conninfo(source), source)
     start, wanted, reason = alike(ends, (before, wanted), filter_of(settings), settings.scratch)
-    diff = compare(start, wanted)
+    if settings.owners == "compare":  # what is made has the owner that it has there, as far as the role may give it
+        of_start, of_wanted, not_compared = with_owners(start, wanted, may_own)
+        diff = compare(of_start, of_wanted)
+        diff = replace(diff, warnings=(*diff.warnings, *not_compared))
+    else:
+        diff = compare(start, wanted)
     if reason:
         diff = replace(diff, warnings=(*diff.warnings, reason))
     return target, before, start, wanted, history, diff

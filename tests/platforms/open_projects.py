@@ -24,8 +24,11 @@ from safemig.project import Project
 from tests.platforms.boxes import Boxes, Platform, sha256_of
 
 MAJOR = 17
-# Projects made before 2025 have it; their dumps name it.
-OLDER = "CREATE SCHEMA pgsodium; CREATE EXTENSION pgsodium SCHEMA pgsodium; GRANT USAGE ON SCHEMA pgsodium TO postgres"
+# Projects made before 2025 have these; their dumps name them.
+OLDER = """
+CREATE SCHEMA pgsodium; CREATE EXTENSION pgsodium SCHEMA pgsodium; GRANT USAGE ON SCHEMA pgsodium TO postgres;
+CREATE EXTENSION IF NOT EXISTS pgjwt SCHEMA extensions;
+"""
 
 
 def apply(box: Platform, url: str, files: list[Path]) -> None:

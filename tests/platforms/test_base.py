@@ -186,3 +186,18 @@ def test_a_base_that_was_changed_by_hand_is_refused_until_someone_says_that_it_i
     # What a platform changed since is said where a file is written, too.
     box.run(box.staging_admin, "CREATE TABLE auth.oauth_clients (id uuid PRIMARY KEY)")
     assert any("refresh it: safemig base staging" in each for each in project.generate("nothing").diff.warnings)
+
+
+def test_an_extension_that_was_turned_on_elsewhere_before_its_file_stays_there(
+    platform: Callable[..., Platform], tmp_path: Path
+) -> None:
+    box = platform("supabase")
+    project = box.project(tmp_path)
+    asked = "create extension if not exists pg_net with schema extensions;\n"
+    where = "SELECT extnamespace::regnamespace::text FROM pg_extension WHERE extname = 'pg_net'"
+    for url in (box.staging_admin, box.production_admin):
+        box.run(url, "CREATE EXTENSION IF NOT EXISTS pg_net SCHEMA public")
+        assert box.run(url, where) == [("public",)]
+    (tmp_path / "supabase" / "migrations" / "20260201000000_net.sql").write_text(asked)
+    assert project.migrate_staging().verdict == "DEPLOYED"
+    assert project.db_status("staging").environments[0].drift == "none"
