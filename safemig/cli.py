@@ -26,6 +26,7 @@ from safemig.terminal.verbs import Verbs
 if TYPE_CHECKING:
     from types import TracebackType
 
+    from safemig.errors import SafemigError
     from safemig.project import Project
     from safemig.records import Progress
     from safemig.result import Result
@@ -704,7 +705,6 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     from safemig.errors import SafemigError
     from safemig.result import Result
     from safemig.secrets import hide, remember_typed
-    from safemig.terminal.documents import document_of_error, error_document
 
     _is_own_process = arguments is None
     # Loading makes many objects and no garbage: at Python's own threshold a fifth of a short command goes to looking.
@@ -724,19 +724,18 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         sys.exit(error.exit_code)
     except click.ClickException as error:
         message = hide(error.format_message())
-        _tell_as_json(error_document("Usage", error.exit_code, message, next_="safemig --help"))
+        _tell_error("Usage", error.exit_code, message, next_="safemig --help")
         context = getattr(error, "ctx", None)
         if context is not None:
             click.echo(f"{context.get_usage()}\nTry '{context.command_path} -h' for help.\n", err=True)
         click.echo(f"Error: {message}", err=True)
         sys.exit(error.exit_code)
     except click.Abort:
-        _tell_as_json(error_document("Aborted", 1, "interrupted"))
+        _tell_error("Aborted", 1, "interrupted")
         click.echo("Aborted!", err=True)
         sys.exit(1)
     except SafemigError as error:
-        if verbs.chosen.is_json:
-            _tell_as_json(document_of_error(error))
+        _tell_as_json(error)
         if isinstance(error.result, Result) and not verbs.chosen.is_json:
             _show(error.result)
         for line in error.lines:
@@ -747,19 +746,28 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
 
         told = file_error(error)
         if not isinstance(error, BrokenPipeError):
-            _tell_as_json(document_of_error(told))
+            _tell_as_json(told)
         if not isinstance(error, BrokenPipeError):  # who reads us has seen enough
             _say_last(hide("\n".join(told.lines)), err=True)
         _say_last("")
         sys.exit(told.exit_code)
 
 
-def _tell_as_json(document: Mapping[str, Any]) -> None:
-    """Print an error as data where standard output is for a program."""
+def _tell_as_json(answer: Mapping[str, Any] | SafemigError) -> None:
+    """Print a document, or an error as one, where standard output is for a program."""
     if verbs.chosen.is_json:
-        from safemig.terminal.documents import as_json
+        from safemig.errors import SafemigError
+        from safemig.terminal.documents import as_json, document_of_error
 
-        _say_last(as_json(document))
+        _say_last(as_json(document_of_error(answer) if isinstance(answer, SafemigError) else answer))
+
+
+def _tell_error(name: str, exit_code: int, what: str, next_: str | None = None) -> None:
+    """Print what ended the command, and is no error of ours, as data where standard output is for a program."""
+    if verbs.chosen.is_json:
+        from safemig.terminal.documents import error_document
+
+        _tell_as_json(error_document(name, exit_code, what, next_=next_))
 
 
 def _show_fault(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
@@ -767,10 +775,9 @@ def _show_fault(kind: type[BaseException], error: BaseException, trace: Tracebac
     import traceback
 
     from safemig.secrets import hide
-    from safemig.terminal.documents import error_document
 
     what = f"a fault of safemig's: {kind.__name__}: {error}"
-    _tell_as_json(error_document("Fault", 1, what, next_="report it, with the traceback on standard error"))
+    _tell_error("Fault", 1, what, next_="report it, with the traceback on standard error")
     sys.stderr.write(hide("".join(traceback.format_exception(kind, error, trace))))
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -39,6 +38,8 @@ class Output:
         forced = bool(os.environ.get("FORCE_COLOR")) and not self.no_colour
         if self.is_json or self.quiet or not (is_terminal or forced or self.verbose):
             return None
+        import shutil
+
         is_dumb = os.environ.get("TERM") == "dumb"
         plain = self.no_colour or bool(os.environ.get("NO_COLOR")) or (is_dumb and not forced)
         width = shutil.get_terminal_size((_LOG_WIDTH, 24)).columns if is_terminal else _LOG_WIDTH
