@@ -60,7 +60,7 @@ def workload(
         reading, read_from = _of_server(settings, environment)
     now = merged(old, reading)
     write_workload(path, now)
-    return _answer(settings, environment, path, now, old, read_from)
+    return _answer(settings, environment, path, now, old, read_from, reading.notes)
 
 
 def _of_server(settings: Settings, environment: str) -> tuple[Reading, tuple[str, ...]]:
@@ -70,7 +70,13 @@ def _of_server(settings: Settings, environment: str) -> tuple[Reading, tuple[str
 
 
 def _answer(
-    settings: Settings, environment: str, path: Path, seen: SeenWorkload, old: SeenWorkload, read_from: tuple[str, ...]
+    settings: Settings,
+    environment: str,
+    path: Path,
+    seen: SeenWorkload,
+    old: SeenWorkload,
+    read_from: tuple[str, ...],
+    notes: tuple[str, ...] = (),
 ) -> CollectedWorkload:
     known = {each.id for each in old.statements}
     hours, load = seen.hours, seen.total_ms
@@ -91,7 +97,7 @@ def _answer(
         new=sum(each.id not in known for each in seen.statements),
         evicted=seen.evicted,
         skipped=dict(seen.skipped),
-        notes=tuple(_notes(seen)),
+        notes=(*notes, *_notes(seen)),
     )
 
 

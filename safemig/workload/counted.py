@@ -72,6 +72,7 @@ class Reading:
     end: datetime | None
     dealloc: int = 0
     skipped: Mapping[str, int] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(slots=True)

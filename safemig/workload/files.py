@@ -1,4 +1,4 @@
-"""Collect statements from files: folders of .sql, csvlog and jsonlog, dumps of pg_stat_statements. Reads only.
+"""Collect statements from files: folders of .sql, logs, dumps of pg_stat_statements. Reads only.
 
 Of a log, lines up to a statement's last one that was seen are passed over, so a log may be read again as it grows.
 """
@@ -13,33 +13,18 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from safemig.errors import NoSuchFileError, SettingsError
 from safemig.workload.counted import NOT_VISIBLE, OTHER_DATABASE, Reading, Sums
+from safemig.workload.logs import SEVERITY, Line, is_stderr_line, lines_of
 from safemig.workload.statement import Counter, Statement
 from safemig.workload.texts import each_statement
 
 _SUFFIXES = (".sql", ".csv", ".json", ".jsonl", ".log")
-# log_min_duration_statement, or log_statement and log_duration; with the extended protocol also parse and bind, which
-# are no calls.
-_MESSAGE = re.compile(
-    r"(?:duration: (?P<ms>[\d.]+) ms  )?(?:statement: |execute (?!fetch from )[^:]*: )(?P<text>.+)", re.DOTALL
-)
-# Of csvlog, as the manual lists them ("Using CSV-Format Log Output"): 23 columns before 13, 26 since 14.
-_TIME, _USER, _DATABASE, _SEVERITY, _WORDS = 0, 1, 2, 11, 13
+_LINES_LOOKED_AT = 20
 _ROLE_NAMES = ("role", "rolname", "usename", "user", "username")
 _DATABASE_NAMES = ("database", "datname", "dbname")
-
-
-class Line(NamedTuple):
-    """One statement that a log tells of."""
-
-    at: datetime
-    role: str
-    database: str
-    text: str
-    ms: float
 
 
 def read_files(
@@ -56,13 +41,14 @@ def read_files(
     sums = Sums()
     last_seen = {each.id: each.last_seen for each in known if each.source == "log" and each.last_seen}
     logged: list[Reading] = []
+    unknown: set[str] = set()
     begin: datetime | None = None
     end: datetime | None = None
     for path in paths:
         for file in _files(Path(path)):
             form = _form_of(file)
-            if form in ("csvlog", "jsonlog"):
-                logged.append(_read_log(file, form, last_seen, database))
+            if form in ("csvlog", "jsonlog", "stderr"):
+                logged.append(_read_log(file, form, last_seen, role, database, unknown))
             elif form == "dump":
                 since, until = _read_dump(sums, file, role, database)
                 begin = min((each for each in (begin, since) if each), default=None)
@@ -77,6 +63,7 @@ def read_files(
     return Reading(
         (*sums.statements(), *_together(statement for each in logged for statement in each.statements)),
         begin, end, skipped=dict(sums.skipped),
+        notes=tuple(f"a log's times are in {zone}, which is not known here: taken as UTC" for zone in sorted(unknown)),
     )  # fmt: skip
 
 
@@ -119,6 +106,7 @@ def _form_of(file: Path) -> str:
     try:
         with file.open(encoding="utf-8", errors="surrogateescape", newline="") as stream:
             first = stream.readline(1_000_000).strip().removeprefix("\ufeff")
+            more = [stream.readline(10_000) for _ in range(_LINES_LOOKED_AT)]
     except OSError as error:
         raise _unreadable(file, error) from None
     if first.startswith("[") or '"query"' in first:
@@ -128,12 +116,15 @@ def _form_of(file: Path) -> str:
     cells = next(csv.reader([first]), [])
     if "query" in cells:
         return "dump"
-    if len(cells) > _SEVERITY and re.match(r"\d{4}-\d\d-\d\d \d", cells[0]):
+    if len(cells) > SEVERITY and re.match(r"\d{4}-\d\d-\d\d \d", cells[0]):
         return "csvlog"
+    if any(is_stderr_line(line) for line in (first, *more)):
+        return "stderr"
     raise SettingsError(
-        "the file is neither a folder of .sql, nor csvlog, jsonlog or a dump of pg_stat_statements",
+        "the file is neither a folder of .sql, nor a log that begins its lines with the time, nor a dump of pg_stat_statements",
         where=str(file),
-        next="log_destination = 'csvlog' or 'jsonlog'; or \\copy (SELECT * FROM pg_stat_statements) TO 'file.csv' CSV HEADER",
+        next="log_destination = 'csvlog' or 'jsonlog', or log_line_prefix = '%m [%p] %q%u@%d '; or "
+        "\\copy (SELECT * FROM pg_stat_statements) TO 'file.csv' CSV HEADER",
     )
 
 
@@ -150,18 +141,20 @@ def _unreadable(file: Path, error: OSError) -> NoSuchFileError:
     )
 
 
-def _read_log(file: Path, form: str, last_seen: Mapping[str, datetime], database: str) -> Reading:
+def _read_log(
+    file: Path, form: str, last_seen: Mapping[str, datetime], role: str, database: str, unknown: set[str]
+) -> Reading:
     """Sum up a log by statement. What a line says beside the statement, such as its parameters, is not looked at."""
     sums = Sums()
     begin: datetime | None = None
     end: datetime | None = None
     moments: dict[tuple[str, str, str], list[Line]] = {}
-    for line in _csvlog(file) if form == "csvlog" else _jsonlog(file):
+    for line in lines_of(file, form, unknown):
         begin, end = begin or line.at, line.at
         if database and line.database and line.database != database:
             sums.skipped[OTHER_DATABASE] += 1
             continue
-        moments.setdefault((line.text, line.role, line.database), []).append(line)
+        moments.setdefault((line.text, line.role or role, line.database or database), []).append(line)
     for (text, role, where), lines in moments.items():
         probe = Sums()
         probe.add(text, role, where, "log")
@@ -183,35 +176,6 @@ def _read_log(file: Path, form: str, last_seen: Mapping[str, datetime], database
 def _of_log(each: Statement) -> Statement:
     """A log's counts are of its new lines alone: they are added whole."""
     return replace(each, read=Counter(each.calls, 0, each.total_ms, each.first_seen))
-
-
-def _csvlog(file: Path) -> Iterator[Line]:
-    csv.field_size_limit(min(sys.maxsize, 2**31 - 1))
-    with file.open(encoding="utf-8", errors="replace", newline="") as stream:
-        for row in csv.reader(stream):
-            if len(row) > _WORDS and row[_SEVERITY] == "LOG" and (match := _MESSAGE.fullmatch(row[_WORDS])):
-                yield Line(_moment(row[_TIME]), row[_USER], row[_DATABASE], match["text"], float(match["ms"] or 0))
-
-
-def _jsonlog(file: Path) -> Iterator[Line]:
-    with file.open(encoding="utf-8", errors="replace") as stream:
-        for text in stream:
-            try:
-                row = json.loads(text)
-            except ValueError:  # the last line of a log that is being written
-                continue
-            match = _MESSAGE.fullmatch(row.get("message", "")) if row.get("error_severity") == "LOG" else None
-            if match:
-                yield Line(
-                    _moment(row["timestamp"]), row.get("user", ""), row.get("dbname", ""), match["text"],
-                    float(match["ms"] or 0),
-                )  # fmt: skip
-
-
-def _moment(text: str) -> datetime:
-    """Read a log's time, whose zone is a name; only UTC's can be told from a name, any other is taken as UTC too."""
-    plain = " ".join(text.split(" ")[:2])
-    return datetime.fromisoformat(plain).replace(tzinfo=UTC)
 
 
 def _read_dump(sums: Sums, file: Path, role: str, database: str) -> tuple[datetime | None, datetime | None]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 
 import psycopg
@@ -15,6 +16,7 @@ from safemig.errors import NoSuchFileError, RefusedError, SettingsError
 from safemig.postgres.server.throwaway import ThrowawayServer
 from safemig.workload.counted import NESTED, NOT_VISIBLE, OTHER_DATABASE, Reading, read_counted
 from safemig.workload.files import read_files
+from safemig.workload.logs import moment_of
 from safemig.workload.merge import merged
 from safemig.workload.statement import SeenWorkload
 from safemig.workload.texts import UNREADABLE, UTILITY, Kept, Skipped, each_statement, kept
@@ -228,6 +230,53 @@ def test_files_of_every_form_are_read(tmp_path: Path) -> None:
     assert CANARY not in repr(found)
     assert found.skipped[NESTED] == 1
     assert found.skipped[UNREADABLE] == 1
+
+
+@pytest.mark.parametrize(
+    ("written", "utc"),
+    [
+        ("2026-11-01 10:00:00.500 UTC", "10:00:00.500000"), ("2026-11-01 10:00:00 CET", "09:00:00"), ("2026-07-01 10:00:00 CEST", "08:00:00"),
+        ("2026-11-01 10:00:00.250 EST", "15:00:00.250000"), ("2026-11-01 10:00:00 -03", "13:00:00"), ("2026-11-01 10:00:00 +0530", "04:30:00"),
+        ("2026-11-01 10:00:00 <+03>", "07:00:00"), ("2026-11-01 10:00:00 ACDT", "23:30:00"), ("2026-11-01 10:00:00", "10:00:00"),
+    ],
+)  # fmt: skip
+def test_a_logs_time_has_its_zone(written: str, utc: str) -> None:
+    unknown: set[str] = set()
+    assert moment_of(written, unknown).time().isoformat() == utc
+    assert not unknown
+
+
+def test_a_zone_that_several_places_call_so_is_told(tmp_path: Path) -> None:
+    log = tmp_path / "server.csv"
+    with log.open("w", newline="") as file:
+        row = csvlog_line("2026-11-01 10:00:00.000", "duration: 2 ms  statement: SELECT a FROM t")
+        csv.writer(file).writerow([row[0].replace("UTC", "IST"), *row[1:]])
+    found = read_files([log])
+    assert found.notes == ("a log's times are in IST, which is not known here: taken as UTC",)
+    assert found.begin
+    assert found.begin.isoformat() == "2026-11-01T10:00:00+00:00"
+
+
+@pytest.mark.parametrize(
+    "prefix",
+    ["2026-11-01 10:00:00.000 CET [77] app@shop ", "2026-11-01 10:00:00 CET:10.0.0.1(5432):app@shop:[77]:",
+     "2026-11-01 10:00:00.000 CET [77] user=app,db=shop,app=psql,client=[local] "],
+)  # fmt: skip
+def test_stderrs_form_is_read_by_its_prefix(tmp_path: Path, prefix: str) -> None:
+    log = tmp_path / "postgresql-17-main.log"
+    log.write_text(
+        f"\tthe end of a message that began in another file\n{prefix}LOG:  duration: 2.5 ms  statement: UPDATE t\n"
+        f"\tSET a = '{CANARY}'\n\tWHERE b = 1\n{prefix}LOG:  duration: 1.5 ms  execute s1: SELECT a FROM t WHERE b = $1\n"
+        f"{prefix}DETAIL:  parameters: $1 = '{CANARY}'\n{prefix}ERROR:  syntax error\n{prefix}STATEMENT:  SELEC 1 -- {CANARY}\n"
+        f"{prefix}LOG:  checkpoint starting: time\n"
+    )
+    found = read_files([log], database="shop")
+    assert {(each.role, " ".join(each.text.split()), each.calls, each.mean_ms) for each in found.statements} == {
+        ("app", "UPDATE t SET a = $1 WHERE b = $2", 1, 2.5), ("app", "SELECT a FROM t WHERE b = $1", 1, 1.5),
+    }  # fmt: skip
+    assert (found.begin, found.end) == (datetime(2026, 11, 1, 9, tzinfo=UTC), datetime(2026, 11, 1, 9, tzinfo=UTC))
+    assert CANARY not in repr(found)
+    assert read_files([log], database="other").statements == ()
 
 
 def test_a_log_read_again_as_it_grows_counts_each_line_once(tmp_path: Path) -> None:
