@@ -632,6 +632,29 @@ def fleet_migrate(
     _record(folder, "fleet_migrate", fleet=chosen, **given)
 
 
+@fleet.command(name="rollback")
+@click.argument("plan", metavar="PLAN")
+@FLEET
+@APPROVE
+@click.pass_obj
+def fleet_rollback(folder: str, plan: str, name: str, approve: str) -> None:
+    """Roll back what PLAN deployed to FLEET, on every member that has it, by its cohorts' proven scripts.
+
+    Each member gets the care of rollback-prod: a backup, and the script run on a copy of its own. It can be run again.
+    """
+    chosen = _project(folder).settings.fleet(name)[0]
+    _record(folder, "fleet_rollback", fleet=chosen, plan=plan, approve=approve)
+
+
+@fleet.command(name="backup")
+@FLEET
+@click.pass_obj
+def fleet_backup(folder: str, name: str) -> None:
+    """Back every member of FLEET up into backups/FLEET/MEMBER, and read each backup back."""
+    chosen = _project(folder).settings.fleet(name)[0]
+    _record(folder, "fleet_backup", fleet=chosen)
+
+
 @safemig.command()
 @click.option("--verify", is_flag=True, help="Hash every record and compare it with the ledger.")
 @click.option("--settle", is_flag=True, help="Resolve records of interrupted runs.")

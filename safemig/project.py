@@ -394,6 +394,20 @@ class Project:
 
         return fleet_migrate(self.settings, fleet, approve=approve, resume=resume, accept=accept, waves=waves, ask=ask)
 
+    def fleet_rollback(
+        self, plan: str, fleet: str = "", *, approve: str = "", ask: Ask | None = None
+    ) -> FleetDeployment:
+        """Roll back, on every member that has it, what the plan of that ID deployed, by its cohorts' proven scripts."""
+        from safemig.fleet.rollback import fleet_rollback
+
+        return fleet_rollback(self.settings, plan, fleet, approve_id=approve, ask=ask)
+
+    def fleet_backup(self, fleet: str = "") -> FleetDeployment:
+        """Back every member of a fleet up, and read each backup back; none is restored. Changes nothing there."""
+        from safemig.fleet.backup import fleet_backup
+
+        return fleet_backup(self.settings, fleet)
+
     def doctor(self, target: str = PRODUCTION) -> Diagnosis:
         """Say which verbs will work on a database (an environment, or a URL), and the command for each gap. Reads only."""
         from safemig.operations.doctor import doctor

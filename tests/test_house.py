@@ -283,7 +283,7 @@ def test_the_table_names_the_contract() -> None:
     assert [verb for verb, *_ in VERBS] == [
         "init", "demo", "generate", "review", "rehearse", "backup_prod", "migrate_staging", "migrate_prod", "rollback_prod",
         "restore_prod", "sync_prod", "baseline_prod", "base", "workload", "db_status", "doctor", "fleet_status", "fleet_plan",
-        "fleet_migrate", "schema_diff", "deployments", "config", "deploy_help",
+        "fleet_migrate", "fleet_rollback", "fleet_backup", "schema_diff", "deployments", "config", "deploy_help",
     ]  # fmt: skip
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from safemig.fleet.members import Member
 from safemig.fleet.survey import Reading
@@ -43,10 +43,13 @@ def waves_of(fleet: FleetSettings, members: Sequence[Member]) -> tuple[Wave, ...
     return tuple(found)
 
 
-def cohorts_of(fleet: FleetSettings, readings: Sequence[Reading], waves: Sequence[Wave]) -> tuple[Cohort, ...]:
+def cohorts_of(
+    fleet: FleetSettings, readings: Sequence[Reading], waves: Sequence[Wave], locked: Collection[str] = ()
+) -> tuple[Cohort, ...]:
     """Divide members that are to be deployed to into cohorts, each with the member that it is rehearsed on.
 
-    That is the largest of those with the label `rehearse_on`, else the largest in the first wave that the cohort is in.
+    That is the largest of those with the label `rehearse_on`, else the largest in the first wave that the cohort is in;
+    never one whose tables are `locked`, for a copy of it would wait. Such members alone make no cohort.
     """
     wave_of = {name: number for number, wave in enumerate(waves) for name in wave.members}
     groups: defaultdict[str, list[Reading]] = defaultdict(list)
@@ -54,9 +57,12 @@ def cohorts_of(fleet: FleetSettings, readings: Sequence[Reading], waves: Sequenc
         groups[key_of(each)].append(each)
     found = []
     for key, group in groups.items():
-        first = min(wave_of[each.member.name] for each in group)
-        chosen = [each for each in group if fleet.rehearse_on and each.member.has(fleet.rehearse_on)]
-        chosen = chosen or [each for each in group if wave_of[each.member.name] == first]
+        free = [each for each in group if each.member.name not in locked]
+        if not free:
+            continue
+        first = min(wave_of[each.member.name] for each in free)
+        chosen = [each for each in free if fleet.rehearse_on and each.member.has(fleet.rehearse_on)]
+        chosen = chosen or [each for each in free if wave_of[each.member.name] == first]
         largest = max(chosen, key=lambda each: each.size_bytes)
         target = largest.target
         assert target is not None  # noqa: S101 - only members that answered are grouped

@@ -62,6 +62,7 @@ class MemberJob:
     wave: str
     cohort: str
     with_backup: bool
+    scripts: tuple[str, ...] = ()  # of a rollback
 
 
 def deploy_member(job: MemberJob) -> MemberOutcome:
@@ -70,15 +71,18 @@ def deploy_member(job: MemberJob) -> MemberOutcome:
     made = MemberOutcome(job.member, "failed", job.wave, job.cohort, run_id=run_id)
     try:
         made = _deploy(job, made)
-    except SafemigError as error:
+    except (SafemigError, psycopg.Error, OSError) as error:
+        made = outcome_of_error(made, error)
+    return replace(made, seconds=time.monotonic() - started)
+
+
+def outcome_of_error(made: MemberOutcome, error: SafemigError | psycopg.Error | OSError) -> MemberOutcome:
+    """Return what came of a member whose job ended by an error."""
+    if isinstance(error, SafemigError):
         where = f" ({error.where})" if error.where else ""
         outcome = _OUTCOMES.get(error.exit_code, "failed")
-        made = replace(made, outcome=outcome, error=f"{error.what}{where}", next=error.next or "")
-    except psycopg.Error as error:
-        made = replace(made, error=words_of(error))
-    except OSError as error:
-        made = replace(made, error=words_of_fault(error))
-    return replace(made, seconds=time.monotonic() - started)
+        return replace(made, outcome=outcome, error=f"{error.what}{where}", next=error.next or "")
+    return replace(made, error=words_of(error) if isinstance(error, psycopg.Error) else words_of_fault(error))
 
 
 def member_called(settings: Settings, fleet: str, name: str) -> Member:
@@ -201,9 +205,6 @@ def backup_member(job: MemberJob) -> MemberOutcome:
         own = settings_of(job.settings, job.fleet, member)
         backup = take_backup(own, environment_of(job.fleet, member.name))
         made = replace(made, outcome="backed up", backup=str(Path(backup.manifest)))
-    except SafemigError as error:
-        where = f" ({error.where})" if error.where else ""
-        made = replace(made, error=f"{error.what}{where}", next=error.next or "")
-    except (psycopg.Error, OSError) as error:
-        made = replace(made, error=words_of(error) if isinstance(error, psycopg.Error) else words_of_fault(error))
+    except (SafemigError, psycopg.Error, OSError) as error:
+        made = outcome_of_error(made, error)
     return replace(made, seconds=time.monotonic() - started)

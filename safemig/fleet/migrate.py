@@ -63,6 +63,7 @@ class _Todo:
     already: tuple[Reading, ...]
     aside: tuple[SetAside, ...]  # since the plan was made
     left_out: tuple[SetAside, ...] = ()  # by the plan itself
+    locked: frozenset[str] = frozenset()  # whose tables are locked: no copy is made of these
 
 
 class FleetMigration:
@@ -82,6 +83,7 @@ class FleetMigration:
         self.run_id = secrets.token_hex(6)
         self._given = approve or resume
         self._is_resumed = bool(resume)
+        self._is_resumable = False  # True where the plan was kept, and its members were asked again
         self._ask = ask
         self._only_waves = waves
         self._plan: FleetPlan | None = None
@@ -114,7 +116,7 @@ class FleetMigration:
             self._plan = situation.plan
             return self._plan
         require_unchanged_project(self.settings, self.fleet, binding, self._given)
-        self._binding = binding
+        self._binding, self._is_resumable = binding, True
         self._left = self._ask_members(binding)
         self._plan = self._rest(binding, self._left)
         if self._left.aside and self.fleet.unfit == "stop" and self._left.todo:
@@ -173,8 +175,11 @@ class FleetMigration:
         checked = check_rows(self.settings, self.fleet, self.name, todo)
         aside += violations(checked.found)
         out = {each.member for each in aside}
+        todo = [each for each in todo if each.member.name not in out]
+        aside += (locked := checked.all_locked(todo))
+        out = {each.member for each in locked}
         still = tuple(each for each in todo if each.member.name not in out)
-        return _Todo(still, tuple(already), tuple(aside), tuple(left_out))
+        return _Todo(still, tuple(already), tuple(aside), tuple(left_out), checked.locked)
 
     def _is_ours(self, reading: Reading) -> bool:
         with open_member(self.settings, self.name, reading.member) as (_, connection):
@@ -189,7 +194,7 @@ class FleetMigration:
         return FleetPlan(
             id=self._given,
             fleet=self.name,
-            cohorts=cohorts_of(self.fleet, left.todo, still),
+            cohorts=cohorts_of(self.fleet, left.todo, still, left.locked),
             waves=still,
             set_aside=(*left.aside, *left.left_out),
             current=tuple(each.member.name for each in left.already),
@@ -229,6 +234,7 @@ class FleetMigration:
         with open_member(self.settings, self.name, member) as (own, connection), ExitStack() as within:
             stopped = None if member.schema else resumable.find(connection, plan.id)
             situation = assess(own, connection, environment, resume=stopped.run_id if stopped else "")
+            situation = replace(situation, plan=replace(situation.plan, id=plan.id))  # which the script names
             folder = None
             if self.fleet.backup != "member":
                 folder = Path(within.enter_context(tempfile.TemporaryDirectory()))
@@ -407,10 +413,15 @@ class FleetMigration:
 
     def _told(self, result: FleetDeployment) -> FleetDeployment:
         failed = [each for each in result.members if each.is_failure]
-        if not failed and not result.count("not reached"):
+        left: _Todo = _needs(self._left, "plan")
+        since = left.aside if self._binding and self._is_resumable else ()
+        if not failed and not result.count("not reached") and not since:
             return result
         deployed = result.count("deployed", "already")
-        where = "; ".join(f"{each.member}: {each.error}" for each in failed[:5]) or "; ".join(result.notes)
+        told = [f"{each.member}: {each.error}" for each in failed[:5]] or [
+            f"{each.member}: {each.why}" for each in since[:5]
+        ]
+        where = "; ".join(told) or "; ".join(result.notes)
         resume = f"safemig fleet migrate {self.name} --resume {result.plan_id}"
         if any(each.outcome == "unknown" for each in failed):
             raise OutcomeUnknownError(
@@ -428,6 +439,7 @@ class FleetMigration:
             )
         raise DeploymentStoppedError(
             f"{deployed:,} members have it, {len(failed):,} failed, {result.count('not reached'):,} were not reached"
+            + (f", {len(since):,} cannot be deployed to now" if since else "")
             + "".join(f": {each}" for each in result.notes),
             where=where,
             next=f"correct the cause, then {resume}: what is applied is not applied again",

@@ -69,12 +69,14 @@ def assess_fleet(settings: Settings, fleet: str = "") -> FleetSituation:
     if of.schemas:
         require_transactional(fit)
     checked = check_rows(settings, of, name, fit)
-    violating = violations(checked.found)
-    aside += violating
-    out |= {each.member for each in violating}
+    aside += violations(checked.found)
+    out = {each.member for each in aside}
+    fit = [each for each in fit if each.member.name not in out]
+    aside += (locked := checked.all_locked(fit))
+    out = {each.member for each in locked}
     fit = [each for each in fit if each.member.name not in out]
     waves = waves_of(of, [each.member for each in fit])
-    cohorts = cohorts_of(of, fit, waves)
+    cohorts = cohorts_of(of, fit, waves, checked.locked)
     by_name = {each.member.name: each for each in fit}
     verdict = reviewed(settings, name, [by_name[each.rehearses] for each in cohorts])
     current = tuple(each for each in readings if each.state == "current")

@@ -20,7 +20,7 @@ from safemig.fleet.row_questions import (
     row_questions,
 )
 from safemig.fleet.survey import Reading, in_parallel, open_member
-from safemig.fleet_facts import RowCheck
+from safemig.fleet_facts import RowCheck, SetAside
 from safemig.postgres.connection import Connection
 from safemig.postgres.connection.connect import words_of
 from safemig.settings import FleetSettings, Settings
@@ -44,6 +44,9 @@ SIZES = "SELECT name, pg_total_relation_size(to_regclass(name)) FROM unnest(%s::
 _NOT_THERE_YET = (pg.UndefinedTable, pg.UndefinedColumn, pg.UndefinedObject, pg.UndefinedFunction, pg.InvalidSchemaName)
 
 
+_LOCKED = "a lock on the table is held"
+
+
 class Checked:
     """What the members' rows said: every answer that is not a plain zero, how many were asked for, and sizes."""
 
@@ -51,6 +54,27 @@ class Checked:
         self.found: list[RowCheck] = []
         self.made = 0
         self.sizes: dict[str, int] = {}
+
+    @property
+    def locked(self) -> frozenset[str]:
+        """The members whose tables were locked, or that went away."""
+        return frozenset(
+            each.member for each in self.found if each.violations is None and (not each.file or each.note == _LOCKED)
+        )
+
+    def all_locked(self, readings: Sequence[Reading]) -> list[SetAside]:
+        """Return the members of cohorts in which every one is locked: none of them can be rehearsed on."""
+        free = {each.alike for each in readings if each.member.name not in self.locked}
+        why = {each.member: each.note for each in self.found if each.member in self.locked}
+        return [
+            SetAside(
+                each.member.name,
+                f"its tables are locked: {why[each.member.name]}",
+                "end what holds the lock, then resume",
+            )
+            for each in readings
+            if each.alike not in free
+        ]
 
 
 def check_rows(settings: Settings, fleet: FleetSettings, name: str, readings: Sequence[Reading]) -> Checked:
@@ -126,7 +150,7 @@ def _answer(connection: Connection, question: RowQuestion, seconds: int) -> tupl
     except pg.OperationalError:
         if connection.broken:
             raise
-        return None, "a lock on the table is held"
+        return None, _LOCKED
     except psycopg.Error as error:
         return None, words_of(error)
 

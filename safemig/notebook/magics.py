@@ -483,6 +483,35 @@ class SafeMig(Magics):
         )  # fmt: skip
 
     @magic_arguments()
+    @argument("plan", help="The ID of the plan whose deployment is rolled back.")
+    @_FLEET
+    @_APPROVE
+    @_OUT
+    @line_magic
+    def fleet_rollback(self, line: str) -> Any:
+        """Roll back what a plan deployed to a fleet, on every member that has it, by its cohorts' proven scripts.
+
+        Example:
+            %fleet_rollback 3f2a9c1d2b4e tenants
+        """
+        given = parse_line(self.fleet_rollback, line)
+        chosen = self._project().settings.fleet(given.fleet)[0]
+        return self._recorded(given, "fleet_rollback", fleet=chosen, plan=given.plan, approve=given.approve)
+
+    @magic_arguments()
+    @_FLEET
+    @_OUT
+    @line_magic
+    def fleet_backup(self, line: str) -> Any:
+        """Back every member of a fleet up, and read each backup back. Leaves a record.
+
+        Example:
+            %fleet_backup tenants
+        """
+        given = parse_line(self.fleet_backup, line)
+        return self._recorded(given, "fleet_backup", fleet=self._project().settings.fleet(given.fleet)[0])
+
+    @magic_arguments()
     @argument(
         "topic",
         nargs="?",

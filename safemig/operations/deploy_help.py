@@ -122,6 +122,8 @@ VERBS = (
     Verb(
         "fleet_migrate", "fleet_migrate", "fleet migrate", "the safe deployment to a fleet, in waves", "fleet_migrate"
     ),
+    Verb("fleet_rollback", "fleet_rollback", "fleet rollback PLAN", "roll a fleet's deployment back", "fleet_rollback"),
+    Verb("fleet_backup", "fleet_backup", "fleet backup", "a backup of every member, read back", "fleet_backup"),
     Verb("deployments", "deployments", "records", "the archive of records; --verify checks its seals", "deployments"),
     Verb("config", "", "config", "every setting in force; --schema for editors"),
     Verb("deploy_help", "deploy_help", "help [TOPIC]", "this help", npm="deploy:help"),

@@ -6,6 +6,7 @@ Every word of it rests on a result in the notebook below it; what was not reache
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -25,7 +26,8 @@ _MOST_STATEMENTS = 2
 _MOST_FILES = 6
 _WHAT_IT_IS = {
     "migrate_prod": "Deployment", "migrate_staging": "Deployment", "rollback_prod": "Rollback", "sync_prod": "Schema sync",
-    "baseline_prod": "Baseline", "restore_prod": "Restore",
+    "baseline_prod": "Baseline", "restore_prod": "Restore", "fleet_migrate": "Fleet deployment",
+    "fleet_rollback": "Fleet rollback", "fleet_backup": "Fleet backup",
 }  # fmt: skip
 
 _APPROVED = ("rollback_prod", "sync_prod", "baseline_prod")  # whose gate stands within the act
@@ -89,6 +91,8 @@ def certificate_of(outcome: Outcome, facts: Mapping[str, Any]) -> Certificate | 
     """Return the certificate of a run that changes a database, None of one that only looks."""
     if facts["verb"] not in _WHAT_IT_IS:
         return None
+    if facts["verb"].startswith("fleet_"):
+        return _of_fleet(outcome, facts)
     is_deployment = facts["verb"] == "migrate_prod"
     rehearsal, review = _data(outcome.last("rehearsal")), _data(outcome.last("review"))
     accepted = tuple(
@@ -109,6 +113,63 @@ def certificate_of(outcome: Outcome, facts: Mapping[str, Any]) -> Certificate | 
         would_lose=_would_lose(rollback.get("cannot_bring_back", ())),
         error=outcome.error.lines if outcome.error else (),
     )
+
+
+def _of_fleet(outcome: Outcome, facts: Mapping[str, Any]) -> Certificate:
+    plan, rehearsal = _data(outcome.last("fleet_plan")), _data(outcome.last("fleet_rehearsal"))
+    done = _data(outcome.last("fleet_deployment"))
+    files = done.get("migrations") or list(
+        dict.fromkeys(file for each in plan.get("cohorts", ()) for file in each["pending"])
+    )
+    names = [file.removesuffix(".sql").partition("_")[2].replace("_", " ") or file for file in files]
+    what = f": {', '.join(names[:2])}" if names else ""
+    members = done.get("members", ())
+    told = [f"{count:,} {word}" for word, count in Counter(each["outcome"] for each in members).most_common()]
+    return Certificate(
+        word=outcome.word.replace("-", " "),
+        exit_code=outcome.exit_code,
+        title=f"{_WHAT_IT_IS[facts['verb']]}, {facts['environment']}{what}",
+        subtitle=" · ".join(
+            [
+                ", ".join(told) or "no member was changed",
+                f"{_moment(facts['started'])} to {_moment(facts['finished'])[11:]} UTC",
+            ]
+        ),
+        facts=_facts(outcome, facts),
+        changes=tuple(Change(file, "see the rehearsal below", "") for file in files[:_MOST_FILES]),
+        proofs=_fleet_proofs(outcome, plan, rehearsal, members) if facts["verb"] == "fleet_migrate" else (),
+        accepted=(),
+        would_lose=_would_lose([words for each in rehearsal.get("cohorts", ()) for words in each["cannot_bring_back"]]),
+        error=outcome.error.lines if outcome.error else (),
+    )
+
+
+def _fleet_proofs(
+    outcome: Outcome, plan: Mapping[str, Any], rehearsal: Mapping[str, Any], members: Sequence[Mapping[str, Any]]
+) -> tuple[Proof, ...]:
+    proofs = []
+    if plan:
+        aside, cohorts = plan["set_aside"], plan["cohorts"]
+        words = f"{plan['checks_made']:,} checks of members' rows; {numbers.counted(len(cohorts), 'cohort')}"
+        words += f"; {numbers.counted(len(aside), 'member')} set aside" if aside else ""
+        proofs.append(Proof("mind" if aside else "yes", "Every member asked", words, SECTIONS["plan"]))
+    name = "Rehearsed, rollback proven"
+    if rehearsal:
+        proven = all(each["rollback_is_proven"] for each in rehearsal["cohorts"])
+        with_data = all(each["mode"] == "data" for each in rehearsal["cohorts"])
+        words = f"{numbers.counted(len(rehearsal['cohorts']), 'cohort')}, each on a copy of a member, "
+        words += "with its data" if with_data else "without data"
+        proofs.append(Proof("no" if not proven else "yes" if with_data else "mind", name, words, SECTIONS["rehearse"]))
+    else:
+        proofs.append(_not_reached(name, SECTIONS["rehearse"]))
+    if members:
+        bad = sum(each["outcome"] in ("failed", "stopped", "unknown", "not reached") for each in members)
+        good = sum(each["outcome"] in ("deployed", "already") for each in members)
+        words = f"{good:,} of {len(members):,} members; each one's schema as rehearsed before its COMMIT"
+        proofs.append(Proof("no" if bad else "yes", "Deployed, checked after it", words, SECTIONS["deploy"]))
+    elif outcome.last("fleet_deployment") is None:
+        proofs.append(_not_reached("Deployed, checked after it", SECTIONS["deploy"]))
+    return tuple(proofs)
 
 
 def _data(result: RecordedResult | None) -> dict[str, Any]:
@@ -185,7 +246,7 @@ def _approved(outcome: Outcome, verb: str) -> str:
         others = "".join(f", {each}" for each in approval.get("others", ()))
         how = {"typed": "typed at the prompt", "parameter": "given as parameter"}.get(approval["how"], approval["how"])
         return f"{approval['by']}{others}, {_moment(approval['at'])} UTC, plan {approval['plan_id']}, {how}"
-    if verb == "migrate_prod":
+    if verb in ("migrate_prod", "fleet_migrate"):
         return "not asked for" if outcome.exit_code == 0 else "no one: the run did not reach the approval"
     if verb in _APPROVED and act.get("plan_id"):
         return f"{act['by']}, plan {act['plan_id']}"

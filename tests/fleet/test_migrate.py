@@ -145,3 +145,25 @@ def test_one_record_holds_the_whole_fleet(make_fleet: Callable[..., Fleet]) -> N
         if each["event"] == "member"
     ]
     assert {each["member"]: each["outcome"] for each in told} == dict.fromkeys("abc", "deployed")
+
+
+@pytest.mark.thorough
+def test_a_deployment_is_backed_up_and_rolled_back_on_every_member(make_fleet: Callable[..., Fleet]) -> None:
+    fleet = make_fleet(2)
+    saved = fleet.project.fleet_backup()
+    assert saved.verdict == "BACKED UP NOT VERIFIED"
+    assert [each.outcome for each in saved.members] == ["backed up", "backed up"]
+    fleet.list_members('backup = "none"')
+    fleet.write(SECOND_FILE, SECOND)
+    plan = fleet.project.fleet_plan()
+    fleet.project.fleet_migrate(approve=plan.id)
+    with pytest.raises(RefusedError, match="is not approved") as refused:
+        fleet.project.fleet_rollback(plan.id, ask=lambda _: "")
+    identity = str(refused.value.next).split("--approve ")[1].split()[0]
+    done = fleet.project.fleet_rollback(plan.id, approve=identity)
+    assert done.verdict == "ROLLED BACK"
+    assert {each.outcome for each in done.members} == {"rolled back"}
+    assert set(map(tuple, fleet.versions().values())) == {(FIRST_VERSION,)}
+    assert fleet.on("a", "SELECT count(*) FROM pg_attribute WHERE attname = 'vip' AND NOT attisdropped") == [(0,)]
+    again = fleet.project.fleet_rollback(plan.id)
+    assert again.verdict == "NOTHING TO DO"
