@@ -12,6 +12,7 @@ from safemig import live
 from safemig.errors import BackupError, SafemigError, SettingsError, UnreachableError
 from safemig.execution.layout import layout_for
 from safemig.operations.schema_diff import is_url
+from safemig.operations.status_warnings import platform_changed
 from safemig.postgres import activity
 from safemig.postgres.catalog.configuration import table_names
 from safemig.postgres.connection import Connection, poolers
@@ -81,7 +82,7 @@ def doctor(settings: Settings, target: str = PRODUCTION) -> Diagnosis:
                 *_of_rows(connection, platform),
                 *_of_programs(connection, conninfo, own),
             ]
-            lacks, machine = _of_machine(connection)
+            lacks, machine = _of_machine(connection) if settings.scratch is None else ((), [])
             gaps += [*machine, *_of_staging(settings, name, is_url(target))]
             return Diagnosis(
                 environment=name,
@@ -94,7 +95,11 @@ def doctor(settings: Settings, target: str = PRODUCTION) -> Diagnosis:
                 verbs=tuple(_outlook(verb, needs, gaps) for verb, needs in NEEDS.items()),
                 gaps=tuple(map(_shown, gaps)),
                 not_rehearsed=lacks,
-                notes=(*_notes(own, platform), *_of_configuration(settings, connection, platform)),
+                notes=(
+                    *_notes(own, platform),
+                    *_of_copies(settings, name, connection, platform),
+                    *_of_configuration(settings, connection, platform),
+                ),
             )
     except UnreachableError as error:
         return _unreachable(name, error)
@@ -250,6 +255,19 @@ def _notes(own: OwnRights, platform: Platform) -> Iterator[str]:
             "who blocks a waiting statement is not seen in full; "
             f"GRANT pg_monitor TO {quote_name(own.role)}; shows it"
         )  # fmt: skip
+
+
+def _of_copies(settings: Settings, name: str, connection: Connection, platform: Platform) -> Iterator[str]:
+    """Yield what copies begin with, and where they are made, as far as that is not this machine."""
+    if settings.scratch is not None:
+        how = "its command starts" if settings.scratch.command else "its URL names"
+        yield f"copies are made on the server that [scratch] names ({how} it): what a rehearsal cannot show there is not known here"
+    if not platform:
+        return
+    if changed := platform_changed(settings, name, connection):
+        yield changed
+    elif not settings.path("base").is_file():
+        yield f"no {settings.base}: copies begin with what the platform has now; to keep that for review and CI: safemig base"
 
 
 def _of_configuration(settings: Settings, connection: Connection, platform: Platform) -> Iterator[str]:

@@ -64,13 +64,16 @@ class Kind:
     majors: tuple[int, ...] = (17,)
 
 
+# The programs of a real PostgreSQL 14 (postgres, initdb), which no machine of ours has: where this names their folder,
+# the platform `upgraded` is tried on it, too. SAFEMIG_POSTGRES_14=.../bin pytest tests/platforms -k upgraded-14
+REAL_14 = os.environ.get("SAFEMIG_POSTGRES_14", "")
 KINDS = {
     "supabase": Kind("supabase_admin", "postgres", "postgres", "postgres", servers=2, majors=(17, 15)),
     "rds": Kind("rdsadmin", "dba", "shop", "shop_staging"),
     "neon": Kind("cloud_admin", "neondb_owner", "neondb", "neondb_staging"),
     "heroku": Kind("postgres", "u7f3c2e1b9a0d4", "d1prod", "d1staging"),
     "boss": Kind("boss", "boss", "shop", "shop_staging"),
-    "upgraded": Kind("postgres", "postgres", "shop", "shop_staging"),
+    "upgraded": Kind("postgres", "postgres", "shop", "shop_staging", majors=(17, 14) if REAL_14 else (17,)),
 }
 NAMES = tuple(KINDS)
 # Every platform and version, for parametrised tests.
@@ -181,6 +184,8 @@ class Boxes:
 
     def installation(self, major: int) -> Programs:
         """Return the installation that the servers of a major version run from, with the stand-in extensions."""
+        if major == 14:
+            return Programs(Path(REAL_14), 140000, has_server=True, has_clients=False)
         if major not in self._installations:
             self._installations[major] = self._open.enter_context(private_installation(server_programs(major=major)))
         return self._installations[major]

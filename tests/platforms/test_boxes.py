@@ -35,7 +35,8 @@ def test_a_platform_has_its_roles_extensions_and_one_applied_migration(
     assert box.run(box.production, "SHOW server_version_num")[0][0][:2] == str(major)  # type: ignore[index]
     extensions = {row[0] for row in box.run(box.production, "SELECT extname FROM pg_extension")}
     assert ONLY_THERE[name] <= extensions
-    assert not ONLY_THERE[name] & server_programs(major=major).extensions(), "the DBA's machine lacks them"
+    if ONLY_THERE[name]:
+        assert not ONLY_THERE[name] & server_programs(major=major).extensions(), "the DBA's machine lacks them"
     assert box.project(tmp_path).settings.conninfo("staging") == box.staging
     for url in (box.staging, box.production):
         assert len(box.run(url, "SELECT * FROM supabase_migrations.schema_migrations")) == 1

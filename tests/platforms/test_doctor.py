@@ -114,3 +114,35 @@ def test_the_database_is_only_read(platform: MakePlatform, tmp_path: Path) -> No
     before = box.run(box.production_admin, written)
     box.project(tmp_path).doctor()
     assert box.run(box.production_admin, written) == before
+
+
+@pytest.mark.parametrize(("name", "major"), BOXES)
+def test_what_copies_begin_with_and_which_rows_could_be_compared_is_said(
+    platform: MakePlatform, tmp_path: Path, name: str, major: int
+) -> None:
+    box = platform(name, major)
+    project = box.project(tmp_path)
+    has_platform = name in NAMED
+    said = "\n".join(project.doctor().notes)
+    assert ("no supabase/base.sql: copies begin with what the platform has now" in said) == has_platform
+    assert ("to compare them: configuration_rows" in said) == (name == "supabase")
+    settings = tmp_path / "safemig.toml"
+    settings.write_text(f'configuration_rows = ["storage.buckets", "cron.job"]\n{settings.read_text()}')
+    project = type(project).open(tmp_path)
+    project.base()
+    said = "\n".join(project.doctor("staging").notes)
+    assert "base.sql" not in said
+    assert "configuration_rows" not in said
+    if name == "supabase":
+        box.run(box.staging_admin, "CREATE TABLE auth.oauth_clients (id uuid PRIMARY KEY)")
+        assert "the platform changed since supabase/base.sql was written" in "\n".join(project.doctor("staging").notes)
+
+
+def test_copies_on_a_scratch_server_are_not_judged_by_this_machine(platform: MakePlatform, tmp_path: Path) -> None:
+    project = platform("supabase").project(tmp_path)
+    assert project.doctor().not_rehearsed
+    settings = tmp_path / "safemig.toml"
+    settings.write_text(f"{settings.read_text()}\n[scratch]\ncommand = 'true'\n")
+    found = type(project).open(tmp_path).doctor()
+    assert found.not_rehearsed == ()
+    assert any(each.startswith("copies are made on the server that [scratch] names") for each in found.notes)
