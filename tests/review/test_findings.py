@@ -22,7 +22,8 @@ def said_of(sql: str, target: TargetFacts | None, *, in_full: bool) -> str:
     """Return the findings of a file in words."""
     lines = []
     for each in review([SourceFile("m.sql", sql)], target=target).findings:
-        lines.append(f"{each.line} {each.severity.value} {each.rule} {each.object}: {each.message}")
+        loses = " (loses data)" if each.data_loss else ""
+        lines.append(f"{each.line} {each.severity.value}{loses} {each.rule} {each.object}: {each.message}")
         if in_full:
             lines += [f"    {line}".rstrip() for line in each.safer.splitlines()]
     return "\n".join(lines) or "nothing"
