@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Callable
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -347,6 +351,48 @@ def test_a_replica_is_read_by_setting(seen_shop: Shop, monkeypatch: pytest.Monke
     )
     with pytest.raises(RefusedError, match="replica"):  # where nothing counts
         seen_shop.project.workload()
+
+
+@pytest.fixture
+def standby(counting_server: ThrowawayServer) -> Iterator[ThrowawayServer]:
+    """A standby that streams from the counting server, made by pg_basebackup."""
+    home = Path(tempfile.mkdtemp(prefix="safemig-"))
+    backup = [
+        counting_server.programs.folder / "pg_basebackup",
+        "-h",
+        counting_server.folder,
+        "-U",
+        counting_server.superuser,
+    ]
+    subprocess.run([*backup, "-D", home / "data", "-R", "-X", "stream", "-c", "fast"], check=True, capture_output=True)
+    owner = (counting_server.folder / "data").stat()
+    for path in (home, *home.rglob("*")):
+        os.chown(path, owner.st_uid, owner.st_gid, follow_symlinks=False)
+    try:
+        with ThrowawayServer.start(programs=counting_server.programs, folder=home, settings=QUIET | COUNTS) as started:
+            yield started
+    finally:
+        shutil.rmtree(home, ignore_errors=True)
+
+
+def test_a_standby_that_streams_is_read_by_setting(
+    seen_shop: Shop, standby: ThrowawayServer, send: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = seen_shop.production.partition("?")[0].rpartition("/")[2]
+    url = standby.url(name)
+    with psycopg.connect(url) as connection:
+        assert connection.execute("SELECT pg_is_in_recovery()").fetchone() == (True,)
+    send(seen_shop.production, "app_rw", "SELECT email FROM users WHERE id = 1")
+    send(url, "reporting", "SELECT count(*) FROM orders", times=4)
+    monkeypatch.setenv("REPLICA_URL", url)
+    (seen_shop.folder / "safemig.toml").write_text(
+        'workload_from = "replica"\n[environments.replica]\nurl = "env:REPLICA_URL"\n'
+    )
+    found = seen_shop.project.workload()
+    assert found.read_from == ("pg_stat_statements of replica",)
+    assert {(each.role, each.text, each.calls) for each in found.statements if each.role != "postgres"} == {
+        ("reporting", "SELECT count(*) FROM orders", 4)
+    }
 
 
 def test_the_doctor_tells_what_keeps_statements_from_being_collected(seen_shop: Shop, database: str) -> None:

@@ -125,6 +125,24 @@ def test_the_load_tells_what_a_stop_watch_tells(url: str) -> None:
     assert len(waiting) > 10, "a call that waits is seen for as long as it waits"
 
 
+def test_a_migration_that_takes_two_locks_deadlocks_with_calls_that_take_them_the_other_way(url: str) -> None:
+    both = "SELECT c.id FROM busy b, calm c WHERE b.id = $1 AND c.id = b.id"
+    chosen = choose(url, seen(statement(both, 5000)), 100, random.Random(1))
+    with Load(url, chosen) as load:
+        time.sleep(0.5)
+        with psycopg.connect(url) as migration:
+            migration.execute("ALTER TABLE calm ADD COLUMN a int")
+            time.sleep(
+                0.4
+            )  # calls hold busy now and wait for calm; each looks for a deadlock after 1 s (deadlock_timeout)
+            migration.execute("ALTER TABLE busy ADD COLUMN a int")
+        time.sleep(0.3)
+    errors = {each.sqlstate: each for each in errors_of(load.calls, load.messages)}
+    assert errors["40P01"].message == "deadlock detected"
+    assert 1 <= errors["40P01"].count < len(load.calls) / 2, "the calls before and after it work"
+    assert load.calls[-1].sqlstate == ""
+
+
 def test_errors_are_counted_by_sqlstate(url: str) -> None:
     source = ValueSource(0, [], {}, {}, 0)
     wrong = Driven(statement("SELECT 1 / 0", 1), source, 1.0)
