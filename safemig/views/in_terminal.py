@@ -55,6 +55,7 @@ def draw_rest(document: Document, *, width: int, colour: bool, verbose: bool = F
     console = Console(
         file=drawn, width=width, force_terminal=colour, color_system="standard" if colour else None, no_color=not colour,
         highlight=False, markup=False, emoji=False, legacy_windows=False,
+        force_jupyter=False,  # a kernel would show it too, and so the record
     )  # fmt: skip
     for block in document.blocks:
         _put(console.print, block, width, verbose)
