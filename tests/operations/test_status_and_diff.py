@@ -140,6 +140,12 @@ def test_init_in_a_supabase_project_asks_nothing_and_gets_it_right(tmp_path: Pat
     (folder / "migrations" / "20260101000000_first.sql").write_text("CREATE TABLE a (id bigint PRIMARY KEY);")
     made = Project.init(tmp_path / where)
     assert (made.folder, made.platform) == (tmp_path, "Supabase project shop")
+    rows = '\n# configuration_rows = ["storage.buckets", "cron.job"]\n'
+    written = (tmp_path / "safemig.toml").read_text()
+    assert rows in written
+    (tmp_path / "safemig.toml").write_text(written.replace(rows, rows.replace("# ", "")))
+    assert Project.open(tmp_path).settings.configuration_rows == ("storage.buckets", "cron.job")
+    (tmp_path / "safemig.toml").write_text(written)
     assert "supabase/migrations/" in made.kept
     text = (tmp_path / "safemig.toml").read_text()
     assert f"postgresql://postgres.{reference}@aws-0-eu-central-1.pooler.supabase.com:5432/postgres" in text

@@ -108,6 +108,7 @@ def test_a_job_of_the_real_pg_cron_is_replayed_without_its_library(platform: Mak
     assert drift(project) == ["none", "none"]
 
 
+@pytest.mark.thorough
 def test_rows_of_a_table_of_ones_own_are_told_apart_by_what_is_the_same_everywhere(
     platform: MakePlatform, tmp_path: Path
 ) -> None:

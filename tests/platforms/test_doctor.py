@@ -116,7 +116,13 @@ def test_the_database_is_only_read(platform: MakePlatform, tmp_path: Path) -> No
     assert box.run(box.production_admin, written) == before
 
 
-@pytest.mark.parametrize(("name", "major"), BOXES)
+@pytest.mark.parametrize(
+    ("name", "major"),
+    [
+        each if each in (("supabase", 17), ("boss", 17)) else pytest.param(*each, marks=pytest.mark.thorough)
+        for each in BOXES
+    ],
+)
 def test_what_copies_begin_with_and_which_rows_could_be_compared_is_said(
     platform: MakePlatform, tmp_path: Path, name: str, major: int
 ) -> None:
