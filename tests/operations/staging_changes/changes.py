@@ -5,9 +5,11 @@ from __future__ import annotations
 from .change import StagingChange
 
 SWAP_STATE = """
-ALTER TABLE orders ALTER state DROP DEFAULT; DROP INDEX orders_new; ALTER TYPE state RENAME TO state_old;
-CREATE TYPE state AS ENUM ('new', 'paid'); ALTER TABLE orders ALTER state TYPE state USING state::text::state;
-DROP TYPE state_old; ALTER TABLE orders ALTER state SET DEFAULT 'new'; CREATE INDEX orders_new ON orders (id) WHERE state = 'new'
+ALTER TABLE orders ALTER state DROP DEFAULT; ALTER TABLE "Sales Dept"."Big Deals" ALTER states DROP DEFAULT; DROP INDEX orders_new; DROP STATISTICS order_stats;
+ALTER TYPE state RENAME TO state_old; CREATE TYPE state AS ENUM ('new', 'paid');
+ALTER TABLE orders ALTER state TYPE state USING state::text::state; ALTER TABLE "Sales Dept"."Big Deals" ALTER states TYPE state[] USING states::text::state[];
+DROP TYPE state_old; ALTER TABLE orders ALTER state SET DEFAULT 'new'; ALTER TABLE "Sales Dept"."Big Deals" ALTER states SET DEFAULT '{new}';
+CREATE INDEX orders_new ON orders (id) WHERE state = 'new'; CREATE STATISTICS order_stats ON user_id, state FROM orders
 """
 
 CHANGES = (
