@@ -75,6 +75,7 @@ def generate(
             there, stand_in = _in_words_of(shadow, staging, settings.conninfo(environment))
         base, wanted, left_out = without_extensions(shadow.schema(base_name), there, shadow.lacks)
         base, wanted, owners = _with_owners(settings, staging, base, wanted)
+        theirs = frozenset(item for item, owner in there.owners.items() if wanted.owners.get(item, owner) != owner)
         # What the platform has, and nothing of the team's stands on, needs no comparison.
         left_out = tuple(
             item for item in left_out if item.kind != "extension" or item.name not in shadow.base.extensions
@@ -98,7 +99,7 @@ def generate(
             )
         parts = parts_of(diff)
         with live.stage("prove the files on copies of it"):
-            proof = prove(settings, shadow, base_name, parts, wanted, stand_in, source, owners)
+            proof = prove(settings, shadow, base_name, parts, wanted, stand_in, source, owners, theirs)
         pass_point(FaultPoint.FILES_PROVEN)
         if not parts:
             return Generated(
@@ -121,7 +122,7 @@ def generate(
                 diff = replace(found, warnings=diff.warnings)
                 parts = parts_of(diff)
                 with live.stage("prove the files on copies of it"):
-                    proof = prove(settings, shadow, base_name, parts, wanted, stand_in, source, owners)
+                    proof = prove(settings, shadow, base_name, parts, wanted, stand_in, source, owners, theirs)
         paths = new_files(len(parts))
         names = [str(path.relative_to(folder)) for path in paths]
         if behaviour.unfit and not behaviour.is_whole:

@@ -7,6 +7,8 @@ from dataclasses import replace
 
 from safemig.schema.model import Schema
 
+_NAMED = 20  # objects of each owner
+
 
 def with_owners(base: Schema, target: Schema, may_own: Collection[str]) -> tuple[Schema, Schema, tuple[str, ...]]:
     """Return both schemas with owners compared, and in words what is not: an owner that is none of `may_own`.
@@ -18,15 +20,19 @@ def with_owners(base: Schema, target: Schema, may_own: Collection[str]) -> tuple
     if not beyond:
         return base, replace(target, with_ownership=True), ()
     owners = dict(target.owners)
-    counted: dict[str, int] = {}
+    named: dict[str, list[str]] = {}
     for item, owner in target.owners.items():
         kept = base.owners.get(item, base.current_user)
         if owner in beyond and owner != kept:
             owners[item] = kept
-            counted[owner] = counted.get(owner, 0) + 1
+            named.setdefault(owner, []).append(item.dotted)
     words = tuple(
-        f"owner of {number} object{'' if number == 1 else 's'} not compared: they belong to {owner} there, and "
-        f"{base.current_user} may not make {owner} an owner"
-        for owner, number in sorted(counted.items())
+        f"owner not compared of {_listed(items)}: it is {owner}, whom {base.current_user} may not make an owner"
+        for owner, items in sorted(named.items())
     )
     return base, replace(target, owners=owners, with_ownership=True), words
+
+
+def _listed(items: list[str]) -> str:
+    first = ", ".join(sorted(items)[:_NAMED])
+    return first if len(items) <= _NAMED else f"{first} and {len(items) - _NAMED} more"
