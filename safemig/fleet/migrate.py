@@ -28,6 +28,7 @@ from safemig.fleet.plan import (
     backup_words,
     keep,
     kept,
+    require_no_lock,
     require_unchanged_project,
     reviewed,
     unfit,
@@ -173,6 +174,7 @@ class FleetMigration:
             else:
                 todo.append(each)
         checked = check_rows(self.settings, self.fleet, self.name, todo)
+        require_no_lock(self.fleet, checked)
         aside += violations(checked.found)
         out = {each.member for each in aside}
         todo = [each for each in todo if each.member.name not in out]

@@ -69,6 +69,7 @@ def assess_fleet(settings: Settings, fleet: str = "") -> FleetSituation:
     if of.schemas:
         require_transactional(fit)
     checked = check_rows(settings, of, name, fit)
+    require_no_lock(of, checked)
     aside += violations(checked.found)
     out = {each.member for each in aside}
     fit = [each for each in fit if each.member.name not in out]
@@ -153,6 +154,22 @@ def require_transactional(readings: Sequence[Reading]) -> None:
                     where=f"{file.migration.file}{f', line {step.line}' if step else ''}",
                     next="use the form that runs in a transaction: the tables of one schema are small",
                 )
+
+
+def require_no_lock(fleet: FleetSettings, checked: Checked) -> None:
+    """Refuse, for members that are schemas of one database, while the tables of one are locked.
+
+    The copy that a rehearsal is made on is of the whole database, and would wait for that lock.
+
+    Raises:
+        RefusedError: one is locked.
+    """
+    if fleet.schemas and checked.locked:
+        raise RefusedError(
+            f"tables of {', '.join(sorted(checked.locked)[:5])} are locked: a copy of the database would wait for that",
+            where="nothing was changed",
+            next="end the session that holds the lock, then run this again",
+        )
 
 
 def reviewed(settings: Settings, fleet: str, representatives: Sequence[Reading]) -> str:
@@ -294,6 +311,6 @@ def require_unchanged_project(
 
 
 __all__ = [
-    "FleetSituation", "assess_fleet", "backup_words", "fleet_plan", "keep", "kept", "require_unchanged_project",
+    "FleetSituation", "assess_fleet", "backup_words", "fleet_plan", "keep", "kept", "require_no_lock", "require_unchanged_project",
     "unfit", "violations",
 ]  # fmt: skip

@@ -36,9 +36,10 @@ EXTENSIONS_SIZE_STANDBY = """
 SELECT coalesce((SELECT array_agg(extname || ' ' || extversion ORDER BY extname) FROM pg_extension WHERE extname <> 'plpgsql'), '{}'),
        pg_database_size(current_database()), pg_is_in_recovery()
 """
+# The size as the planner knows it: pg_table_size() would wait for who locks a table.
 WHICH_SCHEMAS_HAVE_A_HISTORY = """
 SELECT n.nspname, c.oid IS NOT NULL, coalesce(
-         (SELECT sum(pg_table_size(t.oid)) FROM pg_class t WHERE t.relnamespace = n.oid AND t.relkind = 'r'), 0)::int8,
+         (SELECT sum(t.relpages) FROM pg_class t WHERE t.relnamespace = n.oid), 0)::int8 * current_setting('block_size')::int8,
        EXISTS (SELECT FROM pg_class t WHERE t.relnamespace = n.oid AND t.relkind = 'r' AND t.relname <> %(table)s)
 FROM pg_namespace n LEFT JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = %(table)s WHERE n.nspname = ANY (%(names)s)
 """
