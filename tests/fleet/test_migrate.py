@@ -44,15 +44,23 @@ def test_every_member_gets_it_and_a_second_run_does_nothing(make_fleet: Callable
     assert [each.state for each in fleet.project.fleet_status().members] == ["current"] * 4
 
 
-def test_who_cannot_be_deployed_to_is_named_and_stops_the_plan_or_is_left_out(make_fleet: Callable[..., Fleet]) -> None:
+ACCEPTED = 'accept = ["set-not-null:customers.email: small tables"]\n[fleets.tenants]\nmembers = "file: tenants.csv"\n'
+
+
+def with_faults(make_fleet: Callable[..., Fleet]) -> Fleet:
+    """A fleet of five: one drifted, one with violating rows, one that is not there."""
     fleet = make_fleet(5)
     fleet.write(SECOND_FILE, "ALTER TABLE customers ALTER COLUMN email SET NOT NULL;")
     fleet.on("b", "ALTER TABLE orders ADD COLUMN by_hand text")
     fleet.on("c", "UPDATE customers SET email = NULL WHERE id < 4")
     fleet.members["d"] = "postgresql://app@127.0.0.1:1/nowhere"
-    accept = 'accept = ["set-not-null:customers.email: small tables"]\n'
     fleet.list_members()
-    (fleet.folder / "safemig.toml").write_text(f'{accept}[fleets.tenants]\nmembers = "file: tenants.csv"\n')
+    fleet.settings(ACCEPTED)
+    return fleet
+
+
+def test_who_cannot_be_deployed_to_is_named_and_stops_the_plan(make_fleet: Callable[..., Fleet]) -> None:
+    fleet = with_faults(make_fleet)
     stopped = fleet.project.fleet_plan()
     assert stopped.stops
     assert stopped.exit_code == 1
@@ -62,9 +70,12 @@ def test_who_cannot_be_deployed_to_is_named_and_stops_the_plan_or_is_left_out(ma
     assert "unreachable" in why["d"]
     with pytest.raises(RefusedError, match="3 members cannot be deployed to"):
         fleet.project.fleet_migrate(approve=stopped.id)
-    (fleet.folder / "safemig.toml").write_text(
-        f'{accept}[fleets.tenants]\nmembers = "file: tenants.csv"\nunfit = "set_aside"\nbackup = "none"\n'
-    )
+
+
+@pytest.mark.thorough
+def test_who_cannot_be_deployed_to_is_left_out_by_setting(make_fleet: Callable[..., Fleet]) -> None:
+    fleet = with_faults(make_fleet)
+    fleet.settings(f'{ACCEPTED}unfit = "set_aside"\nbackup = "none"\n')
     plan = fleet.project.fleet_plan()
     assert plan.members == ("a", "e")
     done = fleet.project.fleet_migrate(approve=plan.id)
