@@ -181,7 +181,10 @@ class Show:
                 return ("no_such_schema" if self.schemas else name), ""
             history = f"{name}.{TABLE}" if self.schemas else "supabase_migrations.schema_migrations"
             schema = name if self.schemas else "public"
-            with psycopg.connect(self.url(name), autocommit=True) as connection:
+            with psycopg.connect(self.url(name)) as connection:
+                connection.execute(
+                    "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"
+                )  # others may commit now
                 ((version,),) = connection.execute(f"SELECT max(version) FROM {history}".encode()).fetchall()
                 asked = {"customers": f"{schema}.customers", "schema": schema}
                 ((column, check),) = connection.execute(HAS_IT.encode(), asked).fetchall()
