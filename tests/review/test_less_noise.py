@@ -157,6 +157,17 @@ def test_a_constraint_that_is_replaced_is_no_lost_one(applied: str, sql: str) ->
     assert said_of(applied, sql)["drop-constraint"] == "recommendation"
 
 
+def test_a_vacuum_of_everything_is_said_of_every_table() -> None:
+    (found,) = [one for one in review([SourceFile("m.sql", "VACUUM FULL")]).findings if one.rule == "vacuum-full"]
+    assert (found.message, found.safer) == ("writes every table again while reads and writes wait", "VACUUM (ANALYZE);")
+
+
+def test_a_password_that_is_made_at_run_time_does_not_stand_in_the_file() -> None:
+    made = "DO $$ DECLARE p text := current_setting('app.p'); BEGIN EXECUTE 'CREATE USER app PASSWORD ' || quote_literal(p); END $$"
+    assert "password-in-file" not in said_of("", made)
+    assert said_of("", made.replace("quote_literal(p)", "quote_literal('x')"))["password-in-file"] == "caution"
+
+
 def test_what_a_function_does_is_said_once_a_file() -> None:
     calls = "SELECT save(1);" * 50
     made = review([SourceFile("2.sql", calls)], applied=[SourceFile("1.sql", USERS + SAVE)])

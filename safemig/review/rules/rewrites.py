@@ -26,8 +26,9 @@ def vacuum_full(scene: Scene) -> Iterator[Hit]:
         return
     rels = [names.of_range(item.get("VacuumRelation", {}).get("relation")) for item in scene.tree.get("rels", ())]
     for name in rels or [scene.table]:
-        yield Hit(str(name), f"writes {name or 'every table'} again while reads and writes wait",
-                  f"VACUUM (ANALYZE) {name.sql};", lock=LockMode.ACCESS_EXCLUSIVE)  # fmt: skip
+        safer = f"VACUUM (ANALYZE) {name.sql};" if name.name else "VACUUM (ANALYZE);"
+        yield Hit(str(name), f"writes {name if name.name else 'every table'} again while reads and writes wait",
+                  safer, lock=LockMode.ACCESS_EXCLUSIVE)  # fmt: skip
 
 
 _REWRITES = {
