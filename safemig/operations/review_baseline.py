@@ -6,7 +6,6 @@ The file `review_baseline.txt` lies beside the settings and belongs into version
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -104,4 +103,6 @@ def _one_line(text: str) -> str:
 
 
 def _sha256(file: SourceFile) -> str:
+    import hashlib
+
     return hashlib.sha256(file.sql.encode(errors="surrogateescape")).hexdigest()

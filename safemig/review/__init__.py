@@ -17,7 +17,6 @@ from safemig.review.model import (
     ReviewedStatement,
     TableLock,
 )
-from safemig.review.reports import github_report, json_report, sarif_report
 from safemig.review.severity import Severity
 from safemig.review.verdict import Evidence, Verdict
 
@@ -31,6 +30,7 @@ if TYPE_CHECKING:
         TargetFacts,
         TriggerFacts,
     )
+    from safemig.review.reports import github_report, json_report, sarif_report
 
 __all__ = [
     "Acceptance",
@@ -58,7 +58,7 @@ __all__ = [
     "sarif_report",
 ]
 
-# Facts come with a target only.
+# Facts come with a target only, reports by command.
 __getattr__ = loaded_from(
     __name__,
     dict.fromkeys(
@@ -72,5 +72,6 @@ __getattr__ = loaded_from(
             "TriggerFacts",
         ),
         "safemig.review.facts",
-    ),
+    )
+    | dict.fromkeys(("github_report", "json_report", "sarif_report"), "safemig.review.reports"),
 )

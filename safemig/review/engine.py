@@ -127,7 +127,8 @@ def _of_what_is_made(world: World, exposure: Exposure, found: list[ReadFile]) ->
         for rule in rules_for("Made"):
             for hit in rule.check(scene) if rule.check else ():
                 placed = Placed(rule, hit, "", statement.line, statement.column)
-                file.findings.append(_finding(made.file, statement, statement.kind, placed, None))
+                shown = without_passwords(statement.sql)
+                file.findings.append(_finding(made.file, shown, statement.kind, placed, None))
 
 
 def pass_over(world: World, files: Sequence[SourceFile]) -> None:
@@ -196,7 +197,7 @@ def _read(world: World, file: SourceFile) -> tuple[list[Finding], tuple[Reviewed
     statements, problem = _open(world, file)
     findings = [_unreadable(file, problem)] if problem else []
     reviewed: list[ReviewedStatement] = []
-    replacements: list[fix.Replacement] = []
+    replacements: list[fix.Replacement | fix.Guarded] = []
     said: set[tuple[str, ...]] = set()
     look_ahead(world, statements)
     quiet: Tree | None = None  # of an INSERT that does nothing but write rows, in which nothing was found
@@ -251,13 +252,13 @@ def _of_file(world: World, file: SourceFile, statements: list[ParsedStatement]) 
         for hit in rule.check(scene) if rule.check else ():
             statement = statements[hit.statement or 0]
             placed = Placed(rule, hit, "", statement.line, statement.column)
-            found.append(_finding(file.name, statement, statement.kind, placed, None))
+            found.append(_finding(file.name, without_passwords(statement.sql), statement.kind, placed, None))
     return found
 
 
 def _statement(
     world: World, file: SourceFile, statement: ParsedStatement
-) -> tuple[list[Finding], ReviewedStatement, fix.Replacement]:
+) -> tuple[list[Finding], ReviewedStatement, fix.Replacement | fix.Guarded]:
     taken = locks(statement.tree, world, statement.json)
     taken = {name: mode for name, mode in taken.items() if not world.is_new(name)} if taken else taken
     kind = statement.kind
@@ -272,15 +273,16 @@ def _statement(
         if HOLE not in name.name and (name not in taken or taken[name].strength < mode.strength):
             taken[name] = mode
     strongest = max(taken.values(), key=_STRENGTH) if taken else None
+    shown = without_passwords(statement.sql)
     found: dict[tuple[str, str, int, str], Finding] = {}
     for placed in everything:
-        finding = _finding(file.name, statement, kind, placed, strongest)
+        finding = _finding(file.name, shown, kind, placed, strongest)
         found.setdefault((finding.rule, finding.object, finding.line, finding.message), finding)
     for name, mode in taken.items():
         if mode is LockMode.ACCESS_EXCLUSIVE:
             world.exclusive.add(name)
     reviewed = ReviewedStatement(
-        without_passwords(statement.sql),
+        shown,
         statement.line,
         statement.column,
         kind,
@@ -295,27 +297,24 @@ def _statement(
     return list(found.values()), reviewed, fix.replacement(statement, everything) if everything else fix.STAYS
 
 
-def _finding(file: str, statement: ParsedStatement, kind: str, placed: Placed, strongest: LockMode | None) -> Finding:
-    rule, hit = placed.rule, placed.hit
-    loses = rule.data_loss if hit.data_loss is None else hit.data_loss
-    origin = f" ({placed.origin})" if placed.origin else ""
-    text = without_passwords(statement.sql)
-    if len(text) > _LONGEST_STATEMENT:
-        text = text[:_LONGEST_STATEMENT] + " …"
+def _finding(file: str, shown: str, kind: str, placed: Placed, strongest: LockMode | None) -> Finding:
+    """Return what a hit says; `shown` is the statement without its passwords."""
+    rule, hit, origin, line, column, _ = placed
     return Finding(
-        rule=rule.name,
-        severity=hit.severity or rule.severity,
-        title=rule.title,
-        file=file,
-        line=placed.line,
-        column=placed.column,
-        statement=text,
-        message=without_holes(f"{hit.message}{origin}"),
-        safer=without_holes(hit.safer),
-        lock=hit.lock or strongest,
-        data_loss=loses,
-        object=without_holes(hit.object),
-        kind=kind,
+        rule.name,
+        hit.severity or rule.severity,
+        rule.title,
+        file,
+        line,
+        column,
+        shown if len(shown) <= _LONGEST_STATEMENT else shown[:_LONGEST_STATEMENT] + " …",
+        without_holes(f"{hit.message} ({origin})" if origin else hit.message),
+        without_holes(hit.safer),
+        hit.lock or strongest,
+        rule.data_loss if hit.data_loss is None else hit.data_loss,
+        without_holes(hit.object),
+        None,
+        kind,
     )
 
 
@@ -393,11 +392,13 @@ def _judge(
         findings=tuple(judged),
         files=tuple(reviewed),
         evidence=evidence,
-        fixed_files=fix.FixedFiles(made_safer),
-        left_alone=tuple(
-            LeftAlone(file.name, line, why)
-            for file, one in zip(files, made_safer, strict=True)
-            for line, why in one.left_alone
+        fixed_files=fix.OnDemand(lambda: (part for one in made_safer for part in one.parts)),
+        left_alone=fix.OnDemand(
+            lambda: (
+                LeftAlone(file.name, line, why)
+                for file, one in zip(files, made_safer, strict=True)
+                for line, why in one.left_alone
+            )
         ),
         unused_acceptances=tuple(
             one for index, one in enumerate(acceptances) if index not in used and one.rule not in REHEARSAL_RULES

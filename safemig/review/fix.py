@@ -7,10 +7,10 @@ not share a transaction with what came before (VALIDATE) comes after it.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from safemig.review.examine import Placed
 from safemig.review.same_effect import comments, why_another
@@ -20,12 +20,14 @@ from safemig.sql.client_text import has_way_down
 from safemig.sql.parsing import ParsedStatement, SourceFile
 from safemig.sql.tree import Tree, node, strings, walk
 
+_Item = TypeVar("_Item")
 OWN_MIGRATION = "-- in a migration of its own:\n"
 # DETACH ... CONCURRENTLY is not here: it leaves a CHECK on the partition, which plain DETACH does not (measured).
 _ONE_STATEMENT = frozenset(("index-not-concurrent", "drop-index", "reindex"))
 _IN_PHASES = frozenset(("add-check-validates", "add-foreign-key-validates", "set-not-null"))
 _INDEX_FIRST = "add-unique-builds-index"
-_IN_ALTER = _ONE_STATEMENT | _IN_PHASES | {_INDEX_FIRST, "validate-in-same-file", "missing-guard"}
+_MORE_THAN_GUARDS = _ONE_STATEMENT | _IN_PHASES | {_INDEX_FIRST, "validate-in-same-file"}
+_IN_ALTER = _MORE_THAN_GUARDS | {"missing-guard"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,9 +49,45 @@ class Replacement:
 STAYS = Replacement()
 
 
-def replacement(statement: ParsedStatement, placed: Sequence[Placed]) -> Replacement:
+class Guarded:
+    """A statement that gets nothing but IF NOT EXISTS: made, and compared with the original, when someone wants it."""
+
+    __slots__ = ("_placed", "_settled", "_statement")
+
+    def __init__(self, statement: ParsedStatement, placed: list[Placed]) -> None:
+        self._statement = statement
+        self._placed = placed
+        self._settled: Replacement | None = None
+
+    @property
+    def settled(self) -> Replacement:
+        """The replacement, made at the first look."""
+        if self._settled is None:
+            self._settled = _replacement(self._statement, self._placed)
+        return self._settled
+
+    @property
+    def pieces(self) -> tuple[Piece, ...] | None:
+        """What takes the statement's place."""
+        return self.settled.pieces
+
+    @property
+    def why_not(self) -> str:
+        """Why the statement stays, if it does."""
+        return self.settled.why_not
+
+
+def replacement(statement: ParsedStatement, placed: Sequence[Placed]) -> Replacement | Guarded:
     """Return what takes the statement's place. Guarantee: its effect and its comments are kept, or it stays as it is."""
-    made = _pieces(statement, [one for one in placed if not one.origin])
+    own = [one for one in placed if not one.origin]
+    rules = {one.rule.name for one in own}
+    if "missing-guard" in rules and not rules & _MORE_THAN_GUARDS and statement.transactional:
+        return Guarded(statement, own)
+    return _replacement(statement, own) if rules & _IN_ALTER else STAYS
+
+
+def _replacement(statement: ParsedStatement, placed: list[Placed]) -> Replacement:
+    made = _pieces(statement, placed)
     if not made:
         return STAYS
     if why := _why_in_this_order(statement, made) or why_another(statement, [piece.sql for piece in made]):
@@ -229,15 +267,20 @@ def _after_semicolon(sql: str, end: int) -> int:
 
 @dataclass(slots=True)
 class Fixed:
-    """The files that take a file's place, and what was left as it is: the line, and why.
+    """The files that take a file's place, and what was left as it is.
 
-    How many files they are is known from the start; their texts are put together when someone wants them.
+    How many files they are is known from the start; all else is put together when someone wants it.
     """
 
     count: int
-    left_alone: tuple[tuple[int, str], ...]
+    _left: Callable[[], list[tuple[int, str]]]
     _make: Callable[[], tuple[SourceFile, ...]]
     _parts: tuple[SourceFile, ...] | None = None
+
+    @property
+    def left_alone(self) -> tuple[tuple[int, str], ...]:
+        """What was left as it is: the line, and why."""
+        return tuple(self._left())
 
     @property
     def parts(self) -> tuple[SourceFile, ...]:
@@ -249,22 +292,22 @@ class Fixed:
 
 def as_it_is(file: SourceFile, *left_alone: tuple[int, str]) -> Fixed:
     """Return the file as its own safer form."""
-    return Fixed(1, left_alone, tuple, (file,))
+    return Fixed(1, lambda: list(left_alone), tuple, (file,))
 
 
-class FixedFiles(Sequence[SourceFile]):
-    """The files of several `Fixed`, in order; their texts are put together at the first look."""
+class OnDemand(Sequence[_Item]):
+    """A tuple that is made at the first look."""
 
-    __slots__ = ("_made", "_safer")
+    __slots__ = ("_made", "_make")
 
-    def __init__(self, safer: Sequence[Fixed]) -> None:
-        self._safer = safer
-        self._made: tuple[SourceFile, ...] | None = None
+    def __init__(self, make: Callable[[], Iterable[_Item]]) -> None:
+        self._make = make
+        self._made: tuple[_Item, ...] | None = None
 
-    def _all(self) -> tuple[SourceFile, ...]:
+    def _all(self) -> tuple[_Item, ...]:
         if self._made is None:
-            self._made = tuple(part for one in self._safer for part in one.parts)
-            self._safer = ()
+            self._made = tuple(self._make())
+            self._make = tuple  # what it was made from can go
         return self._made
 
     def __len__(self) -> int:
@@ -286,7 +329,7 @@ class FixedFiles(Sequence[SourceFile]):
         return tuple, (self._all(),)
 
 
-def fixed(file: SourceFile, statements: Sequence[ParsedStatement], made: Sequence[Replacement]) -> Fixed:
+def fixed(file: SourceFile, statements: Sequence[ParsedStatement], made: Sequence[Replacement | Guarded]) -> Fixed:
     """Return the files that take the file's place; `made` has what takes each statement's place.
 
     Guarantee: every comment and every statement of the file is in them, else they are the file itself.
@@ -295,15 +338,20 @@ def fixed(file: SourceFile, statements: Sequence[ParsedStatement], made: Sequenc
         return as_it_is(file)
     if has_way_down(file.sql) and any(one.pieces is not None for one in made):
         return as_it_is(file, (1, "the file holds its own way down, which a second file would not have"))
-    left = [(one.line, by.why_not) for one, by in zip(statements, made, strict=True) if by.why_not]
+    first_made, waiting = made, []
     made = _without_wrapper(statements, made)
     for number, one in enumerate(made):
-        moved = one.pieces is not None and any(piece.place in ("next", "after next") for piece in one.pieces)
+        pieces = () if isinstance(one, Guarded) else one.pieces or ()
+        moved = any(piece.place in ("next", "after next") for piece in pieces)
         if moved and _moves(statements[number], statements[number + 1 :]):
             made = [*made[:number], STAYS, *made[number + 1 :]]
-            left.append((statements[number].line, "a later statement renames, moves or drops what it is about"))
-    if all(one.pieces is None for one in made):
-        return as_it_is(file, *left)
+            waiting.append((statements[number].line, "a later statement renames, moves or drops what it is about"))
+
+    def left() -> list[tuple[int, str]]:
+        return [(one.line, by.why_not) for one, by in zip(statements, first_made, strict=True) if by.why_not] + waiting
+
+    if all(one.pieces is None for one in sorted(made, key=lambda one: isinstance(one, Guarded))):
+        return as_it_is(file, *left())
 
     def parts() -> tuple[SourceFile, ...]:
         texts = _texts(file, statements, made)
@@ -311,20 +359,24 @@ def fixed(file: SourceFile, statements: Sequence[ParsedStatement], made: Sequenc
 
     said = comments(file.sql)
     if not said and len(statements) <= _KEPT:
-        return Fixed(_count(statements, made), tuple(sorted(left)), parts)
+        return Fixed(_count(statements, made), lambda: sorted(left()), parts)
     found = parts()
     if said - comments("\n".join(part.sql for part in found)):
-        return as_it_is(file, *left, (1, "a comment of the file would be lost"))
-    return Fixed(len(found), tuple(sorted(left)), parts, found)
+        return as_it_is(file, *left(), (1, "a comment of the file would be lost"))
+    told = sorted(left())
+    return Fixed(len(found), lambda: told, tuple, found)
 
 
 _KEPT = 1000  # statements of a file whose trees may wait in memory for someone who wants the safer form
 
 
-def _count(statements: Sequence[ParsedStatement], made: Sequence[Replacement]) -> int:
+def _count(statements: Sequence[ParsedStatement], made: Sequence[Replacement | Guarded]) -> int:
     """Return how many files `_texts` would make of a file without comments."""
     count, is_open, later = 0, False, set()
     for statement, one in zip(statements, made, strict=True):
+        if isinstance(one, Guarded):
+            is_open = True  # guarded or not, it stands here
+            continue
         stays = "here" if statement.transactional else "alone"
         for place in [stays] if one.pieces is None else [piece.place for piece in one.pieces]:
             if place == "here":
@@ -336,7 +388,7 @@ def _count(statements: Sequence[ParsedStatement], made: Sequence[Replacement]) -
     return count + is_open + len(later)
 
 
-def _texts(file: SourceFile, statements: Sequence[ParsedStatement], made: Sequence[Replacement]) -> list[str]:
+def _texts(file: SourceFile, statements: Sequence[ParsedStatement], made: Sequence[Replacement | Guarded]) -> list[str]:
     parts = _Parts(file.name)
     at = 0
     for statement, one in zip(statements, made, strict=True):
@@ -357,7 +409,9 @@ def _texts(file: SourceFile, statements: Sequence[ParsedStatement], made: Sequen
     return parts.files()
 
 
-def _without_wrapper(statements: Sequence[ParsedStatement], made: Sequence[Replacement]) -> Sequence[Replacement]:
+def _without_wrapper(
+    statements: Sequence[ParsedStatement], made: Sequence[Replacement | Guarded]
+) -> Sequence[Replacement | Guarded]:
     """Leave out a BEGIN that opens the file and the COMMIT that closes it: the runner's transaction does that."""
     controls = [number for number, one in enumerate(statements) if one.is_transaction_control]
     if len(controls) != 2:

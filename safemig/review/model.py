@@ -172,7 +172,7 @@ class Review(Result):
     findings: tuple[Finding, ...]
     files: tuple[ReviewedFile, ...] = ()
     fixed_files: Sequence[SourceFile] = ()  # put together when they are first looked at
-    left_alone: tuple[LeftAlone, ...] = ()
+    left_alone: Sequence[LeftAlone] = ()  # told when it is first looked at
     evidence: Evidence = field(default_factory=Evidence)
     unused_acceptances: tuple[Acceptance, ...] = ()
     assumptions: tuple[str, ...] = ()

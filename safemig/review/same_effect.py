@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import orjson
 from pglast.parser import ParseError
 
 from safemig.sql.clauses import each_token
@@ -21,12 +22,14 @@ from safemig.sql.tree import Tree, node, read_json, read_trees
 
 _POSITIONS = frozenset(("location", "name_location", "list_start", "list_end", "rexpr_list_start", "rexpr_list_end"))
 
+_NESTED = (dict, list)
+
 
 @dataclass(slots=True)
 class _Effects:
     """What statements do: the commands of ALTER TABLE with their table, the indexes, and everything else as it stands."""
 
-    commands: list[tuple[str, Tree]] = field(default_factory=list)
+    commands: list[tuple[bytes, Tree]] = field(default_factory=list)
     indexes: dict[str, Tree] = field(default_factory=dict)
     others: list[Tree] = field(default_factory=list)
 
@@ -69,9 +72,13 @@ def comments(sql: str) -> Counter[str]:
 
 def _bare(tree: Any) -> Any:
     """Return the tree without positions in the text."""
-    if isinstance(tree, dict):
-        return {key: _bare(value) for key, value in tree.items() if key not in _POSITIONS}
-    return [_bare(item) for item in tree] if isinstance(tree, list) else tree
+    if type(tree) is dict:
+        return {
+            key: _bare(value) if type(value) in _NESTED else value
+            for key, value in tree.items()
+            if key not in _POSITIONS
+        }
+    return [_bare(item) for item in tree] if type(tree) is list else tree
 
 
 def _without(body: Tree, *keys: str) -> Tree:
@@ -83,7 +90,7 @@ def _effects(trees: Sequence[Tree]) -> _Effects:
     for tree in trees:
         kind, body = node(_bare(tree))
         if kind == "AlterTableStmt":
-            head = json.dumps(_without(body, "cmds"), sort_keys=True)
+            head = _as_bytes(_without(body, "cmds"))
             found.commands.extend((head, _command(item["AlterTableCmd"])) for item in body.get("cmds", ()))
         elif kind == "IndexStmt" and body.get("idxname"):
             found.indexes[body["idxname"]] = _without(body, "concurrent", "if_not_exists")
@@ -151,7 +158,7 @@ def _join_indexes(before: _Effects, after: _Effects) -> None:
     for number, (head, command) in enumerate(after.commands):
         constraint = _constraint(command)
         index = after.indexes.get(constraint.get("indexname", ""))
-        if index is None or constraint["indexname"] in before.indexes or not _is_of_key(index, json.loads(head)):
+        if index is None or constraint["indexname"] in before.indexes or not _is_of_key(index, orjson.loads(head)):
             continue
         made = _without(constraint, "indexname")
         for key, values in (("keys", index["indexParams"]), ("including", index.get("indexIncludingParams"))):
@@ -186,6 +193,17 @@ def _leave_out_made_up_names(before: _Effects, after: _Effects) -> None:
             after.commands[number] = head, made
 
 
-def _words(effects: _Effects) -> list[str]:
-    parts: list[Any] = [*effects.commands, *effects.indexes.items(), *effects.others]
-    return sorted(json.dumps(part, sort_keys=True) for part in parts)
+def _words(effects: _Effects) -> list[tuple[bytes, bytes]]:
+    parts: list[tuple[bytes, object]] = [
+        *effects.commands,
+        *((name.encode(), one) for name, one in effects.indexes.items()),
+    ]
+    parts += [(b"", one) for one in effects.others]
+    return sorted((of, _as_bytes(part)) for of, part in parts)
+
+
+def _as_bytes(part: object) -> bytes:
+    try:
+        return orjson.dumps(part, option=orjson.OPT_SORT_KEYS)
+    except orjson.JSONEncodeError:  # nested deeper than orjson writes
+        return json.dumps(part, sort_keys=True).encode()

@@ -21,6 +21,7 @@ _SPELLING = {
 SERIALS = frozenset({"serial", "bigserial", "smallserial"})
 _PARTS = re.compile(r"(?P<base>[^(\[]+)(?:\((?P<mods>[^)]*)\)(?P<rest>[^\[]*))?(?P<array>(?:\[\])*)")
 
+_PG_CATALOG = {"String": {"sval": "pg_catalog"}}
 Cost = Literal["free", "rewrite", "lossy", "unknown"]
 
 
@@ -28,9 +29,11 @@ def type_text(type_name: Tree | None) -> str:
     """Return a type as `format_type()` spells it: `character varying(50)`, `app.mood[]`; empty for none."""
     if not type_name:
         return ""
-    if "typmods" not in type_name and "arrayBounds" not in type_name and len(type_name.get("names", ())) == 1:
-        bare: str = type_name["names"][0].get("String", {}).get("sval", "")
-        return _SPELLING.get(bare, bare)
+    if "typmods" not in type_name and "arrayBounds" not in type_name:
+        written = type_name.get("names", ())
+        if len(written) == 1 or (len(written) == 2 and written[0] == _PG_CATALOG):
+            bare: str = written[-1].get("String", {}).get("sval", "")
+            return _SPELLING.get(bare, bare)
     parts = [part for part in strings(type_name.get("names")) if part not in ("pg_catalog", "public")]
     base = ".".join(parts)
     base = _SPELLING.get(base, base)

@@ -47,16 +47,11 @@ def tokens(sql: str, start: int = 0) -> list[Token]:
 def each_token(sql: str, start: int = 0) -> Iterator[Token]:
     """Yield the tokens of `sql` from `start`, for anyone who needs the first ones only."""
     at = start
-    while match := _TOKEN.search(sql, at):
-        kind = match.lastgroup or "mark"
-        if match["comment"] is not None:
-            kind = "comment"
-        elif match["string"] is not None:
-            kind = "string"
-        elif match["dollar"] is not None:
-            kind = "dollar"
+    search = _TOKEN.search
+    while match := search(sql, at):
+        kind = match.lastgroup or "mark"  # of groups in groups, the outermost
         begin, at = match.span()
-        if match["comment"] == "/*":
+        if kind == "comment" and match[0] == "/*":
             at = _block_comment_end(sql, at)
         elif kind == "dollar":
             close = sql.find(match[0], at)
@@ -88,8 +83,8 @@ def alter_clauses(sql: str) -> list[tuple[int, int]]:
 
     The comma list is split outside brackets and quotes, so a default such as `coalesce(a, b)` stays whole.
     """
-    found = [token for token in tokens(sql) if token.kind != "comment"]
-    words = [sql[token.start : token.end].lower() for token in found]
+    found = [token for token in each_token(sql) if token[0] != "comment"]
+    words = [sql[begin:end].lower() for _, begin, end in found]
     index = 1
     for skipped in ("foreign", "materialized"):
         if index < len(words) and words[index] == skipped:
@@ -106,11 +101,12 @@ def alter_clauses(sql: str) -> list[tuple[int, int]]:
     spans: list[tuple[int, int]] = []
     depth, begin = 0, index
     for position in range(index, len(found)):
-        if words[position] in ("(", "["):
+        word = words[position]
+        if word in ("(", "["):
             depth += 1
-        elif words[position] in (")", "]"):
+        elif word in (")", "]"):
             depth -= 1
-        elif words[position] == "," and depth == 0:
+        elif word == "," and depth == 0:
             if position > begin:
                 spans.append((found[begin].start, found[position - 1].end))
             begin = position + 1

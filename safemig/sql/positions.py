@@ -29,6 +29,8 @@ class Positions:
 
     def character(self, byte: int) -> int:
         """Return the character offset of a UTF-8 byte offset (libpg_query counts bytes)."""
+        if not self._wide:
+            return byte
         at = bisect_right(self._wide, byte)
         return byte - (self._extra[at - 1] if at else 0)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 
-from safemig.review import Finding, Review, ReviewedFile, Verdict
+from safemig.review import Finding, Review, ReviewedFile, Severity, Verdict
 from safemig.review.advice import BYTES_A_SECOND
 from safemig.sql.locks import LockMode
 from safemig.views import numbers
@@ -36,6 +36,8 @@ _VERDICTS: dict[Verdict, Tone] = {
     Verdict.STOP: "error",
     Verdict.NOTHING: "waiting",
 }
+_BADGES = {each: Badge(each.value.upper(), _TONES[each.value]) for each in Severity}
+_LOCKS = {each: f"lock: {each.value} (blocks: {each.blocks})" for each in LockMode}
 _SHORT = 30  # lines of SQL that are shown at once
 _WEIGHT = {"dangerous": 0, "caution": 1, "recommendation": 2}
 
@@ -159,20 +161,17 @@ def _rules(severities: dict[str, str], rules: tuple[str, ...]) -> Inline:
 
 
 def _callout(finding: Finding) -> Callout:
-    severity = finding.severity.value
     place = f"line {finding.line}" if finding.line else ""
-    title = " · ".join(part for part in (finding.rule, finding.file, place, finding.title) if part)
+    title = " · ".join([part for part in (finding.rule, finding.file, place, finding.title) if part])
     paragraphs = [finding.message]
-    notes = []
     if finding.lock:
-        notes.append(f"lock: {finding.lock.value} (blocks: {finding.lock.blocks})")
+        paragraphs.append(_LOCKS[finding.lock])
     if finding.data_loss:
-        notes.append("DATA LOSS: only a backup brings back what this removes")
-    paragraphs += notes
+        paragraphs.append("DATA LOSS: only a backup brings back what this removes")
     if finding.can_be_accepted:
         paragraphs.append(f'accept it by name: accept = ["{finding.rule}:{finding.object}: your reason"]')
     return Callout(
-        Badge(severity.upper(), _TONES[severity]),
+        _BADGES[finding.severity],
         title,
         tuple(paragraphs),
         "Safer" if finding.safer else "",

@@ -44,13 +44,22 @@ def triggers(count: int) -> str:
     return "\n".join([*parts, "INSERT INTO t0 VALUES (1);"])
 
 
+def columns(count: int) -> str:
+    """Return ten tables with many views on each, and of each view a column that is dropped."""
+    parts = [
+        f"CREATE VIEW v{number} AS SELECT id, c{number} FROM t{number % 10} WHERE b > 0;" for number in range(count)
+    ]
+    parts += [f"ALTER TABLE t{number % 10} DROP COLUMN c{number};" for number in range(count)]
+    return "\n".join(parts)
+
+
 def seconds(sql: str) -> float:
     before = time.process_time()
     review([SourceFile("m.sql", sql)])
     return time.process_time() - before
 
 
-@pytest.mark.parametrize("scheme", [policies, views, triggers])
+@pytest.mark.parametrize("scheme", [policies, views, triggers, columns])
 def test_the_time_is_linear_to_200_tables(scheme: Callable[[int], str]) -> None:
     few = min(seconds(scheme(50)) for _ in range(3))
     many = min(seconds(scheme(200)) for _ in range(3))

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
 from safemig.operations.review import review_files
-from safemig.review import review
+from safemig.review import fix, review
 from safemig.review.engine import pass_over, read
+from safemig.review.examine import Placed
 from safemig.review.world import World
 from safemig.sql import SourceFile, parsing
 from safemig.sql.kinds import relations
@@ -58,6 +60,33 @@ def test_the_parsers_text_tells_what_the_tree_holds() -> None:
             assert walked <= set(relations(statement.json)), statement.sql
 
 
+def test_a_guard_that_is_checked_when_someone_wants_it_is_what_it_would_have_been_at_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    files = [*migrations(), *(SourceFile(f"guard{number}.sql", sql) for number, sql in enumerate(GUARDS))]
+    later = [(made := review([file]), made.fixed_files, made.left_alone) for file in files]
+    sequence = review(files)
+
+    def at_once(statement: ParsedStatement, placed: Sequence[Placed]) -> fix.Replacement:
+        return fix._replacement(statement, [one for one in placed if not one.origin])
+
+    monkeypatch.setattr(fix, "replacement", at_once)
+    for file, (made, fixed_files, left_alone) in zip(files, later, strict=True):
+        again = review([file])
+        assert (made, fixed_files, left_alone) == (again, again.fixed_files, again.left_alone), file.sql
+    assert sequence == review(files)
+
+
+GUARDS = (
+    "CREATE TABLE t (id int);",
+    "ALTER TABLE t ADD COLUMN a int, ADD b text -- why\n;",
+    "ALTER TABLE t ADD COLUMN a int; CREATE INDEX CONCURRENTLY i ON t (a); VACUUM t;",
+    "VACUUM t; ALTER TABLE t ADD a int; SELECT 1;",
+    "BEGIN; ALTER TABLE t ADD a int; COMMIT;",
+    "-- +goose Up\nALTER TABLE t ADD a int;\n-- +goose Down\nALTER TABLE t DROP a;",
+    "ALTER TABLE t ADD a int, DROP COLUMN b, ADD CONSTRAINT c CHECK (a > 0); ALTER TABLE t RENAME TO u;",
+    "CREATE TABLE /* if */ t (id int); /* kept */ ALTER TABLE t ADD COLUMN /* here */ a int;",
+)
 ODD = r"""
 SELECT '"FuncCall":{', '"relname":"x"', E'\\"relname\\":\\"y\\"' FROM "a""b"."c\d", u&"\00e9", "},{""stmt"":{";
 SELECT 'FuncCall":{', '},{"stmt":{"DeleteStmt":{' FROM z;
