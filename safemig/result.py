@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
+# Where safemig's history and Supabase's are: no count, comparison or dump of the project includes them.
+BOOKKEEPING_SCHEMAS = ("safemig", "supabase_migrations")
+
 
 # The form of all JSON that safemig writes: results, errors, events. It changes when a field goes or changes its meaning.
 JSON_FORMAT = "safemig/1"

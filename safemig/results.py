@@ -12,7 +12,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from safemig.result import Result
+from safemig.result import BOOKKEEPING_SCHEMAS, Result
 from safemig.sql.locks import LockMode
 
 if TYPE_CHECKING:
@@ -533,8 +533,6 @@ class Backup(Result):
         return words[self.verified]
 
 
-# Where safemig's history and Supabase's are: no count, comparison or dump of the project includes them.
-BOOKKEEPING_SCHEMAS = ("safemig", "supabase_migrations")
 BOOKKEEPING_TABLES = tuple(f"{schema}." for schema in BOOKKEEPING_SCHEMAS)  # what their tables' names begin with
 WRITTEN_SINCE = "data written after the deployment: "  # begins what a rollback script cannot bring back for that reason
 

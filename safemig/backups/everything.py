@@ -17,7 +17,8 @@ from safemig.errors import RefusedError, UnsupportedError
 from safemig.postgres.connection import Connection
 from safemig.postgres.dump.reader import LARGE_OBJECTS
 from safemig.postgres.platforms import TABLES_FOR_THE_TEAM, platform_of
-from safemig.results import BOOKKEEPING_SCHEMAS, Backup
+from safemig.result import BOOKKEEPING_SCHEMAS
+from safemig.results import Backup
 from safemig.sql.identifiers import quote_name
 
 ALL = "all"  # a reserved word: as the name of a table it would be quoted

@@ -11,7 +11,7 @@ from psycopg import sql
 from safemig.postgres.connection.connect import connect
 from safemig.postgres.dump.tools import piped
 from safemig.postgres.server.programs import client_programs
-from safemig.results import BOOKKEEPING_SCHEMAS
+from safemig.result import BOOKKEEPING_SCHEMAS
 
 TABLES_AND_COLUMNS = """
 SELECT relation.relnamespace::regnamespace::text, relation.relname, array_agg(attname::text ORDER BY attnum)

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from safemig.postgres.connection import Connection
 from safemig.postgres.platforms import Platform, platform_of
-from safemig.results import BOOKKEEPING_SCHEMAS, Access
+from safemig.result import BOOKKEEPING_SCHEMAS
+from safemig.results import Access
 
 MOST_ROLES = 12
 MOST_OBJECTS = 60

@@ -17,7 +17,6 @@ from psycopg.errors import Error
 
 from safemig.postgres.connection import Connection
 from safemig.sql.identifiers import quote_literal, quote_name
-from safemig.sql.tree import read_trees
 
 SETTING = "safemig.pretences"
 WHAT_IS_PRETENDED = "SELECT current_setting('safemig.pretences', true)"
@@ -79,6 +78,8 @@ class Pretences:
         """
         if not self or not re.search(r"\b(INDEX|COLLATION)\b", statement, re.IGNORECASE):
             return (statement,)
+        from safemig.sql.tree import read_trees  # the parser takes time to load, and reading a schema needs none
+
         trees = read_trees(statement)
         if len(trees) != 1:
             return (statement,)

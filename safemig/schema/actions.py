@@ -62,8 +62,9 @@ def build_actions(plan: Plan) -> list[Action]:
         for maker in makers:
             maker.creates.add(item)
         producers[item] = list(makers)
+    completions = plan.ways("completion")
     for item in folded:
-        steps = kinds[item[0]].completion(item, plan.target.facts[item], plan.created_by(item), plan)
+        steps = completions[item[0]](item, plan.target.facts[item], plan) if item[0] in completions else []
         if steps:
             actions.append(Action(_key(item, 50), item, steps, needs={item}))
     carried: list[Id] = []

@@ -66,10 +66,12 @@ class _Decisions(Plan):
     def _pass_over_names_of_inherited_keys(self) -> None:
         """Take a partition's foreign keys that are its parent's for equal whatever they are called: pg_dump does not say."""
 
+        keys = self.ways("key_of_parent")
+
         def inherited(items: set[Id], facts: Facts) -> dict[tuple[Id, str], Id]:
             found = {}
             for item in items:
-                key = self.kinds[item.kind].key_of_parent(facts[item])
+                key = keys[item[0]](facts[item]) if item[0] in keys else None
                 if key is not None:
                     found[Id("table", item.schema, item.name), key] = item
             return found
@@ -91,7 +93,8 @@ class _Decisions(Plan):
         for item in sorted(self.changed):
             if item not in self.replaced and not self._alters(item):
                 self._replace(item)
-        instead = {self.kinds[item.kind].cannot_join(item, self) for item in self.added | self.replaced}
+        ways = self.ways("cannot_join")
+        instead = {ways[item[0]](item, self) for item in self.added | self.replaced if item[0] in ways}
         for item in sorted(item for item in instead if item is not None):
             self._replace(item)
         queue = deque(sorted(self.dropped | self.swapped | self.retyped))

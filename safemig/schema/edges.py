@@ -62,8 +62,8 @@ def join(
         for item in creates | action.alters if action.alters else creates:
             # What is created inside a relation needs what its relation needs, and that itself.
             inside = item[1:3] == action.item[1:3] and item != action.item and action.item in creates
-            implied = () if inside else kinds[item[0]].implied(item)
-            for needed in (*new.needs.get(item, ()), *implied):
+            needs = new.needs.get(item, ())
+            for needed in needs if inside else (*needs, *kinds[item[0]].implied(item)):
                 if needed in creates:
                     continue
                 if stages.shells and (early := stages.before(item, needed, plan)) is not None:
@@ -130,7 +130,7 @@ def join(
 def join_successors(plan: Plan, actions: Sequence[Action], droppers: Mapping[Id, Action]) -> None:
     """What keeps values unique goes only when what takes its place is there, unless both have one name."""
     made: dict[tuple[str, str], list[Action]] = {}
-    unique = {kind.name: kind.unique_on for kind in plan.kinds.values() if kind.has_its_own("unique_on")}
+    unique = plan.ways("unique_on")
     for action in actions:
         for item in action.creates:
             table = unique[item[0]](item, plan.target.facts[item]) if item[0] in unique else None
@@ -146,7 +146,7 @@ def join_successors(plan: Plan, actions: Sequence[Action], droppers: Mapping[Id,
 
 def _join_by_kind(links: Links) -> None:
     """Let each kind say what else its own wait for."""
-    plan, kinds = links.plan, links.plan.kinds
+    plan = links.plan
     for which, name in (
         (links.droppers, "join_dropped"),
         (plan.removed, "join_removed"),
@@ -154,7 +154,7 @@ def _join_by_kind(links: Links) -> None:
         (plan.created, "join_created"),
         (plan.alterations, "join_altered"),
     ):
-        ways = {kind.name: getattr(kind, name) for kind in kinds.values() if kind.has_its_own(name)}
+        ways = plan.ways(name)
         for item in which:
             way = ways.get(item[0])
             if way is not None:
@@ -173,20 +173,21 @@ def _join_bodies(plan: Plan, actions: list[Action]) -> None:
 
 def named_in_bodies(plan: Plan, actions: Iterable[Action]) -> Iterator[tuple[Action, set[Action]]]:
     """Yield each action that writes a routine with what else in the script its body seems to name."""
+    made = [(action, item) for action in actions for item in (*action.creates, *action.alters)]
+    bodies = plan.ways("writes_body")
+    writers = [one for one, item in made if item[0] in bodies and bodies[item[0]](plan.target.facts[item])]
+    words_of = {action: set(_WORD.findall(plan.target.facts[action.item].definition)) for action in writers}
+    said = set().union(*words_of.values())
     makers: dict[str, set[Action]] = {}
     columns: dict[str, dict[str, set[Action]]] = {}  # by their table's name, then their own
-    writers: list[Action] = []
-    for action in actions:
-        for item in action.creates | action.alters:
+    for action, item in made:
+        if item[2] in said:
             kind = plan.kinds[item[0]]
-            if kind.writes_body(plan.target.facts[item]):
-                writers.append(action)
             if kind.holds_values:
                 columns.setdefault(item.name, {}).setdefault(item.sub, set()).add(action)
             elif kind.is_named_in_bodies:
                 makers.setdefault(item.name, set()).add(action)
-    for action in writers:
-        words = set(_WORD.findall(plan.target.facts[action.item].definition))
+    for action, words in words_of.items():
         named = {maker for word in words for maker in makers.get(word, ())}
         for table in words & columns.keys():
             named |= {maker for word in words & columns[table].keys() for maker in columns[table][word]}

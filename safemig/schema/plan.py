@@ -37,6 +37,15 @@ class Plan:
         self.differs_online = False
         self._creators: dict[Id, Id] = {}
         self._referenced: dict[Id, bool] = {}
+        self._ways: dict[str, dict[str, Any]] = {}
+
+    def ways(self, method: str) -> dict[str, Any]:
+        """Return that method of each kind that has an answer of its own, by the kind's name: most facts need not be asked."""
+        found = self._ways.get(method)
+        if found is None:
+            found = {kind.name: getattr(kind, method) for kind in self.kinds.values() if kind.has_its_own(method)}
+            self._ways[method] = found
+        return found
 
     def created_by(self, item: Id) -> Id:
         """Return the object whose CREATE makes `item`: itself, or what it comes with."""
@@ -423,7 +432,9 @@ class Plan:
         return Id("partition", item.schema, item.name) in self.dropped
 
     def _comes_back(self, graph: Graph, item: Id, container: Id) -> bool:
-        needs = graph.needs.get(item, ())
-        own = {one for one in needs if one[1:3] == container[1:3] and self.kinds[one.kind].is_its_own_place}
-        start = [one for one in needs if one not in own and not self.kinds[one.kind].needs_nothing_here]
+        start = []
+        for one in graph.needs.get(item, ()):
+            kind = self.kinds[one[0]]
+            if not (kind.needs_nothing_here or (kind.is_its_own_place and one[1:3] == container[1:3])):
+                start.append(one)
         return bool(start) and graph.reaches(start, container)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from safemig.schema.action import Action
 from safemig.schema.change_sets import ActionSet
@@ -67,24 +67,27 @@ def values_committed_first(statements: tuple[Statement, ...]) -> tuple[Statement
 
 def _writes_bodies(plan: Plan, actions: list[Action]) -> bool:
     """Tell whether a routine is written whose body is a text, which PostgreSQL would check as it stands now."""
+    ways = plan.ways("writes_body")
     return any(
-        plan.kinds[item.kind].writes_body(plan.target.facts[item])
+        item[0] in ways and ways[item[0]](plan.target.facts[item])
         for action in actions
-        for item in action.creates | action.alters
+        for item in (*action.creates, *action.alters)
     )
 
 
 def _statement(plan: Plan, action: Action, step: Step, whole: Step, blocked: Mapping[Action, str]) -> Statement:
     touched = action.creates | action.drops | action.alters | action.needs
     kinds = plan.kinds
-    objects = sorted(
-        item.dotted
-        for item in touched
-        if not kinds[item[0]].is_same_thing and not (kinds[item[0]].holds_values and _comes_with_table(item, action))
-    )
-    objects += sorted(
-        name for item in (*action.creates, *action.drops, *action.alters) for name in _relations(plan, item)
-    )
+    objects = []
+    own, is_made, inside = action.item, action.item in action.creates, action.item[1:3]
+    for item in touched:
+        kind = kinds[item[0]]
+        # A column that is created with its table is no object of its own: the table says enough.
+        of_table = kind.holds_values and is_made and item[1:3] == inside and item != own
+        if not (kind.is_same_thing or of_table):
+            objects.append(item.dotted)
+    objects.sort()
+    objects += sorted(_relations(plan, (*action.creates, *action.drops, *action.alters)))
     if " VALIDATE " not in step.sql:
         objects += sorted(
             name for item in (*action.creates, *action.drops, *action.alters) for name in _referenced(plan, item)
@@ -105,16 +108,14 @@ def _statement(plan: Plan, action: Action, step: Step, whole: Step, blocked: Map
     )
 
 
-def _comes_with_table(item: Id, action: Action) -> bool:
-    """Tell whether a column is created with its table, which says enough."""
-    return item[1:3] == action.item[1:3] and action.item in action.creates and item != action.item
-
-
-def _relations(plan: Plan, item: Id) -> Iterator[str]:
-    """Yield the relations that `item` is made on, where its own name does not say so."""
-    fact = plan.target.facts[item] if item in plan.target.facts else plan.base.facts[item]
-    for name in plan.kinds[item.kind].relations(fact):
-        yield quote_name(*name)
+def _relations(plan: Plan, items: Iterable[Id]) -> Iterator[str]:
+    """Yield the relations that `items` are made on, where their own names do not say so."""
+    ways = plan.ways("relations")
+    for item in items:
+        if item[0] in ways:
+            fact = plan.target.facts[item] if item in plan.target.facts else plan.base.facts[item]
+            for name in ways[item[0]](fact):
+                yield quote_name(*name)
 
 
 def _referenced(plan: Plan, item: Id) -> Iterator[str]:

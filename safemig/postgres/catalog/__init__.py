@@ -39,7 +39,7 @@ from safemig.postgres.catalog.types import (
     type_queries,
 )
 from safemig.postgres.platforms import WHICH_PLATFORM, Platform, recognise
-from safemig.results import BOOKKEEPING_SCHEMAS
+from safemig.result import BOOKKEEPING_SCHEMAS
 from safemig.schema import facts
 from safemig.schema.collection import without_collection
 from safemig.schema.kinds import KINDS

@@ -21,7 +21,8 @@ from safemig.postgres.dump.reader import DumpReader
 from safemig.postgres.dump.tools import LOCK_WAIT, encoding_of, piped
 from safemig.postgres.server.programs import Programs, client_programs
 from safemig.postgres.unreadable import exclusions
-from safemig.results import BOOKKEEPING_SCHEMAS, BackupFile, TableContent
+from safemig.result import BOOKKEEPING_SCHEMAS
+from safemig.results import BackupFile, TableContent
 from safemig.sql.identifiers import quote_identifier
 
 # Where `restore_prod --tables` puts the tables of a backup, as pg_dump's pattern.

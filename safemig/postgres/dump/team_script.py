@@ -16,7 +16,7 @@ from safemig.postgres.dump.compression import Readable
 from safemig.postgres.dump.plain import cleared
 from safemig.postgres.dump.reader import DumpReader
 from safemig.postgres.platforms import TABLES_FOR_THE_TEAM, Platform, is_role_of_platform, platform_of
-from safemig.results import BOOKKEEPING_SCHEMAS
+from safemig.result import BOOKKEEPING_SCHEMAS
 from safemig.sql.identifiers import quote_identifier, quote_literal
 
 _HEAD = re.compile(

@@ -136,8 +136,8 @@ class Kind:
         """Return what makes its name alone, where others must find that before it can be made itself."""
         return None
 
-    def completion(self, item: Id, fact: Any, maker: Id, plan: Plan) -> list[Step]:
-        """Return what is still to be said of `item` when another, `maker`, has made it."""
+    def completion(self, item: Id, fact: Any, plan: Plan) -> list[Step]:
+        """Return what is still to be said of `item` when another has made it."""
         return []
 
     def has_owner_of_table(self, item: Id, plan: Plan) -> bool:

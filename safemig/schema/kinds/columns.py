@@ -229,8 +229,8 @@ class Column(InsideRelation):
     def grant_target(self, item: Id, fact: ColumnFact) -> str:
         return f"TABLE {quote_name(item.schema, item.name)}"
 
-    def completion(self, item: Id, fact: ColumnFact, maker: Id, plan: Plan) -> list[Step]:
-        of_type = maker.kind == "composite type" and fact.not_null
+    def completion(self, item: Id, fact: ColumnFact, plan: Plan) -> list[Step]:
+        of_type = fact.not_null and plan.created_by(item).kind == "composite type"
         return not_null_of_attribute(item, fact, plan) if of_type else []
 
     def is_told_with(self, item: Id, listed: Container[Id], facts: Facts, *, is_gone: bool) -> bool:

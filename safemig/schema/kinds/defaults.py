@@ -52,7 +52,7 @@ class Default(InsideRelation):
 
     def created_with(self, item: Id, fact: DefaultFact, plan: Plan) -> Id | None:
         column = Id("column", *item[1:])
-        if self.container(item, plan.target.facts) != Id("table", item.schema, item.name):
+        if Id("table", item.schema, item.name) not in plan.target.facts:
             return None  # CREATE VIEW has no word for it
         if column in plan.created:
             return None if plan.stands_apart(item) or plan.differs_from_parent(item) else column
