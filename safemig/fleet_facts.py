@@ -159,7 +159,7 @@ class FleetRehearsal(Result):
 
 @dataclass(frozen=True, slots=True)
 class MemberOutcome:
-    """What came of one member."""
+    """The outcome of one member."""
 
     member: str
     outcome: Outcome
@@ -182,7 +182,7 @@ class MemberOutcome:
 
 @dataclass(frozen=True, repr=False)
 class FleetDeployment(Result):
-    """A run over a fleet: what came of every member."""
+    """A run over a fleet, with the outcome of every member."""
 
     kind: ClassVar[str] = "fleet_deployment"
     fleet: str

@@ -77,7 +77,7 @@ def deploy_member(job: MemberJob) -> MemberOutcome:
 
 
 def outcome_of_error(made: MemberOutcome, error: SafemigError | psycopg.Error | OSError) -> MemberOutcome:
-    """Return what came of a member whose job ended by an error."""
+    """Return the outcome of a member whose job ended by an error."""
     if isinstance(error, SafemigError):
         where = f" ({error.where})" if error.where else ""
         outcome = _OUTCOMES.get(error.exit_code, "failed")

@@ -177,7 +177,7 @@ DESCRIPTIONS: dict[type, dict[str, str]] = {
     },
     MemberOutcome: {
         "member": "the member",
-        "outcome": "what came of it",
+        "outcome": "deployed, failed, set aside, ...",
         "wave": "its wave",
         "cohort": "its cohort's short name",
         "version": "the newest migration applied",

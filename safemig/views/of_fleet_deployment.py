@@ -17,7 +17,7 @@ _MOST = 100
 
 
 def build(result: FleetDeployment) -> Document:
-    """Say what came of it, who failed and why, and every member by cohort and wave."""
+    """Say how it ended, who failed and why, and every member by cohort and wave."""
     counts = Counter[str](each.outcome for each in result.members)
     tone: Tone = next((tone for word, tone in _VERDICTS.items() if result.verdict.startswith(word)), "ok")
     headline: list[Inline] = [Strong(result.fleet), numbers.counted(len(result.members), "member")]
