@@ -316,7 +316,7 @@ class Behaviour:
 
 @dataclass(frozen=True, slots=True)
 class DisabledChange:
-    """A change that is disabled, and what came of enabling it alone on a copy with rows."""
+    """A change that is disabled, and the result of enabling it alone on a copy with rows."""
 
     number: int
     title: str

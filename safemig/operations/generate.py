@@ -88,7 +88,7 @@ def generate(
             diff = replace(diff, warnings=(*diff.warnings, _not_compared(shadow, left_out)))
         if diff.is_empty:
             but = f", except for what is not compared: {_not_compared(shadow, left_out)}" if left_out else ""
-            but += f", but for {counted(len(diff.warnings), 'note')}" if diff.warnings and not left_out else ""
+            but += f", except for {counted(len(diff.warnings), 'note')}" if diff.warnings and not left_out else ""
             return Generated(
                 description,
                 None,

@@ -1,4 +1,4 @@
-"""What the schema lacks without each disabled change, and what comes of enabling that one alone."""
+"""What the schema lacks without each disabled change, and the result of enabling that one alone."""
 
 from __future__ import annotations
 

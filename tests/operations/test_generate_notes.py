@@ -91,6 +91,6 @@ def test_whether_a_childs_column_is_its_own_is_a_note(shop: Shop, case: Case) ->
         words = f"{case.item} is the child table's own, on staging its parent's alone: no statement changes that"
         assert f"Note: {words}" in " ".join(head.split())
     else:
-        assert made.proof.startswith("staging is what the local migrations make, but for 1 note")
+        assert made.proof.startswith("staging is what the local migrations make, except for 1 note")
         (note,) = made.diff.warnings
         assert note.startswith(f"{case.item} is ")
