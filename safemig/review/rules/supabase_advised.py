@@ -59,7 +59,7 @@ def _is_beside(one: Tree, other: Tree) -> bool:
 @rule(
     "function-search-path-mutable", Severity.RECOMMENDATION, "A function finds tables by its caller's search_path",
     on="CreateFunctionStmt",
-    why="What the function's names mean depends on who calls it. With the caller's rights (SECURITY INVOKER) nobody gains by that; the "
+    why="What the function's names mean depends on who calls it. With the caller's rights (SECURITY INVOKER) no one gains by that; the "
     "advisor warns all the same, for a role with another search_path gets other tables, or an error.",
     instead="CREATE OR REPLACE FUNCTION f() RETURNS int LANGUAGE sql SET search_path = '' AS 'SELECT 1';",
     err="CREATE FUNCTION f() RETURNS int LANGUAGE sql AS 'SELECT 1'",
