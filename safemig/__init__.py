@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from safemig.review import Review, Verdict
     from safemig.schema import SchemaDiff
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 # Names are loaded at their first use: `import safemig` and `%load_ext safemig` stay instant.
 _HOMES = {
