@@ -69,7 +69,7 @@ def title_of(plan: Plan, each: ActionSet) -> str:
     touched = {item for action in each.actions for item in action.creates | action.drops | action.alters}
     said = [
         f"{change.kind} {change.name}: {change.detail}"
-        for item in sorted(touched & (plan.added | plan.removed | plan.changed))
+        for item in sorted((touched & plan.added) | (touched & plan.removed) | (touched & plan.changed))
         for change in _changes_of(plan, item)
     ]
     again = [
