@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+import time
 from collections.abc import Callable
 
 import psycopg
@@ -173,3 +174,18 @@ def test_a_new_enum_value_is_committed_before_it_is_used(
     else:
         load(base, *([diff.sql] if way == "one query" else (statement.sql for statement in diff.statements)))
     assert compare(read(base), read(target), may_commit=True).sql == ""
+
+
+def test_four_times_the_tables_take_about_four_times_as_long(new_database: Callable[[], str]) -> None:
+    spent = []
+    for count in (300, 1200):
+        one, other = new_database(), new_database()
+        load(other, "".join(f"CREATE TABLE t{n} (id int PRIMARY KEY, a text, b int UNIQUE);" for n in range(count)))
+        before, after = read(one), read(other)
+        times = []
+        for _ in range(2):
+            begun = time.process_time()
+            assert len(compare(before, after, with_change_sets=True).change_sets) == count
+            times.append(time.process_time() - begun)
+        spent.append(min(times))
+    assert spent[1] < 7 * spent[0], spent
