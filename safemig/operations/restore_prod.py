@@ -124,7 +124,15 @@ def restore_prod(
             raise none.error from None
         everything = asked_for(ALL, put_back=False, update=False, where="", fire_triggers=False)
         assert everything is not None  # noqa: S101 - tables were named
-        restored = restore_tables(settings, chosen.timestamp, everything, environment)
+        try:
+            restored = restore_tables(settings, chosen.timestamp, everything, environment)
+        except RefusedError as error:
+            raise RefusedError(
+                f"{none.error.what}; and within the database: {error.what}",
+                where=error.where,
+                next=f"{error.next}; or let the role make databases (ALTER ROLE ... CREATEDB)",
+                result=error.result,
+            ) from None
         return replace(restored, notes=(f"no second database: {none.error.what}", *restored.notes))
 
 
