@@ -44,6 +44,8 @@ class Case:
         """Return the id that production's owner would read in the refusal."""
         if self.verb == "migrate_prod":
             return shop.project.plan().id
+        if self.verb == "fleet_migrate":
+            return shop.project.fleet_plan().id
         with pytest.raises(RefusedError, match="is not approved") as caught:
             getattr(shop.project, self.verb)(**self.given)
         return str(caught.value.next).split("--approve ")[1].split()[0]
@@ -76,6 +78,16 @@ def write_statements(shop: Shop) -> None:
     (shop.folder / "statements" / "read.sql").write_text("SELECT email FROM users WHERE id = $1;\n")
 
 
+def fleet_of_one(shop: Shop) -> None:
+    settings = shop.folder / "safemig.toml"
+    settings.write_text(f'{settings.read_text()}\n[fleets.shops]\nmembers = "env:PRODUCTION_DATABASE_URL"\n')
+
+
+def fleet_with_nickname(shop: Shop) -> None:
+    fleet_of_one(shop)
+    write_nickname(shop)
+
+
 CASES = [
     Case("generate", "generate description", "GENERATED", change_staging, {"description": "description"}),
     Case("review", "review --record", "SAFE-TO-DEPLOY", write_nickname),
@@ -98,6 +110,8 @@ CASES = [
     Case("doctor", "doctor --record", "READY"),
     Case("workload", "workload --record statements", "COLLECTED", write_statements, {"paths": ["statements"]}),
     Case("deployments", "records --verify", "REPORTED", leaves_record=False),
+    Case("fleet_backup", "fleet backup", "BACKED-UP-NOT-VERIFIED", fleet_of_one),
+    Case("fleet_migrate", "fleet migrate", "DEPLOYED", fleet_with_nickname, is_approved=True),
 ]  # fmt: skip
 
 
@@ -194,7 +208,10 @@ SOME = [trip for trip in TRIPS if trip[1] is by_command or trip[1] is ROADS[1:][
 
 
 def test_every_runbook_is_tried() -> None:
-    assert {case.verb for case in CASES} == {path.stem for path in runbooks_folder().glob("*.ipynb")}
+    # fleet_rollback takes the ID of what it rolls back: tests/fleet deploys first.
+    assert {*(case.verb for case in CASES), "fleet_rollback"} == {
+        path.stem for path in runbooks_folder().glob("*.ipynb")
+    }
 
 
 @pytest.mark.parametrize(("case", "road"), part_of(TRIPS, SOME, lambda trip: f"{trip[0].verb}-{trip[1].__name__}"))

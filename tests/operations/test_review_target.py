@@ -108,7 +108,8 @@ def test_a_command_says_what_its_verdict_rests_on(
         found, out, err = command(capsys, *files, *options, "--format", form)
         assert found == code, (form, out, err)
         if code == 2:
-            assert out == ""
+            told_as_data = json.loads(out) if form == "json" else None
+            assert told_as_data["exit_code"] == 2 if told_as_data else out == ""
             assert "Traceback" not in err
             assert "secret" not in err
             if state in ("not set", "empty", "server down", "no such database", "not a URL"):

@@ -61,6 +61,8 @@ CREATE FUNCTION refuse() RETURNS event_trigger LANGUAGE plpgsql AS $$ BEGIN END 
 CREATE FUNCTION archive_old_orders() RETURNS int LANGUAGE sql AS 'SELECT 1';
 CREATE TABLE words (word text);
 CREATE PUBLICATION p FOR TABLE users;
+CREATE SCHEMA cron;
+CREATE FUNCTION cron.unschedule(text) RETURNS boolean LANGUAGE sql AS 'SELECT true';
 """
 ROLES = ("app", "bob", "leaver", "admin", "app_owner")
 # What must be there before an example, beyond the base: by the beginning of the example.
