@@ -74,6 +74,8 @@ def test_what_changes_a_database_is_tagged() -> None:
     }
     assert {name: ids for name, ids in tagged.items() if ids} == {
         "baseline_prod": ["baseline"],
+        "fleet_migrate": ["deploy"],
+        "fleet_rollback": ["deploy"],
         "migrate_prod": ["deploy", "validate"],
         "migrate_staging": ["migrate"],
         "restore_prod": ["restore"],
