@@ -7,18 +7,24 @@ machine, which has no such file, holds the approved mark against its own rehears
 from __future__ import annotations
 
 import hashlib
-import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
-from pathlib import Path
+from typing import Any
 
-from safemig.errors import FileError, RehearsalError
+from safemig.approval.last_rehearsal import LastRehearsal
+from safemig.errors import RehearsalError
 from safemig.results import Access, Plan, Rehearsal, RehearsedRights, Rights
 from safemig.settings import Settings
-from safemig.whole_files import write_atomically
 
 MARK_LENGTH = 6
+
+
+def _rights_of(at: datetime, content: Mapping[str, Any]) -> RehearsedRights:
+    return RehearsedRights(at, content["plan"], False, tuple(Access(**each) for each in content["access"]))
+
+
+KEPT = LastRehearsal("rehearsed_rights.json", "what roles gain and lose", _rights_of)
 
 
 def keep_rights(settings: Settings, environment: str, plan: Plan, rights: Rights | None) -> Plan:
@@ -30,22 +36,8 @@ def keep_rights(settings: Settings, environment: str, plan: Plan, rights: Rights
     if rights is None:
         return plan
     found = RehearsedRights(datetime.now(UTC), basis_of(plan.id), True, changed(rights.access))
-    content = {
-        "rehearsed_at": found.rehearsed_at.isoformat(timespec="seconds"),
-        "plan": found.plan_id,
-        "migrations": _identity(plan),
-        "access": [asdict(each) for each in found.access],
-    }
-    path = _path(settings, environment)
-    try:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        write_atomically(path, (json.dumps(content, ensure_ascii=False, indent=1) + "\n").encode())
-    except OSError as error:
-        raise FileError(
-            f"what roles gain and lose cannot be kept for the plan: {error.strerror}",
-            where=str(path),
-            next="correct the folder's permissions, or free disk space",
-        ) from None
+    content = {"plan": found.plan_id, "access": [asdict(each) for each in found.access]}
+    KEPT.keep(settings, environment, plan, found.rehearsed_at, content)
     return _naming(plan, found)
 
 
@@ -55,25 +47,8 @@ def with_rehearsed_rights(settings: Settings, environment: str, plan: Plan) -> P
     Raises:
         FileError: the file is damaged.
     """
-    path = _path(settings, environment)
-    if not path.is_file():
-        return plan
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        found = RehearsedRights(
-            datetime.fromisoformat(content["rehearsed_at"]).astimezone(UTC),
-            content["plan"],
-            content["plan"] == plan.id,
-            tuple(Access(**each) for each in content["access"]),
-        )
-        is_of_these = content["migrations"] == _identity(plan)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise FileError(
-            f"what the last rehearsal found about rights cannot be read: {error}",
-            where=str(path),
-            next="remove the file, and rehearse again: safemig rehearse",
-        ) from None
-    return _naming(plan, found) if is_of_these else plan
+    found = KEPT.read(settings, environment, plan)
+    return _naming(plan, replace(found, is_current=found.plan_id == plan.id)) if found else plan
 
 
 def approves(given: str, plan: Plan) -> bool:
@@ -141,11 +116,3 @@ def basis_of(plan_id: str) -> str:
 def changed(access: Iterable[Access]) -> tuple[Access, ...]:
     """Return which of the rights are lost or new."""
     return tuple(each for each in access if each.is_lost or each.is_new)
-
-
-def _identity(plan: Plan) -> list[list[str]]:
-    return [[each.version, each.sha256] for each in plan.migrations]
-
-
-def _path(settings: Settings, environment: str) -> Path:
-    return settings.path("backups") / environment / "rehearsed_rights.json"

@@ -117,6 +117,8 @@ def test_a_damaged_file_is_named_with_what_to_do(readable: Shop) -> None:
         '{"rehearsed_at": "now", "plan": "x", "access": [], "migrations": []}',
     ):
         kept(readable).write_text(content)
-        with pytest.raises(FileError, match="rights cannot be read") as no:
+        with pytest.raises(
+            FileError, match="what roles gain and lose, as the last rehearsal found it, cannot be read"
+        ) as no:
             readable.project.plan()
         assert no.value.next == "remove the file, and rehearse again: safemig rehearse"

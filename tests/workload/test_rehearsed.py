@@ -103,7 +103,7 @@ def test_a_migration_that_breaks_statements_says_which_and_is_refused(
     assert "older rehearsal" in plan_said(seen_shop), "the rehearsal tried other statements"
     (seen_shop.folder / "backups" / "production" / "rehearsed_workload.json").write_text("{}")
     with pytest.raises(
-        FileError, match="what the last rehearsal found about the application's statements cannot be read"
+        FileError, match="what the application will notice, as the last rehearsal found it, cannot be read"
     ):
         project.plan()
 
