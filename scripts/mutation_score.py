@@ -8,6 +8,7 @@ code is not needed, or the fault changes nothing.
 from __future__ import annotations
 
 import random
+import shlex
 import sqlite3
 import subprocess
 import sys
@@ -48,7 +49,7 @@ def main(folder: str, size: int, options: list[str]) -> None:
         subprocess.run(["git", "worktree", "add", "--quiet", "--detach", tree], check=True)
         try:
             subprocess.run(tests, cwd=tree, check=True)  # without a fault they must pass
-            config.write_text(CONFIG.format(folder=folder, command=" ".join(tests)))
+            config.write_text(CONFIG.format(folder=folder, command=shlex.join(tests)))
             subprocess.run(["cosmic-ray", "init", config, results], cwd=tree, check=True)
             with sqlite3.connect(results) as database:
                 count = keep_a_sample(database, size)
