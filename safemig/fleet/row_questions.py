@@ -1,4 +1,4 @@
-"""What rows would make a migration fail, as questions for every member: NULLs, duplicates, orphans, violations, casts. Pure."""
+"""Which rows would make a migration fail, as questions for every member: NULLs, duplicates, orphans, violations, casts. Pure."""
 
 from __future__ import annotations
 

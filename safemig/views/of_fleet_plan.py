@@ -10,7 +10,7 @@ _MOST = 50
 
 
 def build(result: FleetPlan) -> Document:
-    """Say what would be done, and what stands in the way."""
+    """Say what would be done, and which members cannot be deployed to."""
     members = result.members
     if result.stops:
         verdict = Badge("STOPPED BY MEMBERS", "error")

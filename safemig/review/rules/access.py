@@ -215,12 +215,17 @@ def security_definer_path(scene: Scene) -> Iterator[Hit]:
                 f"{name}() runs with its owner's rights from then on; whether its search_path is fixed is not known",
             )
             return
-        words = "PROCEDURE" if scene.tree.get("is_procedure") else "FUNCTION"
-        parameters = ", ".join(function_of(scene.tree, "").arguments)
-        # its body may name tables without their schema; '' is stricter, where it names all with theirs
-        path = quote_identifier(scene.world.resolve(name).schema)
-        yield Hit(str(name), f"{name}() runs with its owner's rights and the caller's search_path",
-                  f"ALTER {words} {name.sql}({parameters}) SET search_path = {path}, pg_temp;")  # fmt: skip
+        said = f"{name}() runs with its owner's rights and the caller's search_path"
+        yield Hit(str(name), said, fixed_search_path(scene, name))
+
+
+def fixed_search_path(scene: Scene, name: Name) -> str:
+    """Return the statement that fixes the search_path of the function that the scene makes."""
+    words = "PROCEDURE" if scene.tree.get("is_procedure") else "FUNCTION"
+    parameters = ", ".join(function_of(scene.tree, "").arguments)
+    # its body may name tables without their schema; '' is stricter, where it names all with theirs
+    path = quote_identifier(scene.world.resolve(name).schema)
+    return f"ALTER {words} {name.sql}({parameters}) SET search_path = {path}, pg_temp;"
 
 
 @rule(

@@ -8,12 +8,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from safemig.review.exposure import PUBLIC, role_of
-from safemig.review.functions import function_of
 from safemig.review.rule import Hit, rule
+from safemig.review.rules.access import fixed_search_path
 from safemig.review.scene import Scene, columns_made
 from safemig.review.severity import Severity
 from safemig.sql import names
-from safemig.sql.identifiers import quote_identifier
 from safemig.sql.names import Name
 from safemig.sql.tree import Tree, constant, node, strings
 
@@ -75,11 +74,7 @@ def function_search_path_mutable(scene: Scene) -> Iterator[Hit]:
         return  # SECURITY DEFINER has a rule of its own
     if scene.world.resolve(name) in scene.world.paths_fixed:
         return
-    words = "PROCEDURE" if scene.tree.get("is_procedure") else "FUNCTION"
-    arguments = ", ".join(function_of(scene.tree, "").arguments)
-    path = quote_identifier(scene.world.resolve(name).schema)
-    yield Hit(str(name), f"{name}() finds tables by the search_path of its caller",
-              f"ALTER {words} {name.sql}({arguments}) SET search_path = {path}, pg_temp;")  # fmt: skip
+    yield Hit(str(name), f"{name}() finds tables by the search_path of its caller", fixed_search_path(scene, name))
 
 
 @rule(
