@@ -48,7 +48,7 @@ from safemig.fleet_facts import (
 )
 from safemig.identity import who
 from safemig.operations.backup_prod import take_backup
-from safemig.operations.migrate_prod import require_rehearsed
+from safemig.operations.deployment import needs, require_rehearsed
 from safemig.operations.rehearse import rehearse_on_copy
 from safemig.postgres import resumable
 from safemig.results import Approval, Target
@@ -208,7 +208,7 @@ class FleetMigration:
         )
 
     def _reading(self, name: str) -> Reading:
-        left: _Todo = _needs(self._left, "plan")
+        left: _Todo = needs(self._left, "plan")
         return next(each for each in left.todo if each.member.name == name)
 
     @live.act("rehearse")
@@ -218,7 +218,7 @@ class FleetMigration:
         Raises:
             RehearsalError: it failed on a copy, or a rollback does not bring the schema back.
         """
-        plan, started = _needs(self._plan, "plan"), time.monotonic()
+        plan, started = needs(self._plan, "plan"), time.monotonic()
         if not plan.members:
             return None
         rehearsed = []
@@ -275,10 +275,10 @@ class FleetMigration:
         Raises:
             RefusedError: it was not given, an author gave it, or more are needed (by setting).
         """
-        plan = _needs(self._plan, "plan")
+        plan = needs(self._plan, "plan")
         if not plan.members:
             return None
-        _needs(self._evidence or None, "rehearse")
+        needs(self._evidence or None, "rehearse")
         first = self._reading(plan.cohorts[0].rehearses)
         assert first.target is not None  # noqa: S101 - it answered
         words = [
@@ -308,7 +308,7 @@ class FleetMigration:
             DeploymentStoppedError: it stopped, or members failed; the message has the command that resumes.
             OutcomeUnknownError: what happened to a member cannot be learned from it.
         """
-        plan, left, started = _needs(self._plan, "plan"), _needs(self._left, "plan"), time.monotonic()
+        plan, left, started = needs(self._plan, "plan"), needs(self._left, "plan"), time.monotonic()
         done: dict[str, MemberOutcome] = {}
         for each in left.already:
             done[each.member.name] = MemberOutcome(each.member.name, "already", version=each.version)
@@ -316,7 +316,7 @@ class FleetMigration:
             done[aside.member] = MemberOutcome(aside.member, "set aside", error=aside.why, next=aside.next)
         lost = ""
         if plan.members:
-            approval = _needs(self._approval, "approve")
+            approval = needs(self._approval, "approve")
             self._note("begun", act="fleet_migrate", plan=plan.id, by=approval.by, members=len(plan.members))
             lost = self._run_waves(plan, done)
             self._settle(plan, done)
@@ -415,7 +415,7 @@ class FleetMigration:
 
     def _told(self, result: FleetDeployment) -> FleetDeployment:
         failed = [each for each in result.members if each.is_failure]
-        left: _Todo = _needs(self._left, "plan")
+        left: _Todo = needs(self._left, "plan")
         since = left.aside if self._binding and self._is_resumable else ()
         if not failed and not result.count("not reached") and not since:
             return result
@@ -480,9 +480,3 @@ def fleet_migrate(
     for step in (run.plan, run.rehearse, run.approve):
         step()
     return run.deploy()
-
-
-def _needs(fact: Any, step: str) -> Any:
-    if fact is None:
-        raise RefusedError(f"not yet: {step}() comes first", next=f"run {step}()")
-    return fact

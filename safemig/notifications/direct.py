@@ -22,8 +22,6 @@ if TYPE_CHECKING:
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
 
-_STEPS = ("preflight", "review", "plan", "backup", "rehearse", "approve", "deploy", "validate")
-
 
 class Direct:
     """The events of one act in this process; `said` gets what could not be delivered, a line for each channel."""
@@ -102,13 +100,13 @@ def follow(deployment: Any) -> None:
         def run() -> Any:
             with act.a_part():
                 result = step()
-            if name == _STEPS[-1]:
+            if name == deployment.steps[-1]:
                 act.ended(deployment.result())
             return result
 
         return run
 
-    for name in _STEPS:
+    for name in deployment.steps:
         setattr(deployment, name, followed(getattr(deployment, name), name))
 
 

@@ -94,7 +94,7 @@ def take_backup(
     is_history = layout_for(settings).keeps_history_in
     with open_environment(settings, environment) as connection:
         target = read_target(connection, environment)
-        left_out = platform_tables_left_out(connection)
+        left_out, hosted = platform_tables_left_out(connection), hosted_on(connection)
         programs = client_programs(target.server_version_num)
         dump = _Dump(settings, environment, programs, target.server_version_num, left_out)
         dump.require_fitting()
@@ -105,55 +105,38 @@ def take_backup(
                 connection,
                 folder,
                 1.0 if elsewhere else share_of_backup(connection),
-                with_script if hosted_on(connection) and not elsewhere else "the backup",
+                with_script if hosted and not elsewhere else "the backup",
                 "free disk space, or set backups to a folder on a larger disk",
             )
         about = sizes_of(connection).rows_estimate if live.is_watched() else None
         ((now,),) = connection.execute(NOW).fetchall()
         with claimed(folder, now) as timestamp:
             pass_point(FaultPoint.BACKUP_CLAIMED)
-            # The snapshot stays valid for as long as this transaction is open; it holds no lock on any table.
-            with connection.transaction():
-                connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
-                ((snapshot, lsn),) = connection.execute(EXPORT_SNAPSHOT).fetchall()
-                # The two small ones beside the large one: they end long before it.
-                with ThreadPoolExecutor(1) as beside:
-                    small = beside.submit(dump.small, folder, timestamp, snapshot)
-                    full: BackupFile | None = None
-                    tables: tuple[TableContent, ...] = ()
-                    notes: tuple[str, ...] = ()
-                    if rows:
-                        with live.stage("full backup", about):
-                            pass_point(FaultPoint.FULL_DUMP_BEGINS)
-                            full, tables, notes = dump.full(connection, folder, timestamp, snapshot)
-                            pass_point(FaultPoint.FULL_DUMP_WRITTEN)
-                        notes += _room_for_locks(connection)
-                    with live.stage("schema backup"):
-                        schema, cluster, more_notes = small.result()
-                        full = full or schema
+            taken = dump.take(connection, folder, timestamp, rows=rows, about=about)
+            full, tables, notes = taken.full or taken.schema, taken.tables, taken.notes
             if read and rows:
                 _require_as_written(full, tables)
                 pass_point(FaultPoint.BACKUP_READ_BACK)
-            hosted, team = hosted_on(connection), None
+            team = None
             if hosted and rows and not elsewhere:
                 with live.stage("what is yours, as a script", sum(table.rows for table in tables)):
-                    team, left = dump.team(connection, folder, timestamp, full, schema)
+                    team, left = dump.team(connection, folder, timestamp, full, taken.schema)
                     held = {table.name for table in tables if table.rows}
                     notes += tuple(f"not in {team.path.name}: the rows of {name}" for name in left if name in held)
             backup = Backup(
                 target=target,
                 timestamp=timestamp,
                 full=full,
-                schema=schema,
+                schema=taken.schema,
                 manifest=folder / f"manifest_{timestamp}.json",
                 tables=tables,
-                snapshot_lsn=lsn,
+                snapshot_lsn=taken.lsn,
                 client_version=dump.programs.version,
                 seconds=time.monotonic() - started,
                 verified="read" if read else "no",
-                cluster=cluster,
+                cluster=taken.cluster,
                 team=team,
-                notes=notes + more_notes,
+                notes=notes,
                 left_out=left_out,
                 hosted_on=hosted,
                 history=tuple(table.name for table in tables if is_history(table.name)),
@@ -164,6 +147,18 @@ def take_backup(
         remove_old(settings, folder)
     pass_point(FaultPoint.BACKUP_TAKEN)
     return backup
+
+
+@dataclass(frozen=True, slots=True)
+class _Taken:
+    """What was taken of one snapshot, and where that stands in the WAL."""
+
+    full: BackupFile | None
+    tables: tuple[TableContent, ...]
+    schema: BackupFile
+    cluster: BackupFile | None
+    notes: tuple[str, ...]
+    lsn: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,6 +197,28 @@ class _Dump:
                 where=str(self.programs.folder),
                 next=f'install postgresql-client-{major} whole, or set backup_format to "plain"',
             )
+
+    def take(self, connection: Connection, folder: Path, timestamp: str, *, rows: bool, about: int | None) -> _Taken:
+        """Take all dumps of one snapshot: with `rows` the full one (of `about` so many), the schema's, the cluster's."""
+        full: BackupFile | None = None
+        tables: tuple[TableContent, ...] = ()
+        notes: tuple[str, ...] = ()
+        # The snapshot stays valid for as long as this transaction is open; it holds no lock on any table.
+        with connection.transaction():
+            connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+            ((snapshot, lsn),) = connection.execute(EXPORT_SNAPSHOT).fetchall()
+            # The two small ones beside the large one: they end long before it.
+            with ThreadPoolExecutor(1) as beside:
+                small = beside.submit(self.small, folder, timestamp, snapshot)
+                if rows:
+                    with live.stage("full backup", about):
+                        pass_point(FaultPoint.FULL_DUMP_BEGINS)
+                        full, tables, notes = self.full(connection, folder, timestamp, snapshot)
+                        pass_point(FaultPoint.FULL_DUMP_WRITTEN)
+                    notes += _room_for_locks(connection)
+                with live.stage("schema backup"):
+                    schema, cluster, more_notes = small.result()
+        return _Taken(full, tables, schema, cluster, notes + more_notes, lsn)
 
     def full(
         self, connection: Connection, folder: Path, timestamp: str, snapshot: str

@@ -44,7 +44,7 @@ from safemig.operations.by_command import BY_COMMAND
 from safemig.postgres.connection import Connection
 from safemig.postgres.connection.connect import connect, read_target
 from safemig.postgres.dump.plain import require_unchanged
-from safemig.results import Backup, Deployment, Plan, PlannedMigration, Target
+from safemig.results import Backup, Check, Deployment, Plan, PlannedMigration, RowChange, Target
 from safemig.schema import Schema, compare
 from safemig.settings import PRODUCTION, Settings
 
@@ -104,16 +104,7 @@ def rollback_prod(
         )
     )
     with protocol.checking() as connection:
-        after = schema_of(settings, connection)
-        pass_point(FaultPoint.VALIDATION_BEGINS)
-        rows = rows_changed(backup.tables, count_rows(connection), layout_for(settings).keeps_history_in)
-        foreseen = {row.table for row in rows if row.after is None}  # tables that the rollback itself drops
-        checks = (
-            check_schema(promise, reached, after),
-            *check_left_behind(connection),
-            *check_rows([row for row in rows if row.table not in foreseen], {}),
-            check_sequences(connection),
-        )
+        after, rows, checks = _validate(connection, promise, reached, backup)
     result = Deployment(
         act="rollback_prod",
         verdict="ROLLED BACK",
@@ -137,6 +128,21 @@ def rollback_prod(
     )
     require_none_failed(checks, "rolled back", where=taken_back, then="look at what they name", result=result)
     return result
+
+
+def _validate(
+    connection: Connection, promise: SchemaPromise, reached: Schema, backup: Backup
+) -> tuple[Schema, tuple[RowChange, ...], tuple[Check, ...]]:
+    after = schema_of(promise.settings, connection)
+    pass_point(FaultPoint.VALIDATION_BEGINS)
+    rows = rows_changed(backup.tables, count_rows(connection), layout_for(promise.settings).keeps_history_in)
+    checks = (
+        check_schema(promise, reached, after),
+        *check_left_behind(connection),
+        *check_rows([row for row in rows if row.after is not None], {}),  # the others the rollback itself drops
+        check_sequences(connection),
+    )
+    return after, rows, checks
 
 
 def plan_rollback(settings: Settings, script: str | Path = "", *, environment: str = PRODUCTION) -> Plan:

@@ -5,6 +5,7 @@ from __future__ import annotations
 # ruff: noqa: S608  (the queries are put together from constants of this module)
 import re
 from collections import defaultdict
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -26,6 +27,9 @@ _OURS = "n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'"
 _OF_NO_EXTENSION = (
     "NOT EXISTS (SELECT FROM pg_depend e WHERE e.classid = 'pg_proc'::regclass AND e.objid = p.oid AND e.deptype = 'e')"
 )
+
+
+Calls = dict[tuple[int, str], dict[str, tuple[str, ...]]]  # (relation, kind): owner: the functions that it calls
 
 
 def _part(column: str) -> str:
@@ -252,19 +256,40 @@ def read_target_facts(connection: psycopg.Connection[Any], name: str) -> TargetF
 
     [(version, time_zone, granted_by_default, oldest_transaction_s)] = rows(SERVER)
     [(search_path,)] = rows(SEARCH_PATH)
-    calls: dict[tuple[int, str], dict[str, tuple[str, ...]]] = defaultdict(dict)
-    for relation, kind, owner, function in rows(CALLS):
+    calls = _calls(rows(CALLS))
+    return TargetFacts(
+        server_version_num=version,
+        name=name,
+        tables=_tables(rows, calls),
+        functions=_functions(rows(FUNCTIONS)),
+        enums={enum: tuple(labels) for enum, labels in rows(ENUMS)},
+        constrained_domains=frozenset(domain for (domain,) in rows(CONSTRAINED_DOMAINS)),
+        views={view: calls[oid, "view"][""] for oid, view in rows(VIEWS) if calls[oid, "view"]},
+        view_extras={view: tuple(extras) for view, extras in rows(VIEW_EXTRAS)},
+        statistics=dict(rows(STATISTICS)),
+        event_triggers={
+            trigger: EventTriggerFacts(function, event, frozenset(tags))
+            for trigger, function, event, tags in rows(EVENT_TRIGGERS)
+        },
+        read_at=datetime.now(UTC),
+        time_zone=time_zone,
+        search_path=tuple(search_path),
+        oldest_transaction_s=oldest_transaction_s,
+        platform=platform_of(connection).name,
+        granted_by_default=frozenset(granted_by_default),
+    )
+
+
+def _calls(found: list[Any]) -> Calls:
+    calls: Calls = defaultdict(dict)
+    for relation, kind, owner, function in found:
         of_kind = calls[relation, kind]
         of_kind[owner] = (*of_kind.get(owner, ()), function)
-    users: dict[tuple[int, str], list[str]] = defaultdict(list)
-    for relation, column, words in rows(COLUMN_USERS):
-        users[relation, column].append(words)
-    columns: dict[int, dict[str, ColumnFacts]] = defaultdict(dict)
-    for relation, column, kind, not_null, has_default, null_fraction in rows(COLUMNS):
-        of_default = calls[relation, "default"].get(column, ())
-        columns[relation][column] = ColumnFacts(
-            kind, not_null, has_default, of_default, null_fraction, tuple(users.get((relation, column), ()))
-        )
+    return calls
+
+
+def _tables(rows: Callable[[str], list[Any]], calls: Calls) -> dict[str, TableFacts]:
+    columns = _columns(rows, calls)
     indexes: dict[int, dict[str, IndexFacts]] = defaultdict(dict)
     for relation, index, unique, valid, partial, scans, keys in rows(INDEXES):
         indexes[relation][index] = IndexFacts(tuple(keys or ()), unique, valid, partial, scans)
@@ -282,21 +307,7 @@ def read_target_facts(connection: psycopg.Connection[Any], name: str) -> TargetF
     dependents: dict[int, list[str]] = defaultdict(list)
     for relation, words in rows(DEPENDENTS):
         dependents[relation].append(words)
-    functions: dict[str, tuple[FunctionFacts, ...]] = {}
-    for function, language, source, definition, volatility, arguments, *rest in rows(FUNCTIONS):
-        optional, is_variadic, extras = rest
-        made = FunctionFacts(
-            language,
-            source,
-            definition,
-            _VOLATILITY[volatility],
-            tuple(arguments),
-            optional,
-            is_variadic,
-            tuple(extras),
-        )
-        functions[function] = (*functions.get(function, ()), made)
-    tables = {
+    return {
         dotted: TableFacts(
             rows_estimate=None if estimate < 0 else round(estimate),
             size_bytes=size,
@@ -317,27 +328,36 @@ def read_target_facts(connection: psycopg.Connection[Any], name: str) -> TargetF
         )
         for relation, dotted, kind, estimate, size, parent, default, writes in rows(RELATIONS)
     }
-    return TargetFacts(
-        server_version_num=version,
-        name=name,
-        tables=tables,
-        functions=functions,
-        enums={enum: tuple(labels) for enum, labels in rows(ENUMS)},
-        constrained_domains=frozenset(domain for (domain,) in rows(CONSTRAINED_DOMAINS)),
-        views={view: calls[oid, "view"][""] for oid, view in rows(VIEWS) if calls[oid, "view"]},
-        view_extras={view: tuple(extras) for view, extras in rows(VIEW_EXTRAS)},
-        statistics=dict(rows(STATISTICS)),
-        event_triggers={
-            trigger: EventTriggerFacts(function, event, frozenset(tags))
-            for trigger, function, event, tags in rows(EVENT_TRIGGERS)
-        },
-        read_at=datetime.now(UTC),
-        time_zone=time_zone,
-        search_path=tuple(search_path),
-        oldest_transaction_s=oldest_transaction_s,
-        platform=platform_of(connection).name,
-        granted_by_default=frozenset(granted_by_default),
-    )
+
+
+def _columns(rows: Callable[[str], list[Any]], calls: Calls) -> dict[int, dict[str, ColumnFacts]]:
+    users: dict[tuple[int, str], list[str]] = defaultdict(list)
+    for relation, column, words in rows(COLUMN_USERS):
+        users[relation, column].append(words)
+    columns: dict[int, dict[str, ColumnFacts]] = defaultdict(dict)
+    for relation, column, kind, not_null, has_default, null_fraction in rows(COLUMNS):
+        of_default = calls[relation, "default"].get(column, ())
+        columns[relation][column] = ColumnFacts(
+            kind, not_null, has_default, of_default, null_fraction, tuple(users.get((relation, column), ()))
+        )
+    return columns
+
+
+def _functions(found: list[Any]) -> dict[str, tuple[FunctionFacts, ...]]:
+    functions: dict[str, tuple[FunctionFacts, ...]] = {}
+    for function, language, source, definition, volatility, arguments, optional, is_variadic, extras in found:
+        made = FunctionFacts(
+            language,
+            source,
+            definition,
+            _VOLATILITY[volatility],
+            tuple(arguments),
+            optional,
+            is_variadic,
+            tuple(extras),
+        )
+        functions[function] = (*functions.get(function, ()), made)
+    return functions
 
 
 def _not_null_columns(constraints: dict[str, ConstraintFacts]) -> frozenset[str]:
