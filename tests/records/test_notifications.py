@@ -18,6 +18,7 @@ from safemig.errors import SettingsError
 from safemig.notifications.channels import slack_message
 from safemig.notifications.direct import follow, told
 from safemig.notifications.events import _DONE, ENDS, EVENTS
+from safemig.operations.deployment import DeploymentSteps
 from safemig.records.finish import RecordRun
 from safemig.records.outcome import RecordedError, RecordedResult
 from safemig.records.progress import Progress
@@ -252,10 +253,11 @@ class Steps:
     """A deployment that is gone through step by step, and fails at one of its steps."""
 
     environment = "production"
+    steps = DeploymentSteps.steps
 
     def __init__(self, settings: Settings, failing: str = "") -> None:
         self.settings = settings
-        for name in ("preflight", "review", "plan", "backup", "rehearse", "approve", "deploy", "validate"):
+        for name in self.steps:
             setattr(self, name, self._step(name == failing))
 
     def _step(self, fails: bool) -> Callable[[], None]:
