@@ -902,6 +902,8 @@ class _Telling:
         if progress.result:
             self.drawn[progress.result.text] = self._latest or progress.result.text
             self._latest = ""
+        if progress.gate:  # also with --quiet: no one approves what was not seen
+            click.echo(f"\n{progress.gate.text}\n", err=True)
         if self._output.quiet:
             return
         if progress.description:

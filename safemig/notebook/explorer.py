@@ -15,6 +15,8 @@ from safemig.views.in_html import draw_html
 from safemig.views.of_review import build_some
 
 _ALL = "all"
+_INSTEAD = "No widgets run here: unfold the review below, and write the line that accepts a finding into safemig.toml."
+NO_WIDGETS = {"text/plain": _INSTEAD, "text/html": f"<p>{_INSTEAD}</p>"}  # where no widget manager runs
 
 
 class Whole:

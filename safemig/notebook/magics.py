@@ -567,7 +567,7 @@ class SafeMig(Magics):
         from IPython.display import display
 
         from safemig.notebook.acceptance import write_acceptance
-        from safemig.notebook.explorer import Explorer, Whole
+        from safemig.notebook.explorer import NO_WIDGETS, Explorer, Whole
 
         folder = self._project().folder
 
@@ -581,7 +581,8 @@ class SafeMig(Magics):
             again=again,
             show=show,
         )
-        display(explorer.widget)
+        # A front end without a widget manager takes the next best form of what it is given.
+        display({**explorer.widget._repr_mimebundle_(), **NO_WIDGETS}, raw=True)
         below = display(Whole(review), display_id=True)
         return True
 

@@ -23,10 +23,16 @@ class LiveProgress:
         self._ended: list[float] = []
         self._display = f"safemig-{id(self)}"
         self._shown = False
+        self._gate = ""  # the display that shows what the open question is about
 
     def __call__(self, progress: Progress) -> None:
         """Take one event."""
         now = time.monotonic()
+        if progress.gate and self._live:
+            self._show_gate(progress.gate.html)
+            return
+        if progress.description or progress.result:
+            self._show_gate("")  # answered
         self._moment = progress.moment.html if progress.moment else ""
         if progress.description:
             self._end_step(now)
@@ -45,10 +51,23 @@ class LiveProgress:
     def close(self) -> None:
         """End the live table: the view that follows takes its place."""
         self._end_step(time.monotonic())
+        self._show_gate("")
         if self._live and self._shown:
             from IPython.display import HTML, update_display
 
             update_display(HTML(""), display_id=self._display)
+
+    def _show_gate(self, html: str) -> None:
+        """Show what the question is about, below the live table; "" takes it away: the record has it all."""
+        from IPython.display import HTML, display, update_display
+
+        if self._gate:
+            update_display(HTML(html), display_id=self._gate)
+        elif html:
+            self._gate = f"{self._display}-gate"
+            display(HTML(html), display_id=self._gate)
+        if not html:
+            self._gate = ""
 
     def _end_step(self, now: float) -> None:
         if len(self._ended) < len(self._steps):

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
+from safemig.records.certificate_changes import MOST_FILES, Change, changes_of, files_of, named
 from safemig.records.outcome import Outcome, RecordedResult
 from safemig.records.sections import SECTIONS
 from safemig.results import BOOKKEEPING_TABLES, WRITTEN_SINCE
@@ -21,9 +22,6 @@ CELL = "certificate"  # the id of the cell that holds it
 Mark = Literal["yes", "mind", "no", "not reached"]
 MARKS: Mapping[Mark, str] = {"yes": "✓", "mind": "!", "no": "✗", "not reached": "–"}
 _LINK = re.compile(r"https?://[^\s()<>\"'\[\]]+")
-_LONGEST_STATEMENT = 110
-_MOST_STATEMENTS = 2
-_MOST_FILES = 6
 _WHAT_IT_IS = {
     "migrate_prod": "Deployment", "migrate_staging": "Deployment", "rollback_prod": "Rollback", "sync_prod": "Schema sync",
     "baseline_prod": "Baseline", "restore_prod": "Restore", "fleet_migrate": "Fleet deployment",
@@ -40,15 +38,6 @@ class Fact:
     name: str
     words: str
     url: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """One migration: what its statements do, and the strongest lock that they took."""
-
-    file: str
-    does: str
-    lock: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +96,7 @@ def certificate_of(outcome: Outcome, facts: Mapping[str, Any]) -> Certificate | 
         title=_title(outcome, facts),
         subtitle=_subtitle(outcome, facts),
         facts=_facts(outcome, facts),
-        changes=_changes(outcome),
+        changes=changes_of(outcome),
         proofs=_proofs(outcome) if is_deployment and outcome.word != "NOTHING-TO-DEPLOY" else (),
         accepted=accepted,
         would_lose=_would_lose(rollback.get("cannot_bring_back", ())),
@@ -121,7 +110,7 @@ def _of_fleet(outcome: Outcome, facts: Mapping[str, Any]) -> Certificate:
     files = done.get("migrations") or list(
         dict.fromkeys(file for each in plan.get("cohorts", ()) for file in each["pending"])
     )
-    names = [file.removesuffix(".sql").partition("_")[2].replace("_", " ") or file for file in files]
+    names = named(files)
     what = f": {', '.join(names[:2])}" if names else ""
     members = done.get("members", ())
     told = [f"{count:,} {word}" for word, count in Counter(each["outcome"] for each in members).most_common()]
@@ -136,7 +125,7 @@ def _of_fleet(outcome: Outcome, facts: Mapping[str, Any]) -> Certificate:
             ]
         ),
         facts=_facts(outcome, facts),
-        changes=tuple(Change(file, "see the rehearsal below", "") for file in files[:_MOST_FILES]),
+        changes=tuple(Change(file, "see the rehearsal below", "") for file in files[:MOST_FILES]),
         proofs=_fleet_proofs(outcome, plan, rehearsal, members) if facts["verb"] == "fleet_migrate" else (),
         accepted=(),
         would_lose=_would_lose([words for each in rehearsal.get("cohorts", ()) for words in each["cannot_bring_back"]]),
@@ -183,15 +172,8 @@ def _would_lose(said: Sequence[str]) -> tuple[str, ...]:
     return (*([WRITTEN_SINCE + ", ".join(since)] if since else []), *others)
 
 
-def _files(outcome: Outcome) -> list[str]:
-    act = _data(outcome.last("deployment"))
-    planned = [each["file"] for each in _data(outcome.last("plan")).get("migrations", ())]
-    return [*act.get("migrations", ()), *act.get("recorded_only", ())] or planned
-
-
 def _title(outcome: Outcome, facts: Mapping[str, Any]) -> str:
-    files = _files(outcome)
-    names = [file.removesuffix(".sql").partition("_")[2].replace("_", " ") or file for file in files]
+    names = named(files_of(outcome))
     what = ", ".join(names[:2]) + (f" and {len(names) - 2} more" if len(names) > 2 else "")
     kind = _WHAT_IT_IS[facts["verb"]]
     return f"{kind} to {facts['environment']}: {what}" if what else f"{kind}, {facts['environment']}"
@@ -251,43 +233,6 @@ def _approved(outcome: Outcome, verb: str) -> str:
     if verb in _APPROVED and act.get("plan_id"):
         return f"{act['by']}, plan {act['plan_id']}"
     return ""
-
-
-def _changes(outcome: Outcome) -> tuple[Change, ...]:
-    ran = _data(outcome.last("deployment")).get("steps") or _data(outcome.last("rehearsal")).get("steps")
-    steps: Sequence[Mapping[str, Any]] = ran or _data(outcome.last("plan")).get("steps") or ()
-    files = list(dict.fromkeys([*_files(outcome), *(step["file"] for step in steps)]))
-    found = [_change(file, [step for step in steps if step["file"] == file]) for file in files]
-    if len(found) > _MOST_FILES:
-        rest = len(found) - _MOST_FILES
-        found = [*found[:_MOST_FILES], Change(f"and {rest} more", "listed in the plan below", "")]
-    return tuple(found)
-
-
-def _change(file: str, steps: Sequence[Mapping[str, Any]]) -> Change:
-    # A setting such as check_function_bodies is not what a file is for.
-    telling = [step for step in steps if step["kind"] != "SET"] or steps
-    said = [numbers.shortened(" ".join(step["sql"].split()), _LONGEST_STATEMENT) for step in telling[:_MOST_STATEMENTS]]
-    more = len(telling) - len(said)
-    does = "; ".join(said) + (f"; and {numbers.counted(more, 'statement')} more" if more > 0 else "")
-    locks = [lock for step in steps for lock in step["locks"]]
-    worst = max(locks, key=lambda each: (_STRENGTH.get(each["mode"], 0), each.get("held_s") or 0), default=None)
-    lock = ""
-    if worst:
-        held = f", {numbers.seconds(worst['held_s'])}" if worst.get("held_s") is not None else ""
-        lock = f"{worst['mode']} on {worst['object']}{held}"
-    return Change(file, does or "recorded, not run", lock or "none seen")
-
-
-_STRENGTH = {
-    mode: strength
-    for strength, mode in enumerate(
-        (
-            "ACCESS SHARE", "ROW SHARE", "ROW EXCLUSIVE", "SHARE UPDATE EXCLUSIVE", "SHARE", "SHARE ROW EXCLUSIVE",
-            "EXCLUSIVE", "ACCESS EXCLUSIVE",
-        )
-    )
-}  # fmt: skip
 
 
 def _proofs(outcome: Outcome) -> tuple[Proof, ...]:

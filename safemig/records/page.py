@@ -20,12 +20,13 @@ _COLOURS: dict[Tone, str] = {"ok": "#2e6b34", "warning": "#8a5300", "waiting": "
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """A part of the page: folded under its title, or, without one, as it stands."""
+    """A part of the page: folded under its title, or, without one, as it stands. One that answered nothing comes last."""
 
     title: str
     gist: str
     body: Any
     is_open: bool = False
+    has_answers: bool = True
 
 
 def draw_page(notebook: Any, facts: Mapping[str, Any], certificate: Certificate | None = None) -> str:
@@ -68,10 +69,17 @@ def _sections(notebook: Any, *, is_folded: bool) -> list[Section]:
         groups[-1][1].append(cell)
     groups = [(title, cells) for title, cells in groups if cells]
     bodies = link_repeats((title, _drawn(exporter, shown, cells)) for title, cells in groups)
-    return [
-        Section(title, _gist(cells), Markup(body), any(map(_has_failed, cells)))  # noqa: S704 - as nbconvert wrote it
+    sections = [
+        Section(
+            title,
+            _gist(cells),
+            Markup(body),  # noqa: S704 - as nbconvert wrote it
+            is_open=any(map(_has_failed, cells)),
+            has_answers=any(cell.get("outputs") for cell in cells),
+        )
         for (title, cells), body in zip(groups, bodies, strict=True)
     ]
+    return sorted(sections, key=lambda each: not each.has_answers)
 
 
 def _drawn(exporter: Any, notebook: Any, cells: list[Any]) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from safemig.records.gate import Gate
 from safemig.records.outcome import RecordedResult
 
 Listen = Callable[["Progress"], None]
@@ -12,7 +13,7 @@ Listen = Callable[["Progress"], None]
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """A cell began (`description`), answered (`result`), or how far it is (`moment`).
+    """A cell began (`description`), answered (`result`), how far it is (`moment`), or is about to ask (`gate`).
 
     `drawn` is the latest result as a terminal shows it, where the run's kernel was asked to draw for one.
     """
@@ -21,3 +22,4 @@ class Progress:
     result: RecordedResult | None = None
     moment: RecordedResult | None = None
     drawn: str = ""
+    gate: Gate | None = None

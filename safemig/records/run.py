@@ -18,6 +18,7 @@ from safemig.live import LEDGER, MOMENT, RECORD
 from safemig.records import ledger
 from safemig.records.files import cannot_be_written, locked, make_folder
 from safemig.records.finish import RecordRun, broken, finish, now, traceback_of
+from safemig.records.gate import SHOW, gate_of
 from safemig.records.names import RUNNING, RecordName
 from safemig.records.notebooks import notebook_bytes, read_notebook
 from safemig.records.outcome import CHANGES, RecordedResult, read_outcome
@@ -90,7 +91,8 @@ def run_runbook(
     try:
         pass_point(FaultPoint.CELLS_BEGIN)
         hear = telling.listener(_deaf_to_faults(listen) if listen else None)
-        ended = _execute(notebook, writer, given, settings, {**(variables or {}), **about}, hear, telling.asker(ask))
+        asked = _shown_first(verb, writer, facts, hear, telling.asker(ask))
+        ended = _execute(notebook, writer, given, settings, {**(variables or {}), **about}, hear, asked)
     except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001  papermill's, the disk's: told as the run's outcome
         fault = error
     executed = writer.latest
@@ -172,6 +174,30 @@ def _execute(
     finally:
         papermill_io._handlers.remove((SCHEME, writer))
     return ended
+
+
+def _shown_first(
+    verb: str,
+    writer: RecordWriter,
+    facts: Mapping[str, Any],
+    listen: Callable[[Progress], None] | None,
+    ask: Callable[[str], str] | None,
+) -> Callable[[str], str] | None:
+    """Return the gate's question, before which the listener is told what is about to happen; the statements on demand."""
+    if ask is None or listen is None:
+        return ask
+
+    def asked(prompt: str) -> str:
+        unfolded = False
+        while True:
+            if gate := gate_of(verb, writer.latest, facts, unfolded=unfolded):
+                listen(Progress(gate=gate))
+            answer = ask(prompt)
+            if answer.strip().lower() != SHOW or gate is None or unfolded:
+                return answer
+            unfolded = True
+
+    return asked
 
 
 def _deaf_to_faults(listen: Callable[[Progress], None]) -> Callable[[Progress], None]:

@@ -79,7 +79,7 @@ def _block(block: Block) -> str:
             if not block.in_text:
                 return ""
             inner = [drawn for each in block.blocks if (drawn := _block(each))]
-            return _titled(block.summary, "\n\n".join(inner))
+            return _titled(_wrapped(block.summary, "", "  "), "\n\n".join(inner))
 
 
 def _titled(title: str, body: str) -> str:

@@ -49,7 +49,7 @@ def build(result: Deployment) -> Document:
         *(change_list(result.diff, f"Schema: {result.diff.summary}") if result.diff else ()),
         *row_table(result.rows),
         *rights_blocks(result.rights),
-        *([check_table("Validation", result.validation)] if result.validation else []),
+        *check_table("Validation", result.validation),
         *([Bullets("Notes", result.notes)] if result.notes else []),
         _facts(result),
         *([Bullets("To undo this", _way_back(result))] if _way_back(result) else []),

@@ -43,7 +43,7 @@ def build(result: Generated) -> Document:
         blocks.append(Bullets("What the file does not bring about", result.remaining))
     blocks.append(sql_listing("The file", result.text))
     if result.checklist:
-        blocks.append(check_table("Safety checklist", result.checklist))
+        blocks += check_table("Safety checklist", result.checklist)
     if result.disabled:
         blocks.append(
             Table(

@@ -18,4 +18,4 @@ def build(result: Preflight) -> Document:
     headline: list[Inline] = [Strong(result.target), numbers.counted(len(result.checks), "check")]
     if warned:
         headline.append(numbers.counted(warned, "warning"))
-    return Document(verdict, tuple(headline), (check_table("Checks", result.checks), *failed_checks(result.checks)))
+    return Document(verdict, tuple(headline), (*check_table("Checks", result.checks), *failed_checks(result.checks)))

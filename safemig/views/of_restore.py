@@ -31,7 +31,7 @@ def build(result: Restored) -> Document:
         verdict,
         (Strong(on(result.target)), Mono(result.database), numbers.seconds(result.seconds)),
         (
-            check_table("Checks", result.checks),
+            *check_table("Checks", result.checks),
             *failed_checks(result.checks),
             *([Bullets("", tuple(items))] if items else []),
             *([content_table(result.tables, f"Rows and hashes of {tables}")] if result.tables else []),

@@ -32,7 +32,7 @@ def build(result: RestoredTables) -> Document:
         (Strong(on(result.target)), Mono(result.schema), numbers.seconds(result.seconds)),
         (
             _rows(result),
-            check_table("Checks", result.checks),
+            *check_table("Checks", result.checks),
             *failed_checks(result.checks),
             Bullets("", tuple(items)),
         ),

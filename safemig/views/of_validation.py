@@ -17,5 +17,5 @@ def build(result: Validation) -> Document:
     return Document(
         verdict,
         (Strong(on(result.target)), numbers.counted(len(result.checks), "check")),
-        (check_table("Checks", result.checks), *failed_checks(result.checks), *row_table(result.rows)),
+        (*check_table("Checks", result.checks), *failed_checks(result.checks), *row_table(result.rows)),
     )

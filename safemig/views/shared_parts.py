@@ -38,6 +38,7 @@ _STEP_TONES: dict[str, Tone] = {
     "not run": "waiting",
 }
 _MOST_UNCHANGED_ROWS = 12
+_MOST_PASSED = 8
 _MOST_NOTICES = 20
 
 
@@ -46,8 +47,20 @@ def on(target: Target) -> str:
     return f"{target.environment} ({target.database} on {target.host}, PostgreSQL {target.server_version})"
 
 
-def check_table(title: str, checks: Sequence[Check]) -> Table:
-    """Return every check, what was found, what was needed, and how to fix it. All rows, always."""
+def check_table(title: str, checks: Sequence[Check]) -> tuple[Block, ...]:
+    """Return every check, what was found, what was needed, and how to fix it; many that passed are folded to one line."""
+    if not checks:
+        return ()
+    passed = [check for check in checks if check.state == "ok"]
+    rest = [check for check in checks if check.state != "ok"]
+    if len(passed) <= _MOST_PASSED:
+        return (_checks(title, checks),)
+    blocks = [_checks(title, rest)] if rest else []
+    summary = f"{numbers.counted(len(passed), 'check')} passed: {', '.join(check.name for check in passed)}"
+    return (*blocks, Details(summary, (_checks("", passed),), in_text=True))
+
+
+def _checks(title: str, checks: Sequence[Check]) -> Table:
     columns = ["Result", "Check", "Found"]
     columns += ["Needed"] if any(check.needed for check in checks) else []
     columns += ["How to fix"] if any(check.fix and check.state != "ok" for check in checks) else []

@@ -182,6 +182,19 @@ def test_a_deployment_waits_for_approval_and_for_a_lock_and_is_done(lab: Lab) ->
     notebook.page.get_by_text("Run All Cells", exact=True).click()
     question = notebook.page.locator("input.jp-Stdin-input")
     question.wait_for()
+    notebook.see(1, "WAITING FOR APPROVAL")
+    gate = notebook.output(1)
+    for words in (
+        "new column public.users.nickname",
+        "Rehearsed on a copy",
+        "ACCESS EXCLUSIVE",
+        "A rollback would lose",
+    ):
+        assert words in gate
+    statement = notebook.page.locator(".jp-OutputArea pre", has_text="ADD COLUMN IF NOT EXISTS nickname").first
+    expect(statement).to_be_hidden()
+    notebook.page.get_by_text("The SQL of ").first.click()  # while the kernel waits, what is folded opens
+    expect(statement).to_be_visible()
     notebook.shoot("6-asked")
     assert "the cell after it ran" not in notebook.output(2), "Run All stops at the gate"
     assert plan in notebook.output(1)
@@ -199,7 +212,7 @@ def test_a_deployment_waits_for_approval_and_for_a_lock_and_is_done(lab: Lab) ->
     assert "the cell after it ran" in notebook.output(2)
     assert "nickname" in columns_of(lab, "users")
     after = notebook.output(1)
-    assert "WAITING FOR A LOCK" not in after, "the result takes the place of the live view"
+    assert "WAITING FOR" not in after, "the result takes the place of the live view"
     assert "DEPLOYED" in after
     notebook.shoot("8-deployed")
     notebook.close()
@@ -464,13 +477,14 @@ def test_the_page_beside_a_record_reads_as_a_document(lab: Lab, browser: Browser
     page.close()
 
 
-def test_the_emergency_procedures_print_on_one_page(browser: Browser) -> None:
+@pytest.mark.parametrize(("file", "pages"), [("docs/sample_record.html", 4), ("runbooks/emergency.html", 1)])
+def test_a_page_prints_on_few_sheets(browser: Browser, file: str, pages: int) -> None:
     page = browser.new_page()
-    page.goto((Path(__file__).resolve().parent.parent.parent / "runbooks" / "emergency.html").as_uri())
+    page.goto((Path(__file__).resolve().parent.parent.parent / file).as_uri())
     for paper in ("A4", "Letter"):
         printed = page.pdf(format=paper, prefer_css_page_size=True)
-        assert len(re.findall(rb"/Type\s*/Page\b(?!s)", printed)) == 1, paper
+        assert len(re.findall(rb"/Type\s*/Page\b(?!s)", printed)) <= pages, paper
     page.set_viewport_size({"width": 1000, "height": 1100})
     if folder := os.environ.get("SAFEMIG_SCREENSHOTS"):
-        page.screenshot(path=Path(folder) / "15-emergency.png")
+        page.screenshot(path=Path(folder) / f"15-{Path(file).stem}.png")
     page.close()

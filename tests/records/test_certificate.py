@@ -146,6 +146,52 @@ def test_a_file_is_told_by_its_first_changes_and_not_by_a_setting() -> None:
     assert "ALTER TABLE users ADD COLUMN theme text; CREATE TABLE a (b int); and 1 statement more" in text
 
 
+CHANGES = [
+    {"action": "add", "kind": "index", "name": "public.users_theme_idx", "detail": "created"},
+    {"action": "add", "kind": "column", "name": "public.users.theme", "detail": "created"},
+    {"action": "remove", "kind": "function", "name": "public.old(text)", "detail": "dropped"},
+    {"action": "change", "kind": "view", "name": "public.v", "detail": "columns changed"},
+]
+ON_ROWS = STEP | {"kind": "UPDATE", "sql": "UPDATE users SET theme = 'dark'"}
+PART_2 = FILE.replace(".sql", "_part_2.sql")
+INDEX = STEP | {"file": PART_2, "kind": "CREATE INDEX CONCURRENTLY", "sql": 'CREATE INDEX ON users ("users_theme_idx")'}
+REST = STEP | {"sql": "SELECT public.old('theme'), public.v"}
+
+
+@pytest.mark.parametrize(
+    ("steps", "does"),
+    [
+        pytest.param(
+            [STEP, ON_ROWS],
+            ["drops function public.old(text); new column public.users.theme; new index public.users_theme_idx; "
+             "changes view public.v: columns changed; UPDATE users SET theme = 'dark'"],
+            id="of one file all is its",
+        ),
+        pytest.param(
+            [STEP | {"sql": "-- theme, v, old"}, INDEX],
+            ["drops function public.old(text); new column public.users.theme; changes view public.v: columns changed",
+             "new index public.users_theme_idx"],
+            id="each to the file that names it",
+        ),
+        pytest.param(
+            [STEP, REST, INDEX | {"sql": "CREATE INDEX users_theme_idx ON users (theme)"}],
+            ["ALTER TABLE users ADD COLUMN theme text; SELECT public.old('theme'), public.v",
+             "CREATE INDEX users_theme_idx ON users (theme)"],
+            id="a name in two files: told by statements",
+        ),
+    ],
+)  # fmt: skip
+def test_what_a_file_does_is_told_in_words_where_that_is_sure(steps: list[dict[str, Any]], does: list[str]) -> None:
+    act = {"migrations": [], "steps": steps, "target": TARGET, "diff": {"changes": CHANGES}}
+    found = certificate(RecordedResult("deployment", "", "", act))
+    assert [each.does for each in found.changes] == does
+
+
+def test_the_parts_of_one_migration_have_one_name() -> None:
+    act = {"migrations": [FILE, PART_2, "3_other.sql"], "steps": [], "target": TARGET}
+    assert certificate(RecordedResult("deployment", "", "", act)).title.endswith("production: add theme, other")
+
+
 def test_what_is_written_after_the_deployment_is_said_once() -> None:
     gone = [
         f"{WRITTEN_SINCE}the values of a.b are lost",

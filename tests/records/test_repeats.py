@@ -23,7 +23,24 @@ def test_an_equal_block_is_a_link_to_the_first_section_that_has_it() -> None:
 
 
 def test_what_differs_is_short_or_is_in_the_same_section_stays() -> None:
-    other = TABLE.replace("a row", "another row")
+    table = TABLE.replace("Steps", "Rows")
     short = "<p><strong>Rows</strong></p><table><tr><td>1</td></tr></table>"
-    bodies = [f"{TABLE}{TABLE}{short}", f"{other}{short}"]
+    bodies = [f"{table}{table}{short}", f"{table.replace('a row', 'another row')}{short}"]
     assert link_repeats([("Plan", bodies[0]), ("Rehearsal", bodies[1])]) == bodies
+
+
+def test_an_equal_table_under_another_title_is_a_link() -> None:
+    changes = TABLE.replace("Steps", "Schema changes")
+    _, deployment = link_repeats([("Rehearsal", changes), ("Deployment", changes.replace("Schema changes", "Schema"))])
+    assert deployment == '<p style="margin:.3em 0">Schema: as in <a href="#Rehearsal">Rehearsal</a></p>'
+
+
+def test_only_the_last_list_of_steps_and_of_locks_stands_open() -> None:
+    ran = TABLE.replace("a row", "what ran").replace("Steps", "Steps on the copy")
+    last = TABLE.replace("a row", "what was deployed")
+    locks = TABLE.replace("Steps", "Locks expected")
+    plan, rehearsal, deployment = link_repeats([("Plan", TABLE + locks), ("Rehearsal", ran), ("Deployment", last)])
+    table = TABLE.partition("\n")[2]
+    assert plan == f"<details><summary>Steps</summary>\n{table}\n</details>{locks}"
+    assert rehearsal.startswith("<details><summary>Steps on the copy</summary>")
+    assert deployment == last

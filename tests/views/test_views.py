@@ -35,6 +35,7 @@ VERDICTS = {
     "generate nothing": "NOTHING TO DO",
     "preflight": "NOT READY: 1 of 4",
     "preflight ready": "READY",
+    "preflight many checks": "READY",
     "live": "RUNNING",
     "live waiting": "WAITING FOR A LOCK",
     "plan": "PLAN 3f2a9c1",

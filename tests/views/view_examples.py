@@ -285,6 +285,7 @@ def examples(table: str = "orders", person: str = "dana") -> dict[str, Result]:
         "enable": Enabled(3, (Path(f"supabase/migrations/{file}"), Path("supabase/migrations/20261122200001_add_note_part_2.sql"))),
         "preflight": Preflight("production", checks),
         "preflight ready": Preflight("production", (checks[0],)),
+        "preflight many checks": Preflight("production", (checks[2], *(replace(checks[0], name=f"check {n}") for n in range(9)))),
         "live": Live("rehearse", stages, (), (), "", 15.1),
         "live waiting": Live("deploy", (), waiting, (blocker,), "", 5.6),
         "plan": Plan("3f2a9c1", target, "ee" * 32, (PlannedMigration("20261122200000", "add_note", file, "ff" * 32),), expected, "app_owner",
