@@ -64,9 +64,6 @@ def _document(
     assert told is not None  # noqa: S101 - a run with an approval is one that changes a database
     target = plan["target"]
     where = f"{target['environment']} ({target['database']} on {target['host']})"
-    changes = tuple(
-        (Mono(each.file), Mono(each.does) if each.is_sql else each.does, each.lock) for each in told.changes
-    )
     given = tuple((each.sign, Strong(each.name), each.words) for each in told.proofs if each.mark != "not reached")
     blocks: list[Block] = [
         Bullets("What would change", tuple(f"{each.file}: {each.does}" for each in told.changes)),
