@@ -11,6 +11,7 @@ from pathlib import Path
 
 from safemig.errors import BackupError, NoSuchFileError
 from safemig.postgres.platforms import Platform
+from safemig.results import RollbackProof
 from safemig.schema import Schema, SchemaDiff
 from safemig.sql.identifiers import quote_identifier, quote_literal, quote_name
 
@@ -35,58 +36,59 @@ class RollbackScript:
     cannot_bring_back: tuple[str, ...]
 
 
-def compose(
-    sql: str,
-    *,
-    fingerprints: tuple[str, str],
-    files: Sequence[tuple[str, str]],
-    plan_id: str,
-    database: str,
-    role: str,
-    timestamp: str,
-    is_proven: bool,
-    remaining: Sequence[str],
-    cannot_bring_back: Sequence[str],
-    forget: Sequence[str],
-    source: str = "",
-) -> str:
-    """Return the script's text.
+@dataclass(frozen=True, slots=True)
+class TakenBack:
+    """What a rollback script takes back: migrations of a plan that lead `database` from one schema to another.
 
-    `sql` leads from the schema after the deployment back to the one before it; `fingerprints` are of those two.
     It runs under `role`, where one is given; the history, by the statements `forget`, is written as who connected.
-    `source` says where it comes from, where the team gave it.
     """
+
+    after: str  # fingerprint of the schema after the deployment
+    before: str
+    files: Sequence[tuple[str, str]]  # version and name
+    plan_id: str
+    database: str
+    role: str
+    timestamp: str
+    forget: Sequence[str]
+
+
+def compose(sql: str, of: TakenBack, proof: RollbackProof | None = None) -> str:
+    """Return the script's text: `sql`, with what it takes back, and what the proof found, in its head."""
+    is_proven, gone = (proof.is_proven, proof.cannot_bring_back) if proof else (False, ())
     facts = {
-        "from": fingerprints[0],
-        "to": fingerprints[1],
-        "versions": [version for version, _ in files],
-        "files": [file for _, file in files],
-        "plan": plan_id,
+        "from": of.after,
+        "to": of.before,
+        "versions": [version for version, _ in of.files],
+        "files": [file for _, file in of.files],
+        "plan": of.plan_id,
         "proven": is_proven,
-        "cannot_bring_back": list(cannot_bring_back),
+        "cannot_bring_back": list(gone),
     }
+    remaining = "; ".join(_one_line(each) for each in proof.remaining) if proof else "not run yet"
+    source = (proof.source or proof.not_used) if proof else ""
     head = [
-        f"-- Rollback of {', '.join(file for _, file in files)}",
-        f"-- on {database}, made {timestamp} (UTC), before the deployment of plan {plan_id}.",
+        f"-- Rollback of {', '.join(file for _, file in of.files)}",
+        f"-- on {of.database}, made {of.timestamp} (UTC), before the deployment of plan {of.plan_id}.",
         "-- Proven: run on a copy after the deployment's rehearsal, it brought the schema back exactly."
         if is_proven
-        else "-- NOT PROVEN: run on a copy, it left: " + "; ".join(_one_line(each) for each in remaining),
+        else f"-- NOT PROVEN: run on a copy, it left: {remaining}",
         *([f"-- {_one_line(source)}"] if source else []),
-        *(f"-- Cannot bring back: {_one_line(each)}" for each in cannot_bring_back),
+        *(f"-- Cannot bring back: {_one_line(each)}" for each in gone),
         "-- Run it with: safemig rollback-prod (which checks, backs up and validates),",
         "-- or by hand: psql PRODUCTION_URL -1 -v ON_ERROR_STOP=1 -f THIS_FILE",
         _MARK + json.dumps(facts, separators=(",", ":"), sort_keys=True),
         "",
     ]
-    versions = ", ".join(quote_literal(version).strip() for version, _ in files)
+    versions = ", ".join(quote_literal(version).strip() for version, _ in of.files)
     history = [
         "-- The history, so that the migrations count as pending again",
-        *forget,
+        *of.forget,
         f"DELETE FROM safemig.migrations WHERE version IN ({versions});",  # noqa: S608 - quoted
         "",
     ]
-    act = [f"SET ROLE {quote_name(role)};"] if role else []
-    return "\n".join([*head, *act, sql.rstrip("\n"), *(["RESET ROLE;"] if role else []), "", *history])
+    act = [f"SET ROLE {quote_name(of.role)};"] if of.role else []
+    return "\n".join([*head, *act, sql.rstrip("\n"), *(["RESET ROLE;"] if of.role else []), "", *history])
 
 
 def with_their_functions(back: SchemaDiff, reached: Schema, platform: Platform) -> SchemaDiff:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,13 +24,14 @@ from safemig.execution.environment import open_environment, schema_of
 from safemig.execution.layout import layout_for
 from safemig.migrations import Standing
 from safemig.operations.backup_prod import take_backup
+from safemig.operations.prove_rollback import MigratedCopy
 from safemig.operations.rehearse import Rehearsed, rehearse_on_copy, with_rights_kept
 from safemig.postgres.access import access_now
 from safemig.postgres.connection import Connection
 from safemig.postgres.connection.connect import read_target, read_timeline
 from safemig.postgres.connection.poolers import server_pid
 from safemig.results import Backup, Plan, PlannedMigration, Rehearsal, Step
-from safemig.schema import Schema, compare
+from safemig.schema import compare
 from safemig.settings import PRODUCTION, Settings
 from safemig.sql.identifiers import quote_literal
 
@@ -216,29 +217,28 @@ class _OnCopy:
         self._tell(seen, ran)
         return seen.steps
 
-    def take_back(self, copy: Connection, url: str, read: Callable[[], Schema], start: Schema, reached: Schema) -> None:
-        del copy
+    def take_back(self, copy: MigratedCopy) -> None:
         if not self._command.down:
             return
-        ran = self._run(self._command.down, url)
-        back = read()
+        ran = self._run(self._command.down, copy.as_deployer)
+        back = copy.read()
         problem = ""
         if ran.exit_code:
             problem = f"it failed with exit code {ran.exit_code}: {ran.last_words}"
-        elif back.fingerprint != start.fingerprint:
-            apart = compare(back, start).changes
+        elif back.fingerprint != copy.start.fingerprint:
+            apart = compare(back, copy.start).changes
             problem = "it leaves " + (
                 ", ".join(f"{each.action} {each.kind} {each.name}" for each in apart[:_MOST_NAMED])
                 or "another order of columns"
             )
         if problem:
             self.notes += (f"NOT PROVEN, the way back {self._command.down!r}: {problem}",)
-            if back.fingerprint == reached.fingerprint:
+            if back.fingerprint == copy.reached.fingerprint:
                 return
         else:
             self.notes += (f"proven, the way back {self._command.down!r}: run on the copy, it brought the schema back",)
-        again = self._run(self._command.up, url)
-        if again.exit_code or read().fingerprint != reached.fingerprint:
+        again = self._run(self._command.up, copy.as_deployer)
+        if again.exit_code or copy.read().fingerprint != copy.reached.fingerprint:
             raise RehearsalError(
                 f"after {self._command.down!r} the command does not reach the same schema again: {again.last_words}",
                 where=f"--run {self._command.up!r}",

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import psycopg
 
@@ -17,7 +17,6 @@ from safemig.approval.plan import Situation, assess
 from safemig.approval.rehearsed_rights import keep_rights
 from safemig.approval.rehearsed_workload import keep_workload
 from safemig.backups.manifest import mark_verified
-from safemig.copies import rollback_script
 from safemig.copies.changed_content import Moment, content_since
 from safemig.copies.clone import adopt_clone
 from safemig.copies.content import (
@@ -28,21 +27,19 @@ from safemig.copies.content import (
     renamed_labels_back,
     rows_and_columns,
 )
-from safemig.copies.database_copy import Copy, CopyServer, open_server_like, run_on_copy
+from safemig.copies.database_copy import Copy, CopyServer, open_server_like
 from safemig.copies.drift import what_files_make
 from safemig.copies.event_triggers import read_event_triggers
-from safemig.copies.given_way_back import GivenWayBack, given_way_back, tried
-from safemig.copies.platform_triggers import without_their_owner
-from safemig.copies.roles import acting_role, deploying_role, url_as
-from safemig.errors import FileError, RehearsalError, ToolError
+from safemig.copies.roles import deploying_role, url_as
+from safemig.errors import FileError, RehearsalError
 from safemig.execution.acting import act_as, be_ourselves
 from safemig.execution.environment import open_environment, schema_of
 from safemig.execution.expected_locks import with_sizes
 from safemig.execution.layout import layout_for, make_history
 from safemig.execution.steps import Segment, observe_steps, with_held_times
 from safemig.fault_points import FaultPoint, pass_point
-from safemig.migrations import write_new
 from safemig.operations.backup_prod import COPY_SHARE, require_room, take_backup
+from safemig.operations.prove_rollback import MigratedCopy, prove_rollback
 from safemig.operations.rehearse_load import WantedLoad, make_loaded_copy, rehearse_under_load, wanted_load
 from safemig.operations.rights import rights_after, rights_before
 from safemig.operations.try_statements import seen_in, trial_on
@@ -50,11 +47,10 @@ from safemig.operations.verify_backup import restored_and_compared
 from safemig.postgres.connection import Connection
 from safemig.postgres.connection.connect import connect, words_of
 from safemig.postgres.dump.plain import content_of
-from safemig.postgres.platforms import platform_of
 from safemig.postgres.pretences import indexes_pretended
 from safemig.postgres.stand_in.script import needs_what_is_real
-from safemig.results import BOOKKEEPING_TABLES, WRITTEN_SINCE, Backup, Rehearsal, RollbackProof, Step, TableContent
-from safemig.schema import Schema, SchemaDiff, compare
+from safemig.results import Backup, Rehearsal, Step, TableContent
+from safemig.schema import Schema, compare
 from safemig.settings import PRODUCTION, Settings
 
 
@@ -68,7 +64,7 @@ class RunsOnCopy(Protocol):
     def migrate(self, server: CopyServer, copy: Connection, url: str, own: Sequence[Connection]) -> tuple[Step, ...]:
         """Migrate the copy at `url`, and return what it did; `own` are the sessions of safemig."""
 
-    def take_back(self, copy: Connection, url: str, read: Callable[[], Schema], start: Schema, reached: Schema) -> None:
+    def take_back(self, copy: MigratedCopy) -> None:
         """Try its own way back, where it has one, and leave the copy migrated."""
 
 
@@ -152,14 +148,8 @@ def rehearse_on_copy(
     started = time.monotonic()
     with open_server_like(source, settings.scratch) as server:
         full = settings.rehearsal == "data"
-        if settings.gets_a_clone:
-            restored, with_data, rows_from = _clone(settings, source, server, situation, full=full)
-        else:
-            restored, with_data = restored_and_compared(settings, source, server, backup, schema_only=not full)
-            rows_from = ""
-        url, verified = restored.url, backup.verified
-        if full and not settings.gets_a_clone:
-            verified = mark_verified(settings, backup, "restored", restored.notes).verified
+        restored, with_data, backup, rows_from = _copied(settings, source, server, situation, backup)
+        url = restored.url
         as_deployer = url_as(url, server, deploying_role(source))
         under_load = make_loaded_copy(source, server) if load else ""
         with connect(url, "the copy") as copy, connect(as_deployer, "the copy") as deployer, ExitStack() as within:
@@ -195,37 +185,14 @@ def rehearse_on_copy(
             event_triggers = tuple(dict.fromkeys((*event_triggers, *read_event_triggers(copy))))
             rows = rows_and_columns(with_data, after, then.tables, now, steps, diff, event_triggers) if full else ()
             renamed = renamed_back(then.tables, now) | renamed_labels_back(then.labels, read_labels(copy))
-            platform, role = platform_of(source), settings.deploy_as or acting_role(source)
-            back = (
-                without_their_owner(
-                    rollback_script.with_their_functions(way, reached[-1], platform), reached[-1], platform
-                )
-                for way in _ways_back(start, reached[-1], renamed, role)
-            )
+            migrated = MigratedCopy(settings, server, copy, url, as_deployer, then, start, reached[-1])
             if by:
-                by.take_back(copy, as_deployer, read, start, reached[-1])
+                by.take_back(migrated)
             with live.stage("roll the copy back, and compare"):
-                given = given_way_back(situation.files)
-                if given:
-                    given = tried(given, copy, deploying_role(source), settings.deploy_as, read, start)
-                rollback = _prove_rollback(
-                    settings,
-                    given,
-                    server,
-                    copy,
-                    url,
-                    as_deployer,
-                    situation,
-                    backup,
-                    script,
-                    read,
-                    start,
-                    reached[-1],
-                    back,
-                    then,
-                    settings.deploy_as,
-                    by.forget if by else None,
-                )
+                rollback = prove_rollback(
+                    migrated, source, situation, script,
+                    timestamp=backup.timestamp, renames=renamed, forget=by.forget if by else None,
+                )  # fmt: skip
             statements.after_rollback()
             workload = statements.result(settings, steps if by else situation.plan.steps)
             exceptions = (*_not_shown(server, pretended), *(by.not_shown if by else ()))
@@ -243,7 +210,7 @@ def rehearse_on_copy(
             schema_fingerprint=reached[-1].fingerprint,
             rows=tuple(row for row in rows if not layout_for(settings).keeps_history_in(row.table)),
             rollback=rollback,
-            backup_verified=verified,
+            backup_verified=backup.verified,
             seconds=time.monotonic() - started,
             rights=access,
             not_by_psql=restored.notes,
@@ -259,20 +226,23 @@ def rehearse_on_copy(
     )
 
 
-def _clone(
-    settings: Settings, source: Connection, server: CopyServer, situation: Situation, *, full: bool
-) -> tuple[Copy, tuple[TableContent, ...], str]:
-    """Return the clone that the provider handed over, what it holds, and in words where that is from."""
+def _copied(
+    settings: Settings, source: Connection, server: CopyServer, situation: Situation, backup: Backup
+) -> tuple[Copy, tuple[TableContent, ...], Backup, str]:
+    """Return the copy, what it holds, the backup that it may verify, and in words where rows of a clone are from."""
+    full = settings.rehearsal == "data"
+    if not settings.gets_a_clone:
+        copy, content = restored_and_compared(settings, source, server, backup, schema_only=not full)
+        return copy, content, mark_verified(settings, backup, "restored", copy.notes) if full else backup, ""
     with live.stage("hold the clone against production"):
         copy = adopt_clone(settings, source, server, "copy")
     name = situation.target.environment
     words = (
         f"the clone of {name} that [scratch] command handed over; nothing was restored, and its rows were not compared"
     )
-    if not full:
-        return copy, (), words
     with live.stage("read the clone"):
-        return copy, content_of(copy.url, server.programs), words
+        content = content_of(copy.url, server.programs) if full else ()
+    return copy, content, backup, words
 
 
 def _reader(settings: Settings, copy: Connection) -> Callable[[], Schema]:
@@ -333,114 +303,3 @@ def _what_helps(error: psycopg.Error) -> str:
             "that has it in [scratch]; production was not touched"
         )
     return "correct the migration; production was not touched"
-
-
-def _prove_rollback(
-    settings: Settings,
-    given: GivenWayBack | None,
-    server: CopyServer,
-    copy: Connection,
-    url: str,
-    as_deployer: str,
-    situation: Situation,
-    backup: Backup,
-    script: Path,
-    read: Callable[[], Schema],
-    start: Schema,
-    reached: Schema,
-    ways: Iterator[SchemaDiff],
-    then: Moment,
-    role: str,
-    forget: Sequence[str] | None = None,
-) -> RollbackProof:
-    facts: dict[str, Any] = {
-        "fingerprints": (reached.fingerprint, start.fingerprint),
-        "files": [(each.version, each.file) for each in situation.plan.migrations],
-        "plan_id": situation.plan.id,
-        "database": situation.target.database,
-        "role": role,
-        "timestamp": backup.timestamp,
-        "forget": _forget(settings, situation) if forget is None else forget,
-    }
-    used = given if given and not given.why_not else None
-    back, sql, source = _run_back(server, as_deployer, used, ways, facts)
-    after = read()
-    # With the owners: an object that is there again, and belongs to another role, is not as it was.
-    apart = compare(replace(after, with_ownership=True), replace(start, with_ownership=True)).changes
-    remaining = tuple(
-        f"{each.action} {each.kind} {each.name}" + (f": {each.detail}" if each.kind == "owner" else "")
-        for each in apart
-    )
-    content = content_since(copy, url, server.programs, then)[1] if then.contents else ()
-    gone = _cannot_bring_back(back, then.contents, content, layout_for(settings).hides)
-    not_used = f"{given.source} is not used: {given.why_not}" if given and given.why_not else ""
-    is_proven = not remaining and after.fingerprint == start.fingerprint
-    proof = RollbackProof(script, is_proven, remaining, gone, source, not_used)
-    text = rollback_script.compose(
-        sql,
-        source=source or not_used,
-        is_proven=proof.is_proven,
-        remaining=remaining,
-        cannot_bring_back=gone,
-        **facts,
-    )
-    pass_point(FaultPoint.ROLLBACK_SCRIPT_BEGINS)
-    write_new(script, text, mode=0o600)
-    pass_point(FaultPoint.ROLLBACK_SCRIPT_WRITTEN)
-    return proof
-
-
-def _ways_back(start: Schema, reached: Schema, renames: Mapping[str, str], role: str) -> Iterator[SchemaDiff]:
-    """Yield the ways back, the best first: with renames and with the owners that objects had; each made when asked for.
-
-    What is re-created belongs to `role`, which may not be allowed to give it to its former owner.
-    """
-    owned = replace(reached, with_ownership=True, current_user=role), replace(start, with_ownership=True)
-    for base, target in (owned, (reached, start)):
-        yield compare(base, target, renames=renames)
-        yield compare(base, target)
-
-
-def _forget(settings: Settings, situation: Situation) -> list[str]:
-    """Return the SQL that takes what is pending out of the tool's history."""
-    of, taken_back = layout_for(settings), [file.migration for file in situation.files]
-    return of.layout.forget(of.table, taken_back, situation.standing.applied)
-
-
-def _run_back(
-    server: CopyServer, url: str, given: GivenWayBack | None, ways: Iterator[SchemaDiff], facts: dict[str, Any]
-) -> tuple[SchemaDiff, str, str]:
-    """Run the first rollback that runs; return the difference that it takes back, its SQL, and whose it is where the
-    team gave it. One that fails leaves nothing behind.
-    """
-    failure = ToolError("there is none")
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "rollback.sql"
-        for back in ways:
-            for sql, source in ((given.sql, given.source), (back.sql, "")) if given else ((back.sql, ""),):
-                draft = rollback_script.compose(sql, is_proven=False, remaining=(), cannot_bring_back=(), **facts)
-                path.write_text(draft, encoding="utf-8")
-                try:
-                    run_on_copy(server, url, path)
-                    return back, sql, source
-                except ToolError as error:
-                    failure = error
-            given = None
-    raise RehearsalError(
-        f"no rollback script that runs on the copy: {failure.what}",
-        where=failure.where,
-        next="production was not touched; deploy in smaller migrations that can each be rolled back",
-    )
-
-
-def _cannot_bring_back(
-    back: SchemaDiff, before: Mapping[str, TableContent], after: Sequence[TableContent], hides: Callable[[str], bool]
-) -> tuple[str, ...]:
-    written_since = [f"{WRITTEN_SINCE}{statement.why}" for statement in back.statements if statement.destructive]
-    now = {table.name: table for table in after}
-    lost = [
-        f"the content of {name} as it was ({table.rows:,} rows): the deployment itself changes it; the backup has it"
-        for name, table in before.items()
-        if now.get(name) != table and not name.startswith(BOOKKEEPING_TABLES) and not hides(name)
-    ]
-    return tuple(dict.fromkeys(written_since + lost))  # each once, in order
