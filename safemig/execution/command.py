@@ -80,7 +80,9 @@ def environment_for(settings: Settings, conninfo: str, *, lock_timeout: bool) ->
     own = {url.removeprefix("env:") for url in urls if url.startswith("env:")}
     kept = {name: value for name, value in os.environ.items() if name not in own and not name.startswith("PG")}
     parts = resolved(conninfo)
-    options = [f"-c role={settings.deploy_as}"] if settings.deploy_as else []
+    options = [parts["options"]] if parts.get("options") else []
+    if settings.deploy_as:
+        options.append(f"-c role={settings.deploy_as}")
     if lock_timeout:
         options.append(f"-c lock_timeout={settings.lock_timeout_ms * settings.lock_attempts}ms")
     if options and not refuses_options(conninfo):

@@ -185,16 +185,14 @@ class _OnCopy:
         self._settings = settings
         self._command = command
         self.notes: tuple[str, ...] = ()
-        self.not_shown: tuple[str, ...] = ()
         self.forget: tuple[str, ...] = ()
 
     def migrate(self, server: CopyServer, copy: Connection, url: str, own: Sequence[Connection]) -> tuple[Step, ...]:
         self.forget = tuple(histories_as_they_are(copy))
-        database = copy.info.dbname
         before = schema_of(self._settings, copy)
         pids = [server_pid(each) for each in own]
-        with observing(server, copy, database, self._command.up, pids) as seen:
-            ran = self._run(self._command.up, url)
+        with observing(server, copy, url, self._command.up, pids) as seen:
+            ran = self._run(self._command.up, seen.url)
         if ran.exit_code:
             raise RehearsalError(
                 f"the command failed on the copy with exit code {ran.exit_code}: {ran.last_words}",
@@ -202,13 +200,13 @@ class _OnCopy:
                 next="correct it; production was not touched",
             )
         after = schema_of(self._settings, copy)
-        if not seen.note and not seen.sessions:
+        if not seen.sessions:
             raise RehearsalError(
                 "the command did not connect to the copy",
                 where=f"--run {self._command.up!r}, exit code 0: {ran.last_words}",
                 next="let it take its connection from the variable DATABASE_URL, or from PGHOST, PGDATABASE and PGUSER",
             )
-        if not seen.steps and after.fingerprint == before.fingerprint and not seen.note:
+        if not seen.steps and after.fingerprint == before.fingerprint:
             raise RehearsalError(
                 "the command changed nothing, so there is nothing to deploy",
                 where=f"--run {self._command.up!r}: {ran.last_words}",
@@ -250,10 +248,6 @@ class _OnCopy:
 
     def _tell(self, seen: Observed, ran: Ran) -> None:
         done = f"{self._command.up!r}: exit code 0 after {ran.seconds:.1f} s"
-        if seen.note:
-            self.not_shown = (seen.note,)
-            self.notes = (done, ONE_TRANSACTION_IT_IS_NOT)
-            return
         many = "one transaction" if seen.commits == 1 else f"{seen.commits} transactions"
         self.notes = (
             f"{done}, {len(seen.steps)} statements that write in {many}, {seen.reads} that read or set",

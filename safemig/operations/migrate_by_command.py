@@ -14,7 +14,6 @@ from safemig.approval.rehearsed_rights import (
     basis_of,
     with_rehearsed_rights,
 )
-from safemig.copies.observed import NOT_OBSERVED
 from safemig.errors import (
     DeploymentFailedError,
     DeploymentStoppedError,
@@ -51,7 +50,6 @@ from safemig.postgres.target_facts import read_target_facts
 from safemig.results import Approval, Deployment, Plan, Preflight, Rehearsal, Step
 from safemig.review import Acceptance, Evidence, Review, Verdict
 from safemig.review import review as review_sources
-from safemig.review.engine import CANNOT_BE_WRITTEN
 from safemig.schema import Schema
 from safemig.settings import PRODUCTION, Settings
 from safemig.sql import SourceFile
@@ -120,7 +118,7 @@ class CommandDeployment(DeploymentSteps):
             self._rehearsed = rehearsed_command(self.settings, connection, situation, backup, script, self.command)
         result = self._rehearsed.result
         require_rehearsed(result, script, situation.plan)
-        made = self.reviewed(result.steps, observed=NOT_OBSERVED not in result.exceptions)
+        made = self.reviewed(result.steps)
         if made.verdict not in (Verdict.SAFE, Verdict.NOTHING):
             raise ReviewRefusedError(
                 f"{made.verdict}: {counted(len(made.standing), 'finding')} about the command's statements",
@@ -130,16 +128,11 @@ class CommandDeployment(DeploymentSteps):
             )
         return result
 
-    def reviewed(self, steps: Sequence[Step], *, observed: bool = True) -> Review:
-        """Review statements that the command sent to the copy, against what production holds.
-
-        Of those that nobody observed there is one finding, `not-written-as-sql`, which a person has to accept.
-        """
+    def reviewed(self, steps: Sequence[Step]) -> Review:
+        """Review statements that the command sent to the copy, against what production holds."""
         with open_environment(self.settings, self.environment) as connection:
             facts = read_target_facts(connection, self.environment)
         sql = "".join(f"{step.sql.rstrip(';')};\n" for step in steps if not step.kind.startswith("statement that"))
-        if not observed:
-            sql += f"-- {CANNOT_BE_WRITTEN}\n"
         return review_sources(
             [SourceFile(self.command.up, sql)] if sql else [],
             target=facts,

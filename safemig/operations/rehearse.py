@@ -58,7 +58,6 @@ class RunsOnCopy(Protocol):
     """Who migrates the copy instead of safemig: another tool's command (see `by_command`)."""
 
     notes: tuple[str, ...]  # what is to be said of it
-    not_shown: tuple[str, ...]  # what the copy could not show of it
     forget: tuple[str, ...]  # SQL that takes it out of its tool's history
 
     def migrate(self, server: CopyServer, copy: Connection, url: str, own: Sequence[Connection]) -> tuple[Step, ...]:
@@ -195,7 +194,7 @@ def rehearse_on_copy(
                 )  # fmt: skip
             statements.after_rollback()
             workload = statements.result(settings, steps if by else situation.plan.steps)
-            exceptions = (*_not_shown(server, pretended), *(by.not_shown if by else ()))
+            exceptions = _not_shown(server, pretended)
         ran = rehearse_under_load(settings, source, server, situation, under_load, load, steps) if load else None
         standing = situation.standing
         every = standing.in_order((*standing.applied, *standing.pending))

@@ -75,8 +75,8 @@ while true; do sleep 1; done
 
 It is used by every verb that needs a copy of a database, or one made from the migrations (`generate`, `status`,
 `baseline-prod`, `migrate-staging`). There the migrations run as the role that deployed them, with the rights that it has on
-this server: connect as a superuser, or as a role that may act as it. The statements of `--run` are not observed there; a
-person accepts that by name (`not-written-as-sql`).
+this server: connect as a superuser, or as a role that may act as it. The command of `--run` connects through a relay on this
+machine, which sees its statements; they are reviewed as those on a local copy are.
 
 With `holds_data = true` the command hands over a clone of production, rows and all, and the rehearsal runs in the database
 that the URL names: nothing is restored, and the record says so. The clone's schema and history must be production's of this
