@@ -131,3 +131,17 @@ def test_a_clone_comes_from_a_command(shop: Shop) -> None:
     (shop.folder / "safemig.toml").write_text("[scratch]\nurl = 'env:A'\nholds_data = true")
     with pytest.raises(SettingsError, match="holds_data needs command"):
         _ = shop.project
+
+
+def test_a_commands_statements_are_seen_on_the_clone(shop: Shop, provided: Provided, other: ThrowawayServer) -> None:
+    (shop.folder / "alter.py").write_text(
+        "import os, psycopg\n"
+        "with psycopg.connect(os.environ['DATABASE_URL']) as connection:\n"
+        "    connection.execute('ALTER TABLE users ADD COLUMN more text')\n"
+    )
+    rehearsal = provided(clone(shop, other)).rehearse(run=f"{sys.executable} alter.py")
+    assert [step.sql for step in rehearsal.steps] == ["ALTER TABLE users ADD COLUMN more text"]
+    assert "clone of production" in rehearsal.rows_from
+    assert rehearsal.rollback is not None
+    assert rehearsal.rollback.is_proven
+    assert not rehearsal.exceptions

@@ -10,7 +10,9 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from safemig.copies.relay import relayed
 from safemig.errors import ToolError
+from safemig.postgres.connection.connect import connect
 from safemig.postgres.dump.plain import content_of
 from safemig.postgres.dump.tools import run_psql
 from safemig.postgres.server.programs import (
@@ -108,3 +110,17 @@ def test_the_pre_flight_and_the_doctor_say_so_before_anything_begins(
     assert "built without TLS" in " ".join(project.doctor().render("text").split())
     with pytest.raises(ToolError, match="built without TLS"):
         project.backup_prod()
+
+
+@pytest.mark.parametrize(("mode", "arrives"), [("require", True), ("verify-full", False)])
+def test_a_relay_holds_the_servers_certificate_to_what_the_url_demands(
+    encrypted: str, mode: str, arrives: bool
+) -> None:
+    with connect(f"{encrypted}?sslmode=require", "the copy") as copy:
+        with relayed(copy, f"{encrypted}?sslmode={mode}") as (through, told):
+            try:
+                with psycopg.connect(through, autocommit=True) as connection:
+                    connection.execute("SELECT one FROM t")
+            except psycopg.OperationalError:
+                assert not arrives
+        assert [each.sql for each in told] == ["SELECT one FROM t"] * arrives
