@@ -6,6 +6,7 @@ view: `safemig/__init__.py`, at the top, hangs the renderer in.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 
@@ -22,12 +23,13 @@ BOOKKEEPING_SCHEMAS = ("safemig", "supabase_migrations")
 
 # The form of all JSON that safemig writes: results, errors, events. It changes when a field goes or changes its meaning.
 JSON_FORMAT = "safemig/1"
+_MOST_FACTS = 200_000  # bytes of JSON in a cell that a person looks at
 
 
 class Renderer(Protocol):
     """The four forms of a result; `safemig.views` is one."""
 
-    def text(self, result: Result) -> str: ...
+    def text(self, result: Result, *, cap: bool = False) -> str: ...
     def html(self, result: Result) -> str: ...
     def data(self, result: Result) -> dict[str, Any]: ...
     def frame(self, result: Result) -> pd.DataFrame: ...
@@ -119,9 +121,19 @@ class Result:
         return self.render("text")
 
     def _repr_mimebundle_(self, **_: object) -> dict[str, Any]:
+        if _renderer is None:
+            raise RuntimeError("no renderer: import safemig, not one of its modules by file")
+        facts = self.to_dict()
         return {
-            "text/plain": self.render("text"),
+            "text/plain": str(hide_in(_renderer().text(self, cap=True))),
             "text/html": self.render("html"),
-            f"application/vnd.safemig.{self.kind}+json": self.to_dict(),
+            **({} if _is_too_much(facts) else {f"application/vnd.safemig.{self.kind}+json": facts}),
             **(_further_forms(self) if _further_forms is not None else {}),
         }
+
+
+def _is_too_much(facts: dict[str, Any]) -> bool:
+    """Tell whether facts would bloat a notebook that a person edits; records and papermill's notebooks have them all."""
+    if _find_place is None or _find_place() is None:
+        return False
+    return len(json.dumps(facts)) > _MOST_FACTS

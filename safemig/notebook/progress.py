@@ -25,6 +25,12 @@ class LiveProgress:
         self._shown = False
         self._gate = ""  # the display that shows what the open question is about
 
+    def begin(self) -> None:
+        """Show at once that the run begins: its kernel takes a moment to start."""
+        self._steps.append(("start", "", time.monotonic()))
+        if self._live:
+            self._draw()
+
     def __call__(self, progress: Progress) -> None:
         """Take one event."""
         now = time.monotonic()

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from safemig import errors
 from safemig.notebook.progress import LiveProgress
-from safemig.records import RecordRun, run_runbook
+from safemig.records import RecordRun
 from safemig.records.outcome import RecordedError
 from safemig.result import link_to
 from safemig.settings import Settings
@@ -92,7 +92,10 @@ def run_recorded(
 
     present = person_is_present()
     progress = LiveProgress(verb, live=present)
+    progress.begin()
     try:
+        from safemig.records import run_runbook  # with papermill, which takes its time
+
         run = run_runbook(
             verb, settings, parameters, listen=progress, ask=input if present else None, variables=variables
         )

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from safemig.records.gate import Gate
-from safemig.records.outcome import RecordedResult
+if TYPE_CHECKING:
+    from safemig.records.gate import Gate
+    from safemig.records.outcome import RecordedResult
 
 Listen = Callable[["Progress"], None]
 

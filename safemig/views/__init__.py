@@ -47,11 +47,12 @@ _BUILDERS = {
 }
 
 
-def text(result: Result) -> str:
-    """Return the report as plain text, the verdict first."""
+def text(result: Result, *, cap: bool = False) -> str:
+    """Return the report as plain text, the verdict first; `cap` leaves out what a notebook's cell has no room for."""
+    from safemig.views.capped import capped
     from safemig.views.in_text import draw_text
 
-    return draw_text(document(result))
+    return draw_text(capped(document(result)) if cap else document(result))
 
 
 def html(result: Result) -> str:

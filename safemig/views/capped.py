@@ -1,7 +1,7 @@
 """Keep a view of thousands of statements readable: what needs a look first, and how much more there is.
 
 A notebook keeps the HTML of its cells, and a browser draws all of it. So a document has room for so many rows,
-lines and findings in all (about 300 kB of HTML). What does not fit is counted in its place; the result has it whole.
+lines and findings in all (300 kB of HTML). What does not fit is counted in its place; the result has it whole.
 """
 
 from __future__ import annotations
@@ -38,8 +38,9 @@ _MARKED = ("error", "warning")
 class _Room:
     """How many of each may still be drawn in this document."""
 
-    def __init__(self) -> None:
-        self.left = {Table: ROWS, Listing: LINES, Callout: FINDINGS, Bullets: ITEMS, Beside: LINES}
+    def __init__(self, share: float) -> None:
+        whole = {Table: ROWS, Listing: LINES, Callout: FINDINGS, Bullets: ITEMS, Beside: LINES}
+        self.left = {kind: int(number * share) for kind, number in whole.items()}
 
     def take(self, kind: type, wanted: int) -> int:
         taken = min(wanted, self.left[kind])
@@ -47,9 +48,12 @@ class _Room:
         return taken
 
 
-def capped(document: Document) -> Document:
-    """Return `document` with as much of it as a notebook's cell should hold, and a count of the rest."""
-    return dataclasses.replace(document, blocks=tuple(_capped(document.blocks, _Room())))
+def capped(document: Document, share: float = 1) -> Document:
+    """Return `document` with as much of it as a notebook's cell should hold, and a count of the rest.
+
+    share: how much of the usual room there is.
+    """
+    return dataclasses.replace(document, blocks=tuple(_capped(document.blocks, _Room(share))))
 
 
 def _capped(blocks: Iterable[Block], room: _Room) -> Iterator[Block]:

@@ -418,13 +418,15 @@ def test_progress_is_one_line_a_step_where_nobody_looks(capsys: pytest.CaptureFi
 def test_progress_is_one_table_that_goes_away_where_somebody_looks(loaded: InteractiveShell) -> None:
     progress = LiveProgress("migrate_prod", live=True)
     with capture_output() as captured:
+        progress.begin()
         for event in (Progress("plan"), Progress(result=RESULT), Progress("backup")):
             progress(event)
         progress.close()
     pages = [each.data["text/html"] for each in captured.outputs]
     assert len({each.transient["display_id"] for each in captured.outputs if each.transient}) <= 1
-    assert "PLAN 3f2a9c1 · &lt;b&gt;" in pages[1]
-    assert "<strong>running</strong>" in pages[2]
+    assert ">start<" in pages[0], "at once, before the kernel of the record runs"
+    assert "PLAN 3f2a9c1 · &lt;b&gt;" in pages[2]
+    assert "<strong>running</strong>" in pages[3]
     assert pages[-1] == "", "the view that follows takes its place"
 
 

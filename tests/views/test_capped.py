@@ -19,6 +19,9 @@ TEXTS = {
         f"ALTER TABLE public.t{n} ADD COLUMN c int NOT NULL;\nCREATE INDEX i{n} ON t{n} (c);\n"
         for n in range(MANY // 2)
     ),
+    "two wordy findings in each": "".join(
+        f"ALTER TABLE t{n} DROP COLUMN c{n};\nCREATE INDEX i{n} ON t{n} (a);\n" for n in range(MANY // 2)
+    ),
     "one statement after the other": "".join(f"INSERT INTO t VALUES ({n});\n" for n in range(MANY)),
     "one statement of many rows": "INSERT INTO t VALUES " + ", ".join(f"({n}, 'some words')" for n in range(100_000)),
     "one statement of many lines": "INSERT INTO t VALUES\n"
@@ -32,7 +35,8 @@ def test_a_cell_holds_at_most_300_kb_and_is_drawn_in_a_second(text: str) -> None
     begun = time.process_time()
     drawn = made.render("html")
     assert time.process_time() - begun < 1
-    assert len(drawn) < 300_000
+    assert len(drawn.encode()) < 300_000
+    assert len(made._repr_mimebundle_()["text/plain"]) < 150_000
     assert re.search(r"[\d,]+ (more rows|more findings|lines|characters) not shown", drawn)
 
 
@@ -40,6 +44,16 @@ def test_what_is_not_shown_is_in_the_frame_and_in_the_facts() -> None:
     made = review([SourceFile("m.sql", TEXTS["findings in every statement"])])
     assert len(made.to_frame()) == len(made.findings) > MANY
     assert len(made.to_dict()["findings"]) == len(made.findings)
+
+
+def test_facts_that_would_bloat_a_persons_notebook_stay_out_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    many = review([SourceFile("m.sql", TEXTS["findings in every statement"][:20_000])])
+    few = review([SourceFile("m.sql", "SELECT 1")])
+    mime = "application/vnd.safemig.review+json"
+    assert mime in many._repr_mimebundle_(), "a record has all facts"
+    monkeypatch.setattr("safemig.result._find_place", lambda: object())
+    assert mime not in many._repr_mimebundle_()
+    assert mime in few._repr_mimebundle_()
 
 
 def document(*blocks: object) -> Document:
