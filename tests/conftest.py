@@ -26,7 +26,7 @@ QUIET = {"autovacuum": "off", "max_prepared_transactions": "2"}
 _numbers = itertools.count(1)
 # Where tests need no process of their own, unless a fixture starts a server.
 FAST = (
-    "sql", "views", "review", "migrations", "schema", "test_connection_urls.py", "test_contributing.py", "test_fault_points.py", "test_house.py",
+    "sql", "views", "review", "migrations", "schema", "execution", "test_connection_urls.py", "test_contributing.py", "test_fault_points.py", "test_house.py",
     "test_reference.py", "test_secret_shapes.py", "test_settings.py",
 )  # fmt: skip
 LONG = ("test_tutorials.py", "browser", "demo")

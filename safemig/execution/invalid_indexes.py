@@ -32,7 +32,7 @@ JOIN pg_namespace n ON n.oid = c.relnamespace JOIN meant ON i.indrelid IN (meant
 WHERE NOT (i.indisvalid AND i.indisready) AND c.relname ~ '_cc(new|old)\d*$' ORDER BY 1
 """
 _REMOVAL_LOCK_TIMEOUT = "5s"
-_BUILDS = ("CREATE INDEX", "REINDEX")
+_BUILDS = ("CREATE INDEX", "CREATE UNIQUE INDEX", "REINDEX")
 
 
 def was_cut_off(connection: Connection, step: Step) -> bool:
@@ -53,7 +53,7 @@ def clear_the_name(connection: Connection, step: Step, done: Sequence[Step], *, 
         return
     if is_ours:
         invalid = remove_invalid_indexes(connection, step)[1]
-    if invalid and step.kind.startswith("CREATE INDEX"):
+    if invalid and step.kind != "REINDEX":
         raise (DeploymentStoppedError if done else DeploymentFailedError)(
             f"an invalid index of that name already exists: {', '.join(invalid)}",
             where=f"step {step.number}, {step.file}, line {step.line}: {step.kind}"

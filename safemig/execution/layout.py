@@ -51,7 +51,7 @@ class ProjectLayout:
         if self.layout.has_own_schema:
             return (self.table,)
         schema = self.table.partition(".")[0]
-        return (schema,) if schema not in ("public", "supabase_migrations") and schema == self.layout.name else ()
+        return (schema,) if schema == self.layout.name else ()
 
     def hides(self, name: str) -> bool:
         """Tell whether a table, such as `public.schema_migrations`, is the tool's history."""
