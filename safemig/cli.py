@@ -671,9 +671,7 @@ def fleet_backup(folder: str, name: str) -> None:
 @click.pass_obj
 def records(folder: str, /, verify: bool, settle: bool, **filters: str) -> None:
     """List the archive of records. With --verify, exit code 1 when one was edited, removed, swapped or added."""
-    from safemig.records.archive import select
-
-    archive = select(_project(folder).deployments(verify=verify, settle=settle), **filters)
+    archive = _project(folder).deployments(verify=verify, settle=settle, **filters)
     _show(archive)
     if archive.problems:
         sys.exit(1)

@@ -432,22 +432,26 @@ class Project:
 
         return schema_diff(self.settings, from_, to, renames=renames)
 
-    def deployments(self, *, verify: bool = False, settle: bool = False) -> Archive:
+    def deployments(self, *, verify: bool = False, settle: bool = False, **filters: str) -> Archive:
         """List the records, newest first; with `verify`, hold each against the ledger and production.
 
         With `settle`, records whose runs were cut off are first told what happened to these; no database is changed.
+        `filters` are those of `records.archive.Filters`: environment, verdict, act, by, since, until.
 
         Raises:
+            SettingsError: a filter that no record can fit.
             SafemigError: with `settle`, a database cannot be asked, or a deployment is under way on it.
         """
-        from safemig.records.archive import read_archive
+        from safemig.records.archive import Filters, read_archive
         from safemig.records.cross_check import hear_witnesses
         from safemig.records.settle import settle_all
 
+        chosen = Filters(**filters)
+        chosen.require_environment(self.settings)
         settled = settle_all(self.settings) if settle else ()
         archive = read_archive(self.settings.path("records"), verify=verify)
         archive = replace(archive, settled=tuple(f"{each.path.stem}: {each.words}" for each in settled))
-        return hear_witnesses(archive, self.settings) if verify else archive
+        return chosen.select(hear_witnesses(archive, self.settings) if verify else archive)
 
     def config(self) -> Configuration:
         """Return every setting in force, and where it comes from. Reads no database."""

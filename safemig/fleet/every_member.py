@@ -5,9 +5,10 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 
 from safemig import live
-from safemig.errors import DeploymentStoppedError, RefusedError
+from safemig.errors import DeploymentStoppedError, RefusedError, SettingsError
 from safemig.execution import journal
 from safemig.fleet.deploy_member import MemberJob
 from safemig.fleet.engine import Act, Placed, SchedulerLostError, run_jobs, workers
@@ -53,9 +54,10 @@ def on_every_member(
                 placed = [Placed(job, member.server) for member, job in jobs]
                 for outcome in run_jobs(client, fleet, placed, act, may_go_on):
                     done[outcome.member] = outcome
-                    journal.write(
-                        path, run_id, "member", member=outcome.member, outcome=outcome.outcome, error=outcome.error
-                    )
+                    with suppress(SettingsError):  # what is done is done, and the members' own histories know it
+                        journal.write(
+                            path, run_id, "member", member=outcome.member, outcome=outcome.outcome, error=outcome.error
+                        )
                     live.advance(1)
         except SchedulerLostError:
             notes = ("the scheduler was lost",)
@@ -78,7 +80,8 @@ def on_every_member(
         seconds=time.monotonic() - started,
         notes=notes,
     )
-    journal.write(path, run_id, "ended", verdict=result.verdict)
+    with suppress(SettingsError):
+        journal.write(path, run_id, "ended", verdict=result.verdict)
     if bad:
         kind = DeploymentStoppedError if changes else RefusedError
         raise kind(

@@ -6,7 +6,7 @@ import secrets
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,13 @@ from safemig import live
 from safemig.approval.approve import Ask, approve
 from safemig.approval.approvers import require_approvers
 from safemig.approval.plan import assess
-from safemig.errors import DeploymentFailedError, DeploymentStoppedError, OutcomeUnknownError, RefusedError
+from safemig.errors import (
+    DeploymentFailedError,
+    DeploymentStoppedError,
+    OutcomeUnknownError,
+    RefusedError,
+    SettingsError,
+)
 from safemig.execution import journal
 from safemig.fleet.cohorts import cohorts_of, key_of
 from safemig.fleet.deploy_member import MemberJob, deploy_member
@@ -322,7 +328,7 @@ class FleetMigration:
             self._settle(plan, done)
         result = self._result(plan, done, started, lost)
         if plan.members:
-            self._note("ended", verdict=result.verdict)
+            self._note_what_is_done("ended", verdict=result.verdict)
         return self._told(result)
 
     def _run_waves(self, plan: FleetPlan, done: dict[str, MemberOutcome]) -> str:
@@ -451,8 +457,12 @@ class FleetMigration:
     def _note(self, event: journal.Event, **facts: Any) -> None:
         journal.write(self.settings.path("records") / self.name / journal.FILE_NAME, self.run_id, event, **facts)
 
+    def _note_what_is_done(self, event: journal.Event, **facts: Any) -> None:
+        with suppress(SettingsError):  # members are changed, and their own histories know it
+            self._note(event, **facts)
+
     def _note_member(self, outcome: MemberOutcome) -> None:
-        self._note(
+        self._note_what_is_done(
             "member", member=outcome.member, outcome=outcome.outcome, version=outcome.version, wave=outcome.wave,
             member_run=outcome.run_id, transaction=outcome.transaction_id, error=outcome.error,
         )  # fmt: skip

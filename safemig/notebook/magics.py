@@ -425,11 +425,8 @@ class SafeMig(Magics):
             %deployments --verdict failed --since 2026-11-01
         """
         given = parse_line(self.deployments, line)
-        from safemig.records.archive import select
-
-        archive = self._project().deployments(verify=given.verify, settle=given.settle)
         filters = {name: getattr(given, name) for name in ("environment", "verdict", "act", "by", "since", "until")}
-        return self._out(given, select(archive, **filters))
+        return self._out(given, self._project().deployments(verify=given.verify, settle=given.settle, **filters))
 
     @magic_arguments()
     @_FLEET

@@ -86,6 +86,11 @@ WHAT_A_RUN_COMMITTED = """
 SELECT unnest(CASE WHEN cardinality(migrations) > 0 THEN migrations ELSE ARRAY[act] END) FROM safemig.deployments
 WHERE run_id = %(run)s OR starts_with(run_id, %(run)s || '-') ORDER BY committed_at
 """
+WHAT_WAS_COMMITTED_BETWEEN = """
+SELECT DISTINCT unnest(CASE WHEN cardinality(migrations) > 0 THEN migrations ELSE ARRAY[act] END) FROM safemig.deployments
+WHERE act = %(act)s AND %(plan)s IN (plan_id, '') AND started_at >= %(first)s AND started_at < %(last)s
+  AND coalesce(facts ->> 'schema', '') = %(schema)s ORDER BY 1
+"""
 WHICH_RUNS_WERE_RECORDED = """
 SELECT run_id, act, by, committed_at, facts ->> 'record', facts ->> 'ledger' FROM safemig.deployments
 WHERE facts ? 'record' ORDER BY committed_at
@@ -200,6 +205,19 @@ def committed_parts(connection: Connection, run_id: str) -> list[str]:
     if not _existing(connection)[2]:
         return []
     return [name for (name,) in connection.execute(WHAT_A_RUN_COMMITTED, {"run": run_id})]
+
+
+def committed_between(
+    connection: Connection, act: str, plan_id: str, first: datetime, last: datetime, schema: str
+) -> list[str]:
+    """Return the files that runs which began from `first` until before `last` committed, to that schema alone where it is named.
+
+    Of that plan, of any where it is "". Reads only.
+    """
+    if not _existing(connection)[2]:
+        return []
+    asked = {"act": act, "plan": plan_id, "first": first, "last": last, "schema": schema}
+    return [name for (name,) in connection.execute(WHAT_WAS_COMMITTED_BETWEEN, asked)]
 
 
 def runs_of_plan(connection: Connection, plan_id: str) -> list[str]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal
@@ -11,9 +11,10 @@ from typing import Any, Literal
 from safemig.errors import SettingsError
 from safemig.records import ledger, verification
 from safemig.records.names import RUNNING, RecordName, parse_name
-from safemig.records.outcome import INCOMPLETE, RECORDED_VERBS
+from safemig.records.outcome import INCOMPLETE, RECORDED_VERBS, WORDS
 from safemig.records.process_alive import still_runs
 from safemig.results import Archive, RecordEntry
+from safemig.settings import Settings
 
 Integrity = Literal["intact", "resaved", "edited", "missing", "sealed", "unsealed"]
 
@@ -36,41 +37,62 @@ def read_archive(folder: Path, *, verify: bool = False) -> Archive:
     return Archive(folder, tuple(records), tuple(problems), verified=verify, notes=tuple(notes))
 
 
-def select(
-    archive: Archive,
-    *,
-    environment: str = "",
-    verdict: str = "",
-    act: str = "",
-    by: str = "",
-    since: str = "",
-    until: str = "",
-) -> Archive:
-    """Return the archive with only those records that fit all that is given; its problems stay.
+@dataclass(frozen=True, slots=True)
+class Filters:
+    """Which records are asked for: those that fit all that is given.
 
     `verdict` is a word or its beginning, in any case; `since` and `until` are ISO dates or times, UTC, both included.
 
     Raises:
-        SettingsError: a time that is none, or a verb that leaves no record.
+        SettingsError: a time that is none, a verb that leaves no record, or a verdict that no record has.
     """
-    if act and act.replace("-", "_") not in RECORDED_VERBS:
-        raise SettingsError(
-            f"no verb {act!r} leaves records",
-            where="--act",
-            next=f"one of {', '.join(each.replace('_', '-') for each in RECORDED_VERBS)}",
+
+    environment: str = ""
+    verdict: str = ""
+    act: str = ""
+    by: str = ""
+    since: str = ""
+    until: str = ""
+
+    def __post_init__(self) -> None:
+        verbs = [each.replace("_", "-") for each in RECORDED_VERBS]
+        _require_known("act", "no verb {} leaves records", self.act, self.act.replace("_", "-") in verbs, verbs)
+        is_known = any(each.startswith(_as_word(self.verdict)) for each in WORDS)
+        _require_known("verdict", "no record has the verdict {}", self.verdict, is_known, WORDS)
+        _moment("since", self.since)
+        _moment("until", self.until, end=True)
+
+    def require_environment(self, settings: Settings) -> None:
+        """Refuse an environment or fleet that neither the settings nor the archive know."""
+        folder = settings.path("records")
+        homes = [each.name for each in folder.iterdir() if each.is_dir()] if folder.is_dir() else []
+        known = sorted({*settings.environments, *settings.fleets, *homes})
+        what = "there is no environment or fleet {}"
+        _require_known("environment", what, self.environment, self.environment in known, known)
+
+    def select(self, archive: Archive) -> Archive:
+        """Return the archive with only those records that fit; its problems stay."""
+        first, last = _moment("since", self.since), _moment("until", self.until, end=True)
+        records = tuple(
+            each
+            for each in archive.records
+            if self.environment in ("", each.environment)
+            and each.verdict.startswith(_as_word(self.verdict))
+            and self.act.replace("-", "_") in ("", each.act)
+            and self.by in ("", each.by)
+            and (first is None or each.at >= first)
+            and (last is None or each.at <= last)
         )
-    first, last = _moment("since", since), _moment("until", until, end=True)
-    records = tuple(
-        each
-        for each in archive.records
-        if (not environment or each.environment == environment)
-        and each.verdict.startswith(verdict.upper().replace(" ", "-"))
-        and (not act or each.act == act.replace("-", "_"))
-        and (not by or each.by == by)
-        and (first is None or each.at >= first)
-        and (last is None or each.at <= last)
-    )
-    return replace(archive, records=records)
+        return replace(archive, records=records)
+
+
+def _as_word(verdict: str) -> str:
+    return verdict.upper().replace(" ", "-")
+
+
+def _require_known(option: str, what: str, given: str, is_known: bool, known: Sequence[str]) -> None:
+    if given and not is_known:
+        raise SettingsError(what.format(repr(given)), where=f"--{option}", next=f"one of {', '.join(known)}")
 
 
 def _moment(name: str, text: str, *, end: bool = False) -> datetime | None:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from safemig import errors
+from safemig.records.names import RUNNING
 
 INCOMPLETE = "INCOMPLETE"
 CHANGES = "changes-database"  # the tag of a cell that changes a database
@@ -40,6 +41,14 @@ _ANSWERS = {
     "deployments": "archive",
 }
 RECORDED_VERBS = tuple(_ANSWERS)
+# Every word that a record's name can say.
+WORDS = (
+    "BACKED-UP", "BACKED-UP-NOT-VERIFIED", "BASELINED", "COLLECTED", "COMPARED", "CUT-OFF", "CUT-OFF-APPLIED", "DEPLOYED",
+    "DEPLOYED-EXCEPT-SET-ASIDE", "DIFFERENT", "DO-NOT-DEPLOY", "DRIFTED", "DROPPED", "EQUAL", "ERROR", "FAILED", "GAPS", "GENERATED",
+    INCOMPLETE, "NEEDS-ATTENTION", "NOT-VALID", "NOTHING-TO-DEPLOY", "NOTHING-TO-DO", "NOTHING-TO-PUT-BACK", "NOTHING-TO-RECORD",
+    "NOTHING-TO-REVIEW", "NOTHING-TO-SYNC", "PENDING", "PROBLEMS", "PUT-BACK", "READY", "REFUSED", "REHEARSED", "REPORTED", "RESTORED",
+    "ROLLED-BACK", RUNNING, "SAFE-TO-DEPLOY", "STOPPED", "SWAPPED-IN", "SYNCED", "UNKNOWN", "UNREACHABLE", "UP-TO-DATE",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

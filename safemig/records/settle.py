@@ -30,10 +30,12 @@ from safemig.records.page import draw_page
 from safemig.records.process_alive import still_runs
 from safemig.results import Act
 from safemig.settings import Settings
+from safemig.views.numbers import counted
 from safemig.whole_files import write_atomically
 
 _TIME = "%Y-%m-%dT%H:%M:%SZ"
 _CHANGING = frozenset(get_args(Act))
+_OF_FLEETS = ("fleet_migrate", "fleet_rollback")
 _NEVER = datetime.max.replace(tzinfo=UTC)
 _CELL = "settled"  # the id of the cell that says it
 
@@ -58,14 +60,14 @@ class _Fate:
 
 
 def settle_all(settings: Settings) -> tuple[Settled, ...]:
-    """Settle every environment's records; one that cannot be asked does not keep the others waiting.
+    """Settle the records of every environment and fleet; one that cannot be asked does not keep the others waiting.
 
     Raises:
         SafemigError: as `settle`, of the first that could not be, after all others were.
     """
     done: list[Settled] = []
     errors: list[SafemigError] = []
-    for environment in settings.environments:
+    for environment in (*settings.environments, *settings.fleets):
         try:
             done += settle(settings, environment)
         except SafemigError as error:
@@ -130,6 +132,8 @@ def _settled(settings: Settings, environment: str, path: Path) -> Settled:
         return done
     if name.act == "restore_prod":
         fate = _fate_of_restore(settings, environment, name)
+    elif name.act in _OF_FLEETS:
+        fate = _fate_of_fleet(settings, name)
     elif name.act in _CHANGING:
         fate = _fate_of_deployment(settings, environment, name)
     else:
@@ -197,6 +201,33 @@ def _fate_of_restore(settings: Settings, environment: str, name: RecordName) -> 
     )
 
 
+def _fate_of_fleet(settings: Settings, name: RecordName) -> _Fate:
+    """Ask the members: a fleet keeps nothing of how far it came."""
+    from safemig.fleet.changed_members import changed_members
+
+    begun = [
+        (datetime.fromisoformat(event["at"]), event)
+        for event in journal.read(journal.path_of(settings, name.environment))
+        if event["event"] == "begun"
+    ]
+    end = _next_begin(settings, name.environment, name)
+    at, event = next((each for each in begun if each[1].get("act") == name.act and name.at <= each[0] < end), (end, {}))
+    if not event:
+        return _Fate(False, "The run was cut off before it changed anything.")
+    until = min((each for each, _ in begun if each > at), default=_NEVER)
+    changed = changed_members(settings, name.environment, name.act, event["plan"], at, until)
+    if not changed:
+        return _Fate(False, "The run was cut off; no member's history knows of it.", (), event["run"])
+    files = tuple(sorted({file for each in changed.values() for file in each}))
+    named = ", ".join(list(changed)[:5]) + (", ..." if len(changed) > 5 else "")
+    how = "rolled back" if name.act == "fleet_rollback" else "applied"
+    cut_off = "The run was cut off after it had"
+    if _has_ended(settings, name.environment, event["run"]):
+        cut_off = "The run ended, and its record was cut off; it had"
+    words = f"{cut_off} {how} {', '.join(files)} on {counted(len(changed), 'member')}: {named}."
+    return _Fate(True, words, files, event["run"])
+
+
 def _next_begin(settings: Settings, environment: str, name: RecordName) -> datetime:
     """Return when the next run of the same act began: what happened before it, and after this one, was this one's."""
     home = settings.path("records") / environment
@@ -220,7 +251,9 @@ def _run_of(settings: Settings, environment: str, name: RecordName) -> str:
 
 def _has_ended(settings: Settings, environment: str, run_id: str) -> bool:
     events = journal.read(journal.path_of(settings, environment))
-    return any(each["run"] == run_id and each["event"] == "ended" and each.get("verdict") == "DONE" for each in events)
+    return any(
+        each["run"] == run_id and each["event"] == "ended" and each.get("verdict") != "FAILED" for each in events
+    )
 
 
 def _seal(path: Path, name: RecordName, fate: _Fate) -> Path:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -11,12 +12,17 @@ from typing import Any
 
 import pytest
 
+import safemig
 from safemig import chain
 from safemig.errors import SettingsError
+from safemig.project import Project
 from safemig.records import ledger, read_archive
-from safemig.records.archive import select
+from safemig.records.archive import Filters
 from safemig.records.names import RecordName, parse_name
+from safemig.records.outcome import WORDS
 from safemig.records.verification import verify
+from safemig.results import Deployment
+from safemig.review.verdict import Verdict
 
 
 def record(home: Path, i: int) -> Path:
@@ -255,13 +261,38 @@ def test_a_name_is_read_back_as_it_was_made(stem: str) -> None:
     ],
 )
 def test_the_archive_is_filtered(home: Path, filters: dict[str, str], seconds: list[int]) -> None:
-    chosen = select(read_archive(home.parent), **filters)
+    chosen = Filters(**filters).select(read_archive(home.parent))
     assert [each.at.second for each in chosen.records] == seconds
 
 
-def test_a_time_that_is_none_is_refused(home: Path) -> None:
-    with pytest.raises(SettingsError, match="'yesterday' is not a date or time"):
-        select(read_archive(home.parent), since="yesterday")
+@pytest.mark.parametrize(
+    ("filters", "words"),
+    [
+        ({"since": "yesterday"}, "'yesterday' is not a date or time"),
+        ({"until": "soon"}, "'soon' is not a date or time"),
+        ({"verdict": "deplyed"}, "no record has the verdict 'deplyed'"),
+        ({"act": "plan"}, "no verb 'plan' leaves records"),
+        ({"environment": "prodd"}, "there is no environment or fleet 'prodd'"),
+    ],
+)
+def test_a_filter_that_no_record_can_fit_is_refused_with_what_is_known(
+    home: Path, filters: dict[str, str], words: str
+) -> None:
+    project = Project.open(home.parent.parent)
+    with pytest.raises(SettingsError, match=words) as caught:
+        project.deployments(settle=True, **filters)
+    assert caught.value.exit_code == 2
+    assert project.deployments(environment=home.name, verdict="nothing to", act="migrate-prod").records == ()
+
+
+def test_every_word_that_an_act_can_answer_can_be_asked_for() -> None:
+    """Of the facts' types, and of what the code writes."""
+    words = {*re.findall(r"['\"]([A-Z ]+)['\"]", Deployment.__annotations__["verdict"]), *map(str, Verdict)}
+    for path in Path(safemig.__file__).parent.rglob("*.py"):
+        found = re.findall(r"""(?:verdict="|return "|else ")([A-Z][A-Z ]+)\"""", path.read_text())
+        words |= set(found) if path.parent.name in ("operations", "fleet") else set()
+    assert len(words) > 20
+    assert {word.replace(" ", "-") for word in words} - set(WORDS) - {"RESTORED-BESIDE-PRODUCTION", "SELECT"} == set()
 
 
 def test_a_folder_without_records_is_an_empty_archive(tmp_path: Path) -> None:
