@@ -414,7 +414,15 @@ def test_the_journal_tells_which_runs_did_not_end(tmp_path: Path, monkeypatch: p
     path = journal.path_of(load_settings(tmp_path), "production")
     assert path == tmp_path / "records" / "production" / "journal.jsonl"
     assert journal.read(path) == []
-    for run, event in (("a", "begun"), ("a", "ended"), ("b", "begun"), ("c", "begun"), ("b", "committed")):
+    for run, event in (
+        ("a", "begun"),
+        ("a", "committed"),
+        ("a", "committed"),
+        ("a", "ended"),
+        ("b", "begun"),
+        ("c", "begun"),
+        ("b", "committed"),
+    ):
         journal.write(path, run, event, act="migrate_prod", number=1)  # type: ignore[arg-type]
     unended = journal.unended(path, connection_that_says())
     assert [(each.run_id, each.committed) for each in unended] == [("b", ("m.sql",)), ("c", ())]
@@ -426,6 +434,7 @@ def test_the_journal_tells_which_runs_did_not_end(tmp_path: Path, monkeypatch: p
     assert journal.contradictions(path, []) == []
     journal.write(path, "d", "begun", act="migrate_prod")
     journal.write(path, "d", "committed")
+    journal.write(path, "e", "committed")  # of a run whose beginning is not there
     assert journal.lost(path, connection_that_says()).startswith("run d (migrate_prod, begun ")
 
 

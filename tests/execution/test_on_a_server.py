@@ -14,8 +14,24 @@ import psycopg
 import pytest
 from psycopg.pq import TransactionStatus
 
-from safemig.errors import DeploymentFailedError, DeploymentStoppedError, MigrationError, RefusedError
-from safemig.execution import acting, autocommit, invalid_indexes, journal, layout, resume, validation
+from safemig.errors import (
+    DeploymentFailedError,
+    DeploymentStoppedError,
+    MigrationError,
+    OutcomeUnknownError,
+    RefusedError,
+)
+from safemig.execution import (
+    acting,
+    autocommit,
+    commit,
+    invalid_indexes,
+    journal,
+    layout,
+    resume,
+    transaction,
+    validation,
+)
 from safemig.execution.batches import Keeping, run_batches
 from safemig.execution.environment import is_unrecorded, schema_of, standing_of
 from safemig.execution.expected_locks import with_expected_locks
@@ -425,8 +441,11 @@ def test_what_ran_is_left_out_and_what_was_cut_off_is_looked_at(settings: Settin
         assert (mark_of(cut_off) in found.ran) is (after != [[2, 3]])
     resumable.note_running(connection, "r1", "")
     connection.execute("CREATE TABLE strange ()")
-    with pytest.raises(RefusedError, match="has changed since deployment r1 stopped"):
+    with pytest.raises(RefusedError, match="has changed since deployment r1 stopped") as caught:
         rest(settings, connection, files)
+    begun_as = begun(settings, connection, files).schema_reached
+    reached = one(connection, "SELECT schema_reached FROM safemig.resumable")
+    assert caught.value.where == f"fingerprint {reached[:12]} then, {begun_as[:12]} now"
 
 
 def test_which_index_a_run_was_cut_off_in_is_named(settings: Settings, connection: Any) -> None:
@@ -704,3 +723,100 @@ def test_a_new_session_s_path_is_its_own(database: str) -> None:
     session = connect(database, "production")
     assert "public" in own_search_path(session)
     session.close()
+
+
+# -------------------------------------------------------------------------------------------------- commit
+
+SLOW_COMMIT = """
+CREATE TABLE t (id int);
+CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_sleep(1.5); RETURN NULL; END';
+CREATE CONSTRAINT TRIGGER slow AFTER INSERT ON t DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION slow();
+"""
+
+
+def test_a_slow_commit_is_waited_for_and_one_that_nobody_works_on_is_cut(
+    connection: Any, database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connection.execute(SLOW_COMMIT)
+    monkeypatch.setattr(commit, "_COMMIT_PATIENCE_SECONDS", 0.6)
+    for backend_of, is_lost in ((None, False), ((0, datetime.now(UTC)), True)):
+        with psycopg.connect(database, autocommit=True) as ours:
+            ours.execute("BEGIN; INSERT INTO t VALUES (1)")
+            backend = (
+                backend_of
+                or connection.execute(
+                    "SELECT pid, backend_start FROM pg_stat_activity WHERE pid = %s", (ours.info.backend_pid,)
+                ).fetchone()
+            )
+            if is_lost:
+                with pytest.raises(psycopg.OperationalError, match="the server did not answer"):
+                    commit.commit(ours, database, backend)
+            else:
+                commit.commit(ours, database, backend)
+                assert one(connection, "SELECT count(*) FROM t") == 1
+
+
+def test_a_deferred_constraint_that_says_no_at_commit_is_its_own_error(connection: Any, database: str) -> None:
+    connection.execute(
+        "CREATE TABLE p (id int PRIMARY KEY); CREATE TABLE c (p int REFERENCES p DEFERRABLE INITIALLY DEFERRED)"
+    )
+    with psycopg.connect(database, autocommit=True) as ours:
+        ours.execute("BEGIN; INSERT INTO c VALUES (1)")
+        with pytest.raises(psycopg.errors.ForeignKeyViolation):
+            commit.commit(ours, database, (ours.info.backend_pid, datetime.now(UTC)))
+
+
+def test_what_happened_to_a_lost_commit_is_asked_of_the_server(
+    settings: Settings, connection: Any, database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(commit, "_SETTLE_SECONDS", 0.5)
+    lost = psycopg.OperationalError("lost")
+    run = a_run(settings, connection)
+    number = one(connection, "SELECT pg_current_xact_id()::text")
+    with pytest.raises(DeploymentFailedError, match="did not commit: nothing was changed"):
+        commit.settle(database, "r1", number, None, lost)
+    with pytest.raises(DeploymentFailedError):  # of before a crash: the server has not come to it
+        commit.settle(database, "r1", "4000000000", None, lost)
+    with psycopg.connect(database) as open_still:
+        number = one(open_still, "SELECT pg_current_xact_id()::text")
+        with pytest.raises(OutcomeUnknownError, match="cannot be reached to check") as caught:
+            commit.settle(database, "r1", number, None, lost)
+        assert number in str(caught.value.next)
+    run.record(connection, [FIRST], [], schema_of(settings, connection))
+    commit.settle(database, "r1", number, None, lost)
+
+
+# ------------------------------------------------------------------------------------------- times and pauses
+
+
+def test_a_tool_s_history_gets_the_time_that_a_file_s_steps_took(settings: Settings, connection: Any) -> None:
+    (settings.folder / "safemig.toml").write_text('layout = "flyway"\nmigrations = "supabase/migrations"\n')
+    for name in ("V1__a.sql", "V2__b.sql"):
+        (settings.path("migrations") / name).write_text("SELECT 1; SELECT 2;")
+    flyway = load_settings(settings.folder)
+    layout.make_history(flyway, connection)
+    files = plan_files(layout.files_of(flyway))
+    times = {1: 0.25, 2: 0.5, 3: None, 4: 0.125}
+    done = [replace(each, ran_s=times[each.number]) for file in files for each in file.steps]
+    a_run(flyway, connection).record_segment(connection, Segment(files, True), done, schema_of(flyway, connection))
+    assert connection.execute("SELECT execution_time FROM flyway_schema_history ORDER BY version").fetchall() == [
+        (750,),
+        (125,),
+    ]
+
+
+@pytest.mark.parametrize(("lock_timeout_ms", "longest"), [(50, 0.55), (100, 1.05), (600, 5.05), (100_000, 5.05)])
+def test_the_pause_between_two_attempts_grows_with_the_lock_timeout(
+    settings: Settings,
+    connection: Any,
+    database: str,
+    monkeypatch: pytest.MonkeyPatch,
+    lock_timeout_ms: int,
+    longest: float,
+) -> None:
+    """The others whom an attempt kept waiting must come to their turn before the next."""
+    pauses: list[tuple[float, float]] = []
+    monkeypatch.setattr(transaction, "wait_random", lambda *bounds: pauses.append(bounds) or (lambda _: 0))
+    run = a_run(settings.model_copy(update={"lock_timeout_ms": lock_timeout_ms}), connection)
+    deployed(run, database, transaction_of(run, step("SELECT 1")))
+    assert pauses == [(0.05, pytest.approx(longest))]
