@@ -874,7 +874,7 @@ def _record(folder: str, verb: str, /, **parameters: Any) -> NoReturn:
 
 
 def _say_last(text: str, *, err: bool = False) -> None:
-    """Say what came of a run, if anybody can hear it: a closed pipe or a full disk does not change the exit code."""
+    """Say what came of a run, if anyone can hear it: a closed pipe or a full disk does not change the exit code."""
     stream = sys.stderr if err else sys.stdout
     try:
         if text:

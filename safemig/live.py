@@ -105,7 +105,7 @@ def act(name: str) -> Iterator[None]:
 
 
 def is_watched() -> bool:
-    """Tell whether anybody looks on; if not, nothing needs to be found out for them."""
+    """Tell whether anyone looks on; if not, nothing needs to be found out for them."""
     return _act is not None
 
 

@@ -347,7 +347,7 @@ def _make_schema(connection: Connection, schema: str, backup: Backup) -> None:
 
 def keep_to_the_owner(connection: Connection, schema: str) -> None:
     """Take away what others than their owner may do with a schema and the tables in it."""
-    # Default privileges may have given the new tables to everybody, with rows that row security guards elsewhere.
+    # Default privileges may have given the new tables to everyone, with rows that row security guards elsewhere.
     for question, what in ((WHO_MAY_USE_SCHEMA, "SCHEMA"), (WHO_MAY_USE_TABLES, "ALL TABLES IN SCHEMA")):
         for (grantee,) in connection.execute(question, (schema,)).fetchall():
             statement = f"REVOKE ALL ON {what} {quote_identifier(schema)} FROM {grantee}"

@@ -1,6 +1,6 @@
 """What a database does, tried out: rows written and read, functions called, as the roles that do so.
 
-The same trials are made again after each step of a change. What worked before a step and not after it, and works again
+The same trials are repeated after each step of a change. What worked before a step and not after it, and works again
 later, is a gap: between the two commits an application would have failed. Every trial is rolled back.
 """
 

@@ -39,7 +39,7 @@ def server_folder(project: Path, name: str = "server") -> Path:
     wanted = project / name
     closed = os.geteuid() == 0 and any(not each.stat().st_mode & stat.S_IXOTH for each in (project, *project.parents))
     if closed or len(os.fsencode(wanted)) > _LONGEST_PATH:
-        # Made exclusively and with a name that no one can foresee: /var/tmp is everybody's.
+        # Made exclusively and with a name that no one can foresee: /var/tmp is everyone's.
         return Path(tempfile.mkdtemp(prefix="safemig-demo-", dir="/var/tmp"))
     wanted.mkdir(mode=0o700)
     return wanted

@@ -74,7 +74,7 @@ def remove_invalid_indexes(connection: Connection, step: Step) -> tuple[list[str
     """Remove what a build that failed left invalid; return the names of those removed, and of those that others hold."""
     removed: list[str] = []
     left: list[str] = []
-    # Who stopped the build may hold the table for longer than anybody wants to wait.
+    # Who stopped the build may hold the table for longer than anyone wants to wait.
     set_session(connection, lock_timeout=_REMOVAL_LOCK_TIMEOUT)
     for name in _invalid_indexes_of(connection, step):  # as the server quoted it
         try:

@@ -165,7 +165,7 @@ def commit_steps(run: Run, connection: Connection, conninfo: str, transaction: T
 
     A lock that is not had within `lock_timeout_ms` ends the attempt, so that no one queues behind us for longer;
     the whole transaction is tried again after a pause, `lock_attempts` times. Its locks on tables are taken before the
-    first step, all within that time: else who holds the second table makes everybody wait for the first.
+    first step, all within that time: else who holds the second table makes everyone wait for the first.
 
     A client that vanishes in the middle (see `holding`) has its transaction ended by the server after seconds.
 

@@ -252,7 +252,7 @@ class _Dump:
             snapshot=snapshot, server_version_num=self.server_version_num, without=self.left_out,
         )  # fmt: skip
         path = folder / f"backup_cluster_{timestamp}.sql"
-        # Managed platforms do not let everybody read it; the data is what a deployment must not be without.
+        # Managed platforms do not let everyone read it; the data is what a deployment must not be without.
         try:
             with open_environment(self.settings, self.environment) as connection:
                 return schema, write_cluster(connection, self._conninfo, self.programs, path), ()

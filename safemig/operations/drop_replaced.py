@@ -50,7 +50,7 @@ def drop_former(
     """Drop a database or a schema that an earlier restore kept, or left beside production, once that is approved.
 
     Guarantee: only one whose comment says that a restore of safemig left it, never production itself, and not while
-    anybody is connected to it.
+    anyone is connected to it.
 
     Raises:
         RefusedError: it is no such database, the drop is not approved, or someone uses it; nothing was changed.

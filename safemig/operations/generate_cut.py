@@ -100,7 +100,7 @@ class Trials:
 def cut_elsewhere(trials: Trials, diff: SchemaDiff, behaviour: Behaviour) -> tuple[SchemaDiff, Behaviour]:
     """Return the difference with changes moved to later files, so that less fails between two of them, and how it behaves.
 
-    What opens a gap waits for the file that closes it. A move counts only when the trial, made again, shows the gap
+    What opens a gap waits for the file that closes it. A move counts only when the repeated trial shows the gap
     closed and no other one opened; a gap that no move closes stays, and is named.
     """
     placed: dict[int, int] = {}

@@ -21,7 +21,7 @@ from safemig.sql.identifiers import quote_name
 
 MOST_TRIED = 25
 _READ = ("table", "view", "materialized view")
-_IMPLIED = ("function", "schema", "sequence")  # what everybody may, each role may; of tables each role is tried
+_IMPLIED = ("function", "schema", "sequence")  # what everyone may, each role may; of tables each role is tried
 _MISSING = re.compile(r'permission denied for (sequence|schema|function|table|view|type) ("[^"]+"|[\w$.]+)')
 _GRANT = {"sequence": "USAGE ON SEQUENCE", "schema": "USAGE ON SCHEMA", "function": "EXECUTE ON FUNCTION",
           "table": "SELECT ON", "view": "SELECT ON", "type": "USAGE ON TYPE"}  # fmt: skip

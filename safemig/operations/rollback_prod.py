@@ -264,5 +264,5 @@ def _approve(
     what = ["Run on a copy just now.", *_in_words(script)]
     approval = approve(plan_id, backup.target, given, "\n".join(what), verb="rollback-prod", ask=ask)
     # Anyone who wrote the migration may well take it back.
-    everybody = settings.model_copy(update={"authors_may_approve": True})
-    require_approvers(everybody, approval, verb="rollback-prod")
+    everyone = settings.model_copy(update={"authors_may_approve": True})
+    require_approvers(everyone, approval, verb="rollback-prod")

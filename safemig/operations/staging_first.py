@@ -1,4 +1,4 @@
-"""Whether staging has what is pending for production: a change that staging never had was never tried by anybody."""
+"""Whether staging has what is pending for production: a change that staging never had was never tried by anyone."""
 
 from __future__ import annotations
 

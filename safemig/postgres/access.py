@@ -13,7 +13,7 @@ from safemig.results import Access
 MOST_ROLES = 12
 MOST_OBJECTS = 60
 BOOKKEEPING = ("information_schema", *BOOKKEEPING_SCHEMAS)
-EVERYBODY = "public"  # what the has_*_privilege functions call everybody
+EVERYBODY = "public"  # what the has_*_privilege functions call everyone
 # Of each object all that decides who may use it; the names as the to_reg* functions read them.
 WHAT_DECIDES_ACCESS = """
 SELECT 'schema', n.oid::int8, format('%%I', n.nspname), n.nspname, pg_get_userbyid(n.nspowner), false, md5(concat(n.nspacl))
@@ -140,7 +140,7 @@ def rights_on(connection: Connection, roles: Sequence[str], objects: Collection[
 
 
 def access_now(connection: Connection, role: str, tables: Collection[str]) -> tuple[Access, ...]:
-    """Return what everybody and the application's roles may do with tables now, at most MOST_OBJECTS. Reads only."""
+    """Return what everyone and the application's roles may do with tables now, at most MOST_OBJECTS. Reads only."""
     names = sorted(tables)[:MOST_OBJECTS]
     if not names:
         return ()

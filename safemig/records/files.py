@@ -14,7 +14,7 @@ _LOCK = ".lock"
 
 
 def make_read_only(path: Path) -> None:
-    """Take everybody's permission to write from a file that is final; where that cannot be done, its seal still tells."""
+    """Take everyone's permission to write from a file that is final; where that cannot be done, its seal still tells."""
     with suppress(OSError):  # not there, or a file system without permissions
         path.chmod(path.stat().st_mode & ~0o222)
 

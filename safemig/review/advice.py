@@ -59,7 +59,7 @@ def _hour(world: World, statements: Sequence[ReviewedStatement]) -> list[str]:
     if oldest is not None and oldest >= 10:
         lines.append(
             f"a transaction of another session was open for {_duration(oldest).removeprefix('≈ ')} when the target was read: the lock "
-            "waits for it if it touched these tables, and everybody waits behind the lock"
+            "waits for it if it touched these tables, and everyone waits behind the lock"
         )
     return lines
 

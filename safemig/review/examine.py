@@ -46,7 +46,7 @@ _RESHAPES = frozenset(("AlterTableStmt", "RenameStmt", "ViewStmt", "CreateFuncti
 # Functions that run SQL which they are given as text, and which argument that is.
 _RUNS_TEXT = {"query_to_xml": 0, "query_to_xmlschema": 0, "query_to_xml_and_xmlschema": 0, "ts_stat": 0, "crosstab": 0,
               "crosstab2": 0, "crosstab3": 0, "crosstab4": 0}  # fmt: skip
-# The same of pg_cron, whose jobs run without anybody calling them: by their number of arguments.
+# The same of pg_cron, whose jobs run without anyone calling them: by their number of arguments.
 _JOBS = {("schedule", 2): 1, ("schedule", 3): 2} | {("schedule_in_database", count): 2 for count in (4, 5, 6)}
 _DEEPEST = 12
 

@@ -1,7 +1,7 @@
 """What a Supabase project's API reaches: the tables, views and functions that the migrations make in `public`, as they
 leave them at the end. Pure.
 
-PostgREST serves the schema `public` to the roles anon, authenticated and service_role, of which the last goes past row
+PostgREST serves the schema `public` to the roles anon, authenticated and service_role, of which the last bypasses row
 security. Since 2026-10-30 a new table has none of the three among its default privileges.
 """
 
@@ -24,7 +24,7 @@ SUPABASE = "Supabase"
 API_SCHEMA = "public"
 API_ROLES = ("anon", "authenticated", "service_role")
 PUBLIC = "PUBLIC"
-OPEN_ROLES = frozenset(("anon", "authenticated", PUBLIC))  # which everybody has who has the project's public key
+OPEN_ROLES = frozenset(("anon", "authenticated", PUBLIC))  # which everyone has who has the project's public key
 AUTH_USERS = Name("auth", "users")
 _WHAT_IS_MADE = {
     "CreateStmt": "table",

@@ -91,7 +91,7 @@ def _command(world: World, table: Name, command: Tree) -> None:
 
 
 def _view(world: World, body: Tree) -> None:
-    """A view that is made again: where its columns are known to stay as many, their names and types stay too (OR REPLACE)."""
+    """A view that is re-created: where its columns are known to stay as many, their names and types stay too (OR REPLACE)."""
     name = world.resolve(names.of_range(body.get("view")))
     before = world.views.get(name)
     if before is None or world.is_new_object("VIEW", name):

@@ -40,7 +40,7 @@ def apply(world: World, tree: Tree, text: str, *, conditional: bool = False) -> 
 
 
 def _grant(world: World, body: Tree) -> None:
-    """Note on what the files grant or revoke something: it is lost where that is dropped and made again."""
+    """Note on what the files grant or revoke something: it is lost where that is dropped and re-created."""
     for item in body.get("objects", ()):
         if body.get("targtype") == "ACL_TARGET_ALL_IN_SCHEMA":
             world.granted.add(Name(names.of_object(item).name, "*"))

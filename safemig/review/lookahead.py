@@ -1,4 +1,4 @@
-"""What a file does further down, which a rule wants to know beforehand: whether what is dropped is made again, and how."""
+"""What a file does further down, which a rule wants to know beforehand: whether what is dropped is re-created, and how."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ def reference_page(of: Iterable[Rule] | None = None) -> str:
         "# The rules of the review",
         "",
         *_LEVELS,
-        "| rule | weight | strict | relaxed | data loss | what it finds |",
+        "| rule | severity | strict | relaxed | data loss | what it finds |",
         "|---|---|---|---|---|---|",
     ]
     lines += [
@@ -46,14 +46,14 @@ def reference_page(of: Iterable[Rule] | None = None) -> str:
 
 
 _LEVELS = (
-    'What a finding weighs is the rule\'s own word, unless `review_level` says otherwise: `"strict"` takes recommendations as cautions,',
-    '`"relaxed"` takes what only waits for a large or busy table as a recommendation. A dangerous finding is dangerous at each level.',
+    'Each rule sets the severity of its findings, unless `review_level` changes it: `"strict"` turns recommendations into cautions,',
+    '`"relaxed"` turns cautions that only matter for a large or busy table into recommendations. Dangerous findings stay dangerous.',
     "",
 )
 
 
 def _at(rule: Rule, level: Level) -> str:
-    """Return what the rule weighs at the level; nothing where that is its own word."""
+    """Return the severity of the rule at the level; nothing where it is the rule's own."""
     found = at_level(rule.name, rule.severity, level)
     return "" if found is rule.severity else str(found)
 

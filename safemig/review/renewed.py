@@ -1,4 +1,4 @@
-"""What a file takes away and gives back: triggers, policies and constraints that are dropped and made again. Pure.
+"""What a file takes away and gives back: triggers, policies and constraints that are dropped and re-created. Pure.
 
 Only what the files themselves made can be compared: the target's are not known by their statements.
 """

@@ -13,7 +13,7 @@ RIGHTS_RULES = {
     "right-lost": "a role loses a right on an object that stays, and no REVOKE says so",
     "right-without-effect": "a role is granted a right that it cannot use",
     "no-application-role": "no application role may use a new table",
-    "everybody-can-read": "everybody may read a new table",
+    "everybody-can-read": "everyone may read a new table",
 }
 WORKLOAD_RULES = {
     "breaks-statement": "a statement that the application sends fails after the migration, or after its rollback",

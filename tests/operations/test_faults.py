@@ -100,7 +100,7 @@ def test_readers_beside_a_lock_holder_wait_for_little_more_than_the_lock_timeout
     run = approved(shop)
     with (
         psycopg.connect(shop.production, application_name="report") as holder,
-        Reader(shop.production, "beside") as noise,  # no lock is taken on it: what this machine makes everybody wait
+        Reader(shop.production, "beside") as noise,  # no lock is taken on it: what this machine makes everyone wait
         Reader(shop.production, "orders") as first,
         Reader(shop.production, "users") as second,
     ):

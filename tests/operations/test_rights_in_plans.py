@@ -17,7 +17,7 @@ CHANGES_NONE = "ALTER TABLE users ADD COLUMN IF NOT EXISTS note text;\n"
 
 @pytest.fixture
 def readable(shop: Shop) -> Shop:
-    """The shop, where everybody may read the orders."""
+    """The shop, where everyone may read the orders."""
     for url in (shop.staging, shop.production):
         shop.on(url, "GRANT SELECT ON orders TO PUBLIC")
     shop.write("20260101000001_read.sql", "GRANT SELECT ON orders TO PUBLIC;")

@@ -49,7 +49,7 @@ def rights_of(box: Platform, folder: Path, sql: str, deployer_url: str = "") -> 
          "GRANT SELECT ON public.names TO anon;", set()),
         ("REVOKE UPDATE ON public.profiles FROM authenticated;", set()),
     ],
-    ids=["for nobody", "for everybody", "secured", "view", "invoker's view", "revoked"],
+    ids=["for nobody", "for everyone", "secured", "view", "invoker's view", "revoked"],
 )  # fmt: skip
 def test_what_is_found_on_supabase(platform: MakePlatform, tmp_path: Path, sql: str, rules: set[str]) -> None:
     rights = rights_of(platform("supabase"), tmp_path, sql)

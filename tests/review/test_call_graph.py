@@ -70,7 +70,7 @@ QUIET = {
     "another tag": "CREATE EVENT TRIGGER x ON ddl_command_end WHEN TAG IN ('CREATE TABLE') EXECUTE FUNCTION e(); CREATE SCHEMA s;",
     "a global object": "CREATE EVENT TRIGGER x ON ddl_command_end EXECUTE FUNCTION e(); CREATE ROLE safemig_quiet_role; DROP ROLE safemig_quiet_role;",
     "nothing is dropped": "CREATE EVENT TRIGGER x ON sql_drop EXECUTE FUNCTION e(); CREATE TABLE b (a int);",
-    "no table is written again": "CREATE EVENT TRIGGER x ON table_rewrite EXECUTE FUNCTION e(); CREATE TABLE b (a int); DROP TABLE b;",
+    "no table is rewritten": "CREATE EVENT TRIGGER x ON table_rewrite EXECUTE FUNCTION e(); CREATE TABLE b (a int); DROP TABLE b;",
     "it is off": "CREATE EVENT TRIGGER x ON ddl_command_end EXECUTE FUNCTION e(); ALTER EVENT TRIGGER x DISABLE; CREATE TABLE b (a int);",
 }
 EVENT = "CREATE FUNCTION e() RETURNS event_trigger LANGUAGE plpgsql AS $$ BEGIN DELETE FROM users; END $$;\n"

@@ -36,7 +36,7 @@ SPARED = {
         USERS,
         "UPDATE users SET state = 'x' WHERE mail IN ('a', 'b') AND state = 'y'",
     ),
-    "a trigger that is made again as it was": (
+    "a trigger that is re-created as it was": (
         USERS + LOGS + LOG_TRIGGER,
         f"DROP TRIGGER logs ON users; {LOG_TRIGGER}",
     ),
@@ -44,7 +44,7 @@ SPARED = {
         USERS + LOGS + LOG_TRIGGER,
         LOG_TRIGGER.replace("CREATE", "CREATE OR REPLACE"),
     ),
-    "a policy that is made again as it was": (USERS + POLICY, f"DROP POLICY IF EXISTS own ON users; {POLICY}"),
+    "a policy that is re-created as it was": (USERS + POLICY, f"DROP POLICY IF EXISTS own ON users; {POLICY}"),
     "a trigger that fills a column of the row": (USERS, f"{TOUCH} {TRIGGER}"),
     "a trigger that sends a notice": (
         USERS,
@@ -52,8 +52,8 @@ SPARED = {
         "IF NEW.id > 1 THEN PERFORM pg_notify('users', said); END IF; RETURN NULL; END $$;"
         "CREATE TRIGGER tell AFTER INSERT ON users FOR EACH ROW EXECUTE FUNCTION tell();",
     ),
-    "a view that is made again where no migration grants": (USERS + VIEW, f"DROP VIEW names; {VIEW}"),
-    "a function that is made again where no migration grants": (ONE, f"DROP FUNCTION one(int); {ONE}"),
+    "a view that is re-created where no migration grants": (USERS + VIEW, f"DROP VIEW names; {VIEW}"),
+    "a function that is re-created where no migration grants": (ONE, f"DROP FUNCTION one(int); {ONE}"),
     "a function that clears the way, in a project that never made it": (
         USERS,
         f"DROP FUNCTION IF EXISTS one(int); {ONE}",
@@ -68,7 +68,7 @@ STILL_SAID = {
     "an UPDATE by a part of a key": ("CREATE TABLE t (a text, b text, c text, PRIMARY KEY (a, b));", "UPDATE t SET c = '' || c WHERE a = 'x'", "update-many-rows"),
     "an UPDATE by a column that is no key": (USERS, "UPDATE users SET mail = 'x' || mail WHERE state = 'x'", "update-many-rows"),
     "an UPDATE by a key or anything": (USERS, "UPDATE users SET state = 'x' WHERE mail = 'a' OR state = 'y'", "update-many-rows"),
-    "a trigger that is made again for other events": (
+    "a trigger that is re-created for other events": (
         USERS + LOGS + LOG_TRIGGER, f"DROP TRIGGER logs ON users; {LOG_TRIGGER.replace('UPDATE', 'DELETE')}", "trigger-on-existing-table",
     ),
     "a trigger that writes elsewhere": (USERS + LOGS, LOG_TRIGGER, "trigger-on-existing-table"),
@@ -96,16 +96,16 @@ STILL_SAID = {
         USERS + "CREATE FUNCTION later() RETURNS timestamptz LANGUAGE sql AS 'SELECT now()';",
         f"{TOUCH.replace('now()', 'later()')} {TRIGGER}", "trigger-on-existing-table",
     ),
-    "a policy that is made again for more people": (
+    "a policy that is re-created for more people": (
         USERS + POLICY, f"DROP POLICY own ON users; {POLICY.replace('TO app', 'TO PUBLIC')}", "policy-on-existing-table",
     ),
     "a policy that was altered since": (
         USERS + POLICY + "ALTER POLICY own ON users USING (id = 2);", f"DROP POLICY own ON users; {POLICY}", "policy-on-existing-table",
     ),
-    "a view that is made again where a migration grants": (
+    "a view that is re-created where a migration grants": (
         USERS + VIEW + "GRANT SELECT ON names TO app;", f"DROP VIEW names; {VIEW}", "made-again-without-grants",
     ),
-    "a function that is made again where a migration grants on all": (
+    "a function that is re-created where a migration grants on all": (
         ONE + "REVOKE ALL ON ALL FUNCTIONS IN SCHEMA public FROM PUBLIC;", f"DROP FUNCTION one(int); {ONE}", "made-again-without-grants",
     ),
     "a function of which no migration is known": ("", f"DROP FUNCTION IF EXISTS one(int); {ONE}", "made-again-without-grants"),

@@ -1,4 +1,4 @@
-"""What is gone when a view or function is dropped and made again, by the target; overloads, told apart by the target."""
+"""What is gone when a view or function is dropped and re-created, by the target; overloads, told apart by the target."""
 
 from __future__ import annotations
 

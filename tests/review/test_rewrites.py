@@ -94,7 +94,7 @@ def test_a_time_zone_other_than_utc_makes_a_timestamp_a_rewrite(
     assert before != after
 
 
-# what is added, whether it writes the table again
+# what is added, whether it rewrites the table
 COLUMNS = [
     ("x int", False),
     ("x int DEFAULT 1", False),

@@ -51,8 +51,8 @@ CASES: dict[str, tuple[list[str], set[str]]] = {
     "made from a query": (["CREATE TABLE notes AS SELECT 1 AS id; GRANT ALL ON notes TO anon;"], {OPEN}),
     "row security off again": ([T + RLS + "GRANT ALL ON notes TO anon; ALTER TABLE notes DISABLE ROW LEVEL SECURITY;"], {OPEN}),
     "an old table": (["ALTER TABLE notes ADD COLUMN IF NOT EXISTS a int;"], set()),
-    "anybody writes": (["CREATE POLICY p ON notes FOR UPDATE USING (true) WITH CHECK (1 = 1);"], {"policy-always-true"}),
-    "anybody reads": (["CREATE POLICY p ON notes FOR SELECT USING (true);"], {"policy-always-true"}),
+    "anyone writes": (["CREATE POLICY p ON notes FOR UPDATE USING (true) WITH CHECK (1 = 1);"], {"policy-always-true"}),
+    "anyone reads": (["CREATE POLICY p ON notes FOR SELECT USING (true);"], {"policy-always-true"}),
     "true in a sub-select": (["CREATE POLICY p ON notes USING ((SELECT true));"], {"policy-always-true"}),
     "the server alone": (["CREATE POLICY p ON notes TO service_role USING (true) WITH CHECK (true);"], set()),
     "a restrictive policy": (["CREATE POLICY p ON notes AS RESTRICTIVE USING (true);"], set()),
@@ -86,7 +86,7 @@ CASES: dict[str, tuple[list[str], set[str]]] = {
     "a bucket's list": (["CREATE POLICY p ON storage.objects FOR SELECT TO anon USING (bucket_id = 'avatars');"], {"bucket-can-be-listed"}),
     "a policy's function": ([FUNCTION + "CREATE POLICY p ON notes USING (f(1) = 1);"], {"definer-function-in-api"}),
 }  # fmt: skip
-LIGHT = {"anybody reads", "a policy's function"}
+LIGHT = {"anyone reads", "a policy's function"}
 
 
 def found_in(texts: list[str], target: TargetFacts | None = None) -> set[str]:

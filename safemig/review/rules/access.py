@@ -56,7 +56,7 @@ def policy_on_existing_table(scene: Scene) -> Iterator[Hit]:
 
 
 @rule(
-    "grant-to-public", Severity.CAUTION, "Everybody gets a right",
+    "grant-to-public", Severity.CAUTION, "Everyone gets a right",
     on=("GrantStmt", "AlterDefaultPrivilegesStmt"),
     why="PUBLIC is every role of the cluster, also those that are made later.",
     instead="GRANT SELECT ON users TO reader;",
@@ -118,7 +118,7 @@ def _is_relied_on(tree: Tree, kind: str) -> bool:
 
 
 @rule(
-    "view-ignores-row-security", Severity.CAUTION, "A view goes past the row security of its tables",
+    "view-ignores-row-security", Severity.CAUTION, "A view bypasses the row security of its tables",
     on=("AT_SetRelOptions", "AT_ResetRelOptions"),
     why="Without security_invoker a view reads its tables as its owner does: anyone who may read the view sees rows that the "
     "tables' policies hide from that role.",
@@ -139,7 +139,7 @@ def view_ignores_row_security(scene: Scene) -> Iterator[Hit]:
 @rule(
     "role-power", Severity.CAUTION, "A role gets far-reaching powers",
     on=("CreateRoleStmt", "AlterRoleStmt", "GrantRoleStmt"),
-    why="SUPERUSER, BYPASSRLS, CREATEROLE, REPLICATION and the pg_* roles go past every other guard, in every database of the cluster.",
+    why="SUPERUSER, BYPASSRLS, CREATEROLE, REPLICATION and the pg_* roles bypass every other guard, in every database of the cluster.",
     instead="CREATE ROLE app LOGIN NOSUPERUSER NOBYPASSRLS;",
     err=("ALTER ROLE app SUPERUSER", "CREATE ROLE r BYPASSRLS", "GRANT pg_execute_server_program TO app"),
     ok=("CREATE ROLE reader NOLOGIN", "GRANT reader TO app"),
@@ -166,9 +166,9 @@ def role_power(scene: Scene) -> Iterator[Hit]:
 
 
 @rule(
-    "owner-change", Severity.CAUTION, "An object gets another owner",
+    "owner-change", Severity.CAUTION, "The owner of an object is changed",
     on=("AT_ChangeOwner", "AlterOwnerStmt"),
-    why="The old owner loses every right that it had as owner; row security no longer spares it.",
+    why="The old owner loses every privilege that it had as owner, and row security applies to it.",
     instead="GRANT ALL ON users TO new_owner;",
     err=("ALTER TABLE users OWNER TO app", "ALTER SCHEMA app OWNER TO bob"),
     ok=("CREATE TABLE fresh (a int); ALTER TABLE fresh OWNER TO app",
@@ -180,12 +180,12 @@ def owner_change(scene: Scene) -> Iterator[Hit]:
         if not scene.is_new and not scene.world.is_new_object(
             kind.replace("MATVIEW", "MATERIALIZED VIEW"), scene.table
         ):
-            yield Hit(str(scene.table), f"{scene.table} gets another owner")
+            yield Hit(str(scene.table), f"the owner of {scene.table} is changed")
         return
     name = names.of_object(scene.tree.get("object", {}))
     kind = str(scene.tree.get("objectType", "")).removeprefix("OBJECT_")
     if not scene.world.is_new_object("FUNCTION" if kind == "PROCEDURE" else kind, name):
-        yield Hit(str(name), f"{name} gets another owner")
+        yield Hit(str(name), f"the owner of {name} is changed")
 
 
 @rule(

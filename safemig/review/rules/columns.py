@@ -74,7 +74,7 @@ def _already_there(scene: Scene, column: str) -> bool:
     "add-column-rewrites", Severity.CAUTION, "Adding the column rewrites the table",
     on="AT_AddColumn",
     why="A volatile default (random(), gen_random_uuid(), clock_timestamp()), an identity or serial column, a stored generated column "
-    "or a domain with a constraint gives each row a value of its own: the whole table and its indexes are written again under "
+    "or a domain with a constraint gives each row a value of its own: the whole table and its indexes are rewritten under "
     "ACCESS EXCLUSIVE. A constant default, now() too, is kept in the catalog and rewrites nothing (PostgreSQL 11 and newer).",
     instead="ALTER TABLE users ADD COLUMN token uuid;\n"
     "ALTER TABLE users ALTER COLUMN token SET DEFAULT gen_random_uuid();\n"
@@ -118,7 +118,7 @@ def add_column_rewrites(scene: Scene) -> Iterator[Hit]:
     safer.append("-- then fill the old rows in batches, each committed, outside of the migration")
     yield Hit(
         f"{scene.table}.{column}",
-        f"{reason}: {scene.table}{scene.size} is written again while reads and writes wait",
+        f"{reason}: {scene.table}{scene.size} is rewritten while reads and writes wait",
         "\n".join(line for line in safer if line),
         severity=weight(scene),
     )
@@ -304,7 +304,7 @@ def default_dropped(scene: Scene) -> Iterator[Hit]:
 @rule(
     "column-expression-dropped", Severity.CAUTION, "A column is no longer computed or numbered",
     on=("AT_DropExpression", "AT_DropIdentity", "AT_SetExpression", "AT_AddIdentity", "AT_SetIdentity"),
-    why="Without its expression or identity, INSERTs must give the value; SET EXPRESSION writes the table again; with GENERATED ALWAYS, "
+    why="Without its expression or identity, INSERTs must give the value; SET EXPRESSION rewrites the table; with GENERATED ALWAYS, "
     "INSERTs that give the value are refused (428C9).",
     instead="ALTER TABLE users ALTER COLUMN id SET DEFAULT nextval('users_id_seq');",
     err=("ALTER TABLE users ALTER COLUMN total DROP EXPRESSION", "ALTER TABLE users ALTER COLUMN id DROP IDENTITY",

@@ -17,7 +17,7 @@ from safemig.sql.tree import constant, walk
     "enum-value-removed", Severity.DANGEROUS, "A value is removed from an enum",
     on="AT_AlterColumnType", data_loss=True,
     why="PostgreSQL cannot remove an enum value, so the type is renamed, created again with fewer values, and the column is changed to it: "
-    "rows with the missing value make it fail, or are mapped to another value for good. The table is written again.",
+    "rows with the missing value make it fail, or are mapped to another value for good. The table is rewritten.",
     instead="ALTER TYPE mood RENAME VALUE 'meh' TO 'deprecated_meh';  -- keep the value, stop using it",
     err="ALTER TYPE mood RENAME TO mood_old; CREATE TYPE mood AS ENUM ('happy'); "
     "ALTER TABLE people ALTER COLUMN m TYPE mood USING m::text::mood; DROP TYPE mood_old",
@@ -57,7 +57,7 @@ def _old_enum(scene: Scene, new: Name) -> Name | None:
 
 
 @rule(
-    "enum-value-renamed", Severity.CAUTION, "An enum's value gets another name",
+    "enum-value-renamed", Severity.CAUTION, "An enum's value is renamed",
     on="AlterEnumStmt",
     why="No table is touched, but every application that writes or compares the old name fails from the COMMIT on.",
     instead="ALTER TYPE mood ADD VALUE IF NOT EXISTS 'calm';",

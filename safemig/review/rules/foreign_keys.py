@@ -43,7 +43,7 @@ def add_foreign_key_validates(scene: Scene) -> Iterator[Hit]:
 @rule(
     "cascading-delete", Severity.RECOMMENDATION, "Deleting a parent row deletes rows of a table in use",
     on="AT_AddConstraint",
-    why="ON DELETE CASCADE turns one DELETE in the parent into many in a table that had no such habit.",
+    why="ON DELETE CASCADE turns one DELETE in the parent into many in the child table, which is in use.",
     instead="ALTER TABLE orders ADD CONSTRAINT k FOREIGN KEY (user_id) REFERENCES users (id) ON DELETE RESTRICT NOT VALID;",
     err="ALTER TABLE orders ADD CONSTRAINT k FOREIGN KEY (user_id) REFERENCES users (id) ON DELETE CASCADE NOT VALID",
     ok="ALTER TABLE orders ADD CONSTRAINT k FOREIGN KEY (user_id) REFERENCES users (id) NOT VALID",

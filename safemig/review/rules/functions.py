@@ -149,7 +149,7 @@ def _destroyed_before(scene: Scene, name: Name) -> bool:
 @rule(
     "function-made-immutable", Severity.CAUTION, "A function is declared IMMUTABLE",
     on="AlterFunctionStmt",
-    why="PostgreSQL believes it: the results are kept in indexes and generated columns and worked out at planning time. Where they depend "
+    why="PostgreSQL believes it: the results are kept in indexes and generated columns and computed at planning time. Where they depend "
     "on anything but the arguments, an index that uses the function gives wrong answers, without an error.",
     instead="ALTER FUNCTION label(text) STABLE;",
     err="ALTER FUNCTION label(text) IMMUTABLE",

@@ -73,7 +73,7 @@ def unreadable_body(scene: Scene) -> Iterator[Hit]:
 @rule(
     "other-language", Severity.DANGEROUS, "Code in a language that is not reviewed",
     on="OtherLanguage",
-    why="PL/Python, PL/Perl and their like can do anything to the data, and untrusted ones to the machine.",
+    why="PL/Python, PL/Perl and their like can do anything to the data, and the untrusted ones to the server's machine too.",
     instead="DO $$ BEGIN PERFORM 1; END $$;  -- in PL/pgSQL, which is read",
     err="DO LANGUAGE plpython3u $$ plpy.execute('select 1') $$", ok="DO LANGUAGE plpgsql $$ BEGIN PERFORM 1; END $$",
 )  # fmt: skip

@@ -62,7 +62,7 @@ def lock_timeout_off(scene: Scene) -> Iterator[Hit]:
 @rule(
     "statement-timeout-off", Severity.RECOMMENDATION, "The file switches statement_timeout off before work under a lock",
     on="Statement",
-    why="The runner sets statement_timeout, so that a statement that turns out to take hours ends by itself and lets its locks go. With "
+    why="The runner sets statement_timeout, so that a statement that turns out to take hours is cancelled and releases its locks. With "
     "statement_timeout 0 only a person ends it.",
     instead="SET statement_timeout = '10min';",
     err="SET statement_timeout = 0; ALTER TABLE users ADD COLUMN IF NOT EXISTS a int",
@@ -82,7 +82,7 @@ def statement_timeout_off(scene: Scene) -> Iterator[Hit]:
 @rule(
     "work-under-lock", Severity.RECOMMENDATION, "Rows are written while an earlier statement's lock is held",
     on=("UpdateStmt", "InsertStmt"),
-    why="A statement before it took ACCESS EXCLUSIVE, which is held until the COMMIT: everybody waits for the rows too.",
+    why="A statement before it took ACCESS EXCLUSIVE, which is held until the COMMIT: everyone waits for the rows too.",
     instead="-- one migration for the change of schema, the next for the rows",
     err="ALTER TABLE users ADD COLUMN IF NOT EXISTS a int; INSERT INTO log SELECT * FROM users",
     ok="ALTER TABLE users ADD COLUMN IF NOT EXISTS a int; INSERT INTO log VALUES (1)",

@@ -1,4 +1,4 @@
-"""Views and functions that are dropped and made again."""
+"""Views and functions that are dropped and re-created."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ _CREATE = re.compile(r"(?i)\Acreate\s+(?:or\s+replace\s+)?")
 
 
 @rule(
-    "made-again-without-grants", Severity.CAUTION, "A view or function is dropped and made again: its grants do not come back",
+    "made-again-without-grants", Severity.CAUTION, "A view or function is dropped and re-created: its grants do not come back",
     on="DropStmt",
     why="CREATE makes the view or the function alone. The GRANTs on it are gone, so that applications are refused; so are its comment, "
-    "a view's triggers and a materialized view's indexes. A function can be called by everybody again, if that had been revoked.",
+    "a view's triggers and a materialized view's indexes. A function can be called by everyone again, if that had been revoked.",
     instead="CREATE OR REPLACE VIEW active_users AS SELECT id, email FROM users WHERE active;",
     err=("DROP VIEW IF EXISTS v; CREATE VIEW v AS SELECT 1 AS a", "DROP MATERIALIZED VIEW m; CREATE MATERIALIZED VIEW m AS SELECT 1 AS a",
          "DROP FUNCTION IF EXISTS f(int); CREATE FUNCTION f(a int) RETURNS int LANGUAGE sql AS 'SELECT 1'"),

@@ -1,4 +1,4 @@
-"""Columns that get another type: what is written again, and what is lost on the way."""
+"""Columns that get another type: what is rewritten, and what is lost on the way."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from safemig.sql.tree import Tree, constant, is_null, node, strings, walk
 @rule(
     "alter-column-type", Severity.CAUTION, "A column's type is changed",
     on="AT_AlterColumnType",
-    why="Most changes of type write the whole table and its indexes again under ACCESS EXCLUSIVE; only a few touch the catalog alone "
+    why="Most changes of type rewrite the whole table and its indexes under ACCESS EXCLUSIVE; only a few touch the catalog alone "
     "(a wider varchar, varchar to text, a wider numeric of the same scale). Some change values silently: see alter-type-loses-data.",
     instead="ALTER TABLE users ADD COLUMN IF NOT EXISTS id_new bigint;\n"
     "-- write both columns, fill the old rows in batches, then swap the names",
@@ -147,7 +147,7 @@ def alter_type_loses_data(scene: Scene) -> Iterator[Hit]:
         column, _, new, _ = _change(scene)
         kept = f"{column}_new"[:63]
         yield Hit(
-            f"{scene.table}.{column}", f"{how}; {scene.table}{scene.size} is written again",
+            f"{scene.table}.{column}", f"{how}; {scene.table}{scene.size} is rewritten",
             f"ALTER TABLE {scene.table.sql} ADD COLUMN IF NOT EXISTS {quote_identifier(kept)} {new};\n"
             f"-- fill {kept}, and keep {column} until it is proven",
         )  # fmt: skip

@@ -1,4 +1,4 @@
-"""What writes whole tables again under a lock."""
+"""What rewrites whole tables under a lock."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from safemig.sql.locks import LockMode
 
 
 @rule(
-    "vacuum-full", Severity.CAUTION, "A table is written again under a lock",
+    "vacuum-full", Severity.CAUTION, "A table is rewritten under a lock",
     on=("VacuumStmt", "ClusterStmt"),
     why="VACUUM FULL and CLUSTER copy the whole table under ACCESS EXCLUSIVE.",
     instead="VACUUM (ANALYZE) users;",
@@ -32,13 +32,13 @@ def vacuum_full(scene: Scene) -> Iterator[Hit]:
 
 
 _REWRITES = {
-    "AT_SetLogged": "SET LOGGED writes the table again", "AT_SetUnLogged": "SET UNLOGGED writes the table again, and a crash empties it",
-    "AT_SetAccessMethod": "SET ACCESS METHOD writes the table again", "AT_SetTableSpace": "SET TABLESPACE copies the table's files",
+    "AT_SetLogged": "SET LOGGED rewrites the table", "AT_SetUnLogged": "SET UNLOGGED rewrites the table, and a crash empties it",
+    "AT_SetAccessMethod": "SET ACCESS METHOD rewrites the table", "AT_SetTableSpace": "SET TABLESPACE copies the table's files",
 }  # fmt: skip
 
 
 @rule(
-    "table-rewrite", Severity.CAUTION, "A table is written again under a lock",
+    "table-rewrite", Severity.CAUTION, "A table is rewritten under a lock",
     on=tuple(_REWRITES),
     why="These forms copy every row (or file) under ACCESS EXCLUSIVE; an UNLOGGED table is emptied by a crash, and standbys do "
     "not have it.",

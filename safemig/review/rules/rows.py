@@ -106,7 +106,7 @@ def _deleted(scene: Scene) -> str:
 @rule(
     "merge-delete", Severity.DANGEROUS, "MERGE deletes rows",
     on="MergeStmt", data_loss=True,
-    why="WHEN MATCHED THEN DELETE removes rows as DELETE does, and is easily overlooked.",
+    why="WHEN MATCHED THEN DELETE removes rows as DELETE does, and is easy to overlook.",
     instead="MERGE INTO stock USING delivery ON stock.id = delivery.id\n"
     "WHEN MATCHED THEN UPDATE SET retired = true;",
     err="MERGE INTO stock s USING delivery d ON s.id = d.id WHEN MATCHED THEN DELETE",
@@ -398,7 +398,7 @@ _KEY = re.compile(
 @rule(
     "column-set-twice", Severity.CAUTION, "One UPDATE sets a column twice",
     on="UpdateStmt",
-    why="PostgreSQL refuses it (42601, multiple assignments to same column): a slip of the pen, of which one value was meant.",
+    why="PostgreSQL refuses it (42601, multiple assignments to same column). Only one of the values was meant.",
     instead="UPDATE users SET active = true WHERE id = 1;",
     err="UPDATE users SET active = true, active = false WHERE id = 1",
     ok=("UPDATE users SET active = true, name = 'x' WHERE id = 1", "UPDATE users SET tags[1] = 'a', tags[2] = 'b' WHERE id = 1"),

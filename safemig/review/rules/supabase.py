@@ -56,7 +56,7 @@ def table_without_api_grants(scene: Scene) -> Iterator[Hit]:
 
 
 @rule(
-    "table-without-row-security", Severity.CAUTION, "Everybody with the API's key reads and writes a new table",
+    "table-without-row-security", Severity.CAUTION, "Everyone with the API's key reads and writes a new table",
     on="Made",
     why="Row security is off when a table is made. What anon and authenticated are granted on a table in public then holds for every row, "
     "for anyone who has the project's public key.",
@@ -73,7 +73,7 @@ def table_without_row_security(scene: Scene) -> Iterator[Hit]:
     if one.kind != "table" or one.row_security:
         return
     if not _is_reached(one) and not one.policies and one.granted & set(API_ROLES):
-        return  # for the server's own key alone, which goes past row security
+        return  # for the server's own key alone, which bypasses row security
     unused = f"; its {_policies(one)} without effect" if one.policies else ""
     if _is_reached(one):
         who = " and ".join(sorted("every role" if role == PUBLIC else role for role in one.granted & OPEN_ROLES))
@@ -107,10 +107,10 @@ def row_security_without_policy(scene: Scene) -> Iterator[Hit]:
 
 
 @rule(
-    "view-without-security-invoker", Severity.CAUTION, "A view in the API goes past row security",
+    "view-without-security-invoker", Severity.CAUTION, "A view in the API bypasses row security",
     on="Made",
-    why="A view reads its tables with its owner's rights, whom row security does not bind, unless security_invoker is set (PostgreSQL 15): "
-    "through the API everybody who may read the view sees every row behind it.",
+    why="Unless security_invoker is set (PostgreSQL 15), a view reads its tables with its owner's rights, and row security does not apply "
+    "to the owner: through the API everyone who may read the view sees every row behind it.",
     instead="CREATE VIEW public.open_notes WITH (security_invoker = true) AS SELECT id FROM notes;",
     err="CREATE VIEW open_notes AS SELECT id FROM notes",
     ok=("CREATE VIEW open_notes WITH (security_invoker = true) AS SELECT id FROM notes", "CREATE VIEW private.v AS SELECT id FROM notes",
@@ -126,7 +126,7 @@ def view_without_security_invoker(scene: Scene) -> Iterator[Hit]:
 @rule(
     "auth-users-exposed", Severity.DANGEROUS, "auth.users is exposed through the API",
     on=("Made", "GrantStmt"),
-    why="auth.users holds every user's e-mail address, telephone number, sign-ins and metadata. A view or table of it in public, or a "
+    why="auth.users holds every user's e-mail address, phone number, sign-ins and metadata. A view or table of it in public, or a "
     "GRANT on it, gives them to anyone who has the API's key.",
     instead="CREATE TABLE public.profiles (id uuid PRIMARY KEY REFERENCES auth.users ON DELETE CASCADE, name text);\n"
     "ALTER TABLE public.profiles ENABLE ROW LEVEL SECURITY;",
@@ -157,8 +157,8 @@ def auth_users_exposed(scene: Scene) -> Iterator[Hit]:
 @rule(
     "definer-function-in-api", Severity.CAUTION, "The API calls a SECURITY DEFINER function",
     on="Made",
-    why="EXECUTE on a new function is PUBLIC's, and the API serves every function of public at /rest/v1/rpc: anybody calls it with its "
-    "owner's rights, past row security. For a function that policies call it is a recommendation: their roles must be able to.",
+    why="PostgreSQL grants EXECUTE on a new function to PUBLIC, and the API serves every function of public at /rest/v1/rpc: anyone can "
+    "call it with its owner's rights, which bypass row security. A function that policies call is a recommendation: their roles need it.",
     instead="REVOKE EXECUTE ON FUNCTION public.close_month() FROM PUBLIC, anon, authenticated;",
     err="CREATE FUNCTION close_month() RETURNS void LANGUAGE sql SECURITY DEFINER SET search_path = '' AS 'SELECT 1'",
     ok=("CREATE FUNCTION close_month() RETURNS void LANGUAGE sql SECURITY DEFINER SET search_path = '' AS 'SELECT 1'; "
@@ -177,7 +177,7 @@ def definer_function_in_api(scene: Scene) -> Iterator[Hit]:
     ):
         return
     helps = scene.world.exposure is not None and one.name.name in scene.world.exposure.called_by_policies
-    who = "everybody" if PUBLIC in one.granted else " and ".join(sorted(one.granted & OPEN_ROLES))
+    who = "everyone" if PUBLIC in one.granted else " and ".join(sorted(one.granted & OPEN_ROLES))
     words = "PROCEDURE" if one.tree.get("is_procedure") else "FUNCTION"
     signature = f"{one.name.sql}({', '.join(one.arguments)})"
     keep = "" if not helps else f"\nGRANT EXECUTE ON {words} {signature} TO authenticated;"

@@ -122,10 +122,10 @@ def foreign_key_to_auth_unique(scene: Scene) -> Iterator[Hit]:
 
 
 @rule(
-    "bucket-can-be-listed", Severity.RECOMMENDATION, "Everybody can list a bucket's files",
+    "bucket-can-be-listed", Severity.RECOMMENDATION, "Everyone can list a bucket's files",
     on="CreatePolicyStmt",
-    why="A public bucket serves its files by their URL without any policy. A SELECT policy on storage.objects for the whole bucket lets "
-    "everybody list the names of all of them besides.",
+    why="A public bucket serves its files by their URL without any policy. A SELECT policy on storage.objects for the whole bucket also "
+    "lets everyone list all their names.",
     instead="DROP POLICY avatars ON storage.objects;  -- a public bucket's files are still served by their URL",
     err="CREATE POLICY p ON storage.objects FOR SELECT USING (bucket_id = 'avatars')",
     ok=("CREATE POLICY p ON storage.objects FOR SELECT USING (bucket_id = 'avatars' AND owner = (SELECT auth.uid()))",
@@ -146,7 +146,7 @@ def bucket_can_be_listed(scene: Scene) -> Iterator[Hit]:
     bucket = constant(body.get("rexpr")) if kind == "A_Expr" and strings(body.get("name")) == ["="] else None
     if column == ["bucket_id"] and isinstance(bucket, str) and roles & {PUBLIC, "anon"}:
         policy = str(tree.get("policy_name", ""))
-        yield Hit(f"{scene.table}.{policy}", f"everybody can list the files of bucket {bucket}")
+        yield Hit(f"{scene.table}.{policy}", f"everyone can list the files of bucket {bucket}")
 
 
 @rule(

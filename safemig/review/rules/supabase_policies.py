@@ -20,10 +20,10 @@ _OWN_ROWS = "USING ((SELECT auth.uid()) = user_id)"
 
 
 @rule(
-    "policy-always-true", Severity.CAUTION, "A policy that lets everybody write every row",
+    "policy-always-true", Severity.CAUTION, "A policy that lets everyone write every row",
     on=("CreatePolicyStmt", "AlterPolicyStmt"),
     why="USING (true) and WITH CHECK (true) switch row security off for the roles of the policy, which are all roles where none is named. "
-    "That everybody reads may be meant, and is a recommendation; that everybody writes rarely is.",
+    "That everyone reads may be meant, and is a recommendation; that everyone writes rarely is.",
     instead=f"CREATE POLICY own_rows ON public.notes TO authenticated {_OWN_ROWS} WITH CHECK ((SELECT auth.uid()) = user_id);",
     err=("CREATE POLICY p ON notes USING (true)", "CREATE POLICY p ON notes FOR INSERT TO anon WITH CHECK (1 = 1)",
          "CREATE POLICY p ON notes FOR UPDATE TO authenticated USING (id > 0 OR true)"),
@@ -52,7 +52,7 @@ def policy_always_true(scene: Scene) -> Iterator[Hit]:
         else {"insert": "adds rows to", "update": "changes", "delete": "deletes"}[command]
     )
     what = str(scene.table) if command == "insert" else f"every row of {scene.table}"
-    who = " and ".join(sorted("everybody" if role == PUBLIC else role for role in roles & OPEN_ROLES))
+    who = " and ".join(sorted("everyone" if role == PUBLIC else role for role in roles & OPEN_ROLES))
     policy = str(tree.get("policy_name", ""))
     clauses = " ".join(f"{words} ((SELECT auth.uid()) = user_id)" for words in parts)
     yield Hit(f"{scene.table}.{policy}", f"{' and '.join(parts)} is always true: {who} {does} {what}",

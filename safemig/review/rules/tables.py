@@ -45,7 +45,7 @@ def missing_guard(scene: Scene) -> Iterator[Hit]:
 @rule(
     "integer-key", Severity.RECOMMENDATION, "A key that will run out of numbers",
     on=("CreateStmt",),
-    why="integer and serial end at 2,147,483,647; changing a key to bigint later writes the table and every table that refers to it again.",
+    why="integer and serial end at 2,147,483,647; changing a key to bigint later rewrites the table and every table that references it.",
     instead="CREATE TABLE IF NOT EXISTS notes (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY);",
     err=("CREATE TABLE IF NOT EXISTS notes (id serial PRIMARY KEY)", "CREATE TABLE IF NOT EXISTS notes (id int, PRIMARY KEY (id))"),
     ok=("CREATE TABLE IF NOT EXISTS notes (id bigint PRIMARY KEY)", "CREATE TABLE IF NOT EXISTS codes (code smallint PRIMARY KEY)",

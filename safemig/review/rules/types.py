@@ -47,13 +47,13 @@ def type_choice(scene: Scene) -> Iterator[Hit]:
 @rule(
     "composite-attribute-changed", Severity.CAUTION, "An attribute of a composite type is changed",
     on="AT_AlterColumnType",
-    why="Tables of the type (typed tables) are written again; a column of the type makes the statement fail.",
+    why="Tables of the type (typed tables) are rewritten; a column of the type makes the statement fail.",
     instead="CREATE TYPE address_v2 AS (street text, zip integer);",
     err="ALTER TYPE address ALTER ATTRIBUTE zip TYPE int", ok="ALTER TYPE address ADD ATTRIBUTE zip text",
 )  # fmt: skip
 def composite_attribute_changed(scene: Scene) -> Iterator[Hit]:
     if scene.parent.get("objtype") == "OBJECT_TYPE" and not scene.world.is_new_object("TYPE", scene.table):
-        yield Hit(f"{scene.table}.{scene.tree.get('name', '')}", f"every table of type {scene.table} is written again")
+        yield Hit(f"{scene.table}.{scene.tree.get('name', '')}", f"every table of type {scene.table} is rewritten")
 
 
 @rule(
@@ -96,7 +96,7 @@ def domain_constraint(scene: Scene) -> Iterator[Hit]:
 @rule(
     "domain-with-check", Severity.RECOMMENDATION, "A domain with a constraint",
     on="CreateDomainStmt",
-    why="Adding a column of it later writes the table again, and changing the constraint reads every table that uses it.",
+    why="Adding a column of it later rewrites the table, and changing the constraint reads every table that uses it.",
     instead="ALTER TABLE users ADD CONSTRAINT users_email_check CHECK (email ~ '@') NOT VALID;",
     err="CREATE DOMAIN email AS text CHECK (VALUE ~ '@')", ok="CREATE DOMAIN email AS text",
 )  # fmt: skip

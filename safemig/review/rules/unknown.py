@@ -12,7 +12,7 @@ from safemig.review.severity import Severity
 @rule(
     "cannot-be-read", Severity.DANGEROUS, "The text is not SQL that PostgreSQL can run",
     why="What cannot be read cannot be called safe: psql commands that do something, COPY data without an end, "
-    "templates, another database's dialect, a slip of the pen.",
+    "templates, another database's dialect, a typing error.",
     instead="CREATE TABLE IF NOT EXISTS users (id bigint PRIMARY KEY);",
     err=("CREATE TABEL users (id int)", "\\i other.sql", "SELECT {{ name }}", "DROP TABLE `users`"),
     ok="SELECT '\\set', '{{ name }}'",
