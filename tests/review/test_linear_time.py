@@ -53,13 +53,20 @@ def columns(count: int) -> str:
     return "\n".join(parts)
 
 
+def drops(count: int) -> str:
+    """Return views of many columns, each of a table of its own, and the drop of each table."""
+    names = ", ".join(f"c{number}" for number in range(20))
+    parts = [f"CREATE VIEW v{number} AS SELECT {names} FROM t{number};" for number in range(count)]
+    return "\n".join([*parts, *(f"DROP TABLE t{number};" for number in range(count))])
+
+
 def seconds(sql: str) -> float:
     before = time.process_time()
     review([SourceFile("m.sql", sql)])
     return time.process_time() - before
 
 
-@pytest.mark.parametrize("scheme", [policies, views, triggers, columns])
+@pytest.mark.parametrize("scheme", [policies, views, triggers, columns, drops])
 def test_the_time_is_linear_to_200_tables(scheme: Callable[[int], str]) -> None:
     few = min(seconds(scheme(50)) for _ in range(3))
     many = min(seconds(scheme(200)) for _ in range(3))
