@@ -73,6 +73,7 @@ RESUME = click.option(
 DRY_RUN = click.option(
     "--dry-run", is_flag=True, help="Only show what would be done, with the plan ID if it needs approval. Reads only."
 )
+NOT_WRITTEN = click.option("--dry-run", is_flag=True, help="Only show the files that would be written.")
 RENAMES = click.option(
     "--rename",
     "renames",
@@ -99,11 +100,12 @@ def safemig(context: click.Context, folder: str) -> None:
 @safemig.command()
 @click.argument("folder", default=".")
 @click.option("--first-migration", default="", metavar="NAME", help="Also write an empty first migration.")
-def init(folder: str, first_migration: str) -> None:
+@NOT_WRITTEN
+def init(folder: str, first_migration: str, dry_run: bool) -> None:
     """Write safemig.toml and the folders. Never overwrites."""
     from safemig.project import Project
 
-    _show(Project.init(folder, first_migration=first_migration))
+    _show(Project.init(folder, first_migration=first_migration, dry_run=dry_run))
 
 
 @safemig.command()
@@ -139,13 +141,19 @@ def demo(keep: Path | None, serve: Path | None, platform: str | None) -> None:
     metavar="N",
     help="Enable change N, which the newest generated files hold disabled.",
 )
+@NOT_WRITTEN
 @click.pass_obj
-def generate(folder: str, description: str | None, renames: tuple[str, ...], enable: int | None) -> None:
+def generate(
+    folder: str, description: str | None, renames: tuple[str, ...], enable: int | None, dry_run: bool
+) -> None:  # fmt: skip
     """Write what was changed on staging as a new migration file."""
     if bool(description and description.strip()) == (enable is not None):
         raise click.UsageError('say what was changed, such as "add user preferences table", or --enable N')
     if enable is not None:
-        _show(_project(folder).enable_change(enable))
+        _show(_project(folder).enable_change(enable, dry_run=dry_run))
+        return
+    if dry_run:
+        _show(_project(folder).generate(description or "", renames=_pairs(renames), dry_run=True))
         return
     _record(folder, "generate", description=description, renames=_pairs(renames))
 
@@ -332,14 +340,17 @@ def plan(folder: str, /, verb: str, name: str, form: str, **given: Any) -> None:
 )
 @RUN
 @RUN_DOWN
+@DRY_RUN
 @click.pass_obj
-def rehearse(folder: str, target: str, load: int, run: str, run_down: str) -> None:
+def rehearse(folder: str, target: str, load: int, run: str, run_down: str, dry_run: bool) -> None:
     """Run pending migrations on a copy of production: locks, rewrites, times, a proven rollback.
 
     With statements collected by safemig workload, each is tried before the migration, after it, and after the rollback;
     with --load, the migration also runs on a second copy while that share of their calls runs there.
     With --run, another tool's command migrates the copy: safemig rehearse --run "alembic upgrade head"
     """
+    if dry_run:
+        _plan(folder, "rehearse", target=target, run=run, run_down=run_down)
     _record(folder, "rehearse", target=target, load=load, run=run, run_down=run_down)
 
 
@@ -475,10 +486,11 @@ def baseline_prod(folder: str, to: str, target: str, approve: str, dry_run: bool
 
 @safemig.command()
 @click.argument("source", metavar="[NAME]", default="staging", shell_complete=ENVIRONMENTS)
+@NOT_WRITTEN
 @click.pass_obj
-def base(folder: str, source: str) -> None:
+def base(folder: str, source: str, dry_run: bool) -> None:
     """Write or refresh what the platform provides, as environment NAME (default: staging) has it."""
-    _show(_project(folder).base(source=source))
+    _show(_project(folder).base(source=source, dry_run=dry_run))
 
 
 @safemig.command()
@@ -526,9 +538,10 @@ def doctor(folder: str, target: str, record: bool) -> None:
 @click.option("--role", default="", metavar="NAME", help="Who sends the statements of files that do not say it.")
 @click.option("--show", is_flag=True, help="Show what was collected; read no database and no other file.")
 @click.option("--record", is_flag=True, help="Run the runbook, so that the collection leaves a record.")
+@NOT_WRITTEN
 @click.pass_obj
 def workload(
-    folder: str, paths: tuple[str, ...], target: str, role: str, show: bool, record: bool
+    folder: str, paths: tuple[str, ...], target: str, role: str, show: bool, record: bool, dry_run: bool
 ) -> None:  # fmt: skip
     """Collect the application's statements from pg_stat_statements, or from PATHs: folders of .sql, csvlog, jsonlog, dumps.
 
@@ -537,10 +550,10 @@ def workload(
     """
     given = [_from_here(path) for path in paths]
     if record:
-        if show:
-            raise click.UsageError("--record runs the runbook, which collects; leave out --show")
+        if show or dry_run:
+            raise click.UsageError("--record runs the runbook, which collects; leave out --show and --dry-run")
         _record(folder, "workload", paths=given, target=target, role=role)
-    _show(_project(folder).workload(*given, target=target, role=role, show=show))
+    _show(_project(folder).workload(*given, target=target, role=role, show=show, dry_run=dry_run))
 
 
 @safemig.command()

@@ -66,28 +66,33 @@ class Project:
         return cls(at_home(load_settings(folder, **settings)))
 
     @classmethod
-    def init(cls, folder: str | Path = ".", *, first_migration: str = "") -> Initialised:
-        """Write a new project's settings and folders; nothing that exists is written over."""
+    def init(cls, folder: str | Path = ".", *, first_migration: str = "", dry_run: bool = False) -> Initialised:
+        """Write a new project's settings and folders; nothing that exists is written over, and with `dry_run` nothing at all."""
         from safemig.operations.init import init
 
-        return init(folder, first_migration=first_migration)
+        return init(folder, first_migration=first_migration, dry_run=dry_run)
 
     @property
     def folder(self) -> Path:
         """The project's folder, absolute."""
         return self.settings.folder
 
-    def generate(self, description: str, *, renames: Mapping[str, str] | None = None) -> Generated:
-        """Write what staging has become, beyond the local migrations, as a new migration file. Reads staging only."""
+    def generate(
+        self, description: str, *, renames: Mapping[str, str] | None = None, dry_run: bool = False
+    ) -> Generated:
+        """Write what staging has become, beyond the local migrations, as a new migration file. Reads staging only.
+
+        With `dry_run` the files are proven and returned, not written.
+        """
         from safemig.operations.generate import generate
 
-        return generate(self.settings, description, renames=renames)
+        return generate(self.settings, description, renames=renames, dry_run=dry_run)
 
-    def enable_change(self, number: int) -> Enabled:
+    def enable_change(self, number: int, *, dry_run: bool = False) -> Enabled:
         """Enable a change that `generate` disabled, in the newest migration files that hold it. No database is asked."""
         from safemig.operations.generate import enable_change
 
-        return enable_change(self.settings, number)
+        return enable_change(self.settings, number, dry_run=dry_run)
 
     def review(
         self, *files: str | Path, target: str | None = None, no_target: bool = False, accept: Sequence[str] = ()
@@ -140,7 +145,7 @@ class Project:
 
         `verb` is migrate_prod, rollback_prod (`name`: the script), restore_prod (`name`: the backup; the plan is of its swap,
         unless `swap` is False, or `tables` or `drop` is named, as in `restore_prod`), baseline_prod (`to`: the last version),
-        sync_prod (`source`: whose schema), migrate_staging or backup_prod. With `run`, another tool's command migrates:
+        sync_prod (`source`: whose schema), migrate_staging, backup_prod or rehearse. With `run`, another tool's command migrates:
         the plan binds it and the files that it reads. What needs no approval has no id.
         """
         settings = self.settings.model_copy(update={"accept": (*self.settings.accept, *accept)})
@@ -148,7 +153,7 @@ class Project:
         if run:
             require_no_resume(resume)
         match verb.replace("-", "_"):
-            case "migrate_prod" if run:
+            case "migrate_prod" | "rehearse" if run:
                 from safemig.operations.by_command import Command, plan_command
 
                 return plan_command(settings, target, Command(run, run_down))
@@ -176,6 +181,10 @@ class Project:
                 from safemig.operations.dry_runs import plan_staging
 
                 return plan_staging(settings, STAGING if target == PRODUCTION else target)
+            case "rehearse":
+                from safemig.operations.dry_runs import plan_rehearsal
+
+                return plan_rehearsal(settings, target)
             case "backup_prod":
                 from safemig.operations.dry_runs import plan_backup
 
@@ -194,7 +203,7 @@ class Project:
                 return plan_sync(settings, source=source, environment=target)
         raise SettingsError(
             f"there is no plan of {verb}",
-            next="plan migrate_prod, rollback_prod, restore_prod, baseline_prod, sync_prod, migrate_staging or backup_prod",
+            next="plan migrate_prod, rollback_prod, restore_prod, baseline_prod, sync_prod, migrate_staging, backup_prod or rehearse",
         )
 
     @told(PRODUCTION)
@@ -346,11 +355,14 @@ class Project:
 
         return baseline_prod(self.settings, to=to, environment=target, approve=approve, ask=ask)
 
-    def base(self, *, source: str = STAGING) -> BaseFile:
-        """Write or refresh what an environment has and the migrations do not make, for copies. Reads the database only."""
+    def base(self, *, source: str = STAGING, dry_run: bool = False) -> BaseFile:
+        """Write or refresh what an environment has and the migrations do not make, for copies. Reads the database only.
+
+        With `dry_run` the file is returned, not written.
+        """
         from safemig.operations.base import base
 
-        return base(self.settings, source)
+        return base(self.settings, source, dry_run=dry_run)
 
     def db_status(self, *targets: str) -> Status:
         """Describe staging, production and every migration, side by side, or only the environments named. Reads only."""
@@ -415,16 +427,21 @@ class Project:
         return doctor(self.settings, target)
 
     def workload(
-        self, *paths: str | Path, target: str = PRODUCTION, role: str = "", show: bool = False
+        self,
+        *paths: str | Path,
+        target: str = PRODUCTION,
+        role: str = "",
+        show: bool = False,
+        dry_run: bool = False,
     ) -> CollectedWorkload:
         """Collect the application's statements from pg_stat_statements, or from files and folders, into the project.
 
         Reads the database only. `role` is who sends the statements of files that do not say it; with `show` only what was
-        collected before is shown. The statements are tried in every rehearsal from then on.
+        collected before is shown, with `dry_run` nothing is written. The statements are tried in every rehearsal from then on.
         """
         from safemig.operations.workload import workload
 
-        return workload(self.settings, target, paths, role=role, show=show)
+        return workload(self.settings, target, paths, role=role, show=show, dry_run=dry_run)
 
     def schema_diff(self, from_: str, to: str, *, renames: Mapping[str, str] | None = None) -> SchemaDiff:
         """Return what turns the schema of `from_` into that of `to`: environments' names or URLs. Reads only."""

@@ -183,6 +183,14 @@ class Live(Result):
     seconds: float
 
 
+@dataclass(frozen=True, slots=True)
+class FileText:
+    """A file of the project that a dry run did not write, and what would be in it."""
+
+    path: Path
+    text: str
+
+
 @dataclass(frozen=True, slots=True, repr=False)
 class Initialised(Result):
     """What `init` wrote, and what it found and left alone."""
@@ -194,6 +202,8 @@ class Initialised(Result):
     platform: str = ""  # whose project the folder was already
     migrations: tuple[str, ...] = ()  # migrations of other tools that are there
     command: str = ""  # what applies them, where they are programs
+    makes: str = ""  # the tool that makes new files, where safemig writes none
+    not_written: tuple[FileText, ...] = ()  # of a dry run
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,6 +237,7 @@ class BaseFile(Result):
     extensions: tuple[str, ...]
     schemas: tuple[str, ...]
     changes: tuple[str, ...]  # a statement each: "+ " is new, "- " is gone
+    not_written: tuple[FileText, ...] = ()  # of a dry run
 
 
 @dataclass(frozen=True, slots=True)
@@ -353,6 +364,7 @@ class Generated(Result):
     behaviour: Behaviour | None = None
     disabled: tuple[DisabledChange, ...] = ()
     base: str = ""  # which base the migrations were replayed on; "" where the database needs none
+    not_written: tuple[FileText, ...] = ()  # of a dry run
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -362,6 +374,7 @@ class Enabled(Result):
     kind: ClassVar[str] = "enable"
     number: int
     paths: tuple[Path, ...]
+    not_written: tuple[FileText, ...] = ()  # of a dry run
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -447,7 +460,7 @@ class Plan(Result):
     access: tuple[Access, ...] = ()  # who may use what they touch, now
     rights: RehearsedRights | None = None  # what changes of it; None: these migrations were not rehearsed here
     workload: RehearsedWorkload | None = None  # what the application will notice; None: no statements were collected
-    act: Act | Literal["backup_prod"] = "migrate_prod"
+    act: Act | Literal["backup_prod", "rehearse"] = "migrate_prod"
     what: tuple[str, ...] = ()  # in words, where it is not migrations that are planned
     base: str = ""  # the project's file of the platform's part, which the plan binds
 
@@ -547,6 +560,7 @@ class RollbackProof:
     cannot_bring_back: tuple[str, ...]  # data and things that no script can
     source: str = ""  # whose the script is, where the team gave it
     not_used: str = ""  # why the team's own way down is not the script
+    text: str = ""  # of a script that is not kept: the deployment writes its own
 
 
 @dataclass(frozen=True, slots=True)

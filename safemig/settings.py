@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import re
 import shlex
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -439,9 +440,18 @@ def load_settings(folder: str | Path = ".", **arguments: Any) -> Settings:
         raise SettingsError("the project's folder does not exist", where=str(start), next="name an existing folder")
     file, content = find_settings(start)
     given = {name: value for name, value in arguments.items() if value is not None}
-    _FileSource.content = content
+    return settings_of(content, file.parent if file else start, file, **given)
+
+
+def settings_of(content: Mapping[str, Any], folder: Path, file: Path | None = None, **given: Any) -> Settings:
+    """Return the settings of a project in `folder` whose file holds `content`.
+
+    Raises:
+        SettingsError: an unknown key, or a value that is not allowed.
+    """
+    _FileSource.content = dict(content)
     try:
-        return Settings(folder=file.parent if file else start, **given)
+        return Settings(folder=folder, **given)
     except ValidationError as error:
         raise _explained(error, file) from None
     finally:

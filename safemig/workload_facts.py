@@ -62,6 +62,7 @@ class CollectedWorkload(Result):
     evicted: int = 0
     skipped: Mapping[str, int] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    is_dry_run: bool = False  # nothing was written
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,6 +32,7 @@ from safemig.settings import Settings
 from safemig.sql import SqlSyntaxError, parse
 from safemig.sql.identifiers import quote_identifier
 from safemig.sql.parsing import parse_what_can_be
+from safemig.whole_files import write_atomically
 
 # An extension's objects by name; what PostgreSQL itself calls so tells nothing.
 WHAT_EXTENSIONS_BRING = """
@@ -197,20 +198,23 @@ def roles_as_sql(source: Connection) -> tuple[str, ...]:
     return tuple(statement for (statement,) in source.execute(ROLES_AS_SQL).fetchall())
 
 
-def write_base(path: Path, head: Sequence[str], roles: Sequence[str], base: Base) -> None:
+def text_of(head: Sequence[str], roles: Sequence[str], base: Base) -> str:
+    """Return the text of the project's file."""
+    first = "\n".join(f"-- {line}" for line in head)
+    parts = ["-- Roles", *(f"{each};" for each in roles)]
+    parts += ["-- Objects", *(f"{each};" for each in base.statements)]
+    return with_checksum(first, "\n" + "\n\n".join(parts) + "\n")
+
+
+def write_base(path: Path, text: str) -> None:
     """Write the project's file, whole or not at all.
 
     Raises:
         SettingsError: it cannot be written.
     """
-    first = "\n".join(f"-- {line}" for line in head)
-    parts = ["-- Roles", *(f"{each};" for each in roles)]
-    parts += ["-- Objects", *(f"{each};" for each in base.statements)]
-    half = path.with_suffix(".new")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        half.write_text(with_checksum(first, "\n" + "\n\n".join(parts) + "\n"), encoding="utf-8")
-        half.replace(path)
+        write_atomically(path, text.encode())
     except OSError as error:
         raise SettingsError(
             f"the base cannot be written: {error.strerror}", where=str(path), next="correct the folder's permissions"

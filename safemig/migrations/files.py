@@ -13,6 +13,7 @@ from pathlib import Path
 
 from safemig.errors import MigrationError
 from safemig.secrets import holds_password
+from safemig.whole_files import write_atomically
 
 _NAME = re.compile(r"(?P<version>\d{14})_(?P<name>.+)\.sql\Z")
 _VERSION_FORMAT = "%Y%m%d%H%M%S"
@@ -221,13 +222,9 @@ def replace_file(path: Path, text: str) -> None:
     Raises:
         MigrationError: it cannot be written; the old file is still there.
     """
-    half_written = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        write_new(half_written, text, mode=path.stat().st_mode & 0o777)
-        half_written.replace(path)
+        write_atomically(path, text.encode())
     except OSError as error:
         raise MigrationError(
             f"the file cannot be written: {error.strerror}", where=str(path), next="correct the folder's permissions"
         ) from None
-    finally:
-        half_written.unlink(missing_ok=True)

@@ -10,6 +10,7 @@ from pathlib import Path
 from safemig.errors import SettingsError
 from safemig.review import Acceptance
 from safemig.settings_file import FILE_NAME, find_settings
+from safemig.whole_files import write_atomically
 
 _LIST = re.compile(r"^accept[ \t]*=[ \t]*\[", re.MULTILINE)
 _TABLE = re.compile(r"^[ \t]*\[", re.MULTILINE)
@@ -44,7 +45,7 @@ def write_acceptance(folder: Path, rule: str, name: str, reason: str) -> str:
             where=str(file),
             next=f'write it yourself: accept = ["{text}"]',
         )
-    file.write_text(after, encoding="utf-8")
+    write_atomically(file, after.encode())
     return text
 
 

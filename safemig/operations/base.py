@@ -6,19 +6,20 @@ from datetime import UTC, datetime
 from typing import Literal
 
 from safemig import __version__, live
-from safemig.copies.base import changes_since, read_base, roles_as_sql, stored_base, write_base
+from safemig.copies.base import changes_since, read_base, roles_as_sql, stored_base, text_of, write_base
 from safemig.execution.environment import open_environment
 from safemig.execution.layout import files_of
 from safemig.postgres.connection.connect import read_target
-from safemig.results import BaseFile
+from safemig.results import BaseFile, FileText
 from safemig.settings import STAGING, Settings
 
 
 @live.act("base")
-def base(settings: Settings, environment: str = STAGING) -> BaseFile:
+def base(settings: Settings, environment: str = STAGING, *, dry_run: bool = False) -> BaseFile:
     """Write the project's base, or refresh it, from an environment. Reads the database only.
 
-    From then on copies begin with what the file says, and plans are bound to it: review it like a migration.
+    From then on copies begin with what the file says, and plans are bound to it: review it like a migration. With
+    `dry_run` nothing is written, and the result holds the file.
 
     Raises:
         UnreachableError: the environment cannot be reached.
@@ -34,6 +35,7 @@ def base(settings: Settings, environment: str = STAGING) -> BaseFile:
     before = stored_base(settings, found.platform, edited=True)
     changes = changes_since(before, found) if before else ()
     rewritten = bool(before and before.file and not before.file.is_as_written)
+    not_written: tuple[FileText, ...] = ()
     if before is None or changes or rewritten:
         head = (
             f"The base: what {environment} has and the migrations do not make. Copies start with it; review it like a migration.",
@@ -42,7 +44,11 @@ def base(settings: Settings, environment: str = STAGING) -> BaseFile:
             f"Platform: {found.platform.name or 'none that is known by name'}",
             "Refresh it: safemig base. To start over, delete it first.",
         )
-        write_base(path, head, roles, found)
+        text = text_of(head, roles, found)
+        if dry_run:
+            not_written = (FileText(path, text),)
+        else:
+            write_base(path, text)
     state: Literal["written", "refreshed", "unchanged"] = (
         "written" if before is None else "refreshed" if changes or rewritten else "unchanged"
     )
@@ -55,4 +61,5 @@ def base(settings: Settings, environment: str = STAGING) -> BaseFile:
         extensions=tuple(sorted(found.extensions)),
         schemas=tuple(sorted(found.platform.schemas)),
         changes=changes,
+        not_written=not_written,
     )

@@ -25,7 +25,7 @@ from safemig.execution.layout import layout_for
 from safemig.migrations import Standing
 from safemig.operations.backup_prod import take_backup
 from safemig.operations.prove_rollback import MigratedCopy
-from safemig.operations.rehearse import Rehearsed, rehearse_on_copy, with_rights_kept
+from safemig.operations.rehearse import Rehearsed, rehearse_on_copy, with_rights_kept, with_script
 from safemig.postgres.access import access_now
 from safemig.postgres.connection import Connection
 from safemig.postgres.connection.connect import read_target, read_timeline
@@ -156,6 +156,7 @@ def rehearse_command(settings: Settings, command: Command, environment: str = PR
         )
         script = Path(folder) / f"rollback_{backup.timestamp}.sql"
         done = rehearsed_command(settings, connection, situation, backup, script, command).result
+        done = with_script(done)
     return with_rights_kept(settings, environment, situation, done)
 
 

@@ -13,7 +13,7 @@ from safemig.execution.environment import open_environment, schema_of
 from safemig.operations.drop_replaced import about_what_is_left
 from safemig.operations.migrate_staging import already_there
 from safemig.operations.restore_tables import asked_for
-from safemig.postgres.activity import sizes_of
+from safemig.postgres.activity import Sizes, sizes_of
 from safemig.postgres.connection.connect import read_target
 from safemig.results import Plan
 from safemig.settings import PRODUCTION, STAGING, Settings
@@ -36,6 +36,27 @@ def plan_staging(settings: Settings, environment: str = STAGING) -> Plan:
     return replace(situation.plan, act="migrate_staging", steps=run, what=(*what, "No approval is needed."))
 
 
+def plan_rehearsal(settings: Settings, environment: str = PRODUCTION) -> Plan:
+    """Return what `rehearse` would run, and on what kind of copy."""
+    with open_environment(settings, environment) as connection:
+        situation = assess(settings, connection, environment)
+        content = _content(sizes_of(connection))
+    if not situation.files:
+        return replace(situation.plan, act="rehearse")
+    if settings.gets_a_clone:
+        copy = "The copy is the clone that the command of [scratch] hands over"
+    else:
+        what = content if settings.restores_for_rehearsal else "the schema, without rows,"
+        where = "the server of [scratch]" if settings.scratch else "a throwaway PostgreSQL on this machine"
+        copy = f"A backup of {what} is restored on {where}"
+    words = (
+        f"{copy}; {environment} is only read.",
+        "The files run there, then their rollback. Then the copy is thrown away.",
+        "No approval is needed.",
+    )
+    return replace(situation.plan, act="rehearse", what=words)
+
+
 def plan_backup(settings: Settings, environment: str = PRODUCTION, *, verify: bool = True) -> Plan:
     """Return what `backup_prod` would back up, and where to."""
     with open_environment(settings, environment) as connection:
@@ -45,9 +66,8 @@ def plan_backup(settings: Settings, environment: str = PRODUCTION, *, verify: bo
             sizes_of(connection),
         )
     folder = settings.backups / environment
-    rows = f", about {sizes.rows_estimate:,} rows" if sizes.rows_estimate else ""
     what = (
-        f"A full and a schema backup of {counted(sizes.tables, 'table')}{rows}, {sizes.size_bytes / 1e6:,.0f} MB in the database.",
+        f"A full and a schema backup of {_content(sizes)}.",
         f"Written to {folder}, format {settings.backup_format}, compression {settings.compression}.",
         "It is restored into a throwaway server and compared by hash."
         if verify
@@ -55,6 +75,11 @@ def plan_backup(settings: Settings, environment: str = PRODUCTION, *, verify: bo
         "No approval is needed; nothing is changed in the database.",
     )
     return Plan("", target, schema.fingerprint, (), (), act="backup_prod", what=what)
+
+
+def _content(sizes: Sizes) -> str:
+    rows = f", about {sizes.rows_estimate:,} rows" if sizes.rows_estimate else ""
+    return f"{counted(sizes.tables, 'table')}{rows}, {sizes.size_bytes / 1e6:,.0f} MB in the database"
 
 
 def plan_beside(settings: Settings, backup: str, environment: str = PRODUCTION) -> Plan:

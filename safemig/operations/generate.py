@@ -27,7 +27,7 @@ from safemig.operations.status_warnings import platform_changed
 from safemig.postgres.connection import Connection
 from safemig.postgres.connection.connect import read_target
 from safemig.postgres.owners import whom_may_own
-from safemig.results import DisabledChange, Enabled, Generated
+from safemig.results import DisabledChange, Enabled, FileText, Generated
 from safemig.schema import Schema, compare
 from safemig.schema.configuration import rows_taken_over
 from safemig.schema.difference import is_atomic
@@ -46,12 +46,14 @@ def generate(
     *,
     environment: str = STAGING,
     renames: Mapping[str, str] | None = None,
+    dry_run: bool = False,
 ) -> Generated:
     """Write the difference between staging and the local migrations as new files in the migrations folder.
 
     Statements that make sense only together are one change set, live or disabled as a whole: one that destroys, or
     that may be a rename, is disabled, with its reason. What cannot share a transaction (an index built CONCURRENTLY,
-    the validation of a constraint) comes in a file of its own. Staging is only read.
+    the validation of a constraint) comes in a file of its own. Staging is only read. With `dry_run` all is proven and no
+    file is written; the result holds the files.
 
     Raises:
         MigrationError: the local migrations do not run, or the file cannot be written.
@@ -139,12 +141,16 @@ def generate(
         + body_of(diff, part, dict(zip(parts, names, strict=True)), base, behaviour.moved)
         for number, part in enumerate(parts)
     ]
-    for path, text, part in zip(paths, texts, parts, strict=True):
-        for each, content in of.layout.texts(path, text, proof.down, atomic=is_atomic(part)).items():
-            each.parent.mkdir(exist_ok=True)
-            pass_point(FaultPoint.FILE_BEGINS)
-            write_new(each, content)
-            pass_point(FaultPoint.FILE_WRITTEN)
+    files = [
+        FileText(each, content)
+        for path, text, part in zip(paths, texts, parts, strict=True)
+        for each, content in of.layout.texts(path, text, proof.down, atomic=is_atomic(part)).items()
+    ]
+    for file in () if dry_run else files:
+        file.path.parent.mkdir(exist_ok=True)
+        pass_point(FaultPoint.FILE_BEGINS)
+        write_new(file.path, file.text)
+        pass_point(FaultPoint.FILE_WRITTEN)
     return Generated(
         description=description,
         path=paths[0],
@@ -163,11 +169,14 @@ def generate(
         behaviour=behaviour,
         disabled=disabled,
         base=shadow.base.words,
+        not_written=tuple(files) if dry_run else (),
     )
 
 
-def enable_change(settings: Settings, number: int) -> Enabled:
+def enable_change(settings: Settings, number: int, *, dry_run: bool = False) -> Enabled:
     """Enable change `number` in the newest generated migration that holds it disabled, in all of its files.
+
+    With `dry_run` none is written, and the result holds them.
 
     Raises:
         MigrationError: no migration file holds that change disabled, or one cannot be written; then none was changed.
@@ -184,6 +193,8 @@ def enable_change(settings: Settings, number: int) -> Enabled:
     name = _PART.sub("", holding[-1].name)
     files = [each for each in holding if _PART.sub("", each.name) == name]
     texts = {each.path: enable(each.path.read_text(encoding="utf-8"), number) for each in files}
+    if dry_run:
+        return Enabled(number, tuple(texts), tuple(FileText(path, text) for path, text in texts.items()))
     for path, text in texts.items():
         replace_file(path, text)
     return Enabled(number, tuple(texts))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tomllib
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,9 +11,10 @@ from safemig.errors import SettingsError
 from safemig.execution.layout import layout_for
 from safemig.migrations import slug, write_new
 from safemig.migrations.layouts import SUPABASE, Found, find
+from safemig.migrations.layouts.base import no_files
 from safemig.operations.supabase_project import folder_of_project, read_supabase_project
-from safemig.results import Initialised
-from safemig.settings import load_settings
+from safemig.results import FileText, Initialised
+from safemig.settings import load_settings, settings_of
 from safemig.settings_file import FILE_NAME
 
 _SETTINGS = """\
@@ -56,10 +58,11 @@ _ROWS = """\
 _IGNORED = "*\n"
 
 
-def init(folder: str | Path = ".", *, first_migration: str = "") -> Initialised:
+def init(folder: str | Path = ".", *, first_migration: str = "", dry_run: bool = False) -> Initialised:
     """Write `safemig.toml` and the folders of a project, and an empty first migration if its description is given.
 
-    In a folder of the Supabase CLI, or its folder supabase, the settings are for that project and its migrations.
+    In a folder of the Supabase CLI, or its folder supabase, the settings are for that project and its migrations. With
+    `dry_run` nothing is written, and the result holds the files.
 
     Raises:
         SettingsError: the folder cannot be written.
@@ -68,46 +71,59 @@ def init(folder: str | Path = ".", *, first_migration: str = "") -> Initialised:
     home = folder_of_project(Path(folder).resolve())
     supabase = read_supabase_project(home)
     found = find(home) if home.is_dir() else ()
-    created: list[str] = []
-    kept: list[str] = []
+    file = home / FILE_NAME
+    files: list[FileText] = []
+    if file.exists():
+        settings = load_settings(home)
+    else:
+        text = _SETTINGS.replace("{about}", supabase.advice if supabase else "")
+        text = text.replace("{rows}", _ROWS if supabase else "")
+        text = text.replace("{migrations}", _where_migrations_are(home, found))
+        files.append(FileText(file, text))
+        settings = settings_of(tomllib.loads(text), home, file)
+    folders = [settings.path(name) for name in ("migrations", "checks", "backups", "records")]
+    kept = [FILE_NAME] * file.exists() + [f"{_shown(path, home)}/" for path in folders if path.is_dir()]
+    created = [FILE_NAME] * (not file.exists()) + [f"{_shown(path, home)}/" for path in folders if not path.is_dir()]
+    ignored = settings.path("backups") / ".gitignore"
+    if not ignored.exists():
+        files.append(FileText(ignored, _IGNORED))
+    of = layout_for(settings)
+    if first_migration:
+        existing = of.read() if of.folder.is_dir() else ()
+        (path,) = of.layout.new_files(of.folder, existing, slug(first_migration), 1, datetime.now(UTC))
+        text = f"-- {' '.join(first_migration.split())}\n"
+        first = of.layout.texts(path, text, "", atomic=True)
+        files += [FileText(each, content) for each, content in first.items()]
+        created += [_shown(each, home) for each in first]
+    if not dry_run:
+        _write(home, folders, settings.path("backups"), files)
+    platform = "" if supabase is None else f"Supabase project {supabase.name}".rstrip()
+    others = tuple(f"{each.layout.tool}: {_shown(each.folder, home)}" for each in found if each.layout is not SUPABASE)
+    next_ = [each.layout for each in found if each.layout.is_code]
+    return Initialised(
+        home,
+        tuple(created),
+        tuple(kept),
+        platform,
+        others,
+        next_[0].command if next_ else "",
+        of.layout.tool if of.layout.new_files is no_files else "",
+        tuple(files) if dry_run else (),
+    )
+
+
+def _write(home: Path, folders: Sequence[Path], private: Path, files: Sequence[FileText]) -> None:
     try:
         home.mkdir(parents=True, exist_ok=True)
-        file = home / FILE_NAME
-        if file.exists():
-            kept.append(FILE_NAME)
-        else:
-            text = _SETTINGS.replace("{about}", supabase.advice if supabase else "")
-            text = text.replace("{rows}", _ROWS if supabase else "")
-            write_new(file, text.replace("{migrations}", _where_migrations_are(home, found)))
-            created.append(FILE_NAME)
-        settings = load_settings(home)
-        for path in (
-            settings.path("migrations"),
-            settings.path("checks"),
-            settings.path("backups"),
-            settings.path("records"),
-        ):
-            (kept if path.is_dir() else created).append(f"{_shown(path, home)}/")
-            path.mkdir(mode=0o700 if path == settings.path("backups") else 0o755, parents=True, exist_ok=True)
-        ignored = settings.path("backups") / ".gitignore"
-        if not ignored.exists():
-            write_new(ignored, _IGNORED)
+        for path in folders:
+            path.mkdir(mode=0o700 if path == private else 0o755, parents=True, exist_ok=True)
+        for each in files:
+            each.path.parent.mkdir(exist_ok=True)
+            write_new(each.path, each.text)
     except OSError as error:
         raise SettingsError(
             f"the project's folder cannot be written: {error.strerror}", where=str(home), next="correct its permissions"
         ) from None
-    if first_migration:
-        of = layout_for(settings)
-        (path,) = of.layout.new_files(of.folder, of.read(), slug(first_migration), 1, datetime.now(UTC))
-        text = f"-- {' '.join(first_migration.split())}\n"
-        for each, content in of.layout.texts(path, text, "", atomic=True).items():
-            each.parent.mkdir(exist_ok=True)
-            write_new(each, content)
-            created.append(_shown(each, home))
-    platform = "" if supabase is None else f"Supabase project {supabase.name}".rstrip()
-    others = tuple(f"{each.layout.tool}: {_shown(each.folder, home)}" for each in found if each.layout is not SUPABASE)
-    next_ = [each.layout for each in found if each.layout.is_code]
-    return Initialised(home, tuple(created), tuple(kept), platform, others, next_[0].command if next_ else "")
 
 
 def _where_migrations_are(home: Path, found: Sequence[Found]) -> str:

@@ -104,7 +104,17 @@ def rehearse(settings: Settings, environment: str = PRODUCTION, *, load: int = 0
         )
         script = Path(folder) / f"rollback_{backup.timestamp}.sql"
         done = rehearse_on_copy(settings, connection, situation, backup, script, load=wanted).result
+        done = with_script(done)
     return with_rights_kept(settings, environment, situation, done)
+
+
+def with_script(done: Rehearsal) -> Rehearsal:
+    """Return a rehearsal whose rollback script is in it: its folder is removed when the rehearsal ends."""
+    if done.rollback is None:
+        return done
+    script = done.rollback.path
+    text = script.read_text(encoding="utf-8")
+    return replace(done, rollback=replace(done.rollback, path=Path(script.name), text=text))
 
 
 def with_rights_kept(settings: Settings, environment: str, situation: Situation, done: Rehearsal) -> Rehearsal:

@@ -11,10 +11,11 @@ import hashlib
 import json
 import os
 import sys
-import tempfile
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
+
+from safemig.whole_files import write_atomically
 
 OFF = "SAFEMIG_NO_CACHE"  # set to anything: each review is re-created, and none is kept
 _KEPT = 40
@@ -97,8 +98,6 @@ def keep_answer(key: str, code: int, report: str) -> None:
     with suppress(OSError):
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         checksum = hashlib.sha256(str(code).encode() + content).hexdigest()
-        with tempfile.NamedTemporaryFile(dir=folder, delete=False) as file:
-            file.write(f"{code} {checksum}\n".encode() + content)
-        Path(file.name).replace(folder / key)
+        write_atomically(folder / key, f"{code} {checksum}\n".encode() + content, flush=False)
         for old in sorted(folder.iterdir(), key=lambda one: one.stat().st_mtime)[:-_KEPT]:
             old.unlink()

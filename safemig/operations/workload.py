@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from safemig import live
@@ -28,10 +29,12 @@ def workload(
     *,
     role: str = "",
     show: bool = False,
+    dry_run: bool = False,
 ) -> CollectedWorkload:
     """Add what the server, or the files named, tell of an environment's statements to its workload file. Reads the database only.
 
-    `role` is who sends the statements of files that do not say it. With `show` nothing is read but the workload file.
+    `role` is who sends the statements of files that do not say it. With `show` nothing is read but the workload file; with
+    `dry_run` all is read, and the file stays as it is.
 
     Raises:
         RefusedError: the server has no pg_stat_statements; the message says how to turn it on.
@@ -59,8 +62,10 @@ def workload(
     else:
         reading, read_from = _of_server(settings, environment)
     now = merged(old, reading)
-    write_workload(path, now)
-    return _answer(settings, environment, path, now, old, read_from, reading.notes)
+    if not dry_run:
+        write_workload(path, now)
+    answer = _answer(settings, environment, path, now, old, read_from, reading.notes)
+    return replace(answer, is_dry_run=dry_run)
 
 
 def _of_server(settings: Settings, environment: str) -> tuple[Reading, tuple[str, ...]]:

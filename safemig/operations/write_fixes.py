@@ -8,6 +8,7 @@ from pathlib import Path
 
 from safemig.errors import MigrationError
 from safemig.review import Review
+from safemig.whole_files import write_atomically
 
 
 def write_fixed(
@@ -52,9 +53,7 @@ def write_fixed(
                 written.append(path)
                 file_.write(sql)
         for path, sql in replaced.items():
-            beside = path.with_name(f".{path.name}.new")
-            beside.write_text(sql, encoding="utf-8")
-            beside.replace(path)
+            write_atomically(path, sql.encode())
     except OSError as error:
         for path in written:
             path.unlink(missing_ok=True)

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from safemig.results import Enabled
 from safemig.views.document import Badge, Bullets, Document, Mono, Strong
+from safemig.views.shared_parts import DRY_RUN, not_written
 
 
 def build(result: Enabled) -> Document:
     """Show which change is enabled, in which files, and what to do next."""
     return Document(
-        Badge("ENABLED", "warning"),
+        DRY_RUN if result.not_written else Badge("ENABLED", "warning"),
         (Strong(f"change {result.number}"), *(Mono(path.name) for path in result.paths)),
-        (Bullets("Next", ("run safemig review: what the change loses is a finding until it is accepted",)),),
+        (
+            *not_written(result.not_written),
+            Bullets("Next", ("run safemig review: what the change loses is a finding until it is accepted",)),
+        ),
     )

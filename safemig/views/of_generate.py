@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from safemig.results import Behaviour, Generated
 from safemig.sql.passwords import without_passwords
 from safemig.views.document import Badge, Block, Bullets, Callout, Document, Inline, Mono, Strong, Table
-from safemig.views.shared_parts import change_list, check_table, sql_listing
+from safemig.views.shared_parts import DRY_RUN, change_list, check_table, not_written, sql_listing
 
 
 def build(result: Generated) -> Document:
@@ -41,7 +41,7 @@ def build(result: Generated) -> Document:
     ]
     if result.remaining:
         blocks.append(Bullets("What the file does not bring about", result.remaining))
-    blocks.append(sql_listing("The file", result.text))
+    blocks += not_written(result.not_written) or [sql_listing("The file", result.text)]
     if result.checklist:
         blocks += check_table("Safety checklist", result.checklist)
     if result.disabled:
@@ -62,9 +62,10 @@ def build(result: Generated) -> Document:
         )
     if result.behaviour is not None:
         blocks += _behaviour(result.behaviour)
-    blocks.append(Bullets("Next", (f"read {result.path}, then: safemig review",)))
+    if not result.not_written:
+        blocks.append(Bullets("Next", (f"read {result.path}, then: safemig review",)))
     return Document(
-        Badge(_word(result), "ok" if equal and not result.commented else "warning"),
+        DRY_RUN if result.not_written else Badge(_word(result), "ok" if equal and not result.commented else "warning"),
         tuple(headline),
         tuple(blocks),
     )

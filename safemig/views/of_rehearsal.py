@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from safemig.results import Rehearsal, RollbackProof
 from safemig.views import numbers
-from safemig.views.document import Badge, Block, Bullets, Document, Inline, Mono, Strong
+from safemig.views.document import Badge, Block, Bullets, Details, Document, Inline, Mono, Strong
 from safemig.views.load_parts import load_blocks
 from safemig.views.of_backup import VERIFIED, not_by_psql
 from safemig.views.pictures import blocking_bars, blocking_of_steps
@@ -17,6 +17,7 @@ from safemig.views.shared_parts import (
     row_table,
     run_steps,
     said,
+    sql_listing,
     statements,
     step_errors,
 )
@@ -95,7 +96,7 @@ def _shortened(exceptions: Sequence[str]) -> str:
 def _rollback(rollback: RollbackProof | None) -> tuple[Block, ...]:
     if rollback is None:
         return ()
-    items = [f"script: {rollback.path}"]
+    items = [] if rollback.text else [f"script: {rollback.path}"]
     if rollback.is_proven:
         items.append("proven: run on the copy, it brought the schema back as it was")
     if rollback.source:
@@ -104,4 +105,8 @@ def _rollback(rollback: RollbackProof | None) -> tuple[Block, ...]:
         items.append(rollback.not_used)
     items += [f"NOT PROVEN, it left: {each}" for each in rollback.remaining]
     items += [f"a rollback cannot bring back: {each}" for each in dict.fromkeys(rollback.cannot_bring_back)]
-    return (Bullets("The way back", tuple(items)),)
+    way_back = Bullets("The way back", tuple(items))
+    if not rollback.text:
+        return (way_back,)
+    title = "The rollback script; the deployment writes its own"
+    return way_back, Details(title, lambda: (sql_listing("", rollback.text),))

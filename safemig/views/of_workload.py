@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from safemig.views import numbers
 from safemig.views.document import Badge, Block, Bullets, Details, Document, Inline, Mono, Strong, Table
+from safemig.views.shared_parts import DRY_RUN
 from safemig.views.workload_parts import skipped_words, window_words
 from safemig.workload_facts import CollectedWorkload, LoadRow
 
@@ -22,11 +23,12 @@ def build(result: CollectedWorkload) -> Document:
     blocks: list[Block] = [_table(result.statements[:_MOST_LINES])] if count else []
     if hidden := result.statements[_MOST_LINES:]:
         blocks.append(Details(f"{numbers.counted(len(hidden), 'more statement')}", lambda: (_table(hidden),)))
-    items = [f"file: {result.path}", *(f"read: {each}" for each in result.read_from), *skipped_words(result.skipped)]
+    file = f"file: {result.path}{' (not written)' if result.is_dry_run else ''}"
+    items = [file, *(f"read: {each}" for each in result.read_from), *skipped_words(result.skipped)]
     blocks.append(Bullets("Source", tuple(items)))
     if result.notes:
         blocks.append(Bullets("What this does not show", result.notes))
-    return Document(verdict, tuple(headline), tuple(blocks))
+    return Document(DRY_RUN if result.is_dry_run else verdict, tuple(headline), tuple(blocks))
 
 
 def _table(rows: tuple[LoadRow, ...]) -> Table:

@@ -24,7 +24,7 @@ from safemig.views.document import (
 )
 
 if TYPE_CHECKING:
-    from safemig.results import Check, RowChange, Step, TableContent, Target
+    from safemig.results import Check, FileText, RowChange, Step, TableContent, Target
     from safemig.schema import SchemaDiff
 
 _CHECK_TONES: dict[str, Tone] = {"ok": "ok", "warning": "warning", "failed": "error", "not done": "waiting"}
@@ -40,6 +40,8 @@ _STEP_TONES: dict[str, Tone] = {
 _MOST_UNCHANGED_ROWS = 12
 _MOST_PASSED = 8
 _MOST_NOTICES = 20
+_MOST_LINES = 200
+DRY_RUN = Badge("DRY RUN", "info")
 
 
 def on(target: Target) -> str:
@@ -111,7 +113,7 @@ def planned_steps(steps: Sequence[Step]) -> Table:
                 Mono(numbers.shortened(without_passwords(step.sql), 56)),
                 step.file.partition("_")[0] if len(files) > 1 else numbers.NOTHING,  # the table above has the names
                 str(step.line),
-                "the one" if step.transactional else "none: runs alone",
+                "main" if step.transactional else "none: runs alone",
             )
             for step in steps
         ),
@@ -286,6 +288,19 @@ def sql_listing(title: str, sql: str) -> Listing:
     return Listing(
         title, tuple(Line(text, i) for i, text in enumerate(without_passwords(sql).rstrip().splitlines(), 1))
     )
+
+
+def not_written(files: Sequence[FileText]) -> list[Block]:
+    """Return what a dry run would have written, a listing a file; long ones are folded."""
+
+    def drawn(each: FileText) -> Block:
+        title = f"Not written: {each.path}"
+        listing = sql_listing(title, each.text)
+        if len(listing.lines) <= _MOST_LINES:
+            return listing
+        return Details(f"{title} ({len(listing.lines):,} lines)", lambda: (listing,))
+
+    return [drawn(each) for each in files]
 
 
 def _rows(title: str, rows: Sequence[RowChange]) -> Table:

@@ -46,6 +46,7 @@ QUICK: list[Row] = [
     ("migrate-prod --dry-run", 0, "plan"),
     ("migrate-staging --dry-run", 0, "plan"),
     ("backup-prod --dry-run", 0, "plan"),
+    ("rehearse --dry-run", 0, "plan"),
     ("sync-prod --dry-run", 1, "error"),
     ("baseline-prod --dry-run", 1, "error"),
     ("rollback-prod --dry-run", 1, "error"),
@@ -185,6 +186,34 @@ def test_the_demo_prints_one_document(shop: Shop, tmp_path: Path) -> None:
     code, document, said = as_a_process(shop, ["demo", "--keep", str(tmp_path / "kept")])
     assert (code, document["kind"], errors_of(document)) == (0, "demo", [])
     assert document["lines"][0] in said
+
+
+@pytest.mark.parametrize(
+    ("line", "kind", "files"),
+    [
+        ("init --first-migration notes", "init", ["_notes.sql"]),
+        ("generate notes", "generate", ["_notes.sql"]),
+        ("base", "base", ["base.sql"]),
+        ("workload queries.sql --role postgres", "workload", []),
+    ],
+)
+def test_a_dry_run_returns_the_files_and_writes_none(
+    line: str, kind: str, files: list[str], shop: Shop, here: Run
+) -> None:
+    shop.on(shop.staging, "CREATE TABLE notes (id bigint PRIMARY KEY)")
+    (shop.folder / "queries.sql").write_text("SELECT * FROM users WHERE id = 1;\n")
+
+    def written() -> dict[str, bytes]:
+        return {str(path): path.read_bytes() for path in shop.folder.rglob("*") if path.is_file()}
+
+    before = written()
+    code, document, said = here(shop, [*line.split(), "--dry-run"])
+    assert (code, document["kind"], errors_of(document)) == (0, kind, []), said
+    would = document.get("not_written", [])
+    assert [each["path"].endswith(name) for each, name in zip(would, files, strict=True)] == [True] * len(files)
+    assert all(each["text"] for each in would)
+    assert document.get("is_dry_run", bool(would))
+    assert written() == before
 
 
 def test_every_verb_is_tried() -> None:

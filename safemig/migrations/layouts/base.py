@@ -22,7 +22,8 @@ from safemig.sql.identifiers import quote_literal
 EXISTS = "SELECT to_regclass(%s) IS NOT NULL"
 
 
-def _no_files(folder: Path, existing: Sequence[Migration], name: str, parts: int, now: datetime) -> list[Path]:
+def no_files(folder: Path, existing: Sequence[Migration], name: str, parts: int, now: datetime) -> list[Path]:
+    """Refuse: the tool keeps more than the file, so that only the tool can make one."""
     del existing, name, parts, now
     raise MigrationError(
         "safemig writes no new files for this tool",
@@ -51,7 +52,7 @@ class Layout:
     applied: Callable[[Connection, str, Sequence[Migration]], tuple[AppliedMigration, ...]]  # in the tool's order
     add: Callable[[Connection, str, Migration, Sequence[str], int], None]  # with the statements, and milliseconds
     forget: Callable[[str, Sequence[Migration], Sequence[Migration]], list[str]]  # as SQL: taken back, and what is left
-    new_files: Callable[[Path, Sequence[Migration], str, int, datetime], list[Path]] = _no_files
+    new_files: Callable[[Path, Sequence[Migration], str, int, datetime], list[Path]] = no_files
     texts: Callable[..., Mapping[Path, str]] = as_it_is
     command: str = ""  # of a tool whose migrations are code: what runs them
     as_sql: str = ""  # and what prints them as SQL
