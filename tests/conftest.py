@@ -48,7 +48,8 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what `scripts/check` runs; and begin with what takes minutes, so that no worker ends with it."""
+    """Mark what `scripts/check` runs, and what is thorough; begin with what takes minutes, so that no worker ends with it."""
+    _take_turns(items)
     folder = Path(__file__).parent
     order = {}
     for item in items:
@@ -59,6 +60,17 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.fast)
         order[item] = 0 if place in LONG else 2 if is_fast else 1
     items.sort(key=order.__getitem__)
+
+
+def _take_turns(items: list[pytest.Item]) -> None:
+    """Of a long table that every version of PostgreSQL runs, leave each row to one of them; the others are thorough."""
+    rows: dict[str, int] = {}
+    for item in items:
+        if item.get_closest_marker("in_turn"):
+            major = item.callspec.params["every_server"]  # type: ignore[attr-defined]
+            row = rows.setdefault(item.nodeid.replace(f"[pg{major}-", "["), len(rows))
+            if major != MAJORS[row % len(MAJORS)]:
+                item.add_marker(pytest.mark.thorough)
 
 
 @pytest.fixture(scope="session")

@@ -17,8 +17,12 @@ import psycopg
 import pytest
 from psycopg.sql import SQL, Identifier
 
+from safemig.copies import drift
 from safemig.errors import RefusedError
+from safemig.execution.environment import schema_with_rows
+from safemig.migrations import Standing
 from safemig.postgres.catalog import read_schema
+from safemig.postgres.connection import Connection
 from safemig.postgres.dump.plain import content_of
 from safemig.postgres.history import make_history, record_applied
 from safemig.postgres.server.programs import server_programs
@@ -132,9 +136,35 @@ def remove_what_a_test_left(server: ThrowawayServer, databases: Sequence[str], r
             connection.execute(SQL("DROP ROLE {}").format(Identifier(role)))
 
 
+_schemas_measured: dict[str, str] = {}
+
+
+@pytest.fixture
+def measured_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let this process measure once what files make, not in each test; production remembers it from its last deployment."""
+    measure, remembered = drift.Drift.of, drift.schema_that_files_make
+
+    def of(self: drift.Drift, connection: Connection, standing: Standing) -> str:
+        found = measure(self, connection, standing)
+        if found == "none":
+            files = drift.identity_of(self._settings, connection, standing.applied)
+            _schemas_measured[files] = schema_with_rows(self._settings, connection).fingerprint
+        return found
+
+    def known(connection: Connection, files: str) -> str:
+        return remembered(connection, files) or _schemas_measured.get(files, "")
+
+    monkeypatch.setattr(drift.Drift, "of", of)
+    monkeypatch.setattr(drift, "schema_that_files_make", known)
+
+
 @pytest.fixture
 def shop(
-    tmp_path: Path, server: ThrowawayServer, shop_templates: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path,
+    server: ThrowawayServer,
+    shop_templates: tuple[str, str],
+    measured_once: None,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[Shop]:
     """A shop with one migration applied to staging and production, and rows in production."""
     names = [f"{kind}_{next(_numbers)}" for kind in ("staging", "production")]

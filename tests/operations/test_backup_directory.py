@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from safemig.backups.manifest import find_backup, remove_old
-from safemig.errors import BackupError, RefusedError, SafemigError, ToolError
+from safemig.errors import BackupError, RefusedError, ToolError
 from safemig.fault_points import FaultPoint
 from safemig.operations import backup_prod as operation
 from safemig.operations.backup_prod import take_backup
@@ -32,6 +32,7 @@ from safemig.views.of_backup import by_hand
 from tests.operations.conftest import Shop
 from tests.operations.striking import kill_at, wait_until_alone
 from tests.operations.test_live import moments as moments
+from tests.tables import part_of
 
 SECOND_FILE = "20260102000000_second.sql"
 SECOND = "ALTER TABLE users ADD COLUMN IF NOT EXISTS active boolean NOT NULL DEFAULT true;"
@@ -152,8 +153,8 @@ DAMAGES: dict[str, Callable[[Path, Path], object]] = {
 }
 
 
-@pytest.mark.parametrize("damage", DAMAGES.values(), ids=list(DAMAGES))
-def test_damage_is_found_before_it_is_restored(shop: Shop, damage: Callable[[Path, Path], object]) -> None:
+@pytest.mark.parametrize("damage", part_of(DAMAGES, ["flipped", "a file is missing", "no list of contents"], str))
+def test_damage_is_found_before_it_is_restored(shop: Shop, damage: str) -> None:
     shop.write(SECOND_FILE, SECOND)
     before = shop.state()
     run = ProductionDeployment(shop.project.settings, approve=shop.project.plan().id)
@@ -162,7 +163,7 @@ def test_damage_is_found_before_it_is_restored(shop: Shop, damage: Callable[[Pat
     backup = run.backup()
     assert backup
     (name,) = [part.name for part in backup.full.parts if part.table == "public.users"]
-    damage(backup.full.path, backup.full.path / name)
+    DAMAGES[damage](backup.full.path, backup.full.path / name)
     words = r"not the file that its manifest describes|cannot be read"
     with pytest.raises(BackupError, match=words):
         read_back(backup.full)
@@ -189,27 +190,27 @@ def test_damage_of_compressed_data_is_found(shop: Shop, compression: str) -> Non
         assert part.name in str(caught.value.where)
 
 
-PROGRAMS = [
-    # (what stands for pg_dump, error, what it says); DIR is the folder that it is told to write
-    ("echo 'pg_dump: error: out of luck' >&2; exit 1", ToolError, "out of luck"),
-    ("exit 0", BackupError, "before the dump was complete"),
-    ('"$REAL" "$@"; rm "$DIR"/toc.dat', BackupError, "before the dump was complete"),
-    ('"$REAL" "$@"; head -c 1000 "$DIR"/toc.dat > x; cat x > "$DIR"/toc.dat', BackupError, "before the dump was complete"),
-    ('"$REAL" "$@"; set -- "$DIR"/[0-9]*.dat; rm "$1"', BackupError, "before the dump was complete"),
-    ('"$REAL" "$@"; for f in "$DIR"/[0-9]*.dat; do truncate -s -1 "$f"; done', BackupError, "before the dump was complete"),
-    ('"$REAL" "$@"; rm "$DIR"/blob_*.dat', BackupError, "before the dump was complete"),
-    ('"$REAL" "$@"; sleep 60', BackupError, "sent nothing for"),
-    ("kill -9 $$", ToolError, "pg_dump"),
-]  # fmt: skip
-IDS = ["fails", "nothing", "no list", "half a list", "a file less", "cut", "no large object", "hangs", "killed"]
+PROGRAMS = {
+    # What stands for pg_dump: (script, error, what it says); DIR is the folder that it is told to write
+    "fails": ("echo 'pg_dump: error: out of luck' >&2; exit 1", ToolError, "out of luck"),
+    "nothing": ("exit 0", BackupError, "before the dump was complete"),
+    "no list": ('"$REAL" "$@"; rm "$DIR"/toc.dat', BackupError, "before the dump was complete"),
+    "half a list": ('"$REAL" "$@"; head -c 1000 "$DIR"/toc.dat > x; cat x > "$DIR"/toc.dat', BackupError, "before the dump was complete"),
+    "a file less": ('"$REAL" "$@"; set -- "$DIR"/[0-9]*.dat; rm "$1"', BackupError, "before the dump was complete"),
+    "cut": ('"$REAL" "$@"; for f in "$DIR"/[0-9]*.dat; do truncate -s -1 "$f"; done', BackupError, "before the dump was complete"),
+    "no large object": ('"$REAL" "$@"; rm "$DIR"/blob_*.dat', BackupError, "before the dump was complete"),
+    "hangs": ('"$REAL" "$@"; sleep 60', BackupError, "sent nothing for"),
+    "killed": ("kill -9 $$", ToolError, "pg_dump"),
+}  # fmt: skip
 
 
-@pytest.mark.parametrize(("script", "error", "words"), PROGRAMS, ids=IDS)
+@pytest.mark.parametrize("what", part_of(PROGRAMS, ["half a list", "cut", "no large object", "hangs"], str))
 def test_a_pg_dump_that_does_not_do_its_work(
-    shop: Shop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str, error: type[SafemigError], words: str
+    shop: Shop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str
 ) -> None:
+    script, error, words = PROGRAMS[what]
     if "sleep" in script:
-        monkeypatch.setattr(tools, "SILENT_SECONDS", 2.0)
+        monkeypatch.setattr(tools, "SILENT_SECONDS", 1.0)
     real = server_programs().folder
     programs = tmp_path / "bin"
     programs.mkdir()
@@ -282,10 +283,10 @@ POINTS = [
 PLAIN_POINTS = [FaultPoint.TABLE_DATA_READ, FaultPoint.FULL_DUMP_WRITTEN, FaultPoint.MANIFEST_BEGINS]
 
 
-@pytest.mark.parametrize(
-    ("form", "point"),
-    [*(("directory", point) for point in POINTS), *(("plain", point) for point in PLAIN_POINTS)],
-)
+KILLED = [*(("directory", point) for point in POINTS), *(("plain", point) for point in PLAIN_POINTS)]
+
+
+@pytest.mark.parametrize(("form", "point"), part_of(KILLED, KILLED[1::3], lambda case: f"{case[0]} {case[1].name}"))
 def test_killed_at_any_point_nothing_is_left_after_the_next(
     shop: Shop, temporary: Path, form: str, point: FaultPoint
 ) -> None:

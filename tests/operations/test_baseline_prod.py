@@ -19,6 +19,11 @@ HISTORY = "SELECT version, name FROM supabase_migrations.schema_migrations ORDER
 
 
 @pytest.fixture
+def measured_once() -> None:
+    """Not here: what a deployment remembers is what is tested."""
+
+
+@pytest.fixture
 def by_hand(shop: Shop) -> Shop:
     """A production with data, made by hand by three files; nothing is recorded of any."""
     shop.write(SECOND_FILE, SECOND)

@@ -228,12 +228,15 @@ def race(run: ProductionDeployment, number: int) -> list[Deployment | RefusedErr
     return ended
 
 
-def test_of_two_deployers_at_once_exactly_one_deploys_fifty_times(shop: Shop, server: ThrowawayServer) -> None:
+RACES = 15
+
+
+def test_of_two_deployers_at_once_exactly_one_deploys_each_time(shop: Shop, server: ThrowawayServer) -> None:
     shop.write(SECOND_FILE, "CREATE TABLE IF NOT EXISTS notes (id bigint PRIMARY KEY, body text);")
     run = approved(shop)
     undo = "DROP TABLE notes; DELETE FROM supabase_migrations.schema_migrations WHERE name = 'second'; DELETE FROM safemig.migrations WHERE version LIKE '20260102%'"
     refused = 0
-    for number in range(50):
+    for number in range(RACES):
         ended = race(run, number)
         assert len(ended) == 2, ended
         deployed = [each for each in ended if isinstance(each, Deployment)]
@@ -244,7 +247,7 @@ def test_of_two_deployers_at_once_exactly_one_deploys_fifty_times(shop: Shop, se
         refused += "under way" in other.what
         shop.on(shop.production, undo)
     assert refused  # they did meet
-    assert shop.on(shop.production, "SELECT count(*) FROM safemig.deployments WHERE act = 'migrate_prod'") == [(50,)]
+    assert shop.on(shop.production, "SELECT count(*) FROM safemig.deployments WHERE act = 'migrate_prod'") == [(RACES,)]
 
 
 # What pgbouncer itself keeps for each client, and gives its own value to each.
@@ -254,7 +257,7 @@ WHERE source = 'session' AND name NOT IN ('application_name', 'client_encoding',
 """
 
 
-def test_of_two_deployers_through_a_pooler_none_deploys_fifty_times(
+def test_of_two_deployers_through_a_pooler_none_ever_deploys(
     shop: Shop, pooler: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """In transaction mode both would get the same session lock; so both are refused, and leave nothing to other clients."""
@@ -262,7 +265,7 @@ def test_of_two_deployers_through_a_pooler_none_deploys_fifty_times(
     run = approved(shop)
     before = shop.state()
     monkeypatch.setenv("PRODUCTION_DATABASE_URL", pooler)
-    for number in range(50):
+    for number in range(RACES):
         ended = race(run, number)
         assert [type(each) for each in ended] == [UnreachableError, UnreachableError], ended
         assert all("behind a transaction pooler" in each.what and each.next for each in ended)
@@ -401,7 +404,7 @@ def test_a_pg_dump_that_does_not_do_its_work(
     shop: Shop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str, error: type[SafemigError], words: str
 ) -> None:
     if "sleep" in script:
-        monkeypatch.setattr(tools, "SILENT_SECONDS", 3.0)
+        monkeypatch.setattr(tools, "SILENT_SECONDS", 1.0)
     real = server_programs().folder
     programs = tmp_path / "bin"
     programs.mkdir()

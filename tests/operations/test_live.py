@@ -26,6 +26,11 @@ INDEX = "CREATE INDEX CONCURRENTLY IF NOT EXISTS users_legacy ON users (legacy);
 
 
 @pytest.fixture
+def measured_once() -> None:
+    """Not here: a pre-flight tells of the server that it starts."""
+
+
+@pytest.fixture
 def moments(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Live | None]]:
     """Everything that an onlooker is told."""
     told: list[Live | None] = []

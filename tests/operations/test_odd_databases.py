@@ -17,6 +17,8 @@ from safemig.postgres.dump.tools import run_psql
 from safemig.postgres.server.throwaway import ThrowawayServer
 from safemig.project import Project
 from safemig.views.of_backup import by_hand
+from tests.conftest import MAJORS
+from tests.tables import part_of
 
 UTF8 = "ENCODING 'UTF8' LC_COLLATE 'C.UTF-8' LC_CTYPE 'C.UTF-8' TEMPLATE template0"
 LATIN1 = "ENCODING 'LATIN1' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0"
@@ -86,6 +88,10 @@ WIDE = "CREATE TABLE wide ({}); INSERT INTO wide (c1, c1600) VALUES (1, 1600), (
 MIGRATION = 'CREATE TABLE IF NOT EXISTS "brand new" (id bigint PRIMARY KEY); ALTER TABLE secured ADD COLUMN IF NOT EXISTS more text;'
 
 FORMS = [("plain", "none"), ("plain", "gzip"), ("directory", "none"), ("directory", "zstd")]
+# By default each form on one version, and each version by some form.
+ANYWHERE = [(major, *form) for form in FORMS for major in MAJORS]
+SOMEWHERE = [(MAJORS[at % len(MAJORS)], *form) for at, form in enumerate(FORMS)]
+on_the_newest = pytest.mark.parametrize("every_server", part_of(MAJORS, MAJORS[-1:], str), indirect=True)
 
 
 @pytest.fixture
@@ -129,7 +135,11 @@ def _damage(url: str) -> None:
             connection.execute(script.encode())
 
 
-@pytest.mark.parametrize(("form", "compression"), FORMS)
+@pytest.mark.parametrize(
+    ("every_server", "form", "compression"),
+    part_of(ANYWHERE, SOMEWHERE, lambda case: "{}-{}-{}".format(*case)),
+    indirect=["every_server"],
+)
 def test_all_kinds_of_things_come_back_equal(
     odd: Callable[..., tuple[Project, str]],
     every_server: ThrowawayServer,
@@ -169,6 +179,7 @@ def test_all_kinds_of_things_come_back_equal(
     assert content_of(url, programs) == backup.tables
 
 
+@on_the_newest
 def test_psql_restores_all_or_nothing_even_with_large_objects(
     odd: Callable[..., tuple[Project, str]], every_server: ThrowawayServer
 ) -> None:
@@ -184,6 +195,7 @@ def test_psql_restores_all_or_nothing_even_with_large_objects(
     assert content_of(url, every_server.programs) == damaged
 
 
+@on_the_newest
 def test_a_deployment_and_its_rollback_on_all_that(odd: Callable[..., tuple[Project, str]]) -> None:
     project, _ = odd(UTF8, SECURED, KINDS_OF_TABLES, VALUES, HOSTILE, LARGE, WIDE)
     (project.settings.path("migrations") / "20260102000000_new.sql").write_text(MIGRATION)
@@ -196,25 +208,35 @@ def test_a_deployment_and_its_rollback_on_all_that(odd: Callable[..., tuple[Proj
     assert project.rollback_prod(approve=str(caught.value.next).split("--approve ")[1].split()[0]).verdict == "ROLLED BACK"  # type: ignore[attr-defined]  # fmt: skip
 
 
-@pytest.mark.parametrize("form", ["plain", "directory"])
+SCRIPTS = {
+    "LATIN1": (
+        LATIN1,
+        "CREATE TABLE \"müßig\" (w text CHECK (octet_length(w) < 9)); INSERT INTO \"müßig\" VALUES ('größer'), ('ÿ')",
+    ),
+    "SQL_ASCII": (
+        SQL_ASCII,
+        b"SET client_encoding = 'SQL_ASCII'; CREATE TABLE bytes (w text); INSERT INTO bytes VALUES (E'\\xfe\\xe4'), ('\xc3\xa4')",
+    ),
+}
+ENCODED = [(major, encoding, form) for major in MAJORS for encoding in SCRIPTS for form in ("plain", "directory")]
+SOME_ENCODED = [(MAJORS[0], "LATIN1", "plain"), (MAJORS[-1], "SQL_ASCII", "directory")]
+
+
 @pytest.mark.parametrize(
-    ("how", "scripts"),
-    [
-        (LATIN1, ("CREATE TABLE \"müßig\" (w text CHECK (octet_length(w) < 9)); INSERT INTO \"müßig\" VALUES ('größer'), ('ÿ')",)),
-        (SQL_ASCII, (b"SET client_encoding = 'SQL_ASCII'; CREATE TABLE bytes (w text); INSERT INTO bytes VALUES (E'\\xfe\\xe4'), ('\xc3\xa4')",)),
-    ],
-    ids=["LATIN1", "SQL_ASCII"],
-)  # fmt: skip
+    ("every_server", "encoding", "form"),
+    part_of(ENCODED, SOME_ENCODED, lambda case: "{}-{}-{}".format(*case)),
+    indirect=["every_server"],
+)
 def test_other_encodings(
     odd: Callable[..., tuple[Project, str]],
     every_server: ThrowawayServer,
     monkeypatch: pytest.MonkeyPatch,
-    how: str,
-    scripts: tuple[str | bytes, ...],
+    encoding: str,
     form: str,
 ) -> None:
     monkeypatch.setenv("SAFEMIG_BACKUP_FORMAT", form)
-    project, url = odd(how, SECURED, VALUES, *scripts)
+    how, script = SCRIPTS[encoding]
+    project, url = odd(how, SECURED, VALUES, script)
     (project.settings.path("migrations") / "20260102000000_new.sql").write_text(MIGRATION)
     backup = project.backup_prod()
     assert content_of(url, every_server.programs) == backup.tables

@@ -15,6 +15,7 @@ import pytest
 from safemig.records.papermill_io import runbooks_folder
 from tests.operations.conftest import Shop
 from tests.operations.striking import wait_for
+from tests.tables import part_of
 
 FILE = "20260102000000_notes.sql"
 SQL = "CREATE TABLE IF NOT EXISTS notes (id bigint PRIMARY KEY); INSERT INTO notes SELECT id FROM users WHERE slow(id);"
@@ -37,8 +38,13 @@ def kernel_of(papermill: int) -> int:
     return kernel
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT], ids=lambda number: number.name)
-@pytest.mark.parametrize("victim", ["papermill", "kernel"])
+EVERY = [
+    (victim, number) for victim in ("papermill", "kernel") for number in (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
+]
+SOME = [("papermill", signal.SIGTERM), ("kernel", signal.SIGKILL)]
+
+
+@pytest.mark.parametrize(("victim", "number"), part_of(EVERY, SOME, lambda case: f"{case[0]}-{case[1].name}"))
 def test_production_is_as_it_was(
     shop: Shop, tmp_path: Path, temporary: Path, victim: str, number: signal.Signals
 ) -> None:

@@ -58,7 +58,11 @@ def test_the_rows_are_those_of_the_list(shop: Shop) -> None:
 
 
 def _check(shop: Shop, name: str) -> Check:
-    (check,) = [check for check in shop.project.preflight().checks if check.name == name]
+    """One check of a pre-flight, which leaves out the slowest where it is not asked for."""
+    with pytest.MonkeyPatch.context() as patched:
+        kept = tuple(each for each in preflight._CHECKS if each[0] == name or each[0] != "drift")
+        patched.setattr(preflight, "_CHECKS", kept)
+        (check,) = [check for check in shop.project.preflight().checks if check.name == name]
     return check
 
 

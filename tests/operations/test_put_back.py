@@ -12,6 +12,7 @@ from safemig.postgres.server.throwaway import ThrowawayServer
 from safemig.records import run_runbook
 from safemig.results import RestoredTables
 from tests.operations.conftest import Shop, approval_of
+from tests.tables import part_of
 
 # A table of each kind that a deletion meets: a parent, a child by cascade with a composite key, triggers, an identity.
 STORE = """
@@ -74,13 +75,13 @@ def schema_of(shop: Shop) -> str:
     return str(name)
 
 
-@pytest.mark.parametrize("form", FORMATS)
+@pytest.mark.parametrize("form", part_of(FORMATS, ["plain", "directory"], str))
 def test_a_thousand_deleted_rows_come_back_with_what_hung_on_them(
     store: Shop, monkeypatch: pytest.MonkeyPatch, form: str
 ) -> None:
     for name, value in FORMATS[form].items():
         monkeypatch.setenv(name, value)
-    backup = store.project.backup_prod()
+    backup = store.project.backup_prod(verify=False)
     good, states = store.on(store.production, EVERYTHING), store.on(store.production, STATES)
     store.on(store.production, "DELETE FROM baskets WHERE id <= 1000")
     damaged = store.on(store.production, EVERYTHING)
@@ -125,7 +126,7 @@ def test_a_thousand_deleted_rows_come_back_with_what_hung_on_them(
 
 
 def test_the_restored_tables_are_no_drift_and_the_status_names_them(store: Shop) -> None:
-    store.project.backup_prod()
+    store.project.backup_prod(verify=False)
     before = store.project.db_status().environments[1].drift
     store.project.restore_prod(tables="items")
     status = store.project.db_status()
@@ -136,7 +137,7 @@ def test_the_restored_tables_are_no_drift_and_the_status_names_them(store: Shop)
 def test_nobody_else_may_read_what_stands_beside(store: Shop) -> None:
     store.on(store.production, "ALTER DEFAULT PRIVILEGES GRANT SELECT ON TABLES TO PUBLIC")
     store.on(store.production, "ALTER DEFAULT PRIVILEGES GRANT USAGE ON SCHEMAS TO PUBLIC")
-    store.project.backup_prod()
+    store.project.backup_prod(verify=False)
     store.project.restore_prod(tables="items")
     schema = schema_of(store)
     assert store.on(store.production, f"SELECT has_schema_privilege('public', '{schema}', 'USAGE')") == [(False,)]
@@ -144,7 +145,7 @@ def test_nobody_else_may_read_what_stands_beside(store: Shop) -> None:
 
 
 def test_what_refers_to_rows_that_are_not_there_is_refused_with_the_table_to_add(store: Shop) -> None:
-    store.project.backup_prod()
+    store.project.backup_prod(verify=False)
     store.on(store.production, "DELETE FROM baskets WHERE id <= 1000")
     with pytest.raises(RefusedError, match=r"2,000 rows of public.items refer to rows of public.baskets") as caught:
         store.project.restore_prod(tables="public.items", put_back=True)
@@ -152,7 +153,7 @@ def test_what_refers_to_rows_that_are_not_there_is_refused_with_the_table_to_add
 
 
 def test_a_table_that_may_have_lost_rows_too_is_named(store: Shop) -> None:
-    store.project.backup_prod()
+    store.project.backup_prod(verify=False)
     store.on(store.production, "DELETE FROM baskets WHERE id = 1")
     with pytest.raises(RefusedError, match="is not approved") as caught:
         store.project.restore_prod(tables="public.baskets", put_back=True)
@@ -161,7 +162,7 @@ def test_a_table_that_may_have_lost_rows_too_is_named(store: Shop) -> None:
 
 
 def test_rows_that_differ_are_left_unless_an_update_is_asked_for(store: Shop) -> None:
-    store.project.backup_prod()
+    store.project.backup_prod(verify=False)
     good = store.on(store.production, "SELECT id, total, touched FROM baskets WHERE id < 5 ORDER BY 1")
     store.on(store.production, "UPDATE baskets SET total = 0 WHERE id < 5; DELETE FROM baskets WHERE id = 10")
     done = put_back(store, "baskets,items")
@@ -176,7 +177,7 @@ def test_rows_that_differ_are_left_unless_an_update_is_asked_for(store: Shop) ->
 
 
 def test_a_condition_brings_back_only_its_rows(store: Shop) -> None:
-    store.project.backup_prod()
+    store.project.backup_prod(verify=False)
     store.on(store.production, "DELETE FROM baskets WHERE id <= 1000")
     done = put_back(store, "baskets", where="customer = 42 AND baskets.total > 10")
     assert done.tables[0].meant == done.tables[0].inserted == 0 or done.tables[0].inserted
@@ -198,20 +199,20 @@ def test_a_condition_brings_back_only_its_rows(store: Shop) -> None:
     ],
 )
 def test_options_that_do_not_go_together(store: Shop, options: dict[str, object], says: str) -> None:
-    store.project.backup_prod()
+    store.project.backup_prod(verify=False)
     with pytest.raises(SettingsError, match=says):
         store.project.restore_prod(**options)  # type: ignore[arg-type]
 
 
 def test_a_condition_that_cannot_be_evaluated_is_explained(store: Shop) -> None:
-    store.project.backup_prod()
+    store.project.backup_prod(verify=False)
     with pytest.raises(RefusedError, match="no_such") as caught:
         store.project.restore_prod(tables="baskets", put_back=True, where="no_such = 1")
     assert caught.value.where == "--where no_such = 1"
 
 
 def test_a_table_that_the_backup_lacks_is_named_with_similar_ones(store: Shop) -> None:
-    store.project.backup_prod()
+    store.project.backup_prod(verify=False)
     with pytest.raises(BackupError, match=r"no table public.basket") as caught:
         store.project.restore_prod(tables="public.basket")
     assert "public.baskets" in str(caught.value.where)
@@ -219,7 +220,7 @@ def test_a_table_that_the_backup_lacks_is_named_with_similar_ones(store: Shop) -
 
 def test_without_a_key_it_is_refused_and_says_what_is_possible(store: Shop) -> None:
     store.on(store.production, "INSERT INTO journal SELECT 'x', now() FROM generate_series(1, 3)")
-    store.project.backup_prod()
+    store.project.backup_prod(verify=False)
     good = store.on(store.production, "SELECT count(*) FROM journal")
     store.on(store.production, "DELETE FROM journal WHERE what = 'x'")
     with pytest.raises(RefusedError, match="no primary key") as caught:
@@ -237,7 +238,7 @@ def test_a_unique_key_does_where_there_is_no_primary_one(store: Shop) -> None:
         store.production,
         "CREATE TABLE codes (code text NOT NULL UNIQUE, n int); INSERT INTO codes VALUES ('a', 1), ('b', 2)",
     )
-    store.project.backup_prod()
+    store.project.backup_prod(verify=False)
     store.on(store.production, "DELETE FROM codes WHERE code = 'a'")
     done = put_back(store, "codes")
     assert (done.tables[0].key, done.tables[0].inserted) == (("code",), 1)
@@ -282,7 +283,7 @@ CHANGES: dict[str, tuple[str, str, str]] = {
 @pytest.mark.parametrize("change", CHANGES)
 def test_a_schema_that_was_changed_since_the_backup(store: Shop, change: str) -> None:
     statement, says, holds = CHANGES[change]
-    store.project.backup_prod()
+    store.project.backup_prod(verify=False)
     store.on(store.production, "DELETE FROM baskets WHERE id <= 1000")
     store.on(store.production, statement)
     done = put_back(store, "baskets,items")
@@ -292,7 +293,7 @@ def test_a_schema_that_was_changed_since_the_backup(store: Shop, change: str) ->
 
 
 def test_a_new_column_that_takes_no_null_is_refused_with_the_way_out(store: Shop) -> None:
-    store.project.backup_prod()
+    store.project.backup_prod(verify=False)
     store.on(store.production, "DELETE FROM items WHERE line = 1")
     store.on(
         store.production,
@@ -304,7 +305,7 @@ def test_a_new_column_that_takes_no_null_is_refused_with_the_way_out(store: Shop
 
 
 def test_a_dropped_table_stands_beside_and_the_refusal_says_so(store: Shop) -> None:
-    store.project.backup_prod()
+    store.project.backup_prod(verify=False)
     store.on(store.production, "DROP TABLE items")
     with pytest.raises(RefusedError, match=r"no table public.items any more") as caught:
         store.project.restore_prod(tables="items", put_back=True)
@@ -312,7 +313,7 @@ def test_a_dropped_table_stands_beside_and_the_refusal_says_so(store: Shop) -> N
 
 
 def test_a_unique_value_that_was_taken_since_is_counted(store: Shop) -> None:
-    store.project.backup_prod()
+    store.project.backup_prod(verify=False)
     store.on(store.production, "UPDATE customers SET boss = NULL WHERE boss = 7; DELETE FROM customers WHERE id = 7")
     store.on(store.production, "INSERT INTO customers VALUES (1007, 'c7@example.com', NULL)")
     with pytest.raises(RefusedError, match=r"1 rows of public.customers cannot go back: .*\(email\)") as caught:
@@ -323,7 +324,7 @@ def test_a_unique_value_that_was_taken_since_is_counted(store: Shop) -> None:
 
 
 def test_production_that_changed_after_the_approval_is_not_touched(store: Shop) -> None:
-    store.project.backup_prod()
+    store.project.backup_prod(verify=False)
     store.on(store.production, "DELETE FROM items WHERE basket = 1")
     approval = approval_of(lambda: store.project.restore_prod(tables="items", put_back=True))
     store.on(store.production, "DELETE FROM items WHERE basket = 2")
@@ -340,7 +341,7 @@ def test_production_that_changed_after_the_approval_is_not_touched(store: Shop) 
 
 
 def test_triggers_fire_when_that_is_asked_for(store: Shop) -> None:
-    store.project.backup_prod()
+    store.project.backup_prod(verify=False)
     store.on(store.production, "DELETE FROM baskets WHERE id <= 10; TRUNCATE journal")
     done = put_back(store, "baskets", fire_triggers=True)
     assert done.tables[0].triggers_off == ()
@@ -349,7 +350,7 @@ def test_triggers_fire_when_that_is_asked_for(store: Shop) -> None:
 
 
 def test_a_trigger_that_swallows_rows_is_found_and_all_is_rolled_back(store: Shop) -> None:
-    store.project.backup_prod()
+    store.project.backup_prod(verify=False)
     store.on(store.production, "DELETE FROM customers WHERE id = 100")
     damaged = store.on(store.production, EVERYTHING)
     store.on(
@@ -364,7 +365,7 @@ def test_a_trigger_that_swallows_rows_is_found_and_all_is_rolled_back(store: Sho
 
 
 def test_sequences_are_raised_above_what_comes_back(store: Shop) -> None:
-    store.project.backup_prod()
+    store.project.backup_prod(verify=False)
     store.on(store.production, "TRUNCATE baskets RESTART IDENTITY CASCADE")
     done = put_back(store, "baskets,items")
     assert done.tables[0].inserted == 2000
@@ -381,7 +382,7 @@ def test_tables_that_refer_to_each_other_go_back_together(store: Shop) -> None:
         "INSERT INTO a VALUES (1, 1), (2, 2); INSERT INTO b VALUES (1, 2), (2, 1); COMMIT; "
         "ALTER TABLE a ALTER CONSTRAINT a_b_fkey NOT DEFERRABLE",
     )
-    store.project.backup_prod()
+    store.project.backup_prod(verify=False)
     store.on(store.production, "TRUNCATE a, b")
     done = put_back(store, "a,b")
     assert [each.inserted for each in done.tables] == [2, 2]
@@ -397,7 +398,7 @@ def test_a_partitioned_table_goes_back_through_its_name(store: Shop) -> None:
         "CREATE TRIGGER note AFTER INSERT ON events FOR EACH ROW EXECUTE FUNCTION note(); "
         "INSERT INTO events SELECT n, '2026-01-01'::date + n % 50, 'e' || n FROM generate_series(1, 500) n",
     )
-    store.project.backup_prod()
+    store.project.backup_prod(verify=False)
     good = store.on(store.production, "SELECT * FROM events ORDER BY id")
     states = store.on(store.production, STATES)
     store.on(store.production, "DELETE FROM events WHERE id % 2 = 0; TRUNCATE journal")
@@ -414,7 +415,7 @@ def test_an_inheriting_table_has_its_parents_columns(store: Shop) -> None:
         "CREATE TABLE base (id int PRIMARY KEY, name text DEFAULT E'a;\\nb'); CREATE TABLE child (extra int, PRIMARY KEY (id)) INHERITS (base); "
         "INSERT INTO base VALUES (1, 'x'); INSERT INTO child VALUES (1, 'y', 2), (2, 'z', 3)",
     )
-    store.project.backup_prod()
+    store.project.backup_prod(verify=False)
     store.on(store.production, "DELETE FROM base")
     done = put_back(store, "base,child")
     assert [each.inserted for each in done.tables] == [1, 2]
@@ -427,7 +428,7 @@ def test_names_that_need_quotes_and_two_schemas_with_one_name(store: Shop) -> No
         'CREATE SCHEMA "My, App"; CREATE TABLE "My, App".items ("Id 1" int PRIMARY KEY, "a""b" text); '
         "INSERT INTO \"My, App\".items VALUES (1, 'x')",
     )
-    store.project.backup_prod()
+    store.project.backup_prod(verify=False)
     store.on(store.production, 'DELETE FROM "My, App".items; DELETE FROM public.items WHERE basket = 1')
     with pytest.raises(BackupError, match="several tables items"):
         store.project.restore_prod(tables="items")
@@ -437,7 +438,7 @@ def test_names_that_need_quotes_and_two_schemas_with_one_name(store: Shop) -> No
 
 
 def test_rows_that_row_security_hides_are_not_taken_for_missing(store: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
-    store.project.backup_prod()
+    store.project.backup_prod(verify=False)
     store.on(
         store.production,
         "DROP ROLE IF EXISTS clerk; CREATE ROLE clerk LOGIN; ALTER TABLE items ENABLE ROW LEVEL SECURITY; "
@@ -463,7 +464,7 @@ def test_rows_that_row_security_hides_are_not_taken_for_missing(store: Shop, mon
 
 
 def test_a_damaged_backup_is_told_before_anything_stands_there(store: Shop) -> None:
-    backup = store.project.backup_prod()
+    backup = store.project.backup_prod(verify=False)
     content = backup.full.path.read_bytes()
     backup.full.path.write_bytes(content.replace(b"thing 1000", b"thing 1O00"))
     with pytest.raises(BackupError, match=r"does not match its manifest for public.items"):
@@ -472,7 +473,7 @@ def test_a_damaged_backup_is_told_before_anything_stands_there(store: Shop) -> N
 
 
 def test_a_restored_table_that_was_changed_since_is_not_put_back(store: Shop) -> None:
-    store.project.backup_prod()
+    store.project.backup_prod(verify=False)
     store.project.restore_prod(tables="items")
     store.on(store.production, f"UPDATE {schema_of(store)}.items SET what = 'forged'")
     with pytest.raises(RefusedError, match="differs from the backup; it was changed since"):
@@ -480,7 +481,7 @@ def test_a_restored_table_that_was_changed_since_is_not_put_back(store: Shop) ->
 
 
 def test_somebody_else_s_schema_is_left_alone(store: Shop) -> None:
-    backup = store.project.backup_prod()
+    backup = store.project.backup_prod(verify=False)
     store.on(store.production, f"CREATE SCHEMA restored_{backup.timestamp}")
     with pytest.raises(RefusedError, match="this restore did not create it"):
         store.project.restore_prod(tables="items")
@@ -496,14 +497,15 @@ def test_a_time_zone_of_the_role_does_not_matter(store: Shop) -> None:
         "DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET bytea_output = ''escape''', current_database()); END $$",
     )
     good = store.on(store.production, EVERYTHING)
-    store.project.backup_prod()
+    store.project.backup_prod(verify=False)
     store.on(store.production, "DELETE FROM baskets WHERE id <= 10")
     assert put_back(store, "baskets,items").verdict == "PUT BACK"
     assert store.on(store.production, EVERYTHING) == good
 
 
 def test_a_writer_is_not_kept_waiting_for_longer_than_the_lock_timeout(store: Shop) -> None:
-    store.project.backup_prod()
+    (store.folder / "safemig.toml").write_text("lock_attempts = 3\n")
+    store.project.backup_prod(verify=False)
     store.on(store.production, "DELETE FROM items WHERE basket = 1")
     approval = approval_of(lambda: store.project.restore_prod(tables="items", put_back=True))
     with psycopg.connect(store.production) as writer:
@@ -518,7 +520,7 @@ def test_an_extension_s_or_typed_table_is_refused_with_the_other_road(store: Sho
         store.production,
         "CREATE TYPE pair AS (x int, y int); CREATE TABLE pairs OF pair (PRIMARY KEY (x)); INSERT INTO pairs VALUES (1, 2)",
     )
-    store.project.backup_prod()
+    store.project.backup_prod(verify=False)
     with pytest.raises(UnsupportedError, match=r"does not say which columns public.pairs had") as caught:
         store.project.restore_prod(tables="pairs")
     assert "safemig restore-prod restores the whole" in str(caught.value.next)
@@ -540,7 +542,7 @@ def test_every_version_puts_rows_back(
 
 
 def test_the_runbook_leaves_a_record_of_the_refusal_and_of_what_was_put_back(store: Shop) -> None:
-    store.project.backup_prod()
+    store.project.backup_prod(verify=False)
     store.on(store.production, "DELETE FROM items WHERE basket = 1")
     given = {"tables": "items", "put_back": True}
     refused = run_runbook("restore_prod", store.project.settings, given)
@@ -558,7 +560,7 @@ def test_the_runbook_leaves_a_record_of_the_refusal_and_of_what_was_put_back(sto
 def test_a_deployment_goes_on_while_restored_tables_stand_there(store: Shop) -> None:
     store.write("20260102000000_second.sql", STORE)
     store.on(store.production, "INSERT INTO supabase_migrations.schema_migrations (version) VALUES ('20260102000000')")
-    store.project.backup_prod()
+    store.project.backup_prod(verify=False)
     store.project.restore_prod(tables="items")
     store.write("20260103000000_third.sql", "ALTER TABLE users ADD nick text;")
     assert store.deploy().verdict == "DEPLOYED"

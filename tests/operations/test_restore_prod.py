@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import signal
 import threading
 import time
-from pathlib import Path
 
 import psycopg
 import pytest
@@ -13,10 +11,8 @@ from psycopg import sql
 
 from safemig.backups import swap
 from safemig.errors import BackupError, DeploymentFailedError, RefusedError, SettingsError
-from safemig.fault_points import FaultPoint
 from safemig.postgres.server.throwaway import ThrowawayServer
 from tests.operations.conftest import Shop, approval_of
-from tests.operations.striking import kill_at, wait_until_alone
 
 
 def _databases(shop: Shop) -> set[str]:
@@ -139,58 +135,6 @@ def test_another_id_is_refused(shop: Shop) -> None:
     assert _databases(shop) == databases
 
 
-RESTORE = "project.restore_prod(swap=True, approve={!r})"
-BEFORE, AFTER = "before", "after"
-POINTS = [
-    # (where, which content production then has)
-    (FaultPoint.BACKUP_CHECKED, BEFORE),
-    (FaultPoint.DATABASE_BEGINS, BEFORE),
-    (FaultPoint.DATABASE_CREATED, BEFORE),
-    (FaultPoint.DATABASE_MARKED, BEFORE),
-    (FaultPoint.FILL_BEGINS, BEFORE),
-    (FaultPoint.FILLED, BEFORE),
-    (FaultPoint.RESTORED_MARKED, BEFORE),
-    (FaultPoint.APPROVED, BEFORE),
-    (FaultPoint.SESSIONS_END, BEFORE),
-    (FaultPoint.FORMER_MARKED, BEFORE),
-    (FaultPoint.SWAP_COMMIT_BEGINS, BEFORE),
-    (FaultPoint.SWAP_COMMITTED, AFTER),
-    (FaultPoint.SWAPPED, AFTER),
-]
-
-
-def _drop_others(shop: Shop, server: ThrowawayServer) -> None:
-    name = shop.production.split("/")[3].split("?")[0]
-    for each in _databases(shop):
-        if each.startswith((f"{name}_restored_", f"{name}_before_")):
-            server.drop_database(each)
-
-
-@pytest.mark.parametrize(("point", "content"), POINTS)
-def test_killed_at_any_point_it_goes_on(
-    shop: Shop, server: ThrowawayServer, temporary: Path, point: FaultPoint, content: str
-) -> None:
-    good = shop.state()
-    shop.project.backup_prod()
-    approval = approval_of(lambda: shop.project.restore_prod(swap=True))
-    _drop_others(shop, server)
-    shop.on(shop.production, "DROP VIEW big_orders; DELETE FROM orders")
-    damaged = shop.state()
-    assert kill_at(shop, temporary, RESTORE.format(approval), point) == -signal.SIGKILL
-    wait_until_alone(shop)
-    assert shop.state() == (damaged if content == BEFORE else good)  # and anyone who comes is let in
-    second = shop.project.restore_prod(swap=True, approve=approval)
-    assert second.swapped
-    assert shop.state() == good
-    assert shop.on(server.url(second.kept_as), "SELECT count(*) FROM orders") == [(0,)]
-    databases = _databases(shop)
-    third = shop.project.restore_prod(swap=True, approve=approval)
-    assert third.kept_as == second.kept_as
-    assert "already" in third.checks[0].found
-    assert _databases(shop) == databases
-    _drop_others(shop, server)
-
-
 def test_a_cut_off_restore_is_made_anew_but_nobody_else_s_database_is_dropped(
     shop: Shop, server: ThrowawayServer
 ) -> None:
@@ -212,7 +156,6 @@ def test_a_restored_database_that_was_changed_since_is_not_swapped_in(shop: Shop
     with pytest.raises(RefusedError, match="was changed since"):
         shop.project.restore_prod(swap=True)
     assert shop.state() == before
-    _drop_others(shop, server)
 
 
 def test_an_application_that_keeps_coming_back_meets_one_database_or_the_other(
@@ -247,7 +190,6 @@ def test_an_application_that_keeps_coming_back_meets_one_database_or_the_other(
             thread.join()
     assert seen == {500, 1000}
     assert odd == []
-    _drop_others(shop, server)
 
 
 def test_a_prepared_transaction_stops_the_swap_and_nothing_is_changed(
@@ -271,7 +213,6 @@ def test_a_prepared_transaction_stops_the_swap_and_nothing_is_changed(
         assert shop.on(shop.production, "SELECT count(*) FROM orders") == [(1000,)]
     finally:
         shop.on(shop.production, "ROLLBACK PREPARED 'held'")
-    _drop_others(shop, server)
 
 
 def test_settings_owner_and_comment_of_the_database_go_along(shop: Shop, server: ThrowawayServer) -> None:
@@ -293,7 +234,6 @@ def test_settings_owner_and_comment_of_the_database_go_along(shop: Shop, server:
     restored = shop.project.restore_prod(swap=True, approve=approval_of(lambda: shop.project.restore_prod(swap=True)))
     assert restored.swapped
     assert shop.on(shop.production, question) == before
-    _drop_others(shop, server)
     shop.on(
         shop.production,
         f'ALTER DATABASE "{name}" OWNER TO postgres; ALTER ROLE landlord IN DATABASE "{name}" RESET ALL',

@@ -114,6 +114,7 @@ def copy(every_server: ThrowawayServer, template: str) -> Iterator[str]:
     every_server.drop_database(name)
 
 
+@pytest.mark.in_turn
 @pytest.mark.parametrize(("done", "read"), DONE, ids=[done[:40] for done, _ in DONE])
 def test_it_is_what_a_reading_of_everything_finds(
     every_server: ThrowawayServer, copy: str, done: str, read: set[str] | None, monkeypatch: pytest.MonkeyPatch

@@ -15,6 +15,7 @@ import pytest
 from psycopg.conninfo import make_conninfo
 
 from tests.operations.conftest import Shop
+from tests.tables import part_of
 
 CANARY = "canary-5up3r-s3cret"
 FILE = "20260102000000_secret.sql"
@@ -97,18 +98,21 @@ def assert_kept(shop: Shop, *said: str) -> None:
         assert "another-s3cret" not in text or path.parent.parent.name == "backups", path.name
 
 
+PLACES = [
+    ("the URL", NOTICE, 0),
+    ("the URL", ERROR, 3),
+    ("the URL, encoded", ERROR, 3),
+    ("its query", ERROR, 3),
+    ("key=value", NOTICE, 0),
+    ("PGPASSWORD", ERROR, 3),
+    ("PGPASSFILE", ERROR, 3),
+    ("a service file", ERROR, 3),
+]
+
+
 @pytest.mark.parametrize(
     ("secret", "body", "exit_code"),
-    [
-        ("the URL", NOTICE, 0),
-        ("the URL", ERROR, 3),
-        ("the URL, encoded", ERROR, 3),
-        ("its query", ERROR, 3),
-        ("key=value", NOTICE, 0),
-        ("PGPASSWORD", ERROR, 3),
-        ("PGPASSFILE", ERROR, 3),
-        ("a service file", ERROR, 3),
-    ],
+    part_of(PLACES, [PLACES[0], PLACES[3], PLACES[-1]], lambda case: f"{case[0]} {case[2]}"),
     indirect=["secret"],
 )
 def test_a_password_stays_where_it_is(secret: Shop, body: str, exit_code: int) -> None:

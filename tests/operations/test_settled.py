@@ -17,6 +17,7 @@ import pytest
 from safemig.errors import RefusedError
 from safemig.records.settle import Settled, settle
 from tests.operations.conftest import Shop
+from tests.tables import part_of
 
 FILE = "20260102000000_note.sql"
 SQL = "ALTER TABLE users ADD COLUMN IF NOT EXISTS note text;"
@@ -49,23 +50,23 @@ def settled(shop: Shop) -> tuple[Settled, ...]:
             time.sleep(0.2)
 
 
-@pytest.mark.parametrize(
-    ("moment", "is_blocked"),
-    [
-        (lambda home: cell_runs(home, "backup"), False),
-        (lambda home: journal_has(home, "waiting"), True),
-        (lambda home: journal_has(home, "committed"), False),
-    ],
-    ids=["while it backs up", "while it deploys", "after its commit"],
-)
-def test_killed_and_settled(shop: Shop, moment: Callable[[Path], bool], is_blocked: bool) -> None:
+MOMENTS: dict[str, Callable[[Path], bool]] = {
+    "while it backs up": lambda home: cell_runs(home, "backup"),
+    "while it deploys": lambda home: journal_has(home, "waiting"),
+    "after its commit": lambda home: journal_has(home, "committed"),
+}
+
+
+# tests/operations/test_killed_records.py kills at more of them.
+@pytest.mark.parametrize("moment", part_of(MOMENTS, ["while it deploys"], str))
+def test_killed_and_settled(shop: Shop, moment: str) -> None:
     shop.write(FILE, SQL)
     home = shop.folder / "records" / "production"
     toml = shop.folder / "safemig.toml"
     toml.write_text(toml.read_text().replace("lock_attempts = 30", "lock_attempts = 10000"))
     command = [sys.executable, "-m", "safemig", "--project", str(shop.folder), "migrate-prod", "--approve"]
     with psycopg.connect(shop.production) as other:
-        if is_blocked:
+        if moment == "while it deploys":
             other.execute("SELECT count(*) FROM users")
         process = subprocess.Popen(
             [*command, shop.project.plan().id],
@@ -74,7 +75,7 @@ def test_killed_and_settled(shop: Shop, moment: Callable[[Path], bool], is_block
             stderr=subprocess.DEVNULL,
         )
         end = time.monotonic() + 90
-        while not moment(home):
+        while not MOMENTS[moment](home):
             assert process.poll() is None
             assert time.monotonic() < end
             time.sleep(0.005)

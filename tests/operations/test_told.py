@@ -26,6 +26,7 @@ from tests.operations.test_killed_records import (
     rollback_prod,
     sync_prod,
 )
+from tests.tables import part_of
 
 Prepare = Callable[[Shop], list[str]]
 NO_SPACE = "No space left on device"
@@ -73,16 +74,18 @@ def settle(shop: Shop) -> subprocess.CompletedProcess[str]:
     )  # fmt: skip
 
 
+COMMITS = [
+    (migrate_prod, FaultPoint.COMMITTED),
+    (migrate_staging, FaultPoint.COMMITTED),
+    (rollback_prod, FaultPoint.COMMITTED),
+    (sync_prod, FaultPoint.COMMITTED),
+    (baseline_prod, FaultPoint.COMMITTED),
+    (restore_prod, FaultPoint.SWAPPED),
+]
+
+
 @pytest.mark.parametrize(
-    ("prepare", "commit"),
-    [
-        (migrate_prod, FaultPoint.COMMITTED),
-        (migrate_staging, FaultPoint.COMMITTED),
-        (rollback_prod, FaultPoint.COMMITTED),
-        (sync_prod, FaultPoint.COMMITTED),
-        (baseline_prod, FaultPoint.COMMITTED),
-        (restore_prod, FaultPoint.SWAPPED),
-    ],
+    ("prepare", "commit"), part_of(COMMITS, [COMMITS[0], COMMITS[-1]], lambda case: case[0].__name__)
 )
 def test_a_disk_that_fills_up_after_the_commit(
     shop: Shop, temporary: Path, disk: Path, prepare: Prepare, commit: FaultPoint
@@ -132,16 +135,18 @@ READ_ONLY = "import subprocess; subprocess.run(['mount', '-o', 'remount,ro', {di
 INTERRUPT = "raise KeyboardInterrupt"
 
 
+UNFINISHED = [
+    (READ_ONLY, "Read-only file system", "make its folder writable"),
+    (HOLD, "another process has held its lock for", "correct it"),
+    (NO_LOCKS, "No locks available", "correct it"),
+    (NO_PAGE, "RuntimeError: no such template", "correct it"),
+    (INTERRUPT, "interrupted", "let it come to its end"),
+]
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="remounting a disk needs root")
 @pytest.mark.parametrize(
-    ("code", "words", "cure"),
-    [
-        (READ_ONLY, "Read-only file system", "make its folder writable"),
-        (HOLD, "another process has held its lock for", "correct it"),
-        (NO_LOCKS, "No locks available", "correct it"),
-        (NO_PAGE, "RuntimeError: no such template", "correct it"),
-        (INTERRUPT, "interrupted", "let it come to its end"),
-    ],
+    ("code", "words", "cure"), part_of(UNFINISHED, [UNFINISHED[0], UNFINISHED[-1]], lambda case: case[1])
 )
 def test_a_record_that_cannot_be_finished_after_the_commit(
     shop: Shop, temporary: Path, unlocked: Path, code: str, words: str, cure: str
@@ -161,17 +166,16 @@ def test_a_record_that_cannot_be_finished_after_the_commit(
     assert (newest.verdict, newest.integrity) == ("DEPLOYED", "intact"), "the notebook was written, and tells its end"
 
 
-@pytest.mark.parametrize(
-    "point",
-    [
-        FaultPoint.RECORD_BEGINS,
-        FaultPoint.CELLS_BEGIN,
-        FaultPoint.PREFLIGHT_DONE,
-        FaultPoint.BACKUP_TAKEN,
-        FaultPoint.APPROVAL_GIVEN,
-    ],
-    ids=lambda point: point.name,
-)
+FULL_AT = [
+    FaultPoint.RECORD_BEGINS,
+    FaultPoint.CELLS_BEGIN,
+    FaultPoint.PREFLIGHT_DONE,
+    FaultPoint.BACKUP_TAKEN,
+    FaultPoint.APPROVAL_GIVEN,
+]
+
+
+@pytest.mark.parametrize("point", part_of(FULL_AT, [FaultPoint.BACKUP_TAKEN], lambda point: point.name))
 def test_a_disk_that_is_full_before_anything_is_changed(
     shop: Shop, temporary: Path, disk: Path, point: FaultPoint
 ) -> None:
@@ -190,7 +194,7 @@ def test_a_disk_that_is_full_before_anything_is_changed(
     assert again.returncode == 0, again.stderr
 
 
-@pytest.mark.parametrize("fails", ["stdout", "stderr", "both"])
+@pytest.mark.parametrize("fails", part_of(["stdout", "stderr", "both"], ["both"], str))
 def test_an_output_that_cannot_be_written_changes_no_exit_code(shop: Shop, fails: str) -> None:
     with Path("/dev/full").open("wb") as full:
         streams = {name: full if fails in (name, "both") else subprocess.PIPE for name in ("stdout", "stderr")}

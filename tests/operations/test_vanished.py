@@ -18,11 +18,17 @@ from tests.operations.conftest import Shop
 from tests.operations.striking import Run
 from tests.tables import part_of
 
-LONGEST_WAIT_SECONDS = 10.0
+# Production's are 8 s; these tests do not wait as long.
+SHORTER_SECONDS = 3
+LONGEST_WAIT_SECONDS = SHORTER_SECONDS + 3
 MIGRATION = (
     "ALTER TABLE users ADD COLUMN IF NOT EXISTS nickname text;\nALTER TABLE users ADD COLUMN IF NOT EXISTS age int;\n"
 )
-DEPLOY = "print(project.migrate_prod(approve=project.plan().id).verdict)"
+DEPLOY = f"""
+from safemig.execution import holding
+holding.VANISHED_SECONDS = {SHORTER_SECONDS}
+print(project.migrate_prod(approve=project.plan().id).verdict)
+"""
 HAS_COLUMN = (
     "SELECT count(*) FROM information_schema.columns WHERE table_name = 'users' AND column_name IN ('nickname', 'age')"
 )
@@ -59,9 +65,9 @@ def test_readers_wait_for_seconds_and_the_outcome_is_told_when_it_wakes(shop: Sh
         run.go_on()
         done = run.result()
     said = done.stdout + done.stderr
-    assert waited < LONGEST_WAIT_SECONDS
+    assert waited < LONGEST_WAIT_SECONDS < VANISHED_SECONDS
     if exit_code:
-        assert waited > VANISHED_SECONDS / 2  # the locks were held: else the test shows nothing
+        assert waited > SHORTER_SECONDS / 2  # the locks were held: else the test shows nothing
     assert done.returncode == exit_code, said
     assert shop.on(shop.production, HAS_COLUMN) == [(columns,)]
     if exit_code:

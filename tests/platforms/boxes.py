@@ -31,7 +31,7 @@ import hashlib
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
@@ -39,12 +39,14 @@ from pathlib import Path
 from urllib.parse import quote
 
 import psycopg
+import pytest
 from psycopg import sql
 
 from safemig.postgres.history import make_history, record_applied
 from safemig.postgres.server.programs import Programs, server_programs
 from safemig.postgres.server.throwaway import PORT, ThrowawayServer
 from safemig.project import Project
+from tests.tables import part_of
 
 HERE = Path(__file__).parent
 SUPABASE = HERE.parents[1] / "safemig" / "demo" / "supabase"
@@ -76,8 +78,14 @@ KINDS = {
     "upgraded": Kind("postgres", "postgres", "shop", "shop_staging", majors=(17, 14) if REAL_14 else (17,)),
 }
 NAMES = tuple(KINDS)
-# Every platform and version, for parametrised tests.
+# Every platform and version.
 BOXES = tuple((name, major) for name, kind in KINDS.items() for major in kind.majors)
+
+
+def on_boxes(*usual: str, boxes: Sequence[tuple[str, int]] = BOXES) -> pytest.MarkDecorator:
+    """Run a test on every platform and version; by default on those that are named, such as "supabase-15"."""
+    cases = part_of(boxes, lambda case: "{}-{}".format(*case) in usual, lambda case: "{}-{}".format(*case))
+    return pytest.mark.parametrize(("name", "major"), cases)
 
 
 @dataclass(frozen=True)

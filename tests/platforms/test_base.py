@@ -10,7 +10,7 @@ import pytest
 
 from safemig.errors import RefusedError, SettingsError, UnreachableError
 from safemig.project import Project
-from tests.platforms.boxes import BOXES, FIRST_FILE, Platform
+from tests.platforms.boxes import FIRST_FILE, Platform, on_boxes
 
 BY_HAND = """
 CREATE POLICY "Members upload" ON storage.objects FOR INSERT TO authenticated WITH CHECK (bucket_id = 'avatars');
@@ -25,7 +25,7 @@ ALTER PUBLICATION supabase_realtime ADD TABLE public.user_preferences;
 """
 
 
-@pytest.mark.parametrize(("name", "major"), BOXES)
+@on_boxes("supabase-15", "rds-17")
 def test_an_untouched_environment_has_no_drift_and_nothing_to_generate(
     platform: Callable[..., Platform], tmp_path: Path, name: str, major: int
 ) -> None:
@@ -41,7 +41,7 @@ def test_an_untouched_environment_has_no_drift_and_nothing_to_generate(
     assert project.schema_diff("staging", "production").is_empty
 
 
-@pytest.mark.parametrize(("name", "major"), BOXES)
+@on_boxes("supabase-17", "heroku-17")
 def test_what_was_applied_by_hand_is_recorded(
     platform: Callable[..., Platform], tmp_path: Path, name: str, major: int
 ) -> None:

@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-import pytest
-
-from tests.platforms.boxes import BOXES, Platform
+from tests.platforms.boxes import Platform, on_boxes
 
 NEXT = {
     "supabase": "ALTER TABLE public.profiles ADD COLUMN bio text;",
@@ -20,7 +18,7 @@ NEXT = {
 }
 
 
-@pytest.mark.parametrize(("name", "major"), BOXES)
+@on_boxes("supabase-17", "neon-17", "upgraded-17")
 def test_a_migration_goes_to_staging_and_production_and_leaves_no_drift(
     platform: Callable[..., Platform], tmp_path: Path, name: str, major: int
 ) -> None:

@@ -14,7 +14,7 @@ from safemig.postgres.dump.plain import content_of
 from safemig.postgres.server.programs import client_programs
 from safemig.results import Backup
 from safemig.views.of_backup import by_hand
-from tests.platforms.boxes import BOXES, Platform
+from tests.platforms.boxes import BOXES, Platform, on_boxes
 
 HOSTED = tuple((name, major) for name, major in BOXES if name not in ("boss", "upgraded"))
 # What else a team has: of each, something on the platform's own, a role that owns, odd names, and what only looks like a dump.
@@ -64,7 +64,7 @@ def state(box: Platform) -> tuple[str, dict[str, tuple[int, str]]]:
 
 
 @pytest.mark.parametrize("form", ["plain", "directory"])
-@pytest.mark.parametrize(("name", "major"), HOSTED)
+@on_boxes("supabase-17", "rds-17", boxes=HOSTED)
 def test_what_is_the_team_s_goes_into_a_new_project_and_over_the_damaged_one(
     platform: Callable[..., Platform], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, major: int, form: str
 ) -> None:

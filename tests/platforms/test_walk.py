@@ -4,18 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pytest
-
-from tests.platforms.boxes import BOXES, Boxes
+from tests.platforms.boxes import Boxes, on_boxes
 from tests.platforms.walk import RECORDED, STEPS, Walk
 
-# The rest with SAFEMIG_THOROUGH: each takes a minute.
-SOME = {("supabase", 17)}
 
-
-@pytest.mark.parametrize(
-    ("name", "major"), [each if each in SOME else pytest.param(*each, marks=pytest.mark.thorough) for each in BOXES]
-)
+@on_boxes("supabase-17")
 def test_every_step_of_the_workflow_goes_through(boxes: Boxes, tmp_path: Path, name: str, major: int) -> None:
     box = boxes.get(name, major)
     walk = Walk(boxes, box, tmp_path, box.project(tmp_path))

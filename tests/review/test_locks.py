@@ -151,6 +151,7 @@ def named(statement: str, facts: TargetFacts) -> dict[str, LockMode]:
     return {name: mode for name, mode in found.items() if mode.strength >= LockMode.ROW_EXCLUSIVE.strength}
 
 
+@pytest.mark.in_turn
 @pytest.mark.parametrize("statement", IN_A_TRANSACTION)
 def test_the_lock_that_is_named_is_the_lock_that_is_taken(
     shop_connection: psycopg.Connection[Any], shop_facts: TargetFacts, statement: str

@@ -102,6 +102,7 @@ def test_what_is_lost_is_named_and_the_safer_form_brings_it_back(
     assert not any("GRANT" in one.message or "REVOKE" in one.message for one in rest)
 
 
+@pytest.mark.in_turn
 @pytest.mark.parametrize("sql", QUIET)
 def test_where_nothing_is_lost_nothing_is_said(target: tuple[psycopg.Connection[Any], TargetFacts], sql: str) -> None:
     assert reviewed(sql, target[1]).verdict is Verdict.SAFE

@@ -62,6 +62,7 @@ CHANGES = [
 ]
 
 
+@pytest.mark.in_turn
 @pytest.mark.parametrize(("old", "new", "cost"), CHANGES, ids=[f"{old} to {new}" for old, new, _ in CHANGES])
 def test_a_change_of_type_costs_what_is_said(
     shop_connection: psycopg.Connection[Any], old: str, new: str, cost: str
@@ -118,6 +119,7 @@ COLUMNS = [
 ]
 
 
+@pytest.mark.in_turn
 @pytest.mark.parametrize(("column", "rewrites"), COLUMNS, ids=[column for column, _ in COLUMNS])
 def test_adding_a_column_writes_the_table_again_only_where_the_review_says_so(
     shop_connection: psycopg.Connection[Any], shop_facts: TargetFacts, column: str, rewrites: bool

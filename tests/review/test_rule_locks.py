@@ -197,6 +197,7 @@ def prepared(example: str) -> str:
     return BEFORE[max(fitting, key=len)] if fitting else ""
 
 
+@pytest.mark.in_turn
 @pytest.mark.parametrize(("rule", "example"), EXAMPLES, ids=[f"{rule}: {example[:60]}" for rule, example in EXAMPLES])
 def test_the_locks_of_a_rules_example_are_those_that_postgresql_takes(
     ground: tuple[ThrowawayServer, str], rule: str, example: str

@@ -6,7 +6,7 @@ import itertools
 import os
 import subprocess
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import psycopg
 
@@ -67,35 +67,36 @@ def identities(url: str) -> dict[str, object]:
     return {f"{schema}.{table}.{column}": (oid, number) for schema, table, oid, column, number in rows}
 
 
-def prove_in_transaction(url: str, pair: Pair) -> list[str]:
-    """The quick proof: nothing is committed, the engine's own reading is the judge, there and back again."""
+def prove_in_transaction(connection: psycopg.Connection[Any], pair: Pair) -> list[str]:
+    """The quick proof: nothing is committed, the engine's own reading is the judge, there and back again.
+
+    The connection serves one proof after the other: what it has learned of the catalogs makes the next ones faster.
+    """
     schemas = SchemaFilter(ownership=pair.ownership)
-    with psycopg.connect(url) as connection:
-        try:
-            connection.execute(f"{pair.common}; {pair.target}".encode())
-        except psycopg.errors.FeatureNotSupported as error:
-            raise UnavailableHere(str(error)) from error
+    try:
+        connection.execute(f"{pair.common}; {pair.target}".encode())
         target = read_schema(connection, schemas)
         connection.rollback()
         connection.execute(f"{pair.common}; {pair.base}".encode())
-        base = read_schema(connection, schemas)
+        base = here = read_schema(connection, schemas)
         there = compare(base, target)
         if pair.destructive not in (None, any(statement.destructive for statement in there.statements)):
             return [f"destructive is not {pair.destructive}:\n{there.sql}"]
         for way, wanted in (("there", target), ("back", base)):
-            script = compare(read_schema(connection, schemas), wanted)
+            script = compare(here, wanted)
             try:
                 connection.execute(script.sql.encode() or b"SELECT")
             except psycopg.Error as error:
-                connection.rollback()
                 return [f"{way} does not apply: {error}\n{script.sql}"]
-            now = read_schema(connection, schemas)
-            rest = compare(now, wanted)
-            if not rest.is_empty or now.fingerprint != wanted.fingerprint:
-                connection.rollback()
+            here = read_schema(connection, schemas)
+            rest = compare(here, wanted)
+            if not rest.is_empty or here.fingerprint != wanted.fingerprint:
                 return [f"{way} does not arrive:\n{script.sql}\nleft:\n{rest.sql}\n{rest.changes}"]
             if not pair.back:
                 break
+    except psycopg.errors.FeatureNotSupported as error:
+        raise UnavailableHere(str(error)) from error
+    finally:
         connection.rollback()
     return []
 

@@ -57,7 +57,8 @@ GRANTED = Pair(
 
 def test_privileges_on_parameters_converge(server: ThrowawayServer) -> None:
     """No pair of `pairs/`: they hold in all databases of a server, and pg_dump does not write them."""
-    assert prove_in_transaction(server.url(), GRANTED) == []
+    with psycopg.connect(server.url()) as connection:
+        assert prove_in_transaction(connection, GRANTED) == []
 
 
 def test_privileges_on_parameters_are_read_with_the_whole_database_only(server: ThrowawayServer) -> None:

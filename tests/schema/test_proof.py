@@ -6,8 +6,12 @@ judges every pair, on every PostgreSQL of this machine, by the complete script, 
 
 from __future__ import annotations
 
-from typing import get_args
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from functools import cache
+from typing import Any, get_args
 
+import psycopg
 import pytest
 
 from safemig.postgres.server.throwaway import ThrowawayServer
@@ -25,25 +29,34 @@ def _name(pair: Pair) -> str:
     return pair.name.replace(" ", "-")
 
 
+Connect = Callable[[int], psycopg.Connection[Any]]
+
+
+@pytest.fixture(scope="session")
+def connected(server: ThrowawayServer) -> Iterator[Connect]:
+    """Gives one connection for all proofs to a server of a major version, which is started when it is first asked for."""
+    with ExitStack() as stack:
+
+        @cache
+        def to(major: int) -> psycopg.Connection[Any]:
+            of_it = server if major == server.major else stack.enter_context(ThrowawayServer.start(major=major))
+            return stack.enter_context(psycopg.connect(of_it.url()))
+
+        yield to
+
+
 @pytest.mark.parametrize("pair", [pair for pair in PAIRS if pair.since <= MAJORS[-1]], ids=_name)
-def test_pair_converges_there_and_back_in_a_transaction(server: ThrowawayServer, pair: Pair) -> None:
-    try:
-        problems = prove_in_transaction(server.url(), pair)
-    except UnavailableHere:
-        problems = _on_another_build(pair)
-    assert problems == []
-
-
-def _on_another_build(pair: Pair) -> list[str]:
-    """Prove what the newest server was built without (ICU) on one that has it."""
+def test_pair_converges_there_and_back_in_a_transaction(connected: Connect, pair: Pair) -> None:
     reasons = []
-    for major in MAJORS[:-1]:
-        with ThrowawayServer.start(major=major) as other:
-            try:
-                return prove_in_transaction(other.url(), pair)
-            except UnavailableHere as reason:
-                reasons.append(str(reason))
-    pytest.skip("; ".join(reasons) or "the only PostgreSQL here was built without it")
+    for major in reversed(MAJORS):  # the newest may be built without what the pair is about, such as ICU
+        try:
+            problems = prove_in_transaction(connected(major), pair)
+        except UnavailableHere as reason:
+            reasons.append(str(reason))
+        else:
+            assert problems == []
+            return
+    pytest.skip("; ".join(reasons))
 
 
 @pytest.mark.parametrize("pair", part_of(PAIRS, JUDGED, _name))
