@@ -12,15 +12,12 @@ from safemig.operations import baseline_prod
 from safemig.results import Deployment
 from tests.operations.conftest import FIRST_FILE, Shop
 
+pytestmark = pytest.mark.measures_drift
+
 SECOND_FILE, THIRD_FILE = "20260102000000_second.sql", "20260103000000_third.sql"
 SECOND = "CREATE TABLE notes (id bigint PRIMARY KEY, body text);"
 THIRD = "ALTER TABLE users ADD COLUMN active boolean; INSERT INTO notes VALUES (1, 'seed');"
 HISTORY = "SELECT version, name FROM supabase_migrations.schema_migrations ORDER BY 1"
-
-
-@pytest.fixture
-def measured_once() -> None:
-    """Not here: what a deployment remembers is what is tested."""
 
 
 @pytest.fixture

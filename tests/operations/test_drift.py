@@ -9,6 +9,8 @@ from safemig.results import Check
 from tests.operations.conftest import FIRST, FIRST_FILE, Shop
 from tests.tables import part_of
 
+pytestmark = pytest.mark.measures_drift
+
 SECOND_FILE = "20260102000000_second.sql"
 SECOND = "CREATE TABLE IF NOT EXISTS notes (id bigint PRIMARY KEY);"
 
@@ -16,11 +18,6 @@ SECOND = "CREATE TABLE IF NOT EXISTS notes (id bigint PRIMARY KEY);"
 def _drift(shop: Shop) -> Check:
     (check,) = [check for check in shop.project.preflight().checks if check.name == "drift"]
     return check
-
-
-@pytest.fixture
-def measured_once() -> None:
-    """Not here: each test measures."""
 
 
 @pytest.fixture

@@ -19,15 +19,12 @@ from safemig.results import Live
 from safemig.views.of_live import lines_between
 from tests.operations.conftest import Shop
 
+pytestmark = pytest.mark.measures_drift
+
 FILE = "20260102000000_note.sql"
 SQL = "ALTER TABLE users ADD COLUMN IF NOT EXISTS note text;"
 INDEX_FILE = "20260103000000_index.sql"
 INDEX = "CREATE INDEX CONCURRENTLY IF NOT EXISTS users_legacy ON users (legacy);"
-
-
-@pytest.fixture
-def measured_once() -> None:
-    """Not here: a pre-flight tells of the server that it starts."""
 
 
 @pytest.fixture

@@ -18,6 +18,8 @@ from safemig.project import Project
 from tests.conftest import QUIET
 from tests.operations.conftest import Shop
 
+pytestmark = pytest.mark.measures_drift
+
 SECOND_FILE = "20260102000000_second.sql"
 Provided = Callable[[str], Project]
 

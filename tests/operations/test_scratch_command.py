@@ -17,6 +17,8 @@ from safemig.project import Project
 from tests.conftest import MAJORS, QUIET
 from tests.operations.conftest import Shop
 
+pytestmark = pytest.mark.measures_drift
+
 SECOND_FILE = "20260102000000_second.sql"
 # Tells by a file that it runs, and takes that away when it is ended.
 KEEPS = """

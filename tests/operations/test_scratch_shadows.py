@@ -21,6 +21,8 @@ from tests.conftest import QUIET
 from tests.operations.conftest import Shop
 from tests.operations.striking import kill_at
 
+pytestmark = pytest.mark.measures_drift
+
 SECOND_FILE = "20260102000000_second.sql"
 GOES_ON = "import time\nwhile True: time.sleep(0.1)\n"
 

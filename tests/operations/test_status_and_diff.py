@@ -12,6 +12,8 @@ from safemig.postgres.server.programs import server_programs
 from safemig.project import Project, diff
 from tests.operations.conftest import FIRST, Shop
 
+pytestmark = pytest.mark.measures_drift
+
 SECOND_FILE = "20260102000000_second.sql"
 
 
