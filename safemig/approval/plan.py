@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 from safemig import live
 from safemig.approval.rehearsed_rights import with_rehearsed_rights
@@ -79,23 +79,12 @@ def assess(
     Raises:
         MigrationError, RefusedError: as `plan`.
     """
-    with live.stage(f"read {environment}"):
-        target = read_target(connection, environment)
-        standing = standing_of(settings, connection)
-        standing.require_consistent(environment)
-        files = plan_files(standing.pending, applied=recorded)
-        schema = schema_of(settings, connection)
-    resumes = None
-    if resume:
-        resumes, files = rest_of(settings, connection, environment, resume, files, schema)
-    migrations = tuple(
-        PlannedMigration(file.migration.version, file.migration.name, file.migration.file, file.migration.sha256)
-        for file in files
-    )
+    situation = situate(settings, connection, environment, resume=resume, recorded=recorded)
+    target, resumes, made = situation.target, situation.resumes, situation.plan
     binding: dict[str, object] = {
         "target": {"system_identifier": target.system_identifier, "database": target.database},
-        "schema": schema.fingerprint,
-        "migrations": [(each.version, each.sha256) for each in migrations],
+        "schema": made.schema_fingerprint,
+        "migrations": [(each.version, each.sha256) for each in made.migrations],
         "settings": {
             "accept": settings.accept,
             "rehearsal": "clone" if settings.gets_a_clone else settings.rehearsal,
@@ -109,32 +98,61 @@ def assess(
         binding["base"] = stored.sha256
     binding |= bound_workload(settings, environment)
     with live.stage("look at its locks, its rights and what a copy cannot show"):
-        if files and not settings.scratch and (exceptions := needs_of(connection).exceptions):
+        if situation.files and not settings.scratch and (exceptions := needs_of(connection).exceptions):
             binding["not rehearsed"] = exceptions
-        steps = with_expected_locks(connection, [step for file in files for step in file.steps])
-        role = settings.deploy_as or target.user
-        access = access_now(connection, role, {lock.object for step in steps for lock in step.locks})
-        timeline = read_timeline(connection)
+        steps = with_expected_locks(connection, made.steps)
+        access = access_now(connection, made.role, {lock.object for step in steps for lock in step.locks})
     if resumes:
         binding["resumes"] = (resumes.run_id, resumes.ran)
+    made = replace(made, id=identify(binding), steps=steps, access=access, base=stored.words if stored else "")
+    return replace(situation, plan=made)
+
+
+def situate(
+    settings: Settings,
+    connection: Connection,
+    environment: str,
+    *,
+    resume: str = "",
+    recorded: bool = False,
+    schema: Schema | None = None,
+) -> Situation:
+    """Return what is pending for a database as it is, under a plan without ID, locks and rights. Reads only.
+
+    A `schema` that is given is not read: the deployment refuses to go on where it is another one (`require_unchanged`).
+
+    Raises:
+        MigrationError, RefusedError: as `plan`.
+    """
+    with live.stage(f"read {environment}"):
+        target = read_target(connection, environment)
+        standing = standing_of(settings, connection)
+        standing.require_consistent(environment)
+        files = plan_files(standing.pending, applied=recorded)
+        schema = schema or schema_of(settings, connection)
+    resumes = None
+    if resume:
+        resumes, files = rest_of(settings, connection, environment, resume, files, schema)
+    migrations = tuple(
+        PlannedMigration(file.migration.version, file.migration.name, file.migration.file, file.migration.sha256)
+        for file in files
+    )
     return Situation(
         target=target,
         schema=schema,
         standing=standing,
         files=files,
         plan=Plan(
-            id=identify(binding),
+            id="",
             target=target,
             schema_fingerprint=schema.fingerprint,
             migrations=migrations,
-            steps=steps,
-            role=role,
-            access=access,
-            base=stored.words if stored else "",
+            steps=tuple(step for file in files for step in file.steps),
+            role=settings.deploy_as or target.user,
         ),
         segments=segments(files, together=settings.transaction == "all"),
         resumes=resumes,
-        timeline=timeline,
+        timeline=read_timeline(connection),
     )
 
 

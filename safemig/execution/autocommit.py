@@ -137,7 +137,7 @@ def _ended_early(
     """Clean up after the statement that failed, over a new connection where it took ours, and return what to raise."""
     failing = segment.steps[len(done)]
     where = f"step {failing.number}, {failing.file}, line {failing.line}: {failing.kind}"
-    go_on = f"safemig migrate-prod --resume {run.trail.begun_as.run_id}" if run.trail else "deploy again"
+    go_on = run.trail.go_on if run.trail else "deploy again"
     try:
         with reconnected(connection, conninfo, backend) as alive:
             be_ourselves(alive)

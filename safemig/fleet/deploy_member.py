@@ -15,12 +15,10 @@ from pathlib import Path
 
 import psycopg
 
-from safemig.approval.plan import Situation, assess
+from safemig.approval.plan import Situation, situate
 from safemig.errors import RefusedError, SafemigError, words_of_fault
 from safemig.execution.environment import open_environment, schema_of
-from safemig.execution.layout import layout_for, read_history
-from safemig.execution.protocol import Protocol
-from safemig.execution.run import Run
+from safemig.execution.layout import layout_for
 from safemig.execution.validation import (
     SchemaPromise,
     check_left_behind,
@@ -30,15 +28,13 @@ from safemig.execution.validation import (
     count_rows,
     project_checks,
     rows_changed,
-    told_when_cut_short,
 )
 from safemig.fleet.evidence import Evidence, unpacked
 from safemig.fleet.members import Member, environment_of, members_of, settings_of
-from safemig.fleet.schema_names import cohort_fingerprint
 from safemig.fleet_facts import MemberOutcome, Outcome
 from safemig.operations.backup_prod import take_backup
 from safemig.operations.rehearse import Rehearsed
-from safemig.operations.segments import deploy_segments, trail_of
+from safemig.operations.segments import deploy_segments, protocol_of
 from safemig.postgres import resumable
 from safemig.postgres.connection import Connection
 from safemig.postgres.connection.connect import words_of
@@ -105,33 +101,27 @@ def member_called(settings: Settings, fleet: str, name: str) -> Member:
 def _deploy(job: MemberJob, made: MemberOutcome) -> MemberOutcome:
     evidence, member = unpacked(job.evidence), member_called(job.settings, job.fleet, job.member)
     own, environment = settings_of(job.settings, job.fleet, member), environment_of(job.fleet, member.name)
+    found, rehearsed = evidence.for_schema(member.schema)
     with open_environment(own, environment) as connection:
         stopped = None if member.schema else resumable.find(connection, job.plan_id)
-        situation = assess(own, connection, environment, resume=stopped.run_id if stopped else "")
+        # Its schema is read once it is the only deployment there, and held against the rehearsed member's.
+        situation = situate(
+            own,
+            connection,
+            environment,
+            resume=stopped.run_id if stopped else "",
+            schema=schema_of(own, connection) if stopped else found,
+        )
         if not situation.files:
-            return replace(made, outcome="already", version=_version(own, connection))
-        _require_as_rehearsed(evidence, situation, member.schema)
+            return replace(made, outcome="already", version=situation.standing.applied[-1].version)
+        _require_as_rehearsed(evidence, situation)
         before = _count(connection, member.schema)
     backup = take_backup(own, environment) if job.with_backup else None
     made = replace(made, backup=str(backup.manifest) if backup else "")
     situation = replace(situation, plan=replace(situation.plan, id=job.plan_id))
-    rehearsed = evidence.for_schema(member.schema)
-    run = Run(
-        settings=own,
-        act="migrate_prod",
-        environment=environment,
-        run_id=made.run_id,
-        plan_id=job.plan_id,
-        started_at=datetime.now(UTC),
-        schema_before=situation.plan.schema_fingerprint,
-        trail=trail_of(own, situation, made.run_id),
-        files_make=evidence.files_make,
-    )
-    names = ", ".join(file.migration.file for file in situation.files)
-    go_on = f"safemig fleet migrate {job.fleet} --resume {job.plan_id}"
-    done, start = deploy_segments(
-        Protocol(run, "deployed", f"run {made.run_id}: {names}", go_on=go_on), situation, rehearsed
-    )
+    resume_by = f"safemig fleet migrate {job.fleet} --resume {job.plan_id}"
+    protocol = protocol_of(own, situation, made.run_id, datetime.now(UTC), rehearsed, resume_by)
+    done, start = deploy_segments(protocol, situation, rehearsed)
     made = replace(
         made,
         outcome="deployed",
@@ -139,8 +129,8 @@ def _deploy(job: MemberJob, made: MemberOutcome) -> MemberOutcome:
         transaction_id=done.transaction_id,
         lock_wait_s=max((step.lock_wait_s or 0.0 for step in done.steps), default=0.0),
     )
-    with told_when_cut_short("deployed", f"applied: {', '.join(done.applied)}"):
-        checks = _checks_after(own, environment, SchemaPromise(own, rehearsed.start, start), rehearsed, before)
+    with protocol.checking(f"applied: {', '.join(done.applied)}") as connection:
+        checks = _checks_after(connection, SchemaPromise(own, rehearsed.start, start), rehearsed, before)
     failed = [each for each in checks if each.state == "failed"]
     if failed:
         words = "; ".join(f"{each.name}: {each.found}" for each in failed)
@@ -148,10 +138,8 @@ def _deploy(job: MemberJob, made: MemberOutcome) -> MemberOutcome:
     return made
 
 
-def _require_as_rehearsed(evidence: Evidence, situation: Situation, schema: str) -> None:
+def _require_as_rehearsed(evidence: Evidence, situation: Situation) -> None:
     differs = []
-    if cohort_fingerprint(situation.schema, schema) != evidence.fingerprint:
-        differs.append("its schema")
     if tuple((each.migration.version, each.migration.sha256) for each in situation.files) != evidence.pending:
         differs.append("what is pending")
     if situation.target.server_version_num // 10000 != evidence.server_major:
@@ -167,18 +155,17 @@ def _require_as_rehearsed(evidence: Evidence, situation: Situation, schema: str)
 
 
 def _checks_after(
-    own: Settings, environment: str, promise: SchemaPromise, rehearsed: Rehearsed, before: dict[str, int]
+    connection: Connection, promise: SchemaPromise, rehearsed: Rehearsed, before: dict[str, int]
 ) -> Sequence[Check]:
     # The rehearsal's own numbers are those of another member; which tables the migration itself changes is the same.
     changed = {each.table for each in rehearsed.result.rows if each.before != each.after}
-    then = [TableContent(name, rows, "") for name, rows in before.items()]
-    with open_environment(own, environment) as connection:
-        after = _count(connection, own.member_schema)
-        rows = [each for each in rows_changed(then, after, layout_for(own).hides) if each.table not in changed]
-        checks = [check_schema(promise, rehearsed.reached[-1], schema_of(own, connection)), *check_rows(rows, {})]
-        if not own.member_schema:  # these look at the whole database, which other members share
-            checks += [*check_left_behind(connection), check_sequences(connection)]
-        return [*checks, *project_checks(own, connection)]
+    own, then = promise.settings, [TableContent(name, rows, "") for name, rows in before.items()]
+    after = _count(connection, own.member_schema)
+    rows = [each for each in rows_changed(then, after, layout_for(own).hides) if each.table not in changed]
+    checks = [check_schema(promise, rehearsed.reached[-1], schema_of(own, connection)), *check_rows(rows, {})]
+    if not own.member_schema:  # these look at the whole database, which other members share
+        checks += [*check_left_behind(connection), check_sequences(connection)]
+    return [*checks, *project_checks(own, connection)]
 
 
 def _count(connection: Connection, schema: str) -> dict[str, int]:
@@ -189,11 +176,6 @@ def _count(connection: Connection, schema: str) -> dict[str, int]:
     finally:
         if not connection.closed:
             connection.execute(WAIT_AS_BEFORE)
-
-
-def _version(own: Settings, connection: Connection) -> str:
-    applied = read_history(own, connection)
-    return applied[-1].version if applied else ""
 
 
 def backup_member(job: MemberJob) -> MemberOutcome:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import pickle
 import zlib
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, cast
 
@@ -25,7 +24,7 @@ class Evidence:
     ran: tuple[str, ...]  # what a deployment that stopped part-way had run
     schema: str  # the rehearsed member's, where members are schemas
     rehearsed: Rehearsed
-    files_make: Mapping[str, str] | None
+    found: Schema  # the rehearsed member's own, which a copy on another version may write in another form
 
     def packed(self) -> bytes:
         """Return it as bytes for a worker."""
@@ -33,12 +32,13 @@ class Evidence:
         # The difference holds both schemas once more, and no deployment asks for it.
         result = replace(self.rehearsed.result, diff=cast(Any, None), workload=None, load=None)
         light = replace(self.rehearsed, result=result, start=start, reached=tuple(reached))
-        return zlib.compress(pickle.dumps(replace(self, rehearsed=light)), 1)
+        found = start if start == self.found else portable(self.found)
+        return zlib.compress(pickle.dumps(replace(self, rehearsed=light, found=found)), 1)
 
-    def for_schema(self, schema: str) -> Rehearsed:
-        """Return the rehearsal as if it had been of that schema."""
+    def for_schema(self, schema: str) -> tuple[Schema, Rehearsed]:
+        """Return what the member's schema must be, and the rehearsal, as if it had been of that schema."""
         if not self.schema or schema == self.schema:
-            return self.rehearsed
+            return self.found, self.rehearsed
         found = self.rehearsed
         result = replace(
             found.result,
@@ -46,7 +46,8 @@ class Evidence:
             rows=renamed(found.result.rows, self.schema, schema),
         )
         start: Schema = renamed(found.start, self.schema, schema)
-        return replace(found, result=result, start=start, reached=renamed(found.reached, self.schema, schema))
+        rehearsed = replace(found, result=result, start=start, reached=renamed(found.reached, self.schema, schema))
+        return renamed(self.found, self.schema, schema), rehearsed
 
 
 @functools.lru_cache(maxsize=16)

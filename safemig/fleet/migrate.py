@@ -258,7 +258,7 @@ class FleetMigration:
             ran=situation.resumes.ran if situation.resumes else (),
             schema=member.schema,
             rehearsed=made,
-            files_make=made.files_make,
+            found=situation.schema,
         )
         self._evidence[cohort.key] = evidence, evidence.packed()
         held = [lock.held_s for step in made.result.steps for lock in step.locks if lock.held_s is not None]

@@ -18,7 +18,6 @@ from safemig.errors import (
 from safemig.execution.environment import open_environment
 from safemig.execution.protocol import Protocol
 from safemig.execution.resume import left_invalid
-from safemig.execution.run import Run
 from safemig.execution.steps import Listener
 from safemig.fault_points import FaultPoint, pass_point
 from safemig.identity import who
@@ -26,7 +25,7 @@ from safemig.operations.deployment import DeploymentSteps, needs, require_rehear
 from safemig.operations.preflight import preflight
 from safemig.operations.rehearse import rehearse_on_copy
 from safemig.operations.review import review
-from safemig.operations.segments import deploy_segments, trail_of
+from safemig.operations.segments import deploy_segments, protocol_of
 from safemig.postgres import resumable
 from safemig.results import Approval, Deployment, Plan, Preflight, Rehearsal
 from safemig.review import Review, Verdict
@@ -186,20 +185,7 @@ class ProductionDeployment(DeploymentSteps):
         ]
 
     def _protocol(self, situation: Situation, started: datetime) -> Protocol:
-        run = Run(
-            settings=self.settings,
-            act="migrate_prod",
-            environment=self.environment,
-            run_id=self.run_id,
-            plan_id=situation.plan.id,
-            started_at=started,
-            schema_before=situation.plan.schema_fingerprint,
-            trail=trail_of(self.settings, situation, self.run_id),
-            files_make=self._rehearsed.files_make if self._rehearsed else None,
-        )
-        names = ", ".join(file.migration.file for file in situation.files)
-        go_on = f"safemig migrate-prod --resume {run.trail.begun_as.run_id}" if run.trail else ""
-        return Protocol(run, "deployed", f"run {self.run_id}: {names}", go_on=go_on)
+        return protocol_of(self.settings, situation, self.run_id, started, self._rehearsed)
 
 
 def migrate_prod(

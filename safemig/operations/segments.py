@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 
 import psycopg
 
@@ -76,15 +77,39 @@ def require_unchanged(settings: Settings, connection: Connection, situation: Sit
     )
 
 
-def trail_of(settings: Settings, situation: Situation, run_id: str) -> Trail | None:
+def trail_of(settings: Settings, situation: Situation, run_id: str, resume_by: str = "") -> Trail | None:
     """Return what a deployment of several parts notes in the database; None for one transaction, which is all or nothing."""
     if situation.resumes is not None:
-        return Trail(settings, situation.resumes)
+        return Trail(settings, situation.resumes, resume_by)
     if not situation.files or (len(situation.segments) == 1 and situation.segments[0].transactional):
         return None
     plan = situation.plan
     migrations = {each.version: each.sha256 for each in plan.migrations}
-    return Trail(settings, Resumable(run_id, plan.id, migrations, plan.schema_fingerprint))
+    return Trail(settings, Resumable(run_id, plan.id, migrations, plan.schema_fingerprint), resume_by)
+
+
+def protocol_of(
+    settings: Settings,
+    situation: Situation,
+    run_id: str,
+    started: datetime,
+    rehearsed: Rehearsed | None,
+    resume_by: str = "",
+) -> Protocol:
+    """Return the protocol of a deployment; `resume_by` is the command that goes on, where it is not migrate-prod's."""
+    run = Run(
+        settings=settings,
+        act="migrate_prod",
+        environment=situation.target.environment,
+        run_id=run_id,
+        plan_id=situation.plan.id,
+        started_at=started,
+        schema_before=situation.plan.schema_fingerprint,
+        trail=trail_of(settings, situation, run_id, resume_by),
+        files_make=rehearsed.files_make if rehearsed else None,
+    )
+    names = ", ".join(file.migration.file for file in situation.files)
+    return Protocol(run, "deployed", f"run {run_id}: {names}", go_on=run.trail.go_on if run.trail else "")
 
 
 def deploy_segments(
@@ -170,7 +195,7 @@ def _with_locks(done: Sequence[Step], rehearsed: Sequence[Step]) -> tuple[Step, 
 
 def _cut_short(what: str, run: Run, conninfo: str, applied: Sequence[str], segment: Segment, part: str) -> SafemigError:
     """Return what to raise where it ended between two statements: whether the part was committed, the server knows."""
-    resume = f"safemig migrate-prod --resume {run.trail.begun_as.run_id}" if run.trail else ""
+    resume = run.trail.go_on if run.trail else ""
     try:
         with reconnected(None, conninfo, None) as connection:
             is_in = deployment_exists(connection, run.id_of(part))
@@ -215,6 +240,5 @@ def _stopped(run: Run, applied: Sequence[str], segment: Segment, error: SafemigE
         f"stopped part-way at {', '.join(segment.names)}: {error.what}",
         where=f"applied: {', '.join(applied)}; not applied: from {segment.names[0]} on"
         + (f" ({error.where})" if error.where else ""),
-        next=f"correct the cause, then safemig migrate-prod --resume {run.trail.begun_as.run_id}: "
-        "what is applied is not run again",
+        next=f"correct the cause, then {run.trail.go_on}: what is applied is not run again",
     )
