@@ -157,6 +157,7 @@ class Blocker:
     state: str
     transaction_s: float | None
     query: str
+    blocks: str = ""  # the fleet's member whose deployment waits
 
 
 @dataclass(frozen=True, slots=True)

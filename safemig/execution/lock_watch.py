@@ -29,6 +29,13 @@ FROM pg_stat_activity w CROSS JOIN LATERAL unnest(pg_blocking_pids(w.pid)) AS bl
 LEFT JOIN pg_stat_activity b ON b.pid = blocking.pid
 WHERE w.pid = %s AND w.wait_event_type = 'Lock'
 """
+WHO_BLOCKS_OURS = """
+SELECT w.datname, blocking.pid, coalesce(b.usename, ''), coalesce(b.application_name, ''), coalesce(b.state, 'prepared transaction'),
+       extract(epoch FROM clock_timestamp() - b.xact_start)::float8, coalesce(left(b.query, 400), '')
+FROM pg_stat_activity w CROSS JOIN LATERAL unnest(pg_blocking_pids(w.pid)) AS blocking (pid)
+LEFT JOIN pg_stat_activity b ON b.pid = blocking.pid
+WHERE w.application_name LIKE 'safemig %' AND w.wait_event_type = 'Lock'
+"""
 HOW_FAR_THE_INDEX_IS = """
 SELECT phase, CASE WHEN tuples_total > 0 THEN tuples_done ELSE blocks_done END,
        CASE WHEN tuples_total > 0 THEN tuples_total ELSE blocks_total END
@@ -45,6 +52,7 @@ WHICH_INDEX_IS_BUILT = "SELECT phase FROM pg_stat_progress_create_index WHERE da
 
 # A waiting attempt ends after lock_timeout (100 ms); what looks less often would miss who blocks it.
 _PAUSE_S = 0.03
+_PAUSE_OF_A_SERVER_S = 0.07  # of all its sessions
 _PAUSE_OF_A_RESTORE_S = 0.2
 _BLOCKER_GONE_AFTER_S = 1.5  # between two attempts no one is seen to block
 
@@ -72,6 +80,21 @@ def watched(conninfo: str, environment: str, session: Connection) -> Iterator[No
             live.blocked(())
 
     with _looking(conninfo, environment, look, _PAUSE_S):
+        yield
+
+
+@contextmanager
+def watched_server(conninfo: str, environment: str, see: Callable[[str, Blocker], None]) -> Iterator[None]:
+    """Tell, while the block runs, who blocks any session of ours on this server: the database's name, and who.
+
+    Guarantee: as `watched`.
+    """
+
+    def look(connection: Connection) -> None:
+        for database, *row in connection.execute(WHO_BLOCKS_OURS):
+            see(database, Blocker(*row))
+
+    with _looking(conninfo, environment, look, _PAUSE_OF_A_SERVER_S):
         yield
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from safemig import live
 from safemig.errors import UnsupportedError
 from safemig.fleet.deploy_member import MemberJob, backup_member
-from safemig.fleet.every_member import on_every_member
 from safemig.fleet.members import members_of
+from safemig.fleet.run import FleetRun, on_every_member
 from safemig.fleet_facts import FleetDeployment
 from safemig.settings import Settings
 
@@ -26,11 +26,8 @@ def fleet_backup(settings: Settings, fleet: str = "") -> FleetDeployment:
             where=f"[fleets.{name}]",
             next="safemig backup-prod --target ENVIRONMENT backs up the database with all of them",
         )
-    jobs = [
-        (member, MemberJob(settings, name, member.name, "", b"", "", "", with_backup=True))
-        for member in members_of(settings, name)
-    ]
+    jobs = [MemberJob(settings, name, each.name, each.server) for each in members_of(settings, name)]
+    run = FleetRun(settings, name, "fleet_backup")
     return on_every_member(
-        settings, name, of, jobs, backup_member,
-        verb="fleet_backup", verdict="BACKED UP NOT VERIFIED", changes=False, again=f"safemig fleet backup {name}",
-    )  # fmt: skip
+        run, jobs, backup_member, verdict="BACKED UP NOT VERIFIED", again=f"safemig fleet backup {name}"
+    )

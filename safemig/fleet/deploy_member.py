@@ -53,11 +53,12 @@ class MemberJob:
     settings: Settings
     fleet: str
     member: str
-    plan_id: str
-    evidence: bytes
-    wave: str
-    cohort: str
-    with_backup: bool
+    server: str  # whose jobs are bounded together
+    plan_id: str = ""
+    evidence: bytes = b""
+    wave: str = ""
+    cohort: str = ""
+    with_backup: bool = True
     scripts: tuple[str, ...] = ()  # of a rollback
 
 

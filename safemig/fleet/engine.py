@@ -11,43 +11,47 @@ from __future__ import annotations
 
 import os
 import queue
+import time
 from collections import Counter, deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
-from safemig.errors import SettingsError, UnreachableError
+from safemig import __version__
+from safemig.errors import SafemigError, SettingsError, UnreachableError
+from safemig.execution.layout import files_of
 from safemig.fleet.deploy_member import MemberJob
+from safemig.fleet.members import members_of
 from safemig.fleet_facts import MemberOutcome
-from safemig.settings import FleetSettings
+from safemig.settings import FleetSettings, Settings
 
 _LOST_S = 1.0  # how often it is looked whether the scheduler is still there
+_ASKED_EVERY_S, _ANSWER_S = 5.0, 5.0
+_WORKERS_S = 30.0  # how long a scheduler may be silent, or without workers
+_ALIVE = ("running", "connecting")
 _TRIALS = 5
 _BUSY = "another deployment is under way"
 Act = Callable[[MemberJob], MemberOutcome]
 
 
 class SchedulerLostError(Exception):
-    """The scheduler went away; what its workers did, the members know."""
+    """The scheduler or all of its workers went away; what became of the jobs they had, the members know."""
 
-
-@dataclass(frozen=True, slots=True)
-class Placed:
-    """A job and the server that it goes to."""
-
-    job: MemberJob
-    server: str
+    def __init__(self, what: str, in_flight: Iterable[str] = ()) -> None:
+        super().__init__(what)
+        self.in_flight = frozenset(in_flight)
 
 
 @contextmanager
-def workers(fleet: FleetSettings) -> Iterator[Any]:
+def workers(settings: Settings, name: str) -> Iterator[Any]:
     """Give a client of the fleet's scheduler: the one that the settings name, or one with workers on this machine.
 
     Raises:
         SettingsError: Dask is not installed.
-        UnreachableError: the scheduler that is named cannot be reached.
+        UnreachableError: the scheduler that is named cannot be reached, or has no worker that can do the jobs.
     """
+    fleet = settings.fleets[name]
     try:
         import dask
         from distributed import Client, LocalCluster
@@ -73,6 +77,7 @@ def workers(fleet: FleetSettings) -> Iterator[Any]:
                     next="start it (dask scheduler), or leave `scheduler` out for workers on this machine",
                 ) from None
             with client:
+                _require_workers(client, settings, name)
                 yield client
             return
         count = max(1, min(os.cpu_count() or 1, fleet.max_parallel, 4))
@@ -96,69 +101,117 @@ def workers(fleet: FleetSettings) -> Iterator[Any]:
             yield client
 
 
+def _require_workers(client: Any, settings: Settings, name: str) -> None:
+    """Look whether workers elsewhere can do the jobs, before any member is deployed to."""
+    where, next_ = (
+        settings.fleets[name].scheduler,
+        "start workers (dask worker) with the same safemig, folder and variables",
+    )
+    try:
+        client.wait_for_workers(1, timeout=_WORKERS_S)
+        found: dict[str, str] = client.run(_what_lacks, settings, name)
+    except TimeoutError:
+        raise UnreachableError("the fleet's scheduler has no worker", where=where, next=next_) from None
+    except Exception as error:  # its workers raise anything, above all where safemig is missing
+        what = f"{type(error).__name__}: {error}".splitlines()[0]
+        raise UnreachableError(f"the fleet's workers cannot run safemig: {what}", where=where, next=next_) from error
+    if lacking := {worker: what for worker, what in found.items() if what}:
+        worker, what = next(iter(lacking.items()))
+        raise UnreachableError(
+            f"{len(lacking)} of {len(found)} workers cannot do the fleet's jobs: {what}", where=worker, next=next_
+        )
+
+
+def _what_lacks(settings: Settings, name: str, version: str = __version__) -> str:
+    """Return what a worker, on which this runs, lacks for the jobs; "" where nothing."""
+    if version != __version__:
+        return f"it has safemig {__version__}, the runner {version}"
+    try:
+        members_of(settings, name)
+        files_of(settings)
+    except SafemigError as error:
+        return f"{error.what} ({error.where})"
+    return ""
+
+
 def run_jobs(
-    client: Any, fleet: FleetSettings, jobs: Sequence[Placed], act: Act, may_go_on: Callable[[], bool]
+    client: Any,
+    fleet: FleetSettings,
+    jobs: Sequence[MemberJob],
+    act: Act,
+    may_go_on: Callable[[], bool],
+    look: Callable[[Mapping[str, float], int], None],
 ) -> Iterator[MemberOutcome]:
     """Yield the outcome of each job as it comes; none is sent any more once `may_go_on` says no.
 
+    `look` is told each second which members' jobs are with a worker, since when, and how many wait.
+
     Raises:
-        SchedulerLostError: the scheduler went away; jobs without an outcome may or may not have been done.
+        SchedulerLostError: the scheduler or all workers went away; jobs without an outcome may or may not have been done.
     """
     waiting = deque(jobs)
-    under_way: dict[Any, Placed] = {}
+    under_way: dict[Any, tuple[MemberJob, float]] = {}
     on_server: Counter[str] = Counter()
     trials: Counter[str] = Counter()
     done: queue.SimpleQueue[Any] = queue.SimpleQueue()
+    seen = time.monotonic()  # a worker
     while waiting or under_way:
         for _ in range(len(waiting)) if may_go_on() else ():
             if len(under_way) >= fleet.max_parallel:
                 break
-            placed = waiting.popleft()
-            if on_server[placed.server] >= fleet.max_parallel_per_server:
-                waiting.append(placed)
+            job = waiting.popleft()
+            if on_server[job.server] >= fleet.max_parallel_per_server:
+                waiting.append(job)
                 continue
-            future = client.submit(
-                act, placed.job, pure=False, retries=0, key=f"{placed.job.member}-{os.urandom(4).hex()}"
-            )
-            under_way[future] = placed
-            on_server[placed.server] += 1
+            future = client.submit(act, job, pure=False, retries=0, key=f"{job.member}-{os.urandom(4).hex()}")
+            under_way[future] = job, time.monotonic()
+            on_server[job.server] += 1
             future.add_done_callback(done.put)
         if not under_way:
             return
+        look({job.member: since for job, since in under_way.values()}, len(waiting))
         try:
             future = done.get(timeout=_LOST_S)
         except queue.Empty:
-            if client.status not in ("running", "connecting"):
-                raise SchedulerLostError from None
+            if time.monotonic() - seen > _ASKED_EVERY_S and _has_workers(client):
+                seen = time.monotonic()
+            if client.status not in _ALIVE or time.monotonic() - seen > _WORKERS_S:
+                names = [job.member for job, _ in under_way.values()]
+                raise SchedulerLostError("the scheduler, or all of its workers, were lost", names) from None
             continue
-        placed = under_way.pop(future)
-        on_server[placed.server] -= 1
-        outcome = _outcome_of(client, future, placed.job)
-        member = placed.job.member
-        trials[member] += 1
+        seen = time.monotonic()
+        job, _ = under_way.pop(future)
+        on_server[job.server] -= 1
+        if future.status != "finished" and client.status != "running":  # also where it tries to connect again
+            raise SchedulerLostError(
+                "the scheduler was lost", [job.member, *(it.member for it, _ in under_way.values())]
+            )
+        outcome = _outcome_of(future, job)
+        trials[job.member] += 1
         # A worker that was killed: its session may hold the member for a moment yet.
-        if (outcome is None or (outcome.outcome == "failed" and _BUSY in outcome.error)) and trials[member] < _TRIALS:
-            waiting.append(placed)
+        again = outcome is None or (outcome.outcome == "failed" and _BUSY in outcome.error)
+        if again and trials[job.member] < _TRIALS:
+            waiting.append(job)
             continue
-        yield outcome or MemberOutcome(
-            member, "unknown", placed.job.wave, placed.job.cohort, error="its workers were lost"
-        )
+        yield outcome or MemberOutcome(job.member, "unknown", job.wave, job.cohort, error="its workers were lost")
 
 
-def _outcome_of(client: Any, future: Any, job: MemberJob) -> MemberOutcome | None:
-    """Return a job's outcome; None where its worker was lost.
+def _has_workers(client: Any) -> bool:
+    """Tell whether the scheduler answers in time, and has a worker; a network that is cut may show as silence alone."""
+    try:
+        return bool(client.sync(client.scheduler.ncores, callback_timeout=_ANSWER_S))
+    except (OSError, TimeoutError):
+        return False
 
-    Raises:
-        SchedulerLostError: the scheduler went away.
-    """
+
+def _outcome_of(future: Any, job: MemberJob) -> MemberOutcome | None:
+    """Return a job's outcome; None where its worker was lost."""
     if future.status == "finished":
         try:
             made: MemberOutcome = future.result(timeout=30)
         except Exception:  # noqa: BLE001 - the worker died with the answer: the member has it
             return None
         return replace(made, wave=job.wave)
-    if client.status not in ("running", "connecting"):
-        raise SchedulerLostError
     error = future.exception(timeout=30) if future.status == "error" else None
     if error is not None and type(error).__name__ not in ("KilledWorker", "CommClosedError", "FutureCancelledError"):
         what = f"{type(error).__name__}: {error}".splitlines()[0]

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import secrets
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack, suppress
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -15,17 +14,9 @@ from safemig import live
 from safemig.approval.approve import Ask, approve
 from safemig.approval.approvers import require_approvers
 from safemig.approval.plan import assess
-from safemig.errors import (
-    DeploymentFailedError,
-    DeploymentStoppedError,
-    OutcomeUnknownError,
-    RefusedError,
-    SettingsError,
-)
-from safemig.execution import journal
+from safemig.errors import DeploymentFailedError, DeploymentStoppedError, OutcomeUnknownError, RefusedError
 from safemig.fleet.cohorts import cohorts_of, key_of
 from safemig.fleet.deploy_member import MemberJob, deploy_member
-from safemig.fleet.engine import Placed, SchedulerLostError, run_jobs, workers
 from safemig.fleet.evidence import Evidence
 from safemig.fleet.members import Member, environment_of, members_of
 from safemig.fleet.plan import (
@@ -41,6 +32,7 @@ from safemig.fleet.plan import (
     violations,
 )
 from safemig.fleet.row_checks import check_rows
+from safemig.fleet.run import FleetRun
 from safemig.fleet.survey import Reading, ask, open_member, survey
 from safemig.fleet_facts import (
     Cohort,
@@ -52,7 +44,6 @@ from safemig.fleet_facts import (
     SetAside,
     Wave,
 )
-from safemig.identity import who
 from safemig.operations.backup_prod import take_backup
 from safemig.operations.deployment import needs, require_rehearsed
 from safemig.operations.rehearse import rehearse_on_copy
@@ -60,6 +51,8 @@ from safemig.postgres import resumable
 from safemig.results import Approval, Target
 from safemig.settings import Settings
 from safemig.views.numbers import counted
+
+_PATIENCE_S = 30.0  # with the job of a worker that is cut off
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +80,6 @@ class FleetMigration:
     ) -> None:  # fmt: skip
         self.settings = settings.model_copy(update={"accept": (*settings.accept, *accept)})
         self.name, self.fleet = self.settings.fleet(fleet)
-        self.run_id = secrets.token_hex(6)
         self._given = approve or resume
         self._is_resumed = bool(resume)
         self._is_resumable = False  # True where the plan was kept, and its members were asked again
@@ -97,7 +89,7 @@ class FleetMigration:
         self._binding: Mapping[str, Any] = {}
         self._members: dict[str, Member] = {}
         self._left: _Todo | None = None
-        self._evidence: dict[str, tuple[Evidence, bytes]] = {}
+        self._evidence: dict[str, bytes] = {}
         self._approval: Approval | None = None
 
     @live.act("fleet_plan")
@@ -242,6 +234,12 @@ class FleetMigration:
         with open_member(self.settings, self.name, member) as (own, connection), ExitStack() as within:
             stopped = None if member.schema else resumable.find(connection, plan.id)
             situation = assess(own, connection, environment, resume=stopped.run_id if stopped else "")
+            if not situation.files:  # a worker of an earlier run, cut off until now, had its job
+                raise RefusedError(
+                    f"{member.name} has been deployed to since it was asked",
+                    where="a job of an earlier run ended there; this run changed nothing",
+                    next="run this again: what is applied is not applied again",
+                )
             situation = replace(situation, plan=replace(situation.plan, id=plan.id))  # which the script names
             folder = None
             if self.fleet.backup != "member":
@@ -260,7 +258,7 @@ class FleetMigration:
             rehearsed=made,
             found=situation.schema,
         )
-        self._evidence[cohort.key] = evidence, evidence.packed()
+        self._evidence[cohort.key] = evidence.packed()
         held = [lock.held_s for step in made.result.steps for lock in step.locks if lock.held_s is not None]
         rollback = made.result.rollback
         return CohortRehearsal(
@@ -314,110 +312,77 @@ class FleetMigration:
             DeploymentStoppedError: it stopped, or members failed; the message has the command that resumes.
             OutcomeUnknownError: what happened to a member cannot be learned from it.
         """
-        plan, left, started = needs(self._plan, "plan"), needs(self._left, "plan"), time.monotonic()
-        done: dict[str, MemberOutcome] = {}
+        plan, left = needs(self._plan, "plan"), needs(self._left, "plan")
+        run = FleetRun(self.settings, self.name, "fleet_migrate", plan.id)
         for each in left.already:
-            done[each.member.name] = MemberOutcome(each.member.name, "already", version=each.version)
+            run.done[each.member.name] = MemberOutcome(each.member.name, "already", version=each.version)
         for aside in plan.set_aside:
-            done[aside.member] = MemberOutcome(aside.member, "set aside", error=aside.why, next=aside.next)
-        lost = ""
+            run.done[aside.member] = MemberOutcome(aside.member, "set aside", error=aside.why, next=aside.next)
+        by = ""
         if plan.members:
-            approval = needs(self._approval, "approve")
-            self._note("begun", act="fleet_migrate", plan=plan.id, by=approval.by, members=len(plan.members))
-            lost = self._run_waves(plan, done)
-            self._settle(plan, done)
-        result = self._result(plan, done, started, lost)
-        if plan.members:
-            self._note_what_is_done("ended", verdict=result.verdict)
-        return self._told(result)
+            by = needs(self._approval, "approve").by
+            run.begin(len(plan.members), by)
+            waves = [(wave.name, self._jobs(plan, wave)) for wave in plan.waves]
+            run.run(waves, deploy_member, only=self._only_waves)
+            self._settle(plan, run)
+        return self._told(run.result(lambda members: _verdict(members, run.lost), plan.waves, plan, by))
 
-    def _run_waves(self, plan: FleetPlan, done: dict[str, MemberOutcome]) -> str:
-        """Run the waves; return why it ended before the last one, "" where it did not."""
-        try:
-            with workers(self.fleet) as client:
-                for number, wave in enumerate(plan.waves, 1):
-                    failures = sum(each.is_failure for each in done.values())
-                    if failures >= self.fleet.max_failures:
-                        return f"{counted(failures, 'member')} failed"
-                    if self._only_waves and number > self._only_waves:
-                        return f"paused after wave {number - 1}, as --waves {self._only_waves} says"
-                    with live.stage(
-                        f"wave {number}, {wave.name}: {counted(len(wave.members), 'member')}", len(wave.members)
-                    ):
-                        for outcome in run_jobs(
-                            client, self.fleet, self._jobs(plan, wave), deploy_member, self._may_go_on(done)
-                        ):
-                            done[outcome.member] = outcome
-                            self._note_member(outcome)
-                            live.advance(1)
-        except SchedulerLostError:
-            return "the scheduler was lost"
-        failures = sum(each.is_failure for each in done.values())
-        return f"{counted(failures, 'member')} failed" if failures >= self.fleet.max_failures else ""
-
-    def _may_go_on(self, done: Mapping[str, MemberOutcome]) -> Callable[[], bool]:
-        return lambda: sum(each.is_failure for each in done.values()) < self.fleet.max_failures
-
-    def _jobs(self, plan: FleetPlan, wave: Wave) -> list[Placed]:
+    def _jobs(self, plan: FleetPlan, wave: Wave) -> list[MemberJob]:
         cohort_of = {name: each.key for each in plan.cohorts for name in each.members}
         return [
-            Placed(
-                MemberJob(
-                    settings=self.settings,
-                    fleet=self.name,
-                    member=name,
-                    plan_id=plan.id,
-                    evidence=self._evidence[cohort_of[name]][1],
-                    wave=wave.name,
-                    cohort=cohort_of[name],
-                    with_backup=self.fleet.backup == "member",
-                ),
-                self._members[name].server,
+            MemberJob(
+                settings=self.settings,
+                fleet=self.name,
+                member=name,
+                server=self._members[name].server,
+                plan_id=plan.id,
+                evidence=self._evidence[cohort_of[name]],
+                wave=wave.name,
+                cohort=cohort_of[name],
+                with_backup=self.fleet.backup == "member",
             )
             for name in wave.members
         ]
 
-    def _settle(self, plan: FleetPlan, done: dict[str, MemberOutcome]) -> None:
+    def _settle(self, plan: FleetPlan, run: FleetRun) -> None:
         """Ask the members of whom no answer came, or a doubtful one: their own history decides."""
-        for wave in plan.waves:
-            for name in wave.members:
-                known = done.get(name)
-                if known is not None and known.outcome != "unknown":
-                    continue
-                reading = ask(self.settings, self.name, self._members[name])
-                if reading.state == "current":
-                    base = known or MemberOutcome(name, "deployed", wave.name)
-                    done[name] = replace(base, outcome="deployed", version=reading.version, error="", next="")
-                elif reading.state == "part-way":
-                    done[name] = MemberOutcome(name, "stopped", wave.name, version=reading.version, error=reading.error)
-                elif reading.state == "unreachable" and known is not None:
-                    done[name] = replace(known, error=f"{known.error}; {reading.error}")
-                elif known is not None:
-                    done[name] = replace(known, outcome="failed", version=reading.version)
-                else:
-                    done[name] = MemberOutcome(name, "not reached", wave.name, version=reading.version)
-                if known is not None:
-                    self._note_member(done[name])
+        until = time.monotonic() + _PATIENCE_S
+        with live.stage("ask the members without an outcome"):
+            for wave in plan.waves:
+                for name in wave.members:
+                    known = run.done.get(name)
+                    in_flight = name in run.in_flight
+                    if known is not None and known.outcome != "unknown":
+                        continue
+                    outcome = self._ask_what_happened(name, wave.name, known, until if in_flight else 0.0)
+                    if known is not None or in_flight:
+                        run.keep(outcome)
+                    run.done[name] = outcome
 
-    def _result(self, plan: FleetPlan, done: Mapping[str, MemberOutcome], started: float, lost: str) -> FleetDeployment:
-        rank = {"unknown": 0, "stopped": 1, "failed": 2, "set aside": 3, "not reached": 4}
-        members = sorted(done.values(), key=lambda each: (rank.get(each.outcome, 9), each.member))
-        cohort_of = {name: each.key for each in plan.cohorts for name in each.members}
-        return FleetDeployment(
-            fleet=self.name,
-            act="fleet_migrate",
-            verdict=_verdict(members, lost),
-            plan_id=plan.id,
-            run_id=self.run_id,
-            by=self._approval.by if self._approval else who(),
-            members=tuple(replace(each, cohort=cohort_of.get(each.member, each.cohort)) for each in members),
-            cohorts=plan.cohorts,
-            waves=plan.waves,
-            migrations=tuple(dict.fromkeys(file for each in plan.cohorts for file in each.pending)),
-            seconds=time.monotonic() - started,
-            backup=plan.backup if plan.members else "",
-            notes=(lost,) if lost else (),
-        )
+    def _ask_what_happened(self, name: str, wave: str, known: MemberOutcome | None, until: float) -> MemberOutcome:
+        """Return what a member says; with `until`, of one whose job a worker has that is cut off, which may go on."""
+        reading, is_in_flight = ask(self.settings, self.name, self._members[name]), bool(until)
+        while reading.state == "pending" and time.monotonic() < until:
+            time.sleep(1)
+            reading = ask(self.settings, self.name, self._members[name])
+        base = known or MemberOutcome(name, "not reached", wave)
+        match reading.state:
+            case "current":
+                return replace(base, outcome="deployed", version=reading.version, error="", next="")
+            case "part-way":
+                return replace(base, outcome="stopped", version=reading.version, error=reading.error)
+            case "unreachable" if known is not None or is_in_flight:
+                return replace(base, outcome="unknown", error=f"{base.error}; {reading.error}".removeprefix("; "))
+            case _ if is_in_flight:
+                return replace(
+                    base,
+                    outcome="unknown",
+                    version=reading.version,
+                    error="not deployed yet, but a worker that is cut off has its job and may still begin",
+                )
+            case _ if known is not None:
+                return replace(base, outcome="failed", version=reading.version)
+        return replace(base, version=reading.version)
 
     def _told(self, result: FleetDeployment) -> FleetDeployment:
         failed = [each for each in result.members if each.is_failure]
@@ -453,19 +418,6 @@ class FleetMigration:
             next=f"correct the cause, then {resume}: what is applied is not applied again",
             result=result,
         )
-
-    def _note(self, event: journal.Event, **facts: Any) -> None:
-        journal.write(self.settings.path("records") / self.name / journal.FILE_NAME, self.run_id, event, **facts)
-
-    def _note_what_is_done(self, event: journal.Event, **facts: Any) -> None:
-        with suppress(SettingsError):  # members are changed, and their own histories know it
-            self._note(event, **facts)
-
-    def _note_member(self, outcome: MemberOutcome) -> None:
-        self._note_what_is_done(
-            "member", member=outcome.member, outcome=outcome.outcome, version=outcome.version, wave=outcome.wave,
-            member_run=outcome.run_id, transaction=outcome.transaction_id, error=outcome.error,
-        )  # fmt: skip
 
 
 def _verdict(members: Sequence[MemberOutcome], lost: str) -> str:

@@ -15,8 +15,8 @@ from safemig.copies.rollback_script import read_script
 from safemig.errors import BackupError, RefusedError, SafemigError, UnsupportedError
 from safemig.execution.environment import open_environment, schema_of
 from safemig.fleet.deploy_member import MemberJob, member_called, outcome_of_error
-from safemig.fleet.every_member import on_every_member
 from safemig.fleet.members import environment_of, members_of, settings_of
+from safemig.fleet.run import FleetRun, on_every_member
 from safemig.fleet.survey import survey
 from safemig.fleet_facts import FleetDeployment, MemberOutcome
 from safemig.operations.rollback_prod import plan_rollback, rollback_prod
@@ -56,15 +56,16 @@ def fleet_rollback(
     members = members_of(settings, name)
     with live.stage(f"ask {counted(len(members), 'member')}", len(members)):
         readings = survey(settings, of, name, members)
-    to_do, known = [], []
+    to_do, run = [], FleetRun(settings, name, "fleet_rollback", plan)
     for reading in readings:
+        name_of = reading.member.name
         applied = {each.version for each in reading.standing.applied} if reading.standing else set()
         if reading.state == "unreachable":
-            known.append(MemberOutcome(reading.member.name, "set aside", error=reading.error))
+            run.done[name_of] = MemberOutcome(name_of, "set aside", error=reading.error)
         elif versions <= applied:
             to_do.append(reading)
         else:
-            known.append(MemberOutcome(reading.member.name, "already", version=reading.version))
+            run.done[name_of] = MemberOutcome(name_of, "already", version=reading.version)
     identity = identify({"fleet": name, "plan": plan, "scripts": sorted(each.sha256 for each in scripts),
                          "members": sorted(each.member.name for each in to_do)})  # fmt: skip
     gone = dict.fromkeys(words for script in scripts for words in script.cannot_bring_back)
@@ -73,16 +74,11 @@ def fleet_rollback(
         words += [f"It does not bring back {each}." for each in gone]
         target = Target(name, "", f"{len(to_do)} members", "", 0, "")
         approve(identity, target, approve_id, "\n".join(words), verb=f"fleet rollback {plan}", ask=ask)
-    jobs = [
-        (each.member, MemberJob(settings, name, each.member.name, plan, b"", "", "", with_backup=True,
-                                scripts=tuple(str(script.path) for script in reversed(scripts))))
-        for each in to_do
-    ]  # fmt: skip
+    paths = tuple(str(script.path) for script in reversed(scripts))
+    jobs = [MemberJob(settings, name, each.member.name, each.member.server, plan, scripts=paths) for each in to_do]
     result = on_every_member(
-        settings, name, of, jobs, rollback_member,
-        verb="fleet_rollback", verdict="ROLLED BACK", plan_id=plan, known=known,
-        again=f"safemig fleet rollback {plan} {name}",
-    )  # fmt: skip
+        run, jobs, rollback_member, verdict="ROLLED BACK", again=f"safemig fleet rollback {plan} {name}"
+    )
     return replace(result, notes=(*result.notes, *(f"not brought back: {each}" for each in gone)))
 
 
