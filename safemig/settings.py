@@ -259,7 +259,7 @@ class Settings(BaseSettings):
     configuration_rows: tuple[str, ...] = Field(
         (),
         description="Tables whose rows are configuration, such as storage.buckets and cron.job: generate, schema_diff and drift "
-        "compare them. With columns, only these: public.plans(code, price).",
+        "compare them, and a rollback gives them their former values. With columns, only these: public.plans(code, price).",
     )
     accept: tuple[str, ...] = Field((), description='Findings accepted: "rule:object: reason".')
     review_level: Literal["strict", "default", "relaxed"] = Field(

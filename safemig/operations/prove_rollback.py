@@ -9,11 +9,13 @@ from pathlib import Path
 
 from safemig.approval.plan import Situation
 from safemig.copies.changed_content import Moment, content_since
+from safemig.copies.content import TableColumns
 from safemig.copies.database_copy import CopyServer, run_on_copy
 from safemig.copies.given_way_back import GivenWayBack, given_way_back, tried
 from safemig.copies.platform_triggers import without_their_owner
 from safemig.copies.roles import acting_role, deploying_role
 from safemig.copies.rollback_script import TakenBack, compose, with_their_functions
+from safemig.copies.rows_back import Rows, RowsBack, read_rows, rows_back
 from safemig.errors import RehearsalError, ToolError
 from safemig.execution.environment import schema_of
 from safemig.execution.layout import layout_for
@@ -38,6 +40,7 @@ class MigratedCopy:
     then: Moment
     start: Schema
     reached: Schema
+    rows: Rows | None  # those that are configuration, before the migrations; None on a copy without rows
 
     def read(self) -> Schema:
         """Read its schema as it is now."""
@@ -77,7 +80,8 @@ def prove_rollback(
         forget=_forget(settings, situation) if forget is None else forget,
     )
     used = given if given and not given.why_not else None
-    back, sql, from_where = _run_back(copy, used, _ways_back(copy, source, renames), taken_back)
+    rows = rows_back(copy.connection, copy.rows, read_rows(settings, copy.as_deployer))
+    back, sql, from_where = _run_back(copy, used, _ways_back(copy, source, renames), rows, taken_back)
     after = copy.read()
     # With the owners: an object that is there again, and belongs to another role, is not as it was.
     apart = compare(replace(after, with_ownership=True), replace(copy.start, with_ownership=True)).changes
@@ -86,12 +90,13 @@ def prove_rollback(
         for each in apart
     )
     before = copy.then.contents
-    content = content_since(copy.connection, copy.url, copy.server.programs, copy.then)[1] if before else ()
+    tables, content = content_since(copy.connection, copy.url, copy.server.programs, copy.then) if before else ({}, ())
+    before = {name: each for name, each in before.items() if name not in _same_by_key(copy.then.tables, tables)}
     proof = RollbackProof(
         script,
         not remaining and after.fingerprint == copy.start.fingerprint,
         remaining,
-        _cannot_bring_back(back, before, content, layout.hides),
+        (*_cannot_bring_back(back, before, content, layout.hides), *(() if from_where else rows.stays)),
         from_where,
         f"{given.source} is not used: {given.why_not}" if given and given.why_not else "",
     )
@@ -122,7 +127,7 @@ def _forget(settings: Settings, situation: Situation) -> list[str]:
 
 
 def _run_back(
-    copy: MigratedCopy, given: GivenWayBack | None, ways: Iterator[SchemaDiff], taken_back: TakenBack
+    copy: MigratedCopy, given: GivenWayBack | None, ways: Iterator[SchemaDiff], rows: RowsBack, taken_back: TakenBack
 ) -> tuple[SchemaDiff, str, str]:
     """Run the first rollback that runs; return the difference that it takes back, its SQL, and whose it is where the
     team gave it. One that fails leaves nothing behind.
@@ -131,7 +136,8 @@ def _run_back(
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "rollback.sql"
         for back in ways:
-            for sql, source in ((given.sql, given.source), (back.sql, "")) if given else ((back.sql, ""),):
+            own = dict.fromkeys((rows.around(back.sql), back.sql), "")
+            for sql, source in ({given.sql: given.source} | own if given else own).items():
                 path.write_text(compose(sql, taken_back), encoding="utf-8")
                 try:
                     run_on_copy(copy.server, copy.as_deployer, path)
@@ -144,6 +150,18 @@ def _run_back(
         where=failure.where,
         next="production was not touched; deploy in smaller migrations that can each be rolled back",
     )
+
+
+def _same_by_key(before: Mapping[int, TableColumns], after: Mapping[int, TableColumns]) -> set[str]:
+    """Return the names of the tables that hold the same values by primary key, in whatever order their rows lie."""
+    return {
+        old.label
+        for oid, old in before.items()
+        if old.hashes
+        and oid in after
+        and old.hashes == after[oid].hashes
+        and any(c.is_key for c in old.columns.values())
+    }
 
 
 def _cannot_bring_back(

@@ -31,6 +31,7 @@ from safemig.copies.database_copy import Copy, CopyServer, open_server_like
 from safemig.copies.drift import what_files_make
 from safemig.copies.event_triggers import read_event_triggers
 from safemig.copies.roles import deploying_role, url_as
+from safemig.copies.rows_back import read_rows
 from safemig.errors import FileError, RehearsalError
 from safemig.execution.acting import act_as, be_ourselves
 from safemig.execution.environment import open_environment, schema_of
@@ -171,6 +172,7 @@ def rehearse_on_copy(
                 rights = rights_before(settings, source, copy, deployer, named)
             statements = within.enter_context(trial_on(settings, situation.target.environment, server, url))
             statements.before(source, situation.plan.steps)
+            configured = read_rows(settings, as_deployer) if full else None
             then = Moment.now(copy, read_columns(copy, named if full else ()), with_data if full else ())
             live.planned(situation.plan.steps)
             with live.stage("migrate the copy"):
@@ -194,7 +196,7 @@ def rehearse_on_copy(
             event_triggers = tuple(dict.fromkeys((*event_triggers, *read_event_triggers(copy))))
             rows = rows_and_columns(with_data, after, then.tables, now, steps, diff, event_triggers) if full else ()
             renamed = renamed_back(then.tables, now) | renamed_labels_back(then.labels, read_labels(copy))
-            migrated = MigratedCopy(settings, server, copy, url, as_deployer, then, start, reached[-1])
+            migrated = MigratedCopy(settings, server, copy, url, as_deployer, then, start, reached[-1], configured)
             if by:
                 by.take_back(migrated)
             with live.stage("roll the copy back, and compare"):

@@ -176,3 +176,71 @@ def test_a_table_that_is_not_there_is_said_and_doctor_proposes_those_that_are(
         "rows of storage.buckets, cron.job are not compared; to compare them: "
         'configuration_rows = ["storage.bukets", "storage.buckets", "cron.job"]'
     )
+
+
+ROWS_OF = {
+    "storage.buckets": "SELECT t::text FROM storage.buckets t ORDER BY 1",
+    "cron.job": "SELECT jobname, schedule, command, active FROM cron.job ORDER BY 1",
+    "public.plans": "SELECT t::text FROM public.plans t ORDER BY 1",
+}
+OWN_TABLE = """
+CREATE TABLE public.plans (id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY, code text UNIQUE NOT NULL, price numeric, made_at timestamptz DEFAULT now());
+INSERT INTO public.plans (code, price) VALUES ('free', 0), ('team', 12.50), ('old', 1);
+CREATE TABLE public.subscribers (plan text REFERENCES public.plans (code) ON DELETE CASCADE);
+"""
+CHANGES = """
+INSERT INTO storage.buckets (id, name, public) VALUES ('avatars', 'other', false), ('fresh', 'fresh', true)
+  ON CONFLICT (id) DO UPDATE SET name = EXCLUDED.name, public = EXCLUDED.public, updated_at = now();
+SELECT cron.schedule('nightly', '0 9 * * *', 'VACUUM'); SELECT cron.schedule('hourly', '0 * * * *', 'ANALYZE');
+UPDATE public.plans SET price = 15, made_at = now() WHERE code = 'team'; DELETE FROM public.plans WHERE code = 'old';
+"""
+
+
+def test_a_rollback_gives_configuration_rows_back_every_value_that_they_had(
+    platform: MakePlatform, tmp_path: Path
+) -> None:
+    box = platform("supabase")
+    project = with_rows(box, tmp_path, *ROWS_OF)
+    for url in (box.staging, box.production):
+        box.run(url, OWN_TABLE + "SELECT cron.schedule('nightly', '0 3 * * *', 'VACUUM public.documents');")
+    (project.settings.path("migrations") / "20990101000000_rows.sql").write_text(
+        CHANGES + "ALTER TABLE public.plans ADD COLUMN more text;"
+    )
+    before = {table: box.run(box.production, rows) for table, rows in ROWS_OF.items()}
+    accept = [f"{each.rule}:{each.object}: meant" for each in project.review().standing]
+    deployed = project.migrate_prod(approve=project.plan(accept=accept).id, accept=accept)
+    assert {table: box.run(box.production, rows) for table, rows in ROWS_OF.items()} != before
+    assert deployed.rollback_is_proven
+    assert deployed.rollback is not None
+    assert "Cannot bring back: the content" not in deployed.rollback.read_text()
+    project.rollback_prod(approve=project.plan("rollback_prod").id)
+    assert {table: box.run(box.production, rows) for table, rows in ROWS_OF.items()} == before
+
+
+@pytest.mark.thorough
+def test_a_new_row_that_others_refer_to_by_then_stays_and_the_rest_is_rolled_back(
+    platform: MakePlatform, tmp_path: Path
+) -> None:
+    box = platform("boss")
+    project = with_rows(box, tmp_path, "public.plans", "public.grades")
+    for url in (box.staging, box.production):
+        box.run(
+            url,
+            OWN_TABLE
+            + "CREATE TABLE public.grades (code text PRIMARY KEY); CREATE TABLE public.graded (code text REFERENCES public.grades);",
+        )
+    (project.settings.path("migrations") / "20990101000000_rows.sql").write_text(
+        "INSERT INTO public.plans (code) VALUES ('new'); INSERT INTO public.grades VALUES ('a'), ('b');"
+        "ALTER TABLE public.grades ADD COLUMN more text;"
+    )
+    accept = [f"{each.rule}:{each.object}: meant" for each in project.review().standing]
+    deployed = project.migrate_prod(approve=project.plan(accept=accept).id, accept=accept)
+    assert deployed.rollback is not None
+    assert (
+        "-- Cannot bring back: public.plans without its new row code = 'new': to delete that would change rows of public.subscribers"
+        in deployed.rollback.read_text().replace("rows of subscribers", "rows of public.subscribers")
+    )
+    box.run(box.production, "INSERT INTO public.graded VALUES ('a')")
+    assert project.rollback_prod(approve=project.plan("rollback_prod").id).verdict == "ROLLED BACK"
+    assert box.run(box.production, "SELECT code FROM public.grades") == [("a",)]
+    assert ("new",) in box.run(box.production, "SELECT code FROM public.plans")

@@ -58,12 +58,12 @@ class _Column(NamedTuple):
 
 
 def read_configuration_rows(
-    connection: psycopg.Connection[Any], tables: Sequence[str]
+    connection: psycopg.Connection[Any], tables: Sequence[str], *, whole: bool = False
 ) -> tuple[dict[Id, ConfigurationRowFact], list[tuple[Id, Id, str]], tuple[str, ...]]:
     """Return the rows of `tables` as facts, what each needs, and in words what of them is not compared. Reads only.
 
     `tables` are names such as `storage.buckets`, or with columns `public.plans(code, price)`; the others are then not
-    compared. To be called within a transaction, whose settings it changes.
+    compared; `whole` is for all that can be written. To be called within a transaction, whose settings it changes.
 
     Raises:
         SettingsError: a table has no key by which rows can be told apart, has thousands of them, or hides some from us.
@@ -86,6 +86,8 @@ def read_configuration_rows(
             left_out.append(f"rows of {name}: no such table")
             continue
         key = ("jobname",) if name == "cron.job" else _key(connection, name, columns)
+        if whole and name != "cron.job":
+            wanted = tuple(each for each, column in columns.items() if not column.is_generated)
         chosen = _chosen(name, columns, key, wanted)
         rows = _rows(connection, schema, table, chosen)
         extension = connection.execute(EXTENSION_OF_TABLE, (name,)).fetchone()

@@ -20,6 +20,7 @@ from urllib.parse import quote
 import psycopg
 from psycopg import sql
 
+from safemig import live
 from safemig.errors import ToolError
 from safemig.postgres.server.data_folder import SUPERUSER, make_data_folder, run_as
 from safemig.postgres.server.private_installation import ExtraFiles, make_private_installation
@@ -30,6 +31,7 @@ CONNECTIONS = 100
 # A Unix socket's path may have 107 bytes (unix(7)); ours ends in /.s.PGSQL.5432.
 _LONGEST_FOLDER = 107 - len("/.s.PGSQL.5432")
 _START_SECONDS = 60.0
+_QUICKLY_SECONDS = 1.0  # a removal that takes longer is told
 
 # Safe here only because the data is a copy: losing it in a crash of the machine loses nothing.
 _FOR_COPIES = {
@@ -138,7 +140,11 @@ class ThrowawayServer:
         """End the server and wait for it; the data folder goes, unless it was given. Safe to call again."""
         if self._supervisor.stdin and not self._supervisor.stdin.closed:
             self._supervisor.stdin.close()
-        self._supervisor.wait()
+        try:
+            self._supervisor.wait(_QUICKLY_SECONDS)
+        except subprocess.TimeoutExpired:  # of thousands of tables
+            with live.stage("remove the throwaway PostgreSQL"):
+                self._supervisor.wait()
 
     def __enter__(self) -> ThrowawayServer:
         return self
