@@ -397,7 +397,7 @@ class Settings(BaseSettings):
         known = ", ".join(sorted(self.fleets))
         shown = name if _PLAIN.fullmatch(name) else "NAME"
         raise SettingsError(
-            f"there is no fleet {name!r}" if _PLAIN.fullmatch(name) else "which fleet is meant is not said",
+            f"there is no fleet {name!r}" if _PLAIN.fullmatch(name) else "no fleet is named",
             where=f"known: {known}" if known else f"{FILE_NAME} has no [fleets.{shown}]",
             next=f"name one of these: {known}"
             if known

@@ -82,7 +82,7 @@ def require_as_named(plan: Plan, rights: Rights | None, rehearsal: Rehearsal) ->
         return
     words = [f"{each.role} {'loses' if each.is_lost else 'gains'} {each.verb} on {each.object}" for each in found[:5]]
     raise RehearsalError(
-        f"roles gain or lose something else than plan {plan.id} names: {'; '.join(words) or 'nothing'}",
+        f"roles gain or lose something other than plan {plan.id} names: {'; '.join(words) or 'nothing'}",
         where="production was not touched",
         next="safemig rehearse, look at the new plan (safemig plan), and approve that one if it is right",
         result=rehearsal,

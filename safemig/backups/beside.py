@@ -248,11 +248,7 @@ class _Loading:
         for (column,) in self._connection.execute(WHICH_ARE_TEXT, (place,)).fetchall():
             if types.get(column) != "text":
                 exists = self._connection.execute(IS_BUILT_IN, (types[column],)).fetchone()
-                why = (
-                    "rows of the backup do not fit this type any more"
-                    if exists
-                    else "production has no such type any more"
-                )
+                why = "rows of the backup no longer fit this type" if exists else "production no longer has that type"
                 notes.append(f"column {column} is kept as text: {types[column]}, {why}")
         return notes
 

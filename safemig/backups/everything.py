@@ -97,7 +97,7 @@ def _paired(connection: Connection, each: Beside, wish: Wish) -> Pair:
     table = read_table(connection, each.table)
     if table is None:
         raise RefusedError(
-            "production has no such table any more",
+            "production no longer has that table",
             next=f"its rows stand in {each.sql}; its CREATE TABLE is in the backup's schema file",
         )
     return pair(connection, each, table, wish)

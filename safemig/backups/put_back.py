@@ -172,7 +172,7 @@ def require_condition(where: str, tables: Sequence[str]) -> None:
         )
         if len(statements) == 1 and plain and not any(getattr(select, clause) for clause in clauses):
             return
-    raise SettingsError("the condition is not one in SQL", where=f"--where {where}", next="such as: user_id = 42")
+    raise SettingsError("the condition is not valid SQL", where=f"--where {where}", next="such as: user_id = 42")
 
 
 def pair(connection: Connection, beside: Beside, target: TargetTable, wish: Wish) -> Pair:
@@ -198,7 +198,7 @@ def pair(connection: Connection, beside: Beside, target: TargetTable, wish: Wish
         )
     dropped = [name for name in was if name not in {each.name for each in target.columns}]
     notes = [*beside.notes]
-    notes += [f"column {name} is not in production any more: its values stay in {beside.sql}" for name in dropped]
+    notes += [f"column {name} is no longer in production: its values stay in {beside.sql}" for name in dropped]
     notes += [f"column {each.name} was added since: rows that are put back get its default" for each in added]
     notes += [
         f"column {each.now.name} has another type now: {was[each.now.name]} became {each.now.type}"

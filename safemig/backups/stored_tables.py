@@ -292,7 +292,7 @@ class _Output:
 def _failed(programs: Programs, stderr: bytes) -> ToolError:
     words = " ".join(stderr.decode(errors="replace").split())
     return ToolError(
-        f"pg_restore {programs.version} cannot read the backup: {words[:500] or 'it said nothing'}",
+        f"pg_restore {programs.version} cannot read the backup: {words[:500] or 'no message'}",
         next="install the PostgreSQL client programs of the version that the manifest names, or use another backup",
     )
 

@@ -134,7 +134,7 @@ class _Relay:
         if self._is_encrypted:
             writer.write(_TLS_REQUEST)
             if await reader.readexactly(1) != b"S":
-                raise OSError("the scratch server takes no TLS any more")
+                raise OSError("the scratch server no longer accepts TLS")
             await writer.start_tls(self._tls(), server_hostname=str(self._given.get("host") or ""))
         return reader, writer
 

@@ -58,7 +58,7 @@ def read_base_text(settings: Settings, *, edited: bool = False) -> BaseText | No
         raise SettingsError(
             f"the base cannot be read: {error}",
             where=str(path),
-            next="bring it back (git), or refresh it: safemig base",
+            next="restore it (git), or refresh it: safemig base",
         ) from None
     said = _READ_FROM.search(text)
     found = BaseText(path, text, *((said[1], int(said[2]), said[3] or "") if said else ()))
@@ -66,7 +66,7 @@ def read_base_text(settings: Settings, *, edited: bool = False) -> BaseText | No
         raise SettingsError(
             f"{settings.base} was changed since safemig base wrote it: its checksum is another one",
             where=str(path),
-            next="look at the change (git diff), then bring the file back or refresh it: safemig base; "
+            next="look at the change (git diff), then restore the file or refresh it: safemig base; "
             "to use it as edited, delete its line -- Checksum",
         )
     return found

@@ -45,7 +45,7 @@ class Ran:
     @property
     def last_words(self) -> str:
         """What it said last, on one line."""
-        return " / ".join(line.strip() for line in self.said[-3:] if line.strip()) or "it said nothing"
+        return " / ".join(line.strip() for line in self.said[-3:] if line.strip()) or "no message"
 
 
 def words_of_command(command: str) -> list[str]:

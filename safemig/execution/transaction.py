@@ -358,7 +358,7 @@ def _failed(
         what = f"could not acquire a lock after {attempts} attempts: {what}" + "".join(f"; {each}" for each in blockers)
     if isinstance(error, VANISHED):
         return DeploymentFailedError(
-            f"the server ended the transaction because nothing came from this process for too long: {what}",
+            f"the server ended the transaction because this process was silent for too long: {what}",
             where=f"{_place(failing)}; rolled back, nothing was changed; limit {VANISHED_SECONDS} s while locks are held",
             next="keep this machine awake (run it on a server or in CI), then deploy again",
         )

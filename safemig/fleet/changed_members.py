@@ -33,8 +33,8 @@ def changed_members(
     binding = kept(settings, name, plan_id) or {}
     if gone := sorted(set(binding.get("members", ())) - {each.name for each in members}):
         raise RefusedError(
-            f"whether {', '.join(gone[:5])} was changed cannot be asked",
-            where=f"fleet {name} has no such member any more",
+            f"cannot check whether {', '.join(gone[:5])} was changed",
+            where=f"fleet {name} no longer has that member",
             next="put it back into the fleet's source, then safemig records --settle",
         )
 

@@ -95,7 +95,7 @@ def member_called(settings: Settings, fleet: str, name: str) -> Member:
         return _known[key][name]
     except KeyError:
         raise RefusedError(
-            f"the fleet {fleet} has no member {name} any more", where="its source", next="make a new plan"
+            f"the fleet {fleet} no longer has the member {name}", where="its source", next="make a new plan"
         ) from None
 
 

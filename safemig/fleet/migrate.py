@@ -398,7 +398,7 @@ class FleetMigration:
         resume = f"safemig fleet migrate {self.name} --resume {result.plan_id}"
         if any(each.outcome == "unknown" for each in failed):
             raise OutcomeUnknownError(
-                f"what happened to {counted(result.count('unknown'), 'member')} cannot be learned from them",
+                f"the outcome of {counted(result.count('unknown'), 'member')} is unknown",
                 where=where,
                 next=f"safemig fleet status {self.name}, when they answer again; then {resume}",
                 result=result,

@@ -58,7 +58,7 @@ def read_migrations(folder: Path) -> tuple[Migration, ...]:
             raise MigrationError(
                 f"two migrations have the timestamp {migration.version}",
                 where=f"{earlier.path} and {path.name}",
-                next="rename the one that is not applied yet; the order of the two is not known otherwise",
+                next="rename the one that is not applied yet; otherwise their order is unknown",
             )
         found[migration.version] = migration
     return tuple(found.values())

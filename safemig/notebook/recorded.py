@@ -107,7 +107,7 @@ def run_recorded(
     display(recorded)
     if run.error is None:
         raise errors.OutcomeUnknownError(
-            f"{verb} ended {run.verdict}", where=str(run.path), next="%db_status tells what is applied"
+            f"{verb} ended {run.verdict}", where=str(run.path), next="%db_status shows what is applied"
         )
     raise raised_again(run.error)
 

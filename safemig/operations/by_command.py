@@ -74,7 +74,7 @@ def situation_of(settings: Settings, connection: Connection, environment: str, c
     files = [path for path in files_that_count(home) if not suffixes or path.suffix in suffixes]
     if not files:
         raise SettingsError(
-            "there are no files that the plan could be bound to",
+            "there are no files to bind the plan to",
             where=str(home),
             next='name the folder of the migrations: migrations = "..." in safemig.toml',
         )

@@ -91,7 +91,7 @@ def make_loaded_copy(source: Connection, server: CopyServer) -> str:
     """
     if not isinstance(server, ThrowawayServer):
         raise RehearsalError(
-            "a load is driven on a server of our own only", where="scratch",
+            "a load needs a server that safemig starts itself", where="scratch",
             next="leave out [scratch], or rehearse without --load",
         )  # fmt: skip
     with live.stage("copy the copy"):

@@ -110,7 +110,11 @@ def restore_prod(
     asked = asked_for(tables, put_back=put_back, update=update, where=where, fire_triggers=fire_triggers)
     if drop:
         if swap or backup or asked:
-            raise SettingsError("drop goes alone", where=f"drop {drop}", next="leave out the backup, swap and tables")
+            raise SettingsError(
+                "drop cannot be combined with other options",
+                where=f"drop {drop}",
+                next="leave out the backup, swap and tables",
+            )
         return drop_former(settings, drop, environment, approved=approve, ask=ask)
     if asked:
         if swap:
@@ -181,7 +185,9 @@ def _restore_whole(
             is_equal = _holds(chosen, beside, programs)
         if not is_equal:
             raise RefusedError(
-                "the restored content differs from the backup" if is_new else "an earlier restore was changed since",
+                "the restored content differs from the backup"
+                if is_new
+                else "an earlier restore has been changed since",
                 where=f"database {name}; nothing was swapped",
                 next="use another backup" if is_new else f'look at it; then DROP DATABASE "{name}" and restore again',
             )

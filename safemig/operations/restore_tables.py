@@ -92,7 +92,9 @@ def asked_for(
     if where and ALL in names:
         raise SettingsError("a condition is for one table", where="--where with --tables all", next="name the table")
     if ALL in names and len(names) > 1:
-        raise SettingsError("all goes alone", where=f"--tables {','.join(names)}", next="--tables all")
+        raise SettingsError(
+            "all cannot be combined with names of tables", where=f"--tables {','.join(names)}", next="--tables all"
+        )
     if used and not put_back:
         raise SettingsError(
             f"{used[0]} is for what is put back", next=f"add --put-back: {' '.join(['--put-back', *used])}"
@@ -250,7 +252,7 @@ def _compare(
         table = read_table(connection, each.table)
         if table is None:
             raise RefusedError(
-                f"production has no table {quote_name(*each.table)} any more",
+                f"production no longer has table {quote_name(*each.table)}",
                 where=f"its {each.rows:,} rows stand in {each.sql}",
                 next="make the table first (a rollback, or its CREATE TABLE from the backup's schema file); then the same command",
             )
@@ -290,7 +292,7 @@ def _commit(run: Run, settings: Settings, approved: _Comparison, before: Schema)
         )
         if now.plan_id != approved.plan_id:
             raise RefusedError(
-                "production has changed since it was compared: other rows are missing now, or the tables are others",
+                "production has changed since it was compared: its rows or tables differ now",
                 where=f"plan {approved.plan_id} became {now.plan_id}; nothing was changed",
                 next="run the same command again without --approve to compare again",
             )
@@ -298,7 +300,7 @@ def _commit(run: Run, settings: Settings, approved: _Comparison, before: Schema)
         after = schema_of(settings, connection)
         if after.fingerprint != before.fingerprint:
             raise DeploymentFailedError(
-                "the schema is not the one that it was before, so it was rolled back",
+                "the schema changed during the put-back, so it was rolled back",
                 where=", ".join(each.name for each in approved.pairs),
                 next="another session is changing it; run the same command again when it has finished",
             )

@@ -61,7 +61,7 @@ def require_unchanged(settings: Settings, connection: Connection, situation: Sit
     timeline, target = read_timeline(connection), read_target(connection, environment)
     if (target.system_identifier, timeline) != (situation.target.system_identifier, situation.timeline):
         raise RefusedError(
-            f"{environment} is another server than the one that was backed up: a standby was promoted since",
+            f"{environment} is not the server that was backed up: a standby was promoted since",
             where=f"system {situation.target.system_identifier}, timeline {situation.timeline}; "
             f"now {target.system_identifier}, timeline {timeline}",
             next="start again: what the new primary holds must be backed up and rehearsed",

@@ -123,7 +123,7 @@ def pretend(server: object, url: str, facts: PlannerFacts, *, has_rows: bool = F
     """
     if not isinstance(server, ThrowawayServer):
         raise RehearsalError(
-            "plans need a server of our own, whose catalogs and files we may change", where="scratch",
+            "plans need a server that safemig starts itself, because its catalogs and files are changed", where="scratch",
             next="leave out [scratch], or set rehearsal = \"data\"",
         )  # fmt: skip
     if server.major not in TESTED_MAJORS:

@@ -335,7 +335,7 @@ def test_a_command_that_cannot_run_is_refused_before(text: str, said: str) -> No
 def test_a_command_s_last_lines_and_code_are_kept(tmp_path: Path) -> None:
     ran = command.run_command("sh -c 'seq 1 50; exit 3'", tmp_path, {"PATH": "/usr/bin:/bin"})
     assert (ran.exit_code, len(ran.said), ran.said[0], ran.last_words) == (3, 40, "11", "48 / 49 / 50")
-    assert command.run_command("true", tmp_path, {"PATH": "/usr/bin:/bin"}).last_words == "it said nothing"
+    assert command.run_command("true", tmp_path, {"PATH": "/usr/bin:/bin"}).last_words == "no message"
 
 
 def test_a_command_that_ignores_an_interrupt_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -512,7 +512,7 @@ FAILURES: list[tuple[Any, int, Sequence[str], Sequence[str]]] = [
     # (the server's error, attempts, who blocks, the words)
     (pg.LockNotAvailable("timeout"), 3, ("pid 1",), ("could not acquire a lock after 3 attempts", "; pid 1", "end what blocks it")),
     (pg.UniqueViolation("twice"), 1, (), ("twice", "correct the migration")),
-    (pg.IdleInTransactionSessionTimeout("idle"), 1, (), ("nothing came from this process", "limit 8 s", "keep this machine awake")),
+    (pg.IdleInTransactionSessionTimeout("idle"), 1, (), ("this process was silent for too long", "limit 8 s", "keep this machine awake")),
 ]  # fmt: skip
 
 

@@ -253,7 +253,7 @@ CHANGES: dict[str, tuple[str, str, str]] = {
     ),
     "a column dropped": (
         "ALTER TABLE baskets DROP place",
-        "column place is not in production any more",
+        "column place is no longer in production",
         "SELECT count(*) = 1000 FROM baskets WHERE id <= 1000",
     ),
     "another type": (
@@ -263,18 +263,18 @@ CHANGES: dict[str, tuple[str, str, str]] = {
     ),
     "an enum replaced by text": (
         "ALTER TABLE baskets ALTER state TYPE text; DROP TYPE status",
-        "column state is kept as text: public.status, production has no such type any more",
+        "column state is kept as text: public.status, production no longer has that type",
         "SELECT bool_and(state = 'paid') FROM baskets WHERE id <= 1000",
     ),
     "an enum made anew without a value": (
         "ALTER TYPE status RENAME TO old; CREATE TYPE status AS ENUM ('new', 'sent'); "
         "ALTER TABLE baskets ALTER state TYPE text; DROP TYPE old",
-        "column state is kept as text: public.status, rows of the backup do not fit this type any more",
+        "column state is kept as text: public.status, rows of the backup no longer fit this type",
         "SELECT bool_and(state = 'paid') FROM baskets WHERE id <= 1000",
     ),
     "a column renamed": (
         "ALTER TABLE baskets RENAME extra TO more",
-        "column extra is not in production any more",
+        "column extra is no longer in production",
         "SELECT bool_and(more IS NULL) FROM baskets WHERE id <= 1000",
     ),
 }  # fmt: skip
@@ -307,7 +307,7 @@ def test_a_new_column_that_takes_no_null_is_refused_with_the_way_out(store: Shop
 def test_a_dropped_table_stands_beside_and_the_refusal_says_so(store: Shop) -> None:
     store.project.backup_prod(verify=False)
     store.on(store.production, "DROP TABLE items")
-    with pytest.raises(RefusedError, match=r"no table public.items any more") as caught:
+    with pytest.raises(RefusedError, match=r"no longer has table public.items") as caught:
         store.project.restore_prod(tables="items", put_back=True)
     assert f"4,000 rows stand in {schema_of(store)}.items" in str(caught.value.where)
 

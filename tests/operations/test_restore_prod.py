@@ -71,7 +71,7 @@ def test_the_former_is_dropped_when_that_is_told_and_approved(shop: Shop, server
         with pytest.raises(RefusedError, match="no restore of safemig left") as caught:
             shop.project.restore_prod(drop=other)
         assert restored.kept_as in str(caught.value.where)
-    with pytest.raises(SettingsError, match="drop goes alone"):
+    with pytest.raises(SettingsError, match="drop cannot be combined with other options"):
         shop.project.restore_prod(drop=restored.kept_as, swap=True)
     with pytest.raises(RefusedError, match="is not approved") as caught:
         shop.project.restore_prod(drop=restored.kept_as)
@@ -261,6 +261,6 @@ def test_a_child_table_that_got_its_parents_column_later_is_restored_and_equal(
     same = "SELECT md5(string_agg(ROW(id, own, later)::text, '' ORDER BY id)) FROM child"
     assert shop.on(url, same) == shop.on(shop.production, same)
     shop.on(url, "UPDATE child SET own = 0 WHERE id = 3")  # as many rows, and other content
-    with pytest.raises(RefusedError, match="an earlier restore was changed since"):
+    with pytest.raises(RefusedError, match="an earlier restore has been changed since"):
         shop.project.restore_prod()
     server.drop_database(restored.database)

@@ -97,7 +97,7 @@ def test_an_approved_mark_is_held_against_the_deployments_own_rehearsal(readable
     plan = readable.project.rehearse().plan_id
     shutil.rmtree(kept(readable).parent)  # as on the machine of a deploying job
     basis = readable.project.plan().id
-    with pytest.raises(RehearsalError, match="roles gain or lose something else than plan") as no:
+    with pytest.raises(RehearsalError, match="roles gain or lose something other than plan") as no:
         readable.project.migrate_prod(approve=f"{basis}-000000")
     assert "PUBLIC gains SELECT on public.users" in no.value.what
     assert readable.on(readable.production, "SELECT has_table_privilege('public', 'users', 'INSERT')") == [(False,)]

@@ -193,7 +193,7 @@ def test_what_cannot_go_back_is_named_and_the_rest_goes(platform: Callable[..., 
     said = "\n".join(done.notes)
     for words in (
         "public.log is not put back: public.log has no primary key",
-        "public.gone is not put back: production has no such table any more; its rows stand in restored_",
+        "public.gone is not put back: production no longer has that table; its rows stand in restored_",
         "public.parent is not put back: 1 rows of public.parent cannot go back: other rows have their values of (name)",
         "public.child is not put back: 1 rows of public.child refer to rows of public.parent that are not there",
     ):
@@ -203,7 +203,7 @@ def test_what_cannot_go_back_is_named_and_the_rest_goes(platform: Callable[..., 
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"tables": "all,posts"}, "all goes alone"),
+        ({"tables": "all,posts"}, "all cannot be combined with names of tables"),
         ({"tables": "all", "put_back": True, "where": "true"}, "a condition is for one table"),
         ({"tables": "all", "swap": True}, "swap is for a whole backup"),
     ],

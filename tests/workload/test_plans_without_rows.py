@@ -213,7 +213,7 @@ def test_a_rehearsal_goes_on_without_plans_and_says_why(pair: tuple[str, str]) -
         trial.before(source, [BY_OWNER])
     trial.after()
     assert trial.result().notes == (
-        "plans were not compared: plans need a server of our own, whose catalogs and files we may change",
+        "plans were not compared: plans need a server that safemig starts itself, because its catalogs and files are changed",
     )
     assert trial.findings(()) == ()
 

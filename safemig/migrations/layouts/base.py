@@ -103,7 +103,7 @@ def in_order(found: Iterable[Migration], key: Callable[[Migration], Any]) -> tup
             raise MigrationError(
                 f"two migrations have the version {each.version}",
                 where=f"{earlier.path} and {each.file}",
-                next="rename the one that is not applied yet; the order of the two is not known otherwise",
+                next="rename the one that is not applied yet; otherwise their order is unknown",
             )
         seen[each.version] = each
     return tuple(ordered)

@@ -52,7 +52,7 @@ def _entries(folder: Path) -> list[dict[str, Any]]:
         raise MigrationError(
             f"not a journal of Drizzle: {type(error).__name__}: {error}",
             where=str(path),
-            next="let drizzle-kit write it again, or bring it back from git",
+            next="generate it again with drizzle-kit, or restore it from git",
         ) from None
 
 

@@ -147,7 +147,7 @@ def applied(connection: Connection, table: str, files: Sequence[Migration]) -> t
             raise MigrationError(
                 f"Flyway's migration {version or description} failed",
                 where=f"history table {table}",
-                next="put right what is there of it, then: flyway repair",
+                next="clean up what it left, then: flyway repair",
             )
         checksum_text = "" if checksum is None else str(checksum)
         if kind in ("BASELINE", "SQL_BASELINE"):

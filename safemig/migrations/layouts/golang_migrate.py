@@ -57,7 +57,7 @@ def applied(connection: Connection, table: str, files: Sequence[Migration]) -> t
         raise MigrationError(
             f"golang-migrate left version {reached} dirty: it failed in the middle",
             where=f"history table {table}",
-            next=f"look at what of it is there, put that right by hand, then: migrate force {reached} (or the version before)",
+            next=f"clean up by hand what it left, then: migrate force {reached} (or the version before)",
         )
     found = [AppliedMigration(each.version, each.name) for each in files if int(each.version) <= reached]
     if reached > 0 and all(int(each.version) != reached for each in found):

@@ -80,7 +80,7 @@ def applied(connection: Connection, table: str, files: Sequence[Migration]) -> t
         raise MigrationError(
             f"Prisma began {failed[0]} and did not finish it",
             where=f"history table {table}",
-            next=f'put right what is there of it, then: prisma migrate resolve --applied (or --rolled-back) "{failed[0]}"',
+            next=f'clean up what it left, then: prisma migrate resolve --applied (or --rolled-back) "{failed[0]}"',
         )
     return tuple(AppliedMigration(name, "", checksum=checksum) for name, checksum, _ in rows)
 

@@ -130,7 +130,7 @@ def read_schema(connection: psycopg.Connection[Any], schemas: SchemaFilter = EVE
             if not own:
                 raise
             raise UnreachableError(
-                "another session holds a lock that the reading waits for",
+                "another session's lock blocks the reading of the schema",
                 where=f"waited {LONGEST_WAIT_MS / 1000:g} s",
                 next="look for a long ALTER TABLE, VACUUM FULL or LOCK in pg_stat_activity, then try again",
             ) from error

@@ -319,7 +319,7 @@ def _ended_when_lost(process: subprocess.Popen[bytes], program: Program, conninf
     finally:
         if lost.is_set():
             raise ToolError(
-                f"{program} waits for the server, and its session for it, since {2 * SILENT_SECONDS:g} s",
+                f"{program} and its session have waited for each other for {2 * SILENT_SECONDS:g} s",
                 where=f"process {process.pid}, ended by safemig",
                 next="check the network between this machine and the server, then try again",
             )
@@ -345,7 +345,7 @@ def _failure(programs: Programs, program: Program, stderr: str, conninfo: str) -
             next=f"install postgresql-client-{programs.major} of PostgreSQL or your distribution, which has TLS",
         )
     return ToolError(
-        f"{program} {programs.version} failed: {telling[0].strip() if telling else 'it said nothing'}",
+        f"{program} {programs.version} failed: {telling[0].strip() if telling else 'no message'}",
         where=" · ".join(line.strip() for line in telling[1:4]) or None,
         next="correct what the message names; the rights it needs are listed by the pre-flight checks",
     )
