@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import Any
+from typing import Any, Protocol
 
 from safemig.result import find_listener
 from safemig.results import Blocker, Live, Stage, Step
@@ -28,6 +28,17 @@ _PAUSE_S = 0.25  # between two moments that are told
 _HEARTBEAT_S = 1.0  # as long as nothing changes, only the time does
 
 _act: _Act | None = None
+_notifies: Notifies | None = None
+
+
+class Notifies(Protocol):
+    """Who tells a team of an act, beside anyone who looks on."""
+
+    def hear(self, moment: Live | None) -> None:
+        """Take a moment of the act, or its end."""
+
+    def asked(self, plan_id: str) -> None:
+        """Take that a person is asked to approve a plan now."""
 
 
 class _Act:
@@ -92,16 +103,40 @@ class _Act:
 def act(name: str) -> Iterator[None]:
     """Tell that an act begins, and ends; one within another is a part of that. Also a decorator."""
     global _act
-    listener: Listener | None = find_listener() if _act is None else None
-    if listener is None:
+    listeners: list[Listener] = []
+    if _act is None:
+        listeners = [each for each in (find_listener(), _notifies and _notifies.hear) if each]
+    if not listeners:
         yield
         return
+
+    def listener(moment: Live | None) -> None:
+        for each in listeners:
+            each(moment)
+
     _act = begun = _Act(name, listener)
     try:
         yield
     finally:
         _act = None
         begun.end()
+
+
+@contextmanager
+def notified(by: Notifies) -> Iterator[None]:
+    """Have the acts within this told to `by`, too."""
+    global _notifies
+    before, _notifies = _notifies, by
+    try:
+        yield
+    finally:
+        _notifies = before
+
+
+def asked(plan_id: str) -> None:
+    """Tell that a person is asked to approve a plan."""
+    if _notifies is not None:
+        _notifies.asked(plan_id)
 
 
 def is_watched() -> bool:

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Literal
 
+from safemig import live
 from safemig.errors import RefusedError
 from safemig.identity import who
 from safemig.results import Approval, Target
@@ -31,6 +32,7 @@ def approve(plan_id: str, target: Target, given: str, what: str, *, verb: str, a
         how, wanted = "typed", f"{target.environment} {plan_id}"
         told = "\n".join(textwrap.fill(line, _WIDTH, break_long_words=False) for line in what.splitlines())
         question = f"{told}\nType  {wanted}  to approve it for the database {target.database}: "
+        live.asked(plan_id)
         try:
             answer = (ask or input)(question)
         except (EOFError, KeyboardInterrupt):

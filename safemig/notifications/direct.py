@@ -17,6 +17,7 @@ from safemig.identity import who
 from safemig.notifications.events import Run, end_of
 
 if TYPE_CHECKING:
+    from safemig.results import Live
     from safemig.settings import Settings
 
 _P = ParamSpec("_P")
@@ -38,14 +39,26 @@ class Direct:
 
     @contextmanager
     def a_part(self) -> Iterator[None]:
-        """Tell the end of the act where this part of it fails."""
+        """Tell who blocks this part of the act and when it asks for an approval; and the end of the act where it fails."""
+        from safemig import live
+
         try:
-            yield
+            with live.notified(self):
+                yield
         except BaseException as error:
             code = error.exit_code if isinstance(error, SafemigError) else 5
             lines = error.lines if isinstance(error, SafemigError) else [words_of_fault(error)]
             self._end(*end_of("", code, lines), code, error={"name": type(error).__name__, "lines": lines})
             raise
+
+    def hear(self, moment: Live | None) -> None:
+        """Tell who blocks the running statement."""
+        if moment is not None and moment.blockers:
+            self._notifier.tell_blockers(moment.to_dict()["blockers"])
+
+    def asked(self, plan_id: str) -> None:
+        """Tell that the act waits for the approval of a plan."""
+        self._notifier.tell("waiting_for_approval", plan_id=plan_id)
 
     def ended(self, result: Any) -> None:
         """Tell that the act is done, with `result`."""

@@ -14,6 +14,8 @@ from typing import Any
 import pytest
 from runbook_files import DEPLOYMENT, RunMode
 
+from safemig import live
+from safemig.approval.approve import approve
 from safemig.errors import SettingsError
 from safemig.notifications.channels import slack_message
 from safemig.notifications.direct import follow, told
@@ -23,6 +25,7 @@ from safemig.records.finish import RecordRun
 from safemig.records.outcome import RecordedError, RecordedResult
 from safemig.records.progress import Progress
 from safemig.records.telling import ACTS, Telling
+from safemig.results import Blocker, Target
 from safemig.settings import Settings, load_settings
 
 KEEP = "cat >> told.jsonl"
@@ -288,6 +291,27 @@ def test_an_act_that_no_run_records_is_told_of_by_itself(tmp_path: Path, capsys:
     events = [each["event"] for each in heard(tmp_path)]
     assert events == ["started", "rolled_back", "started", "refused", "started", "rolled_back", "started", "refused"]
     assert capsys.readouterr().err.count("notification failed: env:NOT_SET") == 4
+
+
+def test_an_act_that_no_run_records_tells_who_blocks_it_and_that_it_asks(tmp_path: Path) -> None:
+    target = Target("production", "db", "app", "deployer", 170010, "1")
+
+    class Blocked(_Project):
+        @told("production")
+        @live.act("rollback_prod")
+        def rollback_prod(self, fault: Exception | None = None) -> Any:
+            approve("3f2a9c1", target, "", "2 steps", verb="rollback-prod", ask=lambda _: "production 3f2a9c1")
+            for _ in range(2):  # a session is told of once
+                live.blocked([Blocker(4711, "app", "psql", "idle in transaction", 184.0, "SELECT 1")])
+                time.sleep(0.3)
+                live.blocked([])
+            return RecordedAnswer()
+
+    Blocked(load_settings(tmp_path, notify=(command(KEEP),))).rollback_prod()
+    events = heard(tmp_path)
+    assert [each["event"] for each in events] == ["started", "waiting_for_approval", "blocked", "rolled_back"]
+    assert events[1]["plan_id"] == "3f2a9c1"
+    assert "blocked by pid 4711 app (idle in transaction, 184 s)" in events[2]["text"]
 
 
 def test_a_recorded_kernel_leaves_the_telling_to_who_records_it(
