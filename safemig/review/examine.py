@@ -145,7 +145,10 @@ class Examination:
         if not asked or not self.asks:
             return
         scene = Scene(kind, body, self.world, self.statement, text, table, origin, parent or {}, clause)
+        json = "" if origin else self.statement.json
         for rule in asked:
+            if json and rule.mark not in json:
+                continue
             for hit in rule.check(scene) if rule.check else ():
                 self.place(rule, hit, scene)
 

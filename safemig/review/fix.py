@@ -10,14 +10,14 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, NamedTuple, TypeVar
 
 from safemig.review.examine import Placed
 from safemig.review.same_effect import comments, why_another
 from safemig.review.scene import clause_span
 from safemig.sql.clauses import each_token
 from safemig.sql.client_text import has_way_down
-from safemig.sql.parsing import ParsedStatement, SourceFile
+from safemig.sql.parsing import ParsedStatement, SourceFile, parse
 from safemig.sql.tree import Tree, node, strings, walk
 
 _Item = TypeVar("_Item")
@@ -52,10 +52,10 @@ STAYS = Replacement()
 class Guarded:
     """A statement that gets nothing but IF NOT EXISTS: made, and compared with the original, when someone wants it."""
 
-    __slots__ = ("_placed", "_settled", "_statement")
+    __slots__ = ("_placed", "_settled", "_sql")
 
     def __init__(self, statement: ParsedStatement, placed: list[Placed]) -> None:
-        self._statement = statement
+        self._sql = statement.sql
         self._placed = placed
         self._settled: Replacement | None = None
 
@@ -63,7 +63,8 @@ class Guarded:
     def settled(self) -> Replacement:
         """The replacement, made at the first look."""
         if self._settled is None:
-            self._settled = _replacement(self._statement, self._placed)
+            [statement] = parse(self._sql)
+            self._settled = _replacement(statement, self._placed)
         return self._settled
 
     @property
@@ -347,19 +348,25 @@ def fixed(file: SourceFile, statements: Sequence[ParsedStatement], made: Sequenc
             made = [*made[:number], STAYS, *made[number + 1 :]]
             waiting.append((statements[number].line, "a later statement renames, moves or drops what it is about"))
 
-    def left() -> list[tuple[int, str]]:
-        return [(one.line, by.why_not) for one, by in zip(statements, first_made, strict=True) if by.why_not] + waiting
+    places = [_Place(one.sql, one.start, one.line, one.transactional) for one in statements]
 
-    if all(one.pieces is None for one in sorted(made, key=lambda one: isinstance(one, Guarded))):
-        return as_it_is(file, *left())
+    def left() -> list[tuple[int, str]]:
+        return [(one.line, by.why_not) for one, by in zip(places, first_made, strict=True) if by.why_not] + waiting
+
+    def stays() -> bool:
+        return all(one.pieces is None for one in sorted(made, key=lambda one: isinstance(one, Guarded)))
 
     def parts() -> tuple[SourceFile, ...]:
-        texts = _texts(file, statements, made)
+        texts = [file.sql] if stays() else _texts(file, places, made)
         return tuple(SourceFile(part_name(file.name, number), text) for number, text in enumerate(texts))
 
+    # guarded or not, it is one file where each statement can share a transaction
+    can_wait = all(one.transactional for one in places) and any(isinstance(one, Guarded) for one in made)
+    if not can_wait and stays():
+        return as_it_is(file, *left())
     said = comments(file.sql)
-    if not said and len(statements) <= _KEPT:
-        return Fixed(_count(statements, made), lambda: sorted(left()), parts)
+    if not said:
+        return Fixed(_count(places, made), lambda: sorted(left()), parts)
     found = parts()
     if said - comments("\n".join(part.sql for part in found)):
         return as_it_is(file, *left(), (1, "a comment of the file would be lost"))
@@ -367,10 +374,16 @@ def fixed(file: SourceFile, statements: Sequence[ParsedStatement], made: Sequenc
     return Fixed(len(found), lambda: told, tuple, found)
 
 
-_KEPT = 1000  # statements of a file whose trees may wait in memory for someone who wants the safer form
+class _Place(NamedTuple):
+    """Where a statement stands: what is kept of it for someone who wants the safer form; its tree takes fifty times as much."""
+
+    sql: str
+    start: int
+    line: int
+    transactional: bool
 
 
-def _count(statements: Sequence[ParsedStatement], made: Sequence[Replacement | Guarded]) -> int:
+def _count(statements: Sequence[_Place], made: Sequence[Replacement | Guarded]) -> int:
     """Return how many files `_texts` would make of a file without comments."""
     count, is_open, later = 0, False, set()
     for statement, one in zip(statements, made, strict=True):
@@ -388,7 +401,7 @@ def _count(statements: Sequence[ParsedStatement], made: Sequence[Replacement | G
     return count + is_open + len(later)
 
 
-def _texts(file: SourceFile, statements: Sequence[ParsedStatement], made: Sequence[Replacement | Guarded]) -> list[str]:
+def _texts(file: SourceFile, statements: Sequence[_Place], made: Sequence[Replacement | Guarded]) -> list[str]:
     parts = _Parts(file.name)
     at = 0
     for statement, one in zip(statements, made, strict=True):

@@ -12,19 +12,33 @@ from safemig.sql.tree import Tree, node
 
 def look_ahead(world: World, statements: list[ParsedStatement]) -> None:
     """Write into `world` what the statements of a file make, whom they grant something, and whose search_path they fix."""
-    world.made_later = made_by(statements, world)
-    world.constraints_later = constraints_by(statements, world)
-    world.secured_later = secured_by(statements, world) if world.exposure else frozenset()
-    world.granted_later = granted_by(statements, world)
-    world.wrapper = wrapper_of(statements) or ()
-    world.paths_fixed = paths_fixed_by(statements, world)
-
-
-def made_by(statements: list[ParsedStatement], world: World) -> dict[tuple[str, Name], str]:
-    """Return the views, functions, triggers, policies and rules that the statements make, and the SQL that makes them."""
-    found: dict[tuple[str, Name], str] = {}
+    made = []
+    of_kind: dict[str, list[Tree]] = {}
     for statement in statements:
         kind, body = node(statement.tree)
+        of_kind.setdefault(kind, []).append(body)
+        if kind in _MAKES:
+            made.append((kind, body, statement.sql))
+    altered = of_kind.get("AlterTableStmt", [])
+    world.made_later = _made_by(made, world)
+    world.constraints_later = {}
+    for body in altered:
+        world.constraints_later.update(constraints_added(world, body))
+    world.secured_later = _secured_by(altered, world) if world.exposure else frozenset()
+    world.granted_later = _granted_by(of_kind.get("GrantStmt", []), world)
+    world.wrapper = (wrapper_of(statements) or ()) if "TransactionStmt" in of_kind else ()
+    world.paths_fixed = _paths_fixed_by(of_kind.get("AlterFunctionStmt", []), world)
+
+
+_MAKES = frozenset(
+    ("ViewStmt", "CreateTableAsStmt", "CreateFunctionStmt", "CreateTrigStmt", "RuleStmt", "CreatePolicyStmt")
+)
+
+
+def _made_by(statements: list[tuple[str, Tree, str]], world: World) -> dict[tuple[str, Name], str]:
+    """Return the views, functions, triggers, policies and rules that the statements make, and the SQL that makes them."""
+    found: dict[tuple[str, Name], str] = {}
+    for kind, body, sql in statements:
         if kind == "ViewStmt":
             made = "VIEW", world.resolve(names.of_range(body.get("view")))
         elif kind == "CreateTableAsStmt" and body.get("objtype") == "OBJECT_MATVIEW":
@@ -38,37 +52,25 @@ def made_by(statements: list[ParsedStatement], world: World) -> dict[tuple[str, 
             made = words, Name(str(table), name)
         else:
             continue
-        found[made] = statement.sql
+        found[made] = sql
     return found
 
 
-def constraints_by(statements: list[ParsedStatement], world: World) -> dict[tuple[str, Name], Tree]:
-    """Return the constraints that the statements add to tables that are there."""
-    found: dict[tuple[str, Name], Tree] = {}
-    for statement in statements:
-        kind, body = node(statement.tree)
-        if kind == "AlterTableStmt":
-            found.update(constraints_added(world, body))
-    return found
-
-
-def secured_by(statements: list[ParsedStatement], world: World) -> frozenset[Name]:
+def _secured_by(altered: list[Tree], world: World) -> frozenset[Name]:
     """Return the tables whose row security the statements switch on."""
     found = set()
-    for statement in statements:
-        kind, body = node(statement.tree)
-        commands = body.get("cmds", ()) if kind == "AlterTableStmt" else ()
+    for body in altered:
+        commands = body.get("cmds", ())
         if any(one.get("AlterTableCmd", {}).get("subtype") == "AT_EnableRowSecurity" for one in commands):
             found.add(world.resolve(names.of_range(body.get("relation"))))
     return frozenset(found)
 
 
-def granted_by(statements: list[ParsedStatement], world: World) -> dict[Name, frozenset[str]]:
+def _granted_by(grants: list[Tree], world: World) -> dict[Name, frozenset[str]]:
     """Return the relations and functions on which the statements grant or revoke something, and to or from whom."""
     found: dict[Name, frozenset[str]] = {}
-    for statement in statements:
-        kind, body = node(statement.tree)
-        if kind != "GrantStmt" or body.get("targtype") != "ACL_TARGET_OBJECT":
+    for body in grants:
+        if body.get("targtype") != "ACL_TARGET_OBJECT":
             continue
         roles = frozenset(one["RoleSpec"].get("rolename", "public") for one in body.get("grantees", ()))
         for item in body.get("objects", ()):
@@ -77,12 +79,11 @@ def granted_by(statements: list[ParsedStatement], world: World) -> dict[Name, fr
     return found
 
 
-def paths_fixed_by(statements: list[ParsedStatement], world: World) -> frozenset[Name]:
+def _paths_fixed_by(altered: list[Tree], world: World) -> frozenset[Name]:
     """Return the functions whose search_path the statements fix by ALTER FUNCTION."""
     found = set()
-    for statement in statements:
-        kind, body = node(statement.tree)
-        options = [one["DefElem"] for one in body.get("actions", ())] if kind == "AlterFunctionStmt" else ()
+    for body in altered:
+        options = [one["DefElem"] for one in body.get("actions", ())]
         if any(one.get("arg", {}).get("VariableSetStmt", {}).get("name") == "search_path" for one in options):
             found.add(world.resolve(names.of_strings(body.get("func", {}).get("objname"))))
     return frozenset(found)

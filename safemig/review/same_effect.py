@@ -11,18 +11,13 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import orjson
 from pglast.parser import ParseError
 
 from safemig.sql.clauses import each_token
 from safemig.sql.parsing import ParsedStatement
-from safemig.sql.tree import Tree, node, read_json, read_trees
-
-_POSITIONS = frozenset(("location", "name_location", "list_start", "list_end", "rexpr_list_start", "rexpr_list_end"))
-
-_NESTED = (dict, list)
+from safemig.sql.tree import Tree, node, read_json, tree_of
 
 
 @dataclass(slots=True)
@@ -40,8 +35,8 @@ def why_another(original: ParsedStatement, replaced: Sequence[str]) -> str:
         alone = read_json(replaced[0]) if len(replaced) == 1 and not original.is_abridged else []
         if len(alone) == 1 and _as_text(alone[0]) == _as_text(original.json):
             return ""  # the common case, without a walk through both trees
-        before = _effects([original.in_full().tree])
-        after = _effects([item["stmt"] for sql in replaced for item in read_trees(sql)])
+        before = _effects([original.in_full().json])
+        after = _effects([one for sql in replaced for one in read_json(sql)])
     except (ParseError, RecursionError) as problem:
         return f"its safer form cannot be read: {problem.args[0]}"
     _join_validations(after)
@@ -51,7 +46,10 @@ def why_another(original: ParsedStatement, replaced: Sequence[str]) -> str:
     return "" if _words(before) == _words(after) else "its safer form would not keep every part of it"
 
 
-_HOW = r'"(?:(?:name_|stmt_)?location|(?:rexpr_)?list_(?:start|end)|stmt_len)":-?\d+,?|"(?:if_not_exists|missing_ok)":true,?'
+# Each word whole: what a word does not begin with is told by its first letter.
+_PLACES = "location|name_location|stmt_location|stmt_len|list_start|list_end|rexpr_list_start|rexpr_list_end"
+_PLACE = re.compile(rf',"(?:{_PLACES})":-?\d+|"(?:{_PLACES})":-?\d+,?')
+_HOW = rf'"(?:{_PLACES})":-?\d+,?|"(?:if_not_exists|missing_ok)":true,?'
 _GUARDS = re.compile(_HOW)
 _GUARDS_AND_WAYS = re.compile(_HOW + '|"concurrent":true,?')
 _ANY_WAY = ('"IndexStmt"', '"DropStmt"')  # which can be CONCURRENTLY and hold nothing else that can
@@ -70,25 +68,15 @@ def comments(sql: str) -> Counter[str]:
     return Counter(sql[token.start : token.end].strip() for token in each_token(sql) if token.kind == "comment")
 
 
-def _bare(tree: Any) -> Any:
-    """Return the tree without positions in the text."""
-    if type(tree) is dict:
-        return {
-            key: _bare(value) if type(value) in _NESTED else value
-            for key, value in tree.items()
-            if key not in _POSITIONS
-        }
-    return [_bare(item) for item in tree] if type(tree) is list else tree
-
-
 def _without(body: Tree, *keys: str) -> Tree:
     return {key: value for key, value in body.items() if key not in keys}
 
 
-def _effects(trees: Sequence[Tree]) -> _Effects:
+def _effects(statements: Sequence[str]) -> _Effects:
+    """Return what statements do, told from their JSON."""
     found = _Effects()
-    for tree in trees:
-        kind, body = node(_bare(tree))
+    for json_ in statements:
+        kind, body = node(tree_of(_PLACE.sub("", json_))["stmt"])
         if kind == "AlterTableStmt":
             head = _as_bytes(_without(body, "cmds"))
             found.commands.extend((head, _command(item["AlterTableCmd"])) for item in body.get("cmds", ()))

@@ -8,10 +8,10 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from safemig.review.severity import Severity
-from safemig.review.world import World
+from safemig.review.world import Table, World
 from safemig.sql import names
 from safemig.sql.clauses import alter_clauses
-from safemig.sql.names import NO_NAME, Name
+from safemig.sql.names import NO_NAME, TEMPORARY, Name
 from safemig.sql.parsing import ParsedStatement
 from safemig.sql.tree import Tree
 
@@ -41,6 +41,10 @@ class Scene:
     origin: str = ""
     parent: Tree = field(default_factory=dict, repr=False)
     clause: tuple[int, int] | None = None  # which command of ALTER TABLE it is, of how many
+    known: Table | None = field(init=False, repr=False)  # the table, as far as it is known
+
+    def __post_init__(self) -> None:
+        self.known = self.world.tables.get(self.world.resolve(self.table))  # nearly every rule asks about it
 
     @property
     def text(self) -> str:
@@ -53,17 +57,17 @@ class Scene:
     @property
     def is_new(self) -> bool:
         """True where the scene's table is made by these migrations, so that no one waits for it."""
-        return self.world.is_new(self.table)
+        return self.known is not None and self.known.age != "existing"
 
     @property
     def is_surely_new(self) -> bool:
         """True where the scene's table cannot hold older rows."""
-        return self.world.is_surely_new(self.table)
+        return self.table.schema == TEMPORARY or (self.known is not None and self.known.is_surely_new)
 
     @property
     def facts(self) -> TableFacts | None:
         """What the target says of the scene's table."""
-        return self.facts_of(self.table)
+        return self.known.facts if self.known else None
 
     def facts_of(self, name: Name) -> TableFacts | None:
         """What the target says of a table."""
@@ -92,8 +96,7 @@ class Scene:
 
     def column_type(self, column: str) -> str:
         """The column's type as far as it is known, else empty."""
-        found = self.world.tables.get(self.world.resolve(self.table))
-        return found.columns[column].type if found and column in found.columns else ""
+        return self.known.columns[column].type if self.known and column in self.known.columns else ""
 
     @property
     def is_utc(self) -> bool | None:

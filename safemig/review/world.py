@@ -88,6 +88,11 @@ class Table:
     policies: dict[str, tuple[Tree, ...]] = field(default_factory=dict)  # policy -> the function calls in it
     conditions: dict[str, list[Tree]] = field(default_factory=dict)  # policy of the files -> its conditions
 
+    @property
+    def is_surely_new(self) -> bool:
+        """True where it cannot hold older rows."""
+        return self.age == "new" and not self.is_entangled
+
 
 @dataclass(slots=True)
 class Function:
@@ -286,7 +291,7 @@ class World:
         if name.schema == TEMPORARY:
             return True  # it lives in this session only
         found = self.tables.get(self.resolve(name))
-        return found is not None and found.age == "new" and not found.is_entangled
+        return found is not None and found.is_surely_new
 
     def is_new_object(self, kind: str, name: Name) -> bool:
         """Tell whether these migrations created this function, type, view, schema, index, ..."""

@@ -122,7 +122,7 @@ def _callout(callout: Callout) -> str:
         lines += [_wrapped(line, "  ", "  ") for line in paragraph.splitlines()]
     if callout.code:
         lines.append(f"  {callout.code_title}:" if callout.code_title else "")
-        lines.append(textwrap.indent(callout.code.strip("\n"), "    | ", lambda _: True))
+        lines.append("".join(f"    | {line}" for line in callout.code.strip("\n").splitlines(keepends=True)))
     return "\n".join(lines)
 
 
@@ -140,16 +140,14 @@ def _wrapped(text: str, first: str, following: str) -> str:
 def _broken(text: str, first: str, following: str) -> str:
     """Do what `textwrap.fill` does, in a tenth of the time, for words that one blank parts."""
     lines = []
-    line = first
-    glue = ""
-    for word in text.split(" "):
-        if glue and len(line) + len(word) + 1 > _WIDTH:
-            lines.append(line)
-            line, glue = following, ""
-        line += glue + word
-        glue = " "
-    lines.append(line.rstrip())
-    return "\n".join(lines)
+    begin, indent = 0, first
+    while len(text) - begin > (room := _WIDTH - len(indent)):
+        end = text.rfind(" ", begin, begin + room + 1)
+        if end < 0 and (end := text.find(" ", begin)) < 0:
+            break
+        lines.append(indent + text[begin:end])
+        begin, indent = end + 1, following
+    return "\n".join([*lines, indent + text[begin:]])
 
 
 def _beside(beside: Beside) -> str:

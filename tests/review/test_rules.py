@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
-from safemig.review import Severity, TargetFacts, review
+from safemig.review import Severity, TargetFacts, registry, review
 from safemig.review.registry import all_rules
 from safemig.review.rule import Rule
 from safemig.review.rules import supabase, supabase_advised, supabase_policies
@@ -38,6 +40,17 @@ def test_a_rule_finds_what_it_is_for(rule: Rule, sql: str) -> None:
 def test_a_rule_is_silent_on_what_is_fine(rule: Rule, sql: str) -> None:
     found = review([SourceFile("m.sql", sql)], target=target_for(rule)).findings
     assert rule.name not in {finding.rule for finding in found if finding.severity is not Severity.RECOMMENDATION}
+
+
+def test_the_mark_of_a_rule_hides_no_finding(monkeypatch: pytest.MonkeyPatch) -> None:
+    texts = [
+        SourceFile(f"{number}.sql", sql)
+        for number, sql in enumerate(sql for one in RULES for sql in (*one.err, *one.ok))
+    ]
+    marked = review(texts, by_themselves=True, platform="Supabase").findings
+    without = {node: [replace(one, mark="") for one in rules] for node, rules in registry._BY_NODE.items()}
+    monkeypatch.setattr(registry, "_BY_NODE", without)
+    assert review(texts, by_themselves=True, platform="Supabase").findings == marked
 
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.name)

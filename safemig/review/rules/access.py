@@ -190,7 +190,7 @@ def owner_change(scene: Scene) -> Iterator[Hit]:
 
 @rule(
     "security-definer-path", Severity.CAUTION, "SECURITY DEFINER without a fixed search_path",
-    on=("CreateFunctionStmt", "AlterFunctionStmt"),
+    on=("CreateFunctionStmt", "AlterFunctionStmt"), mark='"security"',
     why="The function runs with its owner's rights and finds tables by the caller's search_path: the caller can put his own in front.",
     instead="CREATE OR REPLACE FUNCTION f() RETURNS int LANGUAGE sql SECURITY DEFINER SET search_path = '' AS 'SELECT 1';",
     err=("CREATE FUNCTION f() RETURNS int LANGUAGE sql SECURITY DEFINER AS 'SELECT 1'", "ALTER FUNCTION f() SECURITY DEFINER"),

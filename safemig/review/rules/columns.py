@@ -102,9 +102,9 @@ def add_column_rewrites(scene: Scene) -> Iterator[Hit]:
         reason = "an identity column numbers every row"
     elif "CONSTR_GENERATED" in constraints and constraints["CONSTR_GENERATED"].get("generated_kind", "s") != "v":
         reason = "a stored generated column is computed for every row"
-    elif call := volatile_call(scene, default):
+    elif call := volatile_call(scene, default) if default else None:
         reason = f"{call}() is volatile and gives each row its own value"
-    elif scene.world.domains.get(
+    elif scene.world.domains and scene.world.domains.get(
         scene.world.resolve(names.of_strings((definition.get("typeName") or {}).get("names")))
     ):
         reason = f"domain {kind} has a constraint, which is checked by writing every row"
@@ -142,7 +142,7 @@ def _default_text(clause: str) -> str:
 
 @rule(
     "add-column-not-null", Severity.CAUTION, "A NOT NULL column is added without a default",
-    on="AT_AddColumn",
+    on="AT_AddColumn", mark='"constraints":[',
     why="It fails on a table that holds rows; on an empty one, an application that does not know the column yet fails at its next INSERT.",
     instead="ALTER TABLE users ADD COLUMN IF NOT EXISTS country text NOT NULL DEFAULT '';",
     err="ALTER TABLE users ADD COLUMN country text NOT NULL",
@@ -151,6 +151,8 @@ def _default_text(clause: str) -> str:
 )  # fmt: skip
 def add_column_not_null(scene: Scene) -> Iterator[Hit]:
     definition = _definition(scene)
+    if "constraints" not in definition:
+        return
     column = str(definition.get("colname", ""))
     constraints = column_constraints(definition)
     fills = {"CONSTR_DEFAULT", "CONSTR_IDENTITY", "CONSTR_GENERATED"} & set(constraints)
@@ -171,7 +173,7 @@ def add_column_not_null(scene: Scene) -> Iterator[Hit]:
 
 @rule(
     "add-column-constraint", Severity.CAUTION, "A column is added with a constraint that is checked at once",
-    on="AT_AddColumn",
+    on="AT_AddColumn", mark='"constraints":[',
     why="CHECK reads the whole table, UNIQUE and PRIMARY KEY build an index, all under the ACCESS EXCLUSIVE lock of ADD COLUMN. "
     "A foreign key on a new column without a default has nothing to check, but locks the other table too (SHARE ROW EXCLUSIVE).",
     instead="ALTER TABLE users ADD COLUMN IF NOT EXISTS age int;\n"
@@ -185,7 +187,7 @@ def add_column_not_null(scene: Scene) -> Iterator[Hit]:
 def add_column_constraint(scene: Scene) -> Iterator[Hit]:
     definition = _definition(scene)
     column = str(definition.get("colname", ""))
-    if scene.is_new or _already_there(scene, column):
+    if "constraints" not in definition or scene.is_new or _already_there(scene, column):
         return
     constraints = column_constraints(definition)
     add = f"ALTER TABLE {scene.table.sql} ADD COLUMN IF NOT EXISTS {quote_identifier(column)} {type_text(definition.get('typeName'))};"

@@ -99,7 +99,7 @@ def add_unique_builds_index(scene: Scene) -> Iterator[Hit]:
     name = str(constraint.get("conname") or f"{scene.table.name}_{'pkey' if primary else '_'.join([*keys, 'key'])}")[
         :63
     ]
-    table = scene.world.tables.get(scene.world.resolve(scene.table))
+    table = scene.known
     if table and table.is_partitioned:
         yield Hit(
             f"{scene.table}.{name}",
@@ -190,7 +190,7 @@ def add_exclusion(scene: Scene) -> Iterator[Hit]:
 )  # fmt: skip
 def validate_in_same_file(scene: Scene) -> Iterator[Hit]:
     name = str(scene.tree.get("name", ""))
-    table = scene.world.tables.get(scene.world.resolve(scene.table))
+    table = scene.known
     known = table.constraints.get(name) if table else None
     if known and known.file == scene.world.file and not scene.is_new and scene.world.pending:
         yield Hit(
@@ -212,7 +212,7 @@ def validate_in_same_file(scene: Scene) -> Iterator[Hit]:
 )  # fmt: skip
 def drop_constraint(scene: Scene) -> Iterator[Hit]:
     name = str(scene.tree.get("name", ""))
-    table = scene.world.tables.get(scene.world.resolve(scene.table))
+    table = scene.known
     known = table.constraints.get(name) if table else None
     if scene.is_new or (known and _is_of_these_files(scene, known)):
         return

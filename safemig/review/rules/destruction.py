@@ -76,7 +76,7 @@ def drop_column(scene: Scene) -> Iterator[Hit]:
     if scene.is_surely_new or scene.parent.get("objtype") == "OBJECT_TYPE":
         return
     column = str(scene.tree.get("name", ""))
-    table = scene.world.tables.get(scene.world.resolve(scene.table))
+    table = scene.known
     known = table.columns.get(column) if table else None
     if known and known.age == "new":
         return

@@ -81,6 +81,8 @@ def enum_value_renamed(scene: Scene) -> Iterator[Hit]:
     ok=("ALTER TYPE mood ADD VALUE 'calm'", "CREATE TYPE m AS ENUM ('a'); ALTER TYPE m ADD VALUE 'b'; INSERT INTO t VALUES ('b'::m)"),
 )  # fmt: skip
 def enum_value_used_too_early(scene: Scene) -> Iterator[Hit]:
+    if not scene.world.labels_of_this_file:
+        return
     added = {
         label: name for name, label in scene.world.labels_of_this_file if ("TYPE", name) not in scene.world.new_objects
     }
@@ -98,7 +100,7 @@ def enum_value_used_too_early(scene: Scene) -> Iterator[Hit]:
 
 def _cannot_hold(scene: Scene, enum: Name) -> bool:
     """Tell whether the table's columns are known and none of them is of the enum."""
-    table = scene.world.tables.get(scene.world.resolve(scene.table))
+    table = scene.known
     return bool(
         table
         and table.is_known

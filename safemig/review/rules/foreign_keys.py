@@ -17,7 +17,7 @@ from safemig.sql.names import Name
 
 @rule(
     "add-foreign-key-validates", Severity.CAUTION, "A foreign key is checked under a lock on both tables",
-    on="AT_AddConstraint",
+    on="AT_AddConstraint", mark='"pktable":{',
     why="ADD FOREIGN KEY takes SHARE ROW EXCLUSIVE on both tables and reads the referring one: writes to both wait for the whole "
     "check. With NOT VALID the locks are held for a moment only.",
     instead="ALTER TABLE orders ADD CONSTRAINT orders_user_id_fkey FOREIGN KEY (user_id) REFERENCES users (id) NOT VALID;\n"
@@ -42,7 +42,7 @@ def add_foreign_key_validates(scene: Scene) -> Iterator[Hit]:
 
 @rule(
     "cascading-delete", Severity.RECOMMENDATION, "Deleting a parent row deletes rows of a table in use",
-    on="AT_AddConstraint",
+    on="AT_AddConstraint", mark='"pktable":{',
     why="ON DELETE CASCADE turns one DELETE in the parent into many in the child table, which is in use.",
     instead="ALTER TABLE orders ADD CONSTRAINT k FOREIGN KEY (user_id) REFERENCES users (id) ON DELETE RESTRICT NOT VALID;",
     err="ALTER TABLE orders ADD CONSTRAINT k FOREIGN KEY (user_id) REFERENCES users (id) ON DELETE CASCADE NOT VALID",
@@ -60,7 +60,7 @@ def cascading_delete(scene: Scene) -> Iterator[Hit]:
 
 @rule(
     "foreign-key-locks-parent", Severity.RECOMMENDATION, "A new table's foreign key locks the table that it refers to",
-    on="CreateStmt",
+    on="CreateStmt", mark='"pktable":{',
     why="CREATE TABLE ... REFERENCES takes SHARE ROW EXCLUSIVE on the other table (measured): its writes wait for a moment, and the "
     "statement waits for open writers. The runner's lock_timeout bounds that.",
     instead="SET lock_timeout = '3s';",
@@ -68,8 +68,6 @@ def cascading_delete(scene: Scene) -> Iterator[Hit]:
     ok="CREATE TABLE IF NOT EXISTS orders (id bigint PRIMARY KEY)",
 )  # fmt: skip
 def foreign_key_locks_parent(scene: Scene) -> Iterator[Hit]:
-    if not scene.origin and '"pktable":{' not in scene.statement.json:
-        return
     for parent in dict.fromkeys(references(scene.tree)):
         if not scene.world.is_new(parent) and parent != scene.table:
             yield Hit(str(parent), f"writes to {parent} wait for a moment (SHARE ROW EXCLUSIVE)")

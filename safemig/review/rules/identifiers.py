@@ -6,6 +6,7 @@ import re
 
 # ruff: noqa: S608  (this SQL is shown to people; nothing here runs it)
 from collections.abc import Iterator
+from functools import lru_cache
 
 from safemig.review.rule import Hit, rule
 from safemig.review.scene import Scene
@@ -98,9 +99,10 @@ def identifier_too_long(scene: Scene) -> Iterator[Hit]:
 
 
 # A name in quotes may hold blanks; where letters of several bytes are about, 16 of them (of four each) can be too many.
-_MAYBE_LONG = re.compile(r'[A-Za-z0-9_$]{64}|"[^"]{64}')
+_MAYBE_LONG = re.compile(r'(?<![A-Za-z0-9_$])[A-Za-z0-9_$]{64}|"[^"]{64}')
 
 
+@lru_cache(maxsize=4)  # each command of an ALTER TABLE asks of the whole
 def _long_words(text: str) -> list[str]:
     if len(text) < 16 or (text.isascii() and not _MAYBE_LONG.search(text)):
         return []

@@ -44,7 +44,7 @@ def concurrently(text: str, *, named: bool) -> str:
 def index_not_concurrent(scene: Scene) -> Iterator[Hit]:
     if scene.tree.get("concurrent") or scene.is_new:
         return
-    table = scene.world.tables.get(scene.world.resolve(scene.table))
+    table = scene.known
     name = str(scene.tree.get("idxname", ""))
     if scene.tree.get("if_not_exists") and scene.facts and name in scene.facts.indexes:
         return
@@ -73,7 +73,7 @@ def _on_only(text: str) -> str:
 
 @rule(
     "index-guard-hides-invalid", Severity.RECOMMENDATION, "CONCURRENTLY without IF NOT EXISTS",
-    on="IndexStmt",
+    on="IndexStmt", mark='"concurrent":true',
     why="A build that fails leaves an INVALID index of that name: run again, CREATE INDEX CONCURRENTLY then fails. With IF NOT EXISTS it "
     "is skipped; safemig's own runner looks for the invalid index, drops it and builds it again.",
     instead="CREATE INDEX CONCURRENTLY IF NOT EXISTS users_email_idx ON users (email);",
@@ -194,7 +194,7 @@ def reindex(scene: Scene) -> Iterator[Hit]:
 )  # fmt: skip
 def duplicate_index(scene: Scene) -> Iterator[Hit]:
     columns = tuple(item.get("IndexElem", {}).get("name", "") for item in scene.tree.get("indexParams", ()))
-    table = scene.world.tables.get(scene.world.resolve(scene.table))
+    table = scene.known
     plain = (
         scene.tree.get("accessMethod", "btree") == "btree"
         and not scene.tree.get("whereClause")

@@ -53,7 +53,7 @@ def attach_partition_scans(scene: Scene) -> Iterator[Hit]:
 
 @rule(
     "partition-of-locks-parent", Severity.CAUTION, "A partition is made in a table in use",
-    on="CreateStmt",
+    on="CreateStmt", mark='"partbound":{',
     why="CREATE TABLE ... PARTITION OF takes ACCESS EXCLUSIVE on the parent (measured) and reads its DEFAULT partition. Made alone "
     "and then attached, the parent is under SHARE UPDATE EXCLUSIVE only, which blocks no writes.",
     instead="CREATE TABLE events_2026 (LIKE events INCLUDING ALL);\n"
@@ -115,7 +115,7 @@ def inheritance_changed(scene: Scene) -> Iterator[Hit]:
 
 @rule(
     "concurrently-on-partitioned", Severity.CAUTION, "CONCURRENTLY on a partitioned table",
-    on="IndexStmt",
+    on="IndexStmt", mark='"concurrent":true',
     why="PostgreSQL refuses CREATE INDEX CONCURRENTLY on a partitioned table, and the deployment fails.",
     instead="CREATE INDEX events_at_idx ON ONLY events (at);\n"
     "-- for each partition, in a file of its own: CREATE INDEX CONCURRENTLY ... ; then ALTER INDEX events_at_idx ATTACH PARTITION ...;",
@@ -123,7 +123,7 @@ def inheritance_changed(scene: Scene) -> Iterator[Hit]:
     ok="CREATE TABLE e (a int) PARTITION BY LIST (a); CREATE INDEX i ON ONLY e (a)",
 )  # fmt: skip
 def concurrently_on_partitioned(scene: Scene) -> Iterator[Hit]:
-    table = scene.world.tables.get(scene.world.resolve(scene.table))
+    table = scene.known
     if scene.tree.get("concurrent") and table and table.is_partitioned:
         yield Hit(
             f"{scene.table}.{scene.tree.get('idxname', '')}", f"{scene.table} is partitioned: the statement fails"

@@ -24,7 +24,7 @@ _FIXES_ITS_PATH = re.compile(r"\bSET\s+search_path\b", re.IGNORECASE)
 
 @rule(
     "unrestorable-function", Severity.CAUTION, "A function that finds nothing when a dump is restored",
-    on=("CreateStmt", "AT_AddConstraint", "AT_AddColumn", "IndexStmt", "CreateTableAsStmt"),
+    on=("CreateStmt", "AT_AddConstraint", "AT_AddColumn", "IndexStmt", "CreateTableAsStmt"), mark='"FuncCall":{',
     why="pg_dump restores with an empty search_path, and from 17 on REINDEX, CREATE INDEX and REFRESH take none of the session's. "
     "A check, generated column, index or materialized view that calls a function whose body names something without its "
     "schema then fails, and with it the restore: of a backup, an upgrade, a copy for a rehearsal.",

@@ -17,7 +17,7 @@ from safemig.review.severity import Severity
 from safemig.sql.clauses import tokens
 from safemig.sql.identifiers import quote_identifier
 from safemig.sql.names import Name, of_range
-from safemig.sql.tree import Tree, constant, is_null, node, strings, walk
+from safemig.sql.tree import Tree, constant, holds, is_null, node, strings, walk
 
 _LARGEST_BATCH = 50_000
 
@@ -302,7 +302,7 @@ def _behind(tree: Tree, value: Tree) -> Tree:
 
 
 def _is_new_column(scene: Scene, column: str) -> bool:
-    found = scene.world.tables.get(scene.world.resolve(scene.table))
+    found = scene.known
     return bool(found and column in found.columns and found.columns[column].age != "existing")
 
 
@@ -325,7 +325,7 @@ def update_many_rows(scene: Scene) -> Iterator[Hit]:
     if scene.is_new or is_catalog(scene.table) or scene.is_small or _counts_a_version(scene):
         return
     condition = scene.tree.get("whereClause")
-    few = _names_few(condition) or _is_batch(scene) or _is_keyed(scene, condition)
+    few = _names_few(condition) or _is_keyed(scene, condition) or _is_batch(scene)
     if few and not scene.tree.get("fromClause"):
         return
     every = is_always_true(condition) and not scene.tree.get("fromClause")
@@ -361,8 +361,9 @@ def _counts_a_version(scene: Scene) -> bool:
 
 def _is_batch(scene: Scene) -> bool:
     """Tell whether a range of keys is filled in: by declared batches, for nothing else does it in a file's own statement."""
-    given = {body.get("number") for kind, body in walk(scene.tree) if kind == "ParamRef"}
-    return given == {1, 2} and scene.tree is node(scene.statement.tree)[1]
+    if not holds(scene.statement.json, "ParamRef") or scene.tree is not node(scene.statement.tree)[1]:
+        return False
+    return {body.get("number") for kind, body in walk(scene.tree) if kind == "ParamRef"} == {1, 2}
 
 
 def _names_few(condition: Tree | None) -> bool:
@@ -412,7 +413,7 @@ def column_set_twice(scene: Scene) -> Iterator[Hit]:
 
 @rule(
     "upsert-overwrites", Severity.CAUTION, "An INSERT overwrites rows that exist",
-    on="InsertStmt",
+    on="InsertStmt", mark='"ONCONFLICT_UPDATE"',
     why="ON CONFLICT DO UPDATE replaces values that may have been changed since.",
     instead="INSERT INTO settings (key, value) VALUES ('version', '2') ON CONFLICT (key) DO NOTHING;",
     err="INSERT INTO settings (key, value) VALUES ('a', '1') ON CONFLICT (key) DO UPDATE SET value = excluded.value",
@@ -454,7 +455,7 @@ def sets_a_configuration_row(scene: Scene) -> bool:
 
 @rule(
     "insert-from-query", Severity.RECOMMENDATION, "As many rows are written as a query gives",
-    on="InsertStmt",
+    on="InsertStmt", mark='"fromClause":[',
     why="One INSERT ... SELECT from a large table writes it all in one transaction, with every index, and holds what the statements "
     "before it locked.",
     instead="INSERT INTO archive SELECT * FROM orders WHERE id BETWEEN 1 AND 10000;  -- in batches, each committed",

@@ -36,9 +36,9 @@ def replication_role(scene: Scene) -> Iterator[Hit]:
 )  # fmt: skip
 def set_config_hides(scene: Scene) -> Iterator[Hit]:
     if scene.node == "FuncCall":
-        arguments = [str(constant(item) or "") for item in scene.tree.get("args", ())]
-        if scene.table.name != "set_config" or not arguments:
+        if scene.table.name != "set_config":
             return
+        arguments = [str(constant(item) or "") for item in scene.tree.get("args", ())] or [""]
         if arguments[0].lower() == "session_replication_role" and arguments[1:2] != ["origin"]:
             yield Hit(
                 arguments[0], "no foreign key is checked and no trigger fires from then on", severity=Severity.DANGEROUS

@@ -125,7 +125,7 @@ def view_without_security_invoker(scene: Scene) -> Iterator[Hit]:
 
 @rule(
     "auth-users-exposed", Severity.DANGEROUS, "auth.users is exposed through the API",
-    on=("Made", "GrantStmt"),
+    on=("Made", "GrantStmt"), mark='"auth"',
     why="auth.users holds every user's e-mail address, phone number, sign-ins and metadata. A view or table of it in public, or a "
     "GRANT on it, gives them to anyone who has the API's key.",
     instead="CREATE TABLE public.profiles (id uuid PRIMARY KEY REFERENCES auth.users ON DELETE CASCADE, name text);\n"

@@ -79,7 +79,7 @@ def function_search_path_mutable(scene: Scene) -> Iterator[Hit]:
 
 @rule(
     "queue-without-row-security", Severity.RECOMMENDATION, "A queue without row security",
-    on="FuncCall",
+    on="FuncCall", mark='"pgmq"',
     why="pgmq makes the queue's table without row security. Where the project exposes its queues (pgmq_public), who has a right on the "
     "table reads and takes every message.",
     instead="SELECT pgmq.create('jobs'); ALTER TABLE pgmq.q_jobs ENABLE ROW LEVEL SECURITY;",
@@ -151,7 +151,7 @@ def bucket_can_be_listed(scene: Scene) -> Iterator[Hit]:
 
 @rule(
     "column-stops-upgrade", Severity.RECOMMENDATION, "A column's type stops pg_upgrade",
-    on=("CreateStmt", "AT_AddColumn"),
+    on=("CreateStmt", "AT_AddColumn"), mark='"reg',
     why="A reg* type other than regclass, regrole and regtype holds an OID that another cluster gives something else: pg_upgrade refuses "
     "the database (manual, pg_upgrade).",
     instead="CREATE TABLE IF NOT EXISTS notes (id bigint PRIMARY KEY, configuration regclass);  -- or text, cast where it is used",

@@ -44,7 +44,7 @@ def missing_guard(scene: Scene) -> Iterator[Hit]:
 
 @rule(
     "integer-key", Severity.RECOMMENDATION, "A key that will run out of numbers",
-    on=("CreateStmt",),
+    on=("CreateStmt",), mark='"CONSTR_PRIMARY"',
     why="integer and serial end at 2,147,483,647; changing a key to bigint later rewrites the table and every table that references it.",
     instead="CREATE TABLE IF NOT EXISTS notes (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY);",
     err=("CREATE TABLE IF NOT EXISTS notes (id serial PRIMARY KEY)", "CREATE TABLE IF NOT EXISTS notes (id int, PRIMARY KEY (id))"),
@@ -61,6 +61,8 @@ def integer_key(scene: Scene) -> Iterator[Hit]:
     ]
     for table, column in columns_made(scene):
         name = column.get("colname", "")
+        if "constraints" not in column and [name] not in keys:
+            continue
         constraints = [item["Constraint"] for item in column.get("constraints", ())]
         kinds = {one.get("contype") for one in constraints}
         if ("CONSTR_PRIMARY" not in kinds and [name] not in keys) or "CONSTR_FOREIGN" in kinds or name in referring:
@@ -100,7 +102,7 @@ def no_primary_key(scene: Scene) -> Iterator[Hit]:
 
 @rule(
     "unlogged-table", Severity.CAUTION, "A table whose rows do not survive a crash",
-    on=("CreateStmt", "CreateTableAsStmt"),
+    on=("CreateStmt", "CreateTableAsStmt"), mark='"relpersistence":"u"',
     why="An UNLOGGED table is emptied after a crash, and standbys do not have its rows.",
     instead="CREATE TABLE IF NOT EXISTS cache (key text PRIMARY KEY, value jsonb);",
     err="CREATE UNLOGGED TABLE cache (a int)", ok=("CREATE TABLE IF NOT EXISTS cache (a int)", "CREATE TEMP TABLE t (a int)"),
