@@ -10,7 +10,7 @@ from safemig.schema.model import Id
 Key = tuple[int, str, str, str, int, str]
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, slots=True)
 class Action:
     """Statements that run together. `before` are the actions that must run first; True where it cannot do without."""
 

@@ -20,14 +20,10 @@ def build_actions(plan: Plan) -> list[Action]:
     actions: list[Action] = []
     producers: dict[Id, list[Action]] = {}
     droppers: dict[Id, Action] = {}
-    folded: list[Id] = []
     shells: dict[Id, Action] = {}
     kinds = plan.kinds
-    circles = view_loops(plan.target, (item for item in plan.created if kinds[item[0]].may_circle))
-    for item in sorted(plan.created):
-        if plan.created_by(item) != item:
-            folded.append(item)
-            continue
+    circles = view_loops(plan.target, plan.created_of_kinds("may_circle"))
+    for item in sorted(plan.created.difference(*plan.made_along.values())):
         kind, fact = kinds[item.kind], plan.target.facts[item]
         action = Action(_key(item, kind.phase), item, kind.create(item, fact, plan), creates={item})
         producers[item] = [action]
@@ -57,16 +53,15 @@ def build_actions(plan: Plan) -> list[Action]:
             if item in plan.base.graph.needs.get(other, ()):
                 sweep.wait_for(swap, hard=True)
                 sweep.wait_for(swaps[other][1], hard=True)
-    for item in folded:
-        makers = producers.get(plan.created_by(item), ())
-        for maker in makers:
-            maker.creates.add(item)
-        producers[item] = list(makers)
-    completions = plan.ways("completion")
-    for item in folded:
-        steps = completions[item[0]](item, plan.target.facts[item], plan) if item[0] in completions else []
-        if steps:
-            actions.append(Action(_key(item, 50), item, steps, needs={item}))
+    for maker, along in plan.made_along.items():
+        makers = producers.get(maker, [])
+        for action in makers:
+            action.creates.update(along)
+        producers.update(dict.fromkeys(along, makers))
+        for item in along if kinds[maker[0]].has_attributes else ():
+            steps = kinds[item[0]].completion(item, plan.target.facts[item], plan)
+            if steps:
+                actions.append(Action(_key(item, 50), item, steps, needs={item}))
     carried: list[Id] = []
     for item in sorted(plan.dropped):
         if plan.dropped_by(item) != item:
@@ -141,7 +136,8 @@ def _belongings(plan: Plan, producers: dict[Id, list[Action]]) -> list[Action]:
         lock = kinds[item.kind].owner_lock
         say(item, [Step(sql, "the owner may do anything with it", rule="owner-role", lock=lock)], 2, "owner")
     candidates = set(base.grants) | set(target.grants)
-    candidates |= {item for item in fresh if kinds[item[0]].grant_letter and kinds[item[0]].has_initial_grants}
+    candidates |= plan.swapped
+    candidates.update(item for item in plan.created_of_kinds("grant_letter") if kinds[item[0]].has_initial_grants)
     for item in sorted(candidates):
         if kinds[item.kind].is_there(item, plan):
             say(item, _grant_steps(plan, item), 4, "grant")

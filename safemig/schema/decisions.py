@@ -11,7 +11,7 @@ from itertools import compress
 from operator import ne
 from typing import TYPE_CHECKING
 
-from safemig.schema.model import Facts, Id, Schema
+from safemig.schema.model import Facts, Id, Schema, by_kind
 from safemig.schema.plan import Plan
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ class _Decisions(Plan):
         before, after = base.facts, target.facts
         # The loop runs in C: nearly all facts are equal, and there may be a million.
         differ = set(compress(after, map(ne, map(before.get, after), after.values())))
-        self.added = {item for item in differ if item not in before}
+        self.added = differ.difference(before)
         self.changed = differ - self.added
         self.removed = before.keys() - after.keys() if len(before) + len(self.added) != len(after) else set()
         for item in (*base.unseen, *target.unseen):
@@ -51,8 +51,9 @@ class _Decisions(Plan):
         kinds = self.kinds
         leftovers = {
             item
-            for item in self.added | self.changed
-            if kinds[item[0]].may_be_left_over and kinds[item[0]].is_leftover(after[item], target)
+            for name, items in by_kind((*self.added, *self.changed)).items()
+            for item in (items if kinds[name].may_be_left_over else ())
+            if kinds[name].is_leftover(after[item], target)
         }
         self.added -= leftovers  # pg_dump does not write them either
         self.changed -= leftovers
@@ -65,7 +66,6 @@ class _Decisions(Plan):
 
     def _pass_over_names_of_inherited_keys(self) -> None:
         """Take a partition's foreign keys that are its parent's for equal whatever they are called: pg_dump does not say."""
-
         keys = self.ways("key_of_parent")
 
         def inherited(items: set[Id], facts: Facts) -> dict[tuple[Id, str], Id]:
@@ -76,10 +76,11 @@ class _Decisions(Plan):
                     found[Id("table", item.schema, item.name), key] = item
             return found
 
-        added, removed = inherited(self.added, self.target.facts), inherited(self.removed, self.base.facts)
-        for key in added.keys() & removed.keys():
-            self.added.discard(added[key])
-            self.removed.discard(removed[key])
+        if self.added and self.removed:
+            added, removed = inherited(self.added, self.target.facts), inherited(self.removed, self.base.facts)
+            for key in added.keys() & removed.keys():
+                self.added.discard(added[key])
+                self.removed.discard(removed[key])
         kept = inherited(self.changed, self.base.facts).keys() & inherited(self.changed, self.target.facts).keys()
         self.changed -= {item for key, item in inherited(self.changed, self.target.facts).items() if key in kept}
 

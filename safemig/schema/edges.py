@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from safemig.schema.action import Action
 from safemig.schema.links import Links
-from safemig.schema.model import Id
+from safemig.schema.model import Id, by_kind
 from safemig.schema.plan import Plan
 
 
@@ -47,6 +47,25 @@ def join(
     """Draw the edges between the actions."""
     new, old, kinds = plan.target.graph, plan.base.graph, plan.kinds
     slots: dict[tuple[str, ...], Action] = {}
+
+    def wait_for_makers(action: Action, item: Id, needs: Iterable[Id]) -> None:
+        for needed in needs:
+            if needed in action.creates:
+                continue
+            if stages.shells and (early := stages.before(item, needed, plan)) is not None:
+                action.wait_for(early, hard=True)
+                continue
+            for maker in producers.get(needed, ()):
+                if needed in maker.creates:
+                    action.wait_for(maker, hard=True)
+                elif kinds[needed.kind].alter_matters:
+                    action.wait_for(
+                        maker,
+                        hard=needed in plan.swapped
+                        or kinds[needed.kind].alter_is_needed
+                        or (needed in plan.retyped and maker.is_destructive),
+                    )
+
     for item, action in droppers.items():
         for slot in plan.kinds[item.kind].slots(item, plan.base.facts[item]):
             slots[slot] = action
@@ -58,33 +77,23 @@ def join(
                 for maker in producers.get(parent, ()):
                     if parent in maker.creates:
                         action.wait_for(maker, hard=True)
-        creates = action.creates
-        for item in creates | action.alters if action.alters else creates:
-            # What is created inside a relation needs what its relation needs, and that itself.
-            inside = item[1:3] == action.item[1:3] and item != action.item and action.item in creates
-            needs = new.needs.get(item, ())
-            for needed in needs if inside else (*needs, *kinds[item[0]].implied(item)):
-                if needed in creates:
-                    continue
-                if stages.shells and (early := stages.before(item, needed, plan)) is not None:
-                    action.wait_for(early, hard=True)
-                    continue
-                for maker in producers.get(needed, ()):
-                    if needed in maker.creates:
-                        action.wait_for(maker, hard=True)
-                    elif plan.kinds[needed.kind].alter_matters:
-                        action.wait_for(
-                            maker,
-                            hard=needed in plan.swapped
-                            or plan.kinds[needed.kind].alter_is_needed
-                            or (needed in plan.retyped and maker.is_destructive),
-                        )
-            if item in creates:
-                for slot in plan.kinds[item.kind].slots(item, plan.target.facts[item]) if slots else ():
-                    if slot in slots:
-                        action.wait_for(slots[slot], hard=True)
-                if item in droppers:
-                    action.wait_for(droppers[item], hard=True)
+        creates, place = action.creates, action.item[1:3]
+        # What is created inside a relation needs what its relation needs, and that itself: of it only pg_depend is asked.
+        inside = (
+            {item for item in creates if item[1:3] == place and item != action.item}
+            if action.item in creates
+            else set()
+        )
+        for item in new.needs.among(inside):
+            wait_for_makers(action, item, new.needs.get(item))
+        for item in (creates | action.alters) - inside:
+            wait_for_makers(action, item, (*new.needs.get(item), *kinds[item[0]].implied(item)))
+        for item in creates if droppers else ():
+            for slot in kinds[item.kind].slots(item, plan.target.facts[item]):
+                if slot in slots:
+                    action.wait_for(slots[slot], hard=True)
+            if item in droppers:
+                action.wait_for(droppers[item], hard=True)
         for item in action.alters:
             for parent in plan.parent_columns(item, plan.target):
                 for maker in producers.get(parent, ()):
@@ -131,7 +140,7 @@ def join_successors(plan: Plan, actions: Sequence[Action], droppers: Mapping[Id,
     """What keeps values unique goes only when what takes its place is there, unless both have one name."""
     made: dict[tuple[str, str], list[Action]] = {}
     unique = plan.ways("unique_on")
-    for action in actions:
+    for action in actions if droppers else ():
         for item in action.creates:
             table = unique[item[0]](item, plan.target.facts[item]) if item[0] in unique else None
             if table is not None:
@@ -148,16 +157,14 @@ def _join_by_kind(links: Links) -> None:
     """Let each kind say what else its own wait for."""
     plan = links.plan
     for which, name in (
-        (links.droppers, "join_dropped"),
-        (plan.removed, "join_removed"),
-        (plan.retyped, "join_retyped"),
-        (plan.created, "join_created"),
-        (plan.alterations, "join_altered"),
+        (by_kind(links.droppers), "join_dropped"),
+        (by_kind(plan.removed), "join_removed"),
+        (by_kind(plan.retyped), "join_retyped"),
+        (plan.created_by_kind, "join_created"),
+        (by_kind(plan.alterations), "join_altered"),
     ):
-        ways = plan.ways(name)
-        for item in which:
-            way = ways.get(item[0])
-            if way is not None:
+        for kind, way in plan.ways(name).items():
+            for item in which.get(kind, ()):
                 way(item, links)
 
 

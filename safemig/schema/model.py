@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from functools import cached_property
 from operator import attrgetter
@@ -64,6 +64,15 @@ _SAID_OTHERWISE: Mapping[str, Callable[[Id], str]] = {
     "operator family": _verbatim,
 }
 
+
+def by_kind(items: Iterable[Id]) -> Mapping[str, list[Id]]:
+    """Return `items` by what they are: most questions are about few kinds, and most facts are columns."""
+    found: dict[str, list[Id]] = {}
+    for item in items:
+        found.setdefault(item[0], []).append(item)
+    return found
+
+
 # One privilege: who (an empty text is PUBLIC, OWNER_LACKS is what the owner was stripped of), the letter of
 # aclitem's own notation, and whether it may be passed on.
 Grant = tuple[str, str, bool]
@@ -83,6 +92,10 @@ class Edges:
     def __init__(self, rows: Mapping[Id, list[tuple[Id, Id, str]]], far_end: Literal[0, 1]) -> None:
         self._rows, self._far_end = rows, far_end
         self._known: dict[Id, dict[Id, str]] = {}
+
+    def among(self, items: Set[Id]) -> Set[Id]:
+        """Return those of `items` that have edges."""
+        return items & self._rows.keys()
 
     def get(self, item: Id, default: Mapping[Id, str] | tuple[()] = ()) -> Mapping[Id, str]:
         """Return {other: letter} of `item`; where two rows join the same two, the stronger letter (n) stays."""
@@ -104,20 +117,23 @@ class Edges:
 class Graph:
     """Who needs whom; both directions. Rows are only sorted by their ends until someone asks: few ever do."""
 
-    needs: Edges
-    needed_by: Edges
-    dependencies: Sequence[tuple[Id, Id, str]]
+    dependencies: Sequence[tuple[Id, Id, str]]  # (dependent, referenced, pg_depend's letter)
 
-    @classmethod
-    def of(cls, dependencies: Iterable[tuple[Id, Id, str]]) -> Graph:
-        """Return the graph of `dependencies`: (dependent, referenced, pg_depend's letter)."""
-        rows = tuple(dependencies)
-        outgoing: defaultdict[Id, list[tuple[Id, Id, str]]] = defaultdict(list)
-        incoming: defaultdict[Id, list[tuple[Id, Id, str]]] = defaultdict(list)
-        for row in rows:
-            outgoing[row[0]].append(row)
-            incoming[row[1]].append(row)
-        return cls(Edges(outgoing, 1), Edges(incoming, 0), rows)
+    @cached_property
+    def needs(self) -> Edges:
+        """What each needs."""
+        return self._from(0, to=1)
+
+    @cached_property
+    def needed_by(self) -> Edges:
+        """What needs each."""
+        return self._from(1, to=0)
+
+    def _from(self, near_end: Literal[0, 1], *, to: Literal[0, 1]) -> Edges:
+        rows: defaultdict[Id, list[tuple[Id, Id, str]]] = defaultdict(list)
+        for row in self.dependencies:
+            rows[row[near_end]].append(row)
+        return Edges(rows, to)
 
     def reaches(self, start: Iterable[Id], goal: Id, *, avoid: Iterable[Id] = ()) -> bool:
         """Tell whether one of `start`, or anything that it needs at whatever depth, is `goal`."""
@@ -197,7 +213,7 @@ class Schema:
     @cached_property
     def graph(self) -> Graph:
         """Who needs whom in this database, from pg_depend."""
-        return Graph.of(self.resolve() if self.resolve is not None else ())
+        return Graph(tuple(self.resolve()) if self.resolve is not None else ())
 
     @cached_property
     def tables(self) -> tuple[tuple[str, str], ...]:

@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from safemig.schema.facts import not_null_name
-from safemig.schema.model import Graph, Id, Schema
+from safemig.schema.model import Graph, Id, Schema, by_kind
 from safemig.sql.identifiers import quote_literal, quote_name
 
 if TYPE_CHECKING:
@@ -51,11 +51,40 @@ class Plan:
         """Return the object whose CREATE makes `item`: itself, or what it comes with."""
         found = self._creators.get(item)
         if found is None:
-            self._creators[item] = found = item
-            fact = self.target.facts.get(item)
-            outer = None if fact is None else self.kinds[item.kind].created_with(item, fact, self)
+            self._creators[item] = found = item  # also where two come with each other
+            ways, fact = self.ways("created_with"), self.target.facts.get(item)
+            outer = ways[item[0]](item, fact, self) if fact is not None and item[0] in ways else None
             if outer is not None:
                 self._creators[item] = found = self.created_by(outer)
+        return found
+
+    @cached_property
+    def created_by_kind(self) -> Mapping[str, Sequence[Id]]:
+        """What is created, by kind; asked when all is decided."""
+        return by_kind(self.created)
+
+    def created_of_kinds(self, attribute: str) -> list[Id]:
+        """Return what is created of all kinds that have something, such as `is_relation`."""
+        return [
+            item
+            for name, items in self.created_by_kind.items()
+            if getattr(self.kinds[name], attribute)
+            for item in items
+        ]
+
+    @cached_property
+    def made_along(self) -> Mapping[Id, Sequence[Id]]:
+        """What is created by the CREATE of something else, or by its change, under that; asked when all is decided."""
+        found: dict[Id, list[Id]] = {}
+        for relation in self.created_of_kinds("is_relation"):
+            inside = self.target.children.get(relation)
+            columns = [item for item in inside if self.kinds[item[0]].holds_values]
+            self._creators.update(dict.fromkeys(columns, relation))  # many, and nothing is to be asked of them
+            found[relation] = columns
+        for item in self.created.difference(*found.values()):
+            maker = self.created_by(item)
+            if maker != item:
+                found.setdefault(maker, []).append(item)
         return found
 
     def dropped_by(self, item: Id) -> Id:
@@ -432,9 +461,10 @@ class Plan:
         return Id("partition", item.schema, item.name) in self.dropped
 
     def _comes_back(self, graph: Graph, item: Id, container: Id) -> bool:
-        start = []
-        for one in graph.needs.get(item, ()):
-            kind = self.kinds[one[0]]
-            if not (kind.needs_nothing_here or (kind.is_its_own_place and one[1:3] == container[1:3])):
-                start.append(one)
+        place = container[1:3]
+        start = [
+            one
+            for one in graph.needs.get(item)
+            if not ((kind := self.kinds[one[0]]).needs_nothing_here or (kind.is_its_own_place and one[1:3] == place))
+        ]
         return bool(start) and graph.reaches(start, container)

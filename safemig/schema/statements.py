@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from safemig.schema.action import Action
 from safemig.schema.change_sets import ActionSet
@@ -23,13 +23,14 @@ def statements_of(
     found = [UNCHECKED_BODIES] if _writes_bodies(plan, actions) else []
     online = list(found)
     for action in actions:
+        objects = _objects(plan, action)
         for step in action.steps:
-            statement = _statement(plan, action, step, step, blocked)
+            statement = _statement(plan, action, step, step, blocked, objects)
             found.append(statement)
             if step.online is None:
                 online.append(statement)
             else:
-                online += [_statement(plan, action, one, step, blocked) for one in step.online]
+                online += [_statement(plan, action, one, step, blocked, objects) for one in step.online]
     return tuple(found), tuple(online)
 
 
@@ -75,29 +76,40 @@ def _writes_bodies(plan: Plan, actions: list[Action]) -> bool:
     )
 
 
-def _statement(plan: Plan, action: Action, step: Step, whole: Step, blocked: Mapping[Action, str]) -> Statement:
-    touched = action.creates | action.drops | action.alters | action.needs
-    kinds = plan.kinds
-    objects = []
-    own, is_made, inside = action.item, action.item in action.creates, action.item[1:3]
-    for item in touched:
-        kind = kinds[item[0]]
-        # A column that is created with its table is no object of its own: the table says enough.
-        of_table = kind.holds_values and is_made and item[1:3] == inside and item != own
-        if not (kind.is_same_thing or of_table):
-            objects.append(item.dotted)
-    objects.sort()
-    objects += sorted(_relations(plan, (*action.creates, *action.drops, *action.alters)))
-    if " VALIDATE " not in step.sql:
-        objects += sorted(
-            name for item in (*action.creates, *action.drops, *action.alters) for name in _referenced(plan, item)
-        )
+Objects = tuple[tuple[str, ...], list[str]]  # what an action touches, and the tables that its foreign keys reference
+
+
+def _objects(plan: Plan, action: Action) -> Objects:
+    named: list[str] = []
+    made_on: list[str] = []
+    referenced: list[str] = []
+    relations = plan.ways("relations")
+    own, is_made, place = action.item, action.item in action.creates, action.item[1:3]
+    for item in action.creates | action.drops | action.alters:
+        kind = plan.kinds[item[0]]
+        if kind.holds_values and is_made and item[1:3] == place and item != own:
+            continue  # a column that is created with its table is no object of its own: the table says enough
+        if not kind.is_same_thing:
+            named.append(item.dotted)
+        if item[0] in relations:
+            fact = plan.target.facts[item] if item in plan.target.facts else plan.base.facts[item]
+            made_on += [quote_name(*name) for name in relations[item[0]](fact)]
+        if kind.may_reference:
+            referenced += _referenced(plan, item)
+    named += [item.dotted for item in action.needs if not plan.kinds[item[0]].is_same_thing]
+    return (own.dotted, *sorted(named), *sorted(made_on)), sorted(referenced)
+
+
+def _statement(
+    plan: Plan, action: Action, step: Step, whole: Step, blocked: Mapping[Action, str], objects: Objects
+) -> Statement:
+    touched, referenced = objects
     reason = blocked.get(action)
-    said = str if kinds[action.item.kind].is_verbatim(step.sql) else readable
+    said = str if plan.kinds[action.item.kind].is_verbatim(step.sql) else readable
     return Statement(
         sql=said(step.sql),
         reverse_sql=None if step.reverse is None else said(step.reverse),
-        objects=tuple(dict.fromkeys((action.item.dotted, *objects))),
+        objects=tuple(dict.fromkeys(touched if " VALIDATE " in step.sql else (*touched, *referenced))),
         destructive=step.destructive,
         why=step.why or (whole.why if step is whole else ""),
         rule=step.rule,
@@ -108,19 +120,9 @@ def _statement(plan: Plan, action: Action, step: Step, whole: Step, blocked: Map
     )
 
 
-def _relations(plan: Plan, items: Iterable[Id]) -> Iterator[str]:
-    """Yield the relations that `items` are made on, where their own names do not say so."""
-    ways = plan.ways("relations")
-    for item in items:
-        if item[0] in ways:
-            fact = plan.target.facts[item] if item in plan.target.facts else plan.base.facts[item]
-            for name in ways[item[0]](fact):
-                yield quote_name(*name)
-
-
 def _referenced(plan: Plan, item: Id) -> Iterator[str]:
     """Yield the table that a foreign key references, which is locked with its own."""
-    for schema in (plan.target, plan.base) if plan.kinds[item.kind].may_reference else ():
+    for schema in (plan.target, plan.base):
         if item in schema.facts and schema.facts[item].type == "f":
             for needed in schema.graph.needs.get(item, ()):
                 if needed[1:3] != item[1:3] and schema.relation(needed.schema, needed.name) is not None:
@@ -179,8 +181,9 @@ def change_sets(
         parts: dict[int, list[Statement]] = {}
         later: list[tuple[int, Statement]] = []  # what waits for the rows to be given values
         for action in each.actions:
+            objects = _objects(plan, action)
             for part, step in placed[action]:
-                statement = _statement(plan, action, step, step, blocked)
+                statement = _statement(plan, action, step, step, blocked, objects)
                 if step.until and each.disabled is None:
                     later.append((part, statement))
                 else:

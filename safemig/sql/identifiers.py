@@ -4,16 +4,23 @@ from __future__ import annotations
 
 import re
 from functools import cache, lru_cache
+from importlib.machinery import SourceFileLoader
+from importlib.util import find_spec, module_from_spec, spec_from_loader
+from pathlib import Path
 
 _PLAIN = re.compile(r"[a-z_][a-z0-9_]*\Z")
 
 
 @cache
 def keywords() -> frozenset[str]:
-    """Return the words that are no plain name. The parser that knows them is loaded at the first call."""
-    from pglast.keywords import COL_NAME_KEYWORDS, RESERVED_KEYWORDS, TYPE_FUNC_NAME_KEYWORDS
-
-    return frozenset(COL_NAME_KEYWORDS) | frozenset(RESERVED_KEYWORDS) | frozenset(TYPE_FUNC_NAME_KEYWORDS)
+    """Return the words that are no plain name, from the parser's own list: without the parser, which is slow to load."""
+    package = find_spec("pglast")
+    assert package is not None  # noqa: S101 - a dependency of ours
+    assert package.origin is not None  # noqa: S101
+    loader = SourceFileLoader("pglast.keywords", str(Path(package.origin).with_name("keywords.py")))
+    known = module_from_spec(spec_from_loader(loader.name, loader))  # type: ignore[arg-type]
+    loader.exec_module(known)
+    return frozenset(known.COL_NAME_KEYWORDS | known.RESERVED_KEYWORDS | known.TYPE_FUNC_NAME_KEYWORDS)
 
 
 @lru_cache(maxsize=1 << 16)
@@ -24,6 +31,7 @@ def quote_identifier(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
+@lru_cache(maxsize=1 << 16)
 def quote_name(*parts: str | None) -> str:
     """Return a dotted name such as `app."Order"`; empty parts are left out."""
     return ".".join(map(quote_identifier, filter(None, parts)))

@@ -151,16 +151,17 @@ def read_dependencies(snapshot: Snapshot) -> Callable[[], Iterator[tuple[Id, Id,
             )
             if other is None:
                 continue
-            if one.kind == "attribute":
+            if one[0] == "attribute":
                 one = Id("composite type", one.schema, one.name)
-            if other.kind == "attribute":
+            if other[0] == "attribute":
                 other = Id("composite type", other.schema, other.name)
             if one == other:
                 continue
-            if letter == "a" and one.kind == "column" and one in generated:
-                one = Id("default", *one[1:])
-            if one.kind == "sequence" and other.kind == "column" and letter == "a":
-                continue  # OWNED BY is a fact of its own
+            if letter == "a":
+                if one[0] == "column" and one in generated:
+                    one = Id("default", *one[1:])
+                elif one[0] == "sequence" and other[0] == "column":
+                    continue  # OWNED BY is a fact of its own
             yield one, other, letter
         yield from extra
 

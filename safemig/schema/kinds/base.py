@@ -137,7 +137,7 @@ class Kind:
         return None
 
     def completion(self, item: Id, fact: Any, plan: Plan) -> list[Step]:
-        """Return what is still to be said of `item` when another has made it."""
+        """Return what is still to be said of `item` when the type that its table is made of has made it."""
         return []
 
     def has_owner_of_table(self, item: Id, plan: Plan) -> bool:

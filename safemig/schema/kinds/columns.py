@@ -230,8 +230,7 @@ class Column(InsideRelation):
         return f"TABLE {quote_name(item.schema, item.name)}"
 
     def completion(self, item: Id, fact: ColumnFact, plan: Plan) -> list[Step]:
-        of_type = fact.not_null and plan.created_by(item).kind == "composite type"
-        return not_null_of_attribute(item, fact, plan) if of_type else []
+        return not_null_of_attribute(item, fact, plan) if fact.not_null else []
 
     def is_told_with(self, item: Id, listed: Container[Id], facts: Facts, *, is_gone: bool) -> bool:
         return comes_with_relation(item, listed, facts)
@@ -278,9 +277,10 @@ class Column(InsideRelation):
 
     def likely_renames(self, plan: Plan) -> Iterator[tuple[Id, Id]]:
         added: dict[tuple[str, ...], list[Id]] = {}
-        for item in sorted(item for item in plan.added if item.kind == self.name):
+        removed = sorted(item for item in plan.removed if item.kind == self.name) if plan.added else []
+        for item in sorted(item for item in plan.added if item.kind == self.name) if removed else ():
             added.setdefault(item[1:3], []).append(item)
-        for gone in sorted(item for item in plan.removed if item.kind == self.name) if added else ():
+        for gone in removed:
             if Id("table", gone.schema, gone.name) in plan.dropped:
                 continue
             for item in added.get(gone[1:3], ()):

@@ -64,8 +64,9 @@ class Table(Kind):
             links.chain(others, links.makers(item), hard=True)
 
     def likely_renames(self, plan: Plan) -> Iterator[tuple[Id, Id]]:
-        added = sorted(item for item in plan.added if item.kind == self.name)
-        for gone in sorted(item for item in plan.removed if item.kind == self.name) if added else ():
+        removed = sorted(item for item in plan.removed if item.kind == self.name) if plan.added else []
+        added = sorted(item for item in plan.added if item.kind == self.name) if removed else []
+        for gone in removed:
             before = set(plan.base.column_order.get(gone, ()))
             for item in added:
                 after = set(plan.target.column_order.get(item, ()))
