@@ -252,19 +252,32 @@ class Tried:
 
 @dataclass(frozen=True, slots=True)
 class Gap:
-    """What fails after file `start` and works again after file `end` (numbers from 1)."""
+    """What fails after file `start` and works again after file `end` (numbers from 1).
+
+    In a file that runs without a transaction each statement commits: there, `statements` are the one after which it
+    fails and the one after which it works again, and `start` and `end` are that file.
+    """
 
     what: str
     role: str  # empty: the role that deploys
     start: int
     end: int
     because: str
+    statements: tuple[int, int] | None = None
+
+    @property
+    def where(self) -> str:
+        """Such as `between file 1 and file 2`, or `between statement 1 and statement 3 of file 2`."""
+        if self.statements is None:
+            return f"between file {self.start} and file {self.end}"
+        fails, works = self.statements
+        return f"between statement {fails} and statement {works} of file {self.start}"
 
     @property
     def words(self) -> str:
         """One line, such as `between file 1 and file 2: read view seen fails: ...`."""
         whose = f" as {self.role}" if self.role else ""
-        return f"between file {self.start} and file {self.end}: {self.what}{whose} fails: {self.because}"
+        return f"{self.where}: {self.what}{whose} fails: {self.because}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -370,12 +383,16 @@ class Generated(Result):
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Enabled(Result):
-    """A change that was disabled in generated migration files and is enabled now."""
+    """A change that was disabled in generated migration files and is enabled now.
+
+    `unchecked` are the environments that could not be asked whether the files are applied there.
+    """
 
     kind: ClassVar[str] = "enable"
     number: int
     paths: tuple[Path, ...]
     not_written: tuple[FileText, ...] = ()  # of a dry run
+    unchecked: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, repr=False)

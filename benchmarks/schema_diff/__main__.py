@@ -2,6 +2,7 @@
 
     python benchmarks/schema_diff [TABLES ...]            beside migra; 20, 1,000 and 10,000 tables where none are said
     python benchmarks/schema_diff --scaling [SHAPE ...]   safemig alone, at sizes that double: none may grow faster
+    python benchmarks/schema_diff --reading [TABLES ...]  safemig's reading beside its catalog queries alone
 
 The shapes are tables, partitions (of one table) and columns (1,600 a table).
 
@@ -18,13 +19,18 @@ import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
+from typing import Any
+from unittest.mock import patch
 
 import psycopg
 import synthetic
 from peers import installed_migra
 
 import safemig
+from safemig.postgres.catalog import read_schema
+from safemig.postgres.catalog.snapshot import Snapshot
 from safemig.postgres.server.throwaway import ThrowawayServer
 
 SAFEMIG = Path(sys.executable).with_name("safemig")
@@ -37,6 +43,7 @@ SHAPES: dict[str, tuple[Callable[[int], Iterable[str]], Callable[[int], Iterable
 # Many tables are made in one transaction here, and each takes locks until its end.
 SETTINGS = {"autovacuum": "off", "max_locks_per_transaction": "1024", "shared_buffers": "512MB"}
 STATEMENTS_A_TRANSACTION = 1_000
+RUNS_OF_READING = 15
 
 
 def main() -> None:
@@ -44,6 +51,8 @@ def main() -> None:
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # as pip leaves both: compiled
     if sys.argv[1:2] == ["--scaling"]:
         scaling(sys.argv[2:] or list(SHAPES))
+    elif sys.argv[1:2] == ["--reading"]:
+        reading([int(size) for size in sys.argv[2:]] or SIZES)
     else:
         side_by_side([int(size) for size in sys.argv[1:]] or SIZES)
 
@@ -96,6 +105,60 @@ def scaling(shapes: Sequence[str]) -> None:
                     + "".join(f"{now:>13.2f} {factor:>8}" for now, factor in zip(seconds, factors, strict=True))
                 )
                 before = seconds
+
+
+def reading(sizes: Sequence[int]) -> None:
+    """Time `read_schema` beside the same queries by psycopg alone, whose rows are fetched and thrown away."""
+    with ThrowawayServer.start(settings=SETTINGS) as server:
+        print(f"PostgreSQL {server.programs.version}; seconds, and of them the processor time of this process")
+        for size in sizes:
+            with (
+                databases(server, synthetic.tables, synthetic.changes, size) as (base, *_),
+                connect(base) as connection,
+            ):
+                queries = queries_of_reading(connection)
+                best = [(float("inf"), float("inf"))] * 2
+                for _ in range(RUNS_OF_READING):
+                    for at, act in enumerate(
+                        (partial(queries_alone, connection, queries), partial(read_schema, connection))
+                    ):
+                        started, spent = time.perf_counter(), time.process_time()
+                        act()
+                        taken = time.perf_counter() - started, time.process_time() - spent
+                        best[at] = min(best[at], taken)
+            (alone, alone_here), (ours, ours_here) = best
+            print(
+                f"{size:>8,} tables   queries alone {alone:.3f} ({alone_here:.3f})   read_schema {ours:.3f} ({ours_here:.3f})"
+                f"   {ours / alone - 1:+.0%}"
+            )
+
+
+def connect(url: str) -> psycopg.Connection[tuple[Any, ...]]:
+    return psycopg.connect(url, autocommit=True)
+
+
+def queries_of_reading(connection: psycopg.Connection[tuple[Any, ...]]) -> list[tuple[str, dict[str, Any]]]:
+    """Return the queries that one reading sends, with their parameters."""
+    found: list[tuple[str, dict[str, Any]]] = []
+    send = Snapshot.send
+
+    def note(self: Snapshot, queries: Iterable[str], **parameters: Any) -> None:
+        sent = list(queries)
+        found.extend((query, {"namespaces": self.namespaces, **parameters}) for query in sent)
+        send(self, sent, **parameters)
+
+    with patch.object(Snapshot, "send", note):
+        read_schema(connection)
+    return found
+
+
+def queries_alone(
+    connection: psycopg.Connection[tuple[Any, ...]], queries: Sequence[tuple[str, dict[str, Any]]]
+) -> None:
+    with connection.transaction(), connection.pipeline():
+        cursors = [connection.cursor().execute(query, parameters, prepare=False) for query, parameters in queries]
+        for cursor in cursors:
+            cursor.fetchall()
 
 
 @contextmanager

@@ -204,10 +204,7 @@ def judge(tried: Mapping[Trial, Sequence[Outcome]], files: Sequence[str]) -> Beh
     table: list[Tried] = []
     for trial, outcomes in tried.items():
         before, *after = outcomes
-        words = tuple(
-            "no row is seen" if each.works and is_worse(each, before) else each.words
-            for each in outcomes
-        )  # fmt: skip
+        words = tuple(in_words(each, before) for each in outcomes)
         table.append(Tried(trial.what, trial.role, words if not trial.is_new else ("", *words[1:])))
         worse = [is_worse(each, before) for each in after]
         if trial.is_new:
@@ -215,7 +212,7 @@ def judge(tried: Mapping[Trial, Sequence[Outcome]], files: Sequence[str]) -> Beh
             if not (after[-1].works or after[-1].refuses_values or may_not):
                 broken.append(Failure(trial.what, trial.role, trial.object, len(files), after[-1].words, is_new=True))
             continue
-        for at, end in _runs(worse):
+        for at, end in runs(worse):
             if end < len(worse):
                 gaps.append(Gap(trial.what, trial.role, at + 1, end + 1, words[at + 1]))
                 continue
@@ -225,7 +222,12 @@ def judge(tried: Mapping[Trial, Sequence[Outcome]], files: Sequence[str]) -> Beh
     return Behaviour(tuple(files), tuple(table), tuple(gaps), tuple(broken))
 
 
-def _runs(flags: Sequence[bool]) -> Iterator[tuple[int, int]]:
+def in_words(outcome: Outcome, before: Outcome) -> str:
+    """Return an outcome in words, beside what it was before the change."""
+    return "no row is seen" if outcome.works and is_worse(outcome, before) else outcome.words
+
+
+def runs(flags: Sequence[bool]) -> Iterator[tuple[int, int]]:
     """Yield (start, end) of each run of True."""
     start = None
     for at, flag in enumerate([*flags, False]):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import zip_longest
 
 import psycopg
 
@@ -15,9 +14,11 @@ from safemig.copies.behaviour import (
     attempt,
     attempt_again,
     concerned,
+    in_words,
     is_worse,
     judge,
     reaches_out,
+    runs,
     trials,
 )
 from safemig.copies.drawn_rows import Rows
@@ -61,6 +62,7 @@ class File:
 class _Run:
     copy: Connection
     tables: dict[int, tuple[str, int]]
+    rewritten: set[str] = field(default_factory=set)
     unfit: list[str] = field(default_factory=list)
     locks: list[tuple[tuple[str, str], ...]] = field(default_factory=list)
 
@@ -97,20 +99,34 @@ def _tried(
     before = {trial: attempt(copy, trial) for trial in trials(rows, old[:OBJECTS], base)}
     tried = {trial: [outcome] for trial, outcome in before.items() if outcome.works}
     run = _Run(copy, _tables_there(copy))
+    within: list[Gap] = []
     for number, file in enumerate(files):
-        if not _run(run, file, counts):
+        steps: dict[Trial, list[Outcome]] = {}
+
+        def see(at: int, file: File = file, steps: dict[Trial, list[Outcome]] = steps) -> None:
+            if at == len(file.statements) - 1:
+                return  # all is tried after the file
+            about = {each.dotted for each in concerned(base, target, file.statements[at].objects)}
+            for trial, outcomes in tried.items():
+                then = steps.setdefault(trial, outcomes[-1:])
+                del then[at + 1 :]  # of a run that drawn rows stopped
+                then.append(_again(run, rows, trial) if trial.object in about else then[-1])
+
+        if not _run(run, file, counts, None if file.is_atomic else see):
             break
         for trial, outcomes in tried.items():
-            outcome = attempt_again(rows, trial)
-            outcomes.append(replace(outcome, rows=None) if run.unfit else outcome)
+            outcomes.append(_again(run, rows, trial))
+            within += _gaps_within(number + 1, trial, outcomes[0], [*steps.get(trial, ()), outcomes[-1]])
         if number == len(files) - 1:
             for trial in trials(Rows(copy, None), new[:OBJECTS], target, is_new=True):
                 nothing = [Outcome(False, "")] * len(files)
                 tried[trial] = [*nothing, attempt(copy, trial)]
     done = min((len(outcomes) - 1 for outcomes in tried.values()), default=len(files))
+    found = judge(tried, [file.name for file in files[:done]])
     return replace(
-        judge(tried, [file.name for file in files[:done]]),
+        found,
         files=tuple(file.name for file in files),
+        gaps=(*found.gaps, *within),
         not_tried=(
             *(
                 f"{trial.what}{f' as {trial.role}' if trial.role else ''}: {outcome.words}"
@@ -126,6 +142,18 @@ def _tried(
         unfit=tuple(run.unfit),
         rows=sum(counts.values()),
     )
+
+
+def _again(run: _Run, rows: Rows, trial: Trial) -> Outcome:
+    outcome = attempt_again(rows, trial)
+    return replace(outcome, rows=None) if run.unfit else outcome
+
+
+def _gaps_within(file: int, trial: Trial, before: Outcome, steps: Sequence[Outcome]) -> Iterator[Gap]:
+    """Yield what fails after a statement of one file and works after a later one: `steps` begin before the first."""
+    for fails, works in runs([is_worse(each, before) for each in steps]):
+        if fails > 0 and works < len(steps):
+            yield Gap(trial.what, trial.role, file, file, in_words(steps[fails], before), (fails, works))
 
 
 def find_causes(
@@ -156,10 +184,14 @@ def find_causes(
         here = {trial: gap for trial in before if (gap := named[trial.what, trial.role]).start == at}
         works = dict.fromkeys(here, True)
 
-        def see(number: int, here: Mapping[Trial, Gap] = here, works: dict[Trial, bool] = works) -> None:
+        def see(
+            place: int, file: File = file, here: Mapping[Trial, Gap] = here, works: dict[Trial, bool] = works
+        ) -> None:
+            number, *following = file.numbers[place : place + 2]
+            if following == [number]:
+                return  # the change goes on
             for trial, gap in here.items():
-                outcome = attempt_again(rows, trial)
-                fails = is_worse(replace(outcome, rows=None) if run.unfit else outcome, before[trial])
+                fails = is_worse(_again(run, rows, trial), before[trial])
                 if fails and works[trial]:
                     found[gap] = number
                 works[trial] = not fails
@@ -190,14 +222,16 @@ def _tables_there(copy: Connection) -> dict[int, tuple[str, int]]:
 
 
 def _rewritten(run: _Run) -> list[str]:
+    """Return what the files rewrote so far."""
     now = _tables_there(run.copy)
-    return sorted(name for oid, (name, node) in run.tables.items() if oid in now and now[oid][1] != node)
+    run.rewritten |= {name for oid, (name, node) in run.tables.items() if oid in now and now[oid][1] != node}
+    return sorted(run.rewritten)
 
 
 def _run(run: _Run, file: File, filled: Mapping[str, int], see: Callable[[int], None] | None = None) -> bool:
     """Run a file; where drawn rows are in its way, note it and run it without rows. Tell whether it ran.
 
-    see: called after the last statement of each change, with its number.
+    see: called after each statement, with its place in the file.
     """
     for attempt_ in range(2):
         try:
@@ -208,7 +242,9 @@ def _run(run: _Run, file: File, filled: Mapping[str, int], see: Callable[[int], 
                 return False
             there = {name for name, _ in _tables_there(run.copy).values()} & filled.keys()
             if there:
+                _rewritten(run)  # TRUNCATE gives a table another file as well, and rewrites nothing
                 run.copy.execute(f"TRUNCATE {', '.join(sorted(there))} CASCADE".encode())
+                run.tables |= {oid: each for oid, each in _tables_there(run.copy).items() if oid in run.tables}
             continue
         run.locks.append(
             tuple(sorted((table, mode.value) for table, mode in held.items() if mode.strength >= _SHOWN.strength))
@@ -242,11 +278,11 @@ def _run_once(run: _Run, file: File, see: Callable[[int], None] | None) -> dict[
 
 def _one_by_one(run: _Run, file: File, see: Callable[[int], None] | None) -> Iterator[Statement]:
     """Run the statements of a file, and yield each when it has run."""
-    for statement, number, following in zip_longest(file.statements, file.numbers, file.numbers[1:]):
+    for place, statement in enumerate(file.statements):
         _execute(run, statement)
         yield statement
-        if see is not None and number != following:
-            see(number)
+        if see is not None:
+            see(place)
 
 
 def _execute(run: _Run, statement: Statement) -> None:

@@ -82,11 +82,11 @@ def locks_of(statements: Iterable[Statement], existing: Collection[str]) -> list
     found: dict[str, LockMode] = {}
     rewritten: set[str] = set()
     for statement in statements:
-        for table in tables_of(statement, existing):
-            if statement.lock is not None and (table not in found or statement.lock.strength > found[table].strength):
-                found[table] = statement.lock
-            if statement.rewrites:
-                rewritten.add(table)
+        locked = [(table, statement.lock) for table in tables_of(statement, existing) if statement.lock is not None]
+        for table, lock in (*locked, *((table, LockMode.ROW_SHARE) for table in statement.shares if table in existing)):
+            found[table] = max(found.get(table, lock), lock, key=lambda mode: mode.strength)
+        if statement.rewrites:
+            rewritten |= tables_of(statement, existing)
     return [
         f"{mode.value} on {', '.join(table + (' (rewritten)' if table in rewritten else '') for table in tables)}"
         for mode in reversed(LockMode)

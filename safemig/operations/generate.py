@@ -12,12 +12,12 @@ from safemig import live
 from safemig.copies.database_copy import copy_schema
 from safemig.copies.platform_triggers import without_their_owner
 from safemig.copies.shadow import Shadow, open_shadow
-from safemig.errors import MigrationError
+from safemig.errors import MigrationError, SettingsError, UnreachableError
 from safemig.execution.environment import open_environment, schema_with_rows, standing_of
 from safemig.execution.layout import files_of, layout_for, require_sql
 from safemig.execution.steps import plan_files
 from safemig.fault_points import FaultPoint, pass_point
-from safemig.migrations import replace_file, slug, write_new
+from safemig.migrations import Migration, replace_file, slug, write_new
 from safemig.migrations.change_set_text import disabled_in, enable
 from safemig.operations.generate_cut import Trials, cut_elsewhere, parts_of
 from safemig.operations.generate_disabled import disabled_changes
@@ -177,9 +177,11 @@ def enable_change(settings: Settings, number: int, *, dry_run: bool = False) -> 
     """Enable change `number` in the newest generated migration that holds it disabled, in all of its files.
 
     With `dry_run` none is written, and the result holds them.
+    An environment that cannot be reached is named in the result: there a file may be applied.
 
     Raises:
-        MigrationError: no migration file holds that change disabled, or one cannot be written; then none was changed.
+        MigrationError: no migration file holds that change disabled, one is applied to an environment already, or one
+            cannot be written; then none was changed.
     """
     migrations = files_of(settings)
     holding = [each for each in migrations if number in disabled_in(each.sql)]
@@ -192,12 +194,35 @@ def enable_change(settings: Settings, number: int, *, dry_run: bool = False) -> 
         )
     name = _PART.sub("", holding[-1].name)
     files = [each for each in holding if _PART.sub("", each.name) == name]
+    unchecked = tuple(each for each in sorted(settings.environments) if not _is_pending(settings, each, files, number))
     texts = {each.path: enable(each.path.read_text(encoding="utf-8"), number) for each in files}
     if dry_run:
-        return Enabled(number, tuple(texts), tuple(FileText(path, text) for path, text in texts.items()))
+        not_written = tuple(FileText(path, text) for path, text in texts.items())
+        return Enabled(number, tuple(texts), not_written, unchecked)
     for path, text in texts.items():
         replace_file(path, text)
-    return Enabled(number, tuple(texts))
+    return Enabled(number, tuple(texts), unchecked=unchecked)
+
+
+def _is_pending(settings: Settings, environment: str, files: Sequence[Migration], number: int) -> bool:
+    """Tell whether all of `files` are still to be applied to an environment; False where it cannot be asked.
+
+    Raises MigrationError where one is applied.
+    """
+    try:
+        with open_environment(settings, environment) as connection:
+            applied = {each.version for each in standing_of(settings, connection).applied}
+    except (SettingsError, UnreachableError):
+        return False
+    done = [each for each in files if each.version in applied]
+    if done:
+        raise MigrationError(
+            f"change {number} is in a file that is applied to {environment} already: {done[0].file}",
+            where=str(done[0].path.parent),
+            next='safemig generate "..." writes what staging has beyond the applied files into a new file, this change too:'
+            " enable it there",
+        )
+    return True
 
 
 def _in_words_of(shadow: Shadow, staging: Connection, conninfo: str) -> tuple[Schema, str]:

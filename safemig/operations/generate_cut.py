@@ -71,6 +71,8 @@ class Trials:
     def cause(self, diff: SchemaDiff, gap: Gap) -> int | None:
         """Return the number of the change that opens a gap; None where that did not show."""
         files = self._files(diff)
+        if gap.statements is not None:
+            return files[gap.start - 1].numbers[gap.statements[0] - 1]
         found = self._on_a_copy(
             lambda copy: find_causes(copy, self.staging, files, self.base, self.target, self.renames, [gap])
         )

@@ -64,7 +64,7 @@ def _grouped(failures: Sequence[Gap | Failure]) -> list[str]:
     """Return what fails, such as `read table users, update users: column "x" does not exist (42703)`; each thing once."""
     found: dict[str, dict[str, None]] = {}
     for one in failures:
-        when = f" between file {one.start} and file {one.end}" if isinstance(one, Gap) else ""
+        when = f" {one.where}" if isinstance(one, Gap) else ""
         found.setdefault(f"{when}: {one.because}", {})[one.what] = None
     return [f"{', '.join(what)}{because}" for because, what in found.items()]
 

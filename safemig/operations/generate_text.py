@@ -12,7 +12,7 @@ from safemig.approval.plan import identify
 from safemig.execution.steps import NO_TRANSACTION
 from safemig.migrations import Migration
 from safemig.migrations.change_set_text import locks_of, render_change_set, tables_of
-from safemig.operations.generate_cut import parts_of
+from safemig.operations.generate_cut import Parts, parts_of
 from safemig.operations.generate_proof import UNCHECKED, Proof, counted
 from safemig.results import Behaviour, Check, DisabledChange, Moved, Target
 from safemig.schema import Schema, SchemaDiff, Statement
@@ -110,10 +110,11 @@ def heading(
     behaviour: Behaviour,
     checklist: Sequence[Check],
     number: int,
-    parts: Sequence[int] | Mapping[int, object],
+    parts: Parts,
     notes: Sequence[str],
 ) -> str:
     """Return the comment at the head of a file; the checklist stands in the first one alone."""
+    idle = all(each.disabled is not None for each, _ in list(parts.values())[number])
     checksum = identify({"migrations": [each.sha256 for each in migrations], "schema": base.fingerprint})
     title = " ".join(description.split()) + (f" (part {number + 1} of {len(parts)})" if len(parts) > 1 else "")
     lines = [
@@ -139,6 +140,14 @@ def heading(
         marks = {"ok": "x", "failed": "!"}
         for check in checklist:
             lines += _wrapped(f"--   [{marks.get(check.state, ' ')}] ", f"{check.name}: {check.found}")
+    if idle:
+        lines += [
+            "--",
+            *_wrapped(
+                "-- ",
+                "Nothing in this file runs: each of its changes is disabled. Enable what you want, or delete the file.",
+            ),
+        ]
     if not is_atomic(list(parts)[number]):
         lines += ["--", f"-- {NO_TRANSACTION}: each statement runs by itself, and may be run again"]
     return "\n".join([*lines, ""])

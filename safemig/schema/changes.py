@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import accumulate
 from typing import Literal
 
 from safemig.schema.change_sets import ActionSet
@@ -10,7 +11,7 @@ from safemig.schema.difference import Change
 from safemig.schema.model import Id
 from safemig.schema.plan import Plan
 
-_LONGEST_LIST = 4
+_LONGEST_LIST = 100  # characters of a title, which fits on a line
 
 
 def changes(plan: Plan) -> Iterator[Change]:
@@ -69,7 +70,10 @@ def title_of(plan: Plan, each: ActionSet) -> str:
     touched = {item for action in each.actions for item in action.creates | action.drops | action.alters}
     said = [
         f"{change.kind} {change.name}: {change.detail}"
-        for item in sorted((touched & plan.added) | (touched & plan.removed) | (touched & plan.changed))
+        for item in sorted(
+            (touched & plan.added) | (touched & plan.removed) | (touched & plan.changed),
+            key=lambda item: (plan.kinds[item.kind].phase, item),  # a table before what stands on it
+        )
         for change in _changes_of(plan, item)
     ]
     again = [
@@ -80,7 +84,7 @@ def title_of(plan: Plan, each: ActionSet) -> str:
     if not said and again:
         return f"{_list(again)}: created again"
     said = said or [f"{what} {item.dotted}" for what, item in _belongings(plan, each)]
-    return _list(said) + (f", with {_list(again)}" if again else "")
+    return _list(said) + (f", with {_list(again, _LONGEST_LIST // 2)}" if again else "")
 
 
 _BELONGINGS = {"comment": "on", "grant": "on", "owner": "of", "label": "on"}
@@ -98,7 +102,10 @@ def _inside(item: Id, others: set[Id]) -> bool:
     return any(Id(kind, item.schema, item.name) in others for kind in ("view", "materialized view")) and bool(item.sub)
 
 
-def _list(words: list[str]) -> str:
+def _list(words: list[str], most: int = _LONGEST_LIST) -> str:
+    """Return as many words as a title holds, and how many more there are; the first in any case."""
     words = list(dict.fromkeys(words))
-    more = len(words) - _LONGEST_LIST
-    return "; ".join(words[:_LONGEST_LIST]) + (f"; and {more} more" if more > 0 else "")
+    lengths = accumulate(len(word) + 2 for word in words)
+    shown = max(1, sum(length <= most for length in lengths))
+    more = len(words) - shown
+    return "; ".join(words[:shown]) + (f"; and {more} more" if more else "")

@@ -9,7 +9,7 @@ from safemig.schema.change_sets import group, reasons
 from safemig.schema.changes import changes
 from safemig.schema.collection import without_collection
 from safemig.schema.decisions import decide
-from safemig.schema.difference import Change, SchemaDiff, Statement
+from safemig.schema.difference import Change, SchemaDiff, Statement, without_idle_parts
 from safemig.schema.kinds import KINDS
 from safemig.schema.kinds.base import Step
 from safemig.schema.majors import within_reach
@@ -82,7 +82,9 @@ def _compare(
         ),
         rename_questions=tuple(questions(plan)),
         online_statements=(*renamed, *online),
-        change_sets=tuple(change_sets(online_plan, sets, blocked, steps, not_before)) if with_change_sets else (),
+        change_sets=without_idle_parts(tuple(change_sets(online_plan, sets, blocked, steps, not_before)))
+        if with_change_sets
+        else (),
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar, Literal
 
 from safemig.result import Result
@@ -26,7 +26,8 @@ class Statement:
     """One statement of the script, with all that a careful reader asks about it.
 
     `rule` is the name of the review's hazard; `why` says for a destructive statement what would be lost.
-    `blocked` names, for a statement that is left out together with a destructive one, that one's reason.
+    `blocked` names, for a statement that is left out together with a destructive one, that one's reason. `shares` are
+    the tables that it locks in ROW SHARE only, beside those of `lock`.
     """
 
     sql: str
@@ -39,6 +40,7 @@ class Statement:
     lock: LockMode | None
     rewrites: bool
     blocked: str | None = None
+    shares: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +68,36 @@ class ChangeSet:
 def is_atomic(part: int) -> bool:
     """Tell whether the statements of that part of a migration run in one transaction; else each stands alone."""
     return part % 2 == 1
+
+
+def without_idle_parts(sets: Sequence[ChangeSet]) -> tuple[ChangeSet, ...]:
+    """Return the change sets with no part that holds disabled ones alone, where another part can hold them as well.
+
+    A statement that is all of its change there may stand alone in the part beside it. Several stay together: they wait
+    for the next part of one transaction, unless one between them may need them.
+    """
+    found = list(sets)
+    live = {part for each in sets if each.disabled is None for part, _ in each.parts}
+    for part in sorted({part for each in sets for part, _ in each.parts} - live):
+        held = {at: [each for each in found if at in dict(each.parts)] for at in range(part - 1, part + 3)}
+        alone = all(len(dict(each.parts)[part]) == 1 for each in held[part])
+        to = next((to for to in (part - 1, part + 1) if is_atomic(part) and alone and held[to]), None)
+        if to is None and is_atomic(part) and held[part + 2]:
+            to = part + 2 if all(each.disabled is None for each in held[part + 1]) else None
+        if to is not None:
+            found = [_moved(each, part, to) for each in found]
+    return tuple(found)
+
+
+def _moved(each: ChangeSet, part: int, to: int) -> ChangeSet:
+    parts = dict(each.parts)
+    if part not in parts:
+        return each
+    parts[to] = (*parts.get(to, ()), *parts.pop(part)) if to < part else (*parts.pop(part), *parts.get(to, ()))
+    missing = [
+        (to if drop == part else drop, to if create == part else create, what) for drop, create, what in each.missing
+    ]
+    return replace(each, parts=tuple(sorted(parts.items())), missing=tuple(one for one in missing if one[0] != one[1]))
 
 
 _SIGNS: tuple[tuple[Literal["add", "change", "remove"], str], ...] = (("add", "+"), ("change", "~"), ("remove", "-"))

@@ -36,8 +36,9 @@ def apply_renames(base: Schema, target: Schema, renames: Mapping[str, str]) -> t
         if not kind.is_in(new, target):
             raise _no_such(new_name, "the schema that it is to become")
         steps += [(new, step) for step in kind.rename_steps(old, new)]
-        rewritten = kind.rewritten(old, new, base)
-        base = _rename_object(base, old, new) if rewritten is None else _rename_inner(base, old, new, rewritten)
+        renamed = kind.renamed_along(old, new, base)
+        rewritten = kind.rewritten(renamed, base)
+        base = _rename_object(base, old, new) if rewritten is None else _rename_inner(base, renamed, rewritten)
     return base, steps
 
 
@@ -69,9 +70,9 @@ def _renamed_id(old: Id, dotted: str) -> Id:
     return Id(old.kind, *([*old[1 : KINDS[old.kind].name_parts], parts[0]] if len(parts) == 1 else parts))
 
 
-def _rename_inner(base: Schema, old: Id, new: Id, rewritten: Callable[[Id, Any], Any]) -> Schema:
+def _rename_inner(base: Schema, renamed: Mapping[Id, Id], rewritten: Callable[[Id, Any], Any]) -> Schema:
     def moved(item: Id) -> Id:
-        return KINDS[item[0]].moved(item, old, new)
+        return KINDS[item[0]].moved(item, renamed)
 
     return _mapped(base, moved, rewritten)
 

@@ -43,7 +43,7 @@ def copy(server: ThrowawayServer, new_database: Callable[[], str]) -> Iterator[s
         connection.execute("DROP OWNED BY behaviour_reader; DROP ROLE behaviour_reader")
 
 
-def tried(url: str, *files: str, rows: str = "") -> Behaviour:
+def tried(url: str, *files: str, rows: str = "", atomic: bool = True) -> Behaviour:
     """Try files, each one statement a line, that touch all there is."""
     with connect(url, "the copy", own_search_path=True) as connection:
         base = read_schema(connection)
@@ -51,7 +51,7 @@ def tried(url: str, *files: str, rows: str = "") -> Behaviour:
             connection.execute(rows.encode())
         names = tuple(item.dotted for item in sorted(base.facts) if item.kind in ("table", "view", "routine"))
         made = [
-            File(f"{number}.sql", True, tuple(
+            File(f"{number}.sql", atomic, tuple(
                 Statement(line, None, names, False, "", None, True, None, False) for line in text.splitlines()))
             for number, text in enumerate(files, 1)
         ]  # fmt: skip
@@ -100,6 +100,17 @@ def test_what_fails_after_one_file_and_works_after_the_next_is_a_gap(
     found = tried(copy, *files)
     assert any(each.words.startswith(f"between file 1 and file 2: {gap}") for each in found.gaps), found.gaps
     assert found.broken == ()
+
+
+def test_each_statement_of_a_file_without_a_transaction_is_tried(copy: str) -> None:
+    file = "DROP VIEW seen\nCOMMENT ON TABLE notes IS 'x'\nCREATE VIEW seen AS SELECT n.id, p.mail FROM notes n JOIN people p ON p.id = n.of"
+    found = tried(copy, "COMMENT ON TABLE people IS 'x'", file, atomic=False)
+    assert [each.words for each in found.gaps] == [
+        "between statement 1 and statement 3 of file 2: read view public.seen fails:"
+        ' relation "public.seen" does not exist (42P01)'
+    ]
+    assert found.broken == ()
+    assert tried(copy, file).gaps == ()  # in one transaction no one sees it
 
 
 def test_what_fails_for_good_is_said_with_the_file_from_which_it_does(copy: str) -> None:

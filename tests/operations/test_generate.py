@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from safemig.errors import MigrationError, SafemigError, ToolError, UnreachableError
+from safemig.migrations.change_set_text import enable
 from safemig.postgres.server.programs import PROGRAMS_VARIABLE, server_programs
 from safemig.postgres.server.throwaway import ThrowawayServer
 from safemig.review import Verdict
@@ -78,6 +79,27 @@ def test_a_disabled_change_is_enabled_by_its_number_in_every_file(shop: Shop) ->
     with pytest.raises(MigrationError, match=f"no migration file holds a disabled change {number}") as raised:
         shop.project.enable_change(number)
     assert str(raised.value.where).startswith("disabled there: ")
+
+
+@pytest.mark.parametrize("by_hand", [False, True], ids=["by its number", "by hand"])
+def test_a_change_is_not_enabled_in_a_file_that_is_applied(shop: Shop, by_hand: bool) -> None:
+    shop.on(shop.staging, "ALTER TABLE users DROP COLUMN legacy")
+    made = shop.project.generate("drop legacy")
+    shop.deploy()
+    assert made.path is not None
+    before = made.path.read_text()
+    if by_hand:
+        made.path.write_text(enable(before, 1))
+        with pytest.raises(MigrationError, match="applied to production, but edited since") as raised:
+            shop.deploy()
+        assert "new migration" in str(raised.value.next)
+        return
+    with pytest.raises(MigrationError, match="change 1 is in a file that is applied to production already") as raised:
+        shop.project.enable_change(1)
+    assert "into a new file" in str(raised.value.next)
+    assert made.path.read_text() == before
+    again = shop.project.generate("drop legacy")  # the new file that the error names
+    assert [sql for sql, _ in again.commented] == ["ALTER TABLE public.users DROP COLUMN IF EXISTS legacy"]
 
 
 def test_a_not_null_column_without_default_is_filled_first_where_rows_may_be(shop: Shop) -> None:

@@ -9,10 +9,10 @@ from collections.abc import Callable
 import psycopg
 import pytest
 
-from safemig.migrations.change_set_text import disabled_in, enable, render_change_set
+from safemig.migrations.change_set_text import disabled_in, enable, locks_of, render_change_set
 from safemig.postgres.server.throwaway import ThrowawayServer
 from safemig.schema import ChangeSet, SchemaDiff, Statement, compare
-from safemig.schema.difference import is_atomic
+from safemig.schema.difference import is_atomic, without_idle_parts
 from tests.tables import part_of
 
 from .pairs import PAIRS
@@ -141,6 +141,62 @@ def test_a_unique_index_goes_when_its_successor_is_there(new_database: Callable[
     )
     order = [word.split()[0] for each in found for word in words(each)]
     assert order == ["CREATE", "DROP"]
+
+
+IDLE = [
+    # the parts of each change, a disabled one with a minus; and then
+    ("a drop alone goes to the file without a transaction beside it", [{-1: 1}, {2: 1}], [{-2: 1}, {2: 1}]),
+    ("or to the one before it", [{2: 1}, {-3: 1}], [{2: 1}, {-2: 1}]),
+    ("several of one change stay in a transaction", [{-1: 2}, {2: 1, 3: 1}], [{-3: 2}, {2: 1, 3: 1}]),
+    ("and in their order", [{-1: 2}, {-2: 1}, {2: 1, 3: 1}], [{-1: 2}, {-2: 1}, {2: 1, 3: 1}]),
+    ("where nothing is live, all stays", [{-1: 2}], [{-1: 2}]),
+    ("what is live stays", [{1: 1}, {-1: 1}, {2: 1}], [{1: 1}, {-1: 1}, {2: 1}]),
+]
+
+
+@pytest.mark.parametrize(("before", "after"), [case[1:] for case in IDLE], ids=[case[0] for case in IDLE])
+def test_no_file_holds_disabled_changes_alone_where_another_can(
+    before: list[dict[int, int]], after: list[dict[int, int]]
+) -> None:
+    one = Statement("SELECT 1", None, (), False, "", None, True, None, False)
+    made = [
+        ChangeSet(number, "x", tuple((abs(part), (one,) * count) for part, count in each.items()), "lost" if min(each) < 0 else None)
+        for number, each in enumerate(before, 1)
+    ]  # fmt: skip
+    found = without_idle_parts(made)
+    signs = [-1 if each.disabled else 1 for each in found]
+    assert [
+        {sign * part: len(statements) for part, statements in each.parts}
+        for sign, each in zip(signs, found, strict=True)
+    ] == after
+
+
+def test_a_long_title_says_how_many_more(new_database: Callable[[], str]) -> None:
+    views = "".join(f"CREATE VIEW seen_number_{at} AS SELECT a FROM t;" for at in range(9))
+    (found,) = sets(new_database, "CREATE TABLE t (a int);" + views, "CREATE TABLE t (a bigint);" + views)
+    assert found.title == (
+        "column public.t.a: type integer -> bigint; view public.seen_number_0: columns changed; and 8 more"
+    )
+
+
+def test_a_publication_is_made_with_its_tables(new_database: Callable[[], str]) -> None:
+    base = "CREATE TABLE t (a int PRIMARY KEY, b int); CREATE TABLE u (a int PRIMARY KEY); CREATE SCHEMA s;"
+    (found,) = sets(
+        new_database, base, base + "CREATE PUBLICATION p FOR TABLE t WHERE (a > 1), ONLY u, TABLES IN SCHEMA s"
+    )
+    assert [each.sql.split(" WITH ")[0] for each in found.statements] == [
+        "CREATE PUBLICATION p FOR TABLE ONLY public.t WHERE (a > 1), ONLY public.u, TABLES IN SCHEMA s"
+    ]
+
+
+def test_the_validation_of_a_foreign_key_names_its_lock_on_the_other_table(new_database: Callable[[], str]) -> None:
+    base = "CREATE TABLE t (a int PRIMARY KEY); CREATE TABLE u (t int);"
+    (found,) = sets(new_database, base, base + "ALTER TABLE u ADD FOREIGN KEY (t) REFERENCES t")
+    locks = [locks_of([each], {"public.t", "public.u"}) for each in found.statements]
+    assert locks == [
+        ["SHARE ROW EXCLUSIVE on public.t, public.u"],
+        ["SHARE UPDATE EXCLUSIVE on public.u", "ROW SHARE on public.t"],
+    ]
 
 
 @pytest.mark.parametrize("body", ["SELECT 1", "SELECT '/* not closed'", "/* a comment */ SELECT 1", "SELECT '*/'"])

@@ -139,6 +139,39 @@ def test_a_named_rename_is_made(difference: Callable[..., SchemaDiff]) -> None:
     assert found.rename_questions == ()
 
 
+_PARENTS = """
+CREATE TABLE shops (sid int PRIMARY KEY);
+CREATE TABLE days (day date NOT NULL, sid int NOT NULL DEFAULT 7 REFERENCES shops (sid), PRIMARY KEY (day, sid),
+    twice int GENERATED ALWAYS AS (sid * 2) STORED, CHECK (sid > 0)) PARTITION BY RANGE (day, sid);
+CREATE TABLE days_1 PARTITION OF days FOR VALUES FROM ('2031-01-01', 0) TO ('2032-01-01', 0) PARTITION BY LIST (sid);
+CREATE TABLE days_1_1 PARTITION OF days_1 FOR VALUES IN (1);
+CREATE INDEX days_1_1_sid ON days_1_1 (sid) WHERE sid > 3;
+CREATE STATISTICS s ON sid, day FROM days_1_1;
+COMMENT ON COLUMN days_1.sid IS 'c';
+GRANT SELECT (sid) ON days_1_1 TO PUBLIC;
+CREATE TABLE old (sid int CHECK (sid > 0), n int);
+CREATE TABLE young (more text, also int GENERATED ALWAYS AS (sid + n) STORED, UNIQUE (sid)) INHERITS (old);
+CREATE TABLE others (sid int REFERENCES young (sid));
+CREATE VIEW seen AS SELECT y.n FROM young y WHERE y.sid > 4;
+CREATE POLICY p ON young USING (sid = 1);
+CREATE TRIGGER t BEFORE UPDATE OF sid ON young FOR EACH ROW EXECUTE FUNCTION suppress_redundant_updates_trigger();
+CREATE PUBLICATION feed FOR TABLE young (sid, n);
+"""
+
+
+@pytest.mark.parametrize("table", ["days", "old"])
+def test_a_column_is_renamed_in_the_child_tables_and_all_that_stands_on_them(
+    difference: Callable[..., SchemaDiff], table: str
+) -> None:
+    renamed = f"ALTER TABLE {table} RENAME COLUMN sid TO shop"
+    asked = difference("", renamed, _PARENTS)
+    assert [question.split(" renamed")[0] for question in asked.rename_questions] == [
+        f"was the column public.{table}.sid"
+    ]
+    found = difference("", renamed, _PARENTS, **{f"public__{table}__sid": "shop"})
+    assert [each.sql for each in found.statements] == [f"ALTER TABLE public.{table} RENAME COLUMN sid TO shop"]
+
+
 def test_a_value_of_an_enum_is_renamed_in_place(difference: Callable[..., SchemaDiff]) -> None:
     common = "CREATE TYPE mood AS ENUM ('sad', 'it''s', 'ok');"
     use = "CREATE TABLE x (m mood DEFAULT '{0}' CHECK (m <> '{0}')); CREATE VIEW v AS SELECT m FROM x WHERE m = '{0}';"

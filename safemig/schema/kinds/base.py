@@ -186,12 +186,16 @@ class Kind:
             )
         return steps
 
-    def rewritten(self, old: Id, new: Id, base: Schema) -> Callable[[Id, Any], Any] | None:
-        """Return what any fact of `base` says after the rename, by item and fact; None for an object with a name of its own."""
+    def renamed_along(self, old: Id, new: Id, base: Schema) -> Mapping[Id, Id]:
+        """Return what the rename of `old` to `new` gives new names, by the old ones: it, and its like in child tables."""
+        return {old: new}
+
+    def rewritten(self, renamed: Mapping[Id, Id], base: Schema) -> Callable[[Id, Any], Any] | None:
+        """Return what any fact of `base` says after a rename, by item and fact; None for an object with a name of its own."""
         return None
 
-    def moved(self, item: Id, old: Id, new: Id) -> Id:
-        """Return `item` as it is called after something in a table is renamed from `old` to `new`."""
+    def moved(self, item: Id, renamed: Mapping[Id, Id]) -> Id:
+        """Return `item` as it is called after something in a table was renamed."""
         return item
 
     def table_of_sequence(self, fact: Any) -> Id | None:

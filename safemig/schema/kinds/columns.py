@@ -5,12 +5,20 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Container, Iterator
+from collections.abc import Callable, Container, Iterator, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from safemig.schema.casts import Conversion, conversion
-from safemig.schema.facts import ColumnFact, SequenceOptions, not_null_name
+from safemig.schema.facts import (
+    ColumnFact,
+    ConstraintFact,
+    PublicationTableFact,
+    SequenceOptions,
+    SequenceOwnerFact,
+    TableFact,
+    not_null_name,
+)
 from safemig.schema.kinds.base import InsideRelation, Step, comes_with_relation, option_steps, substitute
 from safemig.schema.kinds.not_null import not_null_changes, not_null_constraint, not_null_of_attribute
 from safemig.schema.model import Facts, Id
@@ -251,21 +259,46 @@ class Column(InsideRelation):
             )
         ]
 
-    def moved(self, item: Id, old: Id, new: Id) -> Id:
-        return new if item == old else item
+    def renamed_along(self, old: Id, new: Id, base: Schema) -> Mapping[Id, Id]:
+        tables = (Id("table", old.schema, old.name), *base.descendants(Id("table", old.schema, old.name)))
+        return {Id(self.name, *table[1:3], old.sub): Id(self.name, *table[1:3], new.sub) for table in tables} | {
+            old: new
+        }
 
-    def rewritten(self, old: Id, new: Id, base: Schema) -> Callable[[Id, Any], Any] | None:
+    def moved(self, item: Id, renamed: Mapping[Id, Id]) -> Id:
+        return renamed.get(item, item)
+
+    def rewritten(self, renamed: Mapping[Id, Id], base: Schema) -> Callable[[Id, Any], Any] | None:
+        old, new = next(iter(renamed.items()))
         word = re.compile(rf"(?<![\w\"]){re.escape(quote_identifier(old.sub))}(?![\w\"])")
-        related = set(base.graph.needed_by.get(old, ()))
+        related = {dependent for column in renamed for dependent in base.graph.needed_by.get(column, ())}
+
+        def says(text: str) -> str:
+            return word.sub(lambda _: quote_identifier(new.sub), text)
+
+        def named(columns: tuple[str, ...]) -> tuple[str, ...]:
+            return tuple(new.sub if column == old.sub else column for column in columns)
+
+        def constraint_after(item: Id, fact: ConstraintFact) -> ConstraintFact:
+            own, references, theirs = fact.definition.partition(" REFERENCES ")
+            if Id(self.name, *item[1:3], old.sub) in renamed:
+                own, fact = says(own), fact._replace(columns=named(fact.columns))
+            table, bracket, columns = theirs.partition("(")
+            if any(table == quote_name(*column[1:3]) for column in renamed):
+                columns = says(columns)
+            return fact._replace(definition=own + references + table + bracket + columns)
 
         def fact_after(item: Id, fact: Any) -> Any:
-            column = (getattr(fact, "table_schema", ""), getattr(fact, "table", ""), getattr(fact, "column", ""))
-            if column == old[1:]:  # of a sequence
+            if isinstance(fact, SequenceOwnerFact) and Id(self.name, *fact) in renamed:
                 return fact._replace(column=new.sub)
+            if isinstance(fact, TableFact) and fact.partition_key and Id(self.name, *item[1:3], old.sub) in renamed:
+                return fact._replace(partition_key=says(fact.partition_key))
             if item not in related:
                 return fact
-            if item.kind == "constraint" and item[1:3] == old[1:3]:
-                fact = fact._replace(columns=tuple(new.sub if c == old.sub else c for c in fact.columns))
+            if isinstance(fact, ConstraintFact):
+                return constraint_after(item, fact)
+            if isinstance(fact, PublicationTableFact):
+                fact = fact._replace(columns=named(fact.columns))
             return substitute(fact, word, quote_identifier(new.sub))
 
         return fact_after
@@ -281,8 +314,9 @@ class Column(InsideRelation):
         for item in sorted(item for item in plan.added if item.kind == self.name) if removed else ():
             added.setdefault(item[1:3], []).append(item)
         for gone in removed:
-            if Id("table", gone.schema, gone.name) in plan.dropped:
-                continue
+            of_parent = any(parent in plan.removed for parent in plan.parent_columns(gone, plan.base))
+            if of_parent or Id("table", gone.schema, gone.name) in plan.removed:
+                continue  # the question about the parent's column is about this one too
             for item in added.get(gone[1:3], ()):
                 if plan.target.facts[item].type == plan.base.facts[gone].type:
                     yield gone, item

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container
+from collections.abc import Container, Mapping
 from typing import TYPE_CHECKING
 
 from safemig.schema.facts import DefaultFact
@@ -29,8 +29,9 @@ class Default(InsideRelation):
     is_told_with_table = True
     is_same_thing = True
 
-    def moved(self, item: Id, old: Id, new: Id) -> Id:
-        return Id(item.kind, *new[1:]) if item[1:] == old[1:] else item
+    def moved(self, item: Id, renamed: Mapping[Id, Id]) -> Id:
+        new = renamed.get(Id("column", *item[1:]))
+        return item if new is None else Id(item.kind, *new[1:])
 
     def same_thing(self, item: Id) -> Id:
         return Id("column", *item[1:])

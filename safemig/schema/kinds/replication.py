@@ -29,11 +29,17 @@ class Publication(Kind):
     alter_matters = False
 
     def create(self, item: Id, fact: PublicationFact, plan: Plan) -> list[Step]:
-        name = quote_identifier(item.name)
-        everything = " FOR ALL TABLES" if fact.all_tables else ""
+        name, facts = quote_identifier(item.name), plan.target.facts
+        along = sorted(plan.made_along.get(item, ()))
+        tables = [f"ONLY {published(facts[each])}" for each in along if each.kind == PublicationTable.name]
+        schemas = [quote_identifier(facts[each].schema) for each in along if each.kind == PublicationSchema.name]
+        parts = [f"TABLE {', '.join(tables)}"] if tables else []
+        parts += [f"TABLES IN SCHEMA {', '.join(schemas)}"] if schemas else []
+        what = "ALL TABLES" if fact.all_tables else ", ".join(parts)
         return [
             Step(
-                f"CREATE PUBLICATION {name}{everything} WITH ({_with(fact.options)})",
+                f"CREATE PUBLICATION {name}{f' FOR {what}' if what else ''} WITH ({_with(fact.options)})",
+                lock=LockMode.SHARE_UPDATE_EXCLUSIVE if tables else None,
                 reverse=f"DROP PUBLICATION {name}",
             )
         ]
@@ -62,6 +68,13 @@ class Publication(Kind):
         ]
 
 
+def published(fact: PublicationTableFact) -> str:
+    """Return a table as it stands in a publication, with its columns and its filter."""
+    said = f" ({', '.join(map(quote_identifier, fact.columns))})" if fact.columns else ""
+    where = fact.where if fact.where is None or fact.where.startswith("(") else f"({fact.where})"
+    return f"{quote_name(fact.schema, fact.table)}{said}" + (f" WHERE {where}" if where else "")
+
+
 def _with(options: tuple[tuple[str, str], ...]) -> str:
     return ", ".join(f"{name} = '{value}'" for name, value in options)
 
@@ -78,17 +91,18 @@ class PublicationTable(Kind):
                 return outer
         return None
 
-    def _words(self, fact: PublicationTableFact) -> str:
-        said = f" ({', '.join(map(quote_identifier, fact.columns))})" if fact.columns else ""
-        where = fact.where if fact.where is None or fact.where.startswith("(") else f"({fact.where})"
-        return f"{quote_name(fact.schema, fact.table)}{said}" + (f" WHERE {where}" if where else "")
+    def relations(self, fact: PublicationTableFact) -> tuple[tuple[str, str], ...]:
+        return ((fact.schema, fact.table),)
+
+    def created_with(self, item: Id, fact: PublicationTableFact, plan: Plan) -> Id | None:
+        return _created_publication(item, plan)
 
     def create(self, item: Id, fact: PublicationTableFact, plan: Plan) -> list[Step]:
         table = quote_name(fact.schema, fact.table)
         name = quote_identifier(item.name)
         return [
             Step(
-                f"ALTER PUBLICATION {name} ADD TABLE ONLY {self._words(fact)}",
+                f"ALTER PUBLICATION {name} ADD TABLE ONLY {published(fact)}",
                 lock=LockMode.SHARE_UPDATE_EXCLUSIVE,
                 reverse=f"ALTER PUBLICATION {name} DROP TABLE ONLY {table}",
             )
@@ -100,15 +114,23 @@ class PublicationTable(Kind):
             Step(
                 f"ALTER PUBLICATION {name} DROP TABLE ONLY {quote_name(fact.schema, fact.table)}",
                 lock=LockMode.SHARE_UPDATE_EXCLUSIVE,
-                reverse=f"ALTER PUBLICATION {name} ADD TABLE ONLY {self._words(fact)}",
+                reverse=f"ALTER PUBLICATION {name} ADD TABLE ONLY {published(fact)}",
             )
         ]
+
+
+def _created_publication(item: Id, plan: Plan) -> Id | None:
+    publication = Id(Publication.name, "", item.name)
+    return publication if publication in plan.created else None
 
 
 class PublicationSchema(Kind):
     name = "publication schema"
     phase = 71
     drop_phase = 6
+
+    def created_with(self, item: Id, fact: Any, plan: Plan) -> Id | None:
+        return _created_publication(item, plan)
 
     def dropped_with(self, item: Id, fact: Any, plan: Plan) -> Id | None:
         for outer in (Id("publication", "", item.name), Id("schema", "", fact.schema)):

@@ -75,7 +75,8 @@ class EnumValue(Kind):
             )
         ]
 
-    def rewritten(self, old: Id, new: Id, base: Schema) -> Callable[[Id, Any], Any]:
+    def rewritten(self, renamed: Mapping[Id, Id], base: Schema) -> Callable[[Id, Any], Any]:
+        ((old, new),) = renamed.items()
         enum, cast = Id("enum", old.schema, old.name), f"::{quote_name(old.schema, old.name)}"
         word = re.compile(rf"{re.escape(_literal(old.sub) + cast)}(?![\w\"])")
 
