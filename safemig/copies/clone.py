@@ -16,7 +16,6 @@ from safemig.postgres.connection.connect import connect
 from safemig.schema import compare
 from safemig.settings import Settings
 
-WHERE_WE_ARE = "SELECT current_database(), now() AT TIME ZONE 'UTC'"
 HOLD = "SELECT pg_advisory_lock(%s)"
 LET_GO = "SELECT pg_advisory_unlock(%s)"
 # A bigint key is shown in two halves (manual, 53.13, "pg_locks").

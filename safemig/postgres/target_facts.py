@@ -95,7 +95,7 @@ JOIN pg_namespace n ON n.oid = c.relnamespace LEFT JOIN pg_stat_user_indexes s O
 WHERE {_OURS}
 """
 CONSTRAINTS = f"""
-SELECT k.conrelid::int8, k.conname, k.contype::text, pg_get_constraintdef(k.oid), k.convalidated, k.confdeltype = 'c',
+SELECT k.conrelid::int8, k.conname, k.contype::text, pg_get_constraintdef(k.oid), k.convalidated,
        (SELECT {_dotted("pn.nspname", "p.relname")}
         FROM pg_class p JOIN pg_namespace pn ON pn.oid = p.relnamespace WHERE p.oid = k.confrelid)
 FROM pg_constraint k JOIN pg_class c ON c.oid = k.conrelid JOIN pg_namespace n ON n.oid = c.relnamespace WHERE {_OURS}
@@ -294,8 +294,8 @@ def _tables(rows: Callable[[str], list[Any]], calls: Calls) -> dict[str, TableFa
     for relation, index, unique, valid, partial, scans, keys in rows(INDEXES):
         indexes[relation][index] = IndexFacts(tuple(keys or ()), unique, valid, partial, scans)
     constraints: dict[int, dict[str, ConstraintFacts]] = defaultdict(dict)
-    for relation, constraint, kind, definition, validated, cascades, references in rows(CONSTRAINTS):
-        constraints[relation][constraint] = ConstraintFacts(kind, definition, validated, references, cascades)
+    for relation, constraint, kind, definition, validated, references in rows(CONSTRAINTS):
+        constraints[relation][constraint] = ConstraintFacts(kind, definition, validated, references)
     triggers: dict[int, dict[str, TriggerFacts]] = defaultdict(dict)
     for relation, trigger, bits, enabled, function, of_columns in rows(TRIGGERS):
         events = frozenset(event for bit, event in _EVENTS if bits & bit)

@@ -45,7 +45,6 @@ class ConstraintFacts:
     definition: str
     is_validated: bool = True
     references: str | None = None
-    on_delete_cascade: bool = False
 
 
 @dataclass(frozen=True, slots=True)

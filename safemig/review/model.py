@@ -282,11 +282,3 @@ class FixedReview(Result):
     def fixed_sql(self) -> str:
         """The safer form, as `Review.fixed_sql` has it."""
         return self.before.fixed_sql
-
-
-def verdict_counts(findings: Sequence[Finding]) -> dict[Severity, int]:
-    """Return how many findings of each severity stand (recommendations are counted too)."""
-    return {
-        severity: sum(1 for finding in findings if finding.severity is severity and finding.accepted is None)
-        for severity in Severity
-    }

@@ -114,11 +114,6 @@ def reads_of(text: str) -> Reads:
     )  # fmt: skip
 
 
-def relations_in(text: str) -> tuple[Name, ...]:
-    """Return the relations that the statement names."""
-    return reads_of(text).relations
-
-
 def _column(body: Tree) -> tuple[str, str]:
     parts = []
     for item in body.get("fields", ()):

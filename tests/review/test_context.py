@@ -187,7 +187,6 @@ def test_facts_are_read_from_a_server(shop: str) -> None:
     assert users.triggers["users_touch"].events == {"update"}
     assert "view user_names" in users.dependents
     assert facts.tables["orders"].constraints["orders_user_fk"].references == "users"
-    assert facts.tables["orders"].constraints["orders_user_fk"].on_delete_cascade
     assert facts.tables["events"].is_partitioned
     assert facts.tables["events"].default_partition == "events_rest"
     assert facts.tables["events_2025"].parent == "events"

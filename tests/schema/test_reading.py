@@ -12,7 +12,7 @@ import psycopg
 import pytest
 from psycopg import pq
 
-from safemig.postgres.catalog import SchemaFilter, database_fingerprint, read_schema
+from safemig.postgres.catalog import SchemaFilter, read_schema
 from safemig.postgres.server.throwaway import ThrowawayServer
 from safemig.schema import compare
 
@@ -63,7 +63,7 @@ def test_an_open_transaction_is_read_as_it_stands_and_left_as_it_was(database: s
 @pytest.mark.parametrize("autocommit", [True, False])
 def test_an_idle_connection_is_idle_again(database: str, autocommit: bool) -> None:
     with psycopg.connect(database, autocommit=autocommit) as connection:
-        database_fingerprint(connection)
+        read_schema(connection)
         assert connection.info.transaction_status == pq.TransactionStatus.IDLE
         assert connection.execute("SHOW default_transaction_read_only").fetchone() == ("off",)
         connection.execute("CREATE TABLE writes_still_work (x int)")

@@ -200,11 +200,6 @@ def _read(connection: psycopg.Connection[Any], schemas: SchemaFilter, settings: 
     )
 
 
-def database_fingerprint(connection: psycopg.Connection[Any], schemas: SchemaFilter = EVERYTHING) -> str:
-    """Return the fingerprint of the schema that `connection` sees. Reads only."""
-    return read_schema(connection, schemas).fingerprint
-
-
 def _stay_known(connection: psycopg.Connection[Any], since: list[float]) -> None:
     """Let the server hear of us where reading a large schema takes long: it ends a transaction that no one goes on with."""
     if time.monotonic() - since[0] > _HEARD_EVERY_SECONDS:
