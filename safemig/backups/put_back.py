@@ -27,6 +27,11 @@ COLUMNS_OF_RESTORED = "SELECT to_regclass(%s)::oid::int8"
 HOW_MANY = "SELECT count(*) FROM {}"
 STATE_OF_SEQUENCE = "SELECT CASE WHEN is_called THEN last_value END FROM {}"
 NOW = "SELECT to_char(clock_timestamp() AT TIME ZONE 'UTC', 'YYYYMMDDHH24MISS')"
+FUNCTIONS = """
+SELECT n.nspname, p.proname, pg_get_functiondef(p.oid) FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
+WHERE p.oid = ANY (%s)
+"""
+DOES_NOTHING = "CREATE OR REPLACE FUNCTION {}() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END'"
 FORMER_COMMENT = "safemig: rows of {} as they were before an update"
 _MOST_COLUMNS_COUNTED = 100
 
@@ -458,20 +463,36 @@ def suppress_limits(connection: Connection) -> Iterator[None]:
 
 @contextmanager
 def _quiet(connection: Connection, pairs: Sequence[Pair], wish: Wish) -> Iterator[None]:
-    off = [
-        (trigger, sql.Identifier(*trigger.table), sql.Identifier(trigger.name))
+    """Keep triggers from firing within the caller's transaction, by their state.
+
+    Of a table that is not ours that is for its owner alone; there the trigger's function, which is ours, does nothing
+    until it is as it was: no other session sees it otherwise.
+    """
+    quiet = [
+        (each.target, trigger)
         for each in pairs
         for trigger in each.target.triggers
         if silenced(each, wish) and trigger.fires and (trigger.on_insert or (trigger.on_update and wish.update))
     ]
+    off = [
+        (trigger, sql.Identifier(*trigger.table), sql.Identifier(trigger.name))
+        for target, trigger in quiet
+        if target.is_ours
+    ]
     for _, table, name in off:
         connection.execute(sql.SQL("ALTER TABLE ONLY {} DISABLE TRIGGER {}").format(table, name))
+    functions = [trigger.function for target, trigger in quiet if not target.is_ours]
+    replaced = connection.execute(FUNCTIONS, (functions,)).fetchall()
+    for schema, function, _ in replaced:
+        connection.execute(sql.SQL(DOES_NOTHING).format(sql.Identifier(schema, function)))
     yield
     # Deferred ones, of foreign keys: an ALTER TABLE is refused while they wait.
     connection.execute("SET CONSTRAINTS ALL IMMEDIATE")
     for trigger, table, name in off:
         how = sql.SQL("ENABLE ALWAYS" if trigger.state == "A" else "ENABLE")
         connection.execute(sql.SQL("ALTER TABLE ONLY {} {} TRIGGER {}").format(table, how, name))
+    for _, _, definition in replaced:
+        connection.execute(definition.encode())
 
 
 def _insert(
@@ -616,9 +637,10 @@ def _require_rights(target: TargetTable, wish: Wish) -> None:
             next=f"GRANT {', '.join(lacking)} ON {target.sql} TO our role, or connect as {target.owner}",
         )
     fires = [each for each in target.triggers if each.fires and (each.on_insert or (each.on_update and wish.update))]
-    if fires and not target.is_ours and not wish.fire_triggers:
+    loud = [each.name for each in fires if not (target.is_ours or each.may_replace)]
+    if loud and not wish.fire_triggers:
         raise RefusedError(
-            f"only its owner may keep the triggers of {target.sql} from firing: {', '.join(each.name for each in fires)}",
+            f"only its owner may keep the triggers of {target.sql} from firing: {', '.join(loud)}",
             where=f"it belongs to {target.owner}",
             next=f"connect as {target.owner}, or let them fire as for any other row: --fire-triggers",
         )

@@ -43,8 +43,10 @@ WHERE k.contype = 'f' AND k.conparentid = 0 AND %s IN (k.conrelid, k.confrelid) 
 """
 # Of the table and of its partitions, whose triggers have a state of their own. Bits of tgtype: 4 INSERT, 16 UPDATE.
 TRIGGERS = """
-SELECT n.nspname, c.relname, t.tgname, t.tgenabled, (t.tgtype & 4) <> 0, (t.tgtype & 16) <> 0
+SELECT n.nspname, c.relname, t.tgname, t.tgenabled, (t.tgtype & 4) <> 0, (t.tgtype & 16) <> 0, p.oid::int8,
+       pg_has_role(p.proowner, 'USAGE') AND has_schema_privilege(p.pronamespace, 'CREATE') AND l.lanpltrusted
 FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid JOIN pg_namespace n ON n.oid = c.relnamespace
+JOIN pg_proc p ON p.oid = t.tgfoid JOIN pg_language l ON l.oid = p.prolang
 WHERE NOT t.tgisinternal
   AND (c.oid = %(table)s OR c.oid IN (WITH RECURSIVE below (oid) AS (
         SELECT inhrelid FROM pg_inherits JOIN pg_class i ON i.oid = inhrelid AND i.relispartition WHERE inhparent = %(table)s
@@ -108,6 +110,8 @@ class Trigger:
     state: str
     on_insert: bool
     on_update: bool
+    function: int  # its OID
+    may_replace: bool  # our role may replace the function, and make it again as it was
 
     @property
     def fires(self) -> bool:
@@ -190,6 +194,5 @@ def read_table(connection: Connection, name: Table) -> TargetTable | None:
 def read_triggers(connection: Connection, oid: int) -> tuple[Trigger, ...]:
     """Return the triggers of a table and of its partitions, in their states."""
     return tuple(
-        Trigger((schema, table), name, state, on_insert, on_update)
-        for schema, table, name, state, on_insert, on_update in connection.execute(TRIGGERS, {"table": oid})
+        Trigger((schema, table), *rest) for schema, table, *rest in connection.execute(TRIGGERS, {"table": oid})
     )
