@@ -543,7 +543,8 @@ def doctor(folder: str, target: str, record: bool) -> None:
 def workload(
     folder: str, paths: tuple[str, ...], target: str, role: str, show: bool, record: bool, dry_run: bool
 ) -> None:  # fmt: skip
-    """Collect the application's statements from pg_stat_statements, or from PATHs: folders of .sql, csvlog, jsonlog, dumps.
+    """Collect the application's statements from pg_stat_statements, or from PATHs: folders of .sql, server
+    logs (stderr, csvlog, jsonlog), dumps of pg_stat_statements.
 
     They go into workload/TARGET.jsonl, without values and comments; run it again (cron, CI) to collect over weeks. Every
     rehearsal then tries them before and after the migration. Reads the database only.

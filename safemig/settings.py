@@ -369,6 +369,10 @@ class Settings(BaseSettings):
         relative: Path = getattr(self, name)
         return (self.folder / relative).resolve()
 
+    def workload_file(self, environment: str) -> Path:
+        """Return where the statements of that environment's application are collected; it need not exist."""
+        return self.path("workloads") / f"{environment}.jsonl"
+
     def environment(self, name: str) -> Environment:
         """Return the environment `name`.
 

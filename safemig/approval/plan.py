@@ -162,7 +162,7 @@ def bound_workload(settings: Settings, environment: str) -> dict[str, object]:
     Raises:
         FileError: the workload file is damaged.
     """
-    path = settings.path("workloads") / f"{environment}.jsonl"
+    path = settings.workload_file(environment)
     return {"workload": fingerprint_of(read_workload(path))} if path.is_file() else {}
 
 

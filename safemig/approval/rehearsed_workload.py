@@ -53,7 +53,7 @@ def with_rehearsed_workload(settings: Settings, environment: str, plan: Plan) ->
     Raises:
         FileError: the file is damaged.
     """
-    collected = settings.path("workloads") / f"{environment}.jsonl"
+    collected = settings.workload_file(environment)
     if not collected.is_file() or not plan.migrations:
         return plan
     missing = RehearsedWorkload(None, False, len(read_workload(collected).statements), 0)

@@ -99,7 +99,7 @@ def with_seen(settings: Settings, environment: str, review: Review) -> Review:
     Raises:
         FileError: the workload file is damaged.
     """
-    path = settings.path("workloads") / f"{environment}.jsonl"
+    path = settings.workload_file(environment)
     if not review.findings or not path.is_file():
         return review
     from safemig.workload.file import read_workload

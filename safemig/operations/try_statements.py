@@ -29,7 +29,7 @@ def seen_in(settings: Settings, environment: str) -> SeenWorkload | None:
     Raises:
         FileError: the file is damaged.
     """
-    path = settings.path("workloads") / f"{environment}.jsonl"
+    path = settings.workload_file(environment)
     return read_workload(path) if path.is_file() else None
 
 

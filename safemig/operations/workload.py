@@ -41,7 +41,7 @@ def workload(
         NoSuchFileError: a file is not there, or nothing was collected yet that could be shown.
         FileError: the workload file is damaged, or cannot be written.
     """
-    path = settings.path("workloads") / f"{environment}.jsonl"
+    path = settings.workload_file(environment)
     settings.environment(environment)
     before = seen_in(settings, environment)
     if show:
