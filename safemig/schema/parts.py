@@ -153,7 +153,7 @@ def stands_alone(step: Step) -> bool:
 
     VALIDATE could, and would then scan the table under the lock that ADD CONSTRAINT holds.
     """
-    return not step.transactional or bool(_VALIDATES.match(step.sql))
+    return not step.transactional or step.alone or bool(_VALIDATES.match(step.sql))
 
 
 def _steps(action: Action, each: ActionSet) -> Iterator[Step]:
@@ -161,8 +161,9 @@ def _steps(action: Action, each: ActionSet) -> Iterator[Step]:
     if any(KINDS[item.kind].is_built_online for item in (action.creates | action.drops) & each.recreated):
         yield from action.steps
         return
+    again = bool(action.creates & each.recreated)  # what was dropped comes back in the same transaction
     for step in action.steps:
-        yield from step.online if step.online is not None else (step,)
+        yield from step.online if step.online is not None else (replace(step, alone=False) if again else step,)
 
 
 def _gaps(each: ActionSet, placed: Placed) -> Iterator[tuple[int, int, Id]]:

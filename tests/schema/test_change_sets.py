@@ -245,3 +245,12 @@ def test_four_times_the_tables_take_about_four_times_as_long(new_database: Calla
             times.append(time.process_time() - begun)
         spent.append(min(times))
     assert spent[1] < 7 * spent[0], spent
+
+
+def test_what_reads_a_whole_table_under_its_lock_holds_no_other_one(new_database: Callable[[], str]) -> None:
+    base = "CREATE TABLE t (a int PRIMARY KEY); CREATE TABLE u (t int) PARTITION BY LIST (t);"
+    found = sets(new_database, base, base + "ALTER TABLE u ADD FOREIGN KEY (t) REFERENCES t; ALTER TABLE t ADD b int")
+    assert {words(each)[0].split(" public.")[1][:7]: is_atomic(each.parts[0][0]) for each in found} == {
+        "t ADD C": True,
+        "u ADD C": False,
+    }

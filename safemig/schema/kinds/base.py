@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 class Step:
     """One statement with what a reader must know of it; `online` is the same in the least blocking form.
 
+    `alone`: it may share a transaction, and better does not, for it reads a whole table while it keeps its locks.
     `until` says what a person must do first where the rows have to change before the statement can run.
     """
 
@@ -34,6 +35,7 @@ class Step:
     lock: LockMode | None = None
     rewrites: bool = False
     transactional: bool = True
+    alone: bool = False
     online: tuple[Step, ...] | None = None
     reverse: str | None = None
     until: str = ""

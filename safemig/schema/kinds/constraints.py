@@ -158,6 +158,7 @@ class Constraint(InsideRelation):
                 why,
                 rule=_RULES[fact.type],
                 lock=lock,
+                alone="NOT ENFORCED" not in definition,
                 reverse=reverse,
                 online=self._online(item, fact, prefix, name, definition, plan),
             )
