@@ -106,7 +106,12 @@ def test_a_not_null_column_without_default_is_filled_first_where_rows_may_be(sho
     shop.on(shop.staging, "ALTER TABLE orders ADD COLUMN currency text NOT NULL")
     made = shop.project.generate("currency")
     assert "ADD COLUMN IF NOT EXISTS currency text;" in made.text
-    assert "--   -- safemig: batches of 10000 by public.orders.id, pause 100 ms" in made.text
+    (later,) = (path.read_text() for path in made.further_paths)  # after the rows are filled, and each by itself
+    assert "--   -- safemig: batches of 10000 by public.orders.id, pause 100 ms" in later
+    assert "-- Nothing in this file runs: each of its changes is disabled." in later
+    assert (
+        later.index("NOT VALID") < later.index("VALIDATE") < later.index("SET NOT NULL") < later.index("end of change")
+    )
     shop.deploy()  # production holds rows: a plain NOT NULL would fail
     assert shop.on(shop.production, "SELECT count(*) FROM orders WHERE currency IS NULL") == [(1000,)]
 
