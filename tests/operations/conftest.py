@@ -45,6 +45,12 @@ ROWS = """
 INSERT INTO users SELECT n, 'user' || n || '@example.com', 'old' FROM generate_series(1, 200) n;
 INSERT INTO orders (user_id, total) SELECT 1 + n % 200, n FROM generate_series(1, 1000) n;
 """
+# Slow wherever it is copied to, for as long as someone holds that lock.
+SLOW = """
+CREATE FUNCTION slow(x bigint) RETURNS bool LANGUAGE plpgsql AS $$ BEGIN
+  IF EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND objid = 4711) THEN PERFORM pg_sleep(0.1); END IF;
+  RETURN true; END $$;
+"""
 
 
 class Shop:
@@ -108,14 +114,19 @@ def approval_of(run: Callable[[], object]) -> str:
 @pytest.fixture(scope="session")
 def shop_templates(server: ThrowawayServer) -> tuple[str, str]:
     """Two databases to copy from: staging without rows, production with."""
-    sha256 = hashlib.sha256(FIRST.encode()).hexdigest()
     for name, rows in (("template_staging", ""), ("template_production", ROWS)):
-        with psycopg.connect(server.create_database(name), autocommit=True) as connection:
-            connection.execute(FIRST.encode())
-            connection.execute(rows.encode()) if rows else None
-            make_history(connection)
-            record_applied(connection, FIRST_FILE[:14], "first", [FIRST], sha256, "test")
+        furnish(server.create_database(name), rows)
     return "template_staging", "template_production"
+
+
+def furnish(url: str, rows: str = ROWS) -> None:
+    """Give an empty database what the first migration makes, rows and a history that says so."""
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(f"{FIRST}; {rows}".encode())
+        make_history(connection)
+        record_applied(
+            connection, FIRST_FILE[:14], "first", [FIRST], hashlib.sha256(FIRST.encode()).hexdigest(), "test"
+        )
 
 
 def roles_of(server: ThrowawayServer) -> set[str]:

@@ -93,6 +93,10 @@ class Network:
         for each in [self._listener, *self._all()]:
             each.close()
 
+    def passes(self, source: socket.socket, sink: socket.socket, data: bytes) -> bool:
+        """Tell whether what came from `source` goes on to `sink`."""
+        return source not in self._swallowed
+
     def _all(self) -> list[socket.socket]:
         return [each for pair in self._pairs for each in pair]
 
@@ -118,9 +122,8 @@ class Network:
     def _pump(self, source: socket.socket, sink: socket.socket) -> None:
         with contextlib.suppress(OSError):
             while data := source.recv(65536):
-                if source in self._swallowed:
-                    continue
-                sink.sendall(data)
+                if self.passes(source, sink, data):
+                    sink.sendall(data)
         # Who was cut off by a black hole does not hear of it.
         if source not in self._swallowed:
             with contextlib.suppress(OSError):

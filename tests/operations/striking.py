@@ -183,7 +183,7 @@ def kill_command(
         os.kill(pid, signal.SIGKILL)
     run.go_on()
     code, _ = run.ended()
-    wait_for(lambda: not _lives(run.pid), "the process at the point to end")
+    wait_for(lambda: not lives(run.pid), "the process at the point to end")
     return code
 
 
@@ -211,7 +211,8 @@ def wait_for(is_so: Callable[[], object], what: str, seconds: float = 30) -> Non
         time.sleep(0.05)
 
 
-def _lives(pid: int) -> bool:
+def lives(pid: int) -> bool:
+    """Tell whether a process is there, and no zombie."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except OSError:

@@ -20,19 +20,13 @@ import pytest
 
 from safemig.fault_points import FaultPoint
 from safemig.postgres.catalog import read_schema
-from safemig.postgres.history import make_history, record_applied
 from safemig.postgres.server.throwaway import ThrowawayServer
-from tests.operations.conftest import FIRST, FIRST_FILE, ROWS, Shop
+from tests.operations.conftest import SLOW, Shop, furnish
 from tests.operations.outages import Network, Production, promote, socket_of, standby_of
 from tests.operations.striking import Run, wait_for
 from tests.places import short_folder
 from tests.tables import part_of
 
-SLOW = """
-CREATE FUNCTION slow(x bigint) RETURNS bool LANGUAGE plpgsql AS $$ BEGIN
-  IF EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND objid = 4711) THEN PERFORM pg_sleep(0.1); END IF;
-  RETURN true; END $$;
-"""
 # Of three parts, and nothing of it can run twice.
 FILES = {
     "20260102000000_notes.sql": [
@@ -111,8 +105,7 @@ class Scene:
             self.server = Production(short_folder("safemig-crash-"))
             stack.callback(self.server.stop)
             shop.production = self.server.server.create_database("production_1")
-            with psycopg.connect(shop.production, autocommit=True) as connection:
-                _furnish(connection)
+            furnish(shop.production)
         shop.on(shop.production, SLOW)
         self.url = shop.production
         if fault == "promoted":
@@ -164,15 +157,6 @@ class Scene:
         """The schema's fingerprint, the rows of all tables whatever their order, and how many migrations are applied."""
         with psycopg.connect(self.shop.production) as connection:
             return _content(connection)
-
-
-def _furnish(connection: psycopg.Connection[tuple[object, ...]]) -> None:
-    import hashlib
-
-    connection.execute(FIRST.encode())
-    connection.execute(ROWS.encode())
-    make_history(connection)
-    record_applied(connection, FIRST_FILE[:14], "first", [FIRST], hashlib.sha256(FIRST.encode()).hexdigest(), "test")
 
 
 def _content(connection: psycopg.Connection[tuple[object, ...]]) -> tuple[str, list[object], int]:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import socket
-import threading
-from urllib.parse import unquote
 
 import psycopg
 import pytest
@@ -13,6 +11,7 @@ import pytest
 from safemig.errors import DeploymentFailedError
 from safemig.execution import commit
 from tests.operations.conftest import Shop
+from tests.operations.outages import Network
 
 FIRST_PART = "20260102000000_second.sql"
 SECOND = """
@@ -61,14 +60,14 @@ def test_a_commit_that_the_network_loses_is_settled(
     run = shop.project.deployment(approve=shop.project.plan().id)
     for step in (run.preflight, run.review, run.plan, run.backup, run.rehearse, run.approve):
         step()
-    with BlackHole(shop, how, when) as hole:
-        monkeypatch.setenv("PRODUCTION_DATABASE_URL", hole.url)
+    with contextlib.closing(LosingTheCommit(shop.production, how, when)) as network:
+        monkeypatch.setenv("PRODUCTION_DATABASE_URL", network.url)
         if when == "after":
             assert run.deploy().verdict == "DEPLOYED"
         else:
             with pytest.raises(DeploymentFailedError, match="did not commit: nothing was changed"):
                 run.deploy()
-        assert hole.struck
+        assert network.struck
     monkeypatch.setenv("PRODUCTION_DATABASE_URL", shop.production)
     if when == "before":
         assert shop.state() == before
@@ -78,73 +77,33 @@ def test_a_commit_that_the_network_loses_is_settled(
     assert shop.project.migrate_prod().verdict == "NOTHING TO DEPLOY"
 
 
-class BlackHole:
-    """A TCP proxy before the test server that loses the COMMIT, or (`when` "after") the answer to it.
+class LosingTheCommit(Network):
+    """Loses the COMMIT, or (`when` "after") the answer to it, with all that follows.
 
     `how` "swallowed": neither passed on nor refused, forever; "dropped": the connection ends.
     """
 
-    def __init__(self, shop: Shop, how: str, when: str) -> None:
+    def __init__(self, url: str, how: str, when: str) -> None:
         self._how, self._when = how, when
-        self._doomed: list[socket.socket] = []
-        folder = unquote(shop.production.split("host=")[1].split("&")[0])
-        name = shop.production.split("/")[3].split("?")[0]
-        self._target = f"{folder}/.s.PGSQL.5432"
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self._listener.settimeout(0.2)
-        self.url = f"postgresql://postgres@127.0.0.1:{self._listener.getsockname()[1]}/{name}?sslmode=disable"
-        self.struck = False
-        self._over = threading.Event()
-        self._sockets = [self._listener]
-        self._threads = [threading.Thread(target=self._accept)]
+        self._doomed: tuple[socket.socket, ...] = ()
+        super().__init__(url)
 
-    def __enter__(self) -> BlackHole:
-        self._threads[0].start()
-        return self
+    @property
+    def struck(self) -> bool:
+        """Whether a COMMIT came by."""
+        return bool(self._doomed)
 
-    def __exit__(self, *_: object) -> None:
-        self._over.set()
-        self._threads[0].join()
-        for each in self._sockets[1:]:
-            with contextlib.suppress(OSError):
-                each.shutdown(socket.SHUT_RDWR)
-        for thread in self._threads:
-            thread.join()
-        for each in self._sockets:
-            each.close()
-
-    def _accept(self) -> None:
-        while not self._over.is_set():
-            try:
-                client, _ = self._listener.accept()
-            except TimeoutError:
-                continue
-            server = socket.socket(socket.AF_UNIX)
-            server.connect(self._target)
-            self._sockets += [client, server]
-            for arguments in ((client, server, True), (server, client, False)):
-                thread = threading.Thread(target=self._pump, args=arguments)
-                self._threads.append(thread)
-                thread.start()
-
-    def _pump(self, source: socket.socket, sink: socket.socket, outgoing: bool) -> None:
-        with contextlib.suppress(OSError):
-            while data := source.recv(65536):
-                if outgoing and b"COMMIT\0" in data and not self.struck:
-                    self.struck = True
-                    self._doomed += [source, sink]
-                    if self._when == "before":
-                        self._strike()
-                        return
-                elif self.struck and source in self._doomed:
-                    self._strike()
-                    return
-                sink.sendall(data)
-            sink.shutdown(socket.SHUT_WR)
-
-    def _strike(self) -> None:
+    def passes(self, source: socket.socket, sink: socket.socket, data: bytes) -> bool:
+        """Let all through until the COMMIT, which comes from the client, by TCP."""
+        if not self.struck and b"COMMIT\0" in data and source.family == socket.AF_INET:
+            self._doomed = (source, sink)
+            if self._when == "after":
+                return True
+        if source not in self._doomed:
+            return True
         if self._how == "swallowed":
-            self._over.wait(60)
-            return
-        for each in self._doomed:
-            each.shutdown(socket.SHUT_RDWR)
+            self._swallowed |= set(self._doomed)
+        else:
+            for each in self._doomed:
+                each.shutdown(socket.SHUT_RDWR)
+        return False

@@ -13,17 +13,12 @@ import psycopg
 import pytest
 
 from safemig.records.papermill_io import runbooks_folder
-from tests.operations.conftest import Shop
+from tests.operations.conftest import SLOW, Shop
 from tests.operations.striking import wait_for
 from tests.tables import part_of
 
 FILE = "20260102000000_notes.sql"
 SQL = "CREATE TABLE IF NOT EXISTS notes (id bigint PRIMARY KEY); INSERT INTO notes SELECT id FROM users WHERE slow(id);"
-SLOW = """
-CREATE FUNCTION slow(x bigint) RETURNS bool LANGUAGE plpgsql AS $$ BEGIN
-  IF EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND objid = 4711) THEN PERFORM pg_sleep(0.1); END IF;
-  RETURN true; END $$;
-"""
 AT_WORK = "SELECT 1 FROM pg_stat_activity WHERE query LIKE 'INSERT INTO notes%' AND state = 'active' AND datname = current_database()"
 OURS = "SELECT 1 FROM pg_stat_activity WHERE application_name LIKE 'safemig%'"
 LOCKS = (

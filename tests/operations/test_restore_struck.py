@@ -17,18 +17,14 @@ import psycopg
 import pytest
 
 from safemig.fault_points import FaultPoint
-from safemig.postgres.history import make_history, record_applied
-from tests.operations.conftest import FIRST, FIRST_FILE, ROWS, Shop, approval_of
+from tests.operations.conftest import SLOW, Shop, approval_of, furnish
 from tests.operations.outages import Network, Production
 from tests.operations.striking import Run, wait_for
 from tests.places import short_folder
 from tests.tables import part_of
 
-# Its check is slow wherever it is copied to, for as long as someone holds that lock.
-SLOW = """
-CREATE FUNCTION slow(x bigint) RETURNS bool LANGUAGE plpgsql AS $$ BEGIN
-  IF EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND objid = 4711) THEN PERFORM pg_sleep(0.1); END IF;
-  RETURN true; END $$;
+SLOWLY = f"""
+{SLOW}
 CREATE TABLE slowly (id bigint CHECK (public.slow(id)));
 INSERT INTO slowly SELECT generate_series(1, 300);
 """
@@ -103,8 +99,8 @@ def test_struck(
         production = Production(short_folder("safemig-crash-"))
         stack.callback(production.stop)
         shop.production = production.server.create_database("production_1")
-        _furnish(shop)
-    shop.on(shop.production, SLOW)
+        furnish(shop.production)
+    shop.on(shop.production, SLOWLY)
     monkeypatch.setenv("PRODUCTION_DATABASE_URL", shop.production)
     were_there = _databases(shop)
     stack.callback(_drop_all_but, shop, were_there)
@@ -195,14 +191,6 @@ def _strike_at(
             stack.callback(release.join)
         restoring.go_on()
         return restoring.ended()
-
-
-def _furnish(shop: Shop) -> None:
-    with psycopg.connect(shop.production, autocommit=True) as connection:
-        connection.execute(FIRST.encode())
-        connection.execute(ROWS.encode())
-        make_history(connection)
-        record_applied(connection, FIRST_FILE[:14], "first", [FIRST], "", "test")
 
 
 def _name(shop: Shop) -> str:

@@ -15,6 +15,8 @@ from pathlib import Path
 import pytest
 from runbook_files import DEPLOYMENT, write_runbook
 
+from tests.operations.striking import lives, wait_for
+
 CODE = """
 import sys
 from pathlib import Path
@@ -23,7 +25,6 @@ from safemig.settings import load_settings
 project = Path(sys.argv[1])
 raise SystemExit(run_runbook("migrate_prod", load_settings(project), folder=project / "runbooks").exit_code)
 """
-KILLED_FOR_GOOD_S = 30
 
 
 @pytest.fixture
@@ -72,23 +73,16 @@ def test_nothing_is_left_after_a_kill(project: Path, temporary: Path, victims: s
     told = project / "kernel"
     cell = f"import os, time; open({str(told)!r}, 'w').write(str(os.getpid())); time.sleep(60)"
     run = start(project, temporary, a_home(project / "home"), cell)
-    wait_for(lambda: told.exists() and bool(told.read_text()))
+    wait_for(lambda: told.exists() and told.read_text(), "the kernel")
     kernel = int(told.read_text())
     assert list(temporary.iterdir()) != [], "the kernel's sockets"
     run.kill()
     if victims == "both":
         os.kill(kernel, signal.SIGKILL)
     run.communicate()
-    wait_for(lambda: list(temporary.iterdir()) == [])
-    wait_for(lambda: not Path(f"/proc/{kernel}").exists() or "Z" in Path(f"/proc/{kernel}/stat").read_text())
+    wait_for(lambda: list(temporary.iterdir()) == [], "the files to be removed")
+    wait_for(lambda: not lives(kernel), "the kernel to end")
     if victims == "recorder":
         time.sleep(6)  # who was left alone may have written again
     assert list(temporary.iterdir()) == []
     assert list((project / "home").iterdir()) == []
-
-
-def wait_for(condition: Callable[[], bool]) -> None:
-    end = time.monotonic() + KILLED_FOR_GOOD_S
-    while not condition():
-        assert time.monotonic() < end, "it did not come to that"
-        time.sleep(0.1)

@@ -28,6 +28,7 @@ from safemig.records.kernel import end_question
 from safemig.records.outcome import read_outcome
 from safemig.records.parameters import check_parameters, parameters_of
 from safemig.settings import load_settings
+from tests.operations.striking import wait_for
 
 NAME = re.compile(r"\d{8}T\d{6}Z-production-migrate_prod-[A-Z-]+\Z")
 
@@ -260,7 +261,7 @@ def test_an_interrupt_reaches_the_cell_and_the_record(project: Path, sign: signa
     process = subprocess.Popen([sys.executable, "-c", textwrap.dedent(code)], stderr=subprocess.DEVNULL)
     home = project / "records" / "production"
     wait_for(lambda: any('"execution_count": 2' in each.read_text() or ("RUNNING" in each.name and kernel_sleeps(each))
-                         for each in home.glob("*.ipynb")))  # fmt: skip
+                         for each in home.glob("*.ipynb")), "the cell to run")  # fmt: skip
     time.sleep(0.5)
     process.send_signal(sign)
     assert process.wait(timeout=30) == 5
@@ -279,7 +280,7 @@ def test_a_killed_run_is_left_as_running_and_shown_as_incomplete(project: Path) 
     """
     process = subprocess.Popen([sys.executable, "-c", textwrap.dedent(code)], stderr=subprocess.DEVNULL)
     home = project / "records" / "production"
-    wait_for(lambda: any(kernel_sleeps(each) for each in home.glob("*RUNNING.ipynb")))
+    wait_for(lambda: any(kernel_sleeps(each) for each in home.glob("*RUNNING.ipynb")), "the cell to run")
     assert [each.verdict for each in read_archive(project / "records").records] == ["RUNNING"]
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
@@ -302,14 +303,6 @@ def kernel_sleeps(record: Path) -> bool:
         return False
     cells = json.loads(text)["cells"]
     return bool(cells[-1]["metadata"].get("papermill", {}).get("status") == "running")
-
-
-def wait_for(condition: object, seconds: float = 30) -> None:
-    """Wait until `condition()` is true."""
-    end = time.monotonic() + seconds
-    while not condition():  # type: ignore[operator]
-        assert time.monotonic() < end, "it did not come to that"
-        time.sleep(0.1)
 
 
 def code_cell(*, changing: bool = False) -> Any:
