@@ -29,7 +29,7 @@ FAST = (
     "sql", "views", "review", "migrations", "schema", "execution", "test_connection_urls.py", "test_contributing.py", "test_fault_points.py", "test_house.py",
     "test_reference.py", "test_secret_shapes.py", "test_settings.py",
 )  # fmt: skip
-LONG = ("test_tutorials.py", "browser", "demo")
+LONG = ("test_tutorials.py", "test_packaging.py", "browser", "demo")
 SERVERS = {"server", "every_server", "boxes"}
 # These measure time, or need what CI alone unpacks.
 NOT_FAST = {"test_speed.py", "test_linear_time.py", "test_real_schemas.py"}
