@@ -39,6 +39,12 @@ PRODUCTION = "production"
 STAGING = "staging"
 
 
+def command_on(environment: str, verb: str, more: str = "") -> str:
+    """Return the command of a verb on an environment, such as `safemig migrate-prod --target qa --resume 3f2a9c1`."""
+    target = "" if environment == PRODUCTION else f" --target {shlex.quote(environment)}"
+    return f"safemig {verb}{target}{f' {more}' if more else ''}"
+
+
 def _without_password(value: object) -> object:
     if isinstance(value, str) and not value.startswith("env:") and holds_password(value):
         raise ValueError(

@@ -36,12 +36,7 @@ class Trail:
 
     settings: Settings
     begun_as: Resumable
-    resume_by: str = ""  # the command, where it is not migrate-prod's
-
-    @property
-    def go_on(self) -> str:
-        """The command that goes on where it stops part-way."""
-        return self.resume_by or f"safemig migrate-prod --resume {self.begun_as.run_id}"
+    go_on: str = ""  # the command that goes on where it stops part-way
 
     def goes_on(self, connection: Connection) -> None:
         """Note what was found to have run though no one had noted it."""

@@ -28,7 +28,7 @@ from safemig.postgres.catalog.configuration import table_names
 from safemig.postgres.connection import Connection
 from safemig.results import Deployment, Plan, Step
 from safemig.schema import Schema
-from safemig.settings import PRODUCTION, Settings
+from safemig.settings import PRODUCTION, Settings, command_on
 from safemig.views.numbers import counted
 
 _MOST_NAMED = 5
@@ -155,7 +155,7 @@ def _proven(
     raise RefusedError(
         f"{situation.target.environment} is not what those {len(files)} files make; nothing was recorded",
         where=f"{diff.summary} there beyond them: {named}{more}",
-        next=f"up to {fits} they make what is there: safemig baseline-prod --to {fits}"
+        next=f"up to {fits} they make what is there: {command_on(situation.target.environment, 'baseline-prod', f'--to {fits}')}"
         if fits
         else "write what is there into the files, or change it by hand to what they make; then run the same command again",
     )

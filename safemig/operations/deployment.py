@@ -30,7 +30,7 @@ from safemig.operations.try_statements import require_none_standing
 from safemig.operations.validate_deployment import validate_deployment
 from safemig.results import Approval, Backup, Deployment, Plan, Preflight, Rehearsal, Step, Validation
 from safemig.schema import Schema
-from safemig.settings import Settings
+from safemig.settings import Settings, command_on
 from safemig.views.numbers import counted
 
 T = TypeVar("T")
@@ -99,7 +99,7 @@ class DeploymentSteps:
             promise = SchemaPromise(self.settings, rehearsed.start, self._before or situation.schema)
             result = validate_deployment(connection, situation.target, promise, rehearsed, backup)
         self._deployment = replace(deployment, validation=result.checks, rows=result.rows)
-        roll_back = f"safemig rollback-prod {deployment.rollback}"
+        roll_back = command_on(self.environment, "rollback-prod", str(deployment.rollback))
         require_none_failed(result.checks, "deployed", where=what, then=roll_back, result=result)
         return result
 

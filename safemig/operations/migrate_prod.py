@@ -29,7 +29,7 @@ from safemig.operations.segments import deploy_segments, protocol_of
 from safemig.postgres import resumable
 from safemig.results import Approval, Deployment, Plan, Preflight, Rehearsal
 from safemig.review import Review, Verdict
-from safemig.settings import PRODUCTION, Settings
+from safemig.settings import PRODUCTION, Settings, command_on
 from safemig.views.numbers import counted
 
 
@@ -101,7 +101,8 @@ class ProductionDeployment(DeploymentSteps):
         if not self._resume:
             with open_environment(self.settings, self.environment) as connection:
                 if stopped := resumable.stopped(connection):
-                    return f"deployment {stopped[0]} stopped part-way; safemig migrate-prod --resume {stopped[0]} continues it"
+                    go_on = command_on(self.environment, "migrate-prod", f"--resume {stopped[0]}")
+                    return f"deployment {stopped[0]} stopped part-way; {go_on} continues it"
         return made.way_on
 
     @live.act("plan")

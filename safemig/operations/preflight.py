@@ -30,7 +30,7 @@ from safemig.postgres.server.programs import client_programs, require_tls, serve
 from safemig.postgres.stand_in.needs import needs_of
 from safemig.postgres.unreadable import platform_tables_left_out
 from safemig.results import Check, CheckState, Preflight
-from safemig.settings import PRODUCTION, Settings
+from safemig.settings import PRODUCTION, Settings, command_on
 from safemig.sql import parse
 
 LONG_TRANSACTION_S = 60
@@ -70,7 +70,11 @@ def preflight(
             for name, check in _CHECKS:
                 if by_command and name in _OF_FILES:
                     continue
-                question = partial(_drift, found_out=found_out) if check is _drift else check
+                question = check
+                if check is _drift:
+                    question = partial(_drift, found_out=found_out)
+                elif check is _history:
+                    question = partial(_history, environment=environment)
                 checks.append(_answered(name, question, settings, connection))
             earlier = partial(_earlier_runs, environment)
             checks.append(_answered("earlier runs", earlier, settings, connection))
@@ -106,7 +110,7 @@ def _earlier_runs(environment: str, settings: Settings, connection: Connection) 
     fix = "a deployment settles them"
     if left := resumable.stopped(connection):
         words += [f"deployment {run_id} stopped part-way" for run_id in left]
-        fix = f"safemig migrate-prod --resume {left[0]}"
+        fix = command_on(environment, "migrate-prod", f"--resume {left[0]}")
     if words:
         return Check("earlier runs", "warning", "; ".join(words), "all ended", fix)
     return Check("earlier runs", "ok", "all ended", "all ended")
@@ -336,7 +340,7 @@ def _extensions(settings: Settings, connection: Connection) -> Check:
     return Check("extensions", "ok", wanted, needed)
 
 
-def _history(settings: Settings, connection: Connection) -> Check:
+def _history(settings: Settings, connection: Connection, *, environment: str = PRODUCTION) -> Check:
     standing = standing_of(settings, connection)
     standing.require_consistent("the database")
     plan_files(standing.pending)
@@ -344,7 +348,7 @@ def _history(settings: Settings, connection: Connection) -> Check:
     if is_unrecorded(settings, connection, standing):
         return Check(
             "history", "warning", f"{found}, and the database has tables", "files and history agree",
-            "where these were applied by hand: safemig baseline-prod",
+            f"where these were applied by hand: {command_on(environment, 'baseline-prod')}",
         )  # fmt: skip
     if standing.out_of_order:
         names = ", ".join(each.file for each in standing.out_of_order)

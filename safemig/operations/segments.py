@@ -38,7 +38,7 @@ from safemig.postgres.history import committed_parts, deployment_exists
 from safemig.postgres.resumable import Resumable
 from safemig.results import Step
 from safemig.schema import Schema, compare
-from safemig.settings import Settings
+from safemig.settings import Settings, command_on
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,13 +79,14 @@ def require_unchanged(settings: Settings, connection: Connection, situation: Sit
 
 def trail_of(settings: Settings, situation: Situation, run_id: str, resume_by: str = "") -> Trail | None:
     """Return what a deployment of several parts notes in the database; None for one transaction, which is all or nothing."""
-    if situation.resumes is not None:
-        return Trail(settings, situation.resumes, resume_by)
-    if not situation.files or (len(situation.segments) == 1 and situation.segments[0].transactional):
-        return None
-    plan = situation.plan
-    migrations = {each.version: each.sha256 for each in plan.migrations}
-    return Trail(settings, Resumable(run_id, plan.id, migrations, plan.schema_fingerprint), resume_by)
+    begun_as, plan = situation.resumes, situation.plan
+    if begun_as is None:
+        if not situation.files or (len(situation.segments) == 1 and situation.segments[0].transactional):
+            return None
+        migrations = {each.version: each.sha256 for each in plan.migrations}
+        begun_as = Resumable(run_id, plan.id, migrations, plan.schema_fingerprint)
+    resumed = command_on(situation.target.environment, "migrate-prod", f"--resume {begun_as.run_id}")
+    return Trail(settings, begun_as, resume_by or resumed)
 
 
 def protocol_of(

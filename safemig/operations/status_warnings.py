@@ -13,7 +13,7 @@ from safemig.operations.restore_prod import what_restores_left
 from safemig.postgres import resumable
 from safemig.postgres.connection import Connection
 from safemig.postgres.history import recorded_runs
-from safemig.settings import Settings
+from safemig.settings import Settings, command_on
 from safemig.views.numbers import counted
 
 _LONGEST_CHANGE = 80
@@ -21,13 +21,13 @@ _LONGEST_CHANGE = 80
 
 def disagreements(settings: Settings, environment: str, connection: Connection, standing: Standing) -> list[str]:
     """Return each in words, with the next step after a semicolon. Reads only."""
-    path = journal.path_of(settings, environment)
+    path, restore = journal.path_of(settings, environment), command_on(environment, "restore-prod")
     found = [
         f"{run.words}, unless it is under way; the next deployment settles it, its record: safemig records --settle"
         for run in journal.unended(path, connection)
     ]
     found += [
-        f"deployment {run_id} stopped part-way; safemig migrate-prod --resume {run_id} continues it"
+        f"deployment {run_id} stopped part-way; {command_on(environment, 'migrate-prod', f'--resume {run_id}')} continues it"
         for run_id in resumable.stopped(connection)
     ]
     if lost := journal.lost(path, connection):
@@ -37,19 +37,20 @@ def disagreements(settings: Settings, environment: str, connection: Connection, 
         )
     found += _recorded_elsewhere(settings, environment, connection)
     found += [
-        f"database {each.name} was replaced by a restore, and is kept; when it is no longer needed: safemig restore-prod --drop {each.name}"
+        f"database {each.name} was replaced by a restore, and is kept; when it is no longer needed: {restore} --drop {each.name}"
         if each.is_former
-        else f"database {each.name} was left by a restore that was not swapped in; safemig restore-prod continues "
-        f"with it, safemig restore-prod --drop {each.name} drops it"
+        else f"database {each.name} was left by a restore that was not swapped in; {restore} continues "
+        f"with it, {restore} --drop {each.name} drops it"
         for each in what_restores_left(connection)
     ]
     found += [
-        f"schema {name} holds tables of a backup; when they are no longer needed: safemig restore-prod --drop {name}"
+        f"schema {name} holds tables of a backup; when they are no longer needed: {restore} --drop {name}"
         for name, *_ in connection.execute(SCHEMAS_OF_TABLES)
     ]
     if is_unrecorded(settings, connection, standing):
         found.append(
-            "it has tables, and no migration is recorded; where they were applied by hand: safemig baseline-prod"
+            "it has tables, and no migration is recorded; where they were applied by hand: "
+            + command_on(environment, "baseline-prod")
         )
     if changed := platform_changed(settings, environment, connection):
         found.append(changed)

@@ -41,6 +41,7 @@ from safemig.execution.steps import (
 )
 from safemig.migrations.files import Migration, hash_of
 from safemig.migrations.layouts import LAYOUTS
+from safemig.operations.segments import trail_of
 from safemig.postgres.resumable import Resumable
 from safemig.results import Check, HeldLock, RowChange, Step, TableContent
 from safemig.settings import Settings, load_settings
@@ -467,6 +468,31 @@ def test_only_what_was_left_of_a_deployment_is_resumed() -> None:
         with pytest.raises(RefusedError, match="is not what was left of deployment r") as caught:
             _require_same(Resumable("r", "p", migrations, "s"), {"1": "SELECT 1", "2": "SELECT 2"}, files, "production")
         assert caught.value.where == said
+
+
+GOES_ON = [
+    # (environment, the fleet's own command, the command)
+    ("production", "", "safemig migrate-prod --resume r1"),
+    ("qa", "", "safemig migrate-prod --target qa --resume r1"),
+    ("tenants/acme", "safemig fleet migrate tenants --resume p1", "safemig fleet migrate tenants --resume p1"),
+]
+
+
+@pytest.mark.parametrize(("environment", "given", "command"), GOES_ON)
+def test_the_command_that_goes_on_names_its_target(environment: str, given: str, command: str) -> None:
+    files = plan_files([migration("CREATE TABLE a ();", "1"), migration("CREATE INDEX CONCURRENTLY i ON a (x);", "2")])
+    plan = SimpleNamespace(id="p1", migrations=(), schema_fingerprint="x")
+    target = SimpleNamespace(environment=environment)
+    situation: Any = SimpleNamespace(resumes=None, files=files, segments=segments(files), plan=plan, target=target)
+    trail = trail_of(Settings(), situation, "r1", given)
+    assert trail is not None
+    assert trail.go_on == command
+    situation.resumes = Resumable("r0", "p1", {}, "x")
+    resumed = trail_of(Settings(), situation, "r1", given)
+    assert resumed is not None
+    assert resumed.go_on == command.replace("r1", "r0")
+    one = SimpleNamespace(**{**vars(situation), "resumes": None, "files": files[:1], "segments": segments(files[:1])})
+    assert trail_of(Settings(), one, "r1", given) is None  # type: ignore[arg-type]
 
 
 # ------------------------------------------------------------------------------------------------ commit

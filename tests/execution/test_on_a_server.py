@@ -50,6 +50,7 @@ from safemig.sql.locks import LockMode
 from tests.execution.test_decisions import migration, step
 
 FIRST = "20260101000000_first.sql"
+GO_ON = "safemig migrate-prod --resume r1"
 
 
 @pytest.fixture
@@ -507,7 +508,9 @@ def test_whether_a_statement_ran_is_read_from_the_catalog(connection: Any, made:
 
 def apart(settings: Settings, connection: Any, database: str, sql: str, *, trail: bool = True) -> Any:
     files = files_with(settings, v1=sql)
-    run = a_run(settings, connection, trail=Trail(settings, begun(settings, connection, files)) if trail else None)
+    run = a_run(
+        settings, connection, trail=Trail(settings, begun(settings, connection, files), GO_ON) if trail else None
+    )
     with deploying_connection(settings, database, "production", "r1") as ours:
         return autocommit.run_apart(run, ours, database, Segment(files, False))
 
@@ -525,7 +528,7 @@ def test_a_later_statement_that_fails_leaves_those_before_it_and_no_invalid_inde
     assert str(caught.value.where).endswith(
         "line 2: CREATE UNIQUE INDEX CONCURRENTLY; the invalid public.two was removed; applied: step 1"
     )
-    go_on = "safemig migrate-prod --resume r1" if trail else "deploy again"
+    go_on = GO_ON if trail else "deploy again"
     assert str(caught.value.next) == f"correct the cause, then {go_on}"
     if trail:
         found = resumable.find(connection, "r1")
@@ -628,8 +631,8 @@ def test_statements_that_ran_and_could_not_be_recorded_are_told_as_in_effect(
 ) -> None:
     connection.execute("CREATE TABLE t (a int)")
     files = files_with(settings, v1="CREATE INDEX CONCURRENTLY i ON t (a);")
-    run = a_run(settings, connection)
-    protocol = Protocol(run, "deployed", "m.sql", go_on="go on so")
+    run = a_run(settings, connection, trail=Trail(settings, begun(settings, connection, files), GO_ON))
+    protocol = Protocol(run, "deployed", "m.sql", go_on=GO_ON)
 
     def refuse(_: Any) -> Any:
         raise DeploymentFailedError("not as rehearsed", where="here", next="x")
@@ -637,7 +640,7 @@ def test_statements_that_ran_and_could_not_be_recorded_are_told_as_in_effect(
     with protocol.connection() as ours, pytest.raises(DeploymentStoppedError, match="not as rehearsed") as caught:
         protocol.commit_segment(ours, Segment(files, False), refuse)
     assert "ran and are in effect, but are not recorded; here" in str(caught.value.where)
-    assert caught.value.next == "correct the cause, then go on so"
+    assert caught.value.next == "correct the cause, then safemig migrate-prod --resume r1"
     with protocol.connection() as ours, pytest.raises(DeploymentFailedError, match="not as rehearsed"):
         protocol.commit_segment(ours, Segment(files_with(settings, v1="CREATE TABLE x ();"), True), refuse)
 
