@@ -889,6 +889,7 @@ class Archive(Result):
     verified: bool = False
     notes: tuple[str, ...] = ()  # what could not be verified, and why; what editors have saved again unchanged
     settled: tuple[str, ...] = ()  # what was said just now in records whose runs were cut off
+    not_asked: tuple[str, ...] = ()  # environments whose database could not be asked whether it knows of other records
 
 
 @dataclass(frozen=True, slots=True, repr=False)

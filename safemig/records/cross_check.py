@@ -15,7 +15,7 @@ from safemig.execution.environment import open_environment
 from safemig.postgres.history import recorded_runs
 from safemig.records import ledger
 from safemig.results import Archive
-from safemig.settings import Settings
+from safemig.settings import PRODUCTION, Settings
 from safemig.views import numbers
 
 
@@ -23,12 +23,16 @@ def hear_witnesses(archive: Archive, settings: Settings) -> Archive:
     """Return the archive with what the databases contradict; where one cannot be asked, a note says so. Reads only."""
     problems, notes = list(archive.problems), list(archive.notes)
     homes = {each.name for each in archive.folder.iterdir() if each.is_dir()} if archive.folder.is_dir() else set()
-    for environment in sorted(homes & set(settings.environments)):
+    not_asked = []
+    # Production also where all of its records are gone, and the folder with them.
+    for environment in sorted((homes | {PRODUCTION}) & set(settings.environments)):
         try:
             problems += _contradictions(archive, settings, environment)
         except SafemigError as error:
-            notes.append(f"the records of {environment} were not compared with the database: {error.what}")
-    return replace(archive, problems=tuple(problems), notes=tuple(notes))
+            if environment in homes:
+                notes.append(f"the records of {environment} were not compared with the database: {error.what}")
+                not_asked.append(environment)
+    return replace(archive, problems=tuple(problems), notes=tuple(notes), not_asked=tuple(not_asked))
 
 
 def _contradictions(archive: Archive, settings: Settings, environment: str) -> list[str]:

@@ -27,11 +27,12 @@ def build(result: Archive) -> Document:
         return Document(Badge("NO RECORDS", "info"), (Mono(str(result.folder)),))
     failed = sum(ended_badly(each.verdict) for each in result.records)
     running = sum(each.verdict == RUNNING for each in result.records)
-    verdict = (
-        Badge(f"{numbers.counted(len(result.problems), 'PROBLEM')} WITH THE ARCHIVE", "error")
-        if result.problems
-        else Badge("VERIFIED" if result.verified else "RECORDS", "ok" if result.verified else "info")
-    )
+    if result.problems:
+        verdict = Badge(f"{numbers.counted(len(result.problems), 'PROBLEM', 'PROBLEMS')} WITH THE ARCHIVE", "error")
+    elif result.verified and result.not_asked:
+        verdict = Badge(f"VERIFIED, EXCEPT AGAINST {', '.join(result.not_asked)}", "warning")
+    else:
+        verdict = Badge("VERIFIED" if result.verified else "RECORDS", "ok" if result.verified else "info")
     environments = ", ".join(sorted({each.environment for each in result.records}))
     counted = numbers.counted(len(result.records), "record")
     headline: list[Inline] = [Strong(f"{counted} of {environments}" if environments else counted), f"{failed:,} failed"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -61,6 +62,13 @@ def test_what_no_ledger_can_show_is_known_to_production(
         "the records of production were not compared with the database: production cannot be reached",
     )
     assert archive.notes[0] in archive.render("text")
+    assert archive.render("text").startswith("VERIFIED, EXCEPT AGAINST production")
+    monkeypatch.setenv("PRODUCTION_DATABASE_URL", shop.production)
+
+    # Nor does a folder that is gone as a whole leave an archive that is verified.
+    shutil.rmtree(home)
+    problems = shop.project.deployments(verify=True).problems
+    assert sum("its record" in each for each in problems) == 2
 
 
 def test_a_journal_that_lost_a_run_is_contradicted_by_production(shop: Shop, home: Path) -> None:
