@@ -194,6 +194,12 @@ def test_an_applied_script_of_psql_keeps_the_lines_of_its_file() -> None:
     assert "line 2, column 8" in str(caught.value.where)
 
 
+def test_the_rows_of_a_copy_belong_to_its_step() -> None:
+    rows = "COPY t FROM stdin;\n1\n2\n\\."
+    (file,) = plan_files([migration(f"CREATE TABLE t (a int);\n{rows}\nSELECT 1;")])
+    assert [each.sql for each in file.steps] == ["CREATE TABLE t (a int)", rows, "SELECT 1"]
+
+
 def test_rows_that_a_recorded_file_did_not_write_are_named() -> None:
     files = plan_files(
         [migration("CREATE TABLE t ();\nINSERT INTO storage.buckets VALUES (1);\nUPDATE t SET a = 1;\nTRUNCATE t;")]
@@ -424,7 +430,7 @@ def test_the_journal_tells_which_runs_did_not_end(tmp_path: Path, monkeypatch: p
         ("c", "begun"),
         ("b", "committed"),
     ):
-        journal.write(path, run, event, act="migrate_prod", number=1)  # type: ignore[arg-type]
+        journal.write(path, run, event, act="rollback_prod" if run == "a" else "migrate_prod")  # type: ignore[arg-type]
     unended = journal.unended(path, connection_that_says())
     assert [(each.run_id, each.committed) for each in unended] == [("b", ("m.sql",)), ("c", ())]
     assert unended[0].words.endswith("was cut off; applied: m.sql")
@@ -435,6 +441,8 @@ def test_the_journal_tells_which_runs_did_not_end(tmp_path: Path, monkeypatch: p
     assert journal.contradictions(path, []) == []
     journal.write(path, "d", "begun", act="migrate_prod")
     journal.write(path, "d", "committed")
+    journal.write(path, "f", "begun", act="migrate_prod")
+    journal.write(path, "f", "ended", verdict="FAILED")  # which committed nothing
     journal.write(path, "e", "committed")  # of a run whose beginning is not there
     assert journal.lost(path, connection_that_says()).startswith("run d (migrate_prod, begun ")
 
@@ -496,6 +504,23 @@ def test_the_command_that_goes_on_names_its_target(environment: str, given: str,
 
 
 # ------------------------------------------------------------------------------------------------ commit
+
+
+@pytest.mark.parametrize(
+    "fault", [UnreachableError("away", where="x", next="y"), psycopg.OperationalError("gone"), None]
+)
+def test_a_commit_is_only_waited_for_while_the_server_says_that_it_works_on_it(
+    monkeypatch: pytest.MonkeyPatch, fault: Exception | None
+) -> None:
+    from safemig.execution import commit
+
+    def connect(*_: Any, **__: Any) -> Any:
+        if isinstance(fault, UnreachableError):
+            raise fault
+        return connection_that_says(fault or [(1,)])
+
+    monkeypatch.setattr(commit, "connect", connect)
+    assert commit._is_committing("", None) is (fault is None)
 
 
 def test_an_interrupt_after_the_commit_says_that_it_is_done(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -28,6 +28,7 @@ from safemig.execution import (
     invalid_indexes,
     journal,
     layout,
+    protocol,
     resume,
     transaction,
     validation,
@@ -609,11 +610,9 @@ def test_a_segment_is_written_into_the_history_with_its_time(
     files = files_with(settings, v1="CREATE TABLE a ();", v2="CREATE TABLE b ();")
     assert [each.version for each in standing_of(settings, connection).pending] == ["20260101000001", "20260101000002"]
     run = a_run(settings, connection)
-    protocol = Protocol(run, "deployed", "m.sql")
-    with protocol.alone() as ours, protocol.told(), run.noted():
-        protocol.commit_segment(
-            ours, Segment(files, True), lambda of: schema_of(settings, of), rehearsed=files[0].steps
-        )
+    way = Protocol(run, "deployed", "m.sql")
+    with way.alone() as ours, way.told(), run.noted():
+        way.commit_segment(ours, Segment(files, True), lambda of: schema_of(settings, of), rehearsed=files[0].steps)
     assert layout.versions_applied(settings, connection) == ["20260101000001", "20260101000002"]
     assert [each.sha256 for each in layout.read_history(settings, connection)] == [
         each.migration.sha256 for each in files
@@ -632,17 +631,31 @@ def test_statements_that_ran_and_could_not_be_recorded_are_told_as_in_effect(
     connection.execute("CREATE TABLE t (a int)")
     files = files_with(settings, v1="CREATE INDEX CONCURRENTLY i ON t (a);")
     run = a_run(settings, connection, trail=Trail(settings, begun(settings, connection, files), GO_ON))
-    protocol = Protocol(run, "deployed", "m.sql", go_on=GO_ON)
+    way = Protocol(run, "deployed", "m.sql", go_on=GO_ON)
 
     def refuse(_: Any) -> Any:
         raise DeploymentFailedError("not as rehearsed", where="here", next="x")
 
-    with protocol.connection() as ours, pytest.raises(DeploymentStoppedError, match="not as rehearsed") as caught:
-        protocol.commit_segment(ours, Segment(files, False), refuse)
+    with way.connection() as ours, pytest.raises(DeploymentStoppedError, match="not as rehearsed") as caught:
+        way.commit_segment(ours, Segment(files, False), refuse)
     assert "ran and are in effect, but are not recorded; here" in str(caught.value.where)
     assert caught.value.next == "correct the cause, then safemig migrate-prod --resume r1"
-    with protocol.connection() as ours, pytest.raises(DeploymentFailedError, match="not as rehearsed"):
-        protocol.commit_segment(ours, Segment(files_with(settings, v1="CREATE TABLE x ();"), True), refuse)
+    with way.connection() as ours, pytest.raises(DeploymentFailedError, match="not as rehearsed"):
+        way.commit_segment(ours, Segment(files_with(settings, v1="CREATE TABLE x ();"), True), refuse)
+
+
+@pytest.mark.parametrize(("is_one", "seen"), [(True, [2]), (False, [])])
+def test_locks_are_foreseen_for_the_steps_of_one_transaction_alone(
+    settings: Settings, connection: Any, monkeypatch: pytest.MonkeyPatch, is_one: bool, seen: list[int]
+) -> None:
+    files = plan_files([migration("SELECT 1", "1"), migration("SELECT 2" if is_one else "VACUUM", "2")])
+    asked: list[int] = []
+    monkeypatch.setattr(protocol, "locks_up_front", lambda _, steps: asked.extend(each.number for each in steps) or {})
+    way = Protocol(a_run(settings, connection), "deployed", "m.sql")
+    steps = [each for file in files for each in file.steps]
+    with way.connection() as ours:
+        way.commit_segment(ours, Segment(files[1:], is_one), lambda of: schema_of(settings, of), rehearsed=steps)
+    assert asked == seen
 
 
 def test_a_database_with_tables_and_no_history_is_unrecorded(settings: Settings, connection: Any) -> None:
