@@ -562,6 +562,7 @@ ENDED = "commands ignored until end of transaction block"
 FAILURES: list[tuple[Any, int, Sequence[str], Sequence[str]]] = [
     # (the server's error, attempts, who blocks, the words)
     (pg.LockNotAvailable("timeout"), 3, ("pid 1",), ("could not acquire a lock after 3 attempts", "; pid 1", "end what blocks it")),
+    (pg.LockNotAvailable("timeout"), 2, (), ("after 2 attempts", "end what blocks it")),
     (pg.UniqueViolation("twice"), 1, (), ("twice", "correct the migration")),
     (pg.IdleInTransactionSessionTimeout("idle"), 1, (), ("this process was silent for too long", "limit 8 s", "keep this machine awake")),
 ]  # fmt: skip
@@ -698,6 +699,7 @@ ROWS = [TableContent("public.a", 1, ""), TableContent("public.h", 2, ""), TableC
 def test_rows_of_histories_and_of_our_own_are_no_rows_of_the_project() -> None:
     found = validation.rows_changed(ROWS, {"public.b": 5, "public.a": 1}, lambda name: name == "public.h")
     assert found == (RowChange("public.a", 1, 1), RowChange("public.b", None, 5))
+    assert RowChange("public.h", 2, 2) in validation.rows_changed(ROWS, {"public.h": 2})
 
 
 def test_a_loss_says_which_table_and_a_sum_says_of_when() -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from safemig.errors import DeploymentFailedError, RefusedError
 from safemig.execution.transaction import _require_same_transaction
-from safemig.execution.validation import check_rows, check_sequences
+from safemig.execution.validation import check_rows
 from safemig.operations.drop_replaced import names_left
 from safemig.records import ledger
 from safemig.records.names import parse_name
@@ -62,23 +62,6 @@ def test_only_a_record_that_does_not_know_its_end_may_be_replaced(verdict: str, 
     name = parse_name(f"20261122T200900Z-production-migrate_prod-{verdict}")
     assert name is not None
     assert ledger.is_open(name) is is_open
-
-
-@pytest.mark.parametrize(
-    ("made", "state", "found"),
-    [
-        ("CREATE SEQUENCE s INCREMENT -1 OWNED BY t.id; SELECT setval('s', -5); INSERT INTO t VALUES (-3), (-1)", "ok", ""),
-        ("CREATE SEQUENCE s INCREMENT -1 OWNED BY t.id; SELECT setval('s', -2); INSERT INTO t VALUES (-3), (-1)", "warning", "at -3"),
-        ("CREATE SEQUENCE s OWNED BY t.id; SELECT setval('s', 5); INSERT INTO t VALUES (1), (5)", "ok", ""),
-        ("CREATE SEQUENCE s OWNED BY t.id; SELECT setval('s', 4); INSERT INTO t VALUES (1), (5)", "warning", "at 5"),
-    ],
-)  # fmt: skip
-def test_a_sequence_is_held_against_the_end_that_it_runs_to(database: str, made: str, state: str, found: str) -> None:
-    with psycopg.connect(database, autocommit=True) as connection:
-        connection.execute(f"CREATE TABLE t (id int); {made}".encode())
-        check = check_sequences(connection)
-    assert check.state == state
-    assert found in check.found
 
 
 @pytest.mark.parametrize(
