@@ -71,9 +71,9 @@ def verbs_page() -> str:
     ]
     group = _group()
     for verb in VERBS:
-        command = group.commands[verb.command.split()[0]]
-        lines += [f"## safemig {command.name}", "", (command.help or "").split("\n\n")[0].replace("\n", " "), ""]
-        lines += [f"```console\n$ {_usage(command)}\n```", ""]
+        command, name = _command(group, verb.command)
+        lines += [f"## {name}", "", (command.help or "").split("\n\n")[0].replace("\n", " "), ""]
+        lines += [f"```console\n$ {_usage(command, name)}\n```", ""]
         names = [f"Python: `project.{verb.method}()`"] if verb.method and verb.method != "init" else []
         names += ["Python: `safemig.Project.init()`"] if verb.method == "init" else []
         names += [f"notebook: `%{verb.magic}`"] if verb.magic else []
@@ -90,19 +90,31 @@ def _group() -> click.Group:
     return group
 
 
-def _usage(command: click.Command) -> str:
-    pieces = command.collect_usage_pieces(click.Context(command))
-    return " ".join(["safemig", str(command.name), *pieces])
+def _command(group: click.Group, words: str) -> tuple[click.Command, str]:
+    """Return the command that a verb's words begin with, in a group or in a group of that, and how it is called."""
+    command: click.Command = group
+    name = "safemig"
+    for word in words.split():
+        if not isinstance(command, click.Group):
+            break
+        command, name = command.commands[word], f"{name} {word}"
+    return command, name
+
+
+def _usage(command: click.Command, name: str) -> str:
+    return " ".join([name, *command.collect_usage_pieces(click.Context(command))])
 
 
 def _options(command: click.Command) -> Iterator[str]:
     for each in command.params:
         if isinstance(each, click.Option) and not each.hidden:
             names = ", ".join(f"`{name}`" for name in (*each.opts, *each.secondary_opts))
-            value = "" if each.is_flag else f" `{each.make_metavar(click.Context(command))}`"
+            # A bar would end the cell, and stays escaped within backticks.
+            choices = each.make_metavar(click.Context(command)).replace("|", "&#124;")
+            value = "" if each.is_flag else f" <code>{choices.replace('<', '&lt;')}</code>"
             default = each.default if isinstance(each.default, str) and each.default else ""
             words = (each.help or "").strip() or "Output format."
-            yield f"| {names}{_plain(value)} | {_plain(words)}{f' Default: `{default}`.' if default else ''} |"
+            yield f"| {names}{value} | {_plain(words)}{f' Default: `{default}`.' if default else ''} |"
 
 
 def _plain(text: str) -> str:

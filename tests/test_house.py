@@ -256,7 +256,7 @@ def test_nothing_names_a_folder_of_one_machine() -> None:
     assert found == []
 
 
-def test_notebooks_hold_no_outputs_and_have_named_cells() -> None:
+def test_runbooks_hold_no_outputs_and_all_notebooks_have_named_cells() -> None:
     import nbformat
 
     notebooks = [
@@ -268,8 +268,9 @@ def test_notebooks_hold_no_outputs_and_have_named_cells() -> None:
         assert (notebook.nbformat, notebook.nbformat_minor) >= (4, 5), path.name
         assert notebook.metadata.kernelspec.name == "python3", path.name
         for cell in notebook.cells:
-            assert not cell.get("outputs"), f"{path.name}, cell {cell.id}: holds outputs"
-            assert cell.get("execution_count") is None, f"{path.name}, cell {cell.id}: was executed"
+            if path.parent.name != "notebooks":  # the tutorials keep theirs: see tests/test_tutorials.py
+                assert not cell.get("outputs"), f"{path.name}, cell {cell.id}: holds outputs"
+                assert cell.get("execution_count") is None, f"{path.name}, cell {cell.id}: was executed"
             assert re.fullmatch(r"[a-z0-9-]+", cell.id), f"{path.name}: cell {cell.id} has no name"
 
 

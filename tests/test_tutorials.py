@@ -1,15 +1,21 @@
-"""The tutorials run from top to bottom without input, each in its own kernel, and leave nothing running."""
+"""The tutorials run from top to bottom without input, each in its own kernel, leave nothing running, and say what they keep.
+
+SAFEMIG_WRITE_TUTORIALS=1 writes the outputs that they keep anew.
+"""
 
 from __future__ import annotations
 
+import os
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import nbformat
 import pytest
 from nbclient import NotebookClient
 
 from tests.tables import part_of
+from tests.tutorial_outputs import said, stored
 
 NOTEBOOKS = sorted((Path(__file__).resolve().parent.parent / "notebooks").glob("*.ipynb"))
 
@@ -99,31 +105,52 @@ USUAL = ("01_first_review", "02_staging_to_production", "05_runbooks_in_ci")
 
 
 @pytest.fixture(scope="module", params=part_of(NOTEBOOKS, lambda path: path.stem in USUAL, lambda path: path.stem))
-def executed(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, dict[str, str]]:
-    """A tutorial's name, and the text of each of its cells' outputs."""
+def run(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Any]:
+    """A tutorial, and the notebook after a run of it."""
     notebook = nbformat.read(request.param, as_version=4)
     folder = tmp_path_factory.mktemp(request.param.stem)
     with tempfile.TemporaryDirectory(prefix="sm-") as temporary, pytest.MonkeyPatch.context() as patched:
         Path(temporary).chmod(0o755)  # a server that runs as another user enters it
         patched.setenv("TMPDIR", temporary)
+        patched.setenv("SAFEMIG_BY", "dba")
         NotebookClient(
             notebook,
             timeout=180,
             resources={"metadata": {"path": str(folder)}},
         ).execute()
         assert list(Path(temporary).glob("safemig-tutorial-*")) == [], "the tutorial deletes its folder"
-    return request.param.stem, {
+    return request.param, notebook
+
+
+def test_the_tutorial_shows_what_its_prose_promises(run: tuple[Path, Any]) -> None:
+    path, notebook = run
+    texts = {
         cell.id: "\n".join(each.get("text") or each.get("data", {}).get("text/plain", "") for each in cell.outputs)
         for cell in notebook.cells
         if cell.cell_type == "code"
     }
-
-
-def test_the_tutorial_shows_what_its_prose_promises(executed: tuple[str, dict[str, str]]) -> None:
-    name, texts = executed
-    for cell, words in SEEN[name].items():
+    for cell, words in SEEN[path.stem].items():
         for word in words:
-            assert word in texts[cell], f"{name}, cell {cell}:\n{texts[cell]}"
+            assert word in texts[cell], f"{path.stem}, cell {cell}:\n{texts[cell]}"
+
+
+def test_the_tutorial_says_what_it_keeps(run: tuple[Path, Any]) -> None:
+    path, notebook = run
+    fresh = stored(notebook)
+    if os.environ.get("SAFEMIG_WRITE_TUTORIALS"):
+        nbformat.write(fresh, path)
+    kept = nbformat.read(path, as_version=4)
+    for cell, now in zip(kept.cells, fresh.cells, strict=True):
+        if cell.cell_type == "code":
+            assert said(cell) == said(now), f"cell {cell.id}: SAFEMIG_WRITE_TUTORIALS=1 writes it anew; look at the diff"
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_a_tutorial_is_small_and_tells_nothing_of_the_machine_that_ran_it(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    assert len(text) < 400_000
+    for telling in (tempfile.gettempdir() + "/", str(Path.home()) + "/", "/site-packages", "postgresql://postgres:"):
+        assert telling not in text
 
 
 def test_every_tutorial_is_known() -> None:

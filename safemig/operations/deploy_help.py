@@ -42,7 +42,7 @@ VERBS = (
         "review",
         "migration:review",
     ),
-    Verb("plan", "", "plan", "what would be deployed, and the id that approves it"),
+    Verb("plan", "", "plan", "what would be deployed, and the ID that approves it"),
     Verb(
         "rehearse",
         "rehearse",
@@ -117,7 +117,7 @@ VERBS = (
     ),
     Verb("fleet_status", "fleet_status", "fleet status", "every member of a fleet: version, pending, drift"),
     Verb(
-        "fleet_plan", "fleet_plan", "fleet plan", "what a deployment to a fleet would do, and the id that approves it"
+        "fleet_plan", "fleet_plan", "fleet plan", "what a deployment to a fleet would do, and the ID that approves it"
     ),
     Verb(
         "fleet_migrate", "fleet_migrate", "fleet migrate", "the safe deployment to a fleet, in waves", "fleet_migrate"

@@ -22,6 +22,7 @@ def build(result: Initialised) -> Document:
             (
                 "export STAGING_DATABASE_URL and PRODUCTION_DATABASE_URL (they are never written into a file)",
                 "safemig doctor: which verbs will work there, and what closes each gap",
+                "safemig status: if production has tables but no history, take it over first: safemig baseline-prod",
                 f'safemig rehearse --run "{result.command}"'
                 if result.command
                 else f"make the migration with {result.makes}, then: safemig review"
