@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from safemig.records.certificate import Certificate, Proof
+from safemig.records.certificate_changes import Change
 
 _MEANS_SOMETHING = re.compile(r"([\\`*_{}\[\]<>#|$~&])")
 
@@ -14,19 +15,13 @@ def as_markdown(certificate: Certificate) -> str:
     lines = [f"# {certificate.word} · {_text(certificate.title)}", "", _text(certificate.subtitle), ""]
     if certificate.error:
         lines += [f"> {_text(line)}  " for line in certificate.error] + [""]
-    lines += ["| | |", "|:--|:--|"]
     for fact in certificate.facts:
         words = f"[{_text(fact.words)}]({fact.url})" if fact.url else _text(fact.words)
-        lines.append(f"| {fact.name} | {words} |")
+        lines.append(f"- **{fact.name}**: {words}")
     if certificate.changes:
-        lines += [
-            "",
-            f"**{certificate.changes_title}**",
-            "",
-            "| Migration | What it does | Strongest lock |",
-            "|:--|:--|:--|",
-        ]
-        lines += [f"| {_text(each.file)} | {_text(each.does)} | {_text(each.lock)} |" for each in certificate.changes]
+        # No table: a long file name would leave no room for the rest, and GitHub cuts it off.
+        lines += ["", f"**{certificate.changes_title}**", ""]
+        lines += [_change(each) for each in certificate.changes]
     if certificate.proofs:
         lines += ["", "**Evidence**", "", "| | Proof | Figures | |", "|:--|:--|:--|:--|"]
         lines += [_proof(each) for each in certificate.proofs]
@@ -35,6 +30,11 @@ def as_markdown(certificate: Certificate) -> str:
     if certificate.would_lose:
         lines += ["", f"> **A rollback would lose**: {_text('; '.join(certificate.would_lose))}"]
     return "\n".join(lines)
+
+
+def _change(change: Change) -> str:
+    lock = f"  \n  strongest lock: {_text(change.lock)}" if change.lock else ""
+    return f"- {_text(change.file)}  \n  {_text(change.does)}{lock}"
 
 
 def _proof(proof: Proof) -> str:

@@ -96,13 +96,13 @@ def test_a_whole_deployment_is_told_on_one_screen() -> None:
     for words in (
         "# DEPLOYED · Deployment to production: add theme",
         "shop on db1 · PostgreSQL 17.10 · 2026-11-22 20:09:04 to 20:09:09 UTC · longest wait for a lock 0.50 s",
-        "| Reason | SHOP-412 theme (commit message) |",
-        "| Committed by | dana |",
-        "| Run by | ci |",
-        "| Approved by | kim, lee, 2026-11-22 20:09:05 UTC, plan 3f2a9c1, typed at the prompt |",
-        "| Source | commit 9f2c1e7aa881, clean |",
-        "| CI | [run 7](https://ci/7) |",
-        "ALTER TABLE users ADD COLUMN theme text | ACCESS EXCLUSIVE on public.users, 0.01 s |",
+        "- **Reason**: SHOP-412 theme (commit message)",
+        "- **Committed by**: dana",
+        "- **Run by**: ci",
+        "- **Approved by**: kim, lee, 2026-11-22 20:09:05 UTC, plan 3f2a9c1, typed at the prompt",
+        "- **Source**: commit 9f2c1e7aa881, clean",
+        "- **CI**: [run 7](https://ci/7)",
+        "ALTER TABLE users ADD COLUMN theme text  \n  strongest lock: ACCESS EXCLUSIVE on public.users, 0.01 s",
         "| ✓ | **Reviewed** | 2 statements, SAFE TO DEPLOY, nothing had to be accepted | [details](#Review) |",
         "| ✓ | **Backed up and restored** | 1,234 rows in 2 tables, restored and compared by hash |",
         "| ✓ | **Rehearsed on a copy** | on PostgreSQL 17.10, with its data; longest lock 0.01 s; no table rewritten |",
@@ -208,10 +208,10 @@ def test_what_was_refused_is_not_told_as_done() -> None:
     text = as_markdown(found)
     assert "# NOT APPROVED · " in text
     assert "> Refused: no" in text
-    assert "| Approved by | no one: the run did not reach the approval |" in text
+    assert "- **Approved by**: no one: the run did not reach the approval" in text
     assert "**Planned changes**" in text
     assert [each.mark for each in found.proofs] == ["yes", *["not reached"] * 4]
-    assert "| Source | no git repository |" in text
+    assert "- **Source**: no git repository" in text
 
 
 def test_what_was_accepted_and_what_a_rollback_would_lose_is_said() -> None:
