@@ -12,6 +12,7 @@ def register(shell: InteractiveShell) -> None:
     """Give the shell safemig's magics, their completion, and `%config SafeMig`. Doing it again changes nothing."""
     from safemig.notebook.completion import complete_magics
     from safemig.notebook.magics import SafeMig
+    from safemig.notebook.onlooker import end
     from safemig.notebook.percent import refuse_sql_below_a_line_magic
 
     if any(isinstance(each, SafeMig) for each in shell.configurables):
@@ -22,4 +23,5 @@ def register(shell: InteractiveShell) -> None:
     shell.register_magics(magics)
     shell.configurables.append(magics)  # type: ignore[arg-type]  # so that %config knows it
     shell.input_transformers_cleanup.append(refuse_sql_below_a_line_magic)
+    shell.events.register("post_run_cell", lambda _: end())  # type: ignore[no-untyped-call]
     shell.Completer.custom_matchers.append(complete_magics(magics))

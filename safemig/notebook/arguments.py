@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import shlex
+import sys
 from argparse import Namespace
 from typing import Any
 
 from IPython.core.error import UsageError
 
 from safemig.errors import SettingsError
+from safemig.notebook.onlooker import begin
 
 
 def parse_line(magic: Any, line: str) -> Namespace:
-    """Return the arguments of a magic's line.
+    """Return the arguments of a magic's line; show that it was taken, where what it needs is not loaded yet.
 
     Raises:
         SettingsError: an unknown option, a missing argument, an open quote, a variable that is not defined. Not
@@ -38,6 +40,8 @@ def parse_line(magic: Any, line: str) -> Namespace:
         raise SettingsError(f"%{name}: {error}", where=line, next=f"%{name}? shows its arguments") from None
     if getattr(arguments, "out", None) and not arguments.out.isidentifier():
         raise SettingsError(f"%{name}: --out {arguments.out} is not a Python name", next="such as --out result")
+    if "safemig.project" not in sys.modules:  # the first magic of a session waits for more than its database
+        begin("loading safemig")
     return arguments
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Sequence
+from html import escape
 from typing import Any
 
 from safemig.live import MOMENT, RECORD, Listener
@@ -24,8 +25,26 @@ def find_listener() -> Listener | None:
     if os.environ.get(RECORD):
         return _Log(lambda live, lines: _publish(shell, live, lines))
     if getattr(shell, "kernel", None) is not None and person_is_present():
-        return _Table()
+        return _begun.pop() if _begun else _Table()
     return _Log()
+
+
+_begun: list[_Table] = []  # the table of an act whose modules are being loaded
+
+
+def begin(words: str) -> None:
+    """Show at once that a magic was taken, where a person is present: loading what it needs may take a moment."""
+    from safemig.approval.approve import person_is_present
+
+    if not _begun and not os.environ.get(RECORD) and person_is_present():
+        _begun.append(_Table())
+        _begun[0].show(f"<p>{escape(words)}</p>")
+
+
+def end() -> None:
+    """Take away what `begin` showed, where no act has taken it over."""
+    while _begun:
+        _begun.pop()(None)
 
 
 class _Log:
@@ -55,15 +74,19 @@ class _Table:
         self._handle: Any = None
 
     def __call__(self, live: Live | None) -> None:
+        if live is not None:
+            self.show(live.render("html"))
+        elif self._handle is not None:
+            self.show("")
+
+    def show(self, html: str) -> None:
+        """Put HTML in the place of what is there."""
         from IPython.display import HTML, display
 
-        if live is None:
-            if self._handle is not None:
-                self._handle.update(HTML(""))
-        elif self._handle is None:
-            self._handle = display(HTML(live.render("html")), display_id=True)
+        if self._handle is None:
+            self._handle = display(HTML(html), display_id=True)
         else:
-            self._handle.update(HTML(live.render("html")))
+            self._handle.update(HTML(html))
 
 
 def _publish(shell: Any, live: Live, lines: Sequence[str]) -> None:

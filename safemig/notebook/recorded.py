@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from safemig import errors
+from safemig.notebook.onlooker import end
 from safemig.notebook.progress import LiveProgress
 from safemig.records import RecordRun
 from safemig.records.outcome import RecordedError
@@ -92,6 +93,7 @@ def run_recorded(
 
     present = person_is_present()
     progress = LiveProgress(verb, live=present)
+    end()
     progress.begin()
     try:
         from safemig.records import run_runbook  # with papermill, which takes its time

@@ -206,7 +206,9 @@ def _moment(text: str) -> str:
 def _facts(outcome: Outcome, facts: Mapping[str, Any]) -> tuple[Fact, ...]:
     source: Mapping[str, str] = facts.get("source") or {}
     found = []
-    if source.get("subject"):
+    if source.get("reason"):
+        found.append(Fact("Reason", source["reason"]))
+    elif source.get("subject"):
         found.append(Fact("Reason", f"{source['subject']} (commit message)"))
     if source.get("author"):
         found.append(Fact("Committed by", source["author"]))

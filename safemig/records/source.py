@@ -1,4 +1,4 @@
-"""Where a run comes from: the commit that is checked out and who made it, and the CI job that runs it."""
+"""Where a run comes from: why it is done, the commit that is checked out and who made it, and the CI job that runs it."""
 
 from __future__ import annotations
 
@@ -12,11 +12,12 @@ _PATIENCE_S = 5
 
 
 def source_of(folder: Path) -> dict[str, str]:
-    """Return `commit`, `state` ("clean" or "changed since"), `author`, `subject`, `ci` and `ci_url`, those that there are.
+    """Return `reason`, `commit`, `state` ("clean" or "changed since"), `author`, `subject`, `ci` and `ci_url`, those that there are.
 
-    Never raises: a folder without git, or a machine without it, has no commit.
+    The reason is what `SAFEMIG_REASON` says, such as a ticket. Never raises: a folder without git, or a machine without it, has no commit.
     """
-    found = _commit(folder) | _ci()
+    reason = {"reason": " ".join(os.environ.get("SAFEMIG_REASON", "").split())}
+    found = reason | _commit(folder) | _ci()
     return {name: hide(value) for name, value in found.items() if value}
 
 

@@ -467,3 +467,19 @@ def test_loading_imports_nothing_heavy() -> None:
         "jinja2", "sqlparse", "click",
     }  # fmt: skip
     assert len(new) <= 12, new
+
+
+def test_the_first_magic_of_a_session_shows_at_once_that_it_was_taken(
+    loaded: InteractiveShell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from safemig.notebook import onlooker
+
+    monkeypatch.setattr("safemig.approval.approve.person_is_present", lambda: True)
+    monkeypatch.delitem(sys.modules, "safemig.project")
+    with capture_output() as captured:
+        loaded.run_line_magic("deploy_help", "npm")
+        onlooker.end()  # as after each cell
+    first, last = (each.data["text/html"] for each in captured.outputs)
+    assert "loading safemig" in first
+    assert last == ""
+    assert onlooker._begun == []

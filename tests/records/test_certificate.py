@@ -93,6 +93,8 @@ ALL = (review(), PLAN, backup(), rehearsal(), approval(), deployment(), validati
 def test_a_whole_deployment_is_told_on_one_screen() -> None:
     source = {"commit": "9f2c1e7aa88123", "state": "clean", "author": "dana", "subject": "SHOP-412 theme", "ci": "run 7", "ci_url": "https://ci/7"}  # fmt: skip
     text = as_markdown(certificate(*ALL, source=source))
+    told = as_markdown(certificate(*ALL, source={**source, "reason": "SHOP-412"}))
+    assert "- **Reason**: SHOP-412\n" in told, "what a person says goes before the commit's subject"
     for words in (
         "# DEPLOYED · Deployment to production: add theme",
         "shop on db1 · PostgreSQL 17.10 · 2026-11-22 20:09:04 to 20:09:09 UTC · longest wait for a lock 0.50 s",
@@ -266,7 +268,7 @@ def test_each_step_of_the_deployment_has_its_section() -> None:
 
 
 def test_the_commit_and_the_ci_run_are_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("GITHUB_RUN_ID", "GITLAB_CI", "BUILD_URL"):
+    for name in ("GITHUB_RUN_ID", "GITLAB_CI", "BUILD_URL", "SAFEMIG_REASON"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
     assert source_of(tmp_path) == {}
@@ -284,6 +286,8 @@ def test_the_commit_and_the_ci_run_are_found(tmp_path: Path, monkeypatch: pytest
     assert re.fullmatch(r"[0-9a-f]{40}", found["commit"])
     (tmp_path / "records").mkdir()
     assert source_of(tmp_path)["state"] == "clean"
+    monkeypatch.setenv("SAFEMIG_REASON", " SHOP-412:  why ")
+    assert source_of(tmp_path)["reason"] == "SHOP-412: why"
     (tmp_path / "a.sql").write_text("SELECT 2;")
     assert source_of(tmp_path)["state"] == "changed since"
     for name, value in {"GITHUB_RUN_ID": "77", "GITHUB_REPOSITORY": "acme/shop", "GITHUB_RUN_NUMBER": "3"}.items():
