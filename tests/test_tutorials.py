@@ -142,7 +142,9 @@ def test_the_tutorial_says_what_it_keeps(run: tuple[Path, Any]) -> None:
     kept = nbformat.read(path, as_version=4)
     for cell, now in zip(kept.cells, fresh.cells, strict=True):
         if cell.cell_type == "code":
-            assert said(cell) == said(now), f"cell {cell.id}: SAFEMIG_WRITE_TUTORIALS=1 writes it anew; look at the diff"
+            assert said(cell) == said(now), (
+                f"cell {cell.id}: SAFEMIG_WRITE_TUTORIALS=1 writes it anew; look at the diff"
+            )
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)

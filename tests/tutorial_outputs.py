@@ -17,7 +17,8 @@ _TIMES = {
     "%Y%m%dT%H%M%S": re.compile(r"(?<!\d)20\d{6}T\d{6}"),
     "%Y%m%d%H%M%S": re.compile(r"(?<!\d)20\d{12}(?!\d)"),
 }
-_LIVE = re.compile(r"^(?:\w+ · |  \w+ · .*\b(?:done|ran) in ).*\n?", re.MULTILINE)  # how far an act is, which in JupyterLab goes away at its end
+# How far an act is; in JupyterLab that goes away at the act's end.
+_LIVE = re.compile(r"^(?:[a-z_]+ · |  [a-z_]+ · .*\b(?:done|ran) in ).*\n?", re.MULTILINE)
 _VOLATILE = (
     (re.compile(r"/srv/tutorial[^\n|<]*?…"), "PATH…"),
     (re.compile(r"/srv/tutorial[\w./-]*"), "PATH"),
@@ -48,7 +49,9 @@ def stored(notebook: Any) -> Any:
         for output in cell.outputs:
             if "execution_count" in output:
                 output.execution_count = number
-            for holder, key in [(output, "text")] if "text" in output else [(output.data, mime) for mime in output.data]:
+            for holder, key in (
+                [(output, "text")] if "text" in output else [(output.data, mime) for mime in output.data]
+            ):
                 holder[key] = _elsewhere(holder[key], now, shift)
     return kept
 

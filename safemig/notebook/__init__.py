@@ -23,5 +23,5 @@ def register(shell: InteractiveShell) -> None:
     shell.register_magics(magics)
     shell.configurables.append(magics)  # type: ignore[arg-type]  # so that %config knows it
     shell.input_transformers_cleanup.append(refuse_sql_below_a_line_magic)
-    shell.events.register("post_run_cell", lambda _: end())  # type: ignore[no-untyped-call]
+    shell.events.register("post_run_cell", lambda _: end())
     shell.Completer.custom_matchers.append(complete_magics(magics))
