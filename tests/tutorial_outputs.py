@@ -20,8 +20,8 @@ _TIMES = {
 # How far an act is; in JupyterLab that goes away at the act's end.
 _LIVE = re.compile(r"^(?:[a-z_]+ · |  [a-z_]+ · .*\b(?:done|ran) in ).*\n?", re.MULTILINE)
 _VOLATILE = (
-    (re.compile(r"/srv/tutorial[^\n|<]*?…"), "PATH…"),
-    (re.compile(r"/srv/tutorial[\w./-]*"), "PATH"),
+    # A path that is cut short to a column's width is cut elsewhere where it is longer.
+    (re.compile(r"/srv/tutorial[\w./-]*(?:, P(?:ostgreSQL [\d.]+…?|\w*(?: [\d.]*)?…)|…)?"), "PATH"),
     (re.compile(r"/[\w./-]*/bin\b"), "BIN"),
     (re.compile(r"\b20\d\d-\d\d-\d\d[T ]\d\d:\d\d(:\d\d)?(\.\d+)?Z?|20\d{6}T\d{6}Z?|(?<!\d)20\d{12}(?!\d)"), "TIME"),
     (re.compile(r"0 days \S+"), "DURATION"),
