@@ -179,6 +179,7 @@ class Examination:
             if flag(body.get("options"), "analyze"):
                 self.look(inner, text, origin or "in EXPLAIN ANALYZE, which runs it")
         elif kind == "ExecuteStmt":
+            self.calls({"params": body.get("params", ())}, text, origin)
             prepared = self.world.prepared.get(body.get("name", ""))
             if prepared:
                 self.look(prepared, text, f"in {body.get('name')}, which was prepared earlier and is run here")
@@ -208,6 +209,7 @@ class Examination:
         json = self.json_of(body)
         if kind == "AlterDomainStmt" and not body.get("def", {}).get("Constraint", {}).get("skip_validation"):
             self.calls(body.get("def", {}), text, origin)
+        self.calls(body.get("partbound", {}), text, origin)
         if kind not in ("AlterTableStmt", "IndexStmt") or (json is not None and not may_call(self.world, json)):
             return
         table = names.of_range(body.get("relation"))
@@ -220,7 +222,12 @@ class Examination:
         else:
             for inner in body.get("cmds", ()):
                 command = inner.get("AlterTableCmd", {})
-                if command.get("subtype") in ("AT_AddColumn", "AT_AlterColumnType", "AT_AddConstraint"):
+                if command.get("subtype") in (
+                    "AT_AddColumn",
+                    "AT_AlterColumnType",
+                    "AT_AddConstraint",
+                    "AT_AttachPartition",
+                ):
                     self.calls(command, text, origin)
             if kind == "IndexStmt":
                 self.calls(body, text, origin)
@@ -387,6 +394,7 @@ class Examination:
         table = self.world.tables.get(self.world.resolve(name))
         view = self.world.views.get(self.world.resolve(name))
         if view and (behind := view_table(view)) and self.is_first(("through", name, kind)):
+            self.calls(view, text, origin or f"in view {name}, through which this writes")
             self.fires(kind, {**body, "relation": behind, "targetList": []}, text, origin or f"through view {name}")
         if table is None:
             return

@@ -123,17 +123,26 @@ def _is_relied_on(tree: Tree, kind: str) -> bool:
     why="Without security_invoker a view reads its tables as its owner does: anyone who may read the view sees rows that the "
     "tables' policies hide from that role.",
     instead="ALTER VIEW paid_orders SET (security_invoker = true);",
-    err=("ALTER VIEW paid_orders SET (security_invoker = false)", "ALTER VIEW paid_orders RESET (security_invoker)"),
+    err=("ALTER VIEW paid_orders SET (security_invoker = false)", "ALTER VIEW paid_orders RESET (security_invoker)",
+         "ALTER VIEW paid_orders SET (security_barrier = false)"),
     ok="ALTER VIEW paid_orders SET (security_invoker = true)",
 )  # fmt: skip
 def view_ignores_row_security(scene: Scene) -> Iterator[Hit]:
     if scene.parent.get("objtype") != "OBJECT_VIEW" or scene.world.is_new_object("VIEW", scene.table):
         return
     given = options((scene.tree.get("def") or {}).get("List", {}).get("items"))
-    value = str(constant(given.get("security_invoker"))).lower()
-    if "security_invoker" in given and (scene.node == "AT_ResetRelOptions" or value in ("false", "off", "0", "no")):
-        yield Hit(str(scene.table), f"{scene.table} reads its tables with its owner's rights from then on",
-                  f"ALTER VIEW {scene.table.sql} SET (security_invoker = true);")  # fmt: skip
+    for option, said in (
+        ("security_invoker", "reads its tables with its owner's rights from then on"),
+        ("security_barrier", "lets a function in a query's WHERE see the rows that it hides"),
+    ):
+        value = str(constant(given.get(option))).lower()
+        if option in given and (scene.node == "AT_ResetRelOptions" or value in ("false", "off", "0", "no")):
+            yield Hit(str(scene.table), f"{scene.table} {said}", f"ALTER VIEW {scene.table.sql} SET ({option} = true);")
+
+
+# The superuser as initdb names it, and the roles that providers give in its place.
+_SUPERUSERS = frozenset(("postgres", "rds_superuser", "cloudsqlsuperuser", "alloydbsuperuser", "azure_pg_admin", "neon_superuser",
+                         "supabase_admin"))  # fmt: skip
 
 
 @rule(
@@ -141,14 +150,15 @@ def view_ignores_row_security(scene: Scene) -> Iterator[Hit]:
     on=("CreateRoleStmt", "AlterRoleStmt", "GrantRoleStmt"),
     why="SUPERUSER, BYPASSRLS, CREATEROLE, REPLICATION and the pg_* roles bypass every other guard, in every database of the cluster.",
     instead="CREATE ROLE app LOGIN NOSUPERUSER NOBYPASSRLS;",
-    err=("ALTER ROLE app SUPERUSER", "CREATE ROLE r BYPASSRLS", "GRANT pg_execute_server_program TO app"),
+    err=("ALTER ROLE app SUPERUSER", "CREATE ROLE r BYPASSRLS", "GRANT pg_execute_server_program TO app",
+         "GRANT postgres TO app"),
     ok=("CREATE ROLE reader NOLOGIN", "GRANT reader TO app"),
 )  # fmt: skip
 def role_power(scene: Scene) -> Iterator[Hit]:
     if scene.node == "GrantRoleStmt":
         for item in scene.tree.get("granted_roles", ()):
             role = item.get("AccessPriv", {}).get("priv_name", "")
-            if role.startswith("pg_") and scene.tree.get("is_grant"):
+            if (role.startswith("pg_") or role in _SUPERUSERS) and scene.tree.get("is_grant"):
                 yield Hit(role, f"gives the powers of {role}")
         return
     role = scene.tree.get("role")

@@ -266,14 +266,25 @@ def _is_replaced(scene: Scene, name: str, before: Constraint | None) -> bool:
     on="AT_AlterConstraint",
     why="ALTER CONSTRAINT takes ACCESS EXCLUSIVE for a moment (measured); a deferred check fails at COMMIT, not at the statement.",
     instead="SET CONSTRAINTS orders_user_id_fkey DEFERRED;",
-    err="ALTER TABLE orders ALTER CONSTRAINT orders_user_id_fkey DEFERRABLE", ok="SET CONSTRAINTS ALL DEFERRED",
+    err=("ALTER TABLE orders ALTER CONSTRAINT orders_user_id_fkey DEFERRABLE",
+         "ALTER TABLE orders ALTER CONSTRAINT orders_user_id_fkey ENFORCED"),
+    ok="SET CONSTRAINTS ALL DEFERRED",
 )  # fmt: skip
 def alter_constraint(scene: Scene) -> Iterator[Hit]:
     if not scene.is_new:
         name = (scene.tree.get("def") or {}).get("ATAlterConstraint", {}).get("conname") or constraint_of(scene).get(
             "conname", ""
         )
-        yield Hit(f"{scene.table}.{name}", f"ACCESS EXCLUSIVE on {scene.table} for a moment")
+        change = (scene.tree.get("def") or {}).get("ATAlterConstraint", {})
+        if not change.get("alterEnforceability"):
+            yield Hit(f"{scene.table}.{name}", f"ACCESS EXCLUSIVE on {scene.table} for a moment")
+            return
+        said = (
+            f"every row of {scene.table} is checked while reads and writes wait"
+            if change.get("is_enforced")
+            else "keeps no row out"
+        )
+        yield Hit(f"{scene.table}.{name}", said, severity=Severity.CAUTION)
 
 
 @rule(

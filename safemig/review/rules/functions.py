@@ -37,6 +37,11 @@ _DESTRUCTIVE = {
     "citus_drop_all_shards": "drops the shards of a table", "master_drop_all_shards": "drops the shards of a table",
     "master_modify_multiple_shards": "changes rows of every shard",
     "undistribute_table": "moves a distributed table", "partman_undo": "moves partitions", "undo_partition": "moves partitions",
+    "undo_partition_proc": "moves partitions", "run_maintenance": "drops partitions that are past their retention",
+    "run_maintenance_proc": "drops partitions that are past their retention", "drop_partition_time": "drops partitions",
+    "drop_partition_id": "drops partitions",
+    # names that others have too
+    "pgmq.delete": "deletes messages of a queue", "pgmq.pop": "deletes a message of a queue",
 }  # fmt: skip
 
 
@@ -51,6 +56,7 @@ _DESTRUCTIVE = {
 )  # fmt: skip
 def destructive_function(scene: Scene) -> Iterator[Hit]:
     name = scene.table.name.lower()
+    name = name if name in _DESTRUCTIVE else str(scene.table).lower()
     if name in _DESTRUCTIVE and not scene.world.functions_named(scene.table):
         remote = next((str(value) for item in scene.tree.get("args", ())[1:2] if (value := constant(item))), "")
         said = f": {shortened(remote)}" if name.startswith("dblink") and remote else ""
@@ -103,6 +109,8 @@ def is_unknown(world: World, name: Name) -> bool:
     if name.schema in ("pg_catalog", "information_schema") or world.functions_named(name):
         return False
     if (not name.schema and name.name in BUILT_IN_FUNCTIONS) or lowered in _HARMLESS or lowered in _DESTRUCTIVE:
+        return False
+    if str(name).lower() in _DESTRUCTIVE:
         return False
     return not lowered.startswith(("st_", "postgis_", "_st_")) and HOLE not in name.name
 

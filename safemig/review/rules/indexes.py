@@ -9,6 +9,7 @@ from safemig.review.dropping import dropped
 from safemig.review.rule import Hit, rule
 from safemig.review.scene import Scene, weight
 from safemig.review.severity import Severity
+from safemig.sql import names
 from safemig.sql.clauses import tokens
 from safemig.sql.identifiers import quote_identifier
 from safemig.sql.kinds import flag
@@ -209,6 +210,20 @@ def duplicate_index(scene: Scene) -> Iterator[Hit]:
                 f"{name} on ({', '.join(others)}) serves the same queries",
             )
             return
+
+
+@rule(
+    "collation-version-refreshed", Severity.CAUTION, "A collation's version is written down as current",
+    on=("AlterCollationStmt", "AlterDatabaseRefreshCollStmt"),
+    why="The warning of a version mismatch ends, and the indexes stay sorted as the old version did: queries miss rows, and a unique "
+    "index takes duplicates. It comes after every index that uses the collation was rebuilt.",
+    instead="REINDEX TABLE CONCURRENTLY users;  -- each index over texts, then ALTER COLLATION ... REFRESH VERSION",
+    err=("ALTER COLLATION nordic REFRESH VERSION", "ALTER DATABASE shop REFRESH COLLATION VERSION"),
+    ok="CREATE COLLATION IF NOT EXISTS nordic (provider = icu, locale = 'nb')",
+)  # fmt: skip
+def collation_version_refreshed(scene: Scene) -> Iterator[Hit]:
+    name = scene.tree.get("dbname") or str(names.of_strings(scene.tree.get("collname")))
+    yield Hit(name, f"indexes that were sorted by another version of {name} are no longer warned of")
 
 
 @rule(

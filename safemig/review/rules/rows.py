@@ -187,15 +187,18 @@ def erases(value: Tree, column: str = "") -> bool:
         return [erases(item) for item in _selected(body)] == [True]
     if kind == "A_Expr" and body.get("kind") == "AEXPR_NULLIF":
         return _words(body.get("lexpr")) == _words(body.get("rexpr")) != []
+    if kind == "A_Expr" and body.get("kind") == "AEXPR_OP" and strings(body.get("name"))[-1:] in _STRICT:
+        return is_null(body.get("lexpr")) or is_null(body.get("rexpr"))
     if kind == "CoalesceExpr":
         return all(is_null(argument) for argument in body.get("args", ()))
     if kind == "FuncCall" and strings(body.get("funcname"))[-1:] == ["regexp_replace"]:
         pattern, by = (constant(argument) for argument in body.get("args", (_NULL,) * 3)[1:3])
         return by == "" and isinstance(pattern, str) and pattern.strip("^$()") in (".*", ".+")
-    return is_null(value) or "SetToDefault" in value or constant(value) in ("", "{}", "[]")
+    return is_null(value) or "SetToDefault" in value or constant(value) in ("", "{}", "[]", "null")
 
 
 _NULL: Tree = {"A_Const": {"isnull": True}}
+_STRICT = (["||"], ["+"], ["-"], ["*"], ["/"], ["%"])  # give NULL for NULL
 
 
 # What keeps less than it is given; trim() and lower() are left out, which tidy up.
@@ -212,10 +215,15 @@ def _words(expression: Tree | None) -> list[str]:
 
 
 def _cuts(value: Tree, column: str) -> bool:
-    """Tell whether the new value is a part of the column's old one: left(c, 3), round(c), data - 'key'."""
+    """Tell whether the new value is a part of the column's old one: left(c, 3), round(c), data - 'key', tags[1:2]."""
+    if _is_column(value.get("A_Indirection", {}).get("arg"), column):
+        return True
     for kind, body in walk({"value": value}):
         if kind == "FuncCall" and strings(body.get("funcname"))[-1:] and strings(body["funcname"])[-1] in _CUTTING:
             if any(_mentions(argument, column) for argument in body.get("args", ())):
+                return True
+        elif kind == "FuncCall" and strings(body.get("funcname"))[-1:] == ["jsonb_set"]:
+            if erases((*body.get("args", ()), {}, {}, {})[2]):
                 return True
         elif kind == "A_Expr" and strings(body.get("name")) in _REMOVING and _is_column(body.get("lexpr"), column):
             right = body.get("rexpr", {})
@@ -264,6 +272,9 @@ def _mentions(expression: Tree | None, column: str) -> bool:
     instead="CREATE TABLE users_phone_kept AS SELECT id, phone FROM users WHERE phone IS NOT NULL;",
     err=("UPDATE users SET phone = NULL", "UPDATE users SET (phone, name) = (NULL, 'x')", "UPDATE users SET phone = '' WHERE active",
          "UPDATE users SET phone = CASE WHEN id > 0 THEN NULL ELSE phone END", "UPDATE users SET phone = (SELECT NULL::text)",
+         "UPDATE users SET tags = tags[1:1]", "UPDATE users SET data = jsonb_set(data, '{address}', 'null')",
+         "UPDATE users SET phone = phone || NULL",
+         "UPDATE users SET phone = v.p FROM (VALUES (NULL::text)) AS v (p)",
          "UPDATE users SET name = left(name, 10)", "UPDATE users SET data = data - 'address'"),
     ok=("ALTER TABLE users ADD COLUMN IF NOT EXISTS score int; UPDATE users SET score = NULL",
         "UPDATE users SET phone = CASE WHEN phone = '' THEN NULL ELSE phone END",
@@ -295,7 +306,13 @@ def _behind(tree: Tree, value: Tree) -> Tree:
             *fields[:-1],
             None if fields[:-1] else source.get("alias", {}).get("aliasname"),
         ):
-            for target in source.get("subquery", {}).get("SelectStmt", {}).get("targetList", ()):
+            select = source.get("subquery", {}).get("SelectStmt", {})
+            columns = strings(source.get("alias", {}).get("colnames"))
+            if fields[-1] in columns:  # (VALUES (1, NULL), (2, 'x')) AS v (id, phone)
+                rows = [row["List"]["items"] for row in select.get("valuesLists", ())]
+                given = [items[columns.index(fields[-1])] for items in rows if len(items) >= len(columns)]
+                return next((one for one in given if erases(one)), value)
+            for target in select.get("targetList", ()):
                 if target.get("ResTarget", {}).get("name") == fields[-1]:
                     return target["ResTarget"].get("val", value)  # type: ignore[no-any-return]
     return value

@@ -8,7 +8,7 @@ from safemig.review.rule import Hit, rule
 from safemig.review.scene import Scene
 from safemig.review.severity import Severity
 from safemig.sql import names
-from safemig.sql.tree import Tree, walk
+from safemig.sql.tree import Tree, constant, walk
 
 
 @rule(
@@ -16,7 +16,8 @@ from safemig.sql.tree import Tree, walk
     on=("AlterSystemStmt", "AlterDatabaseSetStmt", "AlterDatabaseStmt", "AlterRoleSetStmt", "CreatedbStmt"),
     why="They hold for every later session, not for this migration, and belong to the server's configuration.",
     instead="SET LOCAL work_mem = '64MB';",
-    err=("ALTER SYSTEM SET work_mem = '1GB'", "ALTER DATABASE shop SET search_path = app", "ALTER ROLE app SET statement_timeout = 0"),
+    err=("ALTER SYSTEM SET fsync = off",
+         "ALTER SYSTEM SET work_mem = '1GB'", "ALTER DATABASE shop SET search_path = app", "ALTER ROLE app SET statement_timeout = 0"),
     ok="SET work_mem = '64MB'",
 )  # fmt: skip
 def server_settings(scene: Scene) -> Iterator[Hit]:
@@ -30,6 +31,9 @@ def server_settings(scene: Scene) -> Iterator[Hit]:
     name = scene.tree.get("dbname") or (scene.tree.get("role") or {}).get("rolename") or "server"
     off = setting.lower() == "session_replication_role" and "args" in scene.tree["setstmt"]
     said = ": no foreign key is checked and no trigger fires in it" if off else ""
+    values = [str(constant(item)).lower() for item in (scene.tree.get("setstmt") or {}).get("args", ())]
+    if setting.lower() in ("fsync", "full_page_writes") and values in (["off"], ["false"], ["0"], ["no"]):
+        off, said = True, ": a crash then leaves a damaged database"
     severity = Severity.DANGEROUS if off else None
     yield Hit(f"{name}.{setting}", f"{setting} of {name} changes for every later session{said}", severity=severity)
 

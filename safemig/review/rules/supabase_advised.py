@@ -1,6 +1,7 @@
 """What Supabase's advisor warns of beside exposure: policies that add up, queues, buckets, keys into auth, search_path.
 
-Asked only where the platform is Supabase. How they stand to Supabase's own advisor: docs/supabase_advisor.md.
+Asked only where the platform is Supabase, but for a change of Supabase's own table of buckets.
+How they stand to Supabase's own advisor: docs/supabase_advisor.md.
 """
 
 from __future__ import annotations
@@ -119,6 +120,22 @@ def foreign_key_to_auth_unique(scene: Scene) -> Iterator[Hit]:
         if table.schema in ("auth", "storage") and keys and keys != ["id"]:
             mine = scene.table if scene.table.name else names.of_range(scene.tree.get("relation"))
             yield Hit(str(mine), f"a foreign key of {mine} needs the unique constraint on {table} ({', '.join(keys)})")
+
+
+@rule(
+    "bucket-made-public", Severity.CAUTION, "A bucket's files become public",
+    on="UpdateStmt", mark='"buckets"',
+    why="Every file of a public bucket, those that are there already too, is served to anyone who has or guesses its URL.",
+    instead="CREATE POLICY mine ON storage.objects FOR SELECT USING (bucket_id = 'avatars' AND owner = (SELECT auth.uid()));",
+    err="UPDATE storage.buckets SET public = true WHERE id = 'avatars'",
+    ok="UPDATE storage.buckets SET public = false WHERE id = 'avatars'",
+)  # fmt: skip
+def bucket_made_public(scene: Scene) -> Iterator[Hit]:
+    columns = [item.get("ResTarget", {}) for item in scene.tree.get("targetList", ())]
+    if scene.table == Name("storage", "buckets") and any(
+        one.get("name") == "public" and constant(one.get("val")) is True for one in columns
+    ):
+        yield Hit(str(scene.table), "files that were private are served to anyone who has their URL")
 
 
 @rule(

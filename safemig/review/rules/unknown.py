@@ -73,6 +73,7 @@ KNOWN = frozenset(
     CreateForeignTableStmt CreateForeignServerStmt CreateFdwStmt CreateUserMappingStmt ImportForeignSchemaStmt AlterTableMoveAllStmt
     CreateTransformStmt AlterTSDictionaryStmt AlterTSConfigurationStmt SecLabelStmt ReturnStmt PLAssignStmt AlterTypeStmt
     AlterObjectDependsStmt AlterExtensionContentsStmt CreatedbStmt AlterCollationStmt AlterUserMappingStmt
+    AlterDatabaseRefreshCollStmt
     """.split()  # noqa: SIM905
 )
 
