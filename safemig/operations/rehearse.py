@@ -188,10 +188,11 @@ def rehearse_on_copy(
                 access = rights_after(settings, rights, source, copy, steps if by else situation.plan.steps)
             statements.after()
             with live.stage("read the copy again", backup.rows if full else None):
-                now = read_columns(copy, ())
                 after: tuple[TableContent, ...] = ()
                 if full:
                     now, after = content_since(copy, url, server.programs, then, by_column=True)
+                else:
+                    now = read_columns(copy, ())
             # Also those that the migration makes: they fire for its later statements.
             event_triggers = tuple(dict.fromkeys((*event_triggers, *read_event_triggers(copy))))
             rows = rows_and_columns(with_data, after, then.tables, now, steps, diff, event_triggers) if full else ()
