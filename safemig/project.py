@@ -153,7 +153,7 @@ class Project:
         if run:
             require_no_resume(resume)
         match verb.replace("-", "_"):
-            case "migrate_prod" | "rehearse" if run:
+            case "migrate_prod" if run:
                 from safemig.operations.by_command import Command, plan_command
 
                 return plan_command(settings, target, Command(run, run_down))
@@ -182,9 +182,10 @@ class Project:
 
                 return plan_staging(settings, STAGING if target == PRODUCTION else target)
             case "rehearse":
+                from safemig.operations.by_command import Command
                 from safemig.operations.dry_runs import plan_rehearsal
 
-                return plan_rehearsal(settings, target)
+                return plan_rehearsal(settings, target, Command(run, run_down) if run else None)
             case "backup_prod":
                 from safemig.operations.dry_runs import plan_backup
 

@@ -217,7 +217,7 @@ class Settings(BaseSettings):
     migrations: Path = Field(Path("supabase/migrations"), description="Where the migration files are.")
     layout: Literal[
         "", "supabase", "timestamped", "flyway", "golang-migrate", "dbmate", "goose", "sql-migrate", "prisma", "drizzle",
-        "sqitch", "alembic", "django", "rails-structure",
+        "sqitch", "alembic", "django", "rails-structure", "knex", "typeorm",
     ] = Field(
         "", description="Whose form the migration files have; empty: what the folder plainly is, else by timestamp."
     )  # fmt: skip

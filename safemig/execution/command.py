@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import shutil
 import signal
@@ -26,6 +27,7 @@ from safemig.secrets import hide
 from safemig.settings import Settings
 
 _LAST_LINES = 40
+_FRAME = re.compile(r"\s+at \S|\s*[{}],?\s*$")
 _GRACE_SECONDS = 10.0
 _LIBPQ = {
     "host": "PGHOST", "port": "PGPORT", "dbname": "PGDATABASE", "user": "PGUSER", "password": "PGPASSWORD",
@@ -44,8 +46,9 @@ class Ran:
 
     @property
     def last_words(self) -> str:
-        """What it said last, on one line."""
-        return " / ".join(line.strip() for line in self.said[-3:] if line.strip()) or "no message"
+        """What it said last, on one line; frames of a stack, as Node and Java write them after the message, are left out."""
+        said = [line.strip() for line in self.said if line.strip() and not _FRAME.match(line)]
+        return " / ".join(said[-3:]) or "no message"
 
 
 def words_of_command(command: str) -> list[str]:
@@ -95,16 +98,22 @@ def environment_for(settings: Settings, conninfo: str, *, lock_timeout: bool) ->
 
 
 def resolved(conninfo: str) -> dict[str, str]:
-    """Return a connection string's parts, with what a libpq service or the environment adds."""
+    """Return a connection string's parts, with what a libpq service or the environment adds.
+
+    libpq's own default `sslmode=prefer` is left out, and all about TLS where the server is a socket, which has none: other
+    clients take these words for a demand (node-postgres), or know them not (lib/pq).
+    """
     given = {name: str(value) for name, value in conninfo_to_dict(conninfo).items() if value is not None}
     defaults = {
         each.keyword.decode(): each.val.decode()
         for each in pq.Conninfo.get_defaults()
-        if each.val and each.keyword.decode() in _LIBPQ
+        if each.val and each.keyword.decode() in _LIBPQ and (each.keyword != b"sslmode" or "PGSSLMODE" in os.environ)
     }
     if service := given.pop("service", ""):
         given = {**_of_service(service), **given}
-    return {**defaults, **given}
+    found = {**defaults, **given}
+    is_socket = found.get("host", "").startswith("/")
+    return {name: value for name, value in found.items() if not (is_socket and name.startswith("ssl"))}
 
 
 def _of_service(name: str) -> dict[str, str]:

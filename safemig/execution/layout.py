@@ -108,8 +108,8 @@ def require_sql(settings: Settings) -> None:
         raise MigrationError(
             f"the migrations of {of.layout.tool} are programs, not SQL",
             where=str(of.folder),
-            next=f'safemig rehearse --run "{of.layout.command}", then safemig migrate-prod --run "{of.layout.command}"; '
-            f"to review their SQL: {of.layout.as_sql} | safemig review -",
+            next=f'safemig rehearse --run "{of.layout.command}", then safemig migrate-prod --run "{of.layout.command}"'
+            + (f"; to review their SQL: {of.layout.as_sql} | safemig review -" if of.layout.as_sql else ""),
         )
 
 

@@ -10,6 +10,7 @@ from safemig.backups.manifest import find_backup
 from safemig.backups.stored_tables import StoredSchema
 from safemig.errors import SettingsError
 from safemig.execution.environment import open_environment, schema_of
+from safemig.operations.by_command import Command, situation_of
 from safemig.operations.drop_replaced import about_what_is_left
 from safemig.operations.migrate_staging import already_there
 from safemig.operations.restore_tables import asked_for
@@ -36,13 +37,17 @@ def plan_staging(settings: Settings, environment: str = STAGING) -> Plan:
     return replace(situation.plan, act="migrate_staging", steps=run, what=(*what, "No approval is needed."))
 
 
-def plan_rehearsal(settings: Settings, environment: str = PRODUCTION) -> Plan:
-    """Return what `rehearse` would run, and on what kind of copy."""
+def plan_rehearsal(settings: Settings, environment: str = PRODUCTION, command: Command | None = None) -> Plan:
+    """Return what `rehearse` would run, files or a command, and on what kind of copy."""
     with open_environment(settings, environment) as connection:
-        situation = assess(settings, connection, environment)
+        found = (
+            situation_of(settings, connection, environment, command)
+            if command
+            else assess(settings, connection, environment)
+        )
         content = _content(sizes_of(connection))
-    if not situation.files:
-        return replace(situation.plan, act="rehearse")
+    if not found.plan.migrations:
+        return replace(found.plan, act="rehearse")
     if settings.gets_a_clone:
         copy = "The copy is the clone that the command of [scratch] hands over"
     else:
@@ -51,10 +56,10 @@ def plan_rehearsal(settings: Settings, environment: str = PRODUCTION) -> Plan:
         copy = f"A backup of {what} is restored on {where}"
     words = (
         f"{copy}; {environment} is only read.",
-        "The files run there, then their rollback. Then the copy is thrown away.",
+        f"{'The command runs' if command else 'The files run'} there, then the rollback. Then the copy is thrown away.",
         "No approval is needed.",
     )
-    return replace(situation.plan, act="rehearse", what=words)
+    return replace(found.plan, act="rehearse", what=words)
 
 
 def plan_backup(settings: Settings, environment: str = PRODUCTION, *, verify: bool = True) -> Plan:

@@ -308,7 +308,7 @@ def test_a_command_sees_one_database_and_no_other_of_the_project(
     assert "PRODUCTION_DATABASE_URL" not in found
     assert found["KEPT"] == "yes"
     assert (found["DATABASE_URL"], found["PGHOST"], found["PGDATABASE"]) == (
-        "postgresql://u@h:5/d?sslmode=prefer",
+        "postgresql://u@h:5/d",
         "h",
         "d",
     )
@@ -316,6 +316,27 @@ def test_a_command_sees_one_database_and_no_other_of_the_project(
     assert command.environment_for(settings, "postgresql:///d", lock_timeout=False)["PGOPTIONS"] == "-c role=owner"
     plain = Settings(folder=tmp_path)
     assert "PGOPTIONS" not in command.environment_for(plain, "postgresql:///d", lock_timeout=False)
+
+
+@pytest.mark.parametrize(
+    ("conninfo", "mode", "told"),
+    [
+        ("postgresql://h/d", "", None),
+        ("postgresql://h/d", "require", "require"),
+        ("postgresql://h/d?sslmode=prefer", "", "prefer"),
+        ("postgresql:///d?host=/run/pg", "require", None),
+        ("postgresql:///d?host=/run/pg&sslmode=require", "", None),
+    ],
+)
+def test_a_command_is_told_of_tls_only_what_the_team_says_and_nothing_of_a_socket(
+    conninfo: str, mode: str, told: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("PGSSLMODE", raising=False)
+    if mode:
+        monkeypatch.setenv("PGSSLMODE", mode)
+    found = command.environment_for(Settings(folder=tmp_path), conninfo, lock_timeout=False)
+    assert found.get("PGSSLMODE") == told
+    assert ("sslmode" in found["DATABASE_URL"]) == bool(told)
 
 
 def test_a_service_s_file_is_read_and_the_string_itself_wins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -343,6 +364,8 @@ def test_a_command_s_last_lines_and_code_are_kept(tmp_path: Path) -> None:
     ran = command.run_command("sh -c 'seq 1 50; exit 3'", tmp_path, {"PATH": "/usr/bin:/bin"})
     assert (ran.exit_code, len(ran.said), ran.said[0], ran.last_words) == (3, 40, "11", "48 / 49 / 50")
     assert command.run_command("true", tmp_path, {"PATH": "/usr/bin:/bin"}).last_words == "no message"
+    said = ("Error: no SSL here", "    at Socket.emit (node:events:524:28)", "    at Pipe.read (x.js:1:2) {", "}")
+    assert command.Ran("npx", 1, 0.1, said).last_words == "Error: no SSL here"
 
 
 def test_a_command_that_ignores_an_interrupt_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -20,6 +20,8 @@ CODE = {
     "alembic": {"alembic/env.py": "", "alembic/versions/1_a.py": "", "alembic.ini": ""},
     "django": {"manage.py": "", "shop/migrations/0001_initial.py": ""},
     "rails-structure": {"db/migrate/20260101000000_users.rb": "", "db/structure.sql": ""},
+    "knex": {"knexfile.ts": "", "src/migrations/20260101000000_users.ts": ""},
+    "typeorm": {"migrations/1700000000000-users.js": ""},
 }
 
 

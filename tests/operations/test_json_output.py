@@ -47,6 +47,7 @@ QUICK: list[Row] = [
     ("migrate-staging --dry-run", 0, "plan"),
     ("backup-prod --dry-run", 0, "plan"),
     ("rehearse --dry-run", 0, "plan"),
+    ("rehearse --run true --dry-run", 0, "plan"),
     ("sync-prod --dry-run", 1, "error"),
     ("baseline-prod --dry-run", 1, "error"),
     ("rollback-prod --dry-run", 1, "error"),

@@ -36,6 +36,8 @@ LAYOUTS: dict[str, Layout] = {
         code.ALEMBIC,
         code.DJANGO,
         code.RAILS,
+        code.KNEX,
+        code.TYPEORM,
         flyway.LAYOUT,
         TIMESTAMPED,
         SUPABASE,

@@ -1,13 +1,17 @@
-"""Alembic, Django and Rails: migrations that are programs. safemig runs their command, and reads the SQL that they print."""
+"""Alembic, Django, Rails, Knex and TypeORM: migrations that are programs. safemig runs their command, and reads the SQL that they print."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from safemig.migrations.files import Migration
 from safemig.migrations.layouts.base import Connection, Layout
 from safemig.results import AppliedMigration
+
+_NODE = (".js", ".ts", ".cjs", ".mjs", ".cts", ".mts")
+_NODE_FOLDERS = ("migrations", "db/migrations", "src/migrations")
 
 
 def _nothing_to_read(folder: Path) -> tuple[Migration, ...]:
@@ -54,8 +58,17 @@ def _layout(
         forget=_taken_back_by_the_tool,
         command=command,
         as_sql=as_sql,
-        suffixes=(".py", ".rb", ".sql", ".ini", ".mako"),
+        suffixes=(".py", ".rb", ".sql", ".ini", ".mako", *_NODE),
     )
+
+
+def _has_programs(folder: Path, name: re.Pattern[str]) -> bool:
+    return any(name.match(path.name) and path.suffix in _NODE for path in folder.iterdir())
+
+
+def _knexfiles(folder: Path) -> Iterator[Path]:
+    for home in (folder.parent, folder.parent.parent):
+        yield from home.glob("knexfile.*")
 
 
 ALEMBIC = _layout(
@@ -84,4 +97,22 @@ RAILS = _layout(
     lambda folder: any(folder.glob("[0-9]*_*.rb")),
     "bin/rails db:migrate",
     "git diff db/structure.sql, the added statements",
+)
+KNEX = _layout(
+    "knex",
+    "Knex",
+    _NODE_FOLDERS,
+    "public.knex_migrations",
+    lambda folder: _has_programs(folder, re.compile(r"\d{14}_.")) and any(_knexfiles(folder)),
+    "npx knex migrate:latest",
+    "",
+)
+TYPEORM = _layout(
+    "typeorm",
+    "TypeORM",
+    _NODE_FOLDERS,
+    "public.migrations",
+    lambda folder: _has_programs(folder, re.compile(r"\d{13}-.")),
+    "npx typeorm migration:run -d DATA_SOURCE",
+    "",
 )
