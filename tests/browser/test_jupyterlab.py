@@ -466,7 +466,7 @@ def test_the_page_beside_a_record_reads_as_a_document(lab: Lab, browser: Browser
     time.sleep(0.2)
     assert [url for url in asked if not url.startswith(("file:", "data:"))] == [], "no network"
     assert page.locator("header .word").inner_text() == "DEPLOYED"
-    folded = page.locator("details.section:not([open]) .output_subarea table")
+    folded = page.locator("details.section:not([open])", has=page.locator("#Plan")).locator(".output_subarea table")
     statements = page.locator("details.paper pre")
     assert not any(each.is_visible() for each in (folded.first, statements.first))
     assert statements.count() == 1, "each statement stands once"
