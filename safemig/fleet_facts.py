@@ -118,6 +118,7 @@ class FleetPlan(Result):
     sizes: Mapping[str, int]  # the largest table of each pending migration's, over all members, in bytes
     backup: str
     verdict: str  # of the review
+    warnings: tuple[str, ...] = ()  # of the members' pre-flights: each with how many members it is of
     stops: bool = False  # by the setting `unfit`, a member that was set aside stops it
 
     @property

@@ -18,7 +18,7 @@ from safemig.errors import DeploymentFailedError, DeploymentStoppedError, Outcom
 from safemig.fleet.cohorts import cohorts_of, key_of
 from safemig.fleet.deploy_member import MemberJob, deploy_member
 from safemig.fleet.evidence import Evidence
-from safemig.fleet.members import Member, environment_of, members_of
+from safemig.fleet.members import Member, environment_of, members_of, settings_of
 from safemig.fleet.plan import (
     FleetSituation,
     assess_fleet,
@@ -29,7 +29,6 @@ from safemig.fleet.plan import (
     require_unchanged_project,
     reviewed,
     unfit,
-    violations,
 )
 from safemig.fleet.row_checks import check_rows
 from safemig.fleet.run import FleetRun
@@ -45,7 +44,8 @@ from safemig.fleet_facts import (
     Wave,
 )
 from safemig.operations.backup_prod import take_backup
-from safemig.operations.deployment import needs, require_rehearsed
+from safemig.operations.deployment import needs, require_ready, require_rehearsed
+from safemig.operations.preflight import preflight
 from safemig.operations.rehearse import rehearse_on_copy
 from safemig.postgres import resumable
 from safemig.results import Approval, Target
@@ -173,7 +173,7 @@ class FleetMigration:
                 todo.append(each)
         checked = check_rows(self.settings, self.fleet, self.name, todo)
         require_no_lock(self.fleet, checked)
-        aside += violations(checked.found)
+        aside += checked.cannot()
         out = {each.member for each in aside}
         todo = [each for each in todo if each.member.name not in out]
         aside += (locked := checked.all_locked(todo))
@@ -229,6 +229,8 @@ class FleetMigration:
     def _rehearse(self, plan: FleetPlan, cohort: Cohort, reading: Reading) -> CohortRehearsal:
         member, started = reading.member, time.monotonic()
         environment = environment_of(self.name, member.name)
+        ready = preflight(settings_of(self.settings, self.name, member), environment, by_command=True)
+        require_ready(ready)  # without drift and history, which every member was asked for
         home = self.settings.path("backups") / self.name
         home.mkdir(parents=True, exist_ok=True)
         with open_member(self.settings, self.name, member) as (own, connection), ExitStack() as within:

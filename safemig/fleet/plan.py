@@ -18,7 +18,7 @@ from safemig.fleet.members import environment_of, members_of, settings_of
 from safemig.fleet.row_checks import Checked, check_rows
 from safemig.fleet.status import drift_of
 from safemig.fleet.survey import Reading, survey
-from safemig.fleet_facts import Cohort, FleetPlan, RowCheck, SetAside, Wave
+from safemig.fleet_facts import Cohort, FleetPlan, SetAside, Wave
 from safemig.operations.review import review
 from safemig.review import Verdict
 from safemig.settings import FleetSettings, Settings
@@ -70,7 +70,7 @@ def assess_fleet(settings: Settings, fleet: str = "") -> FleetSituation:
         require_transactional(fit)
     checked = check_rows(settings, of, name, fit)
     require_no_lock(of, checked)
-    aside += violations(checked.found)
+    aside += checked.cannot()
     out = {each.member for each in aside}
     fit = [each for each in fit if each.member.name not in out]
     aside += (locked := checked.all_locked(fit))
@@ -94,6 +94,7 @@ def assess_fleet(settings: Settings, fleet: str = "") -> FleetSituation:
         sizes=checked.sizes,
         backup=backup_words(of),
         verdict=verdict,
+        warnings=checked.warnings,
         stops=bool(aside) and of.unfit == "stop",
     )
     return FleetSituation(name, of, plan, by_name, current, binding)
@@ -121,22 +122,6 @@ def unfit(reading: Reading, drift: str) -> SetAside | None:
                 "safemig baseline-prod where a pending migration already made it",
             )
     return None
-
-
-def violations(found: Sequence[RowCheck]) -> list[SetAside]:
-    """Return the members whose rows would make a statement fail."""
-    by_member: dict[str, list[RowCheck]] = {}
-    for each in found:
-        if each.violations:
-            by_member.setdefault(each.member, []).append(each)
-    return [
-        SetAside(
-            name,
-            "; ".join(f"{each.violations:,} {each.what} ({each.file}, line {each.line})" for each in rows[:3]),
-            "correct these rows there, then plan again",
-        )
-        for name, rows in by_member.items()
-    ]
 
 
 def require_transactional(readings: Sequence[Reading]) -> None:
@@ -312,5 +297,5 @@ def require_unchanged_project(
 
 __all__ = [
     "FleetSituation", "assess_fleet", "backup_words", "fleet_plan", "keep", "kept", "require_no_lock", "require_unchanged_project",
-    "unfit", "violations",
+    "unfit",
 ]  # fmt: skip

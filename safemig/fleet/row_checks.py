@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 
 import psycopg
@@ -21,8 +22,10 @@ from safemig.fleet.row_questions import (
 )
 from safemig.fleet.survey import Reading, in_parallel, open_member
 from safemig.fleet_facts import RowCheck, SetAside
+from safemig.operations.preflight import unready
 from safemig.postgres.connection import Connection
 from safemig.postgres.connection.connect import words_of
+from safemig.results import Check
 from safemig.settings import FleetSettings, Settings
 from safemig.sql import parse
 from safemig.views.numbers import counted
@@ -54,6 +57,21 @@ class Checked:
         self.found: list[RowCheck] = []
         self.made = 0
         self.sizes: dict[str, int] = {}
+        self.unready: list[tuple[str, Check]] = []  # of members, what the pre-flight does not say yes to
+
+    def cannot(self) -> list[SetAside]:
+        """Return the members that cannot be deployed to: by their rows, or by their pre-flight."""
+        failed = [(name, each) for name, each in self.unready if each.state == "failed"]
+        return [
+            *violations(self.found),
+            *(SetAside(name, f"{each.name}: {each.found}", each.fix) for name, each in dict(failed).items()),
+        ]
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What the members' pre-flights warn of, and of how many members."""
+        of = Counter(f"{each.name}: {each.found}" for _, each in self.unready if each.state == "warning")
+        return tuple(f"{words} ({counted(count, 'member')})" for words, count in of.most_common(10))
 
     @property
     def locked(self) -> frozenset[str]:
@@ -77,6 +95,22 @@ class Checked:
         ]
 
 
+def violations(found: Sequence[RowCheck]) -> list[SetAside]:
+    """Return the members whose rows would make a statement fail."""
+    by_member: dict[str, list[RowCheck]] = {}
+    for each in found:
+        if each.violations:
+            by_member.setdefault(each.member, []).append(each)
+    return [
+        SetAside(
+            name,
+            "; ".join(f"{each.violations:,} {each.what} ({each.file}, line {each.line})" for each in rows[:3]),
+            "correct these rows there, then plan again",
+        )
+        for name, rows in by_member.items()
+    ]
+
+
 def check_rows(settings: Settings, fleet: FleetSettings, name: str, readings: Sequence[Reading]) -> Checked:
     """Return what the rows of these members, which have pending migrations, say. Reads only."""
     checked = Checked()
@@ -90,15 +124,16 @@ def check_rows(settings: Settings, fleet: FleetSettings, name: str, readings: Se
             )
             questions[key] = row_questions(files), tuple(tables)
 
-    def ask(reading: Reading) -> tuple[list[RowCheck], int, dict[str, int]]:
+    def ask(reading: Reading) -> Checked:
         asked, tables = questions[tuple(file.version for file in reading.pending)]
         return _ask(settings, fleet, name, reading, asked, tables)
 
     with live.stage(f"check the rows of {counted(len(readings), 'member')}", len(readings)):
-        for found, made, sizes in in_parallel(readings, ask, fleet, server=lambda each: each.member.server):
-            checked.found += found
-            checked.made += made
-            for table, size in sizes.items():
+        for found in in_parallel(readings, ask, fleet, server=lambda each: each.member.server):
+            checked.found += found.found
+            checked.made += found.made
+            checked.unready += found.unready
+            for table, size in found.sizes.items():
                 checked.sizes[table] = max(size, checked.sizes.get(table, 0))
     return checked
 
@@ -110,24 +145,25 @@ def _ask(
     reading: Reading,
     questions: Sequence[RowQuestion],
     tables: Sequence[str],
-) -> tuple[list[RowCheck], int, dict[str, int]]:
-    found: list[RowCheck] = []
-    made, sizes = 0, {}
-    member = reading.member.name
+) -> Checked:
+    checked, member = Checked(), reading.member.name
     try:
-        with open_member(settings, name, reading.member) as (_, connection):
+        with open_member(settings, name, reading.member) as (own, connection):
+            if not reading.member.schema:  # of a database that all share, the rehearsal's pre-flight tells
+                checked.unready = [(member, each) for each in unready(own, connection)]
             with connection.transaction(force_rollback=True):
                 connection.execute(sql.SQL(BOUNDS).format(sql.Literal(f"{fleet.check_timeout_s}s")))
-                sizes = {table: size for table, size in connection.execute(SIZES, (list(tables),)) if size is not None}
+                found = connection.execute(SIZES, (list(tables),))
+                checked.sizes = {table: size for table, size in found if size is not None}
             for question in questions:
                 answer, note = _answer(connection, question, fleet.check_timeout_s)
-                made += 1
+                checked.made += 1
                 if answer != 0:
-                    found.append(RowCheck(member, question.file, question.line, question.what, answer, note))
+                    checked.found.append(RowCheck(member, question.file, question.line, question.what, answer, note))
     except (SafemigError, psycopg.Error) as error:
         words = error.what if isinstance(error, SafemigError) else words_of(error)
-        found.append(RowCheck(member, "", 0, "its rows could not be checked", None, words))
-    return found, made, sizes
+        checked.found.append(RowCheck(member, "", 0, "its rows could not be checked", None, words))
+    return checked
 
 
 def _answer(connection: Connection, question: RowQuestion, seconds: int) -> tuple[int | None, str]:

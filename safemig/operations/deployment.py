@@ -118,15 +118,7 @@ class DeploymentSteps:
 
     def _require_ready(self, found: Preflight) -> Preflight:
         self._preflight = found
-        if not found.is_ready:
-            failed = [check for check in found.checks if check.state == "failed"]
-            raise RefusedError(
-                f"NOT READY: {len(failed)} of {len(found.checks)} checks failed",
-                where="; ".join(f"{check.name}: {check.found}" for check in failed),
-                next=failed[0].fix or "correct it, then start again",
-                result=found,
-            )
-        return found
+        return require_ready(found)
 
     def _bind(self, situation: Situation, plan: Plan, *, verb: str, files: str = "files") -> Plan:
         """Keep the plan of the situation under the id that was approved, if it is that one."""
@@ -194,6 +186,23 @@ class DeploymentSteps:
             rights=result.rights,
         )
         return self._deployment
+
+
+def require_ready(found: Preflight) -> Preflight:
+    """Return a pre-flight of which no check says no.
+
+    Raises:
+        RefusedError: one does.
+    """
+    if not found.is_ready:
+        failed = [check for check in found.checks if check.state == "failed"]
+        raise RefusedError(
+            f"NOT READY: {len(failed)} of {len(found.checks)} checks failed",
+            where="; ".join(f"{check.name}: {check.found}" for check in failed),
+            next=failed[0].fix or "correct it, then start again",
+            result=found,
+        )
+    return found
 
 
 def require_rehearsed(result: Rehearsal, script: Path, plan: Plan | None = None) -> None:

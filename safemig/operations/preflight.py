@@ -90,6 +90,14 @@ def preflight(
     return Preflight(environment, tuple(checks))
 
 
+def unready(settings: Settings, connection: Connection) -> tuple[Check, ...]:
+    """Return, of what each member of a fleet is asked for by itself, the checks that do not say yes. Reads only."""
+    found = [_answered(name, check, settings, connection) for name, check in _CHECKS if name in _OF_EACH_MEMBER]
+    return tuple(each for each in found if each.state != "ok")
+
+
+# The others are made once for a cohort, on the member that it is rehearsed on.
+_OF_EACH_MEMBER = ("primary", "writable", "direct connection", "rights", "replicas")
 _OF_FILES = ("history", "drift")
 _Question = Callable[[Settings, Connection], Check]
 

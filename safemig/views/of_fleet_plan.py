@@ -33,6 +33,8 @@ def build(result: FleetPlan) -> Document:
         blocks += [_cohorts(result), _waves(result)]
     unknown = [each for each in result.checks if each.violations is None]
     blocks.append(Bullets("Checks of the members' rows", _words(result, unknown)))
+    if result.warnings:
+        blocks.append(Bullets("Warnings of the members' pre-flights", result.warnings))
     if result.sizes:
         largest = sorted(result.sizes.items(), key=lambda item: -item[1])[:5]
         blocks.append(Table("Largest tables in the way of locks", ("Table", "Size"),

@@ -178,3 +178,34 @@ def test_a_deployment_is_backed_up_and_rolled_back_on_every_member(make_fleet: C
     assert fleet.on("a", "SELECT count(*) FROM pg_attribute WHERE attname = 'vip' AND NOT attisdropped") == [(0,)]
     again = fleet.project.fleet_rollback(plan.id)
     assert again.verdict == "NOTHING TO DO"
+
+
+def test_a_member_that_is_not_ready_is_named_before_the_first_wave(make_fleet: Callable[..., Fleet]) -> None:
+    fleet = make_fleet(3)
+    fleet.write(SECOND_FILE, SECOND)
+    fleet.list_members('unfit = "set_aside"\nbackup = "none"')
+    (database,) = fleet.on("b", "SELECT current_database()")[0]
+    fleet.on("b", f"ALTER DATABASE {database} SET default_transaction_read_only = on")
+    plan = fleet.project.fleet_plan()
+    assert {each.member: each.why for each in plan.set_aside} == {
+        "b": "writable: read-only by a setting of role or database"
+    }
+    assert plan.members == ("a", "c")
+
+
+def test_two_approvals_are_asked_for_where_settings_say_so(
+    make_fleet: Callable[..., Fleet], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fleet = make_fleet(2)
+    fleet.write(SECOND_FILE, SECOND)
+    fleet.list_members('backup = "none"')
+    path = fleet.folder / "safemig.toml"
+    path.write_text(f"required_approvals = 2\n{path.read_text()}")
+    plan = fleet.project.fleet_plan()
+    monkeypatch.setenv("SAFEMIG_BY", "ann")
+    for _ in range(2):  # the same person again is no second one
+        with pytest.raises(RefusedError, match="1 of 2"):
+            fleet.project.fleet_migrate(approve=plan.id)
+    assert set(map(tuple, fleet.versions().values())) == {(FIRST_VERSION,)}
+    monkeypatch.setenv("SAFEMIG_BY", "bob")
+    assert fleet.project.fleet_migrate(approve=plan.id).verdict == "DEPLOYED"
