@@ -145,14 +145,14 @@ def is_watched() -> bool:
 
 
 @contextmanager
-def stage(name: str, total: int | None = None) -> Iterator[None]:
-    """Tell that a part of the act begins, and ends; `total` is about how many rows it will go through."""
+def stage(name: str, total: int | None = None, unit: str = "row") -> Iterator[None]:
+    """Tell that a part of the act begins, and ends; `total` is about how many rows, or what `unit` says, it goes through."""
     current = _act
     if current is None:
         yield
         return
     place = len(current.stages)
-    current.stages.append((Stage(name, "running", 0.0, None, total or None), time.monotonic()))
+    current.stages.append((Stage(name, "running", 0.0, None, total or None, unit), time.monotonic()))
     current.has_changed = True
     try:
         yield

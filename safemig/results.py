@@ -169,6 +169,7 @@ class Stage:
     seconds: float
     done: int | None = None
     total: int | None = None
+    unit: str = "row"  # what is counted
 
 
 @dataclass(frozen=True, slots=True, repr=False)

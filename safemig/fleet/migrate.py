@@ -5,8 +5,8 @@ from __future__ import annotations
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from contextlib import ExitStack, nullcontext
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +30,7 @@ from safemig.fleet.plan import (
     reviewed,
     unfit,
 )
-from safemig.fleet.row_checks import check_rows
+from safemig.fleet.row_checks import Checked, check_rows
 from safemig.fleet.run import FleetRun
 from safemig.fleet.survey import Reading, ask, open_member, survey
 from safemig.fleet_facts import (
@@ -52,6 +52,7 @@ from safemig.results import Approval, Target
 from safemig.settings import Settings
 from safemig.views.numbers import counted
 
+_NO_ANSWER = MemberOutcome("", "unknown")
 _PATIENCE_S = 30.0  # with the job of a worker that is cut off
 
 
@@ -63,7 +64,7 @@ class _Todo:
     already: tuple[Reading, ...]
     aside: tuple[SetAside, ...]  # since the plan was made
     left_out: tuple[SetAside, ...] = ()  # by the plan itself
-    locked: frozenset[str] = frozenset()  # whose tables are locked: no copy is made of these
+    checked: Checked = field(default_factory=Checked)
 
 
 class FleetMigration:
@@ -151,7 +152,7 @@ class FleetMigration:
         self._members = {each.name: each for each in members}
         gone = [name for name in binding["members"] if name not in self._members]
         aside = [SetAside(name, "it is no longer in the fleet", "nothing, or put it back") for name in gone]
-        with live.stage(f"ask {counted(len(members), 'member')}", len(members)):
+        with live.stage(f"ask {counted(len(members), 'member')}", len(members), "member"):
             readings = survey(self.settings, self.fleet, self.name, members)
         todo, already, left_out = [], [], []
         for each in readings:
@@ -161,7 +162,7 @@ class FleetMigration:
                 already.append(each)
             elif bound is None:
                 why = binding["set_aside"].get(name, "it is not part of this plan")
-                left_out.append(SetAside(name, why, "correct it, then make a new plan"))
+                left_out.append(unfit(each, "none") or SetAside(name, why, "correct it, then make a new plan"))
             elif each.state == "part-way" and self._is_ours(each):
                 todo.append(each)
             elif (found := unfit(each, "none")) is not None:
@@ -179,7 +180,7 @@ class FleetMigration:
         aside += (locked := checked.all_locked(todo))
         out = {each.member for each in locked}
         still = tuple(each for each in todo if each.member.name not in out)
-        return _Todo(still, tuple(already), tuple(aside), tuple(left_out), checked.locked)
+        return _Todo(still, tuple(already), tuple(aside), tuple(left_out), checked)
 
     def _is_ours(self, reading: Reading) -> bool:
         with open_member(self.settings, self.name, reading.member) as (_, connection):
@@ -194,13 +195,14 @@ class FleetMigration:
         return FleetPlan(
             id=self._given,
             fleet=self.name,
-            cohorts=cohorts_of(self.fleet, left.todo, still, left.locked),
+            cohorts=cohorts_of(self.fleet, left.todo, still, left.checked.locked),
             waves=still,
             set_aside=(*left.aside, *left.left_out),
             current=tuple(each.member.name for each in left.already),
-            checks=(),
-            checks_made=0,
-            sizes={},
+            checks=tuple(left.checked.found),
+            checks_made=left.checked.made,
+            sizes=left.checked.sizes,
+            warnings=left.checked.warnings,
             backup=backup_words(self.fleet),
             verdict="",
         )
@@ -292,7 +294,7 @@ class FleetMigration:
         ]
         words += [f"{each.member} is left out: {each.why}." for each in plan.set_aside[:10]]
         words.append(f"Backup: {plan.backup}.")
-        of_all = Target(self.name, "", f"{len(plan.members)} members", "", 0, "")
+        of_all = Target(self.name, "", counted(len(plan.members), "member"), "", 0, "")
         given = approve(
             plan.id, of_all, self._given, "\n".join(words), verb=f"fleet migrate {self.name}", ask=self._ask
         )
@@ -349,7 +351,8 @@ class FleetMigration:
     def _settle(self, plan: FleetPlan, run: FleetRun) -> None:
         """Ask the members of whom no answer came, or a doubtful one: their own history decides."""
         until = time.monotonic() + _PATIENCE_S
-        with live.stage("ask the members without an outcome"):
+        without = sum(run.done.get(name, _NO_ANSWER).outcome == "unknown" for name in plan.members)
+        with live.stage("ask the members without an outcome") if without else nullcontext():
             for wave in plan.waves:
                 for name in wave.members:
                     known = run.done.get(name)

@@ -15,7 +15,7 @@ from safemig.execution.layout import files_of
 from safemig.execution.steps import plan_files
 from safemig.fleet.cohorts import cohorts_of, key_of, waves_of
 from safemig.fleet.members import environment_of, members_of, settings_of
-from safemig.fleet.row_checks import Checked, check_rows
+from safemig.fleet.row_checks import LOCKED, Checked, check_rows
 from safemig.fleet.status import drift_of
 from safemig.fleet.survey import Reading, survey
 from safemig.fleet_facts import Cohort, FleetPlan, SetAside, Wave
@@ -60,7 +60,7 @@ def assess_fleet(settings: Settings, fleet: str = "") -> FleetSituation:
     name, of = settings.fleet(fleet)
     with live.stage("read who belongs to the fleet"):
         members = members_of(settings, name)
-    with live.stage(f"ask {counted(len(members), 'member')}", len(members)):
+    with live.stage(f"ask {counted(len(members), 'member')}", len(members), "member"):
         readings = survey(settings, of, name, members)
     drifts = drift_of(settings, name, [each for each in readings if each.state == "pending"])
     aside = [each for reading in readings if (each := unfit(reading, drifts.get(reading.member.name, "none")))]
@@ -149,9 +149,10 @@ def require_no_lock(fleet: FleetSettings, checked: Checked) -> None:
     Raises:
         RefusedError: one is locked.
     """
-    if fleet.schemas and checked.locked:
+    held = sorted({each.member for each in checked.found if each.note == LOCKED})
+    if fleet.schemas and held:
         raise RefusedError(
-            f"tables of {', '.join(sorted(checked.locked)[:5])} are locked: a copy of the database would wait for that",
+            f"tables of {', '.join(held[:5])} are locked: a copy of the database would wait for that",
             where="nothing was changed",
             next="end the session that holds the lock, then run this again",
         )

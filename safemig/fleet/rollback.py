@@ -54,7 +54,7 @@ def fleet_rollback(
         )
     versions = {version for script in scripts for version in script.versions}
     members = members_of(settings, name)
-    with live.stage(f"ask {counted(len(members), 'member')}", len(members)):
+    with live.stage(f"ask {counted(len(members), 'member')}", len(members), "member"):
         readings = survey(settings, of, name, members)
     to_do, run = [], FleetRun(settings, name, "fleet_rollback", plan)
     for reading in readings:
@@ -72,7 +72,7 @@ def fleet_rollback(
     if to_do:
         words = [f"Rolls back plan {plan} on {counted(len(to_do), 'member')} of fleet {name}."]
         words += [f"It does not bring back {each}." for each in gone]
-        target = Target(name, "", f"{len(to_do)} members", "", 0, "")
+        target = Target(name, "", counted(len(to_do), "member"), "", 0, "")
         approve(identity, target, approve_id, "\n".join(words), verb=f"fleet rollback {plan}", ask=ask)
     paths = tuple(str(script.path) for script in reversed(scripts))
     jobs = [MemberJob(settings, name, each.member.name, each.member.server, plan, scripts=paths) for each in to_do]

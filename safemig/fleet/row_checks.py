@@ -47,7 +47,7 @@ SIZES = "SELECT name, pg_total_relation_size(to_regclass(name)) FROM unnest(%s::
 _NOT_THERE_YET = (pg.UndefinedTable, pg.UndefinedColumn, pg.UndefinedObject, pg.UndefinedFunction, pg.InvalidSchemaName)
 
 
-_LOCKED = "a lock on the table is held"
+LOCKED = "a lock on the table is held"
 
 
 class Checked:
@@ -77,7 +77,7 @@ class Checked:
     def locked(self) -> frozenset[str]:
         """The members whose tables were locked, or that went away."""
         return frozenset(
-            each.member for each in self.found if each.violations is None and (not each.file or each.note == _LOCKED)
+            each.member for each in self.found if each.violations is None and (not each.file or each.note == LOCKED)
         )
 
     def all_locked(self, readings: Sequence[Reading]) -> list[SetAside]:
@@ -128,7 +128,7 @@ def check_rows(settings: Settings, fleet: FleetSettings, name: str, readings: Se
         asked, tables = questions[tuple(file.version for file in reading.pending)]
         return _ask(settings, fleet, name, reading, asked, tables)
 
-    with live.stage(f"check the rows of {counted(len(readings), 'member')}", len(readings)):
+    with live.stage(f"check the rows of {counted(len(readings), 'member')}", len(readings), "member"):
         for found in in_parallel(readings, ask, fleet, server=lambda each: each.member.server):
             checked.found += found.found
             checked.made += found.made
@@ -186,7 +186,7 @@ def _answer(connection: Connection, question: RowQuestion, seconds: int) -> tupl
     except pg.OperationalError:
         if connection.broken:
             raise
-        return None, _LOCKED
+        return None, LOCKED
     except psycopg.Error as error:
         return None, words_of(error)
 

@@ -67,7 +67,7 @@ class FleetRun:
                         self.lost = f"paused after wave {number - 1}, as --waves {only} says"
                         return
                     what = f"wave {number}, {name}: " if name else ""
-                    with live.stage(f"{what}{counted(len(jobs), 'member')}", len(jobs)):
+                    with live.stage(f"{what}{counted(len(jobs), 'member')}", len(jobs), "member"):
                         for outcome in run_jobs(client, self.fleet, jobs, act, self.may_go_on, progress.look):
                             self.keep(outcome)
                             live.advance(1)

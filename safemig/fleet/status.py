@@ -33,7 +33,7 @@ def fleet_status(settings: Settings, fleet: str = "", *, drift: bool = True) -> 
     name, of = settings.fleet(fleet)
     with live.stage("read who belongs to the fleet"):
         members = members_of(settings, name)
-    with live.stage(f"ask {counted(len(members), 'member')}", len(members)):
+    with live.stage(f"ask {counted(len(members), 'member')}", len(members), "member"):
         readings = survey(settings, of, name, members)
     drifts = drift_of(settings, name, readings) if drift else {}
     files = files_of(settings)

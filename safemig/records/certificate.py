@@ -154,6 +154,14 @@ def _fleet_proofs(
     if members:
         bad = sum(each["outcome"] in ("failed", "stopped", "unknown", "not reached") for each in members)
         good = sum(each["outcome"] in ("deployed", "already") for each in members)
+        deployed = [each for each in members if each["outcome"] == "deployed"]
+        if backed := [each for each in deployed if each["backup"]]:
+            words = f"{len(backed):,} of {len(deployed):,} members that were deployed to, each backup read back"
+            proofs.append(
+                Proof("yes" if len(backed) == len(deployed) else "no", "Backed up", words, SECTIONS["deploy"])
+            )
+        elif deployed:
+            proofs.append(Proof("mind", "Backed up", plan["backup"], SECTIONS["plan"]))
         words = f"{good:,} of {len(members):,} members; each one's schema as rehearsed before its COMMIT"
         proofs.append(Proof("no" if bad else "yes", "Deployed, checked after it", words, SECTIONS["deploy"]))
     elif outcome.last("fleet_deployment") is None:

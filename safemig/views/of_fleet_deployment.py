@@ -7,6 +7,7 @@ from collections import Counter, defaultdict
 from safemig.fleet_facts import FleetDeployment, MemberOutcome
 from safemig.views import numbers
 from safemig.views.document import Badge, Block, Bullets, Details, Document, Inline, Mono, Strong, Table, Tone
+from safemig.views.shared_parts import without_empty_columns
 
 _TONES: dict[str, Tone] = {
     "deployed": "ok", "already": "ok", "rolled back": "ok", "backed up": "ok", "failed": "error", "stopped": "error",
@@ -46,15 +47,7 @@ def build(result: FleetDeployment) -> Document:
         blocks.append(Details(f"{numbers.counted(len(members), 'member')}, {name}: {words}", (_table("", members),)))
     slowest = sorted((each for each in result.members if each.seconds), key=lambda each: -each.seconds)[:5]
     if slowest:
-        blocks.append(
-            Bullets(
-                "Slowest members",
-                tuple(
-                    f"{each.member}: {numbers.seconds(each.seconds)}, of which {numbers.seconds(each.lock_wait_s)} waiting for locks"
-                    for each in slowest
-                ),
-            )
-        )
+        blocks.append(Bullets("Slowest members", tuple(map(_how_long, slowest))))
     if result.backup:
         blocks.append(Bullets("Backup", (result.backup,)))
     if result.notes:
@@ -67,13 +60,20 @@ def _table(title: str, members: list[MemberOutcome]) -> Table:
         (
             Strong(each.member),
             Badge(each.outcome.upper(), _TONES[each.outcome]),
-            Mono(each.version) if each.version else numbers.NOTHING,
-            numbers.seconds(each.seconds) if each.seconds else numbers.NOTHING,
-            each.error + (f" Next: {each.next}" if each.next else "") or numbers.NOTHING,
+            Mono(each.version) if each.version else "",
+            numbers.seconds(each.seconds) if each.seconds else "",
+            each.error,
+            each.next,
         )
         for each in members
     )
-    return Table(title, ("Member", "Outcome", "Version", "Took", "Why"), rows, frozenset({"Took"}))
+    columns = ("Member", "Outcome", "Version", "Took", "Why", "Next")
+    return without_empty_columns(Table(title, columns, rows, frozenset({"Took"})))
+
+
+def _how_long(each: MemberOutcome) -> str:
+    waited = f", of which {numbers.seconds(each.lock_wait_s)} waiting for locks" if each.lock_wait_s else ""
+    return f"{each.member}: {numbers.seconds(each.seconds)}{waited}"
 
 
 def _waves(result: FleetDeployment) -> Table:

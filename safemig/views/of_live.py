@@ -97,8 +97,11 @@ def _stages(stages: tuple[Stage, ...]) -> Table:
             numbers.count(each.total),
         )
 
-    columns = ("Stage", "State", "Took", "Rows", "Of about")
-    return without_empty_columns(Table("", columns, tuple(map(drawn, stages)), frozenset({"Took", "Rows", "Of about"})))
+    counted = "Rows" if all(each.unit == "row" for each in stages) else "Done"
+    columns = ("Stage", "State", "Took", counted, "Of about")
+    return without_empty_columns(
+        Table("", columns, tuple(map(drawn, stages)), frozenset({"Took", counted, "Of about"}))
+    )
 
 
 def _blockers(blockers: tuple[Blocker, ...]) -> Table:
@@ -125,7 +128,7 @@ def _who(each: Blocker) -> str:
 
 
 def _counted(stage: Stage) -> str:
-    return f", {numbers.counted(stage.done, 'row')}" if stage.done else ""
+    return f", {numbers.counted(stage.done, stage.unit)}" if stage.done else ""
 
 
 def _ran(live: Live, step: Step) -> str:

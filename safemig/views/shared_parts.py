@@ -46,6 +46,8 @@ DRY_RUN = Badge("DRY RUN", "info")
 
 def on(target: Target) -> str:
     """Return `production (app on db.example.org, PostgreSQL 17.10)`."""
+    if not target.server_version_num:  # of a fleet, whose members are on any servers
+        return f"{target.environment} ({target.database})"
     return f"{target.environment} ({target.database} on {target.host}, PostgreSQL {target.server_version})"
 
 
