@@ -129,6 +129,7 @@ def test_dependents_are_followed_over_others() -> None:
         ("2 <= 1", False), ("1 < 2", True), ("2 < 1", False), ("1 < 1", False), ("2 > 1", True), ("1 > 1", False), ("1 <> 2", True),
         ("1 != 1", False), ("'a' <= 'b'", True), ("'a' = 'b'", False), ("true", True), ("false", False), ("NOT false", True),
         ("x OR true", True), ("x AND true", False), ("true AND 1 <= 2", True), ("id <= 5", False), ("id >= id", False), ("'1'::bool", True),
+        ("1 IS DISTINCT FROM 1", False), ("1 IS NOT DISTINCT FROM 1", False), ("1 IN (1)", False),
     ],
 )  # fmt: skip
 def test_a_condition_that_keeps_every_row_is_known(condition: str, always: bool) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from safemig.review import TargetFacts, review
+from safemig.review.rules.columns import _default_text
 from safemig.sql import SourceFile
 
 MERGE = "MERGE INTO t USING s ON t.id = s.id WHEN MATCHED THEN UPDATE SET a = 1"
@@ -23,6 +24,11 @@ CASES = [
      "CREATE FUNCTION a() RETURNS int LANGUAGE sql AS 'SELECT 1'; DROP FUNCTION a()", 0),
     ("alter-type-loses-data", "ALTER TABLE users ALTER COLUMN age TYPE bigint USING users.size::bigint",
      "ALTER TABLE users ALTER COLUMN age TYPE bigint USING users.age::bigint", 0),
+    ("alter-type-loses-data", "ALTER TABLE users ALTER COLUMN age TYPE text USING left(age, 3)",
+     "ALTER TABLE users ALTER COLUMN age TYPE text USING lower(age)", 0),
+    ("update-erases", "UPDATE users SET a = o.x FROM (SELECT lower(u.a) AS x FROM users u) p, (SELECT NULL AS x) o",
+     "UPDATE users SET a = o.x FROM (SELECT NULL AS x) p, (SELECT lower(u.a) AS x FROM users u) o", 0),
+    ("drop-column", "ALTER TABLE users DROP COLUMN b", "ALTER TABLE users ADD COLUMN b int; ALTER TABLE users DROP COLUMN b", 0),
     ("unknown-function", "SELECT app.schedule_all()", "SELECT now()", 0),
     ("unrestorable-function", f"{READS.format('SELECT count(*) FROM recent')} CREATE MATERIALIZED VIEW m AS SELECT f()",
      f"{READS.format('WITH recent AS (SELECT 1) SELECT count(*) FROM recent')} CREATE MATERIALIZED VIEW m AS SELECT f()", 0),
@@ -39,6 +45,39 @@ def test_a_rule_ends_where_it_should(rule: str, found: str, not_found: str, vers
     target = TargetFacts(version * 10000, "production") if version else None
     assert rule in {each.rule for each in review([SourceFile("m.sql", found)], target=target).findings}
     assert rule not in {each.rule for each in review([SourceFile("m.sql", not_found)], target=target).findings}
+
+
+TABLES = "".join(f"CREATE TABLE IF NOT EXISTS s.t{number} (a int); " for number in range(8))
+EIGHT = ", ".join(f"s.t{number}" for number in range(8))
+
+
+@pytest.mark.parametrize(
+    ("sql", "message"),
+    [
+        (f"{TABLES}DROP SCHEMA s CASCADE", f"drops schema s and everything in it: {EIGHT}"),
+        (
+            f"{TABLES}CREATE TABLE s.t8 (a int); DROP SCHEMA s CASCADE",
+            f"drops schema s and everything in it: {EIGHT} …",
+        ),
+        ("ALTER TABLE orders ADD FOREIGN KEY (user_id) REFERENCES users", "no index on orders (user_id) is known here"),
+        ("CREATE TABLE orders (id int, user_id int REFERENCES users)", "no index on orders (user_id)"),
+    ],
+)
+def test_a_message_says_what_is_known(sql: str, message: str) -> None:
+    assert message in {each.message for each in review([SourceFile("m.sql", sql)]).findings}
+
+
+@pytest.mark.parametrize(
+    ("clause", "default"),
+    [
+        ("a uuid DEFAULT f(1) NOT NULL", "f(1)"),
+        ("a int[] DEFAULT (ARRAY[1]) CHECK (a > 1)", "(ARRAY[1])"),
+        ("a int DEFAULT (1 /* not */) UNIQUE", "(1 /* not */)"),
+        ("a int NOT NULL", ""),
+    ],
+)
+def test_a_default_s_text_ends_where_the_next_clause_begins(clause: str, default: str) -> None:
+    assert _default_text(clause) == default
 
 
 @pytest.mark.parametrize(
