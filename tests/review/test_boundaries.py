@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from safemig.review import TargetFacts, review
+from safemig.review import TableFacts, TargetFacts, review
+from safemig.review.facts import ColumnFacts
 from safemig.review.rules.columns import _default_text
 from safemig.sql import SourceFile
 
@@ -45,6 +46,13 @@ def test_a_rule_ends_where_it_should(rule: str, found: str, not_found: str, vers
     target = TargetFacts(version * 10000, "production") if version else None
     assert rule in {each.rule for each in review([SourceFile("m.sql", found)], target=target).findings}
     assert rule not in {each.rule for each in review([SourceFile("m.sql", not_found)], target=target).findings}
+
+
+def test_a_column_that_the_target_has_is_dropped_with_its_values() -> None:
+    users = TableFacts(1, 1, columns={"email": ColumnFacts("text")})
+    target = TargetFacts(170000, "production", {"users": users})
+    drop = SourceFile("m.sql", "ALTER TABLE users DROP COLUMN IF EXISTS email")
+    assert "drop-column" in {each.rule for each in review([drop], target=target).findings}
 
 
 TABLES = "".join(f"CREATE TABLE IF NOT EXISTS s.t{number} (a int); " for number in range(8))
