@@ -158,7 +158,7 @@ class Constraint(InsideRelation):
                 why,
                 rule=_RULES[fact.type],
                 lock=lock,
-                alone="NOT ENFORCED" not in definition,
+                alone=fact.type == "f" and "NOT ENFORCED" not in definition,  # a key of partitions goes with theirs
                 reverse=reverse,
                 online=self._online(item, fact, prefix, name, definition, plan),
             )
