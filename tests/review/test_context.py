@@ -238,6 +238,31 @@ def test_a_table_that_is_there_is_compared_with_the_one_that_is_wanted(sql: str,
     assert all(column in one.message for one in found for column in missing)
 
 
+THERE = [
+    ("CREATE TABLE big (id int)", ["big"]),
+    ("CREATE TABLE public.big AS SELECT 1 AS id", ["big"]),
+    ("CREATE VIEW big AS SELECT 1 AS id", ["big"]),
+    ("ALTER TABLE big ADD COLUMN email text, ADD COLUMN fresh text", ["big.email"]),
+    ("CREATE INDEX CONCURRENTLY used_idx ON big (email)", ["used_idx"]),
+    ("CREATE TABLE IF NOT EXISTS big (id int)", []),
+    ("CREATE TEMP TABLE big (id int)", []),
+    ("CREATE TABLE app.big (id int)", []),
+    ("SET search_path = app, public; CREATE TABLE big (id int)", []),
+    ("DROP TABLE big; CREATE TABLE big (id int)", []),
+    ("ALTER TABLE big RENAME TO older; CREATE TABLE big (id int)", []),
+    ("ALTER TABLE big DROP COLUMN email; ALTER TABLE big ADD COLUMN email text", []),
+    ("ALTER TABLE big DROP COLUMN email, ADD COLUMN email text", []),
+    ("DROP INDEX used_idx; CREATE INDEX used_idx ON big (email)", []),
+    ("CREATE OR REPLACE VIEW big AS SELECT 1 AS id", []),
+    ("DO $$ BEGIN IF to_regclass('big') IS NULL THEN CREATE TABLE big (id int); END IF; END $$", []),
+]
+
+
+@pytest.mark.parametrize(("sql", "objects"), THERE)
+def test_what_the_target_has_already_cannot_be_created(sql: str, objects: list[str]) -> None:
+    assert [one.object for one in reviewed(sql).findings if one.rule == "already-there"] == objects
+
+
 IRREVERSIBLE = [
     ("ALTER TABLE big DROP COLUMN email", True),
     ("DELETE FROM big WHERE id = 1", True),

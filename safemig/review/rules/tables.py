@@ -11,6 +11,7 @@ from safemig.review.severity import Severity
 from safemig.review.types import SERIALS, type_text
 from safemig.sql import names
 from safemig.sql.identifiers import quote_identifier
+from safemig.sql.names import Name
 from safemig.sql.tree import Tree, node, strings
 
 
@@ -111,6 +112,40 @@ def unlogged_table(scene: Scene) -> Iterator[Hit]:
     relation = scene.tree.get("relation") or (scene.tree.get("into") or {}).get("rel", {})
     if relation.get("relpersistence") == "u":
         yield Hit(str(names.of_range(relation)), "a crash empties it, and standbys do not have its rows")
+
+
+@rule(
+    "already-there", Severity.CAUTION, "What is created exists in the target",
+    on=("CreateStmt", "CreateTableAsStmt", "ViewStmt", "IndexStmt", "AT_AddColumn"),
+    why="The statement fails (42P07, 42701), and with it the deployment. Either the change was made by hand, or the name is taken.",
+    instead="-- applied by hand: record the files with safemig baseline-prod; else take another name, or say IF NOT EXISTS",
+    err=(), ok=("CREATE TABLE notes (id int)", "ALTER TABLE users ADD COLUMN email text"),
+)  # fmt: skip
+def already_there(scene: Scene) -> Iterator[Hit]:
+    tree, world = scene.tree, scene.world
+    if scene.origin or tree.get("if_not_exists") or tree.get("missing_ok") or tree.get("replace"):
+        return  # code may look first
+    if scene.node == "AT_AddColumn":
+        column = (tree.get("def") or {}).get("ColumnDef", {}).get("colname", "")
+        goes = any(  # in the same ALTER TABLE, which drops before it adds
+            one["AlterTableCmd"].get("subtype") == "AT_DropColumn" and one["AlterTableCmd"].get("name") == column
+            for one in scene.parent.get("cmds", ())
+        )
+        is_there = scene.facts and scene.known and column in scene.facts.columns and column in scene.known.columns
+        if is_there and not goes:
+            yield Hit(f"{scene.table}.{column}", f"{scene.table} has a column {column} already: ADD COLUMN fails")
+        return
+    if scene.node == "IndexStmt":
+        name = Name(world.resolve(scene.table).schema, tree.get("idxname", ""))
+        owner = world.tables.get(world.indexes[name]) if name in world.indexes else None
+        if owner and owner.facts and name.name in owner.facts.indexes:
+            yield Hit(name.name, f"{owner.name} has an index {name.name} already: CREATE INDEX fails")
+        return
+    relation = tree.get("relation") or tree.get("view") or (tree.get("into") or {}).get("rel", {})
+    wanted = names.of_range(relation)
+    found = world.tables.get(wanted if wanted.schema else Name(world.path, wanted.name))
+    if relation.get("relpersistence") != "t" and found and found.facts:
+        yield Hit(str(wanted), f"{wanted} is a {found.facts.kind} already: CREATE fails")
 
 
 @rule(
