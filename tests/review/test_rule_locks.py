@@ -23,6 +23,7 @@ CREATE TYPE mood AS ENUM ('meh', 'happy');
 CREATE TYPE address AS (street text, zip text);
 CREATE DOMAIN email AS text;
 CREATE SEQUENCE order_number;
+CREATE COLLATION nordic (LOCALE = 'C');
 CREATE SEQUENCE users_id_seq;
 CREATE SCHEMA app;
 CREATE SCHEMA old;
