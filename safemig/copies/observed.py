@@ -22,7 +22,8 @@ from safemig.execution.steps import file_nodes
 from safemig.postgres.connection import Connection
 from safemig.postgres.server.throwaway import ThrowawayServer
 from safemig.results import HeldLock, Step
-from safemig.sql import SqlSyntaxError, parse
+from safemig.review import review
+from safemig.sql import SourceFile, SqlSyntaxError, parse
 from safemig.sql.locks import LockMode
 
 _PREFIX = "safemig\x1f%n\x1f%p\x1f%d\x1f"
@@ -52,6 +53,8 @@ ON = (
     "ALTER SYSTEM SET log_parameter_max_length = 0",  # values are data, which no record may hold
     "ALTER SYSTEM SET log_parameter_max_length_on_error = 0",
 )
+# Rules about statements that give a table another file.
+_REWRITING = frozenset(("add-column-rewrites", "alter-column-type", "table-rewrite", "truncate", "vacuum-full"))
 OFF = ("log_line_prefix", "log_min_duration_statement", "log_parameter_max_length", "log_parameter_max_length_on_error")
 
 
@@ -178,9 +181,17 @@ def _held(step: Step, seconds: float) -> Step:
 
 
 def _with_rewrites(steps: Sequence[Step], rewritten: set[str]) -> Iterator[Step]:
-    """Yield the steps; a table that has another file now was rewritten by the first statement that locks it wholly."""
-    left = set(rewritten)
+    """Yield the steps; a table that has another file now was rewritten by the first statement that the review says can
+    do that, else by the first that locks the table wholly.
+    """
+    by: dict[int, list[str]] = {}
+    for table in sorted(rewritten):
+        able = [step for step in steps if any(lock.object == table and lock.mode.blocks_reads for lock in step.locks)]
+        if able:
+            by.setdefault(next(filter(_can_rewrite, able), able[0]).number, []).append(table)
     for step in steps:
-        own = {lock.object for lock in step.locks if lock.object in left and lock.mode.blocks_reads}
-        left -= own
-        yield replace(step, rewrites=tuple(sorted(own)))
+        yield replace(step, rewrites=tuple(by.get(step.number, ())))
+
+
+def _can_rewrite(step: Step) -> bool:
+    return any(found.rule in _REWRITING for found in review([SourceFile(step.file, step.sql)]).findings)
