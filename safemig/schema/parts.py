@@ -158,12 +158,12 @@ def stands_alone(step: Step) -> bool:
 
 def _steps(action: Action, each: ActionSet) -> Iterator[Step]:
     """Yield the steps that block least; but an index that is dropped and created again stays in one transaction."""
-    if any(KINDS[item.kind].is_built_online for item in (action.creates | action.drops) & each.recreated):
-        yield from action.steps
+    recreated = (action.creates | action.drops) & each.recreated  # what is dropped comes back in the same transaction
+    if any(KINDS[item.kind].is_built_online for item in recreated):
+        yield from (replace(step, alone=False) for step in action.steps)
         return
-    again = bool(action.creates & each.recreated)  # what was dropped comes back in the same transaction
     for step in action.steps:
-        yield from step.online if step.online is not None else (replace(step, alone=False) if again else step,)
+        yield from step.online if step.online is not None else (replace(step, alone=False) if recreated else step,)
 
 
 def _gaps(each: ActionSet, placed: Placed) -> Iterator[tuple[int, int, Id]]:
