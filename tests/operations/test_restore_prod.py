@@ -153,7 +153,7 @@ def test_a_restored_database_that_was_changed_since_is_not_swapped_in(shop: Shop
     restored = shop.project.restore_prod()
     shop.on(server.url(restored.database), "DELETE FROM orders WHERE id = 1")
     before = shop.state()
-    with pytest.raises(RefusedError, match="was changed since"):
+    with pytest.raises(RefusedError, match="has been changed since"):
         shop.project.restore_prod(swap=True)
     assert shop.state() == before
 

@@ -219,7 +219,7 @@ def test_a_rehearsal_goes_on_without_plans_and_says_why(pair: tuple[str, str]) -
 
 
 def test_a_server_that_is_not_ours_is_refused(pair: tuple[str, str]) -> None:
-    with pytest.raises(RehearsalError, match="a server of our own"):
+    with pytest.raises(RehearsalError, match="a server that safemig starts itself"):
         pretend(object(), pair[1], facts_of(pair[0]))
 
 
