@@ -122,7 +122,7 @@ def test_a_fleet_is_named_and_is_no_environment(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="needs a name of its own"):
         members(tmp_path, '[fleets.production]\nmembers = "env:X"')
     (tmp_path / "safemig.toml").write_text('[fleets.a]\nmembers = "env:X"\n[fleets.b]\nmembers = "env:X"\n')
-    with pytest.raises(SettingsError, match="which fleet") as caught:
+    with pytest.raises(SettingsError, match="no fleet is named") as caught:
         load_settings(tmp_path).fleet("")
     assert "a, b" in str(caught.value)
 

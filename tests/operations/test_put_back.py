@@ -189,8 +189,8 @@ def test_a_condition_brings_back_only_its_rows(store: Shop) -> None:
 @pytest.mark.parametrize(
     ("options", "says"),
     [
-        ({"tables": "baskets", "put_back": True, "where": "1 = 1) OR (2 = 2; DELETE FROM items"}, "not one in SQL"),
-        ({"tables": "baskets", "put_back": True, "where": "true) UNION SELECT (1"}, "not one in SQL"),
+        ({"tables": "baskets", "put_back": True, "where": "1 = 1) OR (2 = 2; DELETE FROM items"}, "not valid SQL"),
+        ({"tables": "baskets", "put_back": True, "where": "true) UNION SELECT (1"}, "not valid SQL"),
         ({"tables": "baskets,items", "put_back": True, "where": "true"}, "for one table"),
         ({"tables": "baskets", "update": True}, "--update is for what is put back"),
         ({"put_back": True}, "--put-back is for tables"),
