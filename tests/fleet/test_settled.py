@@ -6,7 +6,6 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
-import nbformat
 import psycopg
 import pytest
 
@@ -18,22 +17,7 @@ from safemig.postgres.history import record_deployment
 from safemig.records.settle import settle_all
 from tests.fleet.conftest import Fleet
 from tests.fleet.test_migrate import SECOND, SECOND_FILE
-
-
-def leave_running(fleet: Fleet, act: str = "fleet_migrate") -> Path:
-    """Leave a record as a killed process leaves it."""
-    path = fleet.folder / "records" / "tenants" / f"20200101T000000Z-tenants-{act}-RUNNING.ipynb"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("deployment.deploy()")])
-    notebook.metadata["safemig"] = {
-        "verb": act,
-        "by": "dana",
-        "started": "2020-01-01T00:00:00Z",
-        "pid": 0,
-        "machine": "?",
-    }
-    nbformat.write(notebook, path)
-    return path
+from tests.records.test_settle import leave_running
 
 
 @pytest.fixture(autouse=True)
@@ -46,7 +30,7 @@ def deployed_to_one(make_fleet: Callable[..., Fleet]) -> Fleet:
     fleet = make_fleet(3)
     fleet.write(SECOND_FILE, SECOND)
     plan = fleet.project.fleet_plan()
-    home = leave_running(fleet).parent
+    home = leave_running(fleet.project.settings, "fleet_migrate", of="tenants").parent
     for number, member in enumerate("abc"):
         deploy = {"run_id": f"m{number}", "act": "migrate_prod", "plan_id": plan.id, "started_at": datetime.now(UTC)}
         if member == "b":
@@ -72,7 +56,7 @@ def test_the_members_that_have_it_are_named_and_nobody_is_asked_who_is_not_free(
     (fleet.folder / "tenants.csv").write_text(
         "".join(line for line in whole.splitlines(True) if not line.startswith("a,"))
     )
-    with pytest.raises(RefusedError, match="whether a was changed cannot be asked"):
+    with pytest.raises(RefusedError, match="cannot check whether a was changed"):
         settle_all(settings)
     (fleet.folder / "tenants.csv").write_text(whole.replace(fleet.members["a"], "postgresql://x@127.0.0.1:1/nowhere"))
     with pytest.raises(UnreachableError):
@@ -88,14 +72,14 @@ def test_the_members_that_have_it_are_named_and_nobody_is_asked_who_is_not_free(
 
 def test_a_run_that_changed_no_member_or_did_not_begin_says_so(make_fleet: Callable[..., Fleet]) -> None:
     fleet = make_fleet(2)
-    leave_running(fleet, "fleet_backup")
-    leave_running(fleet)
+    leave_running(fleet.project.settings, "fleet_backup", of="tenants")
+    leave_running(fleet.project.settings, "fleet_migrate", of="tenants")
     said = {each.path.stem.split("-")[2]: each.words for each in settle_all(fleet.project.settings)}
     assert said == {
         "fleet_backup": "The run was cut off; it changes no database.",
         "fleet_migrate": "The run was cut off before it changed anything.",
     }
-    left = leave_running(fleet, "fleet_rollback")
+    left = leave_running(fleet.project.settings, "fleet_rollback", of="tenants")
     journal.write(left.parent / journal.FILE_NAME, "r1", "begun", act="fleet_rollback", plan="p")
     (settled,) = settle_all(fleet.project.settings)
     assert settled.words == "The run was cut off; no member's history knows of it."

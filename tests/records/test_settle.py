@@ -32,11 +32,11 @@ def settings(tmp_path: Path, database: str, monkeypatch: pytest.MonkeyPatch) -> 
     return load_settings(tmp_path)
 
 
-def leave_running(settings: Settings, act: str = "migrate_prod", second: int = 0) -> Path:
+def leave_running(settings: Settings, act: str = "migrate_prod", second: int = 0, *, of: str = "production") -> Path:
     """Leave a record as a killed process leaves it: named RUNNING, its process gone."""
-    home = settings.path("records") / "production"
+    home = settings.path("records") / of
     home.mkdir(parents=True, exist_ok=True)
-    path = home / f"20200101T0000{second:02}Z-production-{act}-RUNNING.ipynb"
+    path = home / f"20200101T0000{second:02}Z-{of}-{act}-RUNNING.ipynb"
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("deployment.deploy()")])
     notebook.metadata["safemig"] = {
         "verb": act,
