@@ -70,20 +70,20 @@ class Trail:
         resumable.forget_unbegun(connection, self.begun_as.run_id, applied)
 
 
-def left_invalid(settings: Settings, connection: Connection, identity: str) -> str:
-    """Return the name of the index that the deployment was cut off in building, "" where it was in none. Reads only.
-
-    It is invalid, and removed before it is rebuilt.
-    """
+def begun_steps(settings: Settings, connection: Connection, identity: str) -> tuple[tuple[Step, ...], Step | None]:
+    """Return the statements of pending files that the deployment ran, and the one that it was cut off in. Reads only."""
     deployment = resumable.find(connection, identity)
-    if deployment is None or not deployment.running:
-        return ""
-    for file in plan_files(standing_of(settings, connection).pending):
-        for step in file.steps:
-            if mark_of(step) == deployment.running:
-                node = parse(step.sql)[0].node
-                return node.idxname or "" if isinstance(node, ast.IndexStmt) else ""
-    return ""
+    if deployment is None:
+        return (), None
+    steps = [step for file in plan_files(standing_of(settings, connection).pending) for step in file.steps]
+    ran = tuple(step for step in steps if mark_of(step) in deployment.ran)
+    return ran, next((step for step in steps if mark_of(step) == deployment.running), None)
+
+
+def index_of(step: Step) -> str:
+    """Return the index that a statement builds, by its name, else "". Cut off, it leaves that invalid."""
+    node = parse(step.sql)[0].node
+    return node.idxname or "" if isinstance(node, ast.IndexStmt) else ""
 
 
 def mark_of(step: Step) -> str:

@@ -17,7 +17,7 @@ from safemig.errors import (
 )
 from safemig.execution.environment import open_environment
 from safemig.execution.protocol import Protocol
-from safemig.execution.resume import left_invalid
+from safemig.execution.resume import begun_steps, index_of
 from safemig.execution.steps import Listener
 from safemig.fault_points import FaultPoint, pass_point
 from safemig.identity import who
@@ -27,8 +27,8 @@ from safemig.operations.rehearse import rehearse_on_copy
 from safemig.operations.review import review
 from safemig.operations.segments import deploy_segments, protocol_of
 from safemig.postgres import resumable
-from safemig.results import Approval, Deployment, Plan, Preflight, Rehearsal
-from safemig.review import Review, Verdict
+from safemig.results import Approval, Deployment, Plan, Preflight, Rehearsal, Step
+from safemig.review import Finding, Review, Verdict
 from safemig.settings import PRODUCTION, Settings, command_on
 from safemig.views.numbers import counted
 
@@ -84,7 +84,7 @@ class ProductionDeployment(DeploymentSteps):
             raise UnreachableError(
                 error.what, where=error.where, next="make it reachable, then run this again"
             ) from None
-        if self._resume and (left := self._left_invalid(self._review)):
+        if self._resume and (left := self._left_by_it(self._review)):
             self._review = review(self.settings, environment=self.environment, accept=left)
         if self._review.verdict not in (Verdict.SAFE, Verdict.NOTHING):  # with nothing pending, nothing is changed
             standing = self._review.standing
@@ -175,15 +175,21 @@ class ProductionDeployment(DeploymentSteps):
     def _what_was_run(self) -> str:
         return f"applied: {', '.join(self.result().migrations)}"
 
-    def _left_invalid(self, found: Review) -> list[str]:
-        """Return the acceptance of the index that the deployment to go on with left invalid: it is rebuilt."""
+    def _left_by_it(self, found: Review) -> list[str]:
+        """Return the acceptances of what the deployment to resume left: what it created, and an index that is rebuilt."""
         with open_environment(self.settings, self.environment) as connection:
-            index = left_invalid(self.settings, connection, self._resume)
-        return [
-            f"{each.rule}:{each.object}: left by deployment {self._resume}, removed before it is rebuilt"
+            ran, running = begun_steps(self.settings, connection, self._resume)
+        index = index_of(running) if running else ""
+        left = [
+            each
             for each in found.standing
-            if each.rule == "index-invalid" and index and each.object.rpartition(".")[2].strip('"') == index
+            if (each.rule == "already-there" and any(_is_of(step, each) for step in ran))
+            or (
+                each.rule in ("index-invalid", "already-there")
+                and index == each.object.rpartition(".")[2].strip('"') != ""
+            )
         ]
+        return [f"{each.rule}:{each.object}: left by deployment {self._resume}, which is resumed" for each in left]
 
     def _protocol(self, situation: Situation, started: datetime) -> Protocol:
         return protocol_of(self.settings, situation, self.run_id, started, self._rehearsed)
@@ -218,6 +224,10 @@ def _nothing_to_deploy(situation: Situation, run_id: str, started: datetime) -> 
         migrations=(),
         steps=(),
     )
+
+
+def _is_of(step: Step, finding: Finding) -> bool:
+    return step.file == finding.file and step.line <= finding.line <= step.line + step.sql.count("\n")
 
 
 def _gone_on(situation: Situation) -> tuple[str, ...]:

@@ -459,15 +459,20 @@ def test_what_ran_is_left_out_and_what_was_cut_off_is_looked_at(settings: Settin
     assert caught.value.where == f"fingerprint {reached[:12]} then, {begun_as[:12]} now"
 
 
-def test_which_index_a_run_was_cut_off_in_is_named(settings: Settings, connection: Any) -> None:
+def test_what_a_run_ran_and_which_index_it_was_cut_off_in_is_known(settings: Settings, connection: Any) -> None:
     connection.execute("CREATE TABLE t (a int, b int)")
     files = files_with(settings, v1=INDEXES.format("one", "two", "old"))
-    assert resume.left_invalid(settings, connection, "r1") == ""
+    steps = files[0].steps
+    assert resume.begun_steps(settings, connection, "r1") == ((), None)
     trail = Trail(settings, begun(settings, connection, files))
-    assert resume.left_invalid(settings, connection, "r1") == ""
+    assert resume.begun_steps(settings, connection, "r1") == ((), None)
     for number, name in ((0, "one"), (1, "two"), (2, "")):
-        trail.begins(connection, files[0].steps[number])
-        assert resume.left_invalid(settings, connection, "r1") == name
+        trail.begins(connection, steps[number])
+        ran, running = resume.begun_steps(settings, connection, "r1")
+        assert [step.sql for step in ran] == [step.sql for step in steps[:number]]
+        assert running is not None
+        assert resume.index_of(running) == name
+        trail.ran(connection, steps[number])
 
 
 def test_why_a_deployment_cannot_be_resumed_is_told(settings: Settings, connection: Any) -> None:
