@@ -101,8 +101,8 @@ class _Relay:
         except (OSError, asyncio.IncompleteReadError, ssl.SSLError):
             pass  # either side is gone: the other one learns it by the end of its connection
         finally:
+            await _close(writer)
             self._sessions.discard(task)
-            writer.close()
 
     async def _session(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while True:
@@ -120,12 +120,15 @@ class _Relay:
         try:
             done, _ = await asyncio.wait((to_server, to_program), return_when=asyncio.FIRST_COMPLETED)
             if to_program not in done:  # the program has left; what it sent last may still be running
+                if server_writer.can_write_eof():
+                    server_writer.write_eof()
                 await asyncio.wait((to_program,), timeout=_LAST_STATEMENTS_S)
         finally:
+            server_writer.close()
             to_server.cancel()
             to_program.cancel()
             await asyncio.gather(to_server, to_program, return_exceptions=True)
-            server_writer.close()
+            await _close(server_writer)
 
     async def _connected(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         if self._host.startswith(("/", "@")):
@@ -134,6 +137,7 @@ class _Relay:
         if self._is_encrypted:
             writer.write(_TLS_REQUEST)
             if await reader.readexactly(1) != b"S":
+                await _close(writer)
                 raise OSError("the scratch server no longer accepts TLS")
             await writer.start_tls(self._tls(), server_hostname=str(self._given.get("host") or ""))
         return reader, writer
@@ -162,6 +166,13 @@ class _Relay:
 
 def _packed(kind: bytes, body: bytes) -> bytes:
     return kind + struct.pack("!i", len(body) + 4) + body
+
+
+async def _close(writer: asyncio.StreamWriter) -> None:
+    """Close a connection, and wait until its socket is: the loop is stopped after the last one."""
+    writer.close()
+    with suppress(OSError):
+        await writer.wait_closed()
 
 
 async def _pass_on(
