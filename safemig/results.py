@@ -418,7 +418,7 @@ TrialWord = Literal["", "no", "rows", "yes"]  # "" where it was not tried; "rows
 class Access:
     """Whether a role may use an object in one way, before and after: by its privileges, and by having tried it."""
 
-    role: str  # "PUBLIC" for everyone
+    role: str  # "PUBLIC" stands for all roles
     object: str
     kind: str
     verb: str

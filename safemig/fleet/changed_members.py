@@ -25,7 +25,7 @@ def changed_members(
     Each member is asked while nothing deploys to it. A rollback runs on a member under a plan of the member's own.
 
     Raises:
-        RefusedError: a deployment to a member is under way, or one that the plan names is no member any more.
+        RefusedError: a deployment to a member is under way, or one that the plan names is no longer a member.
         UnreachableError: a member cannot be asked.
     """
     name, of = settings.fleet(fleet)

@@ -36,7 +36,7 @@ Act = Callable[[MemberJob], MemberOutcome]
 
 
 class SchedulerLostError(Exception):
-    """The scheduler or all of its workers went away; what became of the jobs they had, the members know."""
+    """The scheduler or all of its workers went away; the members' own history has the outcome of their jobs."""
 
     def __init__(self, what: str, in_flight: Iterable[str] = ()) -> None:
         super().__init__(what)

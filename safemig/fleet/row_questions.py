@@ -1,4 +1,4 @@
-"""Which rows would make a migration fail, as questions for every member: NULLs, duplicates, orphans, violations, casts. Pure."""
+"""Questions to every member about rows that would make a migration fail: NULLs, duplicates, orphans, violations, casts."""
 
 from __future__ import annotations
 

@@ -115,7 +115,7 @@ def _ways_back(copy: MigratedCopy, source: Connection, renames: Mapping[str, str
     role = copy.settings.deploy_as or acting_role(source)
     owned = replace(reached, with_ownership=True, current_user=role), replace(start, with_ownership=True)
     for base, target in (owned, (reached, start)):
-        for renamed in (renames, {}):
+        for renamed in (renames, {}) if renames else ({},):
             back = with_their_functions(compare(base, target, renames=renamed), reached, platform)
             yield without_their_owner(back, reached, platform)
 
