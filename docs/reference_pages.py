@@ -35,7 +35,7 @@ from safemig.views.frame_reference import frames_page
 CODES = {
     0: "done, or safe",
     1: "a check said no; nothing was changed",
-    2: "usage or settings are wrong, or a database cannot be read; nothing was tried",
+    2: "usage or settings are wrong, or a database cannot be reached or read; nothing was changed",
     3: "the deployment failed and was rolled back; nothing was changed",
     4: "it stopped part-way; the message names what is applied and the command that resumes it",
     5: "the outcome is unknown; the message says how to find out",

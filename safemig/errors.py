@@ -6,8 +6,8 @@
     ├── RefusedError           1  a check said no; nothing was changed
     │   ├── MigrationError         a migration file or folder is not as it must be
     │   ├── ReviewRefusedError     the review does not say SAFE TO DEPLOY
-    │   ├── UnreachableError       a database cannot be reached, or not as who or what it must be
-    │   │   └── UnreadTargetError  2  a review or plan has no target to look at: no check was made
+    │   ├── UnreachableError       2  a database cannot be reached or read; nothing was changed
+    │   │   └── UnfitDatabaseError     1  it answers, and is not what it must be (a standby, behind a pooler, too old)
     │   ├── ToolError              a program (pg_dump, psql, a server) is missing, too old, or failed
     │   ├── BackupError            a backup could not be made, read or verified
     │   ├── RehearsalError         the rehearsal on the copy failed
@@ -106,18 +106,15 @@ class ReviewRefusedError(RefusedError):
 
 
 class UnreachableError(RefusedError):
-    """A database cannot be reached, or is not what it must be (a standby, read-only, behind a pooler)."""
-
-
-class UnreadTargetError(UnreachableError):
-    """A review or a plan cannot read the target that it is for: no check was made."""
+    """A database cannot be reached or read, so no check was made; nothing was changed."""
 
     exit_code = 2
 
-    @classmethod
-    def of(cls, error: UnreachableError, next_: str | None = None) -> UnreadTargetError:
-        """Return `error` as what it means to a review or a plan."""
-        return cls(error.what, where=error.where, next=next_ or error.next)
+
+class UnfitDatabaseError(UnreachableError):
+    """A database answers, and is not what it must be: a standby, behind a transaction pooler, too old."""
+
+    exit_code = 1
 
 
 class ToolError(RefusedError):

@@ -409,6 +409,11 @@ class Preflight(Result):
         """True where no check failed; warnings do not stop a deployment."""
         return all(check.state != "failed" for check in self.checks)
 
+    @property
+    def is_reached(self) -> bool:
+        """False where the database did not answer, and none of the other checks was made."""
+        return not any(check.name == "reachable" and check.state == "failed" for check in self.checks)
+
 
 AccessWord = Literal["", "no", "columns", "yes"]  # "" where the object is not there; "columns": on some of them
 TrialWord = Literal["", "no", "rows", "yes"]  # "" where it was not tried; "rows": row security decides which

@@ -10,7 +10,6 @@ from dataclasses import asdict, dataclass, replace
 from safemig import live
 from safemig.approval.rehearsed_rights import with_rehearsed_rights
 from safemig.approval.rehearsed_workload import with_rehearsed_workload
-from safemig.errors import UnreachableError, UnreadTargetError
 from safemig.execution.base_file import read_base_text
 from safemig.execution.environment import open_environment, schema_of, standing_of
 from safemig.execution.expected_locks import with_expected_locks
@@ -56,13 +55,10 @@ def plan(settings: Settings, environment: str = PRODUCTION, *, resume: str = "")
         FileError: what the last rehearsal found is damaged.
         MigrationError: files and history contradict each other, or a file cannot be run.
         RefusedError: that deployment cannot be gone on with.
-        UnreadTargetError: the database cannot be read.
+        UnreachableError: the database cannot be read.
     """
-    try:
-        with open_environment(settings, environment) as connection:
-            found = assess(settings, connection, environment, resume=resume).plan
-    except UnreachableError as error:
-        raise UnreadTargetError.of(error) from None
+    with open_environment(settings, environment) as connection:
+        found = assess(settings, connection, environment, resume=resume).plan
     if resume:
         return found
     named = with_rehearsed_rights(settings, environment, found)

@@ -13,7 +13,7 @@ from psycopg import errors as pg
 from tenacity import RetryCallState, RetryError, Retrying, retry_if_exception_type, stop_after_attempt, wait_random
 
 from safemig import live
-from safemig.errors import DeploymentFailedError, RefusedError, UnreachableError
+from safemig.errors import DeploymentFailedError, RefusedError, UnfitDatabaseError
 from safemig.execution.acting import act_as, be_ourselves
 from safemig.execution.commit import MY_BACKEND, commit, settle
 from safemig.execution.holding import VANISHED, VANISHED_SECONDS, begin_holding, longest_of
@@ -126,7 +126,8 @@ def deploying_connection(settings: Settings, conninfo: str, environment: str, ru
     """Open a connection that may change the database, with every limit set by us.
 
     Raises:
-        UnreachableError: not reachable, a standby, or behind a transaction pooler.
+        UnreachableError: not reachable.
+        UnfitDatabaseError: a standby, or behind a transaction pooler.
     """
     connection = connect(conninfo, environment, application_name=f"safemig {run_id}")
     try:
@@ -149,7 +150,7 @@ def deploying_connection(settings: Settings, conninfo: str, environment: str, ru
 
 def _require_direct(connection: Connection, environment: str) -> None:
     if is_pooled(connection):
-        raise UnreachableError(
+        raise UnfitDatabaseError(
             f"{environment} is behind a transaction pooler, where session settings and locks get lost or leak",
             where=environment,
             next=f"connect to {poolers.instead(connection)}",

@@ -18,7 +18,7 @@ from safemig.approval.rehearsed_rights import with_rehearsed_rights
 from safemig.approval.rehearsed_workload import with_rehearsed_workload
 from safemig.copies.database_copy import CopyServer
 from safemig.copies.observed import Observed, observing
-from safemig.errors import RehearsalError, SettingsError, UnreachableError, UnreadTargetError
+from safemig.errors import RehearsalError, SettingsError
 from safemig.execution.command import Ran, environment_for, hash_of_files, run_command, words_of_command
 from safemig.execution.environment import open_environment, schema_of
 from safemig.execution.layout import layout_for
@@ -131,13 +131,10 @@ def plan_command(settings: Settings, environment: str, command: Command) -> Plan
     """Return the plan of a command. Reads only.
 
     Raises:
-        UnreadTargetError: the database cannot be read.
+        UnreachableError: the database cannot be read.
     """
-    try:
-        with open_environment(settings, environment) as connection:
-            found = situation_of(settings, connection, environment, command).plan
-    except UnreachableError as error:
-        raise UnreadTargetError.of(error) from None
+    with open_environment(settings, environment) as connection:
+        found = situation_of(settings, connection, environment, command).plan
     named = with_rehearsed_rights(settings, environment, found)
     return with_rehearsed_workload(settings, environment, named)
 

@@ -17,7 +17,7 @@ from safemig.approval.approve import Ask, approve
 from safemig.approval.approvers import require_approvers
 from safemig.approval.plan import Situation
 from safemig.approval.rehearsed_rights import approves, require_as_named, what_changed
-from safemig.errors import RefusedError, RehearsalError, explaining_files
+from safemig.errors import RefusedError, RehearsalError, UnreachableError, explaining_files
 from safemig.execution.protocol import Protocol
 from safemig.execution.transaction import Committed
 from safemig.execution.validation import SchemaPromise, require_none_failed
@@ -193,10 +193,12 @@ def require_ready(found: Preflight) -> Preflight:
 
     Raises:
         RefusedError: one does.
+        UnreachableError: there was no database to check.
     """
     if not found.is_ready:
         failed = [check for check in found.checks if check.state == "failed"]
-        raise RefusedError(
+        kind = RefusedError if found.is_reached else UnreachableError
+        raise kind(
             f"NOT READY: {len(failed)} of {len(found.checks)} checks failed",
             where="; ".join(f"{check.name}: {check.found}" for check in failed),
             next=failed[0].fix or "correct it, then start again",

@@ -12,7 +12,6 @@ from safemig.approval.rehearsed_rights import with_rehearsed_rights
 from safemig.errors import (
     ReviewRefusedError,
     UnreachableError,
-    UnreadTargetError,
     explaining_files,
 )
 from safemig.execution.environment import open_environment
@@ -80,7 +79,7 @@ class ProductionDeployment(DeploymentSteps):
         pass_point(FaultPoint.REVIEW_BEGINS)
         try:
             self._review = review(self.settings, environment=self.environment)
-        except UnreadTargetError as error:  # checks were made: the database went away since
+        except UnreachableError as error:  # a review without a target is no way on here
             raise UnreachableError(
                 error.what, where=error.where, next="make it reachable, then run this again"
             ) from None

@@ -15,7 +15,7 @@ import psycopg
 
 from safemig import live
 from safemig.copies.drift import Drift, is_as_files_make_it
-from safemig.errors import BackupError, MigrationError, SafemigError, UnreachableError
+from safemig.errors import BackupError, MigrationError, SafemigError, UnfitDatabaseError, UnreachableError
 from safemig.execution import journal
 from safemig.execution.environment import is_unrecorded, open_environment, standing_of
 from safemig.execution.steps import plan_files
@@ -59,6 +59,7 @@ def preflight(
 
     Raises:
         SettingsError: there is no such environment.
+        UnfitDatabaseError: its server is too old for any of the checks.
     """
     try:
         with live.stage(f"ask {environment} and this machine"), open_environment(settings, environment) as connection:
@@ -81,6 +82,8 @@ def preflight(
             if by_command:
                 return Preflight(environment, tuple(checks))
             checks.append(_answered(staging.NAME, partial(staging.staging_first, environment), settings, connection))
+    except UnfitDatabaseError:
+        raise
     except UnreachableError as error:
         checks = [Check("reachable", "failed", error.where or error.what, "an answer", error.next or "")]
         checks += [

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from safemig.errors import MigrationError, SettingsError, UnreachableError, UnreadTargetError
+from safemig.errors import MigrationError, SettingsError, UnreachableError
 from safemig.settings import PRODUCTION
 from safemig.sql import SourceFile
 
@@ -59,8 +59,6 @@ def or_without_target() -> Iterator[None]:
         yield
     except (SettingsError, UnreachableError) as error:
         next_ = f"{error.next}; {_NEXT}" if error.next else _NEXT
-        if isinstance(error, UnreachableError):
-            raise UnreadTargetError.of(error, next_) from None
         raise type(error)(error.what, where=error.where, next=next_) from None
 
 

@@ -23,7 +23,7 @@ from safemig.errors import (
     SafemigError,
     SettingsError,
     ToolError,
-    UnreachableError,
+    UnfitDatabaseError,
 )
 from safemig.execution import journal
 from safemig.operations.migrate_prod import ProductionDeployment
@@ -267,7 +267,7 @@ def test_of_two_deployers_through_a_pooler_none_ever_deploys(
     monkeypatch.setenv("PRODUCTION_DATABASE_URL", pooler)
     for number in range(RACES):
         ended = race(run, number)
-        assert [type(each) for each in ended] == [UnreachableError, UnreachableError], ended
+        assert [type(each) for each in ended] == [UnfitDatabaseError, UnfitDatabaseError], ended
         assert all("behind a transaction pooler" in each.what and each.next for each in ended)
     # Nor does what only reads, or the pre-flight, leave a setting behind.
     assert [check.state for check in shop.project.preflight().checks if check.name == "direct connection"] == ["failed"]

@@ -8,7 +8,7 @@ import time
 import psycopg
 import pytest
 
-from safemig.errors import UnreachableError
+from safemig.errors import UnfitDatabaseError
 from safemig.execution.transaction import only_deployment
 from safemig.postgres.connection import poolers
 from safemig.postgres.connection.connect import connect
@@ -85,7 +85,7 @@ def test_the_server_itself_is_told_without_a_second_session(shop: Shop) -> None:
 
 def test_a_transaction_pooler_is_refused_with_the_place_to_go_to(pooler: str) -> None:
     with (
-        pytest.raises(UnreachableError, match="transaction pooler") as caught,
+        pytest.raises(UnfitDatabaseError, match="transaction pooler") as caught,
         only_deployment(pooler, "production", "r"),
     ):
         pass

@@ -12,7 +12,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from safemig.errors import RefusedError, UnreachableError
+from safemig.errors import RefusedError, UnfitDatabaseError
 from safemig.execution.transaction import deploying_connection
 from safemig.operations import preflight
 from safemig.postgres.server import programs
@@ -312,7 +312,7 @@ def test_a_standby_is_told_and_refused(shop: Shop, standby: str, monkeypatch: py
         shop.project.migrate_prod()
     assert "standby" in str(caught.value)
     with (
-        pytest.raises(UnreachableError, match="is a standby"),
+        pytest.raises(UnfitDatabaseError, match="is a standby"),
         deploying_connection(shop.project.settings, standby, "production", "run"),
     ):
         pass
@@ -323,7 +323,7 @@ def test_a_transaction_pooler_is_told_and_refused(shop: Shop, pooler: str, monke
     monkeypatch.setenv("PRODUCTION_DATABASE_URL", pooler)
     assert _states(shop)["direct connection"] == "failed"
     with (
-        pytest.raises(UnreachableError, match="transaction pooler"),
+        pytest.raises(UnfitDatabaseError, match="transaction pooler"),
         deploying_connection(shop.project.settings, pooler, "production", "run"),
     ):
         pass

@@ -11,7 +11,7 @@ import psycopg
 from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
-from safemig.errors import UnreachableError
+from safemig.errors import UnfitDatabaseError, UnreachableError
 from safemig.postgres.connection import Connection, poolers, session_settings
 from safemig.postgres.connection.network_watchdog import guarded
 from safemig.secrets import hide, parts_of, remember, remember_conninfo
@@ -52,7 +52,8 @@ def connect(
     `own_search_path` is for a session that runs the project's statements: they find what the role finds.
 
     Raises:
-        UnreachableError: it cannot be reached, or refuses us, or is older than PostgreSQL 13. No secret is shown.
+        UnreachableError: it cannot be reached, or refuses us. No secret is shown.
+        UnfitDatabaseError: it is older than PostgreSQL 13.
     """
     try:
         parts = parts_of(conninfo)
@@ -79,7 +80,7 @@ def connect(
     if connection.info.server_version < OLDEST_SERVER:
         version = connection.info.server_version // 10000
         connection.close()
-        raise UnreachableError(
+        raise UnfitDatabaseError(
             f"{name} is PostgreSQL {version}; safemig needs 13 or later", where=name, next="upgrade the server"
         )
     server_versions[conninfo] = connection.info.server_version
@@ -177,11 +178,11 @@ def require_primary(connection: Connection, name: str) -> None:
     """Refuse a standby: it cannot be written to, and advisory locks there guard nothing (they are per server).
 
     Raises:
-        UnreachableError: the server is in recovery.
+        UnfitDatabaseError: the server is in recovery.
     """
     row = connection.execute(IS_STANDBY).fetchone()
     if row and row[0]:
-        raise UnreachableError(
+        raise UnfitDatabaseError(
             f"{name} is a standby (in recovery), not the primary",
             where=f"{name}, {connection.info.host}:{connection.info.port}",
             next="connect to the primary; with several hosts, add target_session_attrs=read-write to the URL",
