@@ -84,7 +84,10 @@ class Column:
 
 @dataclass
 class Rows:
-    """Draws rows for the tables of `copy`, from `source` where that has some. Tables are named as SQL."""
+    """Draws rows for the tables of `copy`, from `source` where that has some. Tables are named as SQL.
+
+    They fit the foreign keys of the copy, and those that only the source has: a later file may add them.
+    """
 
     copy: Connection
     source: Connection | None = None
@@ -197,8 +200,15 @@ class Rows:
 
     def _references(self, table: str) -> list[tuple[str, list[str], list[str]]]:
         if table not in self._keys:
-            self._keys[table] = [tuple(row) for row in self.copy.execute(FOREIGN_KEYS, (table,)).fetchall()]
+            found = [
+                row for one in filter(None, (self.source, self.copy)) for row in one.execute(FOREIGN_KEYS, (table,))
+            ]
+            keys = {repr(row): row for row in found}
+            self._keys[table] = [row for row in keys.values() if self._has(table, row[1]) and self._has(row[0], row[2])]
         return self._keys[table]
+
+    def _has(self, table: str, columns: Sequence[str]) -> bool:
+        return set(columns) <= {column.name for column in self.columns(table)}
 
     def _drawn(
         self, table: str, wanted: Sequence[tuple[list[str], set[tuple[str | None, ...]]]]

@@ -233,11 +233,13 @@ def _run(run: _Run, file: File, filled: Mapping[str, int], see: Callable[[int], 
 
     see: called after each statement, with its place in the file.
     """
+    start = 0
     for attempt_ in range(2):
         try:
-            held = _run_once(run, file, see)
+            held = _run_once(run, file, see, start)
         except _StatementError as failed:
-            run.unfit.append(f"{file.name}: {failed.sql}: {failed.words}")
+            start = 0 if file.is_atomic else failed.place  # what ran before it is committed
+            run.unfit.append(f"{failed.words} at {failed.sql}, in {file.name}")
             if attempt_ or not failed.is_of_rows:
                 return False
             there = {name for name, _ in _tables_there(run.copy).values()} & filled.keys()
@@ -254,45 +256,45 @@ def _run(run: _Run, file: File, filled: Mapping[str, int], see: Callable[[int], 
 
 
 class _StatementError(Exception):
-    def __init__(self, statement: Statement, error: psycopg.Error) -> None:
+    def __init__(self, statement: Statement, place: int, error: psycopg.Error) -> None:
+        self.place = place
         self.sql = " ".join(statement.sql.split())[:200]
         self.is_of_rows = (error.sqlstate or "").startswith(_OF_ROWS)
         self.words = f"{type(error).__name__} ({error.sqlstate})"
 
 
-def _run_once(run: _Run, file: File, see: Callable[[int], None] | None) -> dict[str, LockMode]:
+def _run_once(run: _Run, file: File, see: Callable[[int], None] | None, start: int) -> dict[str, LockMode]:
     run.copy.execute("SET check_function_bodies = off")
     if not file.is_atomic:
+        _run_from(run, file, see, start)
         held: dict[str, LockMode] = {}
         there = {name for name, _ in run.tables.values()}
-        for statement in _one_by_one(run, file, see):
+        for statement in file.statements:
             if statement.lock is not None:
                 for name in there & set(statement.objects):
                     held[name] = max(held.get(name, statement.lock), statement.lock, key=lambda mode: mode.strength)
         return held
     with run.copy.transaction():
-        for _ in _one_by_one(run, file, see):
-            pass
+        _run_from(run, file, see, start)
         return _held(run)
 
 
-def _one_by_one(run: _Run, file: File, see: Callable[[int], None] | None) -> Iterator[Statement]:
-    """Run the statements of a file, and yield each when it has run."""
-    for place, statement in enumerate(file.statements):
-        _execute(run, statement)
-        yield statement
+def _run_from(run: _Run, file: File, see: Callable[[int], None] | None, start: int) -> None:
+    """Run the statements of a file from one place on."""
+    for place, statement in enumerate(file.statements[start:], start):
+        _execute(run, statement, place)
         if see is not None:
             see(place)
 
 
-def _execute(run: _Run, statement: Statement) -> None:
+def _execute(run: _Run, statement: Statement, place: int) -> None:
     adapt = adapter(run.copy)
     pieces = [statement.sql] if adapt is None else [part for one in parse(statement.sql) for part in adapt(one.sql)]
     try:
         for piece in pieces:
             run.copy.execute(piece.encode())
     except psycopg.Error as error:
-        raise _StatementError(statement, error) from error
+        raise _StatementError(statement, place, error) from error
 
 
 def _held(run: _Run) -> dict[str, LockMode]:

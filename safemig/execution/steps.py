@@ -23,6 +23,7 @@ from safemig.postgres.pretences import Adapt, adapter
 from safemig.results import HeldLock, Step
 from safemig.sql import ParsedStatement, SqlSyntaxError, parse
 from safemig.sql.client_text import statement_and_rows, with_rows
+from safemig.sql.kinds import NO_TRANSACTION, says_no_transaction
 from safemig.sql.locks import LockMode
 from safemig.sql.parsing import wrapper_of
 from safemig.sql.psql_script import is_psql_script, read_psql_script
@@ -56,14 +57,6 @@ WHERE schemaname NOT IN ('safemig', 'supabase_migrations')
 UP_FRONT_SECONDS = 1.0
 _INTO = re.compile(r"(?:INSERT\s+INTO|DELETE\s+FROM|UPDATE)\s+([^\s(]+)", re.IGNORECASE)
 _WRITES_ROWS = ("INSERT", "UPDATE", "DELETE", "MERGE", "TRUNCATE", "COPY")
-
-# In a file of its own line, after "--": each statement runs by itself, as those that refuse a transaction do.
-NO_TRANSACTION = "safemig: no transaction"
-_NO_TRANSACTION = re.compile(  # goose, sql-migrate and dbmate have words of their own for it
-    rf"^--[ \t]*(?:{NO_TRANSACTION}\b|\+goose[ \t]+NO[ \t]+TRANSACTION\b|\+migrate[ \t]+Up[ \t]+notransaction\b"
-    r"|migrate:up\b[^\n]*\btransaction:false\b)",
-    re.MULTILINE,
-)
 
 Listener = Callable[[Step], None]
 
@@ -134,7 +127,7 @@ def plan_files(migrations: Sequence[Migration], *, applied: bool = False) -> tup
                     batches=batches,
                 )
             )
-        alone = migration.alone or bool(_NO_TRANSACTION.search(migration.sql))
+        alone = migration.alone or says_no_transaction(migration.sql)
         file = PlannedFile(migration, tuple(steps), not alone and all(step.transactional for step in steps))
         if (
             not applied

@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Iterator, Sequence
+import textwrap
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 from safemig.schema import ChangeSet, Statement
 from safemig.sql.locks import LockMode
 
 _START = "safemig: change {number} is disabled"
+_REACHES_CHILDREN = re.compile(
+    r"ALTER TABLE (?!ONLY ).* ((ADD|ALTER|DROP) COLUMN|(ADD|DROP|VALIDATE) CONSTRAINT) |CREATE (UNIQUE )?INDEX (?!.* ON ONLY )"
+    r"|CREATE (OR REPLACE )?(CONSTRAINT )?TRIGGER ",
+    re.DOTALL,
+)
+_WIDTH = 120  # of a line
 _MARKED = re.compile(r"^(?P<open>/\*|--) safemig: change (?P<number>\d+) is disabled\b.*$", re.MULTILINE)
 
 
@@ -39,9 +46,19 @@ def render_change_set(
     head += [f"Note: {_one_line(why)}" for why in notes]
     head += [f"Waits: {waits}"] if waits else []
     head += [f"Also in: {', '.join(others)}"] if others else []
-    heading = "".join(f"-- {line}\n" for line in head)
+    heading = "".join(f"-- {line}\n" for text in head for line in _wrapped(text))
     body = "\n".join(f"{statement.sql};" for statement in statements) + "\n"
     return heading + (body if each.disabled is None else _disable(each.number, body, others))
+
+
+def _wrapped(text: str) -> list[str]:
+    """Return a line of a heading as lines that a screen holds; what is set in is a template, and stays as it is."""
+    more = "" if text.startswith(" ") else "  "
+    return (
+        [text]
+        if not more
+        else textwrap.wrap(text, _WIDTH - 3, subsequent_indent=more, break_long_words=False, break_on_hyphens=False)
+    )
 
 
 def _disable(number: int, body: str, others: Sequence[str]) -> str:
@@ -77,18 +94,30 @@ def _heading_enabled(text: str, number: int) -> str:
     return re.sub(rf"^(-- Change {number} of \d+), DISABLED:", r"\1, enabled:", text, flags=re.MULTILINE)
 
 
-def locks_of(statements: Iterable[Statement], existing: Collection[str]) -> list[str]:
-    """Return what statements lock of the tables that exist already (their names as SQL), the strongest lock first."""
+def locks_of(statements: Iterable[Statement], existing: Mapping[str, int]) -> list[str]:
+    """Return what statements lock of the relations that exist already, the strongest lock first.
+
+    existing: their names as SQL, with how many partitions and child tables each has.
+    """
     found: dict[str, LockMode] = {}
     rewritten: set[str] = set()
+    throughout: set[str] = set()
     for statement in statements:
+        if _REACHES_CHILDREN.match(statement.sql):
+            throughout |= {table for table in tables_of(statement, existing) if existing[table]}
         locked = [(table, statement.lock) for table in tables_of(statement, existing) if statement.lock is not None]
         for table, lock in (*locked, *((table, LockMode.ROW_SHARE) for table in statement.shares if table in existing)):
             found[table] = max(found.get(table, lock), lock, key=lambda mode: mode.strength)
         if statement.rewrites:
             rewritten |= tables_of(statement, existing)
+
+    def said(table: str) -> str:
+        children = existing[table] if table in throughout else 0
+        along = f" with its {children} child table{'s' if children > 1 else ''}" if children else ""
+        return f"{table}{along}{' (rewritten)' if table in rewritten else ''}"
+
     return [
-        f"{mode.value} on {', '.join(table + (' (rewritten)' if table in rewritten else '') for table in tables)}"
+        f"{mode.value} on {', '.join(map(said, tables))}"
         for mode in reversed(LockMode)
         if (tables := sorted(table for table, lock in found.items() if lock is mode))
     ]

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import re
 import textwrap
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 
 from safemig import __version__
 from safemig.approval.plan import identify
-from safemig.execution.steps import NO_TRANSACTION
 from safemig.migrations import Migration
 from safemig.migrations.change_set_text import locks_of, render_change_set, tables_of
 from safemig.operations.generate_cut import Parts, parts_of
@@ -17,7 +16,9 @@ from safemig.operations.generate_proof import UNCHECKED, Proof, counted
 from safemig.results import Behaviour, Check, DisabledChange, Moved, Target
 from safemig.schema import Schema, SchemaDiff, Statement
 from safemig.schema.difference import is_atomic
+from safemig.schema.model import Id
 from safemig.sql.identifiers import quote_name
+from safemig.sql.kinds import NO_TRANSACTION
 from safemig.sql.locks import LockMode
 
 _BODY = re.compile(r"CREATE (OR REPLACE )?(FUNCTION|PROCEDURE) ")
@@ -37,7 +38,7 @@ def checklist_of(
     not_compared: str,
 ) -> tuple[Check, ...]:
     """Return what was seen on the copies, and what only a person can say."""
-    existing = {quote_name(schema, table) for schema, table in base.tables}
+    existing = _existing(base)
     enabled = [one for each in diff.change_sets if each.disabled is None for one in each.statements]
     rewritten = sorted(
         {table for one in enabled if one.rewrites for table in tables_of(one, existing)} | {*behaviour.rewritten}
@@ -68,7 +69,7 @@ def checklist_of(
               _some([*behaviour.unfit, *first]) if behaviour.unfit or first else
               f"{counted(behaviour.rows, 'drawn row')} did; the rehearsal tries production's"),
         Check("renames are said, not guessed", "failed" if diff.rename_questions else "ok",
-              _some(diff.rename_questions) if diff.rename_questions else "none likely"),
+              _some(diff.rename_questions, _LINES) if diff.rename_questions else "none likely"),
         Check("reviewed: safemig review says SAFE TO DEPLOY", "not done", "yours to do"),
         Check("the application's new version works with it", "not done", "yours to do"),
     )  # fmt: skip
@@ -85,7 +86,7 @@ def _each_alone(disabled: Sequence[DisabledChange]) -> Iterator[Check]:
         yield Check(f"{len(more)} more disabled changes", "failed" if failing else "ok", f"{words}; see the record")
 
 
-def _locks(behaviour: Behaviour, enabled: Sequence[Statement], existing: Collection[str]) -> list[str]:
+def _locks(behaviour: Behaviour, enabled: Sequence[Statement], existing: Mapping[str, int]) -> list[str]:
     """Return what the files were seen to lock of the tables that exist, the strongest lock first; else what they should."""
     if not behaviour.locks:
         return locks_of(enabled, existing)
@@ -98,6 +99,12 @@ def _locks(behaviour: Behaviour, enabled: Sequence[Statement], existing: Collect
         for mode in reversed(LockMode)
         if (tables := sorted(table for table, lock in strongest.items() if lock is mode))
     ]
+
+
+def _existing(base: Schema) -> dict[str, int]:
+    """Return the tables and materialized views (their names as SQL), and how many partitions and child tables each has."""
+    found = {Id("table", *name) for name in base.tables} | {item for item, _ in base.of_kind("materialized view")}
+    return {quote_name(item.schema, item.name): len(base.descendants(item)) for item in found}
 
 
 def heading(
@@ -114,11 +121,13 @@ def heading(
     notes: Sequence[str],
 ) -> str:
     """Return the comment at the head of a file; the checklist stands in the first one alone."""
-    idle = all(each.disabled is not None for each, _ in list(parts.values())[number])
+    held = list(parts.values())[number]
+    idle = [str(each.number) for each, _ in held] if all(each.disabled is not None for each, _ in held) else []
     checksum = identify({"migrations": [each.sha256 for each in migrations], "schema": base.fingerprint})
     title = " ".join(description.split()) + (f" (part {number + 1} of {len(parts)})" if len(parts) > 1 else "")
     lines = [
         f"-- {title}",
+        *(_wrapped("-- ", _nothing_runs(idle)) if idle else ()),
         "--",
         f"-- Source:    {source.environment} (database {_plain(source.database)}, PostgreSQL {source.server_version})",
         f"-- Generated: {datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ} by safemig {__version__}",
@@ -140,17 +149,15 @@ def heading(
         marks = {"ok": "x", "failed": "!"}
         for check in checklist:
             lines += _wrapped(f"--   [{marks.get(check.state, ' ')}] ", f"{check.name}: {check.found}")
-    if idle:
-        lines += [
-            "--",
-            *_wrapped(
-                "-- ",
-                "Nothing in this file runs: each of its changes is disabled. Enable what you want, or delete the file.",
-            ),
-        ]
     if not is_atomic(list(parts)[number]):
         lines += ["--", f"-- {NO_TRANSACTION}: each statement runs by itself, and may be run again"]
     return "\n".join([*lines, ""])
+
+
+def _nothing_runs(numbers: Sequence[str]) -> str:
+    which = f"change {numbers[0]} is" if len(numbers) == 1 else f"changes {', '.join(numbers)} are"
+    enable = " or ".join(f"--enable {number}" for number in numbers[:2])
+    return f"Nothing in this file runs: {which} disabled. Enable what you want (safemig generate {enable}), or delete the file."
 
 
 def _wrapped(lead: str, text: str) -> list[str]:
@@ -164,10 +171,10 @@ def _wrapped(lead: str, text: str) -> list[str]:
 
 def body_of(diff: SchemaDiff, part: int, names: Mapping[int, str], base: Schema, moved: Sequence[Moved] = ()) -> str:
     """Return the change sets of one part as SQL, each with its heading. names: the file of each part."""
-    existing = {quote_name(schema, table) for schema, table in base.tables}
+    existing = _existing(base)
     held = parts_of(diff)[part]
     pieces = []
-    if any(_BODY.match(one.sql) for _, statements in held for one in statements):
+    if any(_BODY.match(one.sql) for each, statements in held if each.disabled is None for one in statements):
         pieces.append(f"{UNCHECKED};\n")
     for each, statements in held:
         others = [names[other] for other, _ in each.parts if other != part]

@@ -180,7 +180,7 @@ SELECT {_NAME}, ARRAY(
   UNION ALL SELECT pg_get_triggerdef(t.oid) || ';' FROM pg_trigger t WHERE t.tgrelid = c.oid AND NOT t.tgisinternal
   UNION ALL SELECT pg_get_indexdef(i.indexrelid) || ';' FROM pg_index i WHERE i.indrelid = c.oid
   ORDER BY 1)
-FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind IN ('v', 'm') AND {_OURS}
+FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind IN ('v', 'm', 'S') AND {_OURS}
 """
 RULES = f"""
 SELECT r.ev_class::int8, r.rulename, pg_get_ruledef(r.oid)

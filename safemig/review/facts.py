@@ -117,7 +117,8 @@ class TargetFacts:
     enums: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     constrained_domains: frozenset[str] = frozenset()
     views: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # those that call functions, and which
-    # each view -> what is gone when it is dropped and re-created, as statements: its grants, comments, triggers, indexes
+    # Each view, and each sequence, from which can be read as well.
+    # View -> what is gone when it is dropped and re-created, as statements: its grants, comments, triggers, indexes
     view_extras: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     statistics: Mapping[str, str] = field(default_factory=dict)  # extended statistics -> their table
     event_triggers: Mapping[str, EventTriggerFacts] = field(default_factory=dict)

@@ -31,29 +31,40 @@ def look_ahead(world: World, statements: list[ParsedStatement]) -> None:
 
 
 _MAKES = frozenset(
-    ("ViewStmt", "CreateTableAsStmt", "CreateFunctionStmt", "CreateTrigStmt", "RuleStmt", "CreatePolicyStmt")
+    (
+        "ViewStmt",
+        "CreateTableAsStmt",
+        "CreateFunctionStmt",
+        "CreateTrigStmt",
+        "RuleStmt",
+        "CreatePolicyStmt",
+        "IndexStmt",
+    )
 )
 
 
 def _made_by(statements: list[tuple[str, Tree, str]], world: World) -> dict[tuple[str, Name], str]:
-    """Return the views, functions, triggers, policies and rules that the statements make, and the SQL that makes them."""
-    found: dict[tuple[str, Name], str] = {}
-    for kind, body, sql in statements:
-        if kind == "ViewStmt":
-            made = "VIEW", world.resolve(names.of_range(body.get("view")))
-        elif kind == "CreateTableAsStmt" and body.get("objtype") == "OBJECT_MATVIEW":
-            made = "MATERIALIZED VIEW", world.resolve(names.of_range(body.get("into", {}).get("rel")))
-        elif kind == "CreateFunctionStmt":
-            made = "FUNCTION", world.resolve(names.of_strings(body.get("funcname")))
-        elif kind in ("CreateTrigStmt", "RuleStmt", "CreatePolicyStmt"):
-            table = world.resolve(names.of_range(body.get("relation") or body.get("table")))
-            name = body.get("trigname") or body.get("rulename") or body.get("policy_name") or ""
-            words = {"CreateTrigStmt": "TRIGGER", "RuleStmt": "RULE", "CreatePolicyStmt": "POLICY"}[kind]
-            made = words, Name(str(table), name)
-        else:
-            continue
-        found[made] = sql
-    return found
+    """Return what the statements make of the kinds in `_MAKES`, and the SQL that makes it."""
+    found = ((made_by(kind, body, world), sql) for kind, body, sql in statements)
+    return {made: sql for made, sql in found if made is not None}
+
+
+_ON_TABLES = {"CreateTrigStmt": "TRIGGER", "RuleStmt": "RULE", "CreatePolicyStmt": "POLICY", "IndexStmt": "INDEX"}
+
+
+def made_by(kind: str, body: Tree, world: World) -> tuple[str, Name] | None:
+    """Return the view, function, trigger, policy, rule or index that a statement makes: its kind in words, and its name."""
+    if kind == "ViewStmt":
+        return "VIEW", world.resolve(names.of_range(body.get("view")))
+    if kind == "CreateTableAsStmt" and body.get("objtype") == "OBJECT_MATVIEW":
+        return "MATERIALIZED VIEW", world.resolve(names.of_range(body.get("into", {}).get("rel")))
+    if kind == "CreateFunctionStmt":
+        return "FUNCTION", world.resolve(names.of_strings(body.get("funcname")))
+    if kind not in _ON_TABLES:
+        return None
+    table = world.resolve(names.of_range(body.get("relation") or body.get("table")))
+    named = (body.get(one) for one in ("trigname", "rulename", "policy_name", "idxname"))
+    return _ON_TABLES[kind], Name(str(table), next(filter(None, named), ""))
 
 
 def _secured_by(altered: list[Tree], world: World) -> frozenset[Name]:

@@ -181,13 +181,16 @@ def _join_owners(plan: Plan, actions: list[Action], producers: dict[Id, list[Act
 
 
 def _join_grants(plan: Plan, actions: list[Action]) -> None:
-    """A table's REVOKE takes the same privilege from its columns: what they get comes afterwards."""
+    """A table's REVOKE takes the same privilege from its columns: what they get comes afterwards, in the same change."""
     granting = [action for action in actions if action.key[-1].startswith("grant")]
-    of_relations = {action.item[1:3]: action for action in granting if plan.kinds[action.item.kind].is_relation}
+    leaders = {action.item[1:3]: action for action in granting if plan.kinds[action.item.kind].is_relation}
     for action in granting:
-        first = of_relations.get(action.item[1:3])
-        if first is not None and plan.kinds[action.item.kind].is_granted_in_relation:
-            action.wait_for(first, hard=True)
+        if not plan.kinds[action.item.kind].is_granted_in_relation:
+            continue
+        first = leaders.setdefault(action.item[1:3], action)
+        if first is not action:
+            action.only_with = first
+            action.wait_for(first, hard=plan.kinds[first.item.kind].is_relation)
 
 
 def _on(plan: Plan, item: Id) -> str:

@@ -81,6 +81,11 @@ def _join_related(plan: Plan, actions: Sequence[Action], unions: _Unions) -> dic
             makers.setdefault(item, []).append(action)
         for item in action.drops:
             droppers.setdefault(item, []).append(action)
+    for index, parts in plan.target.attached_indexes.items():  # of the partitions, with their parent's
+        for maker in makers.get(Id("index", *index), ()):
+            for part in parts:
+                for other in makers.get(part, ()):
+                    unions.join(maker, other)
     again = {item for item in makers.keys() & droppers.keys() if any(item in maker.creates for maker in makers[item])}
     for item in again:
         for one in (*droppers[item], *makers[item]):

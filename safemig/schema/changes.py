@@ -72,7 +72,13 @@ def title_of(plan: Plan, each: ActionSet) -> str:
         f"{change.kind} {change.name}: {change.detail}"
         for item in sorted(
             (touched & plan.added) | (touched & plan.removed) | (touched & plan.changed),
-            key=lambda item: (plan.kinds[item.kind].phase, item),  # a table before what stands on it
+            # What stays before what comes and goes; a table before what stands on it; an index before its partitions'.
+            key=lambda item: (
+                item not in plan.changed,
+                plan.kinds[item.kind].phase,
+                item in plan.target.facts and plan.kinds[item.kind].is_part(plan.target.facts[item]),
+                item,
+            ),
         )
         for change in _changes_of(plan, item)
     ]

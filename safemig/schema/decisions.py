@@ -166,7 +166,7 @@ class _Decisions(Plan):
                     found.append(dependent)
             elif item in self.swapped or item in self.replaced or self._makes_way(item):
                 found.append(dependent)
-            elif dependent in self.alterations and item not in self.target.graph.needs.get(dependent, ()):
+            elif dependent in self.alterations and not self._calls_by_name(dependent, item):
                 continue  # altered in place, and needs it no more
             else:
                 found.append(dependent)
@@ -182,6 +182,14 @@ class _Decisions(Plan):
                     if dependent in facts and self.kinds[dependent.kind].hinders_conversion(dependent, column, self)
                 ]
         return found
+
+    def _calls_by_name(self, dependent: Id, item: Id) -> bool:
+        """Tell whether `dependent` needs `item` in the target, or what is made under its name: another overload of a routine.
+
+        A call may be ambiguous while both are there.
+        """
+        needs = self.target.graph.needs.get(dependent, ())
+        return item in needs or any(one in self.created and one[:3] == item[:3] and one != item for one in needs)
 
     def _stored_rows(self, table: Id) -> list[Id]:
         """The materialized views that hold whole rows of `table`, for which PostgreSQL refuses to change them."""

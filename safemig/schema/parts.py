@@ -19,7 +19,7 @@ from safemig.schema.model import Id
 from safemig.sql.identifiers import quote_identifier, quote_name
 from safemig.sql.locks import LockMode
 
-_VALIDATES = re.compile(r"ALTER TABLE .* VALIDATE CONSTRAINT ", re.DOTALL)
+_VALIDATES = re.compile(r"ALTER (TABLE|DOMAIN) .* VALIDATE CONSTRAINT ", re.DOTALL)
 _ADDS_VALUE = re.compile(r"ALTER TYPE .* ADD VALUE ", re.DOTALL)
 _TRIES = 3  # how often a set is moved behind what it waits for
 

@@ -37,6 +37,7 @@ class Plan:
         self.differs_online = False
         self._creators: dict[Id, Id] = {}
         self._referenced: dict[Id, bool] = {}
+        self._passing: dict[Id, tuple[int, bool]] = {}  # with how much was replaced when that was found
         self._ways: dict[str, dict[str, Any]] = {}
 
     def ways(self, method: str) -> dict[str, Any]:
@@ -208,6 +209,19 @@ class Plan:
         text = self.target.facts[default].expression
         return any(word in text for word in ("nextval(", "random(", "uuid", "clock_timestamp(", "timeofday("))
 
+    def checks_domain(self, column: Id) -> bool:
+        """Tell whether a column is of a domain with a constraint, so that ADD COLUMN looks at every row (before 19)."""
+        graph, facts = self.target.graph, self.target.facts
+        return self.version < 190000 and any(
+            self.kinds[needed.kind].may_be_constrained
+            and (
+                facts[needed].not_null
+                or any(self.kinds[one.kind].is_named_after for one in graph.needed_by.get(needed, ()))
+            )
+            for needed in graph.needs.get(column, ())
+            if needed in facts
+        )
+
     def uses_labels(self, enum: Id, labels: Sequence[str]) -> bool:
         """Tell whether anything that this script writes says one of the new `labels` of `enum`."""
         plain = [quote_literal(label).strip() for label in labels]
@@ -286,6 +300,33 @@ class Plan:
             ):
                 return True
         return False
+
+    def passes_on(self, default: Id) -> bool:
+        """Tell whether all partitions and children get the same new default as their parent: one ALTER TABLE does it."""
+        state = len(self.replaced)
+        known = self._passing.get(default)
+        if known is None or known[0] != state:
+            self._passing[default] = known = (state, self._all_get(default))
+        return known[1]
+
+    def _all_get(self, default: Id) -> bool:
+        table = Id("table", default.schema, default.name)
+        if table not in self.base.child_tables:
+            return False
+        tables = [table, *self.base.descendants(table)]
+        items = [Id(default.kind, one.schema, one.name, default.sub) for one in tables]
+        return {*tables} == {table, *self.target.descendants(table)} and all(
+            item in self.changed
+            and item not in self.replaced
+            and self.target.facts[item] == self.target.facts[default]
+            and (item == default or self.inherits_all_along(Id("column", *item[1:])))
+            for item in items
+        )
+
+    def is_passed_on(self, default: Id) -> bool:
+        """Tell whether a default comes with its parent's."""
+        tables = self.base.ancestors(Id("table", default.schema, default.name))
+        return any(self.passes_on(Id(default.kind, one.schema, one.name, default.sub)) for one in tables)
 
     def leaves_not_null_to_parent(self, column: Id) -> bool:
         """Tell whether a child's not-null constraint makes way for one that its parent gets, and passes on to it."""

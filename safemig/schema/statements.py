@@ -76,14 +76,16 @@ def _writes_bodies(plan: Plan, actions: list[Action]) -> bool:
     )
 
 
-Objects = tuple[tuple[str, ...], list[str]]  # what an action touches, and the tables that its foreign keys reference
+# What an action touches, the tables that its foreign keys reference, and those that its VALIDATE reads.
+Objects = tuple[tuple[str, ...], list[str], list[str]]
 
 
 def _objects(plan: Plan, action: Action) -> Objects:
     named: list[str] = []
     made_on: list[str] = []
     referenced: list[str] = []
-    relations = plan.ways("relations")
+    read: list[str] = []
+    relations, reads = plan.ways("relations"), plan.ways("read_by_validation")
     own, is_made, place = action.item, action.item in action.creates, action.item[1:3]
     for item in action.creates | action.drops | action.alters:
         kind = plan.kinds[item[0]]
@@ -96,21 +98,23 @@ def _objects(plan: Plan, action: Action) -> Objects:
             made_on += [quote_name(*name) for name in relations[item[0]](fact)]
         if kind.may_reference:
             referenced += _referenced(plan, item)
+        if item[0] in reads:
+            read += [table.dotted for table in reads[item[0]](item, plan)]
     named += [item.dotted for item in action.needs if not plan.kinds[item[0]].is_same_thing]
-    return (own.dotted, *sorted(named), *sorted(made_on)), sorted(referenced)
+    return (own.dotted, *sorted(named), *sorted(made_on)), sorted(referenced), sorted(read)
 
 
 def _statement(
     plan: Plan, action: Action, step: Step, whole: Step, blocked: Mapping[Action, str], objects: Objects
 ) -> Statement:
-    touched, referenced = objects
+    touched, referenced, read = objects
     validates = " VALIDATE " in step.sql
     reason = blocked.get(action)
     said = str if plan.kinds[action.item.kind].is_verbatim(step.sql) else readable
     return Statement(
         sql=said(step.sql),
         reverse_sql=None if step.reverse is None else said(step.reverse),
-        objects=tuple(dict.fromkeys(touched if validates else (*touched, *referenced))),
+        objects=tuple(dict.fromkeys((*touched, *(read if validates else referenced)))),
         destructive=step.destructive,
         why=step.why or (whole.why if step is whole else ""),
         rule=step.rule,

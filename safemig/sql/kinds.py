@@ -10,6 +10,15 @@ import orjson
 from safemig.sql.names import Name, of_object, of_range, of_strings
 from safemig.sql.tree import Tree, constant, node, options
 
+# In a file of its own line, after "--": each statement runs by itself, as those that refuse a transaction do.
+NO_TRANSACTION = "safemig: no transaction"
+_NO_TRANSACTION = re.compile(  # goose, sql-migrate and dbmate have words of their own for it
+    rf"^--[ \t]*(?:{NO_TRANSACTION}\b|\+goose[ \t]+NO[ \t]+TRANSACTION\b|\+migrate[ \t]+Up[ \t]+notransaction\b"
+    r"|migrate:up\b[^\n]*\btransaction:false\b)",
+    re.MULTILINE,
+)
+
+
 _PLAIN = {
     "SelectStmt": "SELECT", "InsertStmt": "INSERT", "UpdateStmt": "UPDATE", "DeleteStmt": "DELETE",
     "MergeStmt": "MERGE", "TruncateStmt": "TRUNCATE", "CopyStmt": "COPY", "CallStmt": "CALL", "DoStmt": "DO",
@@ -253,3 +262,8 @@ def _by_words(name: str, body: Tree) -> list[Name]:
     if kind_of in ("OBJECT_TRIGGER", "OBJECT_POLICY", "OBJECT_RULE"):
         return [of_strings(list(item["List"]["items"][:-1])) for item in body.get("objects", ())]
     return []
+
+
+def says_no_transaction(text: str) -> bool:
+    """Tell whether a migration file asks that each of its statements runs by itself."""
+    return _NO_TRANSACTION.search(text) is not None

@@ -189,10 +189,74 @@ def test_a_publication_is_made_with_its_tables(new_database: Callable[[], str]) 
     ]
 
 
+YEARS = "".join(f"CREATE TABLE r{y} PARTITION OF r FOR VALUES FROM ({y}) TO ({y + 1});" for y in (1, 2))
+READINGS = (
+    "CREATE TABLE r (at int, raw int, v int GENERATED ALWAYS AS (raw * {}) STORED, d int {}) PARTITION BY RANGE (at);"
+)
+ONE_CHANGE = [
+    ("the expression of a partitioned table",
+     READINGS.format(2, "") + YEARS, READINGS.format(3, "") + YEARS,
+     ["ALTER TABLE public.r ALTER COLUMN v SET EXPRESSION AS ((raw * 3))"], ["ACCESS EXCLUSIVE on public.r with its 2 child tables (rewritten)"]),
+    ("the default of a partitioned table",
+     READINGS.format(2, "DEFAULT 1") + YEARS, READINGS.format(2, "DEFAULT 2") + YEARS,
+     ["ALTER TABLE public.r ALTER COLUMN d SET DEFAULT 2"], ["ACCESS EXCLUSIVE on public.r with its 2 child tables"]),
+    ("an index of a partitioned table",
+     READINGS.format(2, "") + YEARS, READINGS.format(2, "") + YEARS + "CREATE INDEX i ON r (raw)",
+     ["CREATE INDEX CONCURRENTLY IF NOT EXISTS r1_raw_idx ON public.r1 USING btree (raw)",
+      "CREATE INDEX CONCURRENTLY IF NOT EXISTS r2_raw_idx ON public.r2 USING btree (raw)",
+      "CREATE INDEX IF NOT EXISTS i ON public.r USING btree (raw)"],
+     ["SHARE on public.r with its 2 child tables", "SHARE UPDATE EXCLUSIVE on public.r1, public.r2"]),
+    ("privileges on columns of a view",
+     "CREATE VIEW slip AS SELECT 1 AS a, 2 AS b; GRANT SELECT ON slip TO PUBLIC",
+     "CREATE VIEW slip AS SELECT 1 AS a, 2 AS b; GRANT SELECT (a, b) ON slip TO PUBLIC",
+     ["REVOKE SELECT ON TABLE public.slip FROM PUBLIC", "GRANT SELECT (a) ON TABLE public.slip TO PUBLIC",
+      "GRANT SELECT (b) ON TABLE public.slip TO PUBLIC"], []),
+    ("a constraint of a domain",
+     "CREATE DOMAIN d AS text; CREATE TABLE t (a d)", "CREATE DOMAIN d AS text CONSTRAINT c CHECK (VALUE <> ''); CREATE TABLE t (a d)",
+     ["ALTER DOMAIN public.d ADD CONSTRAINT c CHECK ((VALUE <> ''::text)) NOT VALID", "ALTER DOMAIN public.d VALIDATE CONSTRAINT c"],
+     ["SHARE on public.t"]),
+    ("a constraint of a domain that no table uses",
+     "CREATE DOMAIN d AS text", "CREATE DOMAIN d AS text CONSTRAINT c CHECK (VALUE <> '')",
+     ["ALTER DOMAIN public.d ADD CONSTRAINT c CHECK ((VALUE <> ''::text))"], []),
+    ("a column whose domain has a constraint",
+     "CREATE DOMAIN d AS int CHECK (VALUE > 0); CREATE TABLE t ()", "CREATE DOMAIN d AS int CHECK (VALUE > 0); CREATE TABLE t (a d)",
+     ["ALTER TABLE public.t ADD COLUMN IF NOT EXISTS a public.d"], ["ACCESS EXCLUSIVE on public.t (rewritten)"]),
+    ("a materialized view",
+     "CREATE TABLE t (a int); CREATE MATERIALIZED VIEW m AS SELECT a FROM t", "CREATE TABLE t (a int); CREATE MATERIALIZED VIEW m AS SELECT a + 1 AS a FROM t",
+     ["DROP MATERIALIZED VIEW IF EXISTS public.m", "CREATE MATERIALIZED VIEW IF NOT EXISTS public.m AS"], ["ACCESS EXCLUSIVE on public.m"]),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("base", "target", "statements", "locks"), [pytest.param(*case[1:], id=case[0]) for case in ONE_CHANGE]
+)
+def test_one_change_names_all_that_it_locks(
+    new_database: Callable[[], str], base: str, target: str, statements: list[str], locks: list[str]
+) -> None:
+    (found,) = sets(new_database, base, target)
+    existing = {"public.r": 2, "public.r1": 0, "public.r2": 0, "public.t": 0, "public.m": 0}
+    assert [each.sql.split("\n")[0] for each in found.statements] == statements
+    assert locks_of(found.statements, existing) == locks
+
+
+def test_what_calls_an_overloaded_function_is_made_again_when_the_old_one_is_gone(
+    new_database: Callable[[], str],
+) -> None:
+    """Both at once make the call ambiguous, for the new one has a default."""
+    see = "CREATE FUNCTION see(t int{}) RETURNS boolean LANGUAGE sql AS 'SELECT true'; CREATE TABLE t (a int);"
+    base = see.format("") + "CREATE VIEW v AS SELECT a FROM t WHERE see(a)"
+    target = see.format(", strict boolean DEFAULT true") + "CREATE VIEW v AS SELECT a FROM t WHERE see(a) AND a > 0"
+    found = [
+        each.sql.split("(")[0].split("\n")[0] for one in sets(new_database, base, target) for each in one.statements
+    ]
+    gone = found.index("DROP FUNCTION IF EXISTS public.see")
+    assert found.index("DROP VIEW IF EXISTS public.v") < gone < found.index("CREATE OR REPLACE VIEW public.v AS")
+
+
 def test_the_validation_of_a_foreign_key_names_its_lock_on_the_other_table(new_database: Callable[[], str]) -> None:
     base = "CREATE TABLE t (a int PRIMARY KEY); CREATE TABLE u (t int);"
     (found,) = sets(new_database, base, base + "ALTER TABLE u ADD FOREIGN KEY (t) REFERENCES t")
-    locks = [locks_of([each], {"public.t", "public.u"}) for each in found.statements]
+    locks = [locks_of([each], {"public.t": 0, "public.u": 0}) for each in found.statements]
     assert locks == [
         ["SHARE ROW EXCLUSIVE on public.t, public.u"],
         ["SHARE UPDATE EXCLUSIVE on public.u", "ROW SHARE on public.t"],

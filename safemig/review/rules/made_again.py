@@ -7,11 +7,13 @@ from collections.abc import Iterator
 
 from safemig.review.dropping import CODE, cascades
 from safemig.review.functions import function_of
+from safemig.review.lookahead import made_by
 from safemig.review.overloads import same_arguments
 from safemig.review.rule import Hit, rule
 from safemig.review.scene import Scene
 from safemig.review.severity import Severity
 from safemig.review.types import type_text
+from safemig.review.world import World
 from safemig.sql import names
 from safemig.sql.identifiers import quote_literal
 from safemig.sql.kinds import object_words
@@ -51,7 +53,7 @@ def made_again_without_grants(scene: Scene) -> Iterator[Hit]:
         elif extras is None and not granted:
             yield Hit(str(name), f"what was granted on {words.lower()} {name} is gone, and its comment{_and(kind)}: "
                       f"CREATE does not bring them back", _replacing(made, name, kind, item))  # fmt: skip
-        elif left := [one for one in extras or () if not _is_given_back(one, granted)]:
+        elif left := [one for one in extras or () if not _is_given_back(one, granted, scene.world)]:
             yield Hit(str(name), f"{words.lower()} {name} loses what CREATE does not bring back: {' '.join(left)}",
                       "\n".join(["-- after the CREATE, in the same file:", *left]))  # fmt: skip
 
@@ -88,12 +90,12 @@ def _is_meant(item: Tree, arguments: tuple[str, ...]) -> bool:
     return bool(body.get("args_unspecified")) or same_arguments(named, arguments)
 
 
-def _is_given_back(extra: str, granted: frozenset[str]) -> bool:
-    """Tell whether the file grants something to the role of a GRANT, or revokes something from that of a REVOKE."""
+def _is_given_back(extra: str, granted: frozenset[str], world: World) -> bool:
+    """Tell whether the file grants something to the role of a GRANT or REVOKE, or makes the index or trigger again."""
     [item] = read_trees(extra)
     kind, body = node(item["stmt"])
     roles = {one["RoleSpec"].get("rolename", "public") for one in body.get("grantees", ())}
-    return kind == "GrantStmt" and roles <= granted
+    return roles <= granted if kind == "GrantStmt" else made_by(kind, body, world) in world.made_later
 
 
 def _and(kind: str) -> str:

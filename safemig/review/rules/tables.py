@@ -175,7 +175,8 @@ def create_skipped(scene: Scene) -> Iterator[Hit]:
     why="Each waits for its lock again, and each that reads or writes the whole table does so again; joined with commas it is done once.",
     instead="ALTER TABLE users ADD COLUMN IF NOT EXISTS a int, ADD COLUMN IF NOT EXISTS b int;",
     err="ALTER TABLE users ADD COLUMN IF NOT EXISTS a int; ALTER TABLE users ADD COLUMN IF NOT EXISTS b int",
-    ok="ALTER TABLE users ADD COLUMN IF NOT EXISTS a int; ALTER TABLE orders ADD COLUMN IF NOT EXISTS b int",
+    ok=("ALTER TABLE users ADD COLUMN IF NOT EXISTS a int; ALTER TABLE orders ADD COLUMN IF NOT EXISTS b int",
+        "ALTER TABLE users ALTER a SET NOT NULL; ALTER TABLE users DROP CONSTRAINT IF EXISTS a_is_not_null"),  # one ALTER drops first
 )  # fmt: skip
 def alters_can_be_one(scene: Scene) -> Iterator[Hit]:
     if scene.tree["kinds"].count("AlterTableStmt") < 2:
@@ -188,7 +189,8 @@ def alters_can_be_one(scene: Scene) -> Iterator[Hit]:
             last = None
             continue
         name = names.of_range(body.get("relation"))
-        if last and last[0] == str(name) and str(name) not in said and not scene.world.is_new(name):
+        may_join = not any(one["AlterTableCmd"].get("subtype") == "AT_DropConstraint" for one in body.get("cmds", ()))
+        if last and last[0] == str(name) and may_join and str(name) not in said and not scene.world.is_new(name):
             said.add(str(name))
             yield Hit(str(name), f"this and the statement before it can be one ALTER TABLE {name}", statement=number)
         last = (str(name), number)

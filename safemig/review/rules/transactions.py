@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from safemig.review.rule import Hit, rule
 from safemig.review.scene import IN_A_JOB, Scene, place
 from safemig.review.severity import Severity
-from safemig.sql.kinds import MAY_REFUSE, refuses_transaction
+from safemig.sql.kinds import MAY_REFUSE, refuses_transaction, says_no_transaction
 from safemig.sql.parsing import ParsedStatement
 from safemig.sql.tree import node
 
@@ -49,12 +49,15 @@ def transaction_control(scene: Scene) -> Iterator[Hit]:
     "what came before is committed when one fails: in a file of its own, all or nothing holds for the rest.",
     instead="-- 20240101000001_users_email_idx.sql\nCREATE INDEX CONCURRENTLY IF NOT EXISTS users_email_idx ON users (email);",
     err="ALTER TABLE users ADD COLUMN IF NOT EXISTS a int; CREATE INDEX CONCURRENTLY IF NOT EXISTS i ON users (a)",
-    ok="CREATE INDEX CONCURRENTLY IF NOT EXISTS i ON users (a)",
+    ok=("CREATE INDEX CONCURRENTLY IF NOT EXISTS i ON users (a)",
+        "-- safemig: no transaction\nALTER TABLE t VALIDATE CONSTRAINT c; CREATE INDEX CONCURRENTLY IF NOT EXISTS i ON users (a)"),
 )  # fmt: skip
 def needs_own_file(scene: Scene) -> Iterator[Hit]:
     statements: list[ParsedStatement] = scene.tree["statements"]
     kinds: list[str] = scene.tree["kinds"]
     if MAY_REFUSE.isdisjoint(kinds) or len(kinds) - kinds.count("VariableSetStmt") < 2:
+        return
+    if says_no_transaction(scene.whole):
         return
     for number, statement in enumerate(statements):
         if kinds[number] in MAY_REFUSE and refuses_transaction(statement.tree):

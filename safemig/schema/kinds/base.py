@@ -85,6 +85,7 @@ class Kind:
     has_attributes: bool = False  # a composite type
     may_reference: bool = False  # the columns of another table
     says_values_plainly: bool = False  # without a cast to their type
+    may_be_constrained: bool = False  # its values are checked wherever they are stored
     is_swappable: bool = False  # columns are made of it: where it cannot be altered, they are converted to a new one
     may_stand_twice: bool = True  # a second one of another name can be made while it is there
     swap_rule: str = "alter-type-lossy"
@@ -273,6 +274,10 @@ class Kind:
         """Return what of the parent table `item` belongs to, where it cannot be taken from that while both stay."""
         return None
 
+    def is_part(self, fact: Any) -> bool:
+        """Tell whether it belongs to the same thing of a parent table, which says enough."""
+        return False
+
     def attached(self, item: Id, plan: Plan) -> Sequence[Id]:
         """Return what of the partitions belongs to `item`, and goes with it."""
         return ()
@@ -288,6 +293,10 @@ class Kind:
     def implied(self, item: Id) -> Sequence[Id]:
         """Return what it needs though pg_depend does not say so."""
         return (Id("schema", "", item.schema),) if item.schema else ()
+
+    def read_by_validation(self, item: Id, plan: Plan) -> Iterable[Id]:
+        """Return the tables that VALIDATE reads, other than its own."""
+        return ()
 
     def unique_on(self, item: Id, fact: Any) -> tuple[str, str] | None:
         """Return the table on which it keeps values unique; None where it does not."""

@@ -410,6 +410,8 @@ class Column(InsideRelation):
                 True,
                 "the table is rewritten, because the default differs row by row",
             )
+        elif plan.checks_domain(item):
+            rule, rewrites, why = "domain-constraint", True, "the table is rewritten to check the domain's constraint"
         elif fact.not_null and default not in plan.target.facts:
             rule, why = "add-col-not-null-no-default", "fails where the table has rows, for they would have no value"
         word = plan.table_keyword(item)

@@ -357,6 +357,9 @@ class Index(Kind):
     is_built_beside = True
     may_be_left_over = True
 
+    def is_part(self, fact: IndexFact) -> bool:
+        return bool(fact.parent)
+
     def attached_to(self, item: Id, fact: IndexFact, plan: Plan) -> Id | None:
         leaves = fact.parent and plan.leaves_parent(Id("index", fact.table_schema, fact.table))
         return Id("index", fact.parent_schema, fact.parent) if fact.parent and not leaves else None

@@ -66,7 +66,7 @@ class Default(InsideRelation):
         return column if plan.is_generated(column, plan.base) and not plan.steps_aside(item) else None
 
     def _prefix(self, item: Id, plan: Plan) -> str:
-        only = "ONLY " if plan.has_children(item) else ""
+        only = "ONLY " if plan.has_children(item) and not plan.passes_on(item) else ""
         return (
             f"ALTER {plan.table_keyword(item)} {only}{quote_name(item.schema, item.name)}"
             f" ALTER COLUMN {quote_identifier(item.sub)}"
@@ -102,6 +102,8 @@ class Default(InsideRelation):
         return [Step(f"{prefix} DROP DEFAULT", lock=_EXCLUSIVE, reverse=f"{prefix} SET DEFAULT {fact.expression}")]
 
     def alter(self, item: Id, old: DefaultFact, new: DefaultFact, plan: Plan) -> list[Step] | None:
+        if plan.is_passed_on(item):
+            return []
         column = Id("column", *item[1:])
         now, then = plan.is_generated(column, plan.base), plan.is_generated(column, plan.target)
         if now or then:

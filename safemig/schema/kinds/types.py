@@ -185,6 +185,7 @@ class Enum(Type):
 
 class Domain(Type):
     name = "domain"
+    may_be_constrained = True
     is_its_own_place = True
     name_parts = 2
     rename_word = "DOMAIN"
@@ -275,6 +276,10 @@ class DomainConstraint(Kind):
             return None
         return domain
 
+    def read_by_validation(self, item: Id, plan: Plan) -> Iterator[Id]:
+        for column in plan.stored_in_columns(Id("domain", item.schema, item.name)):
+            yield Id("table", column.schema, column.name)
+
     def cannot_join(self, item: Id, plan: Plan) -> Id | None:
         domain = Id("domain", item.schema, item.name)
         is_kept = domain in plan.base.facts and domain in plan.target.facts
@@ -292,7 +297,7 @@ class DomainConstraint(Kind):
     def create(self, item: Id, fact: DomainConstraintFact, plan: Plan) -> list[Step]:
         prefix, name = f"ALTER DOMAIN {quote_name(item.schema, item.name)}", quote_identifier(item.sub)
         online = None
-        if not fact.definition.endswith("NOT VALID"):
+        if plan.is_stored(Id("domain", item.schema, item.name)) and not fact.definition.endswith("NOT VALID"):
             online = (
                 Step(f"{prefix} ADD CONSTRAINT {name} {fact.definition} NOT VALID"),
                 Step(f"{prefix} VALIDATE CONSTRAINT {name}", lock=LockMode.SHARE),
