@@ -12,7 +12,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import psycopg
-from psycopg import sql
 
 from safemig import live
 from safemig.approval.plan import Situation
@@ -95,9 +94,7 @@ def make_loaded_copy(source: Connection, server: CopyServer) -> str:
             next="leave out [scratch], or rehearse without --load",
         )  # fmt: skip
     with live.stage("copy the copy"):
-        # By files (15 and later): the write-ahead log of a large copy would take as long as the copy.
-        by_files = " STRATEGY file_copy" if server.major >= 15 else ""
-        url = server.create_database(DATABASE, options=sql.SQL("TEMPLATE copy" + by_files))
+        url = server.create_database(DATABASE, template="copy")
         with psycopg.connect(url, autocommit=True) as connection:
             own_database_alike(source, connection)
         with connect(url, _ENVIRONMENT) as connection:

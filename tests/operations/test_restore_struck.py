@@ -184,8 +184,8 @@ def _strike_at(
         else:
             theirs = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND application_name ~ '^(safemig|pg_dump|pg_restore|psql)'"
             shop.on(shop.staging, theirs)
-        if point.during and network:
-            # What is at work may take as long as it needs; and in the end no one hears that it is done.
+        if point.during and (network or fault in ("SIGKILL", "SIGTERM")):
+            # What is at work may take as long as it needs (else 30 s, see SLOWLY); and in the end no one hears that it is done.
             release = threading.Timer(1.5, holder.close)
             release.start()
             stack.callback(release.join)

@@ -129,7 +129,9 @@ class ThrowawayServer:
     def create_database(self, name: str, *, template: str | None = None, options: sql.Composable | None = None) -> str:
         """Create a database, by default from `template0`, or as `options` of CREATE DATABASE say, and return its URL."""
         how = options or sql.SQL("TEMPLATE {}").format(sql.Identifier(template or "template0"))
-        self._administer(sql.SQL("CREATE DATABASE {} {}").format(sql.Identifier(name), how))
+        # By files (15 and later): half the work of the write-ahead log for an empty one, and far less for a large one.
+        by_files = sql.SQL("STRATEGY file_copy" if self.major >= 15 else "")
+        self._administer(sql.SQL("CREATE DATABASE {} {} {}").format(sql.Identifier(name), how, by_files))
         return self.url(name)
 
     def drop_database(self, name: str) -> None:
