@@ -36,7 +36,7 @@ from safemig.review.verdict import Evidence
 from safemig.review.world import World
 from safemig.sql.clauses import tokens
 from safemig.sql.fold import HOLE, without_holes
-from safemig.sql.foreign import NEWER
+from safemig.sql.foreign import NEWER, as_written
 from safemig.sql.locks import LockMode
 from safemig.sql.parsing import ParsedStatement, SourceFile, SqlSyntaxError, parse, parse_some, parse_what_can_be
 from safemig.sql.passwords import without_passwords
@@ -307,12 +307,12 @@ def _finding(file: str, shown: str, kind: str, placed: Placed, strongest: LockMo
         file,
         line,
         column,
-        shown if len(shown) <= _LONGEST_STATEMENT else shown[:_LONGEST_STATEMENT] + " …",
-        without_holes(f"{hit.message} ({origin})" if origin else hit.message),
-        without_holes(hit.safer),
+        as_written(shown if len(shown) <= _LONGEST_STATEMENT else shown[:_LONGEST_STATEMENT] + " …"),
+        as_written(without_holes(f"{hit.message} ({origin})" if origin else hit.message)),
+        as_written(without_holes(hit.safer)),
         hit.lock or strongest,
         rule.data_loss if hit.data_loss is None else hit.data_loss,
-        without_holes(hit.object),
+        as_written(without_holes(hit.object)),
         None,
         kind,
     )

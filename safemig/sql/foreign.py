@@ -1,10 +1,10 @@
-"""Why a text is not SQL for the server: psql commands, COPY data, templates, another dialect."""
+"""Why a text is not SQL for the server: psql commands, COPY data, templates, an extension's script, another dialect."""
 
 from __future__ import annotations
 
 import re
 
-from safemig.sql.clauses import tokens
+from safemig.sql.clauses import each_token, tokens
 
 _COPY_DATA = re.compile(r"copy\b[^;]*\bfrom\s+stdin\b[^;]*;", re.IGNORECASE)
 _TEMPLATE = re.compile(r"\{\{|\{%|<%|\$\{|@@?[A-Za-z_]+@|%\([a-z_]+\)s")
@@ -21,6 +21,40 @@ _OF_19 = re.compile(
 _WITHIN_19 = re.compile(
     r"\bgraph_table\s*\(|\bgroup\s+by\s+all\b|\b(?:ignore|respect)\s+nulls\b|\bdo\s+select\b", re.IGNORECASE
 )
+
+
+# What CREATE EXTENSION alone replaces in an extension's script: in code and in bodies, with nothing in a quoted text.
+_PUT_IN = re.compile(r"@(extschema(?::[a-z_][a-z0-9_$]*)?|extowner)@")
+_PUT_IN_AS = re.compile(r"\b_(extschema|extowner)_(?:([a-z_][a-z0-9_$]*)_)?(?![a-z0-9_$])")
+_LIBRARY = "'MODULE_PATHNAME'"
+_LEAVES = re.compile(r"\\echo\b[^\n]*\\quit\b")
+
+
+def extension_mark(sql: str) -> tuple[str, int] | None:
+    """Return what tells an extension's script from a migration, and where it stands; None where nothing does."""
+    if "@ext" not in sql and _LIBRARY not in sql and "\\quit" not in sql:
+        return None
+    for kind, start, end in each_token(sql):
+        if kind == "comment":
+            continue
+        found = _LEAVES.match(sql, start) if sql[start] == "\\" else None
+        if kind != "string":
+            found = found or _PUT_IN.search(sql, start, end) or _PUT_IN.match(sql, start)
+        if found or sql[start:end] == _LIBRARY:
+            return (found[0], found.start()) if found else (_LIBRARY, start)
+    return None
+
+
+def as_identifiers(sql: str) -> str:
+    """Return an extension's script with a name, as long as it was, for each value that CREATE EXTENSION puts in."""
+    return _PUT_IN.sub(lambda found: f"_{found[1].replace(':', '_')}_", sql)
+
+
+def as_written(text: str) -> str:
+    """Return words about an extension's script with what stands there in the place of those names."""
+    if "_ext" not in text:
+        return text
+    return _PUT_IN_AS.sub(lambda found: f"@{found[1]}{':' * bool(found[2])}{found[2] or ''}@", text)
 
 
 def _of_newer_server(statement: str) -> str:

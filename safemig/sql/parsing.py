@@ -14,7 +14,7 @@ from safemig.errors import MigrationError
 from safemig.sql import kinds
 from safemig.sql.clauses import code_end, tokens
 from safemig.sql.client_text import for_the_server, with_rows
-from safemig.sql.foreign import why_unreadable
+from safemig.sql.foreign import as_identifiers, extension_mark, why_unreadable
 from safemig.sql.long_texts import LONG, portions
 from safemig.sql.positions import Positions
 from safemig.sql.tree import Tree, node, read_json, read_trees_and_json, tree_of
@@ -99,8 +99,9 @@ def parse(sql: str) -> list[ParsedStatement]:
 
     Raises:
         SqlSyntaxError: with the line, the column and the reason: PostgreSQL's own words, or, where the text is
-            not for the server alone (psql commands, COPY data, a template), that.
+            not for the server alone (psql commands, COPY data, a template, an extension's script), that.
     """
+    _require_no_extension(sql)
     server_sql = _for_the_server(sql)
     found = _parse_whole(server_sql)
     if server_sql is sql or "\\." not in sql:
@@ -187,6 +188,7 @@ def parse_some(sql: str, wanted: Callable[[str], bool]) -> Iterator[tuple[int, P
 
     Raises as `parse` does, but leaves out what is nested too deeply, as `parse_what_can_be` does.
     """
+    _require_no_extension(sql)
     sql = _for_the_server(sql)
     if len(sql) > LONG:
         yield from ((number, one) for number, one in enumerate(parse(sql)) if wanted(one.json))
@@ -196,6 +198,14 @@ def parse_some(sql: str, wanted: Callable[[str], bool]) -> Iterator[tuple[int, P
         if wanted(text):
             with suppress(RecursionError):
                 yield number, _statement(sql, positions, tree_of(text), text)
+
+
+def _require_no_extension(sql: str) -> None:
+    if mark := extension_mark(sql):
+        reason = f"an extension's script, which CREATE EXTENSION alone runs: it replaces {mark[0]}"
+        if mark[0].startswith("\\"):
+            reason = "an extension's script, which CREATE EXTENSION alone runs: psql leaves it at \\quit"
+        raise SqlSyntaxError(reason, *Positions(sql).line_and_column(mark[1]))
 
 
 def _for_the_server(sql: str) -> str:
@@ -225,7 +235,7 @@ def parse_what_can_be(sql: str) -> list[ParsedStatement]:
 
     The text is split at semicolons outside of quotes and brackets; `parse` says what is wrong with the rest.
     """
-    sql = _for_the_server(sql)
+    sql = _for_the_server(as_identifiers(sql) if extension_mark(sql) else sql)
     positions = Positions(sql)
     if len(sql) > LONG:
         with suppress(ParseError, UnicodeEncodeError, SqlSyntaxError):

@@ -36,6 +36,36 @@ REFUSED = [
     "\\echo `rm x`\n", "SELECT 1 \\echo a\n;", "\\gexec\n", "\\copy users FROM 'x'\n",
 ]  # fmt: skip
 
+# What is found in an extension's script besides that it is one, and where the first sign of that stands.
+EXTENSION_SCRIPTS = [
+    ('\\echo Use "CREATE EXTENSION x" to load this file. \\quit\nDROP TABLE t;', (1, 1), ["drop-table t"]),
+    ("CREATE FUNCTION f() RETURNS int LANGUAGE c AS 'MODULE_PATHNAME';", (1, 47), []),
+    ("SELECT 1;\nDROP TABLE @extschema@.t;", (2, 12), ["drop-table @extschema@.t"]),
+    ("DROP TABLE @extschema:other@.t;", (1, 12), ["drop-table @extschema:other@.t"]),
+    ("DO $$ BEGIN DELETE FROM @extschema@.t; END $$;", (1, 25), ["delete-rows @extschema@.t"]),
+    ("ALTER TABLE t OWNER TO @extowner@;", (1, 24), ["owner-change t"]),
+]
+NO_EXTENSION_SCRIPTS = [
+    "SELECT '@extschema@', 'MODULE_PATHNAME is a word', '\\quit';",
+    "-- @extschema@\nSELECT 1;",
+    "SELECT $$\\quit$$;",
+]
+
+
+@pytest.mark.parametrize(("sql", "place", "also"), EXTENSION_SCRIPTS)
+def test_an_extension_s_script_is_reviewed_but_never_run(sql: str, place: tuple[int, int], also: list[str]) -> None:
+    found = review([SourceFile("m.sql", sql)]).findings
+    first = [one for one in found if one.rule == "cannot-be-read"]
+    assert [(one.line, one.column) for one in first] == [place]
+    assert [f"{one.rule} {one.object}" for one in found if one not in first] == also
+    with pytest.raises(SqlSyntaxError, match="CREATE EXTENSION alone"):
+        parse(sql)
+
+
+@pytest.mark.parametrize("sql", NO_EXTENSION_SCRIPTS)
+def test_words_of_an_extension_s_script_in_a_text_do_not_make_one(sql: str) -> None:
+    assert len(parse(sql)) == 1
+
 
 @pytest.mark.parametrize("name", TAKEN_OFF)
 def test_what_speaks_to_a_client_is_taken_off(name: str) -> None:
