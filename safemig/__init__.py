@@ -14,7 +14,16 @@ from typing import TYPE_CHECKING
 
 from safemig.errors import use_display
 from safemig.lazy_import import loaded_from
-from safemig.result import Place, Renderer, Result, use_further_forms, use_listener, use_place, use_renderer
+from safemig.result import (
+    Place,
+    Renderer,
+    Result,
+    use_further_forms,
+    use_listener,
+    use_place,
+    use_place_of_results,
+    use_renderer,
+)
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
@@ -99,6 +108,15 @@ def _find_place() -> Place | None:
 
 
 use_place(_find_place)
+
+
+def _show_in_place(result: Result, place: str, again: bool) -> None:
+    from safemig.notebook.in_place import show_in_place
+
+    show_in_place(result, place, again)
+
+
+use_place_of_results(_show_in_place)
 
 
 def _further_forms(result: Result) -> dict[str, str]:

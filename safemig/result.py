@@ -45,6 +45,7 @@ _renderer: Callable[[], Renderer] | None = None
 _find_listener: Callable[[], Any] | None = None
 _find_place: Callable[[], Place | None] | None = None
 _further_forms: Callable[[Result], dict[str, str]] | None = None
+_show_in_place: Callable[[Result, str, bool], None] | None = None
 
 
 def use_renderer(load: Callable[[], Renderer]) -> None:
@@ -69,6 +70,18 @@ def use_place(find: Callable[[], Place | None]) -> None:
     """Set how the place that a view is seen from is found; `find` is called at each drawing of a link."""
     global _find_place
     _find_place = find
+
+
+def use_place_of_results(show: Callable[[Result, str, bool], None]) -> None:
+    """Set how a notebook shows a result in a place that has a name, for the first time or again."""
+    global _show_in_place
+    _show_in_place = show
+
+
+def show_in_place(result: Result, place: str, *, again: bool) -> None:
+    """Show a result whose last fact is not known yet; `again` shows what it is now in the same place, if it was shown."""
+    if _show_in_place is not None:
+        _show_in_place(result, place, again)
 
 
 def link_to(path: Path) -> str:

@@ -12,7 +12,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from safemig.result import BOOKKEEPING_SCHEMAS, Result
+from safemig.result import BOOKKEEPING_SCHEMAS, Result, show_in_place
 from safemig.sql.locks import LockMode
 
 if TYPE_CHECKING:
@@ -541,8 +541,8 @@ class Backup(Result):
 
     @property
     def rows(self) -> int:
-        """All rows of all tables."""
-        return sum(table.rows for table in self.tables)
+        """The rows of the project's tables, as every other total counts them."""
+        return sum(table.rows for table in self.own_tables)
 
     @property
     def own_tables(self) -> tuple[TableContent, ...]:
@@ -568,6 +568,16 @@ class Backup(Result):
         """What may be said of it: that it was backed up, and not more than was proven."""
         words = {"restored": "BACKED UP", "read": "BACKED UP, NOT VERIFIED", "no": "BACKED UP, NOT YET VERIFIED"}
         return words[self.verified]
+
+    def _ipython_display_(self) -> None:
+        """Show it where `show_again` finds it, as long as it is not verified; IPython shows any other like all results."""
+        if self.verified != "no":
+            raise NotImplementedError
+        show_in_place(self, str(self.manifest), again=False)
+
+    def show_again(self) -> None:
+        """Show, where a notebook has shown it as not verified yet, what it is now."""
+        show_in_place(self, str(self.manifest), again=True)
 
 
 BOOKKEEPING_TABLES = tuple(f"{schema}." for schema in BOOKKEEPING_SCHEMAS)  # what their tables' names begin with

@@ -29,7 +29,7 @@ from safemig.postgres.dump.plain import read_back, write_full_dump, write_schema
 from safemig.postgres.dump.team_script import TeamScript, read_ownership
 from safemig.postgres.server.programs import Programs, client_programs
 from safemig.postgres.unreadable import hosted_on, platform_tables_left_out
-from safemig.results import Backup, BackupFile, TableContent
+from safemig.results import BOOKKEEPING_TABLES, Backup, BackupFile, TableContent
 from safemig.settings import PRODUCTION, Settings
 
 EXPORT_SNAPSHOT = """
@@ -239,7 +239,7 @@ class _Dump:
                 self._conninfo, self.programs, folder / f"backup_full_{timestamp}", snapshot=snapshot,
                 names=names, jobs=settings.backup_jobs, compression=option, without=self.left_out,
             )  # fmt: skip
-        live.reached(sum(table.rows for table in content))
+        live.reached(sum(table.rows for table in content if not table.name.startswith(BOOKKEEPING_TABLES)))
         return file, content, (note,) if note else ()
 
     def small(

@@ -245,7 +245,10 @@ def _copied(
     full = settings.rehearsal == "data"
     if not settings.gets_a_clone:
         copy, content = restored_and_compared(settings, source, server, backup, schema_only=not full)
-        return copy, content, mark_verified(settings, backup, "restored", copy.notes) if full else backup, ""
+        if full:
+            backup = mark_verified(settings, backup, "restored", copy.notes)
+            backup.show_again()  # a record never says below that it is not verified, and above that it is
+        return copy, content, backup, ""
     with live.stage("hold the clone against production"):
         copy = adopt_clone(settings, source, server, "copy")
     name = situation.target.environment

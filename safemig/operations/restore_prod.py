@@ -306,7 +306,7 @@ def _result(
     started: float,
     more: tuple[Check, ...] = (),
 ) -> Restored:
-    found = f"{backup.rows:,} rows in {len(backup.tables)} tables, {words}"
+    found = f"{backup.rows:,} rows in {len(backup.own_tables)} tables, {words}"
     return Restored(
         target=target,
         backup=backup.manifest,

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 from nbclient.exceptions import DeadKernelError
+from nbformat.notebooknode import from_dict
 from papermill.clientwrap import PapermillNotebookClient
 from papermill.engines import NBClientEngine
 from papermill.log import logger
@@ -20,6 +21,7 @@ from safemig.terminal.output import DRAWN
 
 NAME = "safemig"
 _PATIENCE_S = 10
+_WITH_DATA = ("display_data", "execute_result", "update_display_data")
 
 
 class RecordingClient(PapermillNotebookClient):  # type: ignore[misc]  # papermill is untyped
@@ -31,16 +33,29 @@ class RecordingClient(PapermillNotebookClient):  # type: ignore[misc]  # papermi
     on_moment: Callable[[Any], None] | None = None
     on_drawn: Callable[[str], None] | None = None
 
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._in_places: dict[str, Any] = {}
+
     def process_message(self, msg: Any, cell: Any, cell_index: int) -> Any:
         """Take out a moment; anything else is the notebook's."""
-        data = msg["content"].get("data") if msg["msg_type"] in ("display_data", "execute_result") else None
+        data = msg["content"].get("data") if msg["msg_type"] in _WITH_DATA else None
         if data and (drawn := data.pop(DRAWN, None)) is not None and self.on_drawn is not None:
             self.on_drawn(drawn)
         if not data or MOMENT not in data:
-            return super().process_message(msg, cell, cell_index)
+            output = super().process_message(msg, cell, cell_index)
+            if output is not None and (place := (msg["content"].get("transient") or {}).get("display_id")):
+                self._in_places[place] = output
+            return output
         if self.on_moment is not None:
             self.on_moment(data)
         return None
+
+    def _update_display_id(self, display_id: str, msg: Any) -> None:
+        """Change what was shown in that place: nbclient finds it by a number that joining the streams made wrong."""
+        shown = self._in_places.get(display_id)
+        if shown is not None and msg["msg_type"] == "update_display_data":
+            shown.data, shown.metadata = from_dict(msg["content"]["data"]), from_dict(msg["content"]["metadata"])  # type: ignore[no-untyped-call]
 
     async def _async_check_alive(self) -> None:
         """Find the kernel dead also where its client is gone.

@@ -111,5 +111,4 @@ def _restores_by_hand(result: Backup) -> tuple[Prose, ...]:
 
 def _counted(result: Backup) -> str:
     """Return how much the backup holds, without the tables of the history: as the validation counts."""
-    rows = sum(table.rows for table in result.own_tables)
-    return f"{numbers.counted(rows, 'row')} in {numbers.counted(len(result.own_tables), 'table')}"
+    return f"{numbers.counted(result.rows, 'row')} in {numbers.counted(len(result.own_tables), 'table')}"
