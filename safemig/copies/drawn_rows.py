@@ -91,6 +91,7 @@ class Rows:
 
     copy: Connection
     source: Connection | None = None
+    has_drawn: bool = False  # else all rows are made up
     _columns: dict[str, tuple[Column, ...]] = field(default_factory=dict)
     _keys: dict[str, list[tuple[str, list[str], list[str]]]] = field(default_factory=dict)
 
@@ -113,6 +114,7 @@ class Rows:
         counts = {}
         for table in order:
             rows = list(drawn[table])
+            self.has_drawn |= bool(rows)
             for _ in range(2):  # a row may reference another of its table
                 rows = [row for row in rows if not self._keep(self.insert_of(table, row))]
             self._number_on(table)

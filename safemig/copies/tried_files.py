@@ -62,6 +62,7 @@ class File:
 class _Run:
     copy: Connection
     tables: dict[int, tuple[str, int]]
+    rows: Rows
     rewritten: set[str] = field(default_factory=set)
     unfit: list[str] = field(default_factory=list)
     locks: list[tuple[tuple[str, str], ...]] = field(default_factory=list)
@@ -98,7 +99,7 @@ def _tried(
     counts = rows.fill(_tables(base, old[:OBJECTS]))
     before = {trial: attempt(copy, trial) for trial in trials(rows, old[:OBJECTS], base)}
     tried = {trial: [outcome] for trial, outcome in before.items() if outcome.works}
-    run = _Run(copy, _tables_there(copy))
+    run = _Run(copy, _tables_there(copy), rows)
     within: list[Gap] = []
     for number, file in enumerate(files):
         steps: dict[Trial, list[Outcome]] = {}
@@ -110,12 +111,12 @@ def _tried(
             for trial, outcomes in tried.items():
                 then = steps.setdefault(trial, outcomes[-1:])
                 del then[at + 1 :]  # of a run that drawn rows stopped
-                then.append(_again(run, rows, trial) if trial.object in about else then[-1])
+                then.append(_again(run, trial) if trial.object in about else then[-1])
 
         if not _run(run, file, counts, None if file.is_atomic else see):
             break
         for trial, outcomes in tried.items():
-            outcomes.append(_again(run, rows, trial))
+            outcomes.append(_again(run, trial))
             within += _gaps_within(number + 1, trial, outcomes[0], [*steps.get(trial, ()), outcomes[-1]])
         if number == len(files) - 1:
             for trial in trials(Rows(copy, None), new[:OBJECTS], target, is_new=True):
@@ -144,8 +145,8 @@ def _tried(
     )
 
 
-def _again(run: _Run, rows: Rows, trial: Trial) -> Outcome:
-    outcome = attempt_again(rows, trial)
+def _again(run: _Run, trial: Trial) -> Outcome:
+    outcome = attempt_again(run.rows, trial)
     return replace(outcome, rows=None) if run.unfit else outcome
 
 
@@ -178,7 +179,7 @@ def find_causes(
     before = {
         trial: attempt(copy, trial) for trial in trials(rows, old[:OBJECTS], base) if (trial.what, trial.role) in named
     }
-    run = _Run(copy, _tables_there(copy))
+    run = _Run(copy, _tables_there(copy), rows)
     found: dict[Gap, int] = {}
     for at, file in enumerate(files, 1):
         here = {trial: gap for trial in before if (gap := named[trial.what, trial.role]).start == at}
@@ -191,7 +192,7 @@ def find_causes(
             if following == [number]:
                 return  # the change goes on
             for trial, gap in here.items():
-                fails = is_worse(_again(run, rows, trial), before[trial])
+                fails = is_worse(_again(run, trial), before[trial])
                 if fails and works[trial]:
                     found[gap] = number
                 works[trial] = not fails
@@ -239,7 +240,8 @@ def _run(run: _Run, file: File, filled: Mapping[str, int], see: Callable[[int], 
             held = _run_once(run, file, see, start)
         except _StatementError as failed:
             start = 0 if file.is_atomic else failed.place  # what ran before it is committed
-            run.unfit.append(f"{failed.words} at {failed.sql}, in {file.name}")
+            whose = "" if run.rows.has_drawn else "a made-up row: "
+            run.unfit.append(f"{whose}{failed.words} at {failed.sql}, in {file.name}")
             if attempt_ or not failed.is_of_rows:
                 return False
             there = {name for name, _ in _tables_there(run.copy).values()} & filled.keys()

@@ -14,20 +14,20 @@ from safemig.copies.platform_triggers import without_their_owner
 from safemig.copies.shadow import Shadow, open_shadow
 from safemig.errors import MigrationError, SettingsError, UnreachableError
 from safemig.execution.environment import open_environment, schema_with_rows, standing_of
-from safemig.execution.layout import files_of, layout_for, require_sql
+from safemig.execution.layout import ProjectLayout, files_of, layout_for, require_sql
 from safemig.execution.steps import plan_files
 from safemig.fault_points import FaultPoint, pass_point
 from safemig.migrations import Migration, replace_file, slug, write_new
 from safemig.migrations.change_set_text import disabled_in, enable
 from safemig.operations.generate_cut import Trials, cut_elsewhere, parts_of
 from safemig.operations.generate_disabled import disabled_changes
-from safemig.operations.generate_proof import counted, prove
-from safemig.operations.generate_text import body_of, checklist_of, heading
+from safemig.operations.generate_proof import Compared, Proof, counted, prove
+from safemig.operations.generate_text import Head, body_of, checklist_of, heading
 from safemig.operations.status_warnings import platform_changed
 from safemig.postgres.connection import Connection
 from safemig.postgres.connection.connect import read_target
 from safemig.postgres.owners import whom_may_own
-from safemig.results import DisabledChange, Enabled, FileText, Generated
+from safemig.results import Behaviour, DisabledChange, Enabled, FileText, Generated
 from safemig.schema import Schema, compare
 from safemig.schema.configuration import rows_taken_over
 from safemig.schema.difference import is_atomic
@@ -63,104 +63,46 @@ def generate(
     name = slug(description)
     require_sql(settings)
     of = layout_for(settings)
-    folder, migrations = of.folder, of.read()
-    of.layout.new_files(
-        folder, migrations, name, 1, datetime.now(UTC)
-    )  # a layout that takes no new files says so first
+    migrations = of.read()
+
+    def new_files(number: int) -> Sequence[Path]:
+        return of.layout.new_files(of.folder, migrations, name, number, datetime.now(UTC))
+
+    def names_of(number: int) -> list[str]:
+        return [str(path.relative_to(of.folder)) for path in new_files(number)]
+
+    new_files(1)  # a layout that takes no new files says so first
     with open_environment(settings, environment) as staging, open_shadow(settings, staging, deploys=True) as shadow:
-        source = read_target(staging, environment)
-        standing = standing_of(settings, staging)
-        if standing.applied:
-            plan_files(standing.pending)  # what is pending must be as a deployment runs it
-        base_name = shadow.make(migrations)
-        with live.stage(f"read {environment}"):
-            there, stand_in = _in_words_of(shadow, staging, settings.conninfo(environment))
-        base, wanted, left_out = without_extensions(shadow.schema(base_name), there, shadow.lacks)
-        base, wanted, owners = _with_owners(settings, staging, base, wanted)
-        theirs = frozenset(item for item, owner in there.owners.items() if wanted.owners.get(item, owner) != owner)
-        # What the platform has, and nothing of the team's stands on, needs no comparison.
-        left_out = tuple(
-            item for item in left_out if item.kind != "extension" or item.name not in shadow.base.extensions
-        )
-        diff = compare(base, wanted, renames=renames or {}, with_change_sets=True)
-        diff = without_their_owner(diff, base, shadow.base.platform)
-        if changed := platform_changed(settings, environment, staging):
-            diff = replace(diff, warnings=(*diff.warnings, changed))
-        if left_out:
-            diff = replace(diff, warnings=(*diff.warnings, _not_compared(shadow, left_out)))
-        if diff.is_empty:
-            but = f", except for what is not compared: {_not_compared(shadow, left_out)}" if left_out else ""
-            but += f", except for {counted(len(diff.warnings), 'note')}" if diff.warnings and not left_out else ""
-            return Generated(
-                description,
-                None,
-                diff,
-                "",
-                base=shadow.base.words,
-                proof=f"staging is what the local migrations make{but}: nothing to do{'; ' if owners else ''}{owners}",
-            )
-        parts = parts_of(diff)
+        found = _compare(settings, environment, staging, shadow, migrations, renames or {})
+        if found.diff.is_empty:
+            return Generated(description, None, found.diff, "", base=shadow.base.words, proof=_nothing_to_do(found))
+        parts = parts_of(found.diff)
         with live.stage("prove the files on copies of it"):
-            proof = prove(settings, shadow, base_name, parts, wanted, stand_in, source, owners, theirs)
+            proof = prove(settings, shadow, found, parts)
         pass_point(FaultPoint.FILES_PROVEN)
         if not parts:
-            return Generated(
-                description, None, diff, "", proof=f"nothing to write: {proof.words}", remaining=proof.remaining
-            )
-
-        def new_files(number: int) -> Sequence[Path]:
-            return of.layout.new_files(folder, migrations, name, number, datetime.now(UTC))
-
-        def names_of(number: int) -> list[str]:
-            return [str(path.relative_to(folder)) for path in new_files(number)]
-
-        trials = Trials(shadow, staging, base_name, base, wanted, renames or {}, names_of)
-        with live.stage("try the files on a copy with rows"):
-            behaviour = trials.behaviour(diff)
-        if behaviour.gaps:
-            with live.stage(f"cut them elsewhere, for {behaviour.gaps[0].what} fails between two"):
-                found, behaviour = cut_elsewhere(trials, diff, behaviour)
-            if behaviour.moved:
-                diff = replace(found, warnings=diff.warnings)
-                parts = parts_of(diff)
-                with live.stage("prove the files on copies of it"):
-                    proof = prove(settings, shadow, base_name, parts, wanted, stand_in, source, owners, theirs)
-        paths = new_files(len(parts))
-        names = [str(path.relative_to(folder)) for path in paths]
-        if behaviour.unfit and not behaviour.is_whole:
-            proof = proof.stopped(behaviour.unfit[-1])
+            words = f"nothing to write: {proof.words}"
+            return Generated(description, None, found.diff, "", proof=words, remaining=proof.remaining)
+        trials = Trials(shadow, staging, found.base_name, found.base, found.wanted, renames or {}, names_of)
+        found, proof, behaviour = _tried(settings, trials, found, proof)
         disabled: tuple[DisabledChange, ...] = ()
-        if any(each.disabled is not None for each in diff.change_sets):
+        if any(each.disabled is not None for each in found.diff.change_sets):
             with live.stage("try each disabled change alone"):
-                disabled = tuple(disabled_changes(trials, diff, behaviour, proof.reached))
-    not_compared = _not_compared(shadow, left_out) if left_out else ""
-    checklist = checklist_of(diff, proof, behaviour, disabled, base, not_compared)
-    notes = tuple(dict.fromkeys((*proof.notes, *diff.warnings)))
-    texts = [
-        f"{heading(description, source, migrations, base, shadow.base.words, proof, behaviour, checklist, number, parts, notes)}\n"
-        + body_of(diff, part, dict(zip(parts, names, strict=True)), base, behaviour.moved)
-        for number, part in enumerate(parts)
-    ]
-    files = [
-        FileText(each, content)
-        for path, text, part in zip(paths, texts, parts, strict=True)
-        for each, content in of.layout.texts(path, text, proof.down, atomic=is_atomic(part)).items()
-    ]
-    for file in () if dry_run else files:
-        file.path.parent.mkdir(exist_ok=True)
-        pass_point(FaultPoint.FILE_BEGINS)
-        write_new(file.path, file.text)
-        pass_point(FaultPoint.FILE_WRITTEN)
+                disabled = tuple(disabled_changes(trials, found.diff, behaviour, proof.reached))
+    checklist = checklist_of(found.diff, proof, behaviour, disabled, found.base, found.not_compared)
+    head = Head(description, migrations, found, shadow.base.words, proof, behaviour, checklist)
+    paths = new_files(len(parts_of(found.diff)))
+    texts = _texts(of, head, paths)
+    files = _in_layout(of, head, paths, texts)
+    if not dry_run:
+        _write(files)
     return Generated(
         description=description,
         path=paths[0],
-        diff=diff,
+        diff=found.diff,
         text=texts[0],
         commented=tuple(
-            (statement.sql, each.disabled)
-            for each in diff.change_sets
-            if each.disabled
-            for statement in each.statements
+            (one.sql, each.disabled) for each in found.diff.change_sets if each.disabled for one in each.statements
         ),
         checklist=checklist,
         proof=proof.words,
@@ -171,6 +113,95 @@ def generate(
         base=shadow.base.words,
         not_written=tuple(files) if dry_run else (),
     )
+
+
+def _compare(
+    settings: Settings,
+    environment: str,
+    staging: Connection,
+    shadow: Shadow,
+    migrations: Sequence[Migration],
+    renames: Mapping[str, str],
+) -> Compared:
+    """Replay the local migrations on the shadow and compare the environment with what they make."""
+    source = read_target(staging, environment)
+    standing = standing_of(settings, staging)
+    if standing.applied:
+        plan_files(standing.pending)  # what is pending must be as a deployment runs it
+    base_name = shadow.make(migrations)
+    with live.stage(f"read {environment}"):
+        there, stand_in = _in_words_of(shadow, staging, settings.conninfo(environment))
+    base, wanted, left_out = without_extensions(shadow.schema(base_name), there, shadow.lacks)
+    base, wanted, owners = _with_owners(settings, staging, base, wanted)
+    # What the platform has, and nothing of the team's stands on, needs no comparison.
+    platform = shadow.base.extensions
+    left_out = tuple(item for item in left_out if item.kind != "extension" or item.name not in platform)
+    not_compared = _not_compared(shadow, left_out) if left_out else ""
+    diff = compare(base, wanted, renames=renames, with_change_sets=True)
+    diff = without_their_owner(diff, base, shadow.base.platform)
+    warnings = filter(None, (platform_changed(settings, environment, staging), not_compared))
+    return Compared(
+        source=source,
+        staging=stand_in,
+        base_name=base_name,
+        base=base,
+        wanted=wanted,
+        diff=replace(diff, warnings=(*diff.warnings, *warnings)),
+        owners=owners,
+        theirs=frozenset(item for item, owner in there.owners.items() if wanted.owners.get(item, owner) != owner),
+        not_compared=not_compared,
+    )
+
+
+def _nothing_to_do(found: Compared) -> str:
+    """Say that the environment is what the migrations make, and what of it was not compared."""
+    but = f", except for what is not compared: {found.not_compared}" if found.not_compared else ""
+    notes = counted(len(found.diff.warnings), "note")
+    but += f", except for {notes}" if found.diff.warnings and not found.not_compared else ""
+    owners = f"; {found.owners}" if found.owners else ""
+    return f"staging is what the local migrations make{but}: nothing to do{owners}"
+
+
+def _tried(settings: Settings, trials: Trials, found: Compared, proof: Proof) -> tuple[Compared, Proof, Behaviour]:
+    """Try the files; where something fails between two, cut them elsewhere if that closes the gap, and prove them again."""
+    with live.stage("try the files on a copy with rows"):
+        behaviour = trials.behaviour(found.diff)
+    if behaviour.gaps:
+        with live.stage(f"cut them elsewhere, for {behaviour.gaps[0].what} fails between two"):
+            cut, behaviour = cut_elsewhere(trials, found.diff, behaviour)
+        if behaviour.moved:
+            found = replace(found, diff=replace(cut, warnings=found.diff.warnings))
+            with live.stage("prove the files on copies of it"):
+                proof = prove(settings, trials.shadow, found, parts_of(found.diff))
+    stops = behaviour.unfit and not behaviour.is_whole
+    return found, proof.stopped(behaviour.unfit[-1]) if stops else proof, behaviour
+
+
+def _texts(of: ProjectLayout, head: Head, paths: Sequence[Path]) -> list[str]:
+    found = head.compared
+    parts = parts_of(found.diff)
+    names = {part: str(path.relative_to(of.folder)) for part, path in zip(parts, paths, strict=True)}
+    return [
+        f"{heading(head, parts, number)}\n{body_of(found.diff, part, names, found.base, head.behaviour.moved)}"
+        for number, part in enumerate(parts)
+    ]
+
+
+def _in_layout(of: ProjectLayout, head: Head, paths: Sequence[Path], texts: Sequence[str]) -> list[FileText]:
+    """Return each file as the layout has it, with what that puts beside it."""
+    return [
+        FileText(each, content)
+        for path, text, part in zip(paths, texts, parts_of(head.compared.diff), strict=True)
+        for each, content in of.layout.texts(path, text, head.proof.down, atomic=is_atomic(part)).items()
+    ]
+
+
+def _write(files: Sequence[FileText]) -> None:
+    for file in files:
+        file.path.parent.mkdir(exist_ok=True)
+        pass_point(FaultPoint.FILE_BEGINS)
+        write_new(file.path, file.text)
+        pass_point(FaultPoint.FILE_WRITTEN)
 
 
 def enable_change(settings: Settings, number: int, *, dry_run: bool = False) -> Enabled:

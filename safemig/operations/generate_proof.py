@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 
 import psycopg
@@ -15,7 +15,7 @@ from safemig.postgres.connection.connect import words_of
 from safemig.postgres.dump.plain import dump_schema
 from safemig.postgres.pretences import real_dump
 from safemig.results import Target
-from safemig.schema import Schema, compare
+from safemig.schema import Schema, SchemaDiff, compare
 from safemig.schema.comparison import own_beside_parents
 from safemig.schema.dumps import differences
 from safemig.schema.model import Id
@@ -23,6 +23,21 @@ from safemig.settings import Settings
 from safemig.sql.identifiers import quote_identifier
 
 UNCHECKED = "SET check_function_bodies = off"
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """What the local migrations make, on the shadow, and what the environment has become."""
+
+    source: Target
+    staging: str  # the connection string of the environment, or of a copy of its schema
+    base_name: str  # of the shadow's database that the migrations made
+    base: Schema
+    wanted: Schema
+    diff: SchemaDiff
+    owners: str = ""  # what of the owners is not compared, in words
+    theirs: frozenset[Id] = frozenset()  # the objects of which that is so
+    not_compared: str = ""  # for want of an extension, in words
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,22 +54,42 @@ class Proof:
         return replace(self, words=words, remaining=(*self.remaining, f"stops: {statement}"))
 
 
-def prove(
-    settings: Settings,
-    shadow: Shadow,
-    base: str,
-    parts: Parts,
-    wanted: Schema,
-    staging: str,
-    source: Target,
-    owners: str,
-    theirs: Collection[Id] = (),
-) -> Proof:
-    """Run the files on one copy of the base, and on another with every change enabled: that one must dump as staging does.
+def prove(settings: Settings, shadow: Shadow, compared: Compared, parts: Parts) -> Proof:
+    """Run the files on one copy of the base, and on another with every change enabled: that one must dump as staging does."""
+    wanted = compared.wanted
+    safe, complete = (shadow.make(template=compared.base_name) for _ in range(2))
+    unproven = _run_parts(shadow, parts, safe, complete)
+    reached = replace(shadow.schema(safe), with_ownership=wanted.with_ownership)
+    made = replace(shadow.schema(complete), with_ownership=wanted.with_ownership)
+    disabled = {each.number for held in parts.values() for each, _ in held if each.disabled is not None}
+    own = own_beside_parents(made, wanted)
+    remaining, order = _remaining(settings, shadow, compared, complete, own)
+    # The dumps are without owners and rows.
+    if wanted.with_ownership or settings.configuration_rows:
+        kinds = {"owner": "owner of", "configuration row": "configuration row"}
+        changes = [each for each in compare(made, wanted).changes if each.kind in kinds]
+        remaining += [f"{kinds[each.kind]} {each.name}: {each.detail}" for each in changes]
+    if remaining:
+        lacking = f"; this machine lacks the extension {', '.join(shadow.lacks)}" if shadow.lacks else ""
+        words = f"NOT EQUAL: {len(remaining)} differences to staging remain{lacking}"
+        if unproven:
+            numbers = ", ".join(map(str, sorted(unproven)))
+            words += f"; change {numbers} does not run as it stands: first answer whether it is a rename"
+    elif disabled:
+        words = f"proven equal with all changes enabled; {counted(len(disabled), 'change')} disabled"
+    else:
+        words = "proven equal"
+    words += f"; {compared.owners}" if compared.owners else ""
+    words += f"; {counted(order, 'table')} with columns in another order" if order else ""
+    words += f"; {counted(len(own), 'note')} on child tables" if own else ""
+    down = ""
+    if not disabled and len(parts) == 1:
+        down = compare(reached, replace(shadow.schema(compared.base_name), with_ownership=wanted.with_ownership)).sql
+    return Proof(words, tuple(remaining), down, reached, tuple(own.values()))
 
-    owners: what of the owners is not compared, in words. theirs: the objects of which that is so.
-    """
-    safe, complete = shadow.make(template=base), shadow.make(template=base)
+
+def _run_parts(shadow: Shadow, parts: Parts, safe: str, complete: str) -> set[int]:
+    """Run the live changes on one copy and all on the other; return the numbers of those that wait for an answer."""
     unproven: set[int] = set()
     for held in parts.values():
         for name in (safe, complete):
@@ -71,41 +106,24 @@ def prove(
                 if not each.is_doubtful:
                     raise
                 unproven.add(each.number)  # the answer to the question makes another change of it
-    reached = replace(shadow.schema(safe), with_ownership=wanted.with_ownership)
-    disabled = {each.number for held in parts.values() for each, _ in held if each.disabled is not None}
+    return unproven
+
+
+def _remaining(
+    settings: Settings, shadow: Shadow, compared: Compared, complete: str, own: Mapping[Id, str]
+) -> tuple[list[str], int]:
+    """Return what differs between the dumps, and how many tables only have their columns in another order.
+
+    own: what in child tables no statement makes equal.
+    """
     # One pg_dump for both, for each version writes in a form of its own.
-    version = max(source.server_version_num, shadow.server.programs.version_num)
-    dumps = (_dump(settings, shadow.server.url(complete), version), _dump(settings, staging, version))
-    remaining = differences(*dumps, shadow.base.brings_entry)
-    order = [line for line in remaining if line.startswith("in another order")]
-    remaining = tuple(line for line in remaining if line not in order)
-    own = own_beside_parents(shadow.schema(complete), wanted)
-    remaining = tuple(line for line in remaining if not _is_of(own, line))
-    remaining = tuple(line for line in remaining if not _is_of_owner(theirs, wanted.current_user, line))
-    # The dumps are without owners and rows.
-    if wanted.with_ownership or settings.configuration_rows:
-        changes = compare(replace(shadow.schema(complete), with_ownership=wanted.with_ownership), wanted).changes
-        remaining += tuple(f"owner of {each.name}: {each.detail}" for each in changes if each.kind == "owner")
-        remaining += tuple(
-            f"configuration row {each.name}: {each.detail}" for each in changes if each.kind == "configuration row"
-        )
-    if remaining:
-        lacking = f"; this machine lacks the extension {', '.join(shadow.lacks)}" if shadow.lacks else ""
-        words = f"NOT EQUAL: {len(remaining)} differences to staging remain{lacking}"
-        if unproven:
-            numbers = ", ".join(map(str, sorted(unproven)))
-            words += f"; change {numbers} does not run as it stands: first answer whether it is a rename"
-    elif disabled:
-        words = f"proven equal with all changes enabled; {counted(len(disabled), 'change')} disabled"
-    else:
-        words = "proven equal"
-    words += f"; {owners}" if owners else ""
-    words += f"; {counted(len(order), 'table')} with columns in another order" if order else ""
-    words += f"; {counted(len(own), 'note')} on child tables" if own else ""
-    down = ""
-    if not disabled and len(parts) == 1:
-        down = compare(reached, replace(shadow.schema(base), with_ownership=wanted.with_ownership)).sql
-    return Proof(words, remaining, down, reached, tuple(own.values()))
+    version = max(compared.source.server_version_num, shadow.server.programs.version_num)
+    dumps = (_dump(settings, shadow.server.url(complete), version), _dump(settings, compared.staging, version))
+    found = differences(*dumps, shadow.base.brings_entry)
+    others = [line for line in found if not line.startswith("in another order")]
+    role = compared.wanted.current_user
+    remaining = [line for line in others if not (_is_of(own, line) or _is_of_owner(compared.theirs, role, line))]
+    return remaining, len(found) - len(others)
 
 
 def _is_of(own: Iterable[Id], difference: str) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from safemig import __version__
@@ -12,8 +13,8 @@ from safemig.approval.plan import identify
 from safemig.migrations import Migration
 from safemig.migrations.change_set_text import locks_of, render_change_set, tables_of
 from safemig.operations.generate_cut import Parts, parts_of
-from safemig.operations.generate_proof import UNCHECKED, Proof, counted
-from safemig.results import Behaviour, Check, DisabledChange, Moved, Target
+from safemig.operations.generate_proof import UNCHECKED, Compared, Proof, counted
+from safemig.results import Behaviour, Check, DisabledChange, Moved
 from safemig.schema import Schema, SchemaDiff, Statement
 from safemig.schema.difference import is_atomic
 from safemig.schema.model import Id
@@ -107,57 +108,70 @@ def _existing(base: Schema) -> dict[str, int]:
     return {quote_name(item.schema, item.name): len(base.descendants(item)) for item in found}
 
 
-def heading(
-    description: str,
-    source: Target,
-    migrations: Sequence[Migration],
-    base: Schema,
-    platform: str,
-    proof: Proof,
-    behaviour: Behaviour,
-    checklist: Sequence[Check],
-    number: int,
-    parts: Parts,
-    notes: Sequence[str],
-) -> str:
+@dataclass(frozen=True, slots=True)
+class Head:
+    """What the comment at the head of each file says. `platform`: which base the migrations were replayed on."""
+
+    description: str
+    migrations: Sequence[Migration]
+    compared: Compared
+    platform: str
+    proof: Proof
+    behaviour: Behaviour
+    checklist: Sequence[Check]
+
+
+def heading(head: Head, parts: Parts, number: int) -> str:
     """Return the comment at the head of a file; the checklist stands in the first one alone."""
+    source, proof, gaps = head.compared.source, head.proof, head.behaviour.gaps
+    notes = dict.fromkeys((*proof.notes, *head.compared.diff.warnings))
     held = list(parts.values())[number]
     idle = [str(each.number) for each, _ in held] if all(each.disabled is not None for each, _ in held) else []
-    checksum = identify({"migrations": [each.sha256 for each in migrations], "schema": base.fingerprint})
-    title = " ".join(description.split()) + (f" (part {number + 1} of {len(parts)})" if len(parts) > 1 else "")
+    checksum = identify(
+        {"migrations": [each.sha256 for each in head.migrations], "schema": head.compared.base.fingerprint}
+    )
+    title = " ".join(head.description.split()) + (f" (part {number + 1} of {len(parts)})" if len(parts) > 1 else "")
     lines = [
         f"-- {title}",
         *(_wrapped("-- ", _nothing_runs(idle)) if idle else ()),
         "--",
         f"-- Source:    {source.environment} (database {_plain(source.database)}, PostgreSQL {source.server_version})",
         f"-- Generated: {datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ} by safemig {__version__}",
-        f"-- Base:      {counted(len(migrations), 'migration')}, checksum {checksum}",
-        *(_wrapped("-- Platform:  ", platform) if platform else ()),
+        f"-- Base:      {counted(len(head.migrations), 'migration')}, checksum {checksum}",
+        *(_wrapped("-- Platform:  ", head.platform) if head.platform else ()),
         *_wrapped("-- Proof:     ", proof.words),
-        *(line for each in proof.remaining[:_SHOWN] for line in _wrapped("--            ", _some([_plain(each)]))),
+        *_first([_some([_plain(each)]) for each in proof.remaining], ""),
+        *_first([gap.words for gap in gaps], "Gap:"),
+        *_first([_some([note]) for note in notes], "Note:"),
     ]
-    if len(proof.remaining) > _SHOWN:
-        lines.append(f"--            and {len(proof.remaining) - _SHOWN} more, in the record")
-    lines += [line for gap in behaviour.gaps[:_SHOWN] for line in _wrapped("-- Gap:       ", gap.words)]
-    if len(behaviour.gaps) > _SHOWN:
-        lines.append(f"--            and {len(behaviour.gaps) - _SHOWN} more, in the record")
-    lines += [line for note in notes[:_SHOWN] for line in _wrapped("-- Note:      ", _some([note]))]
-    if len(notes) > _SHOWN:
-        lines.append(f"--            and {counted(len(notes) - _SHOWN, 'note')} more, in the record")
     if number == 0:
         lines += ["--", "-- Safety checklist"]
         marks = {"ok": "x", "failed": "!"}
-        for check in checklist:
+        for check in head.checklist:
             lines += _wrapped(f"--   [{marks.get(check.state, ' ')}] ", f"{check.name}: {check.found}")
     if not is_atomic(list(parts)[number]):
-        lines += ["--", f"-- {NO_TRANSACTION}: each statement runs by itself, and may be run again"]
+        lines += [
+            "--",
+            f"-- {NO_TRANSACTION}: each statement runs by itself; migrate-prod --resume goes on at one that failed",
+        ]
     return "\n".join([*lines, ""])
+
+
+def _first(words: Sequence[str], name: str) -> Iterator[str]:
+    """Yield the first of several as comment lines, and how many more the record has."""
+    for each in words[:_SHOWN]:
+        yield from _wrapped(f"-- {name:<10} ", each)
+    if len(words) > _SHOWN:
+        yield f"--            and {len(words) - _SHOWN} more, in the record"
 
 
 def _nothing_runs(numbers: Sequence[str]) -> str:
     which = f"change {numbers[0]} is" if len(numbers) == 1 else f"changes {', '.join(numbers)} are"
     enable = " or ".join(f"--enable {number}" for number in numbers[:2])
-    return f"Nothing in this file runs: {which} disabled. Enable what you want (safemig generate {enable}), or delete the file."
+    return (
+        f"Nothing in this file runs: {which} disabled. Before it is deployed, enable what you want"
+        f" (safemig generate {enable}), or delete the file."
+    )
 
 
 def _wrapped(lead: str, text: str) -> list[str]:

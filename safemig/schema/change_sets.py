@@ -116,7 +116,10 @@ def _join_related(plan: Plan, actions: Sequence[Action], unions: _Unions) -> dic
         for dropper in droppers.get(gone, ()):
             for maker in makers.get(fresh, ()):
                 unions.join(dropper, maker)
-                doubts[maker] = f"this may be a rename of the table {gone.dotted} to {fresh.dotted}"
+                doubts[maker] = (
+                    f"this may be a rename of the table {gone.dotted} to {fresh.dotted}: if it is,"
+                    f" generate again with --rename {gone.dotted}={fresh.dotted}"
+                )
     return doubts
 
 
@@ -145,9 +148,9 @@ def _join_disabled(
                     grew = True
         roots = {unions.find(action) for action in why}
     found: dict[Action, str] = {}
-    for action in actions:
-        if action in why:
-            found.setdefault(unions.find(action), why[action])
+    place = {action: at for at, action in enumerate(actions)}
+    for action in sorted(why, key=lambda action: (action not in doubts, place[action])):  # a question comes first
+        found.setdefault(unions.find(action), why[action])
     return found
 
 

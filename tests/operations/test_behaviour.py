@@ -146,7 +146,9 @@ def test_a_file_without_a_transaction_goes_on_where_a_row_was_in_the_way(copy: s
     add = "ALTER TABLE people ADD CONSTRAINT aged CHECK (age IS NOT NULL) NOT VALID"
     rows = "INSERT INTO people (mail, mood) VALUES ('a@example.com', 'fine')"
     found = tried(copy, f"{add}\nALTER TABLE people VALIDATE CONSTRAINT aged", rows=rows, atomic=False)
-    assert found.unfit == ("CheckViolation (23514) at ALTER TABLE people VALIDATE CONSTRAINT aged, in 1.sql",)
+    assert found.unfit == (
+        "a made-up row: CheckViolation (23514) at ALTER TABLE people VALIDATE CONSTRAINT aged, in 1.sql",
+    )
     assert found.is_whole
 
 
