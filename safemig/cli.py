@@ -749,8 +749,6 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     remember_typed(words)
     if _is_own_process:
         sys.excepthook = _show_fault
-        # jsonschema, which nbformat loads, would build a grammar of IRIs for a second; no notebook's schema has one.
-        sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]
     verbs.begin(words)
     try:
         sys.exit(safemig.main(args=words, prog_name="safemig", standalone_mode=False) or 0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import itertools
 import os
 import signal
@@ -17,6 +18,8 @@ from tests.places import use_memory
 from tests.platforms.boxes import Boxes, Platform
 
 use_memory()
+# To load and to collect makes a million objects and no garbage.
+gc.set_threshold(50_000)
 # Each process that a test starts would compile all of safemig again.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
@@ -60,6 +63,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.fast)
         order[item] = 0 if place in LONG else 2 if is_fast else 1
     items.sort(key=order.__getitem__)
+
+
+def pytest_collection_finish() -> None:
+    """Let the garbage collector pass over what the collection made, for as long as the tests run."""
+    gc.freeze()
 
 
 def _take_turns(items: list[pytest.Item]) -> None:

@@ -100,8 +100,8 @@ SEEN = {
 }
 
 
-# Each takes 10 to 25 s. What the others show of rollbacks, restores and records, tests/operations and tests/records prove.
-USUAL = ("01_first_review", "02_staging_to_production", "05_runbooks_in_ci")
+# Each takes 10 to 35 s. What the others show of rollbacks, restores, records and CI, tests/operations, tests/records and tests/cli prove.
+USUAL = ("01_first_review", "02_staging_to_production")
 
 
 @pytest.fixture(scope="module", params=part_of(NOTEBOOKS, lambda path: path.stem in USUAL, lambda path: path.stem))

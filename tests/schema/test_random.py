@@ -186,7 +186,7 @@ def _make(connection: psycopg.Connection, statements: Sequence[str]) -> Schema:
 
 
 @examples(
-    60,
+    30,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture, HealthCheck.data_too_large],
 )
 @given(some=_STATEMENTS, others=_STATEMENTS)
