@@ -161,7 +161,7 @@ class FleetSettings(BaseModel):
     members: Annotated[str, BeforeValidator(_without_password)] = Field(
         "",
         description="The databases: `sql: select name, url, region from tenants on ENVIRONMENT`, `file: tenants.csv`, "
-        "`env:NAME` (URLs, one a line) or `service: tenant_*`.",
+        "`env:NAME` (URLs, one per line) or `service: tenant_*`.",
     )
     schemas: Annotated[str, BeforeValidator(_without_password)] = Field(
         "",
@@ -169,7 +169,7 @@ class FleetSettings(BaseModel):
     )
     waves: tuple[str, ...] = Field(
         ("1%", "10%", "rest"),
-        description="Who comes first: `label:NAME`, `label:NAME=VALUE`, a percentage or a number of members, `rest`.",
+        description="Which members come first: `label:NAME`, `label:NAME=VALUE`, a percentage or a number of members, `rest`.",
     )
     max_failures: int = Field(1, ge=1, description="How many failed members stop the deployment.")
     max_parallel: int = Field(8, ge=1, le=1000, description="How many members are deployed to at a time.")
@@ -219,22 +219,20 @@ class Settings(BaseSettings):
         "", "supabase", "timestamped", "flyway", "golang-migrate", "dbmate", "goose", "sql-migrate", "prisma", "drizzle",
         "sqitch", "alembic", "django", "rails-structure", "knex", "typeorm",
     ] = Field(
-        "", description="Whose form the migration files have; empty: what the folder plainly is, else by timestamp."
+        "", description="The tool whose layout the migration files have; empty: recognised from the folder, else by timestamp."
     )  # fmt: skip
-    history_table: str = Field(
-        "", description="The tool's history table (or schema), where the team has given it another name."
-    )
+    history_table: str = Field("", description="The tool's history table (or schema), if the team has renamed it.")
     backups: Path = Field(
-        Path("backups"), description="Where backups and rollback scripts go, a folder an environment."
+        Path("backups"), description="Where backups and rollback scripts go, one folder per environment."
     )
-    records: Path = Field(Path("records"), description="Where executed notebooks go, a folder an environment.")
+    records: Path = Field(Path("records"), description="Where executed notebooks go, one folder per environment.")
     base: Path = Field(
         Path("supabase/base.sql"),
         description="What the platform provides before the first migration; written by safemig base.",
     )
     checks: Path = Field(Path("checks"), description="The project's own checks: *.sql, each must return no rows.")
     workloads: Path = Field(
-        Path("workload"), description="Where the application's statements are kept, a file an environment."
+        Path("workload"), description="Where the application's statements are kept, one file per environment."
     )
     workload_from: str = Field(
         "",
@@ -242,7 +240,7 @@ class Settings(BaseSettings):
     )
     withhold_statistics: tuple[str, ...] = Field(
         (),
-        description="Columns (table.column, with * and ?) whose common values the planner of the rehearsal's copy is not given.",
+        description="Columns (table.column, with * and ?) whose common values are withheld from the planner of the rehearsal's copy.",
     )
     plan_times: bool = Field(
         False,
@@ -275,7 +273,7 @@ class Settings(BaseSettings):
     )
     backup_format: Literal["plain", "directory"] = Field(
         "plain",
-        description="Full backups as SQL for psql, or in pg_dump's directory format: a file a table, for pg_restore.",
+        description="Full backups as SQL for psql, or in pg_dump's directory format: one file per table, for pg_restore.",
     )
     backup_jobs: int = Field(
         2, ge=1, le=64, description="How many tables a dump or restore in directory format does at a time."
@@ -290,13 +288,13 @@ class Settings(BaseSettings):
     )
     deploy_as: str = Field(
         "",
-        description="The role under which migrations run (SET ROLE), which owns what they make; empty: who connects.",
+        description="The role under which migrations run (SET ROLE), which owns what they make; empty: the role that connects.",
     )
     required_approvals: int = Field(
         1, ge=1, le=10, description="How many different people must approve a plan before it is run on production."
     )
     authors_may_approve: bool = Field(
-        True, description="Whether who committed to a pending migration (as git tells) may approve it."
+        True, description="Whether an author of a pending migration (according to git) may approve it."
     )
     require_staging: bool = Field(
         False, description="Whether production may get only what staging has; without it, pre-flight warns."

@@ -15,7 +15,7 @@ from safemig.settings import Environment, FleetSettings, Scratch, Settings
 _HEAD = """\
 # The settings
 
-They stand in `safemig.toml`, or in `[tool.safemig]` of `pyproject.toml`, at or above the folder in which safemig is run. None is needed:
+Settings are in `safemig.toml`, or in `[tool.safemig]` of `pyproject.toml`, at or above the folder in which safemig is run. None is needed:
 with `STAGING_DATABASE_URL` and `PRODUCTION_DATABASE_URL` in the environment, the defaults work.
 
 Order, strongest first: an argument, `%config SafeMig`, a `SAFEMIG_*` variable, the file, the default. An unknown key, a value that is not
@@ -52,7 +52,7 @@ _SCRATCH = """\
 
 `command` starts a server for the copies. Its contract: within `wait_s` seconds it prints the URL of a server as one line
 (other lines are ignored), and runs until SIGTERM, at which it removes what it made; after 20 s it is killed
-with its children. It is ended, too, when safemig is killed. The server is of production's major version or later, has the
+with its children. It also ends when safemig is killed. The server is of production's major version or later, has the
 extensions that production uses, and its role may create databases and roles; safemig makes a database of its own there.
 
 ```toml
@@ -79,8 +79,8 @@ this server: connect as a superuser, or as a role that may act as it. The comman
 machine, which sees its statements; they are reviewed as those on a local copy are.
 
 With `holds_data = true` the command hands over a clone of production, rows and all, and the rehearsal runs in the database
-that the URL names: nothing is restored, and the record says so. The clone's schema and history must be production's of this
-moment, and it must be on another server. The backup is read back, not restored.
+that the URL names: nothing is restored, and the record says so. The clone's schema and history must be those of production at
+that moment, and it must be on another server. The backup is read back, not restored.
 
 With a branch of Neon (`neonctl branches create`, then `neonctl connection-string`, then `branches delete` in the trap), of
 Supabase (`supabase branches create`), or a clone of Database Lab (`dblab clone create`), the script has the same form.
