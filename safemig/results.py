@@ -814,6 +814,7 @@ class Status(Result):
     migrations: tuple[MigrationState, ...]
     problems: tuple[str, ...] = ()
     bases: tuple[str, ...] = ()  # which base each comparison with the migrations began with
+    tool: str = ""  # whose migrations are programs: it alone knows which are pending
 
     @property
     def exit_code(self) -> int:

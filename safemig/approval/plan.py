@@ -90,6 +90,9 @@ def assess(
             "deploy_as": settings.deploy_as,
         },
     }
+    beside = [(each.version, each.down, each.verify) for file in situation.files if (each := file.migration)]
+    if any(down or verify for _, down, verify in beside):
+        binding["ways back and verify scripts"] = beside
     if stored := read_base_text(settings):
         binding["base"] = stored.sha256
     binding |= bound_workload(settings, environment)

@@ -27,7 +27,7 @@ from safemig.secrets import hide
 from safemig.settings import Settings
 
 _LAST_LINES = 40
-_FRAME = re.compile(r"\s+at \S|\s*[{}],?\s*$")
+_FRAME = re.compile(r"\s+at \S|\s*from \S+:\d+:in |\s*[{}],?\s*$|\s*[~^]+\s*$")
 _GRACE_SECONDS = 10.0
 _LIBPQ = {
     "host": "PGHOST", "port": "PGPORT", "dbname": "PGDATABASE", "user": "PGUSER", "password": "PGPASSWORD",
@@ -46,7 +46,7 @@ class Ran:
 
     @property
     def last_words(self) -> str:
-        """What it said last, on one line; frames of a stack, as Node and Java write them after the message, are left out."""
+        """What it said last, on one line; frames of a stack, as Node, Java and Ruby write them after the message, are left out."""
         said = [line.strip() for line in self.said if line.strip() and not _FRAME.match(line)]
         return " / ".join(said[-3:]) or "no message"
 
@@ -129,16 +129,23 @@ def _of_service(name: str) -> dict[str, str]:
 
 
 def url_of(parts: Mapping[str, str]) -> str:
-    """Return a connection's URL, which may hold a password: for an environment variable, and nothing else."""
-    user = quote(parts.get("user", ""), safe="")
-    password = f":{quote(parts['password'], safe='')}" if parts.get("password") else ""
-    host, port = parts.get("host", ""), parts.get("port", "")
+    """Return a connection's URL, which may hold a password: for an environment variable, and nothing else.
+
+    A socket's folder, or several hosts, have no place before the path, and Ruby takes no user there without a host: all of
+    it is in the query then. A client that does not read it there finds it in libpq's variables.
+    """
     more = {name: parts[name] for name in ("sslmode", "sslrootcert") if parts.get(name)}
-    place = f"{host}:{port}" if host and port else host
-    if "/" in host or "," in host:  # a socket's folder, or several hosts, have no place before the path
-        place, more = "", {"host": host, **({"port": port} if port else {}), **more}
+    host = parts.get("host", "")
+    if not host or "/" in host or "," in host:
+        words = ("host", "port", "user", "password") if host else ("user", "password")
+        more, place = {name: parts[name] for name in words if parts.get(name)} | more, ""
+    else:
+        user = quote(parts.get("user", ""), safe="")
+        password = f":{quote(parts['password'], safe='')}" if parts.get("password") else ""
+        port = f":{parts['port']}" if parts.get("port") else ""
+        place = f"{user}{password}{'@' if user else ''}{host}{port}"
     query = f"?{urlencode(more)}" if more else ""
-    return f"postgresql://{user}{password}{'@' if user else ''}{place}/{quote(parts.get('dbname', ''), safe='')}{query}"
+    return f"postgresql://{place}/{quote(parts.get('dbname', ''), safe='')}{query}"
 
 
 def run_command(command: str, folder: Path, environment: Mapping[str, str]) -> Ran:

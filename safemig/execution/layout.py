@@ -9,6 +9,7 @@ from pathlib import Path
 from safemig.errors import MigrationError
 from safemig.migrations import Migration
 from safemig.migrations.layouts import LAYOUTS, SUPABASE, Layout, find, history_name, layout_of, member_schema
+from safemig.migrations.layouts.code import TABLES_OF_TOOLS
 from safemig.postgres import history
 from safemig.postgres.connection import Connection
 from safemig.results import AppliedMigration
@@ -59,7 +60,12 @@ class ProjectLayout:
 
     def keeps_history_in(self, name: str) -> bool:
         """Tell whether a table's rows are a history's, and no rows of the project: also those of a program's own table."""
-        return self.hides(name) or (self.layout.is_code and name == self.table)
+        return self.hides(name) or (self.layout.is_code and name in self.tables_of_tools)
+
+    @property
+    def tables_of_tools(self) -> tuple[str, ...]:
+        """The history and lock tables of the well-known tools, and the project's own history table."""
+        return tuple(dict.fromkeys((*TABLES_OF_TOOLS, *(() if self.layout.has_own_schema else (self.table,)))))
 
 
 def layout_for(settings: Settings) -> ProjectLayout:

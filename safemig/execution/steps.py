@@ -84,9 +84,14 @@ class Segment:
         return tuple(step for file in self.files for step in file.steps)
 
     @property
+    def migrations(self) -> tuple[Migration, ...]:
+        """Its migrations, in order."""
+        return tuple(file.migration for file in self.files)
+
+    @property
     def names(self) -> tuple[str, ...]:
         """Its files' names, in order."""
-        return tuple(file.migration.file for file in self.files)
+        return tuple(each.file for each in self.migrations)
 
 
 def plan_files(migrations: Sequence[Migration], *, applied: bool = False) -> tuple[PlannedFile, ...]:
@@ -101,7 +106,7 @@ def plan_files(migrations: Sequence[Migration], *, applied: bool = False) -> tup
     number = 0
     for migration in migrations:
         steps: list[Step] = []
-        statements = _as_psql_ran_it(migration) if applied else parse_file(migration)
+        statements = as_psql_ran_it(migration) if applied else parse_file(migration)
         in_batches = declared(migration, statements)
         wrapper = wrapper_of(statements) or ()
         for place, statement in enumerate(statements):
@@ -168,7 +173,12 @@ def parse_file(migration: Migration) -> list[ParsedStatement]:
         ) from None
 
 
-def _as_psql_ran_it(migration: Migration) -> list[ParsedStatement]:
+def as_psql_ran_it(migration: Migration) -> list[ParsedStatement]:
+    """Parse a migration that may be psql's: its harmless commands are left out, and of such a file its transactions.
+
+    Raises:
+        MigrationError: it does not parse: file, line, column and PostgreSQL's own words.
+    """
     if not is_psql_script(migration.sql):
         return parse_file(migration)
     try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import psycopg
@@ -14,11 +14,14 @@ from safemig import live
 from safemig.errors import (
     DeploymentFailedError,
     DeploymentStoppedError,
+    MigrationError,
     SafemigError,
     UnreachableError,
     words_of_fault,
 )
 from safemig.execution.environment import schema_of
+from safemig.execution.steps import as_psql_ran_it
+from safemig.migrations import Migration
 from safemig.postgres import activity
 from safemig.postgres.connection import Connection
 from safemig.postgres.connection.connect import words_of
@@ -98,9 +101,10 @@ class SchemaPromise:
     copy_start: Schema
     production_start: Schema
 
-    def validator(self, reached: Schema) -> Callable[[Connection], Schema]:
+    def validator(self, reached: Schema, migrations: Sequence[Migration] = ()) -> Callable[[Connection], Schema]:
         """Return the check to be run inside the transaction, before COMMIT; it raises DeploymentFailedError.
 
+        The verify scripts of `migrations` are part of it.
         It returns the schema that it has read, for locks are held meanwhile and no one should read it again.
         """
 
@@ -112,6 +116,7 @@ class SchemaPromise:
                     where=", ".join(differences[:5]) + "; rolled back, nothing was changed",
                     next="look for what the copy does not have: event triggers, roles, settings of the database",
                 )
+            require_verified(connection, migrations)
             return now
 
         return validate
@@ -252,6 +257,47 @@ def check_sequences(connection: Connection) -> Check:
         "none behind its column",
         "SELECT setval(…)" if behind else "",
     )
+
+
+def verify_scripts(connection: Connection, migrations: Sequence[Migration]) -> list[Check]:
+    """Run what the team wrote to verify migrations; a script's statements are taken back, whether they fail or not."""
+    checks = []
+    for each in migrations:
+        if not each.verify.strip():
+            continue
+        passed, problem = verified_before_commit(each), ""
+        try:
+            with connection.transaction(force_rollback=True):
+                connection.execute("RESET search_path")
+                for statement in as_psql_ran_it(replace(each, sql=each.verify)):
+                    if not statement.is_transaction_control:
+                        connection.execute(statement.sql.encode())
+        except psycopg.Error as error:
+            problem = words_of(error)
+        except MigrationError as error:
+            problem = error.what
+        failed = replace(passed, state="failed", found=problem, fix="correct the migration or the script")
+        checks.append(failed if problem else passed)
+    return checks
+
+
+def verified_before_commit(migration: Migration) -> Check:
+    """Return the answer of a verify script that ran without an error."""
+    return Check(f"verify script of {migration.file}", "ok", "no error, before COMMIT", "no error")
+
+
+def require_verified(connection: Connection, migrations: Sequence[Migration]) -> None:
+    """Look whether all of the team's verify scripts say yes to what was run and is not committed yet.
+
+    Raises:
+        DeploymentFailedError: one says no.
+    """
+    if failed := [each for each in verify_scripts(connection, migrations) if each.state == "failed"]:
+        raise DeploymentFailedError(
+            "; ".join(f"the {each.name} fails: {each.found}" for each in failed),
+            where="before COMMIT; rolled back, nothing was changed",
+            next=failed[0].fix,
+        )
 
 
 def project_checks(settings: Settings, connection: Connection) -> list[Check]:

@@ -34,6 +34,7 @@ class Migration:
     sql: str  # as the file has it; a way down that it holds too is never run with it (see `sql.client_text`)
     sha256: str
     down: str = ""  # what takes it back, where the team wrote that
+    verify: str = ""  # what fails where it did not do what it should, where the team wrote that
     checksum: str = ""  # as its own tool computes it
     shown: str = ""  # what it is called, where the file's name alone says too little
     alone: bool = False  # each statement by itself: its tool is told so outside of the file

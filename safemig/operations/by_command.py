@@ -35,12 +35,6 @@ from safemig.schema import compare
 from safemig.settings import PRODUCTION, Settings
 from safemig.sql.identifiers import quote_literal
 
-# Where well-known tools keep what they have applied: after a rollback by script, these rows are as they were, too.
-HISTORIES = (
-    "public.alembic_version", "public.django_migrations", "public.schema_migrations", "public.ar_internal_metadata",
-    "public.knex_migrations", "public.knex_migrations_lock", "public.migrations", "public.typeorm_metadata",
-    "public.SequelizeMeta", "public.pgmigrations", "public.mikro_orm_migrations", "public.databasechangelog",
-)  # fmt: skip
 ROWS_AS_JSON = "SELECT coalesce(json_agg(t), '[]') FROM {} t"
 _NOT_CODE = {"__pycache__", "node_modules", "site-packages", "backups", "records"}
 _MOST_NAMED = 5
@@ -186,7 +180,7 @@ class _OnCopy:
         self.forget: tuple[str, ...] = ()
 
     def migrate(self, server: CopyServer, copy: Connection, url: str, own: Sequence[Connection]) -> tuple[Step, ...]:
-        self.forget = tuple(histories_as_they_are(copy))
+        self.forget = tuple(histories_as_they_are(self._settings, copy))
         before = schema_of(self._settings, copy)
         pids = [server_pid(each) for each in own]
         with observing(server, copy, url, self._command.up, pids) as seen:
@@ -253,19 +247,17 @@ class _OnCopy:
         )
 
 
-def histories_as_they_are(connection: Connection) -> Iterator[str]:
+def histories_as_they_are(settings: Settings, connection: Connection) -> Iterator[str]:
     """Yield SQL that gives the tools' history tables the rows that they have now. Reads only."""
-    for name in HISTORIES:
-        schema, _, table = name.partition(".")
-        table_name = f'{schema}."{table}"'
-        row = connection.execute("SELECT to_regclass(%s) IS NOT NULL", (table_name,)).fetchone()
+    for table in layout_for(settings).tables_of_tools:
+        row = connection.execute("SELECT to_regclass(%s) IS NOT NULL", (table,)).fetchone()
         if not row or not row[0]:
             continue
-        ((rows,),) = connection.execute(ROWS_AS_JSON.format(table_name).encode()).fetchall()
-        yield f"DELETE FROM {table_name};"  # noqa: S608
+        ((rows,),) = connection.execute(ROWS_AS_JSON.format(table).encode()).fetchall()
+        yield f"DELETE FROM {table};"  # noqa: S608
         if rows:
             text = quote_literal(json.dumps(rows)).strip()
             yield (
-                f"INSERT INTO {table_name} OVERRIDING SYSTEM VALUE "  # noqa: S608
-                f"SELECT * FROM json_populate_recordset(NULL::{table_name}, {text});"
+                f"INSERT INTO {table} OVERRIDING SYSTEM VALUE "  # noqa: S608
+                f"SELECT * FROM json_populate_recordset(NULL::{table}, {text});"
             )

@@ -97,7 +97,8 @@ class DeploymentSteps:
         what = self._what_was_run()
         with self._protocol(situation, deployment.started_at).checking(what) as connection:
             promise = SchemaPromise(self.settings, rehearsed.start, self._before or situation.schema)
-            result = validate_deployment(connection, situation.target, promise, rehearsed, backup)
+            ran = [file.migration for file in situation.files]
+            result = validate_deployment(connection, situation.target, promise, rehearsed, backup, ran)
         self._deployment = replace(deployment, validation=result.checks, rows=result.rows)
         roll_back = command_on(self.environment, "rollback-prod", str(deployment.rollback))
         require_none_failed(result.checks, "deployed", where=what, then=roll_back, result=result)

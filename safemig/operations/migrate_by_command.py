@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
 
 import psycopg
@@ -27,6 +27,8 @@ from safemig.errors import (
 )
 from safemig.execution.command import Ran, environment_for, run_command
 from safemig.execution.environment import open_environment, schema_of
+from safemig.execution.expected_locks import locks_by_kind
+from safemig.execution.layout import layout_for
 from safemig.execution.protocol import Protocol
 from safemig.execution.run import Run
 from safemig.execution.transaction import Committed, Transaction
@@ -129,10 +131,15 @@ class CommandDeployment(DeploymentSteps):
         return result
 
     def reviewed(self, steps: Sequence[Step]) -> Review:
-        """Review statements that the command sent to the copy, against what production holds."""
+        """Review statements that the command sent to the copy, but those of its own bookkeeping, against what production holds."""
         with open_environment(self.settings, self.environment) as connection:
             facts = read_target_facts(connection, self.environment)
-        sql = "".join(f"{step.sql.rstrip(';')};\n" for step in steps if not step.kind.startswith("statement that"))
+        known = set(layout_for(self.settings).tables_of_tools)
+        sql = "".join(
+            f"{step.sql.rstrip(';')};\n"
+            for step in steps
+            if not step.kind.startswith("statement that") and not _is_bookkeeping(step, known)
+        )
         return review_sources(
             [SourceFile(self.command.up, sql)] if sql else [],
             target=facts,
@@ -169,7 +176,7 @@ class CommandDeployment(DeploymentSteps):
                 self._require_same_files(connection, situation)
                 protocol.run.settle_earlier(connection)
                 make_own_history(connection)
-                histories = tuple(histories_as_they_are(connection))
+                histories = tuple(histories_as_they_are(self.settings, connection))
             with protocol.run.noted():
                 ran = self._run(protocol.conninfo, histories)
                 done = self._record(protocol, SchemaPromise(self.settings, rehearsed.start, self._before), rehearsed)
@@ -246,7 +253,10 @@ class CommandDeployment(DeploymentSteps):
         )
         try:
             with open_environment(self.settings, self.environment) as connection:
-                now, kept = schema_of(self.settings, connection), tuple(histories_as_they_are(connection))
+                now, kept = (
+                    schema_of(self.settings, connection),
+                    tuple(histories_as_they_are(self.settings, connection)),
+                )
         except (UnreachableError, psycopg.Error):
             return OutcomeUnknownError(
                 f"the command failed ({what}), and the server cannot be asked what it left",
@@ -273,6 +283,11 @@ class CommandDeployment(DeploymentSteps):
             where=f"--run {self.command.up!r}; done on {self.environment}, and stays: {there}",
             next=f"{next_}; or to undo all of it: safemig restore-prod",
         )
+
+
+def _is_bookkeeping(step: Step, tables: Collection[str]) -> bool:
+    """Tell whether a statement touches nothing but the tools' own tables."""
+    return len(touched := set(locks_by_kind(step))) > 0 and touched <= set(tables)
 
 
 def migrate_by_command(

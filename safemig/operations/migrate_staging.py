@@ -20,6 +20,7 @@ from safemig.execution.protocol import Protocol
 from safemig.execution.run import Run
 from safemig.execution.steps import Listener, Segment, rows_not_written
 from safemig.execution.transaction import Committed, Transaction
+from safemig.execution.validation import require_verified
 from safemig.fault_points import FaultPoint, pass_point
 from safemig.identity import who
 from safemig.migrations import Migration
@@ -138,6 +139,7 @@ def _commit_part(
     run = protocol.run
 
     def validate(connection: Connection) -> Schema:
+        require_verified(connection, () if part == "recorded" else segment.migrations)
         return schema_of(run.settings, connection)
 
     def record(connection: Connection, steps: Sequence[Step], schema: Schema) -> None:

@@ -38,6 +38,7 @@ from safemig.execution.environment import open_environment, schema_of
 from safemig.execution.expected_locks import with_sizes
 from safemig.execution.layout import layout_for, make_history
 from safemig.execution.steps import Segment, observe_steps, with_held_times
+from safemig.execution.validation import verify_scripts
 from safemig.fault_points import FaultPoint, pass_point
 from safemig.operations.backup_prod import COPY_SHARE, require_room, take_backup
 from safemig.operations.prove_rollback import MigratedCopy, prove_rollback
@@ -53,6 +54,7 @@ from safemig.postgres.stand_in.script import needs_what_is_real
 from safemig.results import Backup, Rehearsal, Step, TableContent
 from safemig.schema import Schema, compare
 from safemig.settings import PRODUCTION, Settings
+from safemig.views.numbers import counted
 
 
 class RunsOnCopy(Protocol):
@@ -229,7 +231,7 @@ def rehearse_on_copy(
             exceptions=exceptions,
             workload=workload,
             load=ran,
-            notes=by.notes if by else (),
+            notes=by.notes if by else _verified(situation),
             rows_from=rows_from,
         ),
         start,
@@ -258,6 +260,12 @@ def _copied(
     with live.stage("read the clone"):
         content = content_of(copy.url, server.programs) if full else ()
     return copy, content, backup, words
+
+
+def _verified(situation: Situation) -> tuple[str, ...]:
+    """Say that the verify scripts ran, where the team has some."""
+    scripts = sum(1 for file in situation.files if file.migration.verify.strip())
+    return (f"{counted(scripts, 'verify script')} ran on the copy without an error",) if scripts else ()
 
 
 def _reader(settings: Settings, copy: Connection) -> Callable[[], Schema]:
@@ -300,6 +308,8 @@ def _run(
                 next=_what_helps(error),
             ) from None
         be_ourselves(copy)
+        if wrong := [each for each in verify_scripts(copy, segment.migrations) if each.state == "failed"]:
+            raise RehearsalError(f"it fails: {wrong[0].found}", where=wrong[0].name, next=wrong[0].fix)
         done[first:] = with_held_times(done[first:], together=segment.transactional)
         reached.append(read())
     return tuple(done), tuple(reached)

@@ -164,9 +164,8 @@ def run_segments(
         try:
             # A connection each: the one before may have been lost at its COMMIT, and that settled.
             with protocol.connection() as connection:
-                last = protocol.commit_segment(
-                    connection, segment, promise.validator(reached), part=part, rehearsed=seen, listen=listen
-                )
+                validate = promise.validator(reached, segment.migrations)
+                last = protocol.commit_segment(connection, segment, validate, part=part, rehearsed=seen, listen=listen)
         except KeyboardInterrupt:
             raise _cut_short("interrupted", run, conninfo, applied, segment, part) from None
         except psycopg.Error as error:  # the connection, between two statements of ours

@@ -108,6 +108,7 @@ CREATE TABLE IF NOT EXISTS safemig.approvals (
 """
 ADD_APPROVAL = "INSERT INTO safemig.approvals (plan_id, by, how) VALUES (%s, %s, %s) ON CONFLICT DO NOTHING"
 APPROVALS = "SELECT by FROM safemig.approvals WHERE plan_id = %s ORDER BY approved_at, by"
+LAST_SCHEMA = "SELECT schema_after FROM safemig.deployments ORDER BY committed_at DESC LIMIT 1"
 RUNS_OF_A_PLAN = "SELECT run_id FROM safemig.deployments WHERE plan_id = %s ORDER BY committed_at"
 # What migration files were seen to make of an empty database; kept with the deployment of the last of them.
 WHAT_FILES_MAKE = """
@@ -239,6 +240,12 @@ def deployment_exists(connection: Connection, run_id: str) -> bool:
     if not _existing(connection)[2]:
         return False
     return connection.execute(DEPLOYMENT_EXISTS, (run_id,)).fetchone() is not None
+
+
+def last_schema(connection: Connection) -> str:
+    """Return the fingerprint of the schema that safemig's last run left, "" where none is recorded. Reads only."""
+    row = connection.execute(LAST_SCHEMA).fetchone() if _existing(connection)[2] else None
+    return row[0] or "" if row else ""
 
 
 def schema_that_files_make(connection: Connection, files: str) -> str:

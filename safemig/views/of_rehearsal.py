@@ -58,7 +58,7 @@ def build(result: Rehearsal) -> Document:
     picture = blocking_bars(blocking_of_steps(result.steps), estimated=False)
     blocks: list[Block] = [
         *([Bullets("Not rehearsed", result.exceptions)] if result.exceptions else []),
-        *([Bullets("The command", result.notes)] if result.notes else []),
+        *([Bullets("Notes", result.notes)] if result.notes else []),
         run_steps(result.steps, "Steps on the copy"),
         *kept_waiting(result.steps, "Locks that would have blocked others", "Would have blocked"),
         *step_errors(result.steps),

@@ -25,11 +25,15 @@ def build(result: Status) -> Document:
         verdict = Badge("PROBLEMS", "error")
     elif result.pending:
         verdict = Badge(f"{len(result.pending):,} PENDING", "waiting")
-    elif any(each.drift not in ("", "none") for each in result.environments):
-        verdict = Badge("DRIFTED", "warning")
+    elif drifts := [each.drift for each in result.environments if each.drift not in ("", "none")]:
+        compared = any(not each.startswith("not compared") for each in drifts)
+        verdict = Badge("DRIFTED" if compared else "NOT COMPARED", "warning")
+    elif result.tool:
+        verdict = Badge("UNCHANGED SINCE THE LAST RUN", "ok")
     else:
         verdict = Badge("UP TO DATE", "ok")
-    headline: list[Inline] = [numbers.counted(len(result.migrations), "migration")]
+    programs = f"the migrations are programs: {result.tool} itself says which are pending"
+    headline: list[Inline] = [programs if result.tool else numbers.counted(len(result.migrations), "migration")]
     headline += [Strong(f"{name}: not reachable") for name in unreachable]
     blocks: list[Block] = []
     if result.problems:
@@ -40,7 +44,7 @@ def build(result: Status) -> Document:
         blocks.append(Bullets("Drift and problems", long))
     if result.bases:
         blocks.append(Bullets("Base", result.bases))
-    blocks += _migrations(result)
+    blocks += () if result.tool else _migrations(result)
     return Document(verdict, tuple(headline), tuple(blocks))
 
 

@@ -285,6 +285,11 @@ URLS = [
     ({"user": "u", "dbname": "d", "host": "h"}, "postgresql://u@h/d"),
     ({"user": "u@x", "password": "p/w", "dbname": "d", "host": "h", "port": "1"}, "postgresql://u%40x:p%2Fw@h:1/d"),
     ({"dbname": "d", "host": "/run/pg", "port": "1"}, "postgresql:///d?host=%2Frun%2Fpg&port=1"),
+    # Ruby's URI refuses a user before an empty host.
+    (
+        {"dbname": "d", "host": "/run", "user": "u", "password": "p&"},
+        "postgresql:///d?host=%2Frun&user=u&password=p%26",
+    ),
     ({"dbname": "d", "host": "a,b"}, "postgresql:///d?host=a%2Cb"),
     ({"dbname": "d", "host": "h", "sslmode": "require"}, "postgresql://h/d?sslmode=require"),
     ({"dbname": "d", "port": "1"}, "postgresql:///d"),

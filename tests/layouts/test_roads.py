@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from safemig.errors import MigrationError
+from safemig.errors import DeploymentFailedError, MigrationError, RehearsalError
 from safemig.operations.review import fix
 from safemig.project import Project
 from tests.layouts.conftest import Team
@@ -159,3 +159,47 @@ def test_doctor_asks_for_rights_on_the_tools_own_history(team: Callable[[str], T
     ours.on("DROP OWNED BY layouts_deployer")
     assert "GRANT SELECT, INSERT, UPDATE, DELETE ON public.flyway_schema_history TO layouts_deployer" in text
     assert "supabase_migrations" not in text
+
+
+@pytest.mark.parametrize(
+    ("layout", "file"),
+    [
+        ("sqitch", "revert/prices.sql"),
+        ("sqitch", "verify/prices.sql"),
+        ("prisma", "prisma/migrations/20260102000000_prices/down.sql"),
+        ("golang-migrate", "migrations/000002_prices.down.sql"),
+        ("flyway", "sql/U2__unit_prices.sql"),
+    ],
+)
+def test_an_edited_script_beside_a_migration_makes_another_plan(
+    layout: str, file: str, team: Callable[[str], Team]
+) -> None:
+    ours = team(layout)
+    plan = ours.project.plan().id
+    ours.write({file: f"BEGIN;\n{NO_PRICES}-- later\nCOMMIT;\n"})
+    assert ours.project.plan().id != plan
+
+
+def test_sqitchs_verify_scripts_run_on_the_copy_before_commit_and_after(team: Callable[[str], Team]) -> None:
+    ours = team("sqitch")
+    verify = (
+        "BEGIN;\n\\set ON_ERROR_STOP on\nINSERT INTO prices VALUES (1, 1);\nSELECT 1/count(*) FROM prices;\nROLLBACK;\n"
+    )
+    ours.write({"verify/prices.sql": "-- Verify\nBEGIN;\nSELECT nothing FROM prices WHERE false;\nROLLBACK;\n"})
+    with pytest.raises(RehearsalError, match='column "nothing" does not exist') as refused:
+        ours.project.rehearse()
+    assert refused.value.where == "verify script of deploy/prices.sql"
+    ours.write({"verify/prices.sql": verify})
+    assert ours.project.rehearse().notes == ("1 verify script ran on the copy without an error",)
+    here = ours.on("SHOW data_directory")[0][0]
+    only_here = f"SELECT 1 / (current_setting('data_directory') <> '{here}')::int;\n"
+    ours.write({"verify/prices.sql": only_here})
+    with pytest.raises(DeploymentFailedError, match="division by zero"):
+        ours.project.migrate_prod(approve=ours.project.plan().id)
+    assert ours.on("SELECT to_regclass('prices') IS NULL") == ((True,),)
+    assert ours.on(ours.example.ask) == ours.example.before
+    ours.write({"verify/prices.sql": verify})
+    deployment = ours.project.migrate_prod(approve=ours.project.plan().id)
+    states = {check.name: check.state for check in deployment.validation}
+    assert states["verify script of deploy/prices.sql"] == "ok"
+    assert ours.on("SELECT count(*) FROM prices") == ((0,),), "what the script wrote was taken back"

@@ -10,6 +10,15 @@ from safemig.migrations.files import Migration
 from safemig.migrations.layouts.base import Connection, Layout
 from safemig.results import AppliedMigration
 
+# Where well-known tools keep what they have applied, or lock themselves: nobody's schema change, and no rows of the project.
+TABLES_OF_TOOLS = (
+    "public.alembic_version", "public.django_migrations", "public.schema_migrations", "public.ar_internal_metadata",
+    "public.knex_migrations", "public.knex_migrations_lock", "public.migrations", "public.typeorm_metadata",
+    'public."SequelizeMeta"', "public.pgmigrations", "public.mikro_orm_migrations", "public.kysely_migration",
+    "public.kysely_migration_lock", "public.databasechangelog", "public.databasechangeloglock",
+    "public.flyway_schema_history", "public.goose_db_version", "public.gorp_migrations", "public._prisma_migrations",
+    "drizzle.__drizzle_migrations",
+)  # fmt: skip
 _NODE = (".js", ".ts", ".cjs", ".mjs", ".cts", ".mts")
 _NODE_FOLDERS = ("migrations", "db/migrations", "src/migrations")
 

@@ -122,7 +122,7 @@ def _migration(folder: Path, at: int, changes: Sequence[Change]) -> Migration:
     if again is not None:
         tag = next((tag for between in changes[at:again] for tag in between.tags), None)
         script += tag.name if tag else ""
-    path, back = folder / "deploy" / f"{script}.sql", folder / "revert" / f"{script}.sql"
+    path, back, verify = (folder / each / f"{script}.sql" for each in ("deploy", "revert", "verify"))
     content = read_text(path)
     text = normalised(content)
     return Migration(
@@ -132,6 +132,8 @@ def _migration(folder: Path, at: int, changes: Sequence[Change]) -> Migration:
         text,
         hash_of(text),
         down=normalised(read_text(back)) if back.is_file() else "",
+        # Of a change that was reworked the older script no longer holds, and sqitch does not run it either.
+        verify=normalised(read_text(verify)) if verify.is_file() and again is None else "",
         checksum=hashlib.sha1(content.encode()).hexdigest(),  # noqa: S324 - Sqitch's own
         shown=f"deploy/{script}.sql",
     )
