@@ -46,8 +46,11 @@ class Ran:
 
     @property
     def last_words(self) -> str:
-        """What it said last, on one line; frames of a stack, as Node, Java and Ruby write them after the message, are left out."""
-        said = [line.strip() for line in self.said if line.strip() and not _FRAME.match(line)]
+        """What it said last, on one line, without the frames of a stack, as Python, Node, Java and Ruby write them."""
+        lines = [line for line in self.said if line.strip() and not _FRAME.match(line)]
+        if any(line.startswith("Traceback (most recent call last)") for line in lines):
+            lines = [line for line in lines if not line[0].isspace()]  # the frames are what is indented
+        said = [line.strip() for line in lines if not line.startswith("Traceback (most")]
         return " / ".join(said[-3:]) or "no message"
 
 

@@ -233,11 +233,20 @@ def _of(migration: Migration) -> SourceFile:
     return SourceFile(migration.file, migration.sql)
 
 
+PROGRAMS = (".py", ".rb", ".js", ".ts", ".cjs", ".mjs", ".go")  # what a tool runs
+
+
 def source(path: str | Path) -> SourceFile:
     """Read one file to be reviewed; `-` is standard input."""
     try:
         if path == STDIN:
             return SourceFile("<stdin>", _lines(_standard_input()))
+        if str(path).endswith(PROGRAMS):
+            raise MigrationError(
+                "a program, not SQL",
+                where=str(path),
+                next="let its tool print the SQL, such as: alembic upgrade --sql CURRENT:head | safemig review -",
+            )
         # 1,500 files: Path costs as much as reading, and text mode as much again
         with open(path, "rb", buffering=0) as file:  # noqa: PTH123
             return SourceFile(str(path), _lines(file.read()))

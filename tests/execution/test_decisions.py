@@ -371,6 +371,15 @@ def test_a_command_s_last_lines_and_code_are_kept(tmp_path: Path) -> None:
     assert command.run_command("true", tmp_path, {"PATH": "/usr/bin:/bin"}).last_words == "no message"
     said = ("Error: no SSL here", "    at Socket.emit (node:events:524:28)", "    at Pipe.read (x.js:1:2) {", "}")
     assert command.Ran("npx", 1, 0.1, said).last_words == "Error: no SSL here"
+    said = (
+        "a.rb:2:in `f': no URI (Error)",
+        "\tfrom /usr/lib/x.rb:99:in `new'",
+        "\tfrom <internal:/y.rb>:85:in `require'",
+    )
+    assert command.Ran("rails", 1, 0.1, said).last_words == "a.rb:2:in `f': no URI (Error)"
+    said = ("Traceback (most recent call last):", '  File "a.py", line 1, in f', "    g()", "    ~^^", "KeyError: 'a1'")
+    assert command.Ran("alembic", 1, 0.1, said[1:]).last_words.endswith("KeyError: 'a1'")
+    assert command.Ran("alembic", 1, 0.1, said).last_words == "KeyError: 'a1'"
 
 
 def test_a_command_that_ignores_an_interrupt_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
