@@ -65,6 +65,8 @@ def _hour(world: World, statements: Sequence[ReviewedStatement]) -> list[str]:
 
 
 def _writes(world: World, table: str) -> str:
+    if world.target is None:
+        return ""
     known = world.tables.get(world.resolve(world.named(table)))
     writes = known.facts.writes_per_second if known and known.facts else None
     return f", {writes:,.0f} rows written/s on average" if writes and writes >= 1 else ""

@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from itertools import takewhile
 from typing import Any, Literal, NamedTuple, TypeVar
 
 from safemig.review.examine import Placed
@@ -52,10 +53,11 @@ STAYS = Replacement()
 class Guarded:
     """A statement that gets nothing but IF NOT EXISTS: made, and compared with the original, when someone wants it."""
 
-    __slots__ = ("_placed", "_settled", "_sql")
+    __slots__ = ("_placed", "_settled", "_sql", "_statement")
 
     def __init__(self, statement: ParsedStatement, placed: list[Placed]) -> None:
         self._sql = statement.sql
+        self._statement: ParsedStatement | None = statement
         self._placed = placed
         self._settled: Replacement | None = None
 
@@ -63,9 +65,12 @@ class Guarded:
     def settled(self) -> Replacement:
         """The replacement, made at the first look."""
         if self._settled is None:
-            [statement] = parse(self._sql)
-            self._settled = _replacement(statement, self._placed)
+            self._settled = _replacement(self._statement or parse(self._sql)[0], self._placed)
         return self._settled
+
+    def let_go(self) -> None:
+        """Keep the statement's text only: its tree takes fifty times as much."""
+        self._statement = None
 
     @property
     def pieces(self) -> tuple[Piece, ...] | None:
@@ -151,7 +156,8 @@ def _of_alter(statement: ParsedStatement, placed: list[Placed], count: int) -> l
         for number in reversed(range(count)):  # from the end, so that the places before it stay
             sql = _guarded_column(sql, spans[number][0]) if unguarded[number] else sql
         return [Piece(sql, "here")] if sql != statement.sql else None
-    head_end = max(token.end for token in each_token(sql) if token.kind != "comment" and token.end <= spans[0][0])
+    before_first = takewhile(lambda token: token.end <= spans[0][0], each_token(sql))
+    head_end = max(token.end for token in before_first if token.kind != "comment")
     head = sql[:head_end]
     found: list[Piece] = []
     before = head_end
@@ -362,7 +368,11 @@ def fixed(file: SourceFile, statements: Sequence[ParsedStatement], made: Sequenc
 
     # guarded or not, it is one file where each statement can share a transaction
     can_wait = all(one.transactional for one in places) and any(isinstance(one, Guarded) for one in made)
-    if not can_wait and stays():
+    stays_now = not can_wait and stays()
+    for one in first_made:
+        if isinstance(one, Guarded):
+            one.let_go()
+    if stays_now:
         return as_it_is(file, *left())
     said = comments(file.sql)
     if not said:

@@ -75,11 +75,7 @@ def users_of_column(world: World, table: Name, column: str) -> Users:
     full = world.resolve(table)
     known = world.tables.get(full)
     found = list(_in_functions(world, full, column))
-    bound = {
-        f"view {view}"
-        for view, said in _views_that_say(world, full.name)
-        if (said.takes_all or column in said.columns) and said.reads(world, full)
-    }
+    bound = {f"view {view}" for view, said in _views_that_say(world, full.name, column) if said.reads(world, full)}
     if known:
         bound |= {
             f"policy {policy}"
@@ -157,15 +153,18 @@ def _triggers(world: World, table: Name) -> Iterator[Trigger]:
     yield from known.triggers.values() if known else ()
 
 
-def _views_that_say(world: World, word: str) -> Iterator[tuple[Name, Said]]:
-    """Yield the views whose queries name a relation or call a function of that name, whatever its schema."""
+def _views_that_say(world: World, word: str, column: str = "") -> Iterator[tuple[Name, Said]]:
+    """Yield the views whose queries name a relation or call a function of that name, whatever its schema.
+
+    Where a column is asked for, only those that name it too, or take all.
+    """
     for name, tree in world.unindexed_views:
         said = _names_in(tree)
         for each in {one.name for one in (*said.relations, *said.functions)}:
             world.views_by.setdefault(each, {})[name] = tree, said
     world.unindexed_views.clear()
     for name, (tree, said) in world.views_by.get(word, {}).items():
-        if world.views.get(name) is tree:
+        if (not column or said.takes_all or column in said.columns) and world.views.get(name) is tree:
             yield name, said
 
 

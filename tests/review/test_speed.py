@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from safemig.operations.review import review_files
-from safemig.review import fix, review
+from safemig.review import engine, fix, review
 from safemig.review.engine import pass_over, read
 from safemig.review.examine import Placed
 from safemig.review.world import World
@@ -75,6 +75,15 @@ def test_a_guard_that_is_checked_when_someone_wants_it_is_what_it_would_have_bee
         again = review([file])
         assert (made, fixed_files, left_alone) == (again, again.fixed_files, again.left_alone), file.sql
     assert sequence == review(files)
+
+
+def test_files_that_are_parsed_ahead_are_reviewed_as_they_are_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    files = [*migrations()[:50], SourceFile("unreadable.sql", "ALTER TABEL t; DROP TABLE t;"), *migrations()[50:80]]
+    ahead = review(files)
+    monkeypatch.setattr(engine, "_AHEAD", 1)
+    assert (one_by_one := review(files)) == ahead
+    assert one_by_one.fixed_files == ahead.fixed_files
+    assert [file.name for file in ahead.files] == [file.name for file in files]
 
 
 GUARDS = (

@@ -19,6 +19,9 @@ from safemig.sql.names import Name
 from safemig.sql.plpgsql import UnreadableBody, read_body
 from safemig.sql.tree import Tree, read_trees, walk
 
+_MADE_BY_CALLS = re.compile(
+    '"(?:CONSTR_CHECK|CONSTR_GENERATED|IndexElem)"'
+)  # what in a table's JSON a restore evaluates
 _FIXES_ITS_PATH = re.compile(r"\bSET\s+search_path\b", re.IGNORECASE)
 
 
@@ -43,9 +46,7 @@ _FIXES_ITS_PATH = re.compile(r"\bSET\s+search_path\b", re.IGNORECASE)
 )  # fmt: skip
 def unrestorable_function(scene: Scene) -> Iterator[Hit]:
     said: set[Name] = set()
-    if not scene.world.functions:
-        return
-    for expression in _run_by_a_restore(scene):
+    for expression in _run_by_a_restore(scene) if scene.world.functions else ():
         for call in calls_in(expression):
             name = scene.world.resolve(names.of_strings(call.get("funcname")))
             if name in said or name in scene.world.paths_fixed:
@@ -72,6 +73,8 @@ def _run_by_a_restore(scene: Scene) -> Iterator[object]:
         return
     if scene.node == "IndexStmt":
         yield scene.tree.get("whereClause")
+    elif not scene.origin and not _MADE_BY_CALLS.search(scene.statement.json):
+        return
     for kind, body in walk(scene.tree):
         if kind == "Constraint" and body.get("contype") in ("CONSTR_CHECK", "CONSTR_GENERATED"):
             yield body.get("raw_expr")

@@ -77,8 +77,9 @@ def integer_key(scene: Scene) -> Iterator[Hit]:
 
 
 def _is_next_number(constraint: Tree) -> bool:
-    called = [names.of_strings(body.get("funcname")).name for body in calls_in(constraint.get("raw_expr"))]
-    return constraint.get("contype") == "CONSTR_DEFAULT" and "nextval" in called
+    return constraint.get("contype") == "CONSTR_DEFAULT" and "nextval" in (
+        names.of_strings(body.get("funcname")).name for body in calls_in(constraint.get("raw_expr"))
+    )
 
 
 @rule(
