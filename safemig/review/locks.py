@@ -70,88 +70,13 @@ def locks(tree: Tree, world: World, json: str | None = None) -> dict[Name, LockM
                 found[full] = mode
 
     kind, body = node(tree)
-    target = names.of_range(body.get("relation"))
-    if kind in DML:
-        take(target, LockMode.ROW_EXCLUSIVE)
-    elif kind == "AlterTableStmt":
-        if body.get("objtype") in (None, "OBJECT_TABLE", "OBJECT_MATVIEW", "OBJECT_FOREIGN_TABLE"):
-            for item in body.get("cmds", ()):
-                command = item.get("AlterTableCmd", {})
-                take(target, command_lock(command))
-                if command.get("subtype") in _RECURSING and body.get("relation", {}).get("inh"):
-                    for child in children(world, world.resolve(target)):
-                        take(child, command_lock(command))
-                _of_command(command, world.resolve(target), world, take)
-    elif kind == "CreateStmt":
-        for parent in body.get("inhRelations", ()):
-            partition = bool(body.get("partbound"))
-            mode = LockMode.ACCESS_EXCLUSIVE if partition else LockMode.SHARE_UPDATE_EXCLUSIVE
-            take(names.of_range(parent.get("RangeVar")), mode)
-            if partition:
-                _default_partition(world, names.of_range(parent.get("RangeVar")), take)
-        for name in references(body) if json is None or '"pktable":{' in json else ():
+    if mode := _ON_ITS_RELATION.get(kind):
+        take(names.of_range(body.get("relation")), mode)
+    elif of_kind := _OF_KIND.get(kind):
+        of_kind(body, world, take)
+    if kind == "CreateStmt" and (json is None or '"pktable":{' in json):
+        for name in references(body):
             take(name, LockMode.SHARE_ROW_EXCLUSIVE)
-    elif kind == "IndexStmt":
-        take(target, LockMode.SHARE_UPDATE_EXCLUSIVE if body.get("concurrent") else LockMode.SHARE)
-        for child in children(world, world.resolve(target)) if body.get("relation", {}).get("inh") else ():
-            take(child, LockMode.SHARE)
-    elif kind == "CreateStatsStmt":
-        for item in body.get("relations", ()):
-            take(names.of_range(item.get("RangeVar")), LockMode.SHARE_UPDATE_EXCLUSIVE)
-    elif kind == "AlterDomainStmt":
-        for name in _users_of_domain(body, world):
-            take(name, LockMode.SHARE)
-    elif kind == "DropStmt":
-        _of_drop(body, world, take)
-    elif kind == "RenameStmt":
-        if body.get("renameType") in ("OBJECT_TABLE", "OBJECT_COLUMN", "OBJECT_TABCONSTRAINT", "OBJECT_POLICY",
-                                      "OBJECT_TRIGGER", "OBJECT_RULE", "OBJECT_MATVIEW"):  # fmt: skip
-            take(target, LockMode.ACCESS_EXCLUSIVE)
-    elif kind == "AlterObjectSchemaStmt":
-        take(target, LockMode.ACCESS_EXCLUSIVE)
-    elif kind == "CreateTrigStmt":
-        take(target, LockMode.SHARE_ROW_EXCLUSIVE)
-    elif kind == "RuleStmt":
-        take(target, LockMode.ACCESS_EXCLUSIVE)
-    elif kind in ("CreatePolicyStmt", "AlterPolicyStmt"):
-        take(names.of_range(body.get("table")), LockMode.ACCESS_EXCLUSIVE)
-    elif kind == "TruncateStmt":
-        for item in body.get("relations", ()):
-            name = names.of_range(item.get("RangeVar"))
-            cascade = body.get("behavior") == "DROP_CASCADE"
-            others = referring(world, world.resolve(name)) if cascade else []
-            for one in (name, *others, *children(world, world.resolve(name))):
-                take(one, LockMode.ACCESS_EXCLUSIVE)
-    elif kind == "LockStmt":
-        mode_taken = _LOCK_TABLE_MODES[int(body.get("mode", 8))] or LockMode.ACCESS_EXCLUSIVE
-        for item in body.get("relations", ()):
-            take(names.of_range(item.get("RangeVar")), mode_taken)
-    elif kind == "ReindexStmt":
-        concurrently = flag(body.get("params"), "concurrently")
-        if body.get("kind") == "REINDEX_OBJECT_INDEX":
-            target = world.indexes.get(world.resolve(target), Name("", ""))
-        take(target, LockMode.SHARE_UPDATE_EXCLUSIVE if concurrently else LockMode.SHARE)
-    elif kind == "VacuumStmt":
-        full = flag(body.get("options"), "full") and body.get("is_vacuumcmd")
-        for item in body.get("rels", ()):
-            name = names.of_range(item.get("VacuumRelation", {}).get("relation"))
-            take(name, LockMode.ACCESS_EXCLUSIVE if full else LockMode.SHARE_UPDATE_EXCLUSIVE)
-    elif kind == "ClusterStmt":
-        take(target, LockMode.ACCESS_EXCLUSIVE)
-    elif kind == "RefreshMatViewStmt":
-        take(target, LockMode.EXCLUSIVE if body.get("concurrent") else LockMode.ACCESS_EXCLUSIVE)
-    elif kind == "CommentStmt" and body.get("objtype") in ("OBJECT_TABLE", "OBJECT_COLUMN", "OBJECT_VIEW"):
-        parts = strings(body.get("object", {}).get("List", {}).get("items"))
-        parts = parts[:-1] if body["objtype"] == "OBJECT_COLUMN" else parts
-        take(names.of_parts(parts), LockMode.SHARE_UPDATE_EXCLUSIVE)
-    elif kind in ("CreatePublicationStmt", "AlterPublicationStmt"):
-        for item in body.get("pubobjects", ()):
-            take(
-                names.of_range(item.get("PublicationObjSpec", {}).get("pubtable", {}).get("relation")),
-                LockMode.SHARE_UPDATE_EXCLUSIVE,
-            )
-    elif kind == "CopyStmt":
-        take(target, LockMode.ROW_EXCLUSIVE if body.get("is_from") else LockMode.ACCESS_SHARE)
     for _, part in changes_inside(tree, json):
         take(names.of_range(part.get("relation")), LockMode.ROW_EXCLUSIVE)
     return found
@@ -162,6 +87,108 @@ def changes_inside(tree: Tree, json: str | None) -> list[tuple[str, Tree]]:
     if json is not None and json.find(_CHANGE, 16) < 0:
         return []
     return [(kind, part) for kind, part in walk(node(tree)[1]) if kind in DML]
+
+
+def _of_alter_table(body: Tree, world: World, take: _Take) -> None:
+    if body.get("objtype") not in (None, "OBJECT_TABLE", "OBJECT_MATVIEW", "OBJECT_FOREIGN_TABLE"):
+        return
+    target = names.of_range(body.get("relation"))
+    for item in body.get("cmds", ()):
+        command = item.get("AlterTableCmd", {})
+        take(target, command_lock(command))
+        if command.get("subtype") in _RECURSING and body.get("relation", {}).get("inh"):
+            for child in children(world, world.resolve(target)):
+                take(child, command_lock(command))
+        _of_command(command, world.resolve(target), world, take)
+
+
+def _of_create_table(body: Tree, world: World, take: _Take) -> None:
+    partition = bool(body.get("partbound"))
+    for item in body.get("inhRelations", ()):
+        parent = names.of_range(item.get("RangeVar"))
+        take(parent, LockMode.ACCESS_EXCLUSIVE if partition else LockMode.SHARE_UPDATE_EXCLUSIVE)
+        if partition:
+            _default_partition(world, parent, take)
+
+
+def _of_create_index(body: Tree, world: World, take: _Take) -> None:
+    target = names.of_range(body.get("relation"))
+    take(target, LockMode.SHARE_UPDATE_EXCLUSIVE if body.get("concurrent") else LockMode.SHARE)
+    for child in children(world, world.resolve(target)) if body.get("relation", {}).get("inh") else ():
+        take(child, LockMode.SHARE)
+
+
+def _of_statistics(body: Tree, _world: World, take: _Take) -> None:
+    for item in body.get("relations", ()):
+        take(names.of_range(item.get("RangeVar")), LockMode.SHARE_UPDATE_EXCLUSIVE)
+
+
+def _of_alter_domain(body: Tree, world: World, take: _Take) -> None:
+    for name in _users_of_domain(body, world):
+        take(name, LockMode.SHARE)
+
+
+def _of_rename(body: Tree, _world: World, take: _Take) -> None:
+    if body.get("renameType") in ("OBJECT_TABLE", "OBJECT_COLUMN", "OBJECT_TABCONSTRAINT", "OBJECT_POLICY",
+                                  "OBJECT_TRIGGER", "OBJECT_RULE", "OBJECT_MATVIEW"):  # fmt: skip
+        take(names.of_range(body.get("relation")), LockMode.ACCESS_EXCLUSIVE)
+
+
+def _of_policy(body: Tree, _world: World, take: _Take) -> None:
+    take(names.of_range(body.get("table")), LockMode.ACCESS_EXCLUSIVE)
+
+
+def _of_truncate(body: Tree, world: World, take: _Take) -> None:
+    for item in body.get("relations", ()):
+        name = names.of_range(item.get("RangeVar"))
+        cascade = body.get("behavior") == "DROP_CASCADE"
+        others = referring(world, world.resolve(name)) if cascade else []
+        for one in (name, *others, *children(world, world.resolve(name))):
+            take(one, LockMode.ACCESS_EXCLUSIVE)
+
+
+def _of_lock_table(body: Tree, _world: World, take: _Take) -> None:
+    mode = _LOCK_TABLE_MODES[int(body.get("mode", 8))] or LockMode.ACCESS_EXCLUSIVE
+    for item in body.get("relations", ()):
+        take(names.of_range(item.get("RangeVar")), mode)
+
+
+def _of_reindex(body: Tree, world: World, take: _Take) -> None:
+    target = names.of_range(body.get("relation"))
+    if body.get("kind") == "REINDEX_OBJECT_INDEX":
+        target = world.indexes.get(world.resolve(target), names.NO_NAME)
+    concurrently = flag(body.get("params"), "concurrently")
+    take(target, LockMode.SHARE_UPDATE_EXCLUSIVE if concurrently else LockMode.SHARE)
+
+
+def _of_vacuum(body: Tree, _world: World, take: _Take) -> None:
+    full = flag(body.get("options"), "full") and body.get("is_vacuumcmd")
+    for item in body.get("rels", ()):
+        name = names.of_range(item.get("VacuumRelation", {}).get("relation"))
+        take(name, LockMode.ACCESS_EXCLUSIVE if full else LockMode.SHARE_UPDATE_EXCLUSIVE)
+
+
+def _of_refresh(body: Tree, _world: World, take: _Take) -> None:
+    mode = LockMode.EXCLUSIVE if body.get("concurrent") else LockMode.ACCESS_EXCLUSIVE
+    take(names.of_range(body.get("relation")), mode)
+
+
+def _of_comment(body: Tree, _world: World, take: _Take) -> None:
+    if body.get("objtype") in ("OBJECT_TABLE", "OBJECT_COLUMN", "OBJECT_VIEW"):
+        parts = strings(body.get("object", {}).get("List", {}).get("items"))
+        parts = parts[:-1] if body["objtype"] == "OBJECT_COLUMN" else parts
+        take(names.of_parts(parts), LockMode.SHARE_UPDATE_EXCLUSIVE)
+
+
+def _of_publication(body: Tree, _world: World, take: _Take) -> None:
+    for item in body.get("pubobjects", ()):
+        published = item.get("PublicationObjSpec", {}).get("pubtable", {})
+        take(names.of_range(published.get("relation")), LockMode.SHARE_UPDATE_EXCLUSIVE)
+
+
+def _of_copy(body: Tree, _world: World, take: _Take) -> None:
+    mode = LockMode.ROW_EXCLUSIVE if body.get("is_from") else LockMode.ACCESS_SHARE
+    take(names.of_range(body.get("relation")), mode)
 
 
 def _of_command(command: Tree, table: Name, world: World, take: _Take) -> None:
@@ -257,3 +284,21 @@ def _users_of_domain(body: Tree, world: World) -> list[Name]:
         for name in users_of_type(names.of_strings(body.get("typeName")), world)
         if not world.tables[name].is_partitioned
     ]
+
+
+# What takes one lock, on the relation that it names, whatever else it says.
+_ON_ITS_RELATION = {
+    **dict.fromkeys(DML, LockMode.ROW_EXCLUSIVE),
+    "CreateTrigStmt": LockMode.SHARE_ROW_EXCLUSIVE,
+    "AlterObjectSchemaStmt": LockMode.ACCESS_EXCLUSIVE,
+    "RuleStmt": LockMode.ACCESS_EXCLUSIVE,
+    "ClusterStmt": LockMode.ACCESS_EXCLUSIVE,
+}
+_OF_KIND: dict[str, Callable[[Tree, World, _Take], None]] = {
+    "AlterTableStmt": _of_alter_table, "CreateStmt": _of_create_table, "IndexStmt": _of_create_index,
+    "CreateStatsStmt": _of_statistics, "AlterDomainStmt": _of_alter_domain, "DropStmt": _of_drop,
+    "RenameStmt": _of_rename, "CreatePolicyStmt": _of_policy, "AlterPolicyStmt": _of_policy,
+    "TruncateStmt": _of_truncate, "LockStmt": _of_lock_table, "ReindexStmt": _of_reindex, "VacuumStmt": _of_vacuum,
+    "RefreshMatViewStmt": _of_refresh, "CommentStmt": _of_comment, "CreatePublicationStmt": _of_publication,
+    "AlterPublicationStmt": _of_publication, "CopyStmt": _of_copy,
+}  # fmt: skip
