@@ -25,18 +25,15 @@ _AFTER_THE_APPLICATION = frozenset(
 )  # fmt: skip
 
 
-def advice(
-    world: World, statements: Sequence[ReviewedStatement], findings: Sequence[Finding], parts: int
-) -> tuple[str, ...]:
+def advice(world: World, statements: Sequence[ReviewedStatement], findings: Sequence[Finding]) -> list[str]:
     """Return what to mind when the file is deployed, in plain sentences; nothing where there is nothing to mind."""
     lines = [
         *_hour(world, statements),
         *_blocking(world, findings),
         _order(statements, findings),
         without_holes(held_statements(world.reshaped)),
-        _split(parts, statements),
     ]
-    return tuple([line for line in lines if line])
+    return [line for line in lines if line]
 
 
 def _hour(world: World, statements: Sequence[ReviewedStatement]) -> list[str]:
@@ -122,7 +119,8 @@ def _order(statements: Sequence[ReviewedStatement], findings: Sequence[Finding])
     return "deploy it before the application that uses what it adds" if adds else ""
 
 
-def _split(parts: int, statements: Sequence[ReviewedStatement]) -> str:
+def advice_to_split(parts: int, statements: Sequence[ReviewedStatement]) -> str:
+    """Return why the file should be several, which in its safer form is so many; nothing where one will do."""
     if parts > 1:
         return f"in its safer form it is {parts} files, each deployed on its own: see fixed_sql"
     alone = [statement for statement in statements if not statement.transactional]

@@ -6,11 +6,11 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from operator import attrgetter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from safemig.errors import SettingsError
 from safemig.review import fix, history
-from safemig.review.advice import advice
+from safemig.review.advice import advice, advice_to_split
 from safemig.review.examine import Examination, Placed
 from safemig.review.exposure import SUPABASE, Exposure
 from safemig.review.levels import Level, weighed
@@ -50,7 +50,7 @@ _NOT_WRITTEN = re.compile(rf"^-- {CANNOT_BE_WRITTEN}[^\n]*", re.MULTILINE)
 _MAYBE_ACCEPTS = re.compile(r"--\s*safemig:\s*accept", re.IGNORECASE)
 _IN_FILE = re.compile(r"--\s*safemig:\s*accept\s+(?P<text>.*)", re.IGNORECASE)
 _LONGEST_STATEMENT = 2000
-_AHEAD = 256 * 1024  # characters of SQL that are parsed before the first of it is looked at
+_PORTION = 256 * 1024  # characters of SQL, of which the parse trees are in memory together
 _STRENGTH = attrgetter("strength")
 
 
@@ -62,6 +62,18 @@ class ReadFile:
     reviewed: ReviewedFile
     made_safer: fix.Fixed
     acceptances: list[Acceptance]
+
+
+class _Examined(NamedTuple):
+    """A file of which the rules were asked; `placed` is what they found in each statement."""
+
+    file: SourceFile
+    statements: list[ParsedStatement]
+    is_whole: bool  # False where the text cannot be read as a whole
+    placed: list[Sequence[Placed]]
+    findings: list[Finding]
+    reviewed: tuple[ReviewedStatement, ...]
+    advice: list[str]
 
 
 def review(
@@ -107,11 +119,11 @@ def review(
 def read(world: World, files: Sequence[SourceFile]) -> list[ReadFile]:
     """Review files one by one, in order; `world` is then as they leave it."""
     found = []
-    for file, parsed, problem in _parsed(files):
-        acceptances, problems = acceptances_in(file)
-        findings, statements, made_safer = _read(world, file, parsed, problem)
-        reviewed = ReviewedFile(file.name, statements, advice(world, statements, findings, made_safer.count))
-        found.append(ReadFile([*findings, *problems, *_not_written(file)], reviewed, made_safer, acceptances))
+    for some in _portions(files):
+        # One step for all of them, then the next: file by file, the steps would drive each other out of the processor's
+        # caches, and a review of many short files would take a quarter longer.
+        parsed = [(file, *_statements(file)) for file in some]
+        found += [_finished(one) for one in [_examined(world, *one) for one in parsed]]
     if world.exposure is not None:
         _of_what_is_made(world, world.exposure, found)
     return found
@@ -168,20 +180,18 @@ def _learn(world: World, applied: Sequence[SourceFile]) -> list[str]:
     return unread
 
 
-def _parsed(files: Sequence[SourceFile]) -> Iterator[tuple[SourceFile, list[ParsedStatement], SqlSyntaxError | None]]:
-    """Yield each file with its statements and what cannot be read of it.
-
-    Short files are parsed many at a time: file by file, the parser and the rules would drive each other out of the
-    processor's caches, and a review would take a tenth longer.
-    """
-    waiting = [*reversed(files)]
-    while waiting:
-        ahead, size = [], 0
-        while waiting and size < _AHEAD:
-            file = waiting.pop()
-            size += len(file.sql)
-            ahead.append((file, *_statements(file)))
-        yield from ahead
+def _portions(files: Sequence[SourceFile]) -> Iterator[list[SourceFile]]:
+    """Yield the files in order, as many short ones at a time as hold `_PORTION` together."""
+    some: list[SourceFile] = []
+    size = 0
+    for file in files:
+        some.append(file)
+        size += len(file.sql)
+        if size >= _PORTION:
+            yield some
+            some, size = [], 0
+    if some:
+        yield some
 
 
 def _statements(file: SourceFile) -> tuple[list[ParsedStatement], SqlSyntaxError | None]:
@@ -208,32 +218,49 @@ def _begin(world: World, file: SourceFile) -> None:
     world.labels_of_this_file.clear()
 
 
-def _read(
+def _examined(
     world: World, file: SourceFile, statements: list[ParsedStatement], problem: SqlSyntaxError | None
-) -> tuple[list[Finding], tuple[ReviewedStatement, ...], fix.Fixed]:
+) -> _Examined:
+    """Ask the rules about a file; `world` is then as the file leaves it."""
     _begin(world, file)
     findings = [_unreadable(file, problem)] if problem else []
     reviewed: list[ReviewedStatement] = []
-    replacements: list[fix.Replacement | fix.Guarded] = []
+    placed: list[Sequence[Placed]] = []
     said: set[tuple[str, ...]] = set()
     look_ahead(world, statements)
     quiet: Tree | None = None  # of an INSERT that does nothing but write rows, in which nothing was found
     for number, statement in enumerate(statements):
         if statement.tree is quiet:  # its literals alone are others
             reviewed.append(reviewed[-1]._replace(sql=statement.sql, line=statement.line, column=statement.column))
-            replacements.append(fix.STAYS)
+            placed.append(())
             continue
         world.statement = number
         full = statement.in_full() if world.labels_of_this_file else statement  # its literals may be such labels
-        made, one, instead = _statement(world, file, full)
+        made, one, hits = _statement(world, file, full)
         findings.extend([each for each in made if _is_first(each, said)] if made else ())
         reviewed.append(one)
-        replacements.append(instead)
+        placed.append(hits)
         is_quiet = full.is_abridged and not made and changes_rows_only(world, full.json)
         quiet = full.tree if is_quiet else None
     findings.extend(_of_file(world, file, statements))
-    made_safer = fix.as_it_is(file) if problem else fix.fixed(file, statements, replacements)
-    return findings, tuple(reviewed), made_safer
+    lines = advice(world, reviewed, findings)
+    return _Examined(file, statements, problem is None, placed, findings, tuple(reviewed), lines)
+
+
+def _finished(examined: _Examined) -> ReadFile:
+    """Add to what the rules said of a file its safer form, which needs no world, and what its text accepts."""
+    file, statements, is_whole, placed, findings, reviewed, lines = examined
+    made_safer = fix.as_it_is(file)
+    if is_whole:
+        instead = [
+            fix.replacement(one, hits) if hits else fix.STAYS for one, hits in zip(statements, placed, strict=True)
+        ]
+        made_safer = fix.fixed(file, statements, instead)
+    if line := advice_to_split(made_safer.count, reviewed):
+        lines.append(line)
+    acceptances, problems = acceptances_in(file)
+    said = [*findings, *problems, *_not_written(file)]
+    return ReadFile(said, ReviewedFile(file.name, reviewed, tuple(lines)), made_safer, acceptances)
 
 
 # What says the same at each place: that something is not known. In a file it is said once, at the first.
@@ -275,7 +302,7 @@ def _of_file(world: World, file: SourceFile, statements: list[ParsedStatement]) 
 
 def _statement(
     world: World, file: SourceFile, statement: ParsedStatement
-) -> tuple[list[Finding], ReviewedStatement, fix.Replacement | fix.Guarded]:
+) -> tuple[list[Finding], ReviewedStatement, Sequence[Placed]]:
     taken = locks(statement.tree, world, statement.json)
     taken = {name: mode for name, mode in taken.items() if not world.is_new(name)} if taken else taken
     kind = statement.kind
@@ -311,7 +338,7 @@ def _statement(
         facts.rows_estimate if facts else None,
         facts.size_bytes if facts else None,
     )
-    return list(found.values()), reviewed, fix.replacement(statement, everything) if everything else fix.STAYS
+    return list(found.values()), reviewed, everything
 
 
 def _finding(file: str, shown: str, kind: str, placed: Placed, strongest: LockMode | None) -> Finding:

@@ -77,13 +77,15 @@ def test_a_guard_that_is_checked_when_someone_wants_it_is_what_it_would_have_bee
     assert sequence == review(files)
 
 
-def test_files_that_are_parsed_ahead_are_reviewed_as_they_are_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_files_that_are_reviewed_many_at_a_time_are_reviewed_as_they_are_one_by_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     files = [*migrations()[:50], SourceFile("unreadable.sql", "ALTER TABEL t; DROP TABLE t;"), *migrations()[50:80]]
-    ahead = review(files)
-    monkeypatch.setattr(engine, "_AHEAD", 1)
-    assert (one_by_one := review(files)) == ahead
-    assert one_by_one.fixed_files == ahead.fixed_files
-    assert [file.name for file in ahead.files] == [file.name for file in files]
+    together = review(files)
+    monkeypatch.setattr(engine, "_PORTION", 1)
+    assert (one_by_one := review(files)) == together
+    assert one_by_one.fixed_files == together.fixed_files
+    assert [file.name for file in together.files] == [file.name for file in files]
 
 
 GUARDS = (
