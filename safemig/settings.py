@@ -26,6 +26,9 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from safemig.commands import PRODUCTION as PRODUCTION
+from safemig.commands import STAGING as STAGING
+from safemig.commands import command_on as command_on
 from safemig.connection_urls import ignored_in, readable
 from safemig.errors import SettingsError
 from safemig.secrets import holds_password, remember_conninfo
@@ -35,14 +38,6 @@ from safemig.settings_file import VARIABLES, find_settings
 _ENVIRONMENT = re.compile(r"SAFEMIG_ENVIRONMENTS__[^_].*__(URL|SERVICE)\Z")
 _WAVE = re.compile(r"label:[^=\s]+(=.*)?|\d{1,3}%|\d+|rest")
 _PLAIN = re.compile(r"[\w.-]{1,64}")
-PRODUCTION = "production"
-STAGING = "staging"
-
-
-def command_on(environment: str, verb: str, more: str = "") -> str:
-    """Return the command of a verb on an environment, such as `safemig migrate-prod --target qa --resume 3f2a9c1`."""
-    target = "" if environment == PRODUCTION else f" --target {shlex.quote(environment)}"
-    return f"safemig {verb}{target}{f' {more}' if more else ''}"
 
 
 def _without_password(value: object) -> object:

@@ -22,7 +22,7 @@ PACKAGE = ROOT / "safemig"
 # From the ground up: a module imports from floors below its own, and never from a neighbour on its own floor.
 FLOORS: tuple[tuple[str, ...], ...] = (
     ("secrets",),
-    ("chain", "whole_files", "errors", "fault_points", "lazy_import", "result"),
+    ("chain", "whole_files", "errors", "fault_points", "lazy_import", "result", "commands"),
     ("settings_file", "identity", "connection_urls"),
     ("sql", "load_facts", "fleet_facts"),
     ("review", "schema", "workload_facts"),

@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from typing import Literal
 
 from safemig import live
+from safemig.commands import command_on
 from safemig.errors import RefusedError
 from safemig.identity import who
 from safemig.results import Approval, Target
@@ -40,10 +41,11 @@ def approve(plan_id: str, target: Target, given: str, what: str, *, verb: str, a
     answer = " ".join(answer.split())
     if answer == wanted:
         return Approval(plan_id, target, who(), datetime.now(UTC), how)
+    command = command_on(target.environment, verb, f"--approve {plan_id}")
     raise RefusedError(
         f"plan {plan_id} is not approved" + (f": {answer!r} is not {wanted!r}" if answer else ""),
         where=f"{target.environment}, database {target.database}; nothing was changed",
-        next=f'if that plan is right: safemig {verb} --approve {plan_id} (or approve="{plan_id}" in the notebook)',
+        next=f'if that plan is right: {command} (or approve="{plan_id}" in the notebook)',
     )
 
 

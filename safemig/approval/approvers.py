@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from safemig.commands import command_on
 from safemig.errors import RefusedError
 from safemig.execution.environment import open_environment
 from safemig.fault_points import FaultPoint, pass_point
@@ -45,7 +46,8 @@ def _with_those_before(settings: Settings, approval: Approval, verb: str) -> App
         raise RefusedError(
             f"{len(people)} of {settings.required_approvals} approvals: {', '.join(people)}",
             where=f"plan {approval.plan_id} for {approval.target.environment}; the approval is kept, nothing else was changed",
-            next=f"another person approves with: safemig {verb} --approve {approval.plan_id}",
+            next="another person approves with: "
+            + command_on(approval.target.environment, verb, f"--approve {approval.plan_id}"),
         )
     return replace(approval, others=tuple(each for each in people if each != approval.by))
 

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
+from safemig.commands import command_on
 from safemig.errors import FileError
 from safemig.results import Plan
 from safemig.settings import Settings
@@ -60,7 +61,7 @@ class LastRehearsal(Generic[T]):
             raise FileError(
                 f"{self.about}, as the last rehearsal found it, cannot be read: {error}",
                 where=str(path),
-                next="remove the file, and rehearse again: safemig rehearse",
+                next=f"remove the file, and rehearse again: {command_on(environment, 'rehearse')}",
             ) from None
 
     def _path(self, settings: Settings, environment: str) -> Path:

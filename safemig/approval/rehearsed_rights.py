@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from safemig.approval.last_rehearsal import LastRehearsal
+from safemig.commands import command_on
 from safemig.errors import RehearsalError
 from safemig.results import Access, Plan, Rehearsal, RehearsedRights, Rights
 from safemig.settings import Settings
@@ -84,7 +85,8 @@ def require_as_named(plan: Plan, rights: Rights | None, rehearsal: Rehearsal) ->
     raise RehearsalError(
         f"roles gain or lose something other than plan {plan.id} names: {'; '.join(words) or 'nothing'}",
         where="production was not touched",
-        next="safemig rehearse, look at the new plan (safemig plan), and approve that one if it is right",
+        next=f"{command_on(plan.target.environment, 'rehearse')}, look at the new plan ({command_on(plan.target.environment, 'plan')}), "
+        "and approve that one if it is right",
         result=rehearsal,
     )
 

@@ -12,6 +12,7 @@ from psycopg import sql
 
 from safemig import live
 from safemig.backups.stored_tables import StoredSchema, StoredTable, Table, stored_rows
+from safemig.commands import command_on
 from safemig.errors import BackupError, RefusedError
 from safemig.postgres.connection import Connection
 from safemig.postgres.connection.connect import words_of
@@ -207,10 +208,11 @@ class _Loading:
                 found = self._read(table.name)
                 if found == table:
                     return
+        drop = command_on(self._backup.target.environment, "restore-prod", f"--drop {self._schema}")
         raise RefusedError(
             f"the restored {table.name} differs from the backup; it was changed since, or this server writes it differently",
             where=f"{self._schema}: {found.rows:,} rows, the backup has {table.rows:,}",
-            next=f"look at it; then safemig restore-prod --drop {self._schema}, and restore again",
+            next=f"look at it; then {drop}, and restore again",
         )
 
     def result(self, table: StoredTable, missing: Sequence[str]) -> Beside:

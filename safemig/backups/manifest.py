@@ -13,6 +13,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 
+from safemig.commands import command_on
 from safemig.errors import BackupError, NoSuchFileError
 from safemig.identity import who
 from safemig.migrations import new_version
@@ -241,7 +242,7 @@ def find_backup(settings: Settings, environment: str, which: str = "") -> Backup
         raise BackupError(
             f"no backup {which} of {environment}" if which else f"no backup of {environment}",
             where=str(folder),
-            next="safemig backup-prod makes one",
+            next=f"{command_on(environment, 'backup-prod')} makes one",
         )
     return read_manifest(manifests[-1])
 

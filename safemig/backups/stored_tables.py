@@ -177,7 +177,7 @@ class StoredSchema:
         raise UnsupportedError(
             f"the backup does not say which columns {quote_name(*table)} had",
             where=f"{self._file}: an extension's table, a foreign one, or one OF a type",
-            next="safemig restore-prod restores the whole backup beside production",
+            next="restore the whole backup beside production: the same command without --tables",
         )
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from pglast import ast
 from psycopg.pq import TransactionStatus
 
+from safemig.commands import command_on
 from safemig.errors import RefusedError
 from safemig.execution import journal
 from safemig.execution.environment import schema_of, standing_of
@@ -119,7 +120,7 @@ def rest_of(
         raise RefusedError(
             f"the schema of {environment} has changed since deployment {deployment.run_id} stopped",
             where=f"fingerprint {deployment.schema_reached[:12]} then, {schema.fingerprint[:12]} now",
-            next="revert that change, then resume; or safemig migrate-prod, which makes a new plan",
+            next=f"revert that change, then resume; or {command_on(environment, 'migrate-prod')}, which makes a new plan",
         )
     return replace(deployment, ran=tuple(sorted(ran))), tuple(_without(file, ran) for file in files)
 
@@ -146,7 +147,7 @@ def _require_same(
         raise RefusedError(
             f"what is pending for {environment} is not what was left of deployment {deployment.run_id}",
             where="; ".join(problems),
-            next="restore the files to what they were, then resume; or safemig migrate-prod, which makes a new plan",
+            next=f"restore the files to what they were, then resume; or {command_on(environment, 'migrate-prod')}, which makes a new plan",
         )
 
 
@@ -185,7 +186,7 @@ def _not_resumable(settings: Settings, connection: Connection, environment: str,
         return RefusedError(
             f"nothing of deployment {identity} is applied: there is nothing to resume",
             where=f"{environment}: it was rolled back, or did not start",
-            next="safemig migrate-prod starts a new deployment",
+            next=f"{command_on(environment, 'migrate-prod')} starts a new deployment",
         )
     return RefusedError(
         f"no deployment {identity} is known on {environment}",

@@ -211,7 +211,7 @@ def check_rows(rows: Sequence[RowChange], rehearsed: Mapping[str, RowChange]) ->
     now = [row.after for row in rows if row.after is not None]
     found = f"{sum(then):,} rows in {len(then)} tables at the backup, {sum(now):,} in {len(now)} now"
     if lost:
-        return [Check("rows", "failed", "; ".join(lost), "no row lost", "safemig restore-prod brings them back")]
+        return [Check("rows", "failed", "; ".join(lost), "no row lost", "restore-prod brings them back")]
     if fewer:
         return [
             Check(

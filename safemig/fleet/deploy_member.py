@@ -115,7 +115,7 @@ def _deploy(job: MemberJob, made: MemberOutcome) -> MemberOutcome:
         )
         if not situation.files:
             return replace(made, outcome="already", version=situation.standing.applied[-1].version)
-        _require_as_rehearsed(evidence, situation)
+        _require_as_rehearsed(job.fleet, evidence, situation)
         before = _count(connection, member.schema)
     backup = take_backup(own, environment) if job.with_backup else None
     made = replace(made, backup=str(backup.manifest) if backup else "")
@@ -139,7 +139,7 @@ def _deploy(job: MemberJob, made: MemberOutcome) -> MemberOutcome:
     return made
 
 
-def _require_as_rehearsed(evidence: Evidence, situation: Situation) -> None:
+def _require_as_rehearsed(fleet: str, evidence: Evidence, situation: Situation) -> None:
     differs = []
     if tuple((each.migration.version, each.migration.sha256) for each in situation.files) != evidence.pending:
         differs.append("what is pending")
@@ -151,7 +151,7 @@ def _require_as_rehearsed(evidence: Evidence, situation: Situation) -> None:
         raise RefusedError(
             f"it is not as its cohort {evidence.cohort} was rehearsed: {', '.join(differs)} changed since",
             where="nothing was changed",
-            next="safemig fleet status names the difference; then make a new plan, or --resume this one",
+            next=f"safemig fleet status {fleet} names the difference; then make a new plan, or --resume this one",
         )
 
 

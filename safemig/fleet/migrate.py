@@ -132,7 +132,7 @@ class FleetMigration:
             raise RefusedError(
                 f"approved was plan {self._given}; what is pending now is plan {plan.id or '(nothing)'}",
                 where=f"fleet {self.name}: members, schemas, migrations or settings have changed since the approval",
-                next="look at the new plan (safemig fleet plan), and approve that one if it is right",
+                next=f"look at the new plan (safemig fleet plan {self.name}), and approve that one if it is right",
             )
         if plan.members:
             keep(self.settings, situation)
@@ -162,14 +162,16 @@ class FleetMigration:
                 already.append(each)
             elif bound is None:
                 why = binding["set_aside"].get(name, "it is not part of this plan")
-                left_out.append(unfit(each, "none") or SetAside(name, why, "correct it, then make a new plan"))
+                left_out.append(
+                    unfit(self.name, each, "none") or SetAside(name, why, "correct it, then make a new plan")
+                )
             elif each.state == "part-way" and self._is_ours(each):
                 todo.append(each)
-            elif (found := unfit(each, "none")) is not None:
+            elif (found := unfit(self.name, each, "none")) is not None:
                 aside.append(found)
             elif key_of(each) != bound["cohort"]:
                 why = "its schema, version or pending migrations are not what the plan has"
-                aside.append(SetAside(name, why, "safemig fleet status names it; make a new plan for it"))
+                aside.append(SetAside(name, why, f"safemig fleet status {self.name} names it; make a new plan for it"))
             else:
                 todo.append(each)
         checked = check_rows(self.settings, self.fleet, self.name, todo)

@@ -63,7 +63,7 @@ def assess_fleet(settings: Settings, fleet: str = "") -> FleetSituation:
     with live.stage(f"ask {counted(len(members), 'member')}", len(members), "member"):
         readings = survey(settings, of, name, members)
     drifts = drift_of(settings, name, [each for each in readings if each.state == "pending"])
-    aside = [each for reading in readings if (each := unfit(reading, drifts.get(reading.member.name, "none")))]
+    aside = [each for reading in readings if (each := unfit(name, reading, drifts.get(reading.member.name, "none")))]
     out = {each.member for each in aside}
     fit = [each for each in readings if each.state == "pending" and each.member.name not in out]
     if of.schemas:
@@ -100,7 +100,10 @@ def assess_fleet(settings: Settings, fleet: str = "") -> FleetSituation:
     return FleetSituation(name, of, plan, by_name, current, binding)
 
 
-def unfit(reading: Reading, drift: str) -> SetAside | None:
+_BASELINE = "record it: give it a name under [environments], then safemig baseline-prod --target NAME"
+
+
+def unfit(fleet: str, reading: Reading, drift: str) -> SetAside | None:
     """Return why a member cannot be deployed to, with the way out; None where it can, or needs nothing."""
     name = reading.member.name
     match reading.state:
@@ -109,17 +112,17 @@ def unfit(reading: Reading, drift: str) -> SetAside | None:
         case "contradicts":
             return SetAside(name, reading.error, "restore the applied files, or get the missing ones")
         case "unrecorded":
-            return SetAside(name, reading.error, "safemig baseline-prod records what was applied by hand")
+            return SetAside(name, reading.error, _BASELINE)
         case "part-way":
             return SetAside(
-                name, reading.error, "safemig fleet migrate --resume PLAN, with the plan that it belongs to"
+                name, reading.error, f"safemig fleet migrate {fleet} --resume PLAN, with the plan that it belongs to"
             )
         case "pending" if drift != "none":
             return SetAside(
                 name,
                 f"drifted: {drift}",
                 "write the change into a migration (safemig generate), or revert it by hand; "
-                "safemig baseline-prod where a pending migration already made it",
+                f"where a pending migration already made it, {_BASELINE}",
             )
     return None
 
@@ -266,7 +269,7 @@ def kept(settings: Settings, fleet: str, plan_id: str) -> dict[str, Any] | None:
         raise RefusedError(
             f"the plan {plan_id} was edited",
             where=str(path),
-            next="remove the file, and make a new plan: safemig fleet plan",
+            next=f"remove the file, and make a new plan: safemig fleet plan {fleet}",
         )
     return binding
 

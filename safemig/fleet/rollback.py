@@ -73,7 +73,7 @@ def fleet_rollback(
         words = [f"Rolls back plan {plan} on {counted(len(to_do), 'member')} of fleet {name}."]
         words += [f"It does not bring back {each}." for each in gone]
         target = Target(name, "", counted(len(to_do), "member"), "", 0, "")
-        approve(identity, target, approve_id, "\n".join(words), verb=f"fleet rollback {plan}", ask=ask)
+        approve(identity, target, approve_id, "\n".join(words), verb=f"fleet rollback {plan} {name}", ask=ask)
     paths = tuple(str(script.path) for script in reversed(scripts))
     jobs = [MemberJob(settings, name, each.member.name, each.member.server, plan, scripts=paths) for each in to_do]
     result = on_every_member(

@@ -281,7 +281,7 @@ def _room_for_locks(connection: Connection) -> tuple[str, ...]:
     needed = math.ceil(locks / sessions)
     return (
         f"by hand, one transaction takes about {locks:,} locks, and this server has room for {sessions * setting:,}: set "
-        f"max_locks_per_transaction = {needed} (now {setting}) and restart it first; safemig restore-prod does not need that",
+        f"max_locks_per_transaction = {needed} (now {setting}) and restart it first; restore-prod does not need that",
     )
 
 

@@ -59,10 +59,9 @@ def baseline_prod(
     notes = rows_not_written(files, table_names(settings.configuration_rows))
     notes = (*notes, *([f"replayed on the base {base}"] if base else ()))
     what = [_in_words(situation, files)]
-    approval = ask_for_approval(
-        plan_id, situation.target, approve, "\n".join((*what, *notes)), verb="baseline-prod", ask=ask
-    )
-    require_approvers(settings, approval, verb="baseline-prod")  # its authors too: nothing of it is run
+    verb = f"baseline-prod --to {to}" if to else "baseline-prod"
+    approval = ask_for_approval(plan_id, situation.target, approve, "\n".join((*what, *notes)), verb=verb, ask=ask)
+    require_approvers(settings, approval, verb=verb)  # its authors too: nothing of it is run
     fingerprint = situation.schema.fingerprint
     run = Run(settings, "baseline_prod", environment, run_id, plan_id, started, fingerprint, files_make=files_make)
 

@@ -162,7 +162,7 @@ def _of_role(connection: Connection, deploy_as: str) -> Iterator[_Gap]:
 
 
 def _of_restore(own: OwnRights, platform: Platform) -> Iterator[_Gap]:
-    here = "safemig restore-prod --tables all (or TABLE,...) --put-back restores within this one"
+    here = "restore-prod --tables all (or TABLE,...) --put-back restores within this one"
     if platform.name in _NO_SECOND_DATABASE and not own.is_superuser:
         yield _Gap("new database", f"{platform.name} serves no second database to swap in; {here}", only_limits=True)
     elif not own.may_create_databases:

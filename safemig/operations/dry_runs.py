@@ -8,6 +8,7 @@ from safemig.approval.plan import assess, identify
 from safemig.backups.beside import schema_for
 from safemig.backups.manifest import find_backup
 from safemig.backups.stored_tables import StoredSchema
+from safemig.commands import command_on
 from safemig.errors import SettingsError
 from safemig.execution.environment import open_environment, schema_of
 from safemig.operations.by_command import Command, situation_of
@@ -131,7 +132,7 @@ def plan_tables(
     if asked.put_back:
         what.append(
             "It is compared with production by primary key. The rows that would be put back, and the ID that approves that, are "
-            f"shown by: safemig restore-prod {chosen.timestamp} {asked.verb}"
+            f"shown by: {command_on(environment, 'restore-prod', f'{chosen.timestamp} {asked.verb}')}"
         )
     else:
         what.append("No approval is needed: no other schema is changed.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
 
@@ -14,6 +15,7 @@ from safemig.approval.rehearsed_rights import (
     basis_of,
     with_rehearsed_rights,
 )
+from safemig.commands import command_on
 from safemig.errors import (
     DeploymentFailedError,
     DeploymentStoppedError,
@@ -101,12 +103,18 @@ class CommandDeployment(DeploymentSteps):
         with open_environment(self.settings, self.environment) as connection:
             situation = situation_of(self.settings, connection, self.environment, self.command)
         plan = with_rehearsed_rights(self.settings, self.environment, situation.plan)
-        return self._bind(situation, plan, verb=f"safemig plan {self._options}", files="files, command")
+        return self._bind(
+            situation, plan, verb=command_on(self.environment, "plan", self._options), files="files, command"
+        )
 
     @property
     def _options(self) -> str:
-        down = f' --run-down "{self.command.down}"' if self.command.down else ""
-        return f'--run "{self.command.up}"{down}'
+        down = f" --run-down {shlex.quote(self.command.down)}" if self.command.down else ""
+        return f"--run {shlex.quote(self.command.up)}{down}"
+
+    @property
+    def _undo(self) -> str:
+        return command_on(self.environment, "restore-prod", needs(self._backup, "backup").timestamp)
 
     def rehearse(self) -> Rehearsal:
         """Run the command on a copy made from the backup; review the statements that it sent; prove the way back.
@@ -216,7 +224,7 @@ class CommandDeployment(DeploymentSteps):
             raise DeploymentStoppedError(
                 f"the command is done, and stays: {what}",
                 where=f"--run {self.command.up!r} on {self.environment}; the run is not recorded in the database",
-                next=f"safemig status; to undo: safemig restore-prod {needs(self._backup, 'backup').timestamp}",
+                next=f"safemig status; to undo: {self._undo}",
             ) from error
 
     def _what_was_run(self) -> str:
@@ -248,9 +256,8 @@ class CommandDeployment(DeploymentSteps):
 
     def _left(self, what: str, histories: Sequence[str]) -> SafemigError:
         """Return what to raise where the command did not end well: what it has left, the database is asked."""
-        next_ = (
-            f"safemig migrate-prod {self._options}, once the cause is corrected: the tool continues where it stopped"
-        )
+        again = command_on(self.environment, "migrate-prod", self._options)
+        next_ = f"{again}, once the cause is corrected: the tool continues where it stopped"
         try:
             with open_environment(self.settings, self.environment) as connection:
                 now, kept = (
@@ -281,7 +288,7 @@ class CommandDeployment(DeploymentSteps):
         return DeploymentStoppedError(
             f"the command stopped part-way: {what}",
             where=f"--run {self.command.up!r}; done on {self.environment}, and stays: {there}",
-            next=f"{next_}; or to undo all of it: safemig restore-prod",
+            next=f"{next_}; or to undo all of it: {self._undo}",
         )
 
 

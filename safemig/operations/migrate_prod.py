@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
@@ -54,6 +55,7 @@ class ProductionDeployment(DeploymentSteps):
     ) -> None:
         super().__init__(settings, environment, approve=approve, accept=accept, ask=ask)
         self._resume = resume
+        self._options = [f"--accept {shlex.quote(each)}" for each in accept]
         self._listen = listen
         self._files_make: dict[str, str] = {}
         self._review: Review | None = None
@@ -117,7 +119,7 @@ class ProductionDeployment(DeploymentSteps):
         plan = situation.plan
         if not self._resume:
             plan = with_rehearsed_rights(self.settings, self.environment, plan)
-        return self._bind(situation, plan, verb="safemig plan")
+        return self._bind(situation, plan, verb=command_on(self.environment, "plan"))
 
     def rehearse(self) -> Rehearsal | None:
         """Rehearse on a copy made from the backup, which proves that too; write the rollback script and run it there.
@@ -144,7 +146,7 @@ class ProductionDeployment(DeploymentSteps):
             return None
         plan = self._planned().plan
         steps, migrations = counted(len(plan.steps), "step"), counted(len(plan.migrations), "migration")
-        verb = f"migrate-prod --resume {self._resume}" if self._resume else "migrate-prod"
+        verb = " ".join(["migrate-prod", *self._options, *(["--resume", self._resume] if self._resume else [])])
         return self._approved(f"{steps} of {migrations}, rehearsed.", verb=verb)
 
     @live.act("deploy")

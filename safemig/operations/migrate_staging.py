@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 
 from safemig import live
 from safemig.approval.plan import Situation, assess
+from safemig.commands import command_on
 from safemig.copies.shadow import Shadow, open_shadow
 from safemig.errors import (
     DeploymentStoppedError,
@@ -56,7 +57,7 @@ def migrate_staging(settings: Settings, environment: str = STAGING, *, listen: L
         run = Run(settings, "migrate_staging", environment, run_id, situation.plan.id, started, fingerprint)
         recorded = Segment(tuple(file for file in situation.files if file.migration.file in there), True)
         parts = [(str(number) if number else "recorded", each) for number, each in enumerate((recorded, *to_run))]
-        protocol = Protocol(run, "applied or recorded", "", go_on="safemig migrate-staging")
+        protocol = Protocol(run, "applied or recorded", "", go_on=command_on(environment, "migrate-staging"))
         with protocol.alone() as connection:
             make_history(settings, connection)
             with run.noted():
@@ -156,5 +157,5 @@ def _commit_part(
             raise DeploymentStoppedError(
                 f"stopped part-way at {', '.join(segment.names)}: {error.what}",
                 where=f"applied or recorded: {', '.join(applied)} ({error.where or ''})",
-                next="correct the cause, then safemig migrate-staging: what is applied is not run again",
+                next=f"correct the cause, then {protocol.go_on}: what is applied is not run again",
             ) from error

@@ -91,7 +91,7 @@ def rehearse(settings: Settings, environment: str = PRODUCTION, *, load: int = 0
         BackupError: with `load`, the disk has no room for two copies.
         RehearsalError: nothing is pending, the copy cannot be made, or a statement fails on it; no load can be driven.
     """
-    wanted = wanted_load(settings, load, seen_in(settings, environment))
+    wanted = wanted_load(settings, environment, load, seen_in(settings, environment))
     with open_environment(settings, environment) as connection, tempfile.TemporaryDirectory() as folder:
         if wanted:
             require_room(

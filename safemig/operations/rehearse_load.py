@@ -15,6 +15,7 @@ import psycopg
 
 from safemig import live
 from safemig.approval.plan import Situation
+from safemig.commands import command_on
 from safemig.copies.database_copy import CopyServer
 from safemig.copies.roles import deploying_role, own_database_alike, url_as
 from safemig.errors import DeploymentFailedError, DeploymentStoppedError, RehearsalError
@@ -53,7 +54,7 @@ class WantedLoad:
     seen: SeenWorkload
 
 
-def wanted_load(settings: Settings, share: int, seen: SeenWorkload | None) -> WantedLoad | None:
+def wanted_load(settings: Settings, environment: str, share: int, seen: SeenWorkload | None) -> WantedLoad | None:
     """Return the load that is asked for, None where `share` is 0.
 
     Raises:
@@ -75,7 +76,7 @@ def wanted_load(settings: Settings, share: int, seen: SeenWorkload | None) -> Wa
         raise RehearsalError(
             "no statements of the application were collected, so there is no load to drive",
             where=str(settings.folder),
-            next="safemig workload",
+            next=command_on(environment, "workload"),
         )
     return WantedLoad(share, seen)
 

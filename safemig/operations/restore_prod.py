@@ -22,6 +22,7 @@ from safemig.backups.manifest import find_backup
 from safemig.backups.same_content import what_differs
 from safemig.backups.swap import comment_on, database_exists, elsewhere
 from safemig.backups.swap import swap as exchange_names
+from safemig.commands import command_on
 from safemig.copies.database_copy import made_like
 from safemig.errors import BackupError, RefusedError, SettingsError, ToolError
 from safemig.execution.environment import open_environment, schema_of
@@ -387,7 +388,7 @@ def _create(connection: Connection, beside: str, name: str, backup: Backup) -> b
 
 
 def _in_the_same(backup: Backup) -> str:
-    return f"safemig restore-prod {backup.timestamp} --tables {ALL} --put-back"
+    return command_on(backup.target.environment, "restore-prod", f"{backup.timestamp} --tables {ALL} --put-back")
 
 
 def _holds_nothing(conninfo: str) -> bool:

@@ -32,6 +32,7 @@ from safemig.backups.put_back import (
 )
 from safemig.backups.stored_tables import StoredSchema, names_in
 from safemig.backups.target_tables import read_table
+from safemig.commands import command_on
 from safemig.errors import DeploymentFailedError, RefusedError, SettingsError
 from safemig.execution.environment import open_environment, schema_of
 from safemig.execution.layout import layout_for, make_history
@@ -143,7 +144,7 @@ def restore_tables(
             tables=tuple(_restored(each) for each in besides),
             checks=(_content_check(besides),),
             seconds=0.0,
-            command=f"safemig {verb} --put-back",
+            command=command_on(environment, verb, "--put-back"),
             where=asked.wish.where,
             update=asked.wish.update,
             notes=notes,
@@ -163,7 +164,7 @@ def restore_tables(
     result = replace(result, plan_id=comparison.plan_id, tables=comparison.described(), notes=hints)
     if not comparison.has_work:
         return replace(result, verdict="NOTHING TO PUT BACK", command="", seconds=time.monotonic() - started)
-    command = f"safemig {verb} --approve {comparison.plan_id}"
+    command = command_on(environment, verb, f"--approve {comparison.plan_id}")
     shown = replace(result, verdict="COMPARED", command=command, seconds=time.monotonic() - started)
     _approve(settings, comparison, shown, verb, approve, ask)
     run = Run(settings, "restore_prod", environment, run_id, comparison.plan_id, begun_at, schema.fingerprint)
@@ -174,7 +175,7 @@ def restore_tables(
         verdict="PUT BACK",
         tables=comparison.described(done),
         checks=checks,
-        command=f"safemig restore-prod --drop {result.schema}",
+        command=command_on(environment, "restore-prod", f"--drop {result.schema}"),
         run_id=run_id,
         transaction_id=transaction_id,
         seconds=time.monotonic() - started,

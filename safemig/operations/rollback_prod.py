@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import shlex
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -262,7 +263,8 @@ def _approve(
     settings: Settings, script: RollbackScript, plan_id: str, backup: Backup, given: str, ask: Ask | None
 ) -> None:
     what = ["Run on a copy just now.", *_in_words(script)]
-    approval = approve(plan_id, backup.target, given, "\n".join(what), verb="rollback-prod", ask=ask)
+    verb = f"rollback-prod {shlex.quote(str(script.path))}"
+    approval = approve(plan_id, backup.target, given, "\n".join(what), verb=verb, ask=ask)
     # Anyone who wrote the migration may well take it back.
     everyone = settings.model_copy(update={"authors_may_approve": True})
-    require_approvers(everyone, approval, verb="rollback-prod")
+    require_approvers(everyone, approval, verb=verb)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -11,7 +12,8 @@ from pathlib import Path
 from psycopg import sql
 
 from safemig import live
-from safemig.approval.approve import Ask, approve
+from safemig.approval.approve import Ask
+from safemig.approval.approve import approve as ask_for_approval
 from safemig.approval.approvers import require_approvers
 from safemig.approval.plan import identify
 from safemig.copies.same_version import alike
@@ -63,7 +65,8 @@ def sync_prod(
         return _result("NOTHING TO SYNC", run_id, target, "", started, diff)
     plan_id = _identify(target, before, diff)
     what = f"{diff.summary}: {environment} gets the schema of {source}."
-    _approve(settings, plan_id, target, approve, what, ask)
+    verb = "sync-prod" if source == STAGING else f"sync-prod --source {shlex.quote(source)}"
+    require_approvers(settings, ask_for_approval(plan_id, target, approve, what, verb=verb, ask=ask), verb=verb)
     backup = take_backup(settings, environment)
     (file,) = plan_files([Migration("", "sync", Path(f"schema of {source}"), diff.sql, "")])
     promise = SchemaPromise(settings, start, before)
@@ -177,10 +180,6 @@ def _require_empty(settings: Settings, connection: Connection, environment: str)
             where="sync_prod drops and re-creates, and is only for a production without a single row",
             next="generate a migration, review it, and deploy it by migrate_prod",
         )
-
-
-def _approve(settings: Settings, plan_id: str, target: Target, given: str, what: str, ask: Ask | None) -> None:
-    require_approvers(settings, approve(plan_id, target, given, what, verb="sync-prod", ask=ask), verb="sync-prod")
 
 
 def _take_over(settings: Settings, connection: Connection, history: tuple[AppliedMigration, ...], run_id: str) -> None:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from safemig import live
+from safemig.commands import command_on
 from safemig.execution.environment import open_environment
 from safemig.operations.try_statements import seen_in
 from safemig.settings import PRODUCTION, Settings
@@ -51,7 +52,7 @@ def workload(
             raise NoSuchFileError(
                 f"no statements of {environment} were collected yet",
                 where=str(path),
-                next="collect them: safemig workload",
+                next=f"collect them: {command_on(environment, 'workload')}",
             )
         return _answer(settings, environment, path, before, before, ())
     old = before or SeenWorkload(environment)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 
+from safemig.commands import PRODUCTION, command_on
 from safemig.results import Backup
 from safemig.views import numbers
 from safemig.views.document import Badge, Bullets, Document, Mono, Prose, Strong, Table, Tone
@@ -16,7 +17,6 @@ VERIFIED: dict[str, tuple[str, Tone]] = {
 }
 
 
-_URL = '"$PRODUCTION_DATABASE_URL"'
 _DECOMPRESSED_BY = {".gz": "gzip", ".zst": "zstd"}
 
 
@@ -26,11 +26,14 @@ def by_hand(backup: Backup) -> str:
     On a platform that is the script of what is the team's, which goes into a new project, too.
     One transaction in every case; what is compressed is tested first, for of a cut one psql would commit what it got.
     """
+    environment = backup.target.environment
+    # Never production's URL for the backup of another database: a placeholder that psql refuses.
+    url = '"$PRODUCTION_DATABASE_URL"' if environment == PRODUCTION else f'"[URL of {environment}]"'
     file = backup.team or backup.full
     path = shlex.quote(str(file.path))
     if file.parts:
-        return f"pg_restore -1 --clean --if-exists -d {_URL} {path}"
-    psql = f"psql {_URL} -1 -v ON_ERROR_STOP=1 -f"
+        return f"pg_restore -1 --clean --if-exists -d {url} {path}"
+    psql = f"psql {url} -1 -v ON_ERROR_STOP=1 -f"
     if program := _DECOMPRESSED_BY.get(file.path.suffix):
         return f"{program} -t {path} && {program} -dc {path} | {psql} -"
     return f"{psql} {path}"
@@ -38,12 +41,14 @@ def by_hand(backup: Backup) -> str:
 
 def not_by_psql(objects: tuple[str, ...]) -> tuple[Bullets, ...]:
     """Name the objects at which psql stops in restoring a backup, where there are any."""
-    return (Bullets("psql or pg_restore alone stops here; safemig restore-prod does not", objects),) if objects else ()
+    return (Bullets("psql or pg_restore alone stops here; restore-prod does not", objects),) if objects else ()
 
 
 def build(result: Backup) -> Document:
     """Show the files, what they hold, how far they were verified, and how to bring them back."""
     verified, tone = VERIFIED[result.verified]
+    environment = result.target.environment
+    restore = command_on(environment, "restore-prod", result.timestamp)
     files = Table(
         f"Files, in {result.full.path.parent}",
         ("Backup", "Size", "sha256", "File"),
@@ -71,7 +76,7 @@ def build(result: Backup) -> Document:
                 "",
                 (
                     f"one snapshot at LSN {result.snapshot_lsn}, written by pg_dump {result.client_version}",
-                    f"to restore it: safemig restore-prod {result.timestamp}  (restores beside production, verifies)",
+                    f"to restore it: {restore}  (restores beside {environment}, verifies)",
                     *result.notes,
                     *(
                         [f"left out, the platform's and not readable: {', '.join(result.left_out)}"]
@@ -92,9 +97,12 @@ def _restores_by_hand(result: Backup) -> tuple[Prose, ...]:
     over = Prose("Manual restore without safemig, over the damaged database", f"```\n{by_hand(result)}\n```")
     if not result.hosted_on:
         return (over,)
+    put_back = command_on(
+        result.target.environment, "restore-prod", f"{result.timestamp} --tables [schema.table,... or all] --put-back"
+    )
     rows = Prose(
         "After rows were deleted",
-        f"```\nsafemig restore-prod {result.timestamp} --tables [schema.table,... or all] --put-back\n```\n"
+        f"```\n{put_back}\n```\n"
         f"{result.hosted_on} owns objects in the full backup that the current role cannot create or drop: psql over the whole "
         "database stops at the first of them, and changes nothing.",
     )

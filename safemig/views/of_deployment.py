@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import shlex
+
+from safemig.commands import command_on
 from safemig.results import Deployment
 from safemig.views import numbers
 from safemig.views.document import Badge, Block, Bullets, Document, Inline, Mono, Strong, Table, Tone
@@ -79,12 +82,14 @@ def _facts(result: Deployment) -> Table:
 
 
 def _way_back(result: Deployment) -> tuple[str, ...]:
-    items = []
+    items, environment = [], result.target.environment
     if result.act == "rollback_prod":
-        items.append("to deploy it again: safemig migrate-prod")
+        items.append(f"to deploy it again: {command_on(environment, 'migrate-prod')}")
     elif result.rollback:
         proven = "proven on the copy" if result.rollback_is_proven else "NOT proven on the copy: read it first"
-        items.append(f"schema: safemig rollback-prod {result.rollback}  ({proven})")
+        back = command_on(environment, "rollback-prod", shlex.quote(str(result.rollback)))
+        items.append(f"schema: {back}  ({proven})")
     if result.backup:
-        items.append(f"data and schema: safemig restore-prod {result.backup}  (restores beside production, verifies)")
+        restore = command_on(environment, "restore-prod", shlex.quote(str(result.backup)))
+        items.append(f"data and schema: {restore}  (restores beside {environment}, verifies)")
     return tuple(items)

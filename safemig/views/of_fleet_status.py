@@ -37,21 +37,24 @@ def build(result: FleetStatus) -> Document:
             blocks.append(
                 Details(f"{len(unwell) - _MOST:,} more to look at", (_table("", unwell[_MOST:]),), in_text=True)
             )
-        blocks.append(Bullets("Ways out", _ways_out(unwell)))
+        blocks.append(Bullets("Ways out", _ways_out(result.fleet, unwell)))
     blocks.append(_cohorts(result.members))
     return Document(verdict, tuple(headline), tuple(blocks))
 
 
-def _ways_out(unwell: list[FleetMember]) -> tuple[str, ...]:
+def _ways_out(fleet: str, unwell: list[FleetMember]) -> tuple[str, ...]:
     found = []
     if any(each.is_drifted for each in unwell):
         found.append(
             "drifted: write the change into a migration (safemig generate), or revert it in that database by hand"
         )
     if any(each.state == "unrecorded" for each in unwell):
-        found.append("unrecorded: safemig baseline-prod --target records migrations that were applied by hand")
+        found.append(
+            "unrecorded: migrations applied by hand are recorded once the member has a name under [environments]: "
+            "safemig baseline-prod --target NAME"
+        )
     if any(each.state == "part-way" for each in unwell):
-        found.append("part-way: safemig fleet migrate --resume PLAN continues it")
+        found.append(f"part-way: safemig fleet migrate {fleet} --resume PLAN continues it")
     if any(each.state == "contradicts" for each in unwell):
         found.append("contradicts: restore the applied files, or get the missing ones (git pull)")
     if any(each.state == "unreachable" for each in unwell):

@@ -37,8 +37,8 @@ def build(result: Plan) -> Document:
             planned_steps(result.steps),
             *kept_waiting(result.steps, "Locks expected", "Blocks"),
             *access_table(result.access),
-            *(rehearsed_rights(result.rights) if result.act == "migrate_prod" else ()),
-            *rehearsed_workload(result.workload),
+            *(rehearsed_rights(result.rights, result.target.environment) if result.act == "migrate_prod" else ()),
+            *rehearsed_workload(result.workload, result.target.environment),
             statements(result.steps),
             Paragraph(
                 (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 
+from safemig.commands import command_on
 from safemig.results import Restored
 from safemig.views import numbers
 from safemig.views.document import Badge, Bullets, Document, Mono, Strong
@@ -19,13 +20,15 @@ def build(result: Restored) -> Document:
         verdict = Badge("DROPPED", "ok")
     else:
         verdict = Badge("RESTORED AND SWAPPED IN" if result.swapped else "RESTORED BESIDE PRODUCTION", "ok")
+    environment = result.target.environment
     items = [] if result.dropped else [f"from {result.backup}", f"stands as database {result.database}"]
     if result.kept_as:
         items.append(f"the former database is kept as {result.kept_as}; to drop it when you are sure:")
-        items.append(_drop(result.kept_as))
+        items.append(_drop(environment, result.kept_as))
     elif not result.swapped and not result.dropped:
-        items.append("production is untouched; look at the copy, then: safemig restore-prod --swap")
-        items.append(f"or, to remove it: {_drop(result.database)}")
+        swap = command_on(environment, "restore-prod", f"{result.backup.stem.removeprefix('manifest_')} --swap")
+        items.append(f"{environment} is untouched; look at the copy, then: {swap}")
+        items.append(f"or, to remove it: {_drop(environment, result.database)}")
     tables = numbers.counted(len(result.tables), "table")
     return Document(
         verdict,
@@ -39,5 +42,5 @@ def build(result: Restored) -> Document:
     )
 
 
-def _drop(database: str) -> str:
-    return f"safemig restore-prod --drop {shlex.quote(database)}"
+def _drop(environment: str, database: str) -> str:
+    return command_on(environment, "restore-prod", f"--drop {shlex.quote(database)}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from safemig.commands import command_on
 from safemig.views import numbers
 from safemig.views.document import Badge, Block, Bullets, Callout, Details, Inline, Mono, Paragraph, Table
 
@@ -36,11 +37,17 @@ def rights_blocks(rights: Rights | None) -> tuple[Block, ...]:
     return tuple(blocks)
 
 
-def rehearsed_rights(rights: RehearsedRights | None) -> tuple[Block, ...]:
+def rehearsed_rights(rights: RehearsedRights | None, environment: str) -> tuple[Block, ...]:
     """Return what roles gain and lose by the last rehearsal, or that none of these migrations is known here."""
     if rights is None:
         return (
-            Paragraph(("What roles gain and lose is not in this plan: ", Mono("safemig rehearse"), " finds it out.")),
+            Paragraph(
+                (
+                    "What roles gain and lose is not in this plan: ",
+                    Mono(command_on(environment, "rehearse")),
+                    " finds it out.",
+                )
+            ),
         )
     blocks: list[Block] = []
     if not rights.is_current:
@@ -53,7 +60,7 @@ def rehearsed_rights(rights: RehearsedRights | None) -> tuple[Block, ...]:
                     "schema, a setting or the collected statements have changed since",
                 ),
                 "Instead",
-                "safemig rehearse",
+                command_on(environment, "rehearse"),
             )
         )
     changed, _ = _by_role(rights.access)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from safemig.commands import command_on
 from safemig.views import numbers
 from safemig.views.document import (
     Badge,
@@ -38,13 +39,13 @@ _ADVICE = {
 }
 
 
-def rehearsed_workload(found: RehearsedWorkload | None) -> tuple[Block, ...]:
+def rehearsed_workload(found: RehearsedWorkload | None, environment: str) -> tuple[Block, ...]:
     """Return what the application will notice by the last rehearsal, or that no rehearsal of these migrations is known here."""
     if found is None:
         return ()
     if found.rehearsed_at is None:
         said = f"{numbers.counted(found.statements, 'collected statement')} of the application: not tried with these migrations. "
-        return (Paragraph((said, Mono("safemig rehearse"), " finds out which of them break.")),)
+        return (Paragraph((said, Mono(command_on(environment, "rehearse")), " finds out which of them break.")),)
     when = f"rehearsed {found.rehearsed_at:%Y-%m-%d %H:%M} UTC"
     blocks: list[Block] = []
     if not found.is_current:
@@ -52,7 +53,7 @@ def rehearsed_workload(found: RehearsedWorkload | None) -> tuple[Block, ...]:
             Callout(
                 Badge("CAUTION", "warning"), "older rehearsal",
                 (f"what the application will notice was {when}; the schema, a setting or the collected statements have changed since",),
-                "Instead", "safemig rehearse",
+                "Instead", command_on(environment, "rehearse"),
             )
         )  # fmt: skip
     tried = f"{found.checked:,} of {numbers.counted(found.statements, 'statement')} tried"
