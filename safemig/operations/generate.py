@@ -64,9 +64,10 @@ def generate(
     require_sql(settings)
     of = layout_for(settings)
     migrations = of.read()
+    now = datetime.now(UTC)  # once: what is tried has the names of what is written
 
     def new_files(number: int) -> Sequence[Path]:
-        return of.layout.new_files(of.folder, migrations, name, number, datetime.now(UTC))
+        return of.layout.new_files(of.folder, migrations, name, number, now)
 
     def names_of(number: int) -> list[str]:
         return [str(path.relative_to(of.folder)) for path in new_files(number)]

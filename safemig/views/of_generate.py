@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from safemig.results import Behaviour, Generated
 from safemig.sql.passwords import without_passwords
 from safemig.views.document import Badge, Block, Bullets, Callout, Document, Inline, Mono, Strong, Table
+from safemig.views.numbers import counted
 from safemig.views.shared_parts import DRY_RUN, change_list, check_table, not_written, sql_listing
 
 
@@ -86,7 +87,7 @@ def _behaviour(found: Behaviour) -> Iterator[Block]:
     if rows:
         files = len(rows[0].outcomes) - 1
         yield Table(
-            f"Behaviour, tried on a copy with {found.rows} rows",
+            f"Behaviour, tried on a copy with {counted(found.rows, 'row')}",
             ("Statement", "As", "Before", *(f"After file {number}" for number in range(1, files + 1))),
             tuple((each.what, each.role or "deployer", *(words or "-" for words in each.outcomes)) for each in rows),
         )

@@ -107,6 +107,9 @@ def test_a_not_null_column_without_default_is_filled_first_where_rows_may_be(sho
     made = shop.project.generate("currency")
     assert "ADD COLUMN IF NOT EXISTS currency text;" in made.text
     (later,) = (path.read_text() for path in made.further_paths)  # after the rows are filled, and each by itself
+    assert made.behaviour is not None
+    assert made.path is not None
+    assert made.behaviour.files == (made.path.name, made.further_paths[0].name), "what was tried is what was written"
     assert "--   -- safemig: batches of 10000 by public.orders.id, pause 100 ms" in later
     assert later.splitlines()[1].startswith("-- Nothing in this file runs: change 2 is disabled.")
     assert (
