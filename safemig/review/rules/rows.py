@@ -10,10 +10,12 @@ from itertools import pairwise
 from operator import eq, ge, gt, le, lt, ne
 from typing import Any
 
+from safemig.review.reaching import is_column, reaches
 from safemig.review.renewed import pinned_columns, unique_keys
 from safemig.review.rule import Hit, rule
 from safemig.review.scene import SMALL_ROWS, Scene
 from safemig.review.severity import Severity
+from safemig.review.types import cost_of_change, split_type, type_text
 from safemig.sql.clauses import tokens
 from safemig.sql.identifiers import quote_identifier
 from safemig.sql.names import Name, of_range
@@ -203,7 +205,9 @@ _STRICT = (["||"], ["+"], ["-"], ["*"], ["/"], ["%"])  # give NULL for NULL
 
 # What keeps less than it is given; trim() and lower() are left out, which tidy up.
 _CUTTING = frozenset(("left", "right", "substr", "substring", "round", "trunc", "floor", "ceil", "ceiling", "date_trunc",
-                      "split_part", "overlay", "md5", "sha256", "sha512", "array_remove", "trim_array"))  # fmt: skip
+                      "split_part", "overlay", "md5", "sha224", "sha256", "sha384", "sha512", "hashtext", "array_remove", "trim_array",
+                      "length", "char_length", "octet_length", "ascii", "sign", "mod", "extract", "date_part", "cardinality",
+                      "array_length", "jsonb_array_length", "jsonb_typeof", "translate"))  # fmt: skip
 
 
 _REMOVING = (["-"], ["#-"])
@@ -216,7 +220,7 @@ def _words(expression: Tree | None) -> list[str]:
 
 def _cuts(value: Tree, column: str) -> bool:
     """Tell whether the new value is a part of the column's old one: left(c, 3), round(c), data - 'key', tags[1:2]."""
-    if _is_column(value.get("A_Indirection", {}).get("arg"), column):
+    if is_column(value.get("A_Indirection", {}).get("arg"), column):
         return True
     for kind, body in walk({"value": value}):
         if kind == "FuncCall" and strings(body.get("funcname"))[-1:] and strings(body["funcname"])[-1] in _CUTTING:
@@ -225,10 +229,28 @@ def _cuts(value: Tree, column: str) -> bool:
         elif kind == "FuncCall" and strings(body.get("funcname"))[-1:] == ["jsonb_set"]:
             if erases((*body.get("args", ()), {}, {}, {})[2]):
                 return True
-        elif kind == "A_Expr" and strings(body.get("name")) in _REMOVING and _is_column(body.get("lexpr"), column):
+        elif kind == "A_Expr" and strings(body.get("name")) in _REMOVING and is_column(body.get("lexpr"), column):
             right = body.get("rexpr", {})
             if isinstance(constant(right), str) or "A_ArrayExpr" in right or "TypeCast" in right:
                 return not _is_interval(right)
+    return False
+
+
+def _is_for_nothing(value: Tree, column: str) -> bool:
+    """Tell whether the new value names the column and does not depend on it: nobody writes that to fill a column."""
+    return _mentions(value, column) and not reaches(value, column)
+
+
+def _narrows(scene: Scene, value: Tree, column: str) -> bool:
+    """Tell whether the new value is the old one in a type that holds less of it: total::int, at::date, note::varchar(10)."""
+    old = scene.column_type(column)
+    for kind, body in walk(value):
+        if kind == "TypeCast" and is_column(body.get("arg"), column):
+            new = type_text(body.get("typeName"))
+            cost = cost_of_change(old, new) if old else ""
+            base, modifiers = split_type(new)
+            if cost == "lossy" or (base in ("character", "character varying", "bit") and modifiers and cost != "free"):
+                return True
     return False
 
 
@@ -248,17 +270,12 @@ def _pinned(condition: Tree | None, column: str) -> bool:
     if kind == "BoolExpr" and body.get("boolop") == "AND_EXPR":
         return any(_pinned(argument, column) for argument in body.get("args", ()))
     if kind == "NullTest":
-        return body.get("nulltesttype") == "IS_NULL" and _is_column(body.get("arg"), column)
+        return body.get("nulltesttype") == "IS_NULL" and is_column(body.get("arg"), column)
     if kind == "A_Expr" and strings(body.get("name")) == ["="] and body.get("kind") in ("AEXPR_OP", "AEXPR_IN"):
         right = body.get("rexpr")
         known = constant(right) is not None or "List" in (right or {}) or isinstance(right, list)
         return known and _mentions(body.get("lexpr"), column)
     return False
-
-
-def _is_column(expression: Tree | None, column: str) -> bool:
-    kind, body = node(expression or {})
-    return kind == "ColumnRef" and strings(body.get("fields"))[-1:] == [column]
 
 
 def _mentions(expression: Tree | None, column: str) -> bool:
@@ -273,7 +290,9 @@ def _mentions(expression: Tree | None, column: str) -> bool:
     err=("UPDATE users SET phone = NULL", "UPDATE users SET (phone, name) = (NULL, 'x')", "UPDATE users SET phone = '' WHERE active",
          "UPDATE users SET phone = CASE WHEN id > 0 THEN NULL ELSE phone END", "UPDATE users SET phone = (SELECT NULL::text)",
          "UPDATE users SET tags = tags[1:1]", "UPDATE users SET data = jsonb_set(data, '{address}', 'null')",
-         "UPDATE users SET phone = phone || NULL",
+         "UPDATE users SET phone = phone || NULL", "UPDATE users SET name = lower(repeat(name, 0))",
+         "UPDATE users SET total = total * 0 + 1",
+         "UPDATE users SET name = name::varchar(3)", "UPDATE users SET phone = coalesce('none', phone)",
          "UPDATE users SET phone = v.p FROM (VALUES (NULL::text)) AS v (p)",
          "UPDATE users SET name = left(name, 10)", "UPDATE users SET data = data - 'address'"),
     ok=("ALTER TABLE users ADD COLUMN IF NOT EXISTS score int; UPDATE users SET score = NULL",
@@ -285,8 +304,12 @@ def update_erases(scene: Scene) -> Iterator[Hit]:
         return
     condition = scene.tree.get("whereClause")
     for column, value in set_columns(scene.tree):
-        is_erased = erases(_behind(scene.tree, value), column)
-        if not (is_erased or _cuts(value, column)) or _is_new_column(scene, column) or _pinned(condition, column):
+        is_erased = erases(_behind(scene.tree, value), column) or _is_for_nothing(value, column)
+        if (
+            not (is_erased or _cuts(value, column) or _narrows(scene, value, column))
+            or _is_new_column(scene, column)
+            or _pinned(condition, column)
+        ):
             continue
         kept = Name(scene.table.schema, f"{scene.table.name}_{column}_kept"[:63])
         yield Hit(
