@@ -36,7 +36,7 @@ from safemig.review.verdict import Evidence
 from safemig.review.world import World
 from safemig.sql.clauses import tokens
 from safemig.sql.fold import HOLE, without_holes
-from safemig.sql.foreign import NEWER, as_written
+from safemig.sql.foreign import EXTENSION_SCHEMA, NEWER, as_written, extension_mark
 from safemig.sql.locks import LockMode
 from safemig.sql.parsing import ParsedStatement, SourceFile, SqlSyntaxError, parse, parse_some, parse_what_can_be
 from safemig.sql.passwords import without_passwords
@@ -209,6 +209,9 @@ def _begin(world: World, file: SourceFile) -> None:
         history.note_change(world)
     world.file = file.name
     history.begin_path(world)
+    if extension_mark(file.sql):  # an unqualified name is in it too
+        world.use_path([EXTENSION_SCHEMA])
+        history.note_change(world)
     world.settings.clear()
     world.taken.clear()
     world.prepared.clear()

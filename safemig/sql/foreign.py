@@ -26,6 +26,7 @@ _WITHIN_19 = re.compile(
 # What CREATE EXTENSION alone replaces in an extension's script: in code and in bodies, with nothing in a quoted text.
 _PUT_IN = re.compile(r"@(extschema(?::[a-z_][a-z0-9_$]*)?|extowner)@")
 _PUT_IN_AS = re.compile(r"\b_(extschema|extowner)_(?:([a-z_][a-z0-9_$]*)_)?(?![a-z0-9_$])")
+EXTENSION_SCHEMA = "_extschema_"  # what `as_identifiers` makes of the schema into which the extension goes
 _LIBRARY = "'MODULE_PATHNAME'"
 _LEAVES = re.compile(r"\\echo\b[^\n]*\\quit\b")
 

@@ -37,6 +37,8 @@ class Embedded:
 
 _ASSIGNMENT = re.compile(r"\s*(?P<target>[^:=]*?(?:\[[^\]]*\])?)\s*:?=\s*(?P<value>.*)", re.DOTALL)
 
+_SUBSCRIPT = re.compile(r"\[([^\]]*)\]")
+
 
 @dataclass(slots=True)
 class _Reader:
@@ -51,6 +53,9 @@ class _Reader:
         if body.get("parseMode", 0) >= 3:  # an assignment: target := value
             assigned = _ASSIGNMENT.match(text)
             text = assigned["value"] if assigned else text
+            for place in _SUBSCRIPT.findall(assigned["target"] if assigned else ""):
+                if "(" in place:  # a call: a[f()] := value
+                    self.found.append(Embedded("expression", place, line))
         if text:
             self.found.append(Embedded("statement" if body.get("parseMode", 0) == 0 else "expression", text, line))
         return text

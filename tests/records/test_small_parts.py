@@ -15,6 +15,7 @@ from safemig.records.content import content_of
 from safemig.records.outcome import _status_word
 from safemig.records.parameters import Parameter, check_parameters
 from safemig.records.process_alive import still_runs
+from safemig.records.redaction import shortened
 
 GONE = 2**22 + 1  # above the highest number that Linux gives a process
 
@@ -80,3 +81,12 @@ def test_cells_are_named_by_their_ids_or_counted_from_one() -> None:
     content = content_of(json.dumps({"cells": cells, "metadata": {}}).encode())
     assert content is not None
     assert [each.name for each in content.cells] == ["1", "abc", "3"]
+
+
+def test_a_long_output_says_how_many_lines_are_left_out() -> None:
+    lines = [f"line {number}" for number in range(40_000)]
+    head, _, rest = shortened("\n".join(lines)).partition("\n… ")
+    said, _, tail = rest.partition(" lines left out of the record …\n")
+    assert int(said.replace(",", "")) == len(lines) - 1 - head.count("\n") - tail.count("\n")
+    assert (lines[0], lines[-1]) == (head.split("\n")[0], tail.split("\n")[-1])
+    assert shortened("short\n") == "short\n"

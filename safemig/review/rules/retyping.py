@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from safemig.review.rule import Hit, rule
-from safemig.review.rules.rows import erases
+from safemig.review.rules.rows import cuts, erases
 from safemig.review.scene import Scene, weight
 from safemig.review.severity import Severity
 from safemig.review.types import cost_of_change, split_type, type_text
@@ -97,6 +97,8 @@ def _lossy(scene: Scene) -> str:
             return f"USING {_using_text(scene.text)} keeps one part of the value"
         if kind == "A_Indirection" or (kind == "ColumnRef" and len(body.get("fields", ())) > 2):
             return f"USING {_using_text(scene.text)} keeps one part of the value"
+    if cuts(using, column):
+        return f"USING {_using_text(scene.text)} keeps less than the value"
     if new == "boolean" and old != "boolean" and _is_question(using):
         return f"USING {_using_text(scene.text)} keeps yes or no of the value"
     base_new, mods = split_type(new)

@@ -138,11 +138,22 @@ def merge_update(scene: Scene) -> Iterator[Hit]:
 def _overwriting(scene: Scene, message: str, clauses: list[Tree]) -> Hit:
     """Return a caution, or a danger where a value is set to NULL: then it is erased rather than replaced."""
     safer = _doing_nothing(scene) if scene.node == "InsertStmt" else _kept_before(scene.table)
-    erased = [column for clause in clauses for column, value in set_columns(clause) if erases(value)]
+    erased = [
+        column for clause in clauses for column, value in set_columns(clause) if erases(_proposed(scene.tree, value))
+    ]
     if erased:
         said = f"{message}, and erases {', '.join(erased)}"
         return Hit(str(scene.table), said, safer, severity=Severity.DANGEROUS, data_loss=True)
     return Hit(str(scene.table), message, safer)
+
+
+def _proposed(insert: Tree, value: Tree) -> Tree:
+    """Return what `excluded.c` is where the INSERT selects it; the value itself where it does not, as in the VALUES of a seed."""
+    fields = strings(node(value)[1].get("fields")) if "ColumnRef" in value else []
+    columns = [item.get("ResTarget", {}).get("name") for item in insert.get("cols", ())]
+    selected = _selected({"subselect": insert.get("selectStmt", {})})
+    known = fields[:1] == ["excluded"] and fields[-1] in columns and len(selected) == len(columns)
+    return selected[columns.index(fields[-1])] if known else value
 
 
 def _kept_before(table: Name) -> str:
@@ -193,6 +204,12 @@ def erases(value: Tree, column: str = "") -> bool:
         return is_null(body.get("lexpr")) or is_null(body.get("rexpr"))
     if kind == "CoalesceExpr":
         return all(is_null(argument) for argument in body.get("args", ()))
+    if kind == "TypeCast" and not is_null(value) and constant(value) is None:
+        return erases(body.get("arg", {}), column)
+    if kind == "A_ArrayExpr":
+        return not body.get("elements")
+    if kind == "FuncCall" and strings(body.get("funcname"))[-1:] in _MAKERS:
+        return all(erases(argument) for argument in body.get("args", ()))
     if kind == "FuncCall" and strings(body.get("funcname"))[-1:] == ["regexp_replace"]:
         pattern, by = (constant(argument) for argument in body.get("args", (_NULL,) * 3)[1:3])
         return by == "" and isinstance(pattern, str) and pattern.strip("^$()") in (".*", ".+")
@@ -200,6 +217,14 @@ def erases(value: Tree, column: str = "") -> bool:
 
 
 _NULL: Tree = {"A_Const": {"isnull": True}}
+_MAKERS = (
+    ["concat"],
+    ["concat_ws"],
+    ["jsonb_build_object"],
+    ["json_build_object"],
+    ["jsonb_build_array"],
+    ["json_build_array"],
+)
 _STRICT = (["||"], ["+"], ["-"], ["*"], ["/"], ["%"])  # give NULL for NULL
 
 
@@ -218,15 +243,15 @@ def _words(expression: Tree | None) -> list[str]:
     return strings(body.get("fields")) if kind == "ColumnRef" else []
 
 
-def _cuts(value: Tree, column: str) -> bool:
+def cuts(value: Tree, column: str) -> bool:
     """Tell whether the new value is a part of the column's old one: left(c, 3), round(c), data - 'key', tags[1:2]."""
-    if is_column(value.get("A_Indirection", {}).get("arg"), column):
+    if _mentions(value.get("A_Indirection", {}).get("arg"), column):
         return True
     for kind, body in walk({"value": value}):
         if kind == "FuncCall" and strings(body.get("funcname"))[-1:] and strings(body["funcname"])[-1] in _CUTTING:
             if any(_mentions(argument, column) for argument in body.get("args", ())):
                 return True
-        elif kind == "FuncCall" and strings(body.get("funcname"))[-1:] == ["jsonb_set"]:
+        elif kind == "FuncCall" and strings(body.get("funcname"))[-1:] in (["jsonb_set"], ["array_replace"]):
             if erases((*body.get("args", ()), {}, {}, {})[2]):
                 return True
         elif kind == "A_Expr" and strings(body.get("name")) in _REMOVING and is_column(body.get("lexpr"), column):
@@ -241,6 +266,9 @@ def _is_for_nothing(value: Tree, column: str) -> bool:
     return _mentions(value, column) and not reaches(value, column)
 
 
+_NARROW = ("smallint", "integer", "bigint", "date", "real", "boolean")  # nobody casts a column to the type that it has
+
+
 def _narrows(scene: Scene, value: Tree, column: str) -> bool:
     """Tell whether the new value is the old one in a type that holds less of it: total::int, at::date, note::varchar(10)."""
     old = scene.column_type(column)
@@ -249,7 +277,9 @@ def _narrows(scene: Scene, value: Tree, column: str) -> bool:
             new = type_text(body.get("typeName"))
             cost = cost_of_change(old, new) if old else ""
             base, modifiers = split_type(new)
-            if cost == "lossy" or (base in ("character", "character varying", "bit") and modifiers and cost != "free"):
+            if cost == "lossy" or (not old and base in _NARROW):
+                return True
+            if base in ("character", "character varying", "bit") and modifiers and cost != "free":
                 return True
     return False
 
@@ -306,7 +336,7 @@ def update_erases(scene: Scene) -> Iterator[Hit]:
     for column, value in set_columns(scene.tree):
         is_erased = erases(_behind(scene.tree, value), column) or _is_for_nothing(value, column)
         if (
-            not (is_erased or _cuts(value, column) or _narrows(scene, value, column))
+            not (is_erased or cuts(value, column) or _narrows(scene, value, column))
             or _is_new_column(scene, column)
             or _pinned(condition, column)
         ):
