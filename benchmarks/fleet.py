@@ -5,10 +5,11 @@
 A throwaway PostgreSQL has that many small databases (or schemas of one database): 5 are drifted, 3 have violating rows,
 1 is locked all the time, 1 is unreachable (schemas: is not there). The runner is killed twice (SIGKILL) and workers five
 times. After each kill the matrix must say of every member what the member itself says, and no member may be half
-migrated (after a worker's kill others go on: what it says must have been true between two looks); the run stops at the locked member, `--resume` converges once that is let go, and a third run does nothing.
+migrated (after a worker's kill others go on: what it says must have been true between two looks); the run stops at the
+locked member, `--resume` converges once that is let go, and a third run does nothing.
 Bars: the matrix of 1,000 databases in 90 s, 1.5 s a member deployed, 1 GB of memory in total: the proportional set
-sizes of the runner and all of its processes, without PostgreSQL's own. With --calm only these are measured: no
-one is killed or locked. Processor time is that of safemig and of the server; on two idle cores half of it passes by the clock.
+sizes of the runner and all of its processes, without PostgreSQL's own. With --calm only these are measured: no one is
+killed or locked. Processor time is that of safemig and of the server; on two idle cores half of it passes by the clock.
 """
 
 from __future__ import annotations
@@ -99,7 +100,7 @@ class Show:
     def __post_init__(self) -> None:
         self.names = [f"t{number:05}" for number in range(self.count)]
         self.drifted, self.violating = self.names[10:15], self.names[20:23]
-        self.locked, self.unreachable = self.names[30], self.names[31]
+        self.locked, self.unreachable = self.names[self.count // 2 : self.count // 2 + 2]  # behind the runner's kills
 
     @property
     def project(self) -> Project:

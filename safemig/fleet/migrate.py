@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack, nullcontext
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -352,44 +352,27 @@ class FleetMigration:
 
     def _settle(self, plan: FleetPlan, run: FleetRun) -> None:
         """Ask the members of whom no answer came, or a doubtful one: their own history decides."""
+        without = {
+            name: wave.name
+            for wave in plan.waves
+            for name in wave.members
+            if run.done.get(name, _NO_ANSWER).outcome == "unknown"
+        }
+        if not without:
+            return
         until = time.monotonic() + _PATIENCE_S
-        without = sum(run.done.get(name, _NO_ANSWER).outcome == "unknown" for name in plan.members)
-        with live.stage("ask the members without an outcome") if without else nullcontext():
-            for wave in plan.waves:
-                for name in wave.members:
-                    known = run.done.get(name)
-                    in_flight = name in run.in_flight
-                    if known is not None and known.outcome != "unknown":
-                        continue
-                    outcome = self._ask_what_happened(name, wave.name, known, until if in_flight else 0.0)
-                    if known is not None or in_flight:
-                        run.keep(outcome)
-                    run.done[name] = outcome
-
-    def _ask_what_happened(self, name: str, wave: str, known: MemberOutcome | None, until: float) -> MemberOutcome:
-        """Return what a member says; with `until`, of one whose job a worker has that is cut off, which may go on."""
-        reading, is_in_flight = ask(self.settings, self.name, self._members[name]), bool(until)
-        while reading.state == "pending" and time.monotonic() < until:
-            time.sleep(1)
-            reading = ask(self.settings, self.name, self._members[name])
-        base = known or MemberOutcome(name, "not reached", wave)
-        match reading.state:
-            case "current":
-                return replace(base, outcome="deployed", version=reading.version, error="", next="")
-            case "part-way":
-                return replace(base, outcome="stopped", version=reading.version, error=reading.error)
-            case "unreachable" if known is not None or is_in_flight:
-                return replace(base, outcome="unknown", error=f"{base.error}; {reading.error}".removeprefix("; "))
-            case _ if is_in_flight:
-                return replace(
-                    base,
-                    outcome="unknown",
-                    version=reading.version,
-                    error="not deployed yet, but a worker that is cut off has its job and may still begin",
-                )
-            case _ if known is not None:
-                return replace(base, outcome="failed", version=reading.version)
-        return replace(base, version=reading.version)
+        members = [self._members[name] for name in without]
+        with live.stage("ask the members without an outcome", len(members), "member"):
+            for reading in survey(self.settings, self.fleet, self.name, members):
+                name = reading.member.name
+                known, in_flight = run.done.get(name), name in run.in_flight
+                while in_flight and reading.state == "pending" and time.monotonic() < until:
+                    time.sleep(1)
+                    reading = ask(self.settings, self.name, reading.member)
+                outcome = _what_happened(reading, known, without[name], in_flight)
+                if known is not None or in_flight:
+                    run.keep(outcome)
+                run.done[name] = outcome
 
     def _told(self, result: FleetDeployment) -> FleetDeployment:
         failed = [each for each in result.members if each.is_failure]
@@ -425,6 +408,28 @@ class FleetMigration:
             next=f"correct the cause, then {resume}: what is applied is not applied again",
             result=result,
         )
+
+
+def _what_happened(reading: Reading, known: MemberOutcome | None, wave: str, in_flight: bool) -> MemberOutcome:
+    """Return the outcome that a member's own history tells; `in_flight`, a worker that is cut off may still have its job."""
+    base = known or MemberOutcome(reading.member.name, "not reached", wave)
+    match reading.state:
+        case "current":
+            return replace(base, outcome="deployed", version=reading.version, error="", next="")
+        case "part-way":
+            return replace(base, outcome="stopped", version=reading.version, error=reading.error)
+        case "unreachable" if known is not None or in_flight:
+            return replace(base, outcome="unknown", error=f"{base.error}; {reading.error}".removeprefix("; "))
+        case _ if in_flight:
+            return replace(
+                base,
+                outcome="unknown",
+                version=reading.version,
+                error="not deployed yet, but a worker that is cut off has its job and may still begin",
+            )
+        case _ if known is not None:
+            return replace(base, outcome="failed", version=reading.version)
+    return replace(base, version=reading.version)
 
 
 def _verdict(members: Sequence[MemberOutcome], lost: str) -> str:

@@ -30,7 +30,7 @@ class Progress:
         self._settings, self._fleet, self._done = settings, fleet, done
         self._members: dict[str, Member] = {}
         self._watched: set[str] = set()  # servers
-        self._blockers: dict[Blocker, float] = {}  # when each was seen last
+        self._blockers: dict[tuple[str, int], tuple[Blocker, float]] = {}  # by member and pid, and when seen last
         self._watchers = ExitStack()
 
     def __enter__(self) -> Progress:
@@ -63,7 +63,7 @@ class Progress:
                 self._watch(self._members.get(slowest))
         seen = [
             each
-            for each, when in list(self._blockers.items())
+            for each, when in list(self._blockers.values())
             if now - when < _GONE_AFTER_S and each.blocks in under_way
         ]
         live.blocked(sorted(seen, key=lambda each: each.blocks)[:_MOST_BLOCKERS], ", ".join(words))
@@ -77,8 +77,7 @@ class Progress:
 
         def see(database: str, blocker: Blocker) -> None:
             name = called.get(database, "") if not member.schema else member.name
-            found = replace(blocker, blocks=name, transaction_s=None)
-            self._blockers[found] = time.monotonic()
+            self._blockers[name, blocker.pid] = replace(blocker, blocks=name), time.monotonic()
 
         conninfo = settings_of(self._settings, self._fleet, member).conninfo(environment_of(self._fleet, member.name))
         self._watchers.enter_context(watched_server(conninfo, self._fleet, see))

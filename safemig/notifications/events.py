@@ -93,5 +93,6 @@ def end_of(word: str, exit_code: int, error_lines: Sequence[str]) -> tuple[str, 
 
 def _who(blocker: Mapping[str, Any]) -> str:
     words = f"pid {blocker['pid']}" + (f" {blocker['user']}" if blocker.get("user") else "")
-    since = blocker.get("transaction_s")
-    return f"{words} ({blocker.get('state') or 'state unknown'}" + (f", {since:.0f} s)" if since is not None else ")")
+    since, member = blocker.get("transaction_s"), blocker.get("blocks")
+    how_long = f", {since:.0f} s" if since is not None else ""
+    return f"{words} ({blocker.get('state') or 'state unknown'}{how_long}{f', on {member}' if member else ''})"

@@ -52,13 +52,13 @@ def lines_between(before: Live | None, after: Live) -> tuple[str, ...]:
     ]
     ran = {each.number for each in before.steps if each.state == "ran"} if before else set()
     lines += [_ran(after, each) for each in after.steps if each.state == "ran" and each.number not in ran]
-    known = {each.pid for each in before.blockers} if before else set()
+    known = {(each.blocks, each.pid) for each in before.blockers} if before else set()
     where = next((each for each in after.steps if each.state in ("running", "waiting")), None)
     step = f"step {where.number} of {len(after.steps)}" if where else "it"
     lines += [
-        f"{after.act} · {step} waits for a lock: blocked by {_who(each)}"
+        f"{after.act} · {each.blocks or step} waits for a lock: blocked by {_who(each)}"
         for each in after.blockers
-        if each.pid not in known
+        if (each.blocks, each.pid) not in known
     ]
     return tuple(lines)
 
@@ -107,6 +107,7 @@ def _stages(stages: tuple[Stage, ...]) -> Table:
 def _blockers(blockers: tuple[Blocker, ...]) -> Table:
     def drawn(each: Blocker) -> tuple[Inline, ...]:
         return (
+            Strong(each.blocks) if each.blocks else "",
             str(each.pid),
             each.user or numbers.NOTHING,
             each.application or numbers.NOTHING,
@@ -115,7 +116,7 @@ def _blockers(blockers: tuple[Blocker, ...]) -> Table:
             Mono(numbers.shortened(without_passwords(each.query), 120)) if each.query else numbers.NOTHING,
         )
 
-    columns = ("pid", "User", "Application", "State", "Transaction open", "Last query")
+    columns = ("Member", "pid", "User", "Application", "State", "Transaction open", "Last query")
     table = Table("Blocked by", columns, tuple(map(drawn, blockers)), frozenset({"pid", "Transaction open"}))
     return without_empty_columns(table)
 

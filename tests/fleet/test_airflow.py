@@ -79,7 +79,9 @@ def test_a_real_airflow_plans_two_fleets_then_deploys_the_plans_that_are_approve
     for name, members in {"eu": "ab", "us": "c"}.items():
         rows = "".join(f"{each},{fleet.members[each]}\n" for each in members)
         (fleet.folder / f"{name}.csv").write_text(f"name,url\n{rows}")
-    fleet.settings("\n".join(f'[fleets.{name}]\nmembers = "file: {name}.csv"\nbackup = "none"' for name in ("eu", "us")))
+    fleet.settings(
+        "\n".join(f'[fleets.{name}]\nmembers = "file: {name}.csv"\nbackup = "none"' for name in ("eu", "us"))
+    )
     kernel = tmp_path / "share" / "kernels" / "safemig"
     kernel.mkdir(parents=True)
     argv = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
