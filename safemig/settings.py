@@ -181,7 +181,13 @@ class FleetSettings(BaseModel):
         "", description="The label of the members that rehearse; empty: the largest of the first wave."
     )
     check_timeout_s: int = Field(30, ge=1, le=3600, description="How long one check of a member's rows may take.")
-    scheduler: str = Field("", description="A Dask scheduler, `tcp://host:8786`; empty: workers on this machine.")
+    scheduler: str = Field("", description="A Dask scheduler, `tls://host:8786`; empty: workers on this machine.")
+    scheduler_ca: str = Field(
+        "",
+        description="Of a `tls://` scheduler, the file with the authority's certificate; empty: as Dask's configuration says.",
+    )
+    scheduler_certificate: str = Field("", description="With `scheduler_ca`: the file with the runner's certificate.")
+    scheduler_key: str = Field("", description="With `scheduler_ca`: the file with the key of that certificate.")
 
     @model_validator(mode="after")
     def _is_whole(self) -> FleetSettings:
@@ -194,6 +200,11 @@ class FleetSettings(BaseModel):
                 raise ValueError(f"waves: {wave!r} is none of label:NAME, label:NAME=VALUE, 10%, 25, rest")
         if not (self.backup in ("member", "none") or re.fullmatch(r"server:\s*\S.*", self.backup)):
             raise ValueError('backup is "member", "none" or "server: when and how it was taken"')
+        tls = [self.scheduler_ca, self.scheduler_certificate, self.scheduler_key]
+        if any(tls) and not (all(tls) and self.scheduler.startswith("tls://")):
+            raise ValueError(
+                "scheduler_ca, scheduler_certificate and scheduler_key go together, with a scheduler that begins with tls://"
+            )
         return self
 
 

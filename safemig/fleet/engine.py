@@ -69,7 +69,7 @@ def workers(settings: Settings, name: str) -> Iterator[Any]:
     with dask.config.set(limits):
         if fleet.scheduler:
             try:
-                client = Client(fleet.scheduler, timeout=10, set_as_default=False)
+                client = Client(fleet.scheduler, timeout=10, set_as_default=False, security=_security(settings, fleet))
             except OSError as error:
                 raise UnreachableError(
                     f"the scheduler of the fleet cannot be reached: {str(error).splitlines()[0]}",
@@ -99,6 +99,40 @@ def workers(settings: Settings, name: str) -> Iterator[Any]:
             Client(cluster, set_as_default=False) as client,
         ):
             yield client
+
+
+def _security(settings: Settings, fleet: FleetSettings) -> Any:
+    """Return the certificates for a scheduler, by these settings, else by Dask's own.
+
+    Raises:
+        SettingsError: a file cannot be read, is no certificate or key, or none is named for a `tls://` scheduler.
+    """
+    from distributed.security import Security
+
+    if not fleet.scheduler.startswith("tls://"):
+        return Security()
+    paths = {
+        name: str(settings.folder / path)
+        for name, path in {
+            "tls_ca_file": fleet.scheduler_ca,
+            "tls_client_cert": fleet.scheduler_certificate,
+            "tls_client_key": fleet.scheduler_key,
+        }.items()
+        if path
+    }
+    try:
+        made = Security(require_encryption=True, **paths)
+        if made.get_connection_args("client").get("ssl_context") is not None:
+            return made
+        words, where = "no certificates are named for the fleet's tls:// scheduler", fleet.scheduler
+    except OSError as error:  # ssl.SSLError is one
+        words = f"the certificates for the fleet's scheduler cannot be used: {error.strerror or error}"
+        where = ", ".join(paths.values())
+    raise SettingsError(
+        words,
+        where=where,
+        next="scheduler_ca, scheduler_certificate and scheduler_key in [fleets.NAME] name files in PEM form",
+    )
 
 
 def _require_workers(client: Any, settings: Settings, name: str) -> None:

@@ -125,7 +125,10 @@ def _of_fleet(outcome: Outcome, facts: Mapping[str, Any]) -> Certificate:
             ]
         ),
         facts=_facts(outcome, facts),
-        changes=tuple(Change(file, "see the rehearsal below", "") for file in files[:MOST_FILES]),
+        changes=tuple(
+            Change(file, "see the rehearsal below" if rehearsal else "no rehearsal was completed", "")
+            for file in files[:MOST_FILES]
+        ),
         proofs=_fleet_proofs(outcome, plan, rehearsal, members) if facts["verb"] == "fleet_migrate" else (),
         accepted=(),
         would_lose=_would_lose([words for each in rehearsal.get("cohorts", ()) for words in each["cannot_bring_back"]]),

@@ -39,7 +39,8 @@ def build(result: FleetDeployment) -> Document:
         blocks.append(_waves(result))
     by_cohort: defaultdict[str, list[MemberOutcome]] = defaultdict(list)
     for each in result.members:
-        by_cohort[each.cohort].append(each)
+        if not each.is_failure and each.outcome != "set aside":  # these are shown above
+            by_cohort[each.cohort].append(each)
     for cohort, members in sorted(by_cohort.items(), key=lambda item: -len(item[1])):
         told = Counter(each.outcome for each in members)
         words = ", ".join(f"{count:,} {outcome}" for outcome, count in told.most_common())

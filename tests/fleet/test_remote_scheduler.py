@@ -17,7 +17,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from safemig.errors import DeploymentStoppedError, OutcomeUnknownError, SafemigError, UnreachableError
+from safemig.errors import DeploymentStoppedError, OutcomeUnknownError, SafemigError, SettingsError, UnreachableError
 from safemig.fleet_facts import FleetDeployment
 from tests.fleet.conftest import Fleet
 from tests.fleet.test_migrate import SECOND, SECOND_FILE, SECOND_VERSION
@@ -93,34 +93,22 @@ def line_with(process: subprocess.Popen[str], pattern: str) -> str:
     raise AssertionError("the program ended")
 
 
+SCHEDULER = ("distributed.cli.dask_scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard", "--no-jupyter")
+WORKER = ("distributed.cli.dask_worker", "--nthreads", "2", "--no-nanny", "--no-dashboard")
+ADDRESS = r"Scheduler at:\s+\w+://127\.0\.0\.1:(\d+)"
+
+
 @pytest.fixture
 def scheduler(tmp_path: Path) -> Iterator[int]:
     """A scheduler of its own process; its port."""
-    arguments = (
-        "distributed.cli.dask_scheduler",
-        "--host",
-        "127.0.0.1",
-        "--port",
-        "0",
-        "--no-dashboard",
-        "--no-jupyter",
-    )
-    with started(*arguments, folder=tmp_path) as process:
-        yield int(line_with(process, r"Scheduler at:\s+tcp://127\.0\.0\.1:(\d+)"))
+    with started(*SCHEDULER, folder=tmp_path) as process:
+        yield int(line_with(process, ADDRESS))
 
 
 @pytest.fixture
 def worker(scheduler: int, tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
     """A worker of two threads, in a process of its own."""
-    arguments = (
-        "distributed.cli.dask_worker",
-        f"tcp://127.0.0.1:{scheduler}",
-        "--nthreads",
-        "2",
-        "--no-nanny",
-        "--no-dashboard",
-    )
-    with started(*arguments, folder=tmp_path) as process:
+    with started(*WORKER, f"tcp://127.0.0.1:{scheduler}", folder=tmp_path) as process:
         line_with(process, r"(Registered to)")
         yield process
 
@@ -209,3 +197,55 @@ def test_a_scheduler_that_cannot_do_the_jobs_is_refused_before_the_first_wave(
     with pytest.raises(UnreachableError, match="cannot be reached"):
         fleet.project.fleet_migrate(approve=plan.id)
     assert SECOND_VERSION not in fleet.versions()["a"]
+
+
+def certificates(folder: Path) -> dict[str, Path]:
+    """Make an authority, and a certificate by it, with openssl; return their files."""
+    made = {name: folder / f"{name}.pem" for name in ("ca", "ca_key", "certificate", "key", "request")}
+    new = ("openssl", "req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes")
+    for command in (
+        (*new, "-x509", "-days", "2", "-subj", "/CN=authority", "-keyout", made["ca_key"], "-out", made["ca"]),
+        (*new, "-subj", "/CN=fleet", "-keyout", made["key"], "-out", made["request"]),
+        ("openssl", "x509", "-req", "-days", "2", "-in", made["request"], "-CA", made["ca"], "-CAkey", made["ca_key"],
+         "-CAcreateserial", "-out", made["certificate"]),
+    ):  # fmt: skip
+        subprocess.run(command, check=True, capture_output=True)
+    return made
+
+
+@pytest.mark.thorough
+def test_a_scheduler_over_tls_is_used_with_the_certificates_of_the_settings_and_refused_without(
+    make_fleet: Callable[..., Fleet], tmp_path: Path
+) -> None:
+    fleet = make_fleet(2)
+    fleet.write(SECOND_FILE, SECOND)
+    own, other = fleet.folder / "tls", fleet.folder / "other"
+    own.mkdir()
+    other.mkdir()
+    files = certificates(own)
+    certificates(other)
+    tls = ("--tls-ca-file", str(files["ca"]), "--tls-cert", str(files["certificate"]), "--tls-key", str(files["key"]))
+    with started(*SCHEDULER, "--protocol", "tls", *tls, folder=tmp_path) as process:
+        address = f"tls://127.0.0.1:{line_with(process, ADDRESS)}"
+        with started(*WORKER, *tls, address, folder=tmp_path) as worker:
+            line_with(worker, r"(Registered to)")
+
+            def settings(folder: str) -> None:
+                names = {"scheduler_ca": "ca", "scheduler_certificate": "certificate", "scheduler_key": "key"}
+                lines = [f'{setting} = "{folder}/{name}.pem"' for setting, name in names.items() if folder]
+                fleet.list_members("\n".join(['backup = "none"', f'scheduler = "{address}"', *lines]))
+
+            settings("tls")
+            plan = fleet.project.fleet_plan()
+            for folder, error, words in (
+                ("", SettingsError, "no certificates are named"),
+                ("missing", SettingsError, "cannot be used: No such file"),
+                ("other", UnreachableError, "cannot be reached"),
+            ):
+                settings(folder)
+                with pytest.raises(error, match=words):
+                    fleet.project.fleet_migrate(approve=plan.id)
+            assert not any(SECOND_VERSION in versions for versions in fleet.versions().values())
+            settings("tls")
+            assert fleet.project.fleet_migrate(approve=plan.id).verdict == "DEPLOYED"
+    assert all(SECOND_VERSION in versions for versions in fleet.versions().values())
