@@ -100,7 +100,8 @@ class Show:
     def __post_init__(self) -> None:
         self.names = [f"t{number:05}" for number in range(self.count)]
         self.drifted, self.violating = self.names[10:15], self.names[20:23]
-        self.locked, self.unreachable = self.names[self.count // 2 + 4 : self.count // 2 + 6]  # behind the runner's kills
+        behind = self.count // 2 + 4  # where the runner is no longer killed
+        self.locked, self.unreachable = self.names[behind : behind + 2]
 
     @property
     def project(self) -> Project:
