@@ -61,8 +61,8 @@ def review_data(review: Review) -> dict[str, Any]:
                         "line": statement.line,
                         "kind": statement.kind,
                         "lock": statement.lock.value if statement.lock else None,
-                        "tables": list(statement.tables),
-                        "rules": list(statement.rules),
+                        "tables": statement.tables,
+                        "rules": statement.rules,
                     }
                     for statement in file.statements
                 ],
