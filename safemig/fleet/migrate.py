@@ -162,8 +162,9 @@ class FleetMigration:
                 already.append(each)
             elif bound is None:
                 why = binding["set_aside"].get(name, "it is not part of this plan")
+                drift = why.removeprefix("drifted: ") if why.startswith("drifted: ") else "none"
                 left_out.append(
-                    unfit(self.name, each, "none") or SetAside(name, why, "correct it, then make a new plan")
+                    unfit(self.name, each, drift) or SetAside(name, why, "correct it, then make a new plan")
                 )
             elif each.state == "part-way" and self._is_ours(each):
                 todo.append(each)

@@ -81,6 +81,8 @@ def test_who_cannot_be_deployed_to_is_left_out_by_setting(make_fleet: Callable[.
     done = fleet.project.fleet_migrate(approve=plan.id)
     assert done.verdict == "DEPLOYED EXCEPT SET ASIDE"
     assert {each.member for each in done.members if each.outcome == "deployed"} == {"a", "e"}
+    (drifted,) = [each for each in done.members if each.member == "b"]
+    assert "safemig generate" in drifted.next  # not only in the plan
     fleet.members.pop("d")
     applied = {name for name, versions in fleet.versions().items() if SECOND_VERSION in versions}
     assert applied == {"a", "e"}
