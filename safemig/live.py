@@ -23,6 +23,7 @@ Listener = Callable[[Live | None], None]
 RECORD, LEDGER = "SAFEMIG_RECORD", "SAFEMIG_LEDGER"
 # How a moment travels from such a kernel to the run that records it.
 MOMENT = "application/vnd.safemig.live+json"
+GATE = "application/vnd.safemig.gate+json"  # what a question is about
 
 _PAUSE_S = 0.25  # between two moments that are told
 _HEARTBEAT_S = 1.0  # as long as nothing changes, only the time does

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from safemig import live
-from safemig.approval.approve import Ask, approve
+from safemig.approval.approve import About, Ask, approve
 from safemig.approval.approvers import require_approvers
 from safemig.approval.plan import assess
 from safemig.errors import DeploymentFailedError, DeploymentStoppedError, OutcomeUnknownError, RefusedError
@@ -48,7 +48,7 @@ from safemig.operations.deployment import needs, require_ready, require_rehearse
 from safemig.operations.preflight import preflight
 from safemig.operations.rehearse import rehearse_on_copy
 from safemig.postgres import resumable
-from safemig.results import Approval, Target
+from safemig.results import Approval, Plan, Target
 from safemig.settings import Settings
 from safemig.views.numbers import counted
 
@@ -298,9 +298,9 @@ class FleetMigration:
         words += [f"{each.member} is left out: {each.why}." for each in plan.set_aside[:10]]
         words.append(f"Backup: {plan.backup}.")
         of_all = Target(self.name, "", counted(len(plan.members), "member"), "", 0, "")
-        given = approve(
-            plan.id, of_all, self._given, "\n".join(words), verb=f"fleet migrate {self.name}", ask=self._ask
-        )
+        shown = Plan(plan.id, of_all, "", (), (), what=tuple(words))
+        verb = f"fleet migrate {self.name}"
+        given = approve(plan.id, of_all, self._given, "\n".join(words), verb=verb, ask=self._ask, about=About(shown))
         # Where more than one must approve, the first rehearsed member's database keeps who did.
         own = replace(given, target=replace(first.target, environment=environment_of(self.name, first.member.name)))
         with open_member(self.settings, self.name, first.member) as (settings, _):

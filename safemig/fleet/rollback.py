@@ -9,7 +9,7 @@ from pathlib import Path
 import psycopg
 
 from safemig import live
-from safemig.approval.approve import Ask, approve
+from safemig.approval.approve import About, Ask, approve
 from safemig.approval.plan import identify
 from safemig.copies.rollback_script import read_script
 from safemig.errors import BackupError, RefusedError, SafemigError, UnsupportedError
@@ -20,7 +20,7 @@ from safemig.fleet.run import FleetRun, on_every_member
 from safemig.fleet.survey import survey
 from safemig.fleet_facts import FleetDeployment, MemberOutcome
 from safemig.operations.rollback_prod import plan_rollback, rollback_prod
-from safemig.results import Target
+from safemig.results import Plan, Target
 from safemig.settings import Settings
 from safemig.views.numbers import counted
 
@@ -73,7 +73,9 @@ def fleet_rollback(
         words = [f"Rolls back plan {plan} on {counted(len(to_do), 'member')} of fleet {name}."]
         words += [f"It does not bring back {each}." for each in gone]
         target = Target(name, "", counted(len(to_do), "member"), "", 0, "")
-        approve(identity, target, approve_id, "\n".join(words), verb=f"fleet rollback {plan} {name}", ask=ask)
+        about = About(Plan(identity, target, "", (), (), act="rollback_prod", what=tuple(words)), (), tuple(gone))
+        verb = f"fleet rollback {plan} {name}"
+        approve(identity, target, approve_id, "\n".join(words), verb=verb, ask=ask, about=about)
     paths = tuple(str(script.path) for script in reversed(scripts))
     jobs = [MemberJob(settings, name, each.member.name, each.member.server, plan, scripts=paths) for each in to_do]
     result = on_every_member(

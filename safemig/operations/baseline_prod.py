@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Literal
 
 from safemig import live
-from safemig.approval.approve import Ask
+from safemig.approval.approve import About, Ask
 from safemig.approval.approve import approve as ask_for_approval
 from safemig.approval.approvers import require_approvers
 from safemig.approval.plan import Situation, assess, identify
@@ -59,8 +59,11 @@ def baseline_prod(
     notes = rows_not_written(files, table_names(settings.configuration_rows))
     notes = (*notes, *([f"replayed on the base {base}"] if base else ()))
     what = [_in_words(situation, files)]
+    text = (*what, *notes)
+    plan = Plan(plan_id, situation.target, situation.schema.fingerprint, (), (), act="baseline_prod", what=text)
+    about = About(plan, (("Replayed", "the files make this schema: run on a throwaway server just now"),))
     verb = f"baseline-prod --to {to}" if to else "baseline-prod"
-    approval = ask_for_approval(plan_id, situation.target, approve, "\n".join((*what, *notes)), verb=verb, ask=ask)
+    approval = ask_for_approval(plan_id, situation.target, approve, "\n".join(text), verb=verb, ask=ask, about=about)
     require_approvers(settings, approval, verb=verb)  # its authors too: nothing of it is run
     fingerprint = situation.schema.fingerprint
     run = Run(settings, "baseline_prod", environment, run_id, plan_id, started, fingerprint, files_make=files_make)

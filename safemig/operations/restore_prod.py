@@ -14,7 +14,8 @@ from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from safemig import live
-from safemig.approval.approve import Ask, approve
+from safemig.approval.approve import About, Ask
+from safemig.approval.approve import approve as ask_for_approval
 from safemig.approval.approvers import require_approvers
 from safemig.approval.plan import identify
 from safemig.backups.everything import ALL
@@ -204,8 +205,14 @@ def _restore_whole(
         ((restored,),) = connection.execute(NUMBER_OF_A_DATABASE, (name,)).fetchall()
     what = f"The database {target.database} becomes the backup of {chosen.timestamp} (UTC). All sessions end."
     what += "".join(f"\n{each} stays with the former one." for each in stays)
-    _approve(settings, plan_id, target, approve, what, ask, chosen)
     kept_as = _name(target.database, f"_before_{now}")
+    lost_rows = f"what was written after the backup of {chosen.timestamp} (UTC) is only in {kept_as}, which is kept"
+    words = (*what.splitlines(), f"{lost_rows}.")
+    plan = Plan(plan_id, target, "", (), (), act="restore_prod", what=words)
+    about = About(plan, (("Restored", f"beside {target.database}, as {name}; every hash as in the manifest"),))
+    verb = f"restore-prod {chosen.timestamp} --swap"
+    given = ask_for_approval(plan_id, target, approve, what, verb=verb, ask=ask, about=about)
+    require_approvers(settings, given, verb=verb)
     run = Run(settings, "restore_prod", environment, run_id, plan_id, datetime.now(UTC), schema_before="")
     # Not while someone deploys; the swap ends this session with all others, and that is the end of the lock.
     with run.noted():
@@ -333,13 +340,6 @@ def _holds(backup: Backup, conninfo: str, programs: Programs) -> bool:
     """Tell whether a database holds what was backed up."""
     content = content_of(conninfo, programs)
     return backup.holds(content) or not what_differs(backup, content, conninfo, programs)
-
-
-def _approve(
-    settings: Settings, plan_id: str, target: Target, given: str, what: str, ask: Ask | None, backup: Backup
-) -> None:
-    verb = f"restore-prod {backup.timestamp} --swap"
-    require_approvers(settings, approve(plan_id, target, given, what, verb=verb, ask=ask), verb=verb)
 
 
 def _create(connection: Connection, beside: str, name: str, backup: Backup) -> bool:

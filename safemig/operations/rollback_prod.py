@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from safemig import live
-from safemig.approval.approve import Ask, approve
+from safemig.approval.approve import About, Ask, approve
 from safemig.approval.approvers import require_approvers
 from safemig.approval.plan import identify
 from safemig.copies.database_copy import open_server_like, restore_copy, run_on_copy
@@ -48,6 +48,7 @@ from safemig.postgres.dump.plain import require_unchanged
 from safemig.results import Backup, Check, Deployment, Plan, PlannedMigration, RowChange, Target
 from safemig.schema import Schema, compare
 from safemig.settings import PRODUCTION, Settings
+from safemig.views.numbers import counted
 
 
 @live.act("rollback_prod")
@@ -91,7 +92,9 @@ def rollback_prod(
         with live.stage("run it on a copy"):
             pass_point(FaultPoint.ROLLBACK_REHEARSAL_BEGINS)
             start, reached = _rehearse(settings, connection, chosen, backup)
-    _approve(settings, chosen, plan_id, backup, approve, ask)
+        steps = with_expected_locks(connection, file.steps)
+    plan = Plan(plan_id, target, before.fingerprint, (), steps, act="rollback_prod", what=_in_words(chosen)[:1])
+    _approve(settings, chosen, plan, backup, approve, ask)
     promise = SchemaPromise(settings, start, before)
     taken_back = f"rolled back: {', '.join(chosen.files)}"
     run = Run(settings, "rollback_prod", environment, run_id, plan_id, started, before.fingerprint)
@@ -260,11 +263,17 @@ def _rehearse(settings: Settings, source: Connection, script: RollbackScript, ba
 
 
 def _approve(
-    settings: Settings, script: RollbackScript, plan_id: str, backup: Backup, given: str, ask: Ask | None
+    settings: Settings, script: RollbackScript, plan: Plan, backup: Backup, given: str, ask: Ask | None
 ) -> None:
     what = ["Run on a copy just now.", *_in_words(script)]
     verb = f"rollback-prod {shlex.quote(str(script.path))}"
-    approval = approve(plan_id, backup.target, given, "\n".join(what), verb=verb, ask=ask)
+    own = backup.own_tables
+    evidence = (
+        ("Backed up", f"{sum(each.rows for each in own):,} rows in {counted(len(own), 'table')}, read back"),
+        ("Rehearsed", "run on a copy just now: it leads to exactly the schema that it promises"),
+    )
+    about = About(plan, evidence, script.cannot_bring_back)
+    approval = approve(plan.id, backup.target, given, "\n".join(what), verb=verb, ask=ask, about=about)
     # Anyone who wrote the migration may well take it back.
     everyone = settings.model_copy(update={"authors_may_approve": True})
     require_approvers(everyone, approval, verb=verb)

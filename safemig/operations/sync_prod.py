@@ -12,7 +12,7 @@ from pathlib import Path
 from psycopg import sql
 
 from safemig import live
-from safemig.approval.approve import Ask
+from safemig.approval.approve import About, Ask
 from safemig.approval.approve import approve as ask_for_approval
 from safemig.approval.approvers import require_approvers
 from safemig.approval.plan import identify
@@ -65,10 +65,13 @@ def sync_prod(
         return _result("NOTHING TO SYNC", run_id, target, "", started, diff)
     plan_id = _identify(target, before, diff)
     what = f"{diff.summary}: {environment} gets the schema of {source}."
-    verb = "sync-prod" if source == STAGING else f"sync-prod --source {shlex.quote(source)}"
-    require_approvers(settings, ask_for_approval(plan_id, target, approve, what, verb=verb, ask=ask), verb=verb)
-    backup = take_backup(settings, environment)
     (file,) = plan_files([Migration("", "sync", Path(f"schema of {source}"), diff.sql, "")])
+    plan = Plan(plan_id, target, before.fingerprint, (), file.steps, act="sync_prod", what=(what,))
+    about = About(plan, (("Empty", f"no table of {environment} holds a row"),))
+    verb = "sync-prod" if source == STAGING else f"sync-prod --source {shlex.quote(source)}"
+    given = ask_for_approval(plan_id, target, approve, what, verb=verb, ask=ask, about=about)
+    require_approvers(settings, given, verb=verb)
+    backup = take_backup(settings, environment)
     promise = SchemaPromise(settings, start, before)
     run = Run(settings, "sync_prod", environment, run_id, plan_id, started, before.fingerprint)
 

@@ -16,7 +16,7 @@ from papermill.clientwrap import PapermillNotebookClient
 from papermill.engines import NBClientEngine
 from papermill.log import logger
 
-from safemig.live import MOMENT
+from safemig.live import GATE, MOMENT
 from safemig.terminal.output import DRAWN
 
 NAME = "safemig"
@@ -27,11 +27,13 @@ _WITH_DATA = ("display_data", "execute_result", "update_display_data")
 class RecordingClient(PapermillNotebookClient):  # type: ignore[misc]  # papermill is untyped
     """Run the cells; a cell whose kernel is idle again has `_PATIENCE_S` seconds to reply.
 
-    What a cell tells of the moment goes to `on_moment`, what it draws for a terminal to `on_drawn`: not into the notebook.
+    What a cell tells of the moment goes to `on_moment`, what it draws for a terminal to `on_drawn`, what it asks about
+    to `on_gate`: not into the notebook.
     """
 
     on_moment: Callable[[Any], None] | None = None
     on_drawn: Callable[[str], None] | None = None
+    on_gate: Callable[[Any], None] | None = None
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
@@ -42,6 +44,10 @@ class RecordingClient(PapermillNotebookClient):  # type: ignore[misc]  # papermi
         data = msg["content"].get("data") if msg["msg_type"] in _WITH_DATA else None
         if data and (drawn := data.pop(DRAWN, None)) is not None and self.on_drawn is not None:
             self.on_drawn(drawn)
+        if data and GATE in data:
+            if self.on_gate is not None:
+                self.on_gate(data[GATE])
+            return None
         if not data or MOMENT not in data:
             output = super().process_message(msg, cell, cell_index)
             if output is not None and (place := (msg["content"].get("transient") or {}).get("display_id")):
@@ -85,7 +91,7 @@ class RecordingEngine(NBClientEngine):  # type: ignore[misc]  # papermill is unt
             options.pop(unused, None)
         options["coalesce_streams"] = True  # a line of a log is no output of its own
         options["startup_timeout"] = options.pop("start_timeout", 60)
-        on_moment, on_drawn = options.pop("on_moment", None), options.pop("on_drawn", None)
+        on_moment, on_drawn, on_gate = (options.pop(each, None) for each in ("on_moment", "on_drawn", "on_gate"))
         client = RecordingClient(nb_man, kernel_name=kernel_name, log=logger, **options)
-        client.on_moment, client.on_drawn = on_moment, on_drawn
+        client.on_moment, client.on_drawn, client.on_gate = on_moment, on_drawn, on_gate
         return client.execute()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -33,6 +34,8 @@ from safemig.settings import PRODUCTION, STAGING, Settings
 
 # Where a runbook has no parameter `target`, this is the environment that its record belongs to.
 _HOMES = {"generate": STAGING, "migrate_staging": STAGING}
+
+_ARRIVES_WITHIN_S = 2.0  # what a question is about, which the kernel sends before it
 
 
 def run_runbook(
@@ -91,8 +94,9 @@ def run_runbook(
     try:
         pass_point(FaultPoint.CELLS_BEGIN)
         hear = telling.listener(_deaf_to_faults(listen) if listen else None)
-        asked = _shown_first(verb, writer, facts, hear, telling.asker(ask))
-        ended = _execute(notebook, writer, given, settings, {**(variables or {}), **about}, hear, asked)
+        told = _Told()
+        asked = _shown_first(verb, writer, facts, hear, telling.asker(ask), told)
+        ended = _execute(notebook, writer, given, settings, {**(variables or {}), **about}, hear, asked, told)
     except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001  papermill's, the disk's: told as the run's outcome
         fault = error
     executed = writer.latest
@@ -135,6 +139,7 @@ def _this_second() -> datetime:
 def _execute(
     notebook: Any, writer: RecordWriter, given: Mapping[str, Any], settings: Settings,
     variables: Mapping[str, str], listen: Callable[[Progress], None] | None, ask: Callable[[str], str] | None,
+    told: _Told,
 ) -> bool:  # fmt: skip
     """Run the notebook; tell whether it came to an end of its own."""
     from nbclient.exceptions import DeadKernelError
@@ -146,7 +151,7 @@ def _execute(
     from safemig.records.engine import NAME, RecordingEngine
     from safemig.records.kernel import own_kernel
 
-    hooks = _hooks(writer, listen or (lambda _: None))
+    hooks = _hooks(writer, listen or (lambda _: None)) | {"on_gate": told.take}
     papermill_engines.register(NAME, RecordingEngine)
     papermill_io.register(SCHEME, writer)
     ended = False
@@ -176,12 +181,31 @@ def _execute(
     return ended
 
 
+class _Told:
+    """What the verb's own question is about, which the kernel tells just before it asks, by another channel."""
+
+    def __init__(self) -> None:
+        self._facts: dict[str, Any] = {}
+        self._is_there = threading.Event()
+
+    def take(self, facts: dict[str, Any]) -> None:
+        """Keep it until the question comes."""
+        self._facts = facts
+        self._is_there.set()
+
+    def about(self, prompt: str) -> dict[str, Any] | None:
+        """Return what a question is about; None where nothing of its plan was told within `_ARRIVES_WITHIN_S`."""
+        self._is_there.wait(_ARRIVES_WITHIN_S)
+        return self._facts if self._facts and self._facts["plan"]["id"] in prompt else None
+
+
 def _shown_first(
     verb: str,
     writer: RecordWriter,
     facts: Mapping[str, Any],
     listen: Callable[[Progress], None] | None,
     ask: Callable[[str], str] | None,
+    told: _Told | None = None,
 ) -> Callable[[str], str] | None:
     """Return the gate's question, before which the listener is told what is about to happen; the statements on demand."""
     if ask is None or listen is None:
@@ -190,7 +214,10 @@ def _shown_first(
     def asked(prompt: str) -> str:
         unfolded = False
         while True:
-            if gate := gate_of(verb, writer.latest, facts, unfolded=unfolded):
+            gate = gate_of(verb, writer.latest, facts, unfolded=unfolded)
+            if gate is None and told is not None and (about := told.about(prompt)):
+                gate = gate_of(verb, writer.latest, facts, told=about, unfolded=unfolded)
+            if gate is not None:
                 listen(Progress(gate=gate))
             answer = ask(prompt)
             if answer.strip().lower() != SHOW or gate is None or unfolded:

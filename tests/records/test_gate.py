@@ -12,7 +12,7 @@ from test_certificate import FACTS, FILE, LOCK, PLANNED, STEP, backup, rehearsal
 from safemig.records.gate import SHOW, gate_of
 from safemig.records.outcome import RecordedResult
 from safemig.records.progress import Progress
-from safemig.records.run import _shown_first
+from safemig.records.run import _shown_first, _Told
 
 SQL = "ALTER TABLE users\n  ADD COLUMN theme text"
 RUN = STEP | {"number": 1, "line": 3, "sql": SQL, "locks": [LOCK | {"rows": 12}]}
@@ -70,3 +70,30 @@ def test_the_statements_are_shown_once_on_demand(answers: list[str], given: str,
     assert asked("Type it") == given
     gates = [each.gate.text for each in heard if each.gate]
     assert [("  ADD COLUMN theme text" in text) for text in gates] == [False, True][:shown]
+
+
+TOLD = {
+    "plan": PLANNED | {"id": "77aa77", "steps": [RUN], "what": ["Rollback of one.sql."]},
+    "evidence": [["Rehearsed", "run on a copy just now"]],
+    "would_lose": ["rows written since"],
+}
+
+
+@pytest.mark.parametrize(
+    ("prompt", "seen"), [("Type  production 77aa77  to approve it", 2), ("Type  production 88bb88  to approve it", 0)]
+)
+def test_a_verb_without_a_rehearsal_of_its_own_tells_what_its_question_is_about(prompt: str, seen: int) -> None:
+    heard: list[Progress] = []
+    rest = iter(["sql", "yes"])
+    told = _Told()
+    told.take(TOLD)
+    writer: Any = SimpleNamespace(latest=notebook_of())
+    asked = _shown_first("rollback_prod", writer, FACTS, heard.append, lambda _: next(rest), told)
+    assert asked is not None
+    asked(prompt)
+    gates = [each.gate.text for each in heard if each.gate]
+    assert len(gates) == seen
+    for text in gates:
+        for words in ("plan 77aa77", "Rollback of one.sql.", "run on a copy just now", "rows written since"):
+            assert words in text
+    assert [("  ADD COLUMN theme text" in text) for text in gates] == [False, True][:seen]
