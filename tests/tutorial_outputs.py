@@ -20,6 +20,8 @@ _TIMES = {
 # How far an act is; in JupyterLab that goes away at the act's end.
 _LIVE = re.compile(r"^(?:[a-z_]+ · |  [a-z_]+ · .*\b(?:done|ran) in ).*\n?", re.MULTILINE)
 _VOLATILE = (
+    # Told only from one row a second on, which depends on how long the shop has stood.
+    (re.compile(r",\s+[\d,]+\s+rows?\s+written/s(?:\s+on\s+average)?"), ""),
     # A path that is cut short to a column's width is cut elsewhere where it is longer.
     (re.compile(r"/srv/tutorial[\w./-]*(?:, P(?:ostgreSQL [\d.]+…?|\w*(?: [\d.]*)?…)|…)?"), "PATH"),
     (re.compile(r"/[\w./-]*/bin\b"), "BIN"),
