@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import psycopg
 import pytest
 
+from safemig.backups import put_back
 from safemig.errors import DeploymentFailedError, RefusedError
 from safemig.execution.transaction import _require_same_transaction
 from safemig.execution.validation import check_rows
@@ -90,6 +92,25 @@ def test_fewer_rows_are_right_exactly_where_the_rehearsal_foretold_them(
 def test_a_table_that_the_rehearsal_dropped_may_be_gone() -> None:
     (check,) = check_rows([RowChange("t", 5, None)], {"t": RowChange("t", 5, None)})
     assert check.state == "ok"
+
+
+@pytest.mark.parametrize(
+    ("inserted", "missing", "here", "said"),
+    [
+        (3, 0, 13, ""), (2, 0, 13, "2 were inserted"), (3, 1, 13, "1 are missing still"), (3, 0, 12, "3 inserted make 12"),
+        (3, 0, 14, "3 inserted make 14"),
+    ],
+)  # fmt: skip
+def test_rows_that_were_put_back_are_counted_before_and_after(
+    monkeypatch: pytest.MonkeyPatch, inserted: int, missing: int, here: int, said: str
+) -> None:
+    monkeypatch.setattr(put_back, "read_triggers", lambda *_: {})
+    each: Any = SimpleNamespace(name="t", key=("id",), target=SimpleNamespace(oid=1, triggers={}))
+    connection: Any = None
+    before = put_back.Found(13, 3, 0, 10, "a", "b", {})
+    done = put_back.Done(inserted, 0, put_back.Found(13, missing, 0, here, "a", "b", {}), ())
+    with pytest.raises(DeploymentFailedError, match=said) if said else nullcontext():
+        put_back._prove(connection, each, before, done, put_back.Wish())
 
 
 def test_production_itself_is_never_offered_to_be_dropped(shop: Shop) -> None:
