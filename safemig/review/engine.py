@@ -121,7 +121,7 @@ def read(world: World, files: Sequence[SourceFile]) -> list[ReadFile]:
     found = []
     for some in _portions(files):
         # One step for all of them, then the next: file by file, the steps would drive each other out of the processor's
-        # caches, and a review of many short files would take a quarter longer.
+        # caches: a review of many short files would take up to a quarter longer.
         parsed = [(file, *_statements(file)) for file in some]
         found += [_finished(one) for one in [_examined(world, *one) for one in parsed]]
     if world.exposure is not None:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -95,3 +99,15 @@ def test_what_was_harmless_is_looked_at_again_after_a_change_of_schema() -> None
     """
     [found] = review([SourceFile("m.sql", sql)]).standing
     assert (found.rule, found.line) == ("delete-rows", 6)
+
+
+@pytest.mark.thorough
+def test_200000_inserts_are_reviewed_in_under_300_mb(tmp_path: Path) -> None:
+    file = tmp_path / "20260101000000_rows.sql"
+    file.write_text("".join(f"INSERT INTO t (key, value) VALUES ('k{n}', 'v{n}');\n" for n in range(200_000)))
+    command = [sys.executable, "-m", "safemig", "review", "--no-cache", "--format", "json", str(file)]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL) as review:
+        _, status, used = os.wait4(review.pid, 0)
+        review.returncode = os.waitstatus_to_exitcode(status)
+    assert review.returncode == 0
+    assert used.ru_maxrss < 300_000, f"{used.ru_maxrss:,} kB"
