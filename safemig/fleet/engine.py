@@ -62,6 +62,8 @@ def workers(settings: Settings, name: str) -> Iterator[Any]:
     limits = {
         "distributed.scheduler.allowed-failures": 100,
         "distributed.worker.memory.terminate": False,
+        # It samples all threads' stacks, which can lock up a whole Python, with the members' jobs in it (CPython issue 106883).
+        "distributed.worker.profile.enabled": False,
         # No page tells of the fleet to whoever can reach a port.
         "distributed.scheduler.http.routes": [],
         "distributed.worker.http.routes": [],

@@ -13,11 +13,13 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
 
 from safemig.errors import DeploymentStoppedError, OutcomeUnknownError, SafemigError, SettingsError, UnreachableError
+from safemig.fleet.engine import workers
 from safemig.fleet_facts import FleetDeployment
 from tests.fleet.conftest import Fleet
 from tests.fleet.test_migrate import SECOND, SECOND_FILE, SECOND_VERSION
@@ -123,6 +125,17 @@ def test_members_are_deployed_to_by_workers_elsewhere(
     done = fleet.project.fleet_migrate(approve=plan.id)
     assert done.verdict == "DEPLOYED"
     assert all(SECOND_VERSION in versions for versions in fleet.versions().values())
+
+
+def test_workers_on_this_machine_do_not_sample_stacks_which_can_lock_python_up(
+    make_fleet: Callable[..., Fleet],
+) -> None:
+    def samples(dask_worker: Any) -> bool:
+        return "profile" in dask_worker.periodic_callbacks
+
+    with workers(make_fleet(1).project.settings, "tenants") as client:
+        client.wait_for_workers(1)
+        assert set(client.run(samples).values()) == {False}
 
 
 def waiting_for_a_lock(fleet: Fleet, name: str) -> bool:
