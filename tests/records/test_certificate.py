@@ -194,6 +194,20 @@ def test_the_parts_of_one_migration_have_one_name() -> None:
     assert certificate(RecordedResult("deployment", "", "", act)).title.endswith("production: add theme, other")
 
 
+def test_the_head_of_a_fleet_counts_its_members_by_outcome() -> None:
+    members = [
+        {"database": name, "outcome": outcome} for name, outcome in zip("abc", ("done", "done", "failed"), strict=True)
+    ]
+    told = certificate(
+        RecordedResult("fleet_deployment", "", "", {"members": members, "migrations": []}), verb="fleet_rollback"
+    )
+    none = certificate(
+        RecordedResult("fleet_deployment", "", "", {"members": [], "migrations": []}), verb="fleet_rollback"
+    )
+    assert told.subtitle.startswith("2 done, 1 failed · ")
+    assert none.subtitle.startswith("no member was changed · ")
+
+
 def test_what_is_written_after_the_deployment_is_said_once() -> None:
     gone = [
         f"{WRITTEN_SINCE}the values of a.b are lost",
