@@ -34,6 +34,7 @@ from safemig.results import Backup, Plan, PlannedMigration, Rehearsal, Step
 from safemig.schema import compare
 from safemig.settings import PRODUCTION, Settings
 from safemig.sql.identifiers import quote_literal
+from safemig.views.numbers import counted
 
 ROWS_AS_JSON = "SELECT coalesce(json_agg(t), '[]') FROM {} t"
 _NOT_CODE = {"__pycache__", "node_modules", "site-packages", "backups", "records"}
@@ -240,9 +241,10 @@ class _OnCopy:
 
     def _tell(self, seen: Observed, ran: Ran) -> None:
         done = f"{self._command.up!r}: exit code 0 after {ran.seconds:.1f} s"
+        written = counted(len(seen.steps), "statement")
         many = "one transaction" if seen.commits == 1 else f"{seen.commits} transactions"
         self.notes = (
-            f"{done}, {len(seen.steps)} statements that write in {many}, {seen.reads} that read or set",
+            f"{done}, {written} that write in {many}, {seen.reads} that read or set",
             ONE_TRANSACTION_IT_IS_NOT,
         )
 
