@@ -165,18 +165,8 @@ class Project:
                 from safemig.operations.rollback_prod import plan_rollback
 
                 return plan_rollback(settings, name, environment=target)
-            case "restore_prod" if drop:
-                from safemig.operations.dry_runs import plan_drop
-
-                return plan_drop(settings, drop, target)
-            case "restore_prod" if tables or any(rows.values()):
-                from safemig.operations.dry_runs import plan_tables
-
-                return plan_tables(settings, str(name), target, tables=tables, **rows)
-            case "restore_prod" if not swap:
-                from safemig.operations.dry_runs import plan_beside
-
-                return plan_beside(settings, str(name), target)
+            case "restore_prod":
+                return self._plan_restore(settings, str(name), target, swap=swap, tables=tables, drop=drop, rows=rows)
             case "migrate_staging":
                 from safemig.operations.dry_runs import plan_staging
 
@@ -190,10 +180,6 @@ class Project:
                 from safemig.operations.dry_runs import plan_backup
 
                 return plan_backup(settings, target, verify=verify)
-            case "restore_prod":
-                from safemig.operations.restore_prod import plan_restore
-
-                return plan_restore(settings, str(name), environment=target)
             case "baseline_prod":
                 from safemig.operations.baseline_prod import plan_baseline
 
@@ -206,6 +192,19 @@ class Project:
             f"there is no plan of {verb}",
             next="plan migrate_prod, rollback_prod, restore_prod, baseline_prod, sync_prod, migrate_staging, backup_prod or rehearse",
         )
+
+    @staticmethod
+    def _plan_restore(
+        settings: Settings, backup: str, target: str, *, swap: bool, tables: str, drop: str, rows: Mapping[str, Any]
+    ) -> Plan:
+        from safemig.operations.dry_runs import plan_beside, plan_drop, plan_tables
+        from safemig.operations.restore_prod import plan_restore
+
+        if drop:
+            return plan_drop(settings, drop, target)
+        if tables or any(rows.values()):
+            return plan_tables(settings, backup, tables, rows, target)
+        return (plan_restore if swap else plan_beside)(settings, backup, environment=target)
 
     @told(PRODUCTION)
     def backup_prod(self, *, target: str = PRODUCTION, verify: bool = True) -> Backup:
@@ -331,12 +330,22 @@ class Project:
         `fire_triggers` lets triggers fire. With `drop`, and approved, drop the database or schema of that name that an
         earlier restore kept or left.
         """
+        from safemig.operations.drop_replaced import drop_former
         from safemig.operations.restore_prod import restore_prod
+        from safemig.operations.restore_tables import asked_for
 
-        return restore_prod(
-            self.settings, backup, environment=target, swap=swap, tables=tables, put_back=put_back, update=update,
-            where=where, fire_triggers=fire_triggers, drop=drop, approve=approve, ask=ask,
-        )  # fmt: skip
+        asked = asked_for(tables, put_back=put_back, update=update, where=where, fire_triggers=fire_triggers)
+        if not drop:
+            return restore_prod(
+                self.settings, backup, environment=target, swap=swap, asked=asked, approve=approve, ask=ask
+            )
+        if swap or backup or asked:
+            raise SettingsError(
+                "drop cannot be combined with other options",
+                where=f"drop {drop}",
+                next="leave out the backup, swap and tables",
+            )
+        return drop_former(self.settings, drop, target, approved=approve, ask=ask)
 
     @told(PRODUCTION)
     def sync_prod(

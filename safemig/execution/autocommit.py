@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
 from contextlib import nullcontext, suppress
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import psycopg
@@ -52,11 +51,11 @@ def run_apart(
         OutcomeUnknownError: the connection was lost, and the server cannot be asked whether the statement ran.
     """
     pass_point(FaultPoint.APART_BEGINS)
-    done: list[Step] = []
-    came_to: list[str] = []
+    apart = _Apart(run, connection, conninfo, segment)
+    done, came_to = apart.done, apart.came_to
     has_ended = False  # the statement in hand
     live.planned(segment.steps)
-    backend = connection.execute(MY_BACKEND).fetchone()
+    apart.backend = connection.execute(MY_BACKEND).fetchone()
     role = run.settings.deploy_as
     try:
         connection.execute("RESET search_path")  # the role's own, by which also what they name is looked for
@@ -82,19 +81,13 @@ def run_apart(
             done.append(step)
             run.note_what_is_done("step", number=step.number, state="ran")
     except KeyboardInterrupt:  # it may come at any moment: also between the statement's end and the note of it
-        raise _ended_early(
-            "interrupted", run, connection, conninfo, backend, segment, done, came_to, may_have_ended=True
-        ) from None
+        raise apart.ended_early("interrupted", may_have_ended=True) from None
     except psycopg.Error as error:
-        raise _ended_early(
-            words_of(error), run, connection, conninfo, backend, segment, done, came_to, may_have_ended=has_ended
-        ) from None
+        raise apart.ended_early(words_of(error), may_have_ended=has_ended) from None
     except SettingsError as error:  # the journal cannot be written
         if not (done or came_to or has_ended):
             raise
-        raise _ended_early(
-            error.what, run, connection, conninfo, backend, segment, done, came_to, may_have_ended=has_ended
-        ) from None
+        raise apart.ended_early(error.what, may_have_ended=has_ended) from None
     finally:
         if not connection.closed:
             with suppress(psycopg.Error):
@@ -122,50 +115,54 @@ def _run_alone(run: Run, connection: Connection, planned: Step, listen: Listener
     return step
 
 
-def _ended_early(
-    what: str,
-    run: Run,
-    connection: Connection,
-    conninfo: str,
-    backend: tuple[Any, ...] | None,
-    segment: Segment,
-    done: Sequence[Step],
-    came_to: Sequence[str],
-    *,
-    may_have_ended: bool,
-) -> DeploymentStoppedError | DeploymentFailedError | OutcomeUnknownError:
-    """Clean up after the statement that failed, over a new connection where it took ours, and return what to raise."""
-    failing = segment.steps[len(done)]
-    where = f"step {failing.number}, {failing.file}, line {failing.line}: {failing.kind}"
-    go_on = run.trail.go_on if run.trail else "deploy again"
-    try:
-        with reconnected(connection, conninfo, backend) as alive:
-            be_ourselves(alive)
-            has_ended = (may_have_ended or alive is not connection) and _has_ended(run, alive, failing)
-            with acting_as(alive, run.settings.deploy_as):
-                removed, left = ([], []) if has_ended else remove_invalid_indexes(alive, failing)
-            if run.trail and not has_ended:
-                run.trail.failed(alive, is_clean=not (left or came_to))
-    except (UnreachableError, psycopg.Error):
-        return OutcomeUnknownError(
-            f"the connection was lost in a statement that refuses a transaction: {what}",
-            where=where + "; it is unknown whether it ran",
-            next=f"when the server answers again: {go_on}",
+@dataclass(slots=True)
+class _Apart:
+    """A segment without a transaction under way: the steps that ran, and how far the batches of the next one came."""
+
+    run: Run
+    connection: Connection
+    conninfo: str
+    segment: Segment
+    backend: tuple[Any, ...] | None = None
+    done: list[Step] = field(default_factory=list)
+    came_to: list[str] = field(default_factory=list)
+
+    def ended_early(
+        self, what: str, *, may_have_ended: bool
+    ) -> DeploymentStoppedError | DeploymentFailedError | OutcomeUnknownError:
+        """Clean up after the statement that failed, over a new connection where it took ours, and return what to raise."""
+        run, done, came_to = self.run, self.done, self.came_to
+        failing = self.segment.steps[len(done)]
+        where = f"step {failing.number}, {failing.file}, line {failing.line}: {failing.kind}"
+        go_on = run.trail.go_on if run.trail else "deploy again"
+        try:
+            with reconnected(self.connection, self.conninfo, self.backend) as alive:
+                be_ourselves(alive)
+                has_ended = (may_have_ended or alive is not self.connection) and _has_ended(run, alive, failing)
+                with acting_as(alive, run.settings.deploy_as):
+                    removed, left = ([], []) if has_ended else remove_invalid_indexes(alive, failing)
+                if run.trail and not has_ended:
+                    run.trail.failed(alive, is_clean=not (left or came_to))
+        except (UnreachableError, psycopg.Error):
+            return OutcomeUnknownError(
+                f"the connection was lost in a statement that refuses a transaction: {what}",
+                where=where + "; it is unknown whether it ran",
+                next=f"when the server answers again: {go_on}",
+            )
+        # What ran before it stays: only where nothing did is it true that nothing was changed.
+        stays = done or came_to or has_ended
+        return (DeploymentStoppedError if stays else DeploymentFailedError)(
+            what,
+            where=where
+            + ("; it ran, but that was not recorded" if has_ended else "")
+            + (f"; the invalid {', '.join(removed)} was removed" if removed else "")
+            + "".join(f"; when those who hold it have ended: DROP INDEX CONCURRENTLY {name}" for name in left)
+            + (f"; done {came_to[-1]}" if came_to else "")
+            + (f"; applied: step {', '.join(str(step.number) for step in done)}" if done else ""),
+            next="correct the cause, then "
+            + (go_on if stays else "deploy again")
+            + (": it continues there" if came_to else ""),
         )
-    # What ran before it stays: only where nothing did is it true that nothing was changed.
-    stays = done or came_to or has_ended
-    return (DeploymentStoppedError if stays else DeploymentFailedError)(
-        what,
-        where=where
-        + ("; it ran, but that was not recorded" if has_ended else "")
-        + (f"; the invalid {', '.join(removed)} was removed" if removed else "")
-        + "".join(f"; when those who hold it have ended: DROP INDEX CONCURRENTLY {name}" for name in left)
-        + (f"; done {came_to[-1]}" if came_to else "")
-        + (f"; applied: step {', '.join(str(step.number) for step in done)}" if done else ""),
-        next="correct the cause, then "
-        + (go_on if stays else "deploy again")
-        + (": it continues there" if came_to else ""),
-    )
 
 
 def _has_ended(run: Run, connection: Connection, step: Step) -> bool:

@@ -28,7 +28,7 @@ from safemig.postgres.dump.piecewise import script_of
 from safemig.postgres.dump.plain import read_back, write_full_dump, write_schema_dump
 from safemig.postgres.dump.team_script import TeamScript, read_ownership
 from safemig.postgres.server.programs import Programs, client_programs
-from safemig.postgres.unreadable import hosted_on, platform_tables_left_out
+from safemig.postgres.unreadable import exclusions, hosted_on, platform_tables_left_out
 from safemig.results import BOOKKEEPING_TABLES, Backup, BackupFile, TableContent
 from safemig.settings import PRODUCTION, Settings
 
@@ -99,47 +99,40 @@ def take_backup(
         dump = _Dump(settings, environment, programs, target.server_version_num, left_out)
         dump.require_fitting()
         folder = _prepared(folder or settings.path("backups") / environment)
+        with_script = bool(hosted) and rows and not elsewhere
         if rows:
-            with_script = "the backup and the team's script of it"
+            share = 1.0 if elsewhere else share_of_backup(connection)
+            what = "the backup and the team's script of it" if with_script else "the backup"
             require_room(
-                connection,
-                folder,
-                1.0 if elsewhere else share_of_backup(connection),
-                with_script if hosted and not elsewhere else "the backup",
-                "free disk space, or set backups to a folder on a larger disk",
+                connection, folder, share, what, "free disk space, or set backups to a folder on a larger disk"
             )
         about = sizes_of(connection).rows_estimate if live.is_watched() else None
         ((now,),) = connection.execute(NOW).fetchall()
         with claimed(folder, now) as timestamp:
             pass_point(FaultPoint.BACKUP_CLAIMED)
             taken = dump.take(connection, folder, timestamp, rows=rows, about=about)
-            full, tables, notes = taken.full or taken.schema, taken.tables, taken.notes
+            full = taken.full or taken.schema
             if read and rows:
-                _require_as_written(full, tables)
+                _require_as_written(full, taken.tables)
                 pass_point(FaultPoint.BACKUP_READ_BACK)
-            team = None
-            if hosted and rows and not elsewhere:
-                with live.stage("what is yours, as a script", sum(table.rows for table in tables)):
-                    team, left = dump.team(connection, folder, timestamp, full, taken.schema)
-                    held = {table.name for table in tables if table.rows}
-                    notes += tuple(f"not in {team.path.name}: the rows of {name}" for name in left if name in held)
+            team, left = dump.team(connection, folder, timestamp, taken) if with_script else (None, ())
             backup = Backup(
                 target=target,
                 timestamp=timestamp,
                 full=full,
                 schema=taken.schema,
                 manifest=folder / f"manifest_{timestamp}.json",
-                tables=tables,
+                tables=taken.tables,
                 snapshot_lsn=taken.lsn,
                 client_version=dump.programs.version,
                 seconds=time.monotonic() - started,
                 verified="read" if read else "no",
                 cluster=taken.cluster,
                 team=team,
-                notes=notes,
+                notes=(*taken.notes, *left),
                 left_out=left_out,
                 hosted_on=hosted,
-                history=tuple(table.name for table in tables if is_history(table.name)),
+                history=tuple(table.name for table in taken.tables if is_history(table.name)),
             )
             pass_point(FaultPoint.MANIFEST_BEGINS)
             write_manifest(backup)
@@ -237,7 +230,7 @@ class _Dump:
         with watched_dump(self._conninfo, self.environment):
             file, content = write_directory(
                 self._conninfo, self.programs, folder / f"backup_full_{timestamp}", snapshot=snapshot,
-                names=names, jobs=settings.backup_jobs, compression=option, without=self.left_out,
+                names=names, jobs=settings.backup_jobs, options=(option, *exclusions(self.left_out)),
             )  # fmt: skip
         live.reached(sum(table.rows for table in content if not table.name.startswith(BOOKKEEPING_TABLES)))
         return file, content, (note,) if note else ()
@@ -260,17 +253,20 @@ class _Dump:
             return schema, None, (f"without roles and settings of the cluster: {error.what}",)
 
     def team(
-        self, connection: Connection, folder: Path, timestamp: str, full: BackupFile, schema: BackupFile
+        self, connection: Connection, folder: Path, timestamp: str, taken: _Taken
     ) -> tuple[BackupFile, tuple[str, ...]]:
-        """Write what is the team's as a script (see `team_script`); return it, and the tables whose rows it lacks."""
-        with schema.path.open("rb") as stream:
-            script = TeamScript.of(read_ownership(connection), stream)
-        # pg_dump compresses a folder by itself, whatever Python has.
-        how = self.settings.compression if not full.parts or self.settings.compression == "none" else "gzip"
-        path = folder / f"backup_team_{timestamp}.sql{SUFFIXES[how]}"
-        with script_of(self.programs, full.path, "--clean", "--if-exists") as stream:
-            file = write_whole(path, compressed(script.pieces(stream), how))
-        return file, tuple(script.left_out)
+        """Write what is the team's as a script (see `team_script`); return it, and in words whose rows it lacks."""
+        full = taken.full or taken.schema
+        with live.stage("what is yours, as a script", sum(table.rows for table in taken.tables)):
+            with taken.schema.path.open("rb") as stream:
+                script = TeamScript.of(read_ownership(connection), stream)
+            # pg_dump compresses a folder by itself, whatever Python has.
+            how = self.settings.compression if not full.parts or self.settings.compression == "none" else "gzip"
+            path = folder / f"backup_team_{timestamp}.sql{SUFFIXES[how]}"
+            with script_of(self.programs, full.path, "--clean", "--if-exists") as stream:
+                file = write_whole(path, compressed(script.pieces(stream), how))
+        held = {table.name for table in taken.tables if table.rows}
+        return file, tuple(f"not in {path.name}: the rows of {name}" for name in script.left_out if name in held)
 
 
 def _room_for_locks(connection: Connection) -> tuple[str, ...]:

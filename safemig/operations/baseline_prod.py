@@ -80,7 +80,7 @@ def baseline_prod(
 
     protocol = Protocol(run, "recorded", ", ".join(each.migration.file for each in files))
     done = protocol.change(Transaction((), look_again, record), prepare)
-    return _result("BASELINED", run_id, situation, plan_id, started, files, done, notes)
+    return replace(_result("BASELINED", run_id, situation, plan_id, started, files, done), notes=notes)
 
 
 def plan_baseline(settings: Settings, *, to: str = "", environment: str = PRODUCTION) -> Plan:
@@ -181,7 +181,6 @@ def _result(
     started: datetime,
     files: Sequence[PlannedFile] = (),
     done: Committed | None = None,
-    notes: tuple[str, ...] = (),
 ) -> Deployment:
     return Deployment(
         act="baseline_prod",
@@ -197,5 +196,4 @@ def _result(
         recorded_only=tuple(each.migration.file for each in files),
         transaction_id=done.transaction_id if done else "",
         commit_lsn=done.commit_lsn if done else "",
-        notes=notes,
     )

@@ -9,6 +9,7 @@ from pathlib import Path
 import psycopg
 from psycopg import sql
 
+from safemig import live
 from safemig.approval.approve import Ask, approve
 from safemig.approval.approvers import require_approvers
 from safemig.approval.plan import identify
@@ -44,6 +45,7 @@ WHERE shobj_description(d.oid, 'pg_database') ~ '^safemig: (restoring|restored f
 """
 
 
+@live.act("restore_prod")
 def drop_former(
     settings: Settings, name: str, environment: str, *, approved: str = "", ask: Ask | None = None
 ) -> Restored:

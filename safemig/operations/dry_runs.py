@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 from safemig.approval.plan import assess, identify
 from safemig.backups.beside import schema_for
@@ -106,10 +108,9 @@ def plan_beside(settings: Settings, backup: str, environment: str = PRODUCTION) 
 
 
 def plan_tables(
-    settings: Settings, backup: str, environment: str = PRODUCTION, *, tables: str, put_back: bool = False,
-    update: bool = False, where: str = "", fire_triggers: bool = False,
-) -> Plan:  # fmt: skip
-    """Return what `restore_prod --tables` would restore.
+    settings: Settings, backup: str, tables: str, rows: Mapping[str, Any], environment: str = PRODUCTION
+) -> Plan:
+    """Return what `restore_prod --tables` would restore; `rows` are its options on rows that are put back.
 
     Which rows would be put back is known when the tables are restored beside production and compared, which makes a
     schema there; so the ID that approves that comes from the command itself, without --approve.
@@ -118,7 +119,7 @@ def plan_tables(
         BackupError: there is no such backup or table.
         SettingsError: the options do not go together.
     """
-    asked = asked_for(tables, put_back=put_back, update=update, where=where, fire_triggers=fire_triggers)
+    asked = asked_for(tables, **{"put_back": False, "update": False, "where": "", "fire_triggers": False, **rows})
     if asked is None:
         raise SettingsError("no table is named", next="--tables public.orders")
     chosen = find_backup(settings, environment, backup)

@@ -51,10 +51,19 @@ from safemig.postgres.connection.connect import connect, words_of
 from safemig.postgres.dump.plain import content_of
 from safemig.postgres.pretences import indexes_pretended
 from safemig.postgres.stand_in.script import needs_what_is_real
-from safemig.results import Backup, Rehearsal, Step, TableContent
-from safemig.schema import Schema, compare
+from safemig.results import (
+    Backup,
+    Rehearsal,
+    Rights,
+    RollbackProof,
+    RowChange,
+    Step,
+    TableContent,
+)
+from safemig.schema import Schema, SchemaDiff, compare
 from safemig.settings import PRODUCTION, Settings
 from safemig.views.numbers import counted
+from safemig.workload_facts import WorkloadCheck
 
 
 class RunsOnCopy(Protocol):
@@ -159,98 +168,56 @@ def rehearse_on_copy(
         )
     started = time.monotonic()
     with open_server_like(source, settings.scratch) as server:
-        full = settings.rehearsal == "data"
-        restored, with_data, backup, rows_from = _copied(settings, source, server, situation, backup)
-        url = restored.url
-        as_deployer = url_as(url, server, deploying_role(source))
+        copied = _copied(settings, source, server, situation, backup)
         under_load = make_loaded_copy(source, server) if load else ""
-        with connect(url, "the copy") as copy, connect(as_deployer, "the copy") as deployer, ExitStack() as within:
-            _make_history(settings, deployer)
-            read = _reader(settings, copy)
-            start = read()
-            event_triggers = read_event_triggers(copy)
-            named = named_tables(copy, situation.plan.steps)
-            with live.stage("check who may use what"):
-                rights = rights_before(settings, source, copy, deployer, named)
-            statements = within.enter_context(trial_on(settings, situation.target.environment, server, url))
-            statements.before(source, situation.plan.steps)
-            configured = read_rows(settings, as_deployer) if full else None
-            then = Moment.now(copy, read_columns(copy, named if full else ()), with_data if full else ())
-            live.planned(situation.plan.steps)
-            with live.stage("migrate the copy"):
-                if by:
-                    steps = by.migrate(server, copy, as_deployer, (copy, deployer, *statements.connections))
-                    reached: tuple[Schema, ...] = (read(),)
-                else:
-                    steps, reached = _run(deployer, situation.segments, read, settings.deploy_as)
-            steps = with_sizes(source, steps)
-            pretended = indexes_pretended(copy)
-            diff = compare(start, reached[-1])
-            with live.stage("check again who may use what"):
-                access = rights_after(settings, rights, source, copy, steps if by else situation.plan.steps)
-            statements.after()
-            with live.stage("read the copy again", backup.rows if full else None):
-                after: tuple[TableContent, ...] = ()
-                if full:
-                    now, after = content_since(copy, url, server.programs, then, by_column=True)
-                else:
-                    now = read_columns(copy, ())
-            # Also those that the migration makes: they fire for its later statements.
-            event_triggers = tuple(dict.fromkeys((*event_triggers, *read_event_triggers(copy))))
-            rows = rows_and_columns(with_data, after, then.tables, now, steps, diff, event_triggers) if full else ()
-            renamed = renamed_back(then.tables, now) | renamed_labels_back(then.labels, read_labels(copy))
-            migrated = MigratedCopy(settings, server, copy, url, as_deployer, then, start, reached[-1], configured)
-            if by:
-                by.take_back(migrated)
-            with live.stage("roll the copy back, and compare"):
-                rollback = prove_rollback(
-                    migrated, source, situation, script,
-                    timestamp=backup.timestamp, renames=renamed, forget=by.forget if by else None,
-                )  # fmt: skip
-            statements.after_rollback()
-            workload = statements.result(settings, steps if by else situation.plan.steps)
-            exceptions = _not_shown(server, pretended)
+        seen = _observe(settings, source, situation, server, copied, script, by)
+        steps = seen.steps
         ran = rehearse_under_load(settings, source, server, situation, under_load, load, steps) if load else None
         standing = situation.standing
         every = standing.in_order((*standing.applied, *standing.pending))
         files_make = None if by else what_files_make(settings, source, server, every, files_make)
-    return Rehearsed(
-        Rehearsal(
-            plan_id=situation.plan.id,
-            mode=settings.rehearsal,
-            server_version=server.programs.version,
-            steps=steps,
-            diff=diff,
-            schema_fingerprint=reached[-1].fingerprint,
-            rows=tuple(row for row in rows if not layout_for(settings).keeps_history_in(row.table)),
-            rollback=rollback,
-            backup_verified=backup.verified,
-            seconds=time.monotonic() - started,
-            rights=access,
-            not_by_psql=restored.notes,
-            exceptions=exceptions,
-            workload=workload,
-            load=ran,
-            notes=by.notes if by else _verified(situation),
-            rows_from=rows_from,
-        ),
-        start,
-        reached,
-        files_make,
+    result = Rehearsal(
+        plan_id=situation.plan.id,
+        mode=settings.rehearsal,
+        server_version=server.programs.version,
+        steps=steps,
+        diff=seen.diff,
+        schema_fingerprint=seen.reached[-1].fingerprint,
+        rows=tuple(row for row in seen.rows if not layout_for(settings).keeps_history_in(row.table)),
+        rollback=seen.rollback,
+        backup_verified=copied.backup.verified,
+        seconds=time.monotonic() - started,
+        rights=seen.rights,
+        not_by_psql=copied.copy.notes,
+        exceptions=seen.exceptions,
+        workload=seen.workload,
+        load=ran,
+        notes=by.notes if by else _verified(situation),
+        rows_from=copied.rows_from,
     )
+    return Rehearsed(result, seen.start, seen.reached, files_make)
+
+
+@dataclass(frozen=True, slots=True)
+class _Copied:
+    """A copy to migrate: what it holds, the backup that it may verify, and in words where rows of a clone are from."""
+
+    copy: Copy
+    content: tuple[TableContent, ...]
+    backup: Backup
+    rows_from: str
 
 
 def _copied(
     settings: Settings, source: Connection, server: CopyServer, situation: Situation, backup: Backup
-) -> tuple[Copy, tuple[TableContent, ...], Backup, str]:
-    """Return the copy, what it holds, the backup that it may verify, and in words where rows of a clone are from."""
+) -> _Copied:
     full = settings.rehearsal == "data"
     if not settings.gets_a_clone:
         copy, content = restored_and_compared(settings, source, server, backup, schema_only=not full)
         if full:
             backup = mark_verified(settings, backup, "restored", copy.notes)
             backup.show_again()  # a record never says below that it is not verified, and above that it is
-        return copy, content, backup, ""
+        return _Copied(copy, content, backup, "")
     with live.stage("hold the clone against production"):
         copy = adopt_clone(settings, source, server, "copy")
     name = situation.target.environment
@@ -259,7 +226,7 @@ def _copied(
     )
     with live.stage("read the clone"):
         content = content_of(copy.url, server.programs) if full else ()
-    return copy, content, backup, words
+    return _Copied(copy, content, backup, words)
 
 
 def _verified(situation: Situation) -> tuple[str, ...]:
@@ -268,8 +235,80 @@ def _verified(situation: Situation) -> tuple[str, ...]:
     return (f"{counted(scripts, 'verify script')} ran on the copy without an error",) if scripts else ()
 
 
-def _reader(settings: Settings, copy: Connection) -> Callable[[], Schema]:
-    return lambda: schema_of(settings, copy)
+@dataclass(frozen=True, slots=True)
+class _Observed:
+    """What the copy showed: of the migration, of the access that roles have, of the application, and of the rollback."""
+
+    start: Schema
+    reached: tuple[Schema, ...]  # one a segment
+    steps: tuple[Step, ...]
+    diff: SchemaDiff
+    rows: tuple[RowChange, ...]
+    rights: Rights
+    workload: WorkloadCheck | None
+    rollback: RollbackProof
+    exceptions: tuple[str, ...]
+
+
+def _observe(
+    settings: Settings,
+    source: Connection,
+    situation: Situation,
+    server: CopyServer,
+    copied: _Copied,
+    script: Path,
+    by: RunsOnCopy | None,
+) -> _Observed:
+    """Migrate the copy and roll it back, each compared with what was there before."""
+    full, planned, url = settings.rehearsal == "data", situation.plan.steps, copied.copy.url
+    as_deployer = url_as(url, server, deploying_role(source))
+    with connect(url, "the copy") as copy, connect(as_deployer, "the copy") as deployer, ExitStack() as within:
+        _make_history(settings, deployer)
+
+        def read() -> Schema:
+            return schema_of(settings, copy)
+
+        start, event_triggers, named = read(), read_event_triggers(copy), named_tables(copy, planned)
+        with live.stage("check who may use what"):
+            rights = rights_before(settings, source, copy, deployer, named)
+        statements = within.enter_context(trial_on(settings, situation.target.environment, server, url))
+        statements.before(source, planned)
+        configured = read_rows(settings, as_deployer) if full else None
+        then = Moment.now(copy, read_columns(copy, named if full else ()), copied.content if full else ())
+        live.planned(planned)
+        with live.stage("migrate the copy"):
+            if by:
+                steps = by.migrate(server, copy, as_deployer, (copy, deployer, *statements.connections))
+                reached: tuple[Schema, ...] = (read(),)
+            else:
+                steps, reached = _run(deployer, situation.segments, read, settings.deploy_as)
+        steps = with_sizes(source, steps)
+        pretended = indexes_pretended(copy)
+        with live.stage("check again who may use what"):
+            access = rights_after(settings, rights, source, copy, steps if by else planned)
+        statements.after()
+        with live.stage("read the copy again", copied.backup.rows if full else None):
+            after: tuple[TableContent, ...] = ()
+            if full:
+                now, after = content_since(copy, url, server.programs, then, by_column=True)
+            else:
+                now = read_columns(copy, ())
+        # Also those that the migration makes: they fire for its later statements.
+        event_triggers = tuple(dict.fromkeys((*event_triggers, *read_event_triggers(copy))))
+        diff = compare(start, reached[-1])
+        rows = rows_and_columns(copied.content, after, then.tables, now, steps, diff, event_triggers) if full else ()
+        renamed = renamed_back(then.tables, now) | renamed_labels_back(then.labels, read_labels(copy))
+        migrated = MigratedCopy(settings, server, copy, url, as_deployer, then, start, reached[-1], configured)
+        if by:
+            by.take_back(migrated)
+        with live.stage("roll the copy back, and compare"):
+            rollback = prove_rollback(
+                migrated, source, situation, script,
+                timestamp=copied.backup.timestamp, renames=renamed, forget=by.forget if by else None,
+            )  # fmt: skip
+        statements.after_rollback()
+        workload = statements.result(settings, steps if by else planned)
+        return _Observed(start, reached, steps, diff, rows, access, workload, rollback, _not_shown(server, pretended))
 
 
 def _make_history(settings: Settings, deployer: Connection) -> None:

@@ -32,7 +32,7 @@ from safemig.postgres.server.throwaway import ThrowawayServer
 from safemig.results import Step
 from safemig.schema import Schema
 from safemig.settings import Settings
-from safemig.workload.load import CONNECTIONS, Load, choose
+from safemig.workload.load import CONNECTIONS, Chosen, Load, choose
 from safemig.workload.load_result import by_statement, errors_of, points_of
 from safemig.workload.own_statistics import ALLOW, Catalog, read_columns, write_columns
 from safemig.workload.planner_facts import read_planner_facts
@@ -126,15 +126,7 @@ def rehearse_under_load(
 
     A migration that does not get its locks is no error here, but what was to be found out.
     """
-    chance = random.Random(0)  # noqa: S311 - a load, no secret
-    with live.stage("try the application's statements with drawn values"):
-        chosen = choose(url, load.seen, load.share, chance)
-    if not chosen.driven:
-        raise RehearsalError(
-            "none of the application's statements runs on the copy with drawn values",
-            where="; ".join(f"{reason}: {number}" for reason, number in chosen.skipped),
-            next="rehearse without --load",
-        )
+    chosen = _chosen(url, load)
     as_deployer = url_as(url, server, deploying_role(source))
     with connect(as_deployer, _ENVIRONMENT) as connection:
         make_history(settings, connection)
@@ -178,6 +170,18 @@ def rehearse_under_load(
         skipped=chosen.skipped,
         notes=chosen.notes,
     )
+
+
+def _chosen(url: str, load: WantedLoad) -> Chosen:
+    with live.stage("try the application's statements with drawn values"):
+        chosen = choose(url, load.seen, load.share, random.Random(0))  # noqa: S311 - a load, no secret
+    if not chosen.driven:
+        raise RehearsalError(
+            "none of the application's statements runs on the copy with drawn values",
+            where="; ".join(f"{reason}: {number}" for reason, number in chosen.skipped),
+            next="rehearse without --load",
+        )
+    return chosen
 
 
 def _migrate(

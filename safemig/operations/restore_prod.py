@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -20,6 +19,7 @@ from safemig.approval.approvers import require_approvers
 from safemig.approval.plan import identify
 from safemig.backups.everything import ALL
 from safemig.backups.manifest import find_backup
+from safemig.backups.put_back import Wish
 from safemig.backups.same_content import what_differs
 from safemig.backups.swap import comment_on, database_exists, elsewhere
 from safemig.backups.swap import swap as exchange_names
@@ -31,8 +31,8 @@ from safemig.execution.lock_watch import watched_restore
 from safemig.execution.run import Run
 from safemig.execution.transaction import only_deployment
 from safemig.fault_points import FaultPoint, pass_point
-from safemig.operations.drop_replaced import REPLACED, RESTORED, RESTORING, drop_former
-from safemig.operations.restore_tables import asked_for, restore_tables
+from safemig.operations.drop_replaced import REPLACED, RESTORED, RESTORING
+from safemig.operations.restore_tables import TablesAsked, restore_tables
 from safemig.postgres.connection import Connection
 from safemig.postgres.connection.connect import connect, read_target, words_of
 from safemig.postgres.connection.search_path import own_search_path
@@ -82,12 +82,7 @@ def restore_prod(
     *,
     environment: str = PRODUCTION,
     swap: bool = False,
-    tables: str | Sequence[str] = (),
-    put_back: bool = False,
-    update: bool = False,
-    where: str = "",
-    fire_triggers: bool = False,
-    drop: str = "",
+    asked: TablesAsked | None = None,
     approve: str = "",
     ask: Ask | None = None,
 ) -> Restored | RestoredTables:
@@ -95,9 +90,8 @@ def restore_prod(
 
     Where the platform or the role allows no second database: every table, into a schema of production itself.
 
-    Or, with `tables`, restore only these (`all` is every one), into a schema of production itself, and with `put_back` bring back the rows
-    that production lacks (see `restore_tables`). Or, with `drop`, drop what an earlier restore kept or left there (see
-    `drop_former`).
+    Or, with `asked`, restore only these tables, into a schema of production itself, and bring back the rows that production
+    lacks, where that is asked for (see `restore_tables`).
 
     Guarantee: the production database is not touched, unless `swap` is asked for and approved: then the two change
     names in one transaction, and the former one is kept under a dated name. It may be ended at any point: the same
@@ -109,15 +103,6 @@ def restore_prod(
         ToolError: psql or pg_restore failed.
         DeploymentFailedError: the swap failed; nothing was changed.
     """
-    asked = asked_for(tables, put_back=put_back, update=update, where=where, fire_triggers=fire_triggers)
-    if drop:
-        if swap or backup or asked:
-            raise SettingsError(
-                "drop cannot be combined with other options",
-                where=f"drop {drop}",
-                next="leave out the backup, swap and tables",
-            )
-        return drop_former(settings, drop, environment, approved=approve, ask=ask)
     if asked:
         if swap:
             raise SettingsError("swap is for a whole backup, not for single tables", next="--put-back brings rows back")
@@ -128,8 +113,7 @@ def restore_prod(
     except _NoSecondDatabaseError as none:
         if swap:
             raise none.error from None
-        everything = asked_for(ALL, put_back=False, update=False, where="", fire_triggers=False)
-        assert everything is not None  # noqa: S101 - tables were named
+        everything = TablesAsked((ALL,), put_back=False, wish=Wish())
         try:
             restored = restore_tables(settings, chosen.timestamp, everything, environment)
         except RefusedError as error:
@@ -161,6 +145,7 @@ def _restore_whole(
     if not is_whole:
         raise BackupError("the backup does not match its manifest", where=str(chosen.full.path), next="use another one")
     conninfo, run_id = settings.conninfo(environment), secrets.token_hex(6)
+    equal = "every hash as in the manifest"
     with (
         only_deployment(conninfo, environment, run_id),
         open_environment(settings, environment, read_only=False) as connection,
@@ -175,30 +160,10 @@ def _restore_whole(
         if swap and (before := _swapped_before(connection, chosen, conninfo, programs)):
             return _result(target, chosen, target.database, before, "production already has it", started)
         name = _name(target.database, f"_restored_{chosen.timestamp}")
-        beside = make_conninfo("", **{**conninfo_to_dict(conninfo), "dbname": name})
-        notes: tuple[Check, ...] = ()
-        pass_point(FaultPoint.DATABASE_BEGINS)
-        if is_new := _create(connection, beside, name, chosen):
-            with live.stage("restore beside", chosen.rows), watched_restore(conninfo, name):
-                notes = _restore(settings, connection, beside, name, chosen, programs)
-                live.reached(chosen.rows)
-        with live.stage("compare with the backup", chosen.rows):
-            pass_point(FaultPoint.COMPARE_BEGINS)
-            is_equal = _holds(chosen, beside, programs)
-        if not is_equal:
-            raise RefusedError(
-                "the restored content differs from the backup"
-                if is_new
-                else "an earlier restore has been changed since",
-                where=f"database {name}; nothing was swapped",
-                next="use another backup" if is_new else f'look at it; then DROP DATABASE "{name}" and restore again',
-            )
-        pass_point(FaultPoint.COMPARED)
-        comment_on(connection, name, RESTORED.format(chosen.full.sha256))
-        pass_point(FaultPoint.RESTORED_MARKED)
-        lost = _settings_lost(connection, target.database, name)
+        notes = _restore_beside(settings, connection, conninfo, name, chosen, programs)
+        notes = (*_settings_lost(connection, target.database, name), *notes)
         if not swap:
-            return _result(target, chosen, name, "", "every hash as in the manifest", started, (*lost, *notes))
+            return _result(target, chosen, name, "", equal, started, notes)
         stays = [each for (each,) in connection.execute(WHAT_DOES_NOT_MOVE)]
         comment = connection.execute(OWNER_AND_PLACE).fetchone()[3]  # type: ignore[index]
         ((now,),) = connection.execute(NOW).fetchall()
@@ -228,7 +193,38 @@ def _restore_whole(
         except KeyboardInterrupt:
             if not database_exists(elsewhere(conninfo, target.database), environment, kept_as):
                 raise  # else it came too late: they are exchanged
-    return _result(target, chosen, target.database, kept_as, "every hash as in the manifest", started, (*lost, *notes))
+    return _result(target, chosen, target.database, kept_as, equal, started, notes)
+
+
+def _restore_beside(
+    settings: Settings, connection: Connection, conninfo: str, name: str, backup: Backup, programs: Programs
+) -> tuple[Check, ...]:
+    """Restore into a database of that name, unless it is there, and compare it with the backup; return what that needed.
+
+    Raises:
+        RefusedError: it holds something else.
+        ToolError: it cannot be restored.
+    """
+    beside = make_conninfo("", **{**conninfo_to_dict(conninfo), "dbname": name})
+    notes: tuple[Check, ...] = ()
+    pass_point(FaultPoint.DATABASE_BEGINS)
+    if is_new := _create(connection, beside, name, backup):
+        with live.stage("restore beside", backup.rows), watched_restore(conninfo, name):
+            notes = _restore(settings, connection, beside, name, backup, programs)
+            live.reached(backup.rows)
+    with live.stage("compare with the backup", backup.rows):
+        pass_point(FaultPoint.COMPARE_BEGINS)
+        is_equal = _holds(backup, beside, programs)
+    if not is_equal:
+        raise RefusedError(
+            "the restored content differs from the backup" if is_new else "an earlier restore has been changed since",
+            where=f"database {name}; nothing was swapped",
+            next="use another backup" if is_new else f'look at it; then DROP DATABASE "{name}" and restore again',
+        )
+    pass_point(FaultPoint.COMPARED)
+    comment_on(connection, name, RESTORED.format(backup.full.sha256))
+    pass_point(FaultPoint.RESTORED_MARKED)
+    return notes
 
 
 @dataclass(frozen=True, slots=True)

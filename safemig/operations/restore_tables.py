@@ -136,19 +136,7 @@ def restore_tables(
             connection, chosen, tables, stored, lambda: client_programs(chosen.target.server_version_num)
         )
         verb = f"restore-prod {chosen.timestamp} {asked.verb}"
-        result = RestoredTables(
-            verdict="RESTORED BESIDE PRODUCTION",
-            target=target,
-            backup=chosen.manifest,
-            schema=schema_for(chosen),
-            tables=tuple(_restored(each) for each in besides),
-            checks=(_content_check(besides),),
-            seconds=0.0,
-            command=command_on(environment, verb, "--put-back"),
-            where=asked.wish.where,
-            update=asked.wish.update,
-            notes=notes,
-        )
+        result = _beside_production(target, chosen, asked, besides, notes)
         if not asked.put_back:
             return replace(result, seconds=time.monotonic() - started)
         with connection.transaction():
@@ -179,6 +167,24 @@ def restore_tables(
         run_id=run_id,
         transaction_id=transaction_id,
         seconds=time.monotonic() - started,
+    )
+
+
+def _beside_production(
+    target: Target, backup: Backup, asked: TablesAsked, besides: Sequence[Beside], notes: tuple[str, ...]
+) -> RestoredTables:
+    return RestoredTables(
+        verdict="RESTORED BESIDE PRODUCTION",
+        target=target,
+        backup=backup.manifest,
+        schema=schema_for(backup),
+        tables=tuple(_restored(each) for each in besides),
+        checks=(_content_check(besides),),
+        seconds=0.0,
+        command=command_on(target.environment, f"restore-prod {backup.timestamp} {asked.verb}", "--put-back"),
+        where=asked.wish.where,
+        update=asked.wish.update,
+        notes=notes,
     )
 
 

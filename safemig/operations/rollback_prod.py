@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 import shlex
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -45,7 +46,7 @@ from safemig.operations.by_command import BY_COMMAND
 from safemig.postgres.connection import Connection
 from safemig.postgres.connection.connect import connect, read_target
 from safemig.postgres.dump.plain import require_unchanged
-from safemig.results import Backup, Check, Deployment, Plan, PlannedMigration, RowChange, Target
+from safemig.results import Backup, Check, Deployment, Plan, PlannedMigration, RowChange, Step, Target
 from safemig.schema import Schema, compare
 from safemig.settings import PRODUCTION, Settings
 from safemig.views.numbers import counted
@@ -76,28 +77,11 @@ def rollback_prod(
     run_id, started = secrets.token_hex(6), datetime.now(UTC)
     chosen = read_script(_find(settings, environment, script))
     pass_point(FaultPoint.SCRIPT_READ)
-    (file,) = plan_files([Migration("", "rollback", chosen.path, chosen.sql, chosen.sha256)])
-    with open_environment(settings, environment) as connection:
-        target = read_target(connection, environment)
-        before = schema_of(settings, connection)
-        _require_fitting(settings, connection, chosen, environment)
-        plan_id = _identify(chosen, target, before)
-        if approve and approve != plan_id:
-            raise RefusedError(
-                f"approved was {approve}; this rollback is {plan_id}",
-                where=f"{chosen.path.name} on {environment}",
-                next="look at what it reverts, and approve that ID if it is right",
-            )
-        backup = take_backup(settings, environment)
-        with live.stage("run it on a copy"):
-            pass_point(FaultPoint.ROLLBACK_REHEARSAL_BEGINS)
-            start, reached = _rehearse(settings, connection, chosen, backup)
-        steps = with_expected_locks(connection, file.steps)
-    plan = Plan(plan_id, target, before.fingerprint, (), steps, act="rollback_prod", what=_in_words(chosen)[:1])
+    (file,) = plan_files([_as_migration(chosen)])
+    plan, before, backup, promise, reached = _tried(settings, chosen, file.steps, environment, approve)
     _approve(settings, chosen, plan, backup, approve, ask)
-    promise = SchemaPromise(settings, start, before)
     taken_back = f"rolled back: {', '.join(chosen.files)}"
-    run = Run(settings, "rollback_prod", environment, run_id, plan_id, started, before.fingerprint)
+    run = Run(settings, "rollback_prod", environment, run_id, plan.id, started, before.fingerprint)
     protocol = Protocol(run, "rolled back", taken_back)
     done = protocol.change(
         Transaction(
@@ -113,8 +97,8 @@ def rollback_prod(
         act="rollback_prod",
         verdict="ROLLED BACK",
         run_id=run_id,
-        target=target,
-        plan_id=plan_id,
+        target=backup.target,
+        plan_id=plan.id,
         by=who(),
         started_at=started,
         finished_at=datetime.now(UTC),
@@ -132,6 +116,37 @@ def rollback_prod(
     )
     require_none_failed(checks, "rolled back", where=taken_back, then="look at what they name", result=result)
     return result
+
+
+def _tried(
+    settings: Settings, script: RollbackScript, steps: Sequence[Step], environment: str, approved: str
+) -> tuple[Plan, Schema, Backup, SchemaPromise, Schema]:
+    """Back the database up and run the script on a copy of it.
+
+    Return the plan, the schema as it is, the backup, what the database has to be like then, and what the copy came to.
+    """
+    with open_environment(settings, environment) as connection:
+        target = read_target(connection, environment)
+        before = schema_of(settings, connection)
+        _require_fitting(settings, connection, script, environment)
+        plan_id = _identify(script, target, before)
+        if approved and approved != plan_id:
+            raise RefusedError(
+                f"approved was {approved}; this rollback is {plan_id}",
+                where=f"{script.path.name} on {environment}",
+                next="look at what it reverts, and approve that ID if it is right",
+            )
+        backup = take_backup(settings, environment)
+        with live.stage("run it on a copy"):
+            pass_point(FaultPoint.ROLLBACK_REHEARSAL_BEGINS)
+            start, reached = _rehearse(settings, connection, script, backup)
+        steps = with_expected_locks(connection, steps)
+    plan = Plan(plan_id, target, before.fingerprint, (), steps, act="rollback_prod", what=_in_words(script)[:1])
+    return plan, before, backup, SchemaPromise(settings, start, before), reached
+
+
+def _as_migration(script: RollbackScript) -> Migration:
+    return Migration("", "rollback", script.path, script.sql, script.sha256)
 
 
 def _validate(
@@ -157,7 +172,7 @@ def plan_rollback(settings: Settings, script: str | Path = "", *, environment: s
         RefusedError: it does not fit what is applied.
     """
     chosen = read_script(_find(settings, environment, script))
-    (file,) = plan_files([Migration("", "rollback", chosen.path, chosen.sql, chosen.sha256)])
+    (file,) = plan_files([_as_migration(chosen)])
     with open_environment(settings, environment) as connection:
         target, before = read_target(connection, environment), schema_of(settings, connection)
         _require_fitting(settings, connection, chosen, environment)

@@ -113,18 +113,7 @@ def load_picture(run: LoadRun) -> Picture | None:
         f'<rect x="{x(run.begin_s):.1f}" y="{_TOP}" width="{max(1.0, x(run.end_s) - x(run.begin_s)):.1f}" '
         f'height="{_HEIGHT}" fill="none" stroke="{_FAINT}" stroke-dasharray="3 2"/>'
     ]
-    taken = -100.0
-    for each in run.steps[:_MOST_STEPS]:
-        left, width = x(each.begin_s), max(1.0, x(each.end_s) - x(each.begin_s))
-        title = f"step {each.number}: {numbers.shortened(each.sql, 80)}"
-        parts.append(
-            f'<g><title>{escape(printable(title))}</title><rect x="{left:.1f}" y="{_TOP}" width="{width:.1f}" '
-            f'height="{_BAND}" fill="{_AMBER}"/><path d="M{left:.1f} {_TOP}v{_HEIGHT}M{left + width:.1f} {_TOP}v{_HEIGHT}" '
-            f'stroke="{_AMBER}" stroke-width="0.5"/></g>'
-        )
-        if left - taken > 16:  # numbers of short steps would lie one upon the other
-            parts.append(_text(left + 3, _TOP + _BAND + 12, str(each.number), colour=_AMBER))
-            taken = left
+    parts += _bands(run, x)
     for power in range(low, high + 1):
         parts += [
             f'<line x1="{_LEFT}" y1="{y(10**power):.1f}" x2="{_LEFT + room}" y2="{y(10**power):.1f}" stroke="{_GRID}"/>',
@@ -157,6 +146,24 @@ def load_picture(run: LoadRun) -> Picture | None:
         f" (usually {milliseconds(worst.usual_ms)}): {numbers.shortened(worst.text, 60)}." if worst else "."
     )
     return Picture(svg, printable(finding))
+
+
+def _bands(run: LoadRun, x: Callable[[float], float]) -> list[str]:
+    """Return a bar and a number for each step; `x` gives the place of a second."""
+    parts: list[str] = []
+    taken = -100.0
+    for each in run.steps[:_MOST_STEPS]:
+        left, width = x(each.begin_s), max(1.0, x(each.end_s) - x(each.begin_s))
+        title = f"step {each.number}: {numbers.shortened(each.sql, 80)}"
+        parts.append(
+            f'<g><title>{escape(printable(title))}</title><rect x="{left:.1f}" y="{_TOP}" width="{width:.1f}" '
+            f'height="{_BAND}" fill="{_AMBER}"/><path d="M{left:.1f} {_TOP}v{_HEIGHT}M{left + width:.1f} {_TOP}v{_HEIGHT}" '
+            f'stroke="{_AMBER}" stroke-width="0.5"/></g>'
+        )
+        if left - taken > 16:  # numbers of short steps would lie one upon the other
+            parts.append(_text(left + 3, _TOP + _BAND + 12, str(each.number), colour=_AMBER))
+            taken = left
+    return parts
 
 
 def _decades(run: LoadRun) -> tuple[int, int]:

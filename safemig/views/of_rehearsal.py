@@ -26,22 +26,6 @@ from safemig.views.workload_parts import workload_blocks
 
 def build(result: Rehearsal) -> Document:
     """Show what the migrations did to the copy: locks, rewrites, times, rows, and whether the way back is proven."""
-    failed = any(step.state == "failed" for step in result.steps)
-    proven = result.rollback is not None and result.rollback.is_proven
-    if failed:
-        verdict = Badge("REHEARSAL FAILED", "error")
-    elif result.rollback is not None and not proven:
-        verdict = Badge("REHEARSED, ROLLBACK NOT PROVEN", "warning")
-    elif result.exceptions:
-        verdict = Badge(f"REHEARSED, except {_shortened(result.exceptions)}", "warning")
-    else:
-        verdict = Badge("REHEARSED", "ok")
-    standing = len(result.rights.standing) if result.rights else 0
-    standing += len(result.workload.standing) if result.workload else 0
-    if standing and not failed:
-        verdict = Badge(f"{verdict.word}, {numbers.counted(standing, 'FINDING').upper()}", "warning")
-    if result.load and result.load.outcome and not failed:
-        verdict = Badge(f"{verdict.word}, NOT UNDER LOAD", "warning")
     headline: list[Inline] = [
         Mono(f"plan {result.plan_id}"),
         Strong(
@@ -85,7 +69,25 @@ def build(result: Rehearsal) -> Document:
         *not_by_psql(result.not_by_psql),
         statements(result.steps),
     ]
-    return Document(verdict, tuple(headline), tuple(blocks))
+    return Document(_verdict(result), tuple(headline), tuple(blocks))
+
+
+def _verdict(result: Rehearsal) -> Badge:
+    if any(step.state == "failed" for step in result.steps):
+        return Badge("REHEARSAL FAILED", "error")
+    if result.rollback is not None and not result.rollback.is_proven:
+        words = ["REHEARSED, ROLLBACK NOT PROVEN"]
+    elif result.exceptions:
+        words = [f"REHEARSED, except {_shortened(result.exceptions)}"]
+    else:
+        words = ["REHEARSED"]
+    standing = len(result.rights.standing) if result.rights else 0
+    standing += len(result.workload.standing) if result.workload else 0
+    if standing:
+        words.append(numbers.counted(standing, "FINDING").upper())
+    if result.load and result.load.outcome:
+        words.append("NOT UNDER LOAD")
+    return Badge(", ".join(words), "ok" if words == ["REHEARSED"] else "warning")
 
 
 def _shortened(exceptions: Sequence[str]) -> str:

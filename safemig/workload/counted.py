@@ -75,6 +75,24 @@ class Reading:
     notes: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """What a source tells of one statement: its text and role, and what was counted of it."""
+
+    text: str
+    role: str
+    database: str
+    source: Source
+    calls: int = 0
+    rows: int = 0
+    total_ms: float = 0
+    max_ms: float = 0
+    since: datetime | None = None
+    until: datetime | None = None
+    queryid: int | None = None
+    search_path: str = ""
+
+
 @dataclass(slots=True)
 class _Sum:
     """What was counted of one text under one role: several entries may share it, as of two search paths."""
@@ -94,31 +112,27 @@ class Sums:
         self.skipped: Tally[str] = Tally()
         self._sums: dict[str, _Sum] = {}
 
-    def add(
-        self, text: str, role: str, database: str, source: Source, *, calls: int = 0, rows: int = 0, total_ms: float = 0,
-        max_ms: float = 0, since: datetime | None = None, until: datetime | None = None, queryid: int | None = None,
-        search_path: str = "",
-    ) -> None:  # fmt: skip
+    def add(self, entry: Entry) -> None:
         """Add an entry; one whose text is not kept is counted by the reason."""
-        found = kept(text)
+        found = kept(entry.text)
         if isinstance(found, Skipped):
             self.skipped[found.reason] += 1
             return
         if is_own(found.text):
             self.skipped[OWN] += 1
             return
-        key = identity(found.text, role, database)
+        key = identity(found.text, entry.role, entry.database)
         if (sum_ := self._sums.get(key)) is None:
             first = Statement(
-                key, found.text, role, database, found.kind, source, search_path, queryid, first_seen=since,
-                last_seen=until,
+                key, found.text, entry.role, entry.database, found.kind, entry.source, entry.search_path, entry.queryid,
+                first_seen=entry.since, last_seen=entry.until,
             )  # fmt: skip
             sum_ = self._sums[key] = _Sum(first)
-        sum_.calls += calls
-        sum_.rows += rows
-        sum_.total_ms += total_ms
-        sum_.max_ms = max(sum_.max_ms, max_ms)
-        sum_.since = min((each for each in (sum_.since, since) if each), default=None)
+        sum_.calls += entry.calls
+        sum_.rows += entry.rows
+        sum_.total_ms += entry.total_ms
+        sum_.max_ms = max(sum_.max_ms, entry.max_ms)
+        sum_.since = min((each for each in (sum_.since, entry.since) if each), default=None)
 
     def statements(self) -> tuple[Statement, ...]:
         """Return the statements with what was counted of them in all."""
@@ -202,10 +216,10 @@ def read_counted(connection: Connection, environment: str) -> Reading:
         if queryid is None or query is None:  # <insufficient privilege>
             sums.skipped[NOT_VISIBLE] += 1
             continue
-        sums.add(
-            query, role, database, "pg_stat_statements", calls=calls, rows=rows, total_ms=total, max_ms=longest,
-            since=since_when or reset, until=now, queryid=queryid, search_path=paths.get(role) or server_path,
-        )  # fmt: skip
+        sums.add(Entry(
+            query, role, database, "pg_stat_statements", calls, rows, total, longest, since_when or reset, now, queryid,
+            paths.get(role) or server_path,
+        ))  # fmt: skip
     nested, others = elsewhere
     sums.skipped.update({name: count for name, count in ((NESTED, nested), (OTHER_DATABASE, others)) if count})
     statements = sums.statements()

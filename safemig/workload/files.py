@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from safemig.errors import NoSuchFileError, SettingsError
-from safemig.workload.counted import NOT_VISIBLE, OTHER_DATABASE, Reading, Sums
+from safemig.workload.counted import NOT_VISIBLE, OTHER_DATABASE, Entry, Reading, Sums
 from safemig.workload.logs import SEVERITY, Line, is_stderr_line, lines_of
 from safemig.workload.statement import Counter, Statement
 from safemig.workload.texts import each_statement
@@ -55,7 +55,7 @@ def read_files(
                 end = max((each for each in (end, until) if each), default=None)
             else:
                 for text in each_statement(_text(file)):
-                    sums.add(text, role, database, "sql")
+                    sums.add(Entry(text, role, database, "sql"))
     for each in logged:
         sums.skipped.update(each.skipped)
         begin = min((moment for moment in (begin, each.begin) if moment), default=None)
@@ -157,7 +157,7 @@ def _read_log(
         moments.setdefault((line.text, line.role or role, line.database or database), []).append(line)
     for (text, role, where), lines in moments.items():
         probe = Sums()
-        probe.add(text, role, where, "log")
+        probe.add(Entry(text, role, where, "log"))
         found = probe.statements()
         sums.skipped.update(probe.skipped)
         if not found:
@@ -166,10 +166,10 @@ def _read_log(
         fresh = [line for line in lines if seen is None or line.at > seen]
         if fresh:
             times = [line.ms for line in fresh]
-            sums.add(
+            sums.add(Entry(
                 text, role, where, "log", calls=len(fresh), total_ms=sum(times), max_ms=max(times),
                 since=fresh[0].at, until=fresh[-1].at,
-            )  # fmt: skip
+            ))  # fmt: skip
     return Reading(tuple(_of_log(each) for each in sums.statements()), begin, end, skipped=dict(sums.skipped))
 
 
@@ -196,13 +196,13 @@ def _read_dump(sums: Sums, file: Path, role: str, database: str) -> tuple[dateti
         since = _when(row.get("stats_since") or row.get("stats_reset"))
         begin = min((each for each in (begin, since) if each), default=None)
         queryid = row.get("queryid")
-        sums.add(
+        sums.add(Entry(
             text, _first(row, _ROLE_NAMES) or role, where or database, "dump", calls=int(float(row.get("calls") or 0)),
             rows=int(float(row.get("rows") or 0)),
             total_ms=float(row.get("total_exec_time") or row.get("total_time") or 0),
             max_ms=float(row.get("max_exec_time") or row.get("max_time") or 0), since=since, until=until,
             queryid=int(queryid) if queryid else None,
-        )  # fmt: skip
+        ))  # fmt: skip
     return begin, until
 
 

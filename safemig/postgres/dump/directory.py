@@ -31,7 +31,6 @@ from safemig.postgres.dump.compression import (
 from safemig.postgres.dump.reader import CHUNK_BYTES, large_objects
 from safemig.postgres.dump.tools import LOCK_WAIT, encoding_of, piped
 from safemig.postgres.server.programs import Programs
-from safemig.postgres.unreadable import exclusions
 from safemig.results import BackupFile, BackupPart, TableContent
 
 # An archive's list names a table by its OID, and its file by the number of its entry (seen in 15, 17 and 18). Its
@@ -92,14 +91,12 @@ def write_directory(
     snapshot: str,
     names: Mapping[int, str],
     jobs: int,
-    compression: str,
-    without: Sequence[str] = (),
+    options: Sequence[str],
 ) -> tuple[BackupFile, tuple[TableContent, ...]]:
     """Dump schema and data of one snapshot into the folder `path`, by `jobs` connections; then read and sync each file.
 
-    `names` are the tables by OID (see `TABLES_BY_OID`), `compression` is pg_dump's option, `without` tables left
-    out. Written as `.partial`, mode
-    0700 and its files 0600, then renamed. Rows and hashes are those that a plain dump of that snapshot has.
+    `names` are the tables by OID (see `TABLES_BY_OID`), `options` are pg_dump's: for compression, and what is left out.
+    Written as `.partial`, mode 0700 and its files 0600, then renamed. Rows and hashes are those that a plain dump of that snapshot has.
 
     Raises:
         BackupError: no room, no right to write, or a dump that lacks a file or the end of one.
@@ -107,8 +104,8 @@ def write_directory(
     """
     partial = path.with_name(path.name + ".partial")
     options = [
-        "--format=directory", f"--file={partial}", f"--jobs={jobs}", compression, "--no-subscriptions", "--no-sync",
-        f"--snapshot={snapshot}", LOCK_WAIT, encoding_of(conninfo), *exclusions(without),
+        "--format=directory", f"--file={partial}", f"--jobs={jobs}", "--no-subscriptions", "--no-sync",
+        f"--snapshot={snapshot}", LOCK_WAIT, encoding_of(conninfo), *options,
     ]  # fmt: skip
     try:
         partial.mkdir(mode=0o700)
