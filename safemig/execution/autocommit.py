@@ -51,11 +51,10 @@ def run_apart(
         OutcomeUnknownError: the connection was lost, and the server cannot be asked whether the statement ran.
     """
     pass_point(FaultPoint.APART_BEGINS)
-    apart = _Apart(run, connection, conninfo, segment)
+    apart = _Apart(run, connection, conninfo, segment, connection.execute(MY_BACKEND).fetchone())
     done, came_to = apart.done, apart.came_to
     has_ended = False  # the statement in hand
     live.planned(segment.steps)
-    apart.backend = connection.execute(MY_BACKEND).fetchone()
     role = run.settings.deploy_as
     try:
         connection.execute("RESET search_path")  # the role's own, by which also what they name is looked for
@@ -115,7 +114,7 @@ def _run_alone(run: Run, connection: Connection, planned: Step, listen: Listener
     return step
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class _Apart:
     """A segment without a transaction under way: the steps that ran, and how far the batches of the next one came."""
 
@@ -123,7 +122,7 @@ class _Apart:
     connection: Connection
     conninfo: str
     segment: Segment
-    backend: tuple[Any, ...] | None = None
+    backend: tuple[Any, ...] | None
     done: list[Step] = field(default_factory=list)
     came_to: list[str] = field(default_factory=list)
 

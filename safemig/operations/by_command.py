@@ -241,10 +241,9 @@ class _OnCopy:
 
     def _tell(self, seen: Observed, ran: Ran) -> None:
         done = f"{self._command.up!r}: exit code 0 after {ran.seconds:.1f} s"
-        written = counted(len(seen.steps), "statement")
         many = "one transaction" if seen.commits == 1 else f"{seen.commits} transactions"
         self.notes = (
-            f"{done}, {written} that write in {many}, {seen.reads} that read or set",
+            f"{done}, {counted(len(seen.steps), 'writing statement')} in {many}, {seen.reads} that read or set",
             ONE_TRANSACTION_IT_IS_NOT,
         )
 

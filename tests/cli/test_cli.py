@@ -115,7 +115,7 @@ def test_an_unreachable_database_is_an_error_that_shows_no_secret(safemig: Comma
     assert answer.exit_code == 2
     assert "production cannot be reached" in answer.err
     recorded = safemig("backup-prod", PRODUCTION_DATABASE_URL=url)
-    assert recorded.exit_code == 1
+    assert recorded.exit_code == 2
     assert "Unreachable: production cannot be reached" in recorded.err
     assert re.search(r"REFUSED · record: records/production/\S+-backup_prod-REFUSED.ipynb", recorded.err)
     left = [path.read_text() for path in (tmp_path / "records").rglob("*") if path.is_file()]

@@ -111,7 +111,7 @@ def test_alembic_is_rehearsed_deployed_and_rolled_back(shop: Shop) -> None:
     rehearsal = shop.project.rehearse(run=UP, run_down=DOWN)
     text = " ".join(rehearsal.render("text").split())
     assert [step.kind for step in rehearsal.steps] == ["CREATE TABLE", "UPDATE", "UPDATE"]
-    assert "3 statements that write in one transaction" in text
+    assert "3 writing statements in one transaction" in text
     assert "it commits by itself, not in safemig's transaction" in text
     assert "proven, the way back" in text
     assert shop.revision == "one"  # production was only read

@@ -523,7 +523,7 @@ def test_an_extension_s_or_typed_table_is_refused_with_the_other_road(store: Sho
     store.project.backup_prod(verify=False)
     with pytest.raises(UnsupportedError, match=r"does not say which columns public.pairs had") as caught:
         store.project.restore_prod(tables="pairs")
-    assert "safemig restore-prod restores the whole" in str(caught.value.next)
+    assert "restore the whole backup beside production" in str(caught.value.next)
 
 
 def test_every_version_puts_rows_back(

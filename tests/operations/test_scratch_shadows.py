@@ -201,7 +201,7 @@ def test_what_a_command_sends_to_a_scratch_server_is_reviewed_as_on_a_local_copy
     rehearsal = by_url.rehearse(run=run)
     assert [step.sql for step in rehearsal.steps] == ["ALTER TABLE users ADD COLUMN IF NOT EXISTS more text"]
     assert not rehearsal.exceptions
-    assert "1 statements that write in one transaction" in rehearsal.notes[0]
+    assert "1 writing statement in one transaction" in rehearsal.notes[0]
     rename = f"{sys.executable} rename.py"
     with pytest.raises(ReviewRefusedError, match="about the command's statements") as refused:
         by_url.migrate_prod(run=rename, approve=by_url.plan(run=rename).id)

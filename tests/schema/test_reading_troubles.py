@@ -152,10 +152,10 @@ def test_readings_beside_changes_are_each_of_one_moment(database: str) -> None:
 @pytest.mark.parametrize(
     ("wrong", "said", "exit_code"),
     [
-        ("postgresql://app:hunter2@127.0.0.1:1/shop", "--to cannot be reached", 1),
-        ("postgresql://app:hunter2@[::1/shop", "the connection string of --to is not valid", 1),
-        ("host=/nowhere dbname=shop password=hunter2", "--to cannot be reached", 1),
-        ("service=hunter2_no_such_service", "the service of --to is not defined", 1),
+        ("postgresql://app:hunter2@127.0.0.1:1/shop", "--to cannot be reached", 2),
+        ("postgresql://app:hunter2@[::1/shop", "the connection string of --to is not valid", 2),
+        ("host=/nowhere dbname=shop password=hunter2", "--to cannot be reached", 2),
+        ("service=hunter2_no_such_service", "the service of --to is not defined", 2),
         ("hunters", 'there is no environment "hunters"', 2),
     ],
 )
